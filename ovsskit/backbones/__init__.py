@@ -1,0 +1,1 @@
+"""Models that stages read through their capabilities: one file each, named as recipes name them."""

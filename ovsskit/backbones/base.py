@@ -1,0 +1,97 @@
+"""What a backbone is, and the capabilities by which stages ask for one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from jaxtyping import Float
+from pydantic import BaseModel, Field, PrivateAttr
+
+from ovsskit.lazy import torch
+from ovsskit.stage import Capability
+from ovsskit.values import Caption, Captions, CrossAttention, Image
+
+Objective = Literal["match_logit", "match_loss"]
+
+
+class CrossAttends(Capability):
+    """Give the attention of text tokens to image patches, and its gradient in the matching objective."""
+
+    @abstractmethod
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a caption takes, special tokens included."""
+
+    @property
+    @abstractmethod
+    def token_limit(self) -> int:
+        """Return how many tokens one caption may take."""
+
+    @property
+    @abstractmethod
+    def layer_count(self) -> int:
+        """Return the number of layers with cross-attention."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> tuple[int, int]:
+        """Return rows and columns of the patches that a picture is cut into."""
+
+    @abstractmethod
+    def cross_attention(
+        self,
+        images: Sequence[Image],
+        captions: Sequence[Captions],
+        *,
+        layers: Sequence[int] | None,
+        objective: Objective,
+        pad_to: int,
+    ) -> list[CrossAttention]:
+        """Run the network once over all pictures; layers count from 1, `None` means all of them."""
+
+
+class MatchesText(Capability):
+    """Score how well a picture fits a sentence."""
+
+    @abstractmethod
+    def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, " caption"]]:
+        """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
+
+
+class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Describe a model: which weights, at which size and precision. The network itself is read at first use."""
+
+    source: ClassVar[str] = ""
+
+    weights: Annotated[str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")]
+    revision: Annotated[str, Field(description="commit, tag or branch of the hub repository")] = "main"
+    precision: Annotated[Literal["fp32", "bf16", "fp16"], Field(description="number format of the network")] = "fp32"
+
+    _device: str = PrivateAttr("cpu")
+
+    def to(self, device: str) -> Self:
+        """Return the same backbone, to be read onto another device."""
+        moved = self.model_copy()
+        moved._device = device
+        return moved
+
+    @property
+    def dtype(self) -> Any:
+        """Return the torch number format of `precision`."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+
+    @cached_property
+    def network(self) -> Any:
+        """Return the network, in evaluation mode and without gradients, on the backbone's device."""
+        return self.load().to(device=self._device, dtype=self.dtype).eval().requires_grad_(False)
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Read the network from its weights."""
+
+
+def capabilities(cls: type) -> list[type[Capability]]:
+    """Return the capabilities that a backbone class has."""
+    return [base for base in cls.__mro__ if Capability in base.__bases__]

@@ -1,0 +1,112 @@
+"""Drive a wired chain over many pictures at once, level by level, in batches that memory can hold."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ovsskit.errors import OutOfMemory
+from ovsskit.lazy import torch
+from ovsskit.stage import Slots, Stage, Wrapper, wiring
+
+State = dict[str, Any]
+"""The slots of one picture while a recipe runs."""
+
+log = logging.getLogger(__name__)
+
+
+class Watch(Protocol):
+    """See what a stage wrote, as soon as it did."""
+
+    def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
+        """Take the states after the stage ran on them, and the seconds that the stage itself took."""
+
+
+@dataclass
+class Driver:
+    """Run chains of stages; `batch` is the largest number of items that a network sees at once.
+
+    A wrapper's requests for all pictures are gathered, so that windows, views and pictures share batches. When a GPU
+    has no memory left, the batch is halved and the work goes on.
+    """
+
+    models: dict[str, Any]
+    links: dict[str, dict[str, str]]
+    batch: int = 8
+    watch: Watch | None = None
+    inner_seconds: float = field(default=0.0, init=False)
+
+    def run(self, stages: Sequence[Stage], states: Sequence[State]) -> list[State]:
+        """Return the states after all stages, in the same order.
+
+        Raises:
+            OutOfMemory: one item alone does not fit.
+        """
+        current = list(states)
+        for stage in stages:
+            spent, start = self.inner_seconds, time.perf_counter()
+            values = self._wrap(stage, current) if isinstance(stage, Wrapper) else self._plain(stage, current)
+            current = [{**state, stage.writes: value} for state, value in zip(current, values, strict=True)]
+            if self.watch is not None:
+                seconds = time.perf_counter() - start - (self.inner_seconds - spent)
+                self.inner_seconds += seconds
+                self.watch(stage, current, seconds)
+        return current
+
+    def _plain(self, stage: Stage, states: Sequence[State]) -> list[Any]:
+        inputs = [self._inputs(stage, state) for state in states]
+        values: list[Any] = []
+        while len(values) < len(inputs):
+            size = self.batch if stage.network else 1
+            try:
+                values += stage.run_many(inputs[len(values) : len(values) + size])
+            except torch.OutOfMemoryError as error:
+                self._shrink(stage, error)
+        return values
+
+    def _wrap(self, stage: Wrapper, states: Sequence[State]) -> list[Any]:
+        """Advance the generators of all pictures together: one round of requests, one run of the inner chain."""
+        runs = [stage.run(**self._inputs(stage, state)) for state in states]
+        wanted = [next(run) for run in runs]
+        results: list[Any] = [None] * len(runs)
+        active = list(range(len(runs)))
+        while active:
+            requests = [{**states[i], **override} for i in active for override in wanted[i]]
+            counts = [len(wanted[i]) for i in active]
+            outs = self._inner(stage, requests)
+            still = []
+            for i, count in zip(active, counts, strict=True):
+                mine, outs = outs[:count], outs[count:]
+                try:
+                    wanted[i] = runs[i].send(mine)
+                    still.append(i)
+                except StopIteration as stop:
+                    results[i] = stop.value
+            active = still
+        return results
+
+    def _inner(self, stage: Wrapper, requests: Sequence[State]) -> list[Slots]:
+        """Run the inner chain batch by batch, and keep only what the wrapper merges."""
+        outs: list[Slots] = []
+        while len(outs) < len(requests):
+            group = requests[len(outs) : len(outs) + self.batch]
+            outs += [{stage.writes: state[stage.writes]} for state in self.run(stage.inner, group)]
+        return outs
+
+    def _inputs(self, stage: Stage, state: State) -> State:
+        plan = wiring(type(stage))
+        values = {name: state[stage.reads.get(name, name)] for name in plan.reads}
+        return {**values, **{name: self.models[slot] for name, slot in self.links.get(stage.address, {}).items()}}
+
+    def _shrink(self, stage: Stage, error: Exception) -> None:
+        if self.batch == 1 or not stage.network:
+            raise OutOfMemory(
+                f"{stage.address} does not fit into memory with one item at a time.",
+                fix="Use a smaller picture size, a smaller model, or --device cpu.",
+            ) from error
+        self.batch = max(1, self.batch // 2)
+        torch.cuda.empty_cache()
+        log.warning("out of memory in %s: going on with --batch %d", stage.address, self.batch)

@@ -1,0 +1,208 @@
+"""Every error that a person can meet: where it is, what is wrong, what there is, what would fix it.
+
+Each class is one kind of error. Its docstring explains it (the reference page of errors is made from these), its code
+can be searched for, and its status is the exit status of a command that ends with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Name a line of a file, or an option of the command line (then without a line)."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class OvsskitError(Exception):
+    """Tell a person what went wrong and what would mend it."""
+
+    code: ClassVar[str] = "OV000"
+    title: ClassVar[str] = "error"
+    status: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, there: str = "", fix: str = "", where: Place | None = None) -> None:
+        super().__init__(what)
+        self.what, self.there, self.fix, self.where = what, there, fix, where
+
+    def __str__(self) -> str:
+        head = "  ".join(part for part in (str(self.where or ""), self.code, self.title) if part)
+        return "\n".join([head, *(f"  {line}" for line in (self.what, self.there, self.fix) if line)])
+
+
+class Problems(OvsskitError):
+    """Carry every problem of a recipe at once, sorted by file and line."""
+
+    code, title, status = "OV100", "the recipe has problems", 2
+
+    def __init__(self, problems: Iterable[OvsskitError]) -> None:
+        self.problems = sorted(problems, key=lambda one: one.where or Place(""))
+        super().__init__(f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}")
+
+    def __str__(self) -> str:
+        return "\n".join(str(one) for one in self.problems)
+
+
+class BrokenToml(OvsskitError):
+    """The text is not valid TOML."""
+
+    code, title, status = "OV101", "not valid TOML", 2
+
+
+class MissingRecipe(OvsskitError):
+    """A recipe, or the recipe that it extends, is not there."""
+
+    code, title, status = "OV102", "no such recipe", 2
+
+
+class ExtendsCycle(OvsskitError):
+    """Recipes extend each other in a circle."""
+
+    code, title, status = "OV103", "recipes extend each other in a circle", 2
+
+
+class UnknownStage(OvsskitError):
+    """A recipe names a stage or a backbone that is neither built in, installed, nor given by --plugin."""
+
+    code, title, status = "OV110", "unknown stage", 2
+
+
+class UnknownBackbone(OvsskitError):
+    """A recipe names a backbone that does not exist."""
+
+    code, title, status = "OV111", "unknown backbone", 2
+
+
+class UnknownKey(OvsskitError):
+    """A table has a key that its stage, backbone or section does not know."""
+
+    code, title, status = "OV112", "unknown key", 2
+
+
+class BadValue(OvsskitError):
+    """A value has the wrong type or lies outside its range."""
+
+    code, title, status = "OV113", "bad value", 2
+
+
+class MissingKey(OvsskitError):
+    """A table lacks a key that it must have."""
+
+    code, title, status = "OV114", "missing key", 2
+
+
+class DuplicateAddress(OvsskitError):
+    """Two stages of a recipe have the same address; `name = "..."` tells them apart."""
+
+    code, title, status = "OV115", "duplicate address", 2
+
+
+class UnknownAddress(OvsskitError):
+    """An override, a removal or a study names a stage or parameter that the recipe does not have."""
+
+    code, title, status = "OV116", "unknown address", 2
+
+
+class UnfilledSlot(OvsskitError):
+    """A stage reads a slot that nothing above it writes."""
+
+    code, title, status = "OV201", "unfilled slot", 2
+
+
+class WrongKind(OvsskitError):
+    """A stage reads a slot whose value is of another kind, such as a dense CRF before the softmax."""
+
+    code, title, status = "OV202", "wrong kind of value", 2
+
+
+class MissingCapability(OvsskitError):
+    """A stage needs something of a model that the model cannot do."""
+
+    code, title, status = "OV203", "the backbone cannot do that", 2
+
+
+class BadInner(OvsskitError):
+    """A wrapper's inner chain is empty, or does not write what the wrapper merges."""
+
+    code, title, status = "OV204", "inner chain does not fit its wrapper", 2
+
+
+class BadClasses(OvsskitError):
+    """The list of classes is missing, empty, or names a class twice."""
+
+    code, title, status = "OV301", "bad list of classes", 2
+
+
+class BadPicture(OvsskitError):
+    """A picture cannot be read, is too large, or is no picture at all."""
+
+    code, title, status = "OV302", "unreadable picture", 1
+
+
+class NoPictures(OvsskitError):
+    """What was given names no picture."""
+
+    code, title, status = "OV303", "no pictures", 2
+
+
+class BadFile(OvsskitError):
+    """A file that the recipe names cannot be read as what it should be."""
+
+    code, title, status = "OV304", "unreadable file", 2
+
+
+class MissingWeights(OvsskitError):
+    """The weights of a model are neither a local folder nor in the cache, and cannot be fetched."""
+
+    code, title, status = "OV401", "missing weights", 2
+
+
+class BadWeights(OvsskitError):
+    """A file of weights is broken or belongs to another architecture."""
+
+    code, title, status = "OV402", "weights do not fit", 2
+
+
+class UnknownDevice(OvsskitError):
+    """The device does not exist on this machine."""
+
+    code, title, status = "OV403", "unknown device", 2
+
+
+class OutOfMemory(OvsskitError):
+    """Even one item at a time does not fit into memory."""
+
+    code, title, status = "OV404", "out of memory", 1
+
+
+class MissingExtra(OvsskitError):
+    """A stage needs an optional package that is not installed."""
+
+    code, title, status = "OV405", "missing package", 2
+
+
+class BadOutput(OvsskitError):
+    """The output folder cannot be written, is full, or holds another run."""
+
+    code, title, status = "OV501", "output folder cannot be used", 2
+
+
+class BadPlugin(OvsskitError):
+    """A plugin file cannot be imported or holds no stage."""
+
+    code, title, status = "OV502", "unusable plugin", 2
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return a question that names the nearest known word, or an empty string."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"Did you mean `{near[0]}`?" if near else ""

@@ -1,0 +1,161 @@
+"""Read a recipe together with the recipes that it extends.
+
+A variant names its base and says what it changes:
+
+    extends = "pnp_blip.toml"
+    remove  = ["dense_crf"]
+
+    [set]
+    "threshold.at" = 0.3
+
+    [[stage]]
+    use   = "pamr"
+    after = "softmax"        # or before = "...", or replaces = "..."
+
+The tables `[backbone]`, `[models]`, `[vocabulary]` and `[input]` are merged key by key; a `use` that differs starts afresh.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ovsskit.errors import (
+    BadValue,
+    ExtendsCycle,
+    MissingKey,
+    MissingRecipe,
+    OvsskitError,
+    Place,
+    Problems,
+    UnknownAddress,
+    did_you_mean,
+)
+from ovsskit.lines import Table, read
+from ovsskit.overrides import SECTIONS, address_of, all_stages, set_value
+
+PLACEMENTS = ("before", "after", "replaces")
+EXTENDING_KEYS = ("extends", "remove", "set")
+
+
+def recipe_folder() -> Path:
+    """Return the folder of the recipes that come with the package, in an installation or in a checkout."""
+    packaged = Path(str(files("ovsskit"))) / "recipes"
+    return packaged if packaged.is_dir() else packaged.parent.parent / "recipes"
+
+
+def find_recipe(name: str | Path, beside: Path | None = None, where: Place | None = None) -> Path:
+    """Return the file of a recipe given by path, or by the name of a shipped one.
+
+    Raises:
+        MissingRecipe: there is none.
+    """
+    path = Path(name)
+    shipped = recipe_folder()
+    tries = [(beside / path if beside else path), shipped / path, shipped / f"{path}.toml", shipped.parent / path]
+    for candidate in tries:
+        if candidate.is_file():
+            return candidate
+    known = sorted(str(p.relative_to(shipped).with_suffix("")) for p in shipped.rglob("*.toml"))
+    raise MissingRecipe(
+        f"There is no recipe `{name}`.",
+        there=f"Shipped recipes: {', '.join(known)}",
+        fix=did_you_mean(path.stem, known),
+        where=where or Place(str(name)),
+    )
+
+
+def read_extended(name: str | Path, problems: list[OvsskitError]) -> Table:
+    """Read a recipe's tables with those of its bases merged in; problems of the merging are added to the list.
+
+    Raises:
+        MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
+    """
+    return _read(find_recipe(name), [], problems)
+
+
+def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
+    table = read(path)
+    if "extends" not in table:
+        return table
+    where = table.place_of("extends")
+    if not isinstance(table["extends"], str):
+        raise Problems([BadValue("`extends` is the file name of one recipe.", where=where)])
+    chain = [*above, path.resolve()]
+    base_path = find_recipe(table["extends"], beside=path.parent, where=where)
+    if base_path.resolve() in chain:
+        circle = " -> ".join(p.name for p in [*chain, base_path])
+        raise ExtendsCycle(f"The recipes go round in a circle: {circle}", fix="Let one of them stand alone.", where=where)
+    base = _read(base_path, chain, problems)
+    return _merge(base, table, problems)
+
+
+def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
+    merged = Table(dict(base), change.place, {**base.places, **change.places})
+    for key, value in change.items():
+        if key in SECTIONS and isinstance(value, Table):
+            merged[key] = _merge_table(base.get(key), value)
+        elif key == "models" and isinstance(value, Table):
+            models = base.get("models", Table({}, value.place, {}))
+            merged[key] = Table({**models, **{k: _merge_table(models.get(k), v) for k, v in value.items()}}, value.place, {})
+        elif key not in ("stage", *EXTENDING_KEYS):
+            merged[key] = value
+    for address in _strings(change, "remove", problems):
+        for stages, index, _ in _at(merged, address, change.place_of("remove"), problems):
+            del stages[index]
+    settings = change.get("set", {})
+    for address, value in settings.items():
+        problems += set_value(merged, address, value, settings.place_of(address))
+    for entry in change.get("stage", []):
+        _place_stage(merged, entry, problems)
+    return merged
+
+
+def _merge_table(base: object, change: Table) -> Table:
+    if not isinstance(base, Table) or change.get("use", base.get("use")) != base.get("use"):
+        return change
+    return Table({**base, **change}, change.place, {**base.places, **change.places})
+
+
+def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> None:
+    """Put a variant's stage where it says."""
+    placements = [key for key in PLACEMENTS if key in entry]
+    if len(placements) != 1:
+        what = f"`{address_of(entry)}` must say where it goes among the stages that the recipe extends."
+        problems.append(MissingKey(what, fix='Give one of before, after, replaces = "address".', where=entry.place))
+        return
+    [placement] = placements
+    address = str(entry.pop(placement))
+    for stages, index, _ in _at(merged, address, entry.place_of(placement), problems):
+        if placement == "replaces":
+            stages[index] = entry
+        elif placement == "before":
+            stages.insert(index, entry)
+        else:
+            stages.insert(index + 1, entry)
+
+
+def _at(
+    merged: Table, address: str, where: Place, problems: list[OvsskitError]
+) -> list[tuple[list[Any], int, Table]]:
+    found = [item for item in all_stages(merged) if address_of(item[2]) == address]
+    if not found:
+        known = [address_of(entry) for _, _, entry in all_stages(merged)]
+        problems.append(
+            UnknownAddress(
+                f"The recipe that is extended has no stage `{address}`.",
+                there=f"There are: {', '.join(known)}",
+                fix=did_you_mean(address, known),
+                where=where,
+            )
+        )
+    return found[:1]
+
+
+def _strings(table: Table, key: str, problems: list[OvsskitError]) -> list[str]:
+    values = table.get(key, [])
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        return values
+    problems.append(BadValue(f"`{key}` is a list of addresses.", where=table.place_of(key)))
+    return []

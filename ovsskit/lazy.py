@@ -1,0 +1,33 @@
+"""Heavy libraries, imported at first use, so that reading and checking a recipe stays instant.
+
+`from ovsskit.lazy import torch` gives type checkers the real module and the program a stand-in that imports the module
+when one of its attributes is first asked for. The stand-in is not put into `sys.modules`, so other libraries that look
+there are not misled.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+
+class Lazy(ModuleType):
+    """Stand for a module until one of its attributes is needed."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+
+if TYPE_CHECKING:
+    import kornia as kornia
+    import numpy as numpy
+    import torch as torch
+    import transformers as transformers
+else:
+    kornia = Lazy("kornia")
+    numpy = Lazy("numpy")
+    torch = Lazy("torch")
+    transformers = Lazy("transformers")

@@ -1,0 +1,142 @@
+"""Run a recipe, or stages put together in Python, on pictures.
+
+    pipeline = ovsskit.load("quickstart")
+    result = pipeline("photo.jpg", classes=["dog", "cat"])
+    result.overlay().show()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Int
+
+from ovsskit.backbones.base import Backbone
+from ovsskit.devices import choose_batch, choose_device
+from ovsskit.drive import Driver, State, Watch
+from ovsskit.errors import BadClasses, Problems
+from ovsskit.lazy import torch
+from ovsskit.pictures import Picture, read_picture
+from ovsskit.recipe import load_recipe, settle
+from ovsskit.stage import Stage
+from ovsskit.values import Image, Labels, Scores, Value, Vocabulary
+from ovsskit.vocabulary import make_vocabulary
+from ovsskit.wire import Link, Node, wire
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+
+@dataclass(frozen=True)
+class Result:
+    """Hold what a pipeline found in one picture."""
+
+    image: Image
+    vocabulary: Vocabulary
+    slots: State
+    trace: dict[str, list[Value]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Int[torch.Tensor, "h w"]:
+        """Return the number of the class of every pixel (0 is the background, i the i-th name)."""
+        value: Labels = self.slots["labels"]
+        return value.data
+
+    @property
+    def scores(self) -> Scores:
+        """Return the maps from which the labels were taken; `scores.labels` says which label each is for."""
+        value: Scores = self.slots["scores"]
+        return value
+
+    def at(self, address: str) -> Value:
+        """Return what the stage of this address wrote; of a stage inside a wrapper, what it wrote last.
+
+        Raises:
+            KeyError: the pipeline has no such stage, or was not called with `trace=True`.
+        """
+        return self.trace[address][-1]
+
+    def overlay(self) -> PilImage:
+        """Draw the classes over the picture, with a legend."""
+        from ovsskit.output.overlay import draw_overlay
+
+        return draw_overlay(self.image.pixels.cpu().numpy(), self.labels.cpu().numpy(), self.vocabulary)
+
+
+class Pipeline:
+    """Run a checked chain of stages with its models on one device."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        models: Mapping[str, Backbone] | None = None,
+        vocabulary: Vocabulary | None = None,
+        *,
+        device: str = "auto",
+        batch: int | str = "auto",
+    ) -> None:
+        """Check and prepare the chain; weights are read at first use.
+
+        Raises:
+            Problems: the stages do not fit together.
+            UnknownDevice: this machine has no such device.
+        """
+        links, problems = wire([Node.of(stage) for stage in stages], {k: type(v) for k, v in (models or {}).items()})
+        if problems:
+            raise Problems(problems)
+        self.device = choose_device(device)
+        self.batch = choose_batch(batch, self.device)
+        self.stages = settle(stages)
+        self.links = {link.node.address: link.models for link in flatten(links)}
+        self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
+        self.vocabulary = vocabulary
+
+    def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
+        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
+
+        With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
+
+        Raises:
+            BadClasses: neither the call nor the pipeline names classes.
+            BadPicture: the picture cannot be read.
+        """
+        vocabulary = make_vocabulary(classes) if classes is not None else self.vocabulary
+        if vocabulary is None:
+            raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
+        kept: dict[str, list[Value]] = {}
+        image = read_picture(picture)
+
+        def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
+            kept.setdefault(stage.address, []).extend(state[stage.writes] for state in states)
+
+        [slots] = self.run_many([image], vocabulary, keep if trace else None)
+        return Result(image, vocabulary, slots, kept)
+
+    def run_many(self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None) -> list[State]:
+        """Segment several pictures, sharing batches, and return all slots of each."""
+        driver = Driver(self.models, self.links, self.batch, watch)
+        states = [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
+        with torch.inference_mode(False), torch.no_grad():
+            return driver.run(self.stages, states)
+
+
+def load(
+    recipe: str | Path, *overrides: str, device: str = "auto", batch: int | str = "auto"
+) -> Pipeline:
+    """Read a recipe, by path or by the name of a shipped one; overrides are `"address=value"`.
+
+    Raises:
+        OvsskitError: the recipe cannot be read, has problems, or the device does not exist.
+    """
+    checked = load_recipe(recipe, overrides)
+    table = checked.vocabulary
+    vocabulary = make_vocabulary(table.names, table.ids, table.background) if table.names else None
+    return Pipeline(checked.stages, checked.models, vocabulary, device=device, batch=batch)
+
+
+def flatten(links: Sequence[Link]) -> list[Link]:
+    """List the links of a chain and of all chains inside it."""
+    return [one for link in links for one in (link, *flatten(link.inner))]

@@ -1,0 +1,194 @@
+"""From a TOML file to a checked recipe: extend, override, build, wire. Every problem is found in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from ovsskit.backbones.base import Backbone
+from ovsskit.errors import (
+    BadValue,
+    MissingKey,
+    OvsskitError,
+    Place,
+    Problems,
+    UnknownBackbone,
+    UnknownStage,
+    did_you_mean,
+)
+from ovsskit.extends import EXTENDING_KEYS, read_extended
+from ovsskit.lines import Table
+from ovsskit.overrides import SECTIONS, address_of, parse_override, set_value
+from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
+from ovsskit.stage import Stage, Wrapper
+from ovsskit.validate import validate
+from ovsskit.wire import Link, Node, wire
+
+
+class Header(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Say what a recipe is and where it comes from."""
+
+    name: Annotated[str, Field(description="the recipe's name")] = ""
+    about: Annotated[str, Field(description="one sentence on what it does")] = ""
+    source: Annotated[str, Field(description="the paper or code that it follows")] = ""
+
+
+class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Name the classes that a recipe looks for when the command line names none."""
+
+    names: Annotated[tuple[str, ...], Field(description="the classes, one name each")] = ()
+    ids: Annotated[tuple[int, ...], Field(description="number of each class in the mask; 1, 2, 3... if empty")] = ()
+    background: Annotated[str, Field(description="what to call pixels of no class; their number is 0")] = "background"
+
+
+class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Name the pictures that a recipe runs on when the command line names none."""
+
+    images: Annotated[tuple[str, ...], Field(description="files, folders or globs, relative to the recipe")] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hold a checked recipe: models, vocabulary, input and stages, and how the stages are linked."""
+
+    header: Header
+    models: dict[str, Backbone]
+    vocabulary: VocabularyTable
+    input: InputTable
+    stages: tuple[Stage, ...]
+    links: tuple[Link, ...]
+    path: Path
+    tables: dict[str, Any] = field(default_factory=dict)
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe given by path, or by the name of a shipped one; overrides are `address=value`.
+
+    Raises:
+        Problems: the recipe has any; all are in it, with file and line.
+        MissingRecipe, BrokenToml, ExtendsCycle: it cannot be read at all.
+    """
+    problems: list[OvsskitError] = []
+    table = read_extended(name, problems)
+    for text in overrides:
+        problems += set_value(table, *parse_override(text), where=Place(f"--set {text}"))
+    recipe = build(table, problems)
+    if problems:
+        raise Problems(problems)
+    return recipe
+
+
+def build(table: Table, problems: list[OvsskitError]) -> Recipe:
+    """Build and wire what a recipe's tables describe; what cannot be built is left out and its problems are added."""
+    models, model_classes = _build_models(table, problems)
+    sections = (*SECTIONS, "models", "stage", *EXTENDING_KEYS)
+    head = Table({k: v for k, v in table.items() if k not in sections}, table.place, table.places)
+    header = validate(Header, head, "recipe", problems, sections) or Header()
+    vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
+    inputs = _section(InputTable, "input", table, problems)
+    nodes, stages = _build_stages(table, "stage", problems)
+    if not nodes:
+        problems.append(MissingKey("The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place))
+    links, wiring_problems = wire(nodes, model_classes)
+    problems += wiring_problems
+    return Recipe(header, models, vocabulary, inputs, settle(stages), tuple(links), Path(table.place.file), _plain(table))
+
+
+def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Fill in the parameters that stages leave to the stages after them, inside wrappers too."""
+    settled: list[Stage] = []
+    for index, stage in enumerate(stages):
+        if isinstance(stage, Wrapper):
+            stage = stage.model_copy(update={"inner": settle(stage.inner)})
+        settled.append(stage.settle(stages[index + 1 :]))
+    return tuple(settled)
+
+
+def _build_models(table: Table, problems: list[OvsskitError]) -> tuple[dict[str, Backbone], dict[str, type]]:
+    tables = dict(table.get("models", {}))
+    if "backbone" in table:
+        tables["backbone"] = table["backbone"]
+    built: dict[str, Backbone] = {}
+    classes: dict[str, type] = {}
+    for name, entry in tables.items():
+        cls, exact = _class_of(entry, "backbone", backbone_names(), find_backbone, UnknownBackbone, table, problems)
+        classes[name] = cls or object
+        if cls is not None and exact:
+            model = validate(cls, _without(entry, "use"), name, problems)
+            built |= {name: model} if model is not None else {}
+    return built, classes
+
+
+def _build_stages(parent: Table, key: str, problems: list[OvsskitError]) -> tuple[list[Node], list[Stage]]:
+    entries = parent.get(key, [])
+    if not isinstance(entries, list):
+        problems.append(BadValue(f"`{key}` is a list of tables: write [[{key}]].", where=parent.place_of(key)))
+        return [], []
+    nodes, stages = [], []
+    for entry in entries:
+        cls, exact = _class_of(entry, "stage", stage_names(), find_stage, UnknownStage, parent, problems)
+        if not isinstance(entry, Table):
+            continue
+        inner_nodes, inner = _build_stages(entry, "inner", problems) if "inner" in entry else ([], [])
+        reads = entry["reads"] if isinstance(entry.get("reads"), dict) else {}
+        nodes.append(Node(cls, address_of(entry), reads, tuple(inner_nodes), entry.place))
+        if cls is not None and exact:
+            own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))
+            stage = validate(cls, own, address_of(entry), problems)
+            if stage is not None:
+                stages.append(stage.model_copy(update={"inner": tuple(inner)}) if issubclass(cls, Wrapper) else stage)
+    return nodes, stages
+
+
+def _class_of(
+    entry: object,
+    word: str,
+    known: Sequence[str],
+    find: Callable[[str], Any],
+    error: type[OvsskitError],
+    parent: Table,
+    problems: list[OvsskitError],
+) -> tuple[Any, bool]:
+    """Return the class that a table uses; for a misspelt name its nearest (and False), so that wiring can go on."""
+    if not isinstance(entry, Table):
+        problems.append(BadValue(f"A {word} is a table.", fix=f'Write [[{word}]] with use = "...".', where=parent.place))
+        return None, False
+    use = entry.get("use")
+    if not isinstance(use, str):
+        there = f"There are: {', '.join(known)}"
+        problems.append(MissingKey(f"A {word} says what it is.", there=there, fix='Add use = "...".', where=entry.place))
+        return None, False
+    if use in known:
+        return find(use), True
+    guess = did_you_mean(use, known)
+    problems.append(
+        error(
+            f"There is no {word} `{use}`.",
+            there=f"There are: {', '.join(known)}",
+            fix=guess or "One of your own comes from --plugin FILE.",
+            where=entry.place_of("use"),
+        )
+    )
+    return (find(guess.split("`")[1]), False) if guess else (None, False)
+
+
+def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError]) -> Any:
+    entry = table.get(key, Table({}, table.place, {}))
+    if not isinstance(entry, Table):
+        problems.append(BadValue(f"`{key}` is a table: write [{key}].", where=table.place_of(key)))
+        return cls()
+    return validate(cls, entry, key, problems) or cls()
+
+
+def _without(table: Table, *keys: str) -> Table:
+    return Table({k: v for k, v in table.items() if k not in keys}, table.place, table.places)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if key not in EXTENDING_KEYS}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

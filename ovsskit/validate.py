@@ -1,0 +1,57 @@
+"""Build a model (stage, backbone, section) from a TOML table, and turn what is wrong into errors with lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ovsskit.errors import BadValue, MissingKey, OvsskitError, UnknownKey, did_you_mean
+from ovsskit.lines import Table
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(cls: type[M], table: Table, who: str, problems: list[OvsskitError], keys: Sequence[str] = ()) -> M | None:
+    """Return the model that a table describes, or None with its problems added; `keys` are known beside the fields."""
+    values = {key: _tuples(value) for key, value in table.items()}
+    for name, info in cls.model_fields.items():
+        if "path of recipe" in info.metadata and isinstance(values.get(name), str) and values[name]:
+            values[name] = str((Path(table.place_of(name).file).parent / values[name]).resolve())
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        known = [*keys, *cls.model_fields]
+        problems += [_explain(detail, table, who, known) for detail in _distinct(error.errors())]
+        return None
+
+
+def _explain(detail: ErrorDetails, table: Table, who: str, known: Sequence[str]) -> OvsskitError:
+    key = str(detail["loc"][0]) if detail["loc"] else ""
+    where = table.place_of(key)
+    if detail["type"] == "extra_forbidden":
+        there = f"There are: {', '.join(sorted(known))}"
+        return UnknownKey(f"`{who}` has no key `{key}`.", there=there, fix=did_you_mean(key, known), where=where)
+    if detail["type"] == "missing":
+        return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
+    inside = ".".join(map(str, detail["loc"]))
+    return BadValue(f"{who}.{inside} is {_toml(table.get(key))}. {detail['msg']}.", where=where)
+
+
+def _distinct(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Keep one error per key: a union of types reports one for each of its members."""
+    return list({str(detail["loc"][:1]): detail for detail in reversed(details)}.values())[::-1]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _tuples(value: Any) -> Any:
+    """Turn arrays into tuples, which frozen models hold."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

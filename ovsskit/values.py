@@ -1,0 +1,157 @@
+"""The nouns: frozen values with named axes. A slot holds one of them for one picture.
+
+Kinds are classes: `Saliency`, `Logits` and `Probabilities` are kinds of `Scores`, and a stage may ask for one of them.
+Labels count from the vocabulary: label 0 is the background, label i is the i-th name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from jaxtyping import Bool, Float, Int, UInt8
+
+from ovsskit.lazy import torch
+
+PROMPT, END = -1, -2
+"""Marks, in `positions`, of tokens that name no class: words of the prompt; separators and padding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Hold what a slot carries for one picture."""
+
+    def to(self, device: Any) -> Self:
+        """Return the same value with its tensors on another device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), torch.Tensor)}
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Image(Value):
+    """Hold a picture: red, green and blue from 0 to 1, its name, and the patches that the model shall not see."""
+
+    data: Float[torch.Tensor, "3 h w"]
+    name: str = ""
+    hidden: Bool[torch.Tensor, "rows cols"] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return height and width in pixels."""
+        return self.data.shape[1], self.data.shape[2]
+
+    @property
+    def pixels(self) -> UInt8[torch.Tensor, "h w 3"]:
+        """Return the picture as bytes, as it was decoded."""
+        return (self.data * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+
+    def hide(self, patches: Bool[torch.Tensor, "rows cols"]) -> Image:
+        """Return the picture with these patches of the model's grid hidden."""
+        return replace(self, hidden=patches)
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary(Value):
+    """Hold the names to look for, and for every label (background first) its number in the mask and its colour."""
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    background: str = "background"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the name of every label: the background, then the classes."""
+        return (self.background, *self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Present(Value):
+    """Hold the labels (1 and up) of the classes that a picture is said to show, in the order of the caption."""
+
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Say which characters of a caption name the class at a position of `Present.labels`."""
+
+    position: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Hold one sentence and where in it the classes are named."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Captions(Value):
+    """Hold the captions of a picture: one, or several where one cannot hold all classes."""
+
+    captions: tuple[Caption, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossAttention(Value):
+    """Hold what every text token looks at: probabilities, and the gradient of the matching objective in them.
+
+    The last rows x cols columns of the key axis are the patches, row by row; a class token may stand before them.
+    `layers` count from 1, `heads` from 0. `positions` tells which class a token belongs to (see `Present`), or `PROMPT`
+    or `END`. The tokens of several captions follow each other; `lengths` are their counts.
+    """
+
+    probability: Float[torch.Tensor, "layer head token key"]
+    gradient: Float[torch.Tensor, "layer head token key"]
+    positions: Int[torch.Tensor, " token"]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    grid: tuple[int, int]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenMaps(Value):
+    """Hold one map over the patches for every text token, first token of each caption removed."""
+
+    data: Float[torch.Tensor, "token rows cols"]
+    positions: Int[torch.Tensor, " token"]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores(Value):
+    """Hold one map per class; `labels` says which label each map is for (0 is the background)."""
+
+    data: Float[torch.Tensor, "class h w"]
+    labels: tuple[int, ...]
+
+    def with_data(self, data: Float[torch.Tensor, "class h w"]) -> Self:
+        """Return scores of the same kind and classes with other maps."""
+        return replace(self, data=data)
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency(Scores):
+    """Hold maps that say how much a place speaks for a class, 0 or more, without a common scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Logits(Scores):
+    """Hold maps that become probabilities by a softmax over classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities(Scores):
+    """Hold maps from 0 to 1 that sum to 1 over the classes at every place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels(Value):
+    """Hold the number (`Vocabulary.ids`) of the class of every pixel."""
+
+    data: Int[torch.Tensor, "h w"]
