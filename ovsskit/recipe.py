@@ -115,9 +115,9 @@ def _build_models(table: Table, problems: list[OvsskitError]) -> tuple[dict[str,
     built: dict[str, Backbone] = {}
     classes: dict[str, type] = {}
     for name, entry in tables.items():
-        cls, exact = _class_of(entry, "backbone", backbone_names(), find_backbone, UnknownBackbone, table, problems)
+        cls = _class_of(entry, "backbone", backbone_names(), find_backbone, UnknownBackbone, table, problems)
         classes[name] = cls or object
-        if cls is not None and exact:
+        if cls is not None:
             model = validate(cls, _without(entry, "use"), name, problems)
             built |= {name: model} if model is not None else {}
     return built, classes
@@ -130,13 +130,13 @@ def _build_stages(parent: Table, key: str, problems: list[OvsskitError]) -> tupl
         return [], []
     nodes, stages = [], []
     for entry in entries:
-        cls, exact = _class_of(entry, "stage", stage_names(), find_stage, UnknownStage, parent, problems)
+        cls = _class_of(entry, "stage", stage_names(), find_stage, UnknownStage, parent, problems)
         if not isinstance(entry, Table):
             continue
         inner_nodes, inner = _build_stages(entry, "inner", problems) if "inner" in entry else ([], [])
         reads = entry["reads"] if isinstance(entry.get("reads"), dict) else {}
         nodes.append(Node(cls, address_of(entry), reads, tuple(inner_nodes), entry.place))
-        if cls is not None and exact:
+        if cls is not None:
             own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))
             stage = validate(cls, own, address_of(entry), problems)
             if stage is not None:
@@ -152,18 +152,18 @@ def _class_of(
     error: type[OvsskitError],
     parent: Table,
     problems: list[OvsskitError],
-) -> tuple[Any, bool]:
-    """Return the class that a table uses; for a misspelt name its nearest (and False), so that wiring can go on."""
+) -> Any:
+    """Return the class that a table uses; for a misspelt name its nearest, so that wiring can go on."""
     if not isinstance(entry, Table):
         problems.append(BadValue(f"A {word} is a table.", fix=f'Write [[{word}]] with use = "...".', where=parent.place))
-        return None, False
+        return None
     use = entry.get("use")
     if not isinstance(use, str):
         there = f"There are: {', '.join(known)}"
         problems.append(MissingKey(f"A {word} says what it is.", there=there, fix='Add use = "...".', where=entry.place))
-        return None, False
+        return None
     if use in known:
-        return find(use), True
+        return find(use)
     guess = did_you_mean(use, known)
     problems.append(
         error(
@@ -173,7 +173,7 @@ def _class_of(
             where=entry.place_of("use"),
         )
     )
-    return (find(guess.split("`")[1]), False) if guess else (None, False)
+    return find(guess.split("`")[1]) if guess else None
 
 
 def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError]) -> Any:

@@ -1,0 +1,1 @@
+"""Stages that turn maps into maps, and maps into labels."""
