@@ -1,0 +1,1 @@
+"""The command line: one command to a file. Nothing here imports torch before a command needs it."""

@@ -1,0 +1,25 @@
+"""`ovsskit new`: start a recipe of one's own from a shipped one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def new(
+    path: Annotated[Path, typer.Argument(help="The file to write.")],
+    base: Annotated[str, typer.Option("--from", metavar="RECIPE", help="The shipped recipe to start from.")] = "quickstart",
+    whole: Annotated[bool, typer.Option("--whole", help="Copy all stages instead of extending the shipped recipe.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Start a recipe from a shipped one: a few lines that extend it, or a whole copy."""
+    from ovsskit.cli.console import console
+    from ovsskit.errors import BadOutput, Place
+    from ovsskit.starter import write_starter
+
+    if path.exists() and not force:
+        raise BadOutput("The file is there already.", fix="Choose another name, or give --force.", where=Place(str(path)))
+    write_starter(path, base, whole=whole)
+    console.print(f"wrote {path}\nnext: ovsskit check {path}", highlight=False)

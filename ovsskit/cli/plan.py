@@ -1,0 +1,70 @@
+"""`ovsskit plan`: show a recipe as a tree of stages, with what each reads and writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ovsskit.cli.options import Plugins, Sets, load_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.tree import Tree
+
+    from ovsskit.stage import Stage
+    from ovsskit.wire import Link
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
+    sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Show a recipe as a tree: stages, parameters, what they read (and who wrote it), what they write, shapes."""
+    from rich.tree import Tree
+
+    from ovsskit.cli.console import console
+    from ovsskit.recipe import load_recipe
+    from ovsskit.stage import use_of
+
+    load_plugins(plugins)
+    loaded = load_recipe(recipe, sets)
+    tree = Tree(f"[bold]{loaded.header.name or loaded.path.stem}[/]  {loaded.header.about}")
+    for name, model in loaded.models.items():
+        tree.add(f"[magenta]{name}[/] = {use_of(type(model))}  [dim]{_parameters(model)}[/]")
+    _grow(tree, loaded.stages, loaded.links)
+    console.print(tree, highlight=False)
+
+
+def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:
+    from rich.markup import escape
+
+    for stage, link in zip(stages, links, strict=True):
+        reads = [f"{slot} [dim]from {by}[/]" for slot, _, by in link.reads.values()]
+        models = [f"[magenta]{model}[/]" for model in link.models.values()]
+        slot, kind = link.writes
+        branch = tree.add(f"[bold cyan]{link.node.address}[/]{' [yellow](network)[/]' if stage.network else ''}")
+        parameters = _parameters(stage)
+        if parameters:
+            branch.add(f"[dim]{escape(parameters)}[/]")
+        branch.add(f"reads {', '.join([*reads, *models])}")
+        branch.add(f"writes [green]{slot}[/]: {kind}{escape(_shape(kind))}")
+        if link.inner:
+            _grow(branch.add("inner"), stage.inner, link.inner)  # type: ignore[attr-defined]
+
+
+def _shape(kind: str) -> str:
+    from ovsskit import values
+    from ovsskit.describe import axes
+
+    named = axes(getattr(values, kind, None))
+    return f" [{named}]" if named else ""
+
+
+def _parameters(model: object) -> str:
+    from ovsskit.describe import COMMON, toml
+
+    fields = type(model).model_fields  # type: ignore[attr-defined]
+    return ", ".join(f"{name} = {toml(getattr(model, name))}" for name in fields if name not in COMMON)

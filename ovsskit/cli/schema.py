@@ -1,0 +1,15 @@
+"""`ovsskit schema`: print the JSON Schema of recipes."""
+
+from __future__ import annotations
+
+from ovsskit.cli.options import Plugins, load_plugins
+
+
+def schema(plugins: Plugins = []) -> None:  # noqa: B006 - typer reads the default, nothing changes it
+    """Print the JSON Schema of recipes, with which editors complete and check them as they are typed."""
+    import json
+
+    from ovsskit.schema import recipe_schema
+
+    load_plugins(plugins)
+    print(json.dumps(recipe_schema(), indent=2))

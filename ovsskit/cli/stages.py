@@ -1,0 +1,79 @@
+"""`ovsskit stages`: list the stages, or explain one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ovsskit.cli.options import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from ovsskit.stage import Stage
+
+
+def stages(
+    name: Annotated[str, typer.Argument(help="A stage or backbone to explain; without it, all are listed.")] = "",
+    plugins: Plugins = [],  # noqa: B006 - typer reads the default, nothing changes it
+) -> None:
+    """List every stage, or show one with its parameters, ranges and source."""
+    from ovsskit.errors import UnknownStage, did_you_mean
+    from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
+
+    load_plugins(plugins)
+    if not name:
+        _list()
+        return
+    found: Any = find_stage(name) or find_backbone(name)
+    if found is None:
+        known = [*stage_names(), *backbone_names()]
+        raise UnknownStage(f"There is no stage `{name}`.", there=f"There are: {', '.join(known)}", fix=did_you_mean(name, known))
+    _explain(name, found)
+
+
+def _list() -> None:
+    from rich.table import Table
+
+    from ovsskit.cli.console import console
+    from ovsskit.describe import summary
+    from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_files, stage_names
+
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("stage", "family", "reads", "writes", "what it does"):
+        table.add_column(column, overflow="fold")
+    for name in stage_names():
+        cls = find_stage(name)
+        if cls is not None:
+            family = stage_files()[name].split(".")[2] if name in stage_files() else "plugin"
+            table.add_row(f"[cyan]{name}[/]", family, ", ".join(_reads(cls)), cls.writes, summary(cls))
+    for name in backbone_names():
+        table.add_row(f"[magenta]{name}[/]", "backbone", "", "", summary(find_backbone(name) or object))
+    console.print(table, highlight=False)
+
+
+def _explain(name: str, cls: Any) -> None:
+    import inspect
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ovsskit.cli.console import console
+    from ovsskit.describe import field_rows
+    from ovsskit.stage import Stage
+
+    console.print(f"[bold cyan]{name}[/]\n{escape(inspect.getdoc(cls) or '')}\n", highlight=False)
+    if issubclass(cls, Stage):
+        console.print(f"reads   {', '.join(_reads(cls))}\nwrites  {cls.writes}\nversion {cls.version}\n", highlight=False)
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("parameter", "may be", "default", "meaning"):
+        table.add_column(column, overflow="fold")
+    for row in field_rows(cls):
+        table.add_row(f"[cyan]{row.name}[/]", escape(row.range), escape(row.default), escape(row.meaning))
+    console.print(table, highlight=False)
+
+
+def _reads(cls: type[Stage]) -> list[str]:
+    from ovsskit.stage import wiring
+
+    plan = wiring(cls)
+    return [*plan.reads, *plan.models]

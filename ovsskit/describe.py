@@ -1,0 +1,81 @@
+"""Describe stages, backbones and values in words: what tables, trees, the schema and the reference pages are made from."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+COMMON = ("name", "reads", "inner")
+"""Fields that every stage, or every wrapper, has."""
+
+
+@dataclass(frozen=True)
+class FieldRow:
+    """Describe one parameter: its name, what it may be, its default as TOML, and what it means."""
+
+    name: str
+    range: str
+    default: str
+    meaning: str
+
+
+def field_rows(cls: type[BaseModel]) -> list[FieldRow]:
+    """List the parameters of a stage or backbone class, without those that all of them have."""
+    properties = cls.model_json_schema()["properties"]
+    rows = []
+    for name, info in cls.model_fields.items():
+        if name not in COMMON:
+            default = "" if info.default is PydanticUndefined else toml(info.default)
+            rows.append(FieldRow(name, range_of(properties[name]), default, info.description or ""))
+    return rows
+
+
+def range_of(schema: Mapping[str, Any]) -> str:
+    """Say in words which values a JSON Schema lets through, such as `number, 0 to 1`."""
+    if "anyOf" in schema:
+        return " or ".join(range_of(one) for one in schema["anyOf"])
+    if "const" in schema:
+        return toml(schema["const"])
+    if "enum" in schema:
+        return " or ".join(map(toml, schema["enum"]))
+    kind = schema.get("type", "value")
+    if kind == "array":
+        return f"list of {range_of(schema.get('items', {}))}"
+    words = {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "table"}.get(kind, kind)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f"{words}, {low} to {high}"
+    bounds = [(low, "{} or more"), (above, "above {}"), (high, "at most {}"), (below, "below {}")]
+    return ", ".join([words, *(phrase.format(bound) for bound, phrase in bounds if bound is not None)])
+
+
+def toml(value: Any) -> str:
+    """Write a value as TOML does."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def axes(kind: Any) -> str:
+    """Return the named axes of a kind of value, such as `class h w`, or an empty string."""
+    wanted = kind.__bound__ if isinstance(kind, TypeVar) else kind
+    for name in ("data", "probability"):
+        annotation = str(getattr(wanted, "__annotations__", {}).get(name, ""))
+        found = re.search(r'"\s*([^"]+)"', annotation)
+        if found:
+            return found[1]
+    parents = getattr(wanted, "__bases__", ())
+    return axes(parents[0]) if parents and parents[0] is not object else ""
+
+
+def summary(cls: type) -> str:
+    """Return the first sentence of a class's docstring."""
+    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
