@@ -61,7 +61,6 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
     version: ClassVar[int] = 1
     network: ClassVar[bool] = False
-    source: ClassVar[str] = ""
     writes: ClassVar[str] = ""
 
     name: Annotated[str, Field(description="address in the recipe, if the stage is used more than once")] = ""

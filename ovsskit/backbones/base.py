@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 from ovsskit.lazy import torch
 from ovsskit.stage import Capability
 from ovsskit.values import Caption, Captions, CrossAttention, Image
+from ovsskit.weights import WeightsInfo, describe_weights, need_weights
 
 Objective = Literal["match_logit", "match_loss"]
 
@@ -63,7 +65,7 @@ class MatchesText(Capability):
 class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     """Describe a model: which weights, at which size and precision. The network itself is read at first use."""
 
-    source: ClassVar[str] = ""
+    embedded: ClassVar[Path] = Path()
 
     weights: Annotated[str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")]
     revision: Annotated[str, Field(description="commit, tag or branch of the hub repository")] = "main"
@@ -76,6 +78,18 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         moved = self.model_copy()
         moved._device = device
         return moved
+
+    def describe_weights(self) -> WeightsInfo:
+        """Say where the weights are, whether they are here, their size and their licence."""
+        return describe_weights(self.weights, self.revision, self.embedded)
+
+    def need_weights(self) -> Path:
+        """Return the file or folder of the weights, fetched from the hub if they are not here.
+
+        Raises:
+            MissingWeights: they are neither here nor to be had.
+        """
+        return need_weights(self.weights, self.revision, self.embedded)
 
     @property
     def dtype(self) -> Any:

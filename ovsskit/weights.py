@@ -1,0 +1,103 @@
+"""Find the weights of a backbone: in the package, in a folder, in the hub's cache, or on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ovsskit.errors import MissingWeights
+
+EMBEDDED = "embedded"
+PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
+"""What is fetched of a hub repository: configuration, tokenizer, and weights that hold no code."""
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Say where weights are, whether they are here, and what they weigh (bytes) and allow (licence), where known."""
+
+    weights: str
+    kind: Literal["embedded", "local", "hub"]
+    path: Path | None
+    size: int | None
+    licence: str | None
+
+
+def find_weights(weights: str, revision: str, embedded: Path) -> Path | None:
+    """Return the folder or file of weights that are on this machine, or None; the network is not asked."""
+    if weights == EMBEDDED:
+        return embedded
+    if Path(weights).expanduser().exists():
+        return Path(weights).expanduser()
+    return _cached(weights, revision)
+
+
+def need_weights(weights: str, revision: str, embedded: Path) -> Path:
+    """Return the folder or file of weights, fetched from the hub if they are not here.
+
+    Raises:
+        MissingWeights: they are neither here nor to be had.
+    """
+    return find_weights(weights, revision, embedded) or fetch_weights(weights, revision)
+
+
+def fetch_weights(weights: str, revision: str) -> Path:
+    """Fetch weights from the hub into its cache and return their folder.
+
+    Raises:
+        MissingWeights: the hub cannot be reached, or has no such repository or revision.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    fix = f"With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
+    try:
+        return Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS)))
+    except HFValidationError as error:
+        raise MissingWeights(f"`{weights}` is neither a file or folder here nor the name of a hub repository.", fix=fix) from error
+    except RepositoryNotFoundError as error:
+        raise MissingWeights(f"The hub has no repository `{weights}`, or it is closed to you.", fix=fix) from error
+    except RevisionNotFoundError as error:
+        raise MissingWeights(f"The hub's repository `{weights}` has no revision `{revision}`.", fix=fix) from error
+    except Exception as error:  # the hub client passes on errors of whichever HTTP library it uses
+        raise MissingWeights(f"The weights `{weights}` are not on this machine, and the hub cannot be reached.", fix=fix) from error
+
+
+def describe_weights(weights: str, revision: str, embedded: Path) -> WeightsInfo:
+    """Say what is known of weights here and, if the hub answers, of weights that are not here."""
+    path = find_weights(weights, revision, embedded)
+    if weights == EMBEDDED:
+        return WeightsInfo(weights, "embedded", path, _size(embedded), "Apache-2.0")
+    if Path(weights).expanduser().exists():
+        return WeightsInfo(weights, "local", path, _size(Path(weights).expanduser()), None)
+    size, licence = _ask_hub(weights, revision)
+    return WeightsInfo(weights, "hub", path, _size(path) if path else size, licence)
+
+
+def _cached(weights: str, revision: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        path = Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    return path if any(path.glob("*.safetensors")) else None
+
+
+def _ask_hub(weights: str, revision: str) -> tuple[int | None, str | None]:
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(weights, revision=revision, files_metadata=True, timeout=5)
+    except Exception:  # what the hub would say is a courtesy, and its client passes on errors of its HTTP library
+        return None, None
+    sizes = [file.size or 0 for file in info.siblings or [] if Path(file.rfilename).suffix == ".safetensors"]
+    return sum(sizes) or None, (info.card_data or {}).get("license")
+
+
+def _size(path: Path) -> int:
+    files: Sequence[Path] = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
