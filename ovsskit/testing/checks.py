@@ -1,0 +1,147 @@
+"""The contract of stages, wrappers and backbones, as checks that raise `AssertionError`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+import tomlkit
+
+from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, capabilities
+from ovsskit.drive import Driver, State
+from ovsskit.lazy import torch
+from ovsskit.stage import Stage, Wrapper, use_of, wiring
+from ovsskit.testing.examples import example
+from ovsskit.testing.toys import ToyBackbone, ToyScores, ToyTokenMaps
+from ovsskit.values import Captions, CrossAttention, Image, Logits, Probabilities, Saliency, Scores, Value, Vocabulary
+
+
+def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
+    """Test that a stage keeps the contract; `slots` replaces the example inputs.
+
+    It survives being written to TOML and read back; describes itself and its fields; leaves its inputs as they are;
+    gives the same result twice, and for many pictures the same as one by one; writes the kind and axes it declares.
+    """
+    check_description(type(stage))
+    check_round_trip(stage)
+    models = dict.fromkeys(wiring(type(stage)).models, ToyBackbone())
+    for kind in _kinds(stage):
+        many = [_inputs(stage, kind, seed, slots or {}) for seed in (0, 7)]
+        before = [{name: fingerprint(value) for name, value in one.items()} for one in many]
+        with torch.no_grad():
+            alone = [stage.run(**one, **models) for one in many]
+            together = stage.run_many([{**one, **models} for one in many])
+        assert before == [{name: fingerprint(value) for name, value in one.items()} for one in many], "it changed its inputs"
+        assert list(map(fingerprint, alone)) == list(map(fingerprint, together)), "many pictures differ from one by one"
+        declared = wiring(type(stage)).kind
+        for value in alone:
+            check_value(value, kind if isinstance(declared, TypeVar) else declared)
+
+
+def check_wrapper(wrapper: Wrapper) -> None:
+    """Test that a wrapper keeps the contract: the neutral law, nesting, and independence of batch mates."""
+    check_description(type(wrapper))
+    check_round_trip(wrapper)
+    toy: Stage = {"token_maps": ToyTokenMaps, "scores": ToyScores}[wrapper.writes]()
+    plain = _drive([toy])
+    neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
+    nested = neutral.model_copy(update={"inner": (neutral.model_copy(update={"name": "second"}),), "name": "first"})
+    assert _prints(_drive([neutral]), wrapper.writes) == _prints(plain, wrapper.writes), "its neutral setting changes something"
+    assert _prints(_drive([nested]), wrapper.writes) == _prints(plain, wrapper.writes), "nested in itself it changes something"
+    real = wrapper.model_copy(update={"inner": (toy,)})
+    together = _prints(_drive([real], batch=2), wrapper.writes)
+    assert together == _prints(_drive([real], batch=1), wrapper.writes), "its result depends on the batch"
+    reads = wiring(type(wrapper)).reads
+    requests = next(real.run(**{name: example(kind) for name, kind in reads.items()}))
+    assert all(set(request) <= set(reads) for request in requests), "it overrides a slot that it does not read"
+
+
+def check_backbone(backbone: Backbone) -> None:
+    """Test that a backbone keeps its promises: declared capabilities work, and leave no gradients or hooks behind."""
+    check_description(type(backbone))
+    assert capabilities(type(backbone)), "it has no capability"
+    captions = example(Captions)
+    images = [example(Image, seed) for seed in (0, 7)]
+    if isinstance(backbone, CrossAttends):
+        _check_cross_attention(backbone, images, captions)
+    if isinstance(backbone, MatchesText):
+        for scores in backbone.match(images, [captions.captions] * 2):
+            assert scores.shape == (1,)
+            assert 0 <= float(scores[0]) <= 1
+    for module in backbone.network.modules():
+        assert not module._forward_hooks, "a hook is left"
+    assert all(parameter.grad is None for parameter in backbone.network.parameters()), "a gradient is left"
+
+
+def _check_cross_attention(backbone: CrossAttends, images: Sequence[Image], captions: Captions) -> None:
+    both = backbone.cross_attention(images, [captions] * 2, layers=None, objective="match_logit", pad_to=0)
+    rows, columns = backbone.grid
+    for attention in both:
+        check_value(attention, CrossAttention)
+        assert attention.grid == (rows, columns)
+        assert attention.layers == tuple(range(1, backbone.layer_count + 1))
+        assert attention.probability.shape[-1] >= rows * columns
+        assert {0, 1, 2} <= set(attention.positions.tolist()), "a class of the caption has no token"
+        assert not attention.probability.requires_grad
+        assert not attention.gradient.requires_grad
+    [alone] = backbone.cross_attention(images[:1], [captions], layers=None, objective="match_logit", pad_to=0)
+    torch.testing.assert_close(alone.probability, both[0].probability, atol=1e-5, rtol=1e-4)
+    assert backbone.count_tokens(captions.captions[0].text) == len(alone.positions)
+
+
+def check_description(cls: type[Stage] | type[Backbone]) -> None:
+    """Test that a class says in its docstring what it does, and of every field what it means."""
+    assert cls.__doc__, f"{cls.__name__} has no docstring"
+    missing = [name for name, info in cls.model_fields.items() if not info.description]
+    assert not missing, f"fields without a description: {', '.join(missing)}"
+
+
+def check_round_trip(stage: Stage) -> None:
+    """Test that a stage survives being written to TOML and read back."""
+    plain = stage.model_dump(mode="json", exclude={"inner"})
+    back = tomlkit.parse(tomlkit.dumps(plain)).unwrap()
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in back.items()}
+    assert type(stage).model_validate(tuples) == stage.model_copy(update={"inner": ()} if isinstance(stage, Wrapper) else {})
+    assert use_of(type(stage)).isidentifier()
+
+
+def check_value(value: Any, kind: type) -> None:
+    """Test that a value is of a kind, with the axes that the kind declares, finite, and one label for every map."""
+    assert isinstance(value, kind), f"it wrote {type(value).__name__}, not {kind.__name__}"
+    assert is_dataclass(value)
+    rebuilt = type(value)(**{f.name: getattr(value, f.name) for f in fields(value)})  # checked where jaxtyping is on
+    assert fingerprint(rebuilt) == fingerprint(value)
+    if isinstance(value, Scores):
+        assert len(value.labels) == value.data.shape[0]
+        assert value.data.isfinite().all()
+
+
+def fingerprint(value: Any) -> tuple[Any, ...]:
+    """Return something that is equal for equal values, tensors compared bit by bit."""
+    parts: list[Any] = [type(value).__name__]
+    for f in fields(value):
+        item = getattr(value, f.name)
+        parts.append((item.dtype, tuple(item.shape), item.numpy().tobytes()) if isinstance(item, torch.Tensor) else item)
+    return tuple(parts)
+
+
+def _kinds(stage: Stage) -> list[Any]:
+    hints = wiring(type(stage)).reads.values()
+    return [Saliency, Logits, Probabilities] if any(isinstance(hint, TypeVar) for hint in hints) else [None]
+
+
+def _inputs(stage: Stage, kind: Any, seed: int, slots: Mapping[str, Value]) -> State:
+    reads = wiring(type(stage)).reads
+    values = {name: example(kind if isinstance(hint, TypeVar) else hint, seed) for name, hint in reads.items()}
+    return {**values, **slots}
+
+
+def _drive(stages: Sequence[Stage], batch: int = 8) -> list[State]:
+    states = [{"image": example(Image, seed), "vocabulary": example(Vocabulary)} for seed in (0, 7, 9)]
+    with torch.no_grad():
+        return Driver({}, {}, batch).run(stages, states)
+
+
+def _prints(states: Sequence[State], slot: str) -> list[tuple[Any, ...]]:
+    return [fingerprint(state[slot]) for state in states]

@@ -1,0 +1,99 @@
+"""A backbone and stages without weights, with which stages and wrappers are tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
+from ovsskit.lazy import torch
+from ovsskit.stage import Stage
+from ovsskit.testing.examples import GRID, example
+from ovsskit.values import END, PROMPT, Caption, Captions, CrossAttention, Image, Saliency, TokenMaps
+
+
+class ToyBackbone(Backbone, CrossAttends, MatchesText):
+    """Attend by brightness instead of by a network, so that stages can be tested without weights."""
+
+    weights: Annotated[str, Field(description="there are none")] = "none"
+
+    def load(self) -> Any:
+        """Return an empty network."""
+        return torch.nn.Identity()
+
+    def count_tokens(self, text: str) -> int:
+        """Count words and the two special tokens."""
+        return len(text.split()) + 2
+
+    @property
+    def token_limit(self) -> int:
+        """Return a limit that an example caption does not reach."""
+        return 12
+
+    @property
+    def layer_count(self) -> int:
+        """Return the two layers of the toy."""
+        return 2
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Return the grid of the examples."""
+        return GRID
+
+    def cross_attention(
+        self,
+        images: Sequence[Image],
+        captions: Sequence[Captions],
+        *,
+        layers: Sequence[int] | None,
+        objective: Objective,
+        pad_to: int,
+    ) -> list[CrossAttention]:
+        """Let every token look at bright patches, each token and head in its own way."""
+        return [self._attend(image, caption, tuple(layers or (1, 2))) for image, caption in zip(images, captions, strict=True)]
+
+    def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Any]:
+        """Score a caption by the brightness of the picture and the letters of the caption."""
+        pairs = zip(images, captions, strict=True)
+        return [torch.tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine]) for i, mine in pairs]
+
+    def _attend(self, image: Image, captions: Captions, layers: tuple[int, ...]) -> CrossAttention:
+        bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[0]
+        bright = bright if image.hidden is None else bright.masked_fill(image.hidden, 0)
+        positions = [mark for caption in captions.captions for mark in self._positions(caption)]
+        token = torch.arange(1, len(positions) + 1)[None, None, :, None]
+        slope = token * torch.tensor(layers)[:, None, None, None] * torch.arange(1, 4)[None, :, None, None]
+        look = (bright.flatten()[None, None, None] * slope.float() * 7).sin()
+        padded = torch.nn.functional.pad(look, (1, 0))
+        lengths = tuple(len(self._positions(caption)) for caption in captions.captions)
+        return CrossAttention(padded.softmax(-1), padded.cos(), torch.tensor(positions), layers, (0, 1, 2), GRID, lengths)
+
+    def _positions(self, caption: Caption) -> list[int]:
+        marks, at = [PROMPT], 0
+        for word in caption.text.split():
+            start = caption.text.index(word, at)
+            at = start + len(word)
+            inside = [span.position for span in caption.spans if span.start <= start < span.end]
+            marks.append(inside[0] if inside else PROMPT)
+        return [*marks, END]
+
+
+class ToyTokenMaps(Stage, writes="token_maps"):
+    """Write token maps that follow from the picture and its hidden patches alone."""
+
+    def run(self, image: Image) -> TokenMaps:
+        """Return one map per token of the example caption."""
+        bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)
+        bright = bright if image.hidden is None else bright.masked_fill(image.hidden, 0)
+        token = torch.arange(1.0, 7.0)[:, None, None]
+        return TokenMaps((bright * token * 5).sin().abs(), example(TokenMaps).positions, (6,))
+
+
+class ToyScores(Stage, writes="scores"):
+    """Write scores that follow from the picture alone."""
+
+    def run(self, image: Image) -> Saliency:
+        """Return one map per colour channel."""
+        return Saliency(image.data.clone(), (1, 2, 3))
