@@ -15,15 +15,35 @@ if TYPE_CHECKING:
     from ovsskit.stage import Wraps as Wraps
     from ovsskit.values import (
         Captions as Captions,
+    )
+    from ovsskit.values import (
         CrossAttention as CrossAttention,
+    )
+    from ovsskit.values import (
         Image as Image,
+    )
+    from ovsskit.values import (
         Labels as Labels,
+    )
+    from ovsskit.values import (
         Logits as Logits,
+    )
+    from ovsskit.values import (
         Present as Present,
+    )
+    from ovsskit.values import (
         Probabilities as Probabilities,
+    )
+    from ovsskit.values import (
         Saliency as Saliency,
+    )
+    from ovsskit.values import (
         Scores as Scores,
+    )
+    from ovsskit.values import (
         TokenMaps as TokenMaps,
+    )
+    from ovsskit.values import (
         Vocabulary as Vocabulary,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ovsskit.errors import OutOfMemory
 from ovsskit.lazy import torch
@@ -18,11 +18,8 @@ State = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-class Watch(Protocol):
-    """See what a stage wrote, as soon as it did."""
-
-    def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
-        """Take the states after the stage ran on them, and the seconds that the stage itself took."""
+Watch = Callable[[Stage, Sequence[State], float], None]
+"""See what a stage wrote, as soon as it did: the stage, the states after it, and the seconds that it took itself."""
 
 
 @dataclass

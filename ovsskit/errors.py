@@ -196,6 +196,12 @@ class BadOutput(OvsskitError):
     code, title, status = "OV501", "output folder cannot be used", 2
 
 
+class CannotWrite(OvsskitError):
+    """The disk became full, or the output folder unwritable, during a run; what was written before is whole."""
+
+    code, title, status = "OV503", "writing stopped", 1
+
+
 class BadPlugin(OvsskitError):
     """A plugin file cannot be imported or holds no stage."""
 

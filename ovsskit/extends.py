@@ -136,9 +136,7 @@ def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> N
             stages.insert(index + 1, entry)
 
 
-def _at(
-    merged: Table, address: str, where: Place, problems: list[OvsskitError]
-) -> list[tuple[list[Any], int, Table]]:
+def _at(merged: Table, address: str, where: Place, problems: list[OvsskitError]) -> list[tuple[list[Any], int, Table]]:
     found = [item for item in all_stages(merged) if address_of(item[2]) == address]
     if not found:
         known = [address_of(entry) for _, _, entry in all_stages(merged)]

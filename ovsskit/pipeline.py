@@ -1,8 +1,8 @@
 """Run a recipe, or stages put together in Python, on pictures.
 
-    pipeline = ovsskit.load("quickstart")
-    result = pipeline("photo.jpg", classes=["dog", "cat"])
-    result.overlay().show()
+pipeline = ovsskit.load("quickstart")
+result = pipeline("photo.jpg", classes=["dog", "cat"])
+result.overlay().show()
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jaxtyping import Int
 
@@ -123,9 +123,7 @@ class Pipeline:
             return driver.run(self.stages, states)
 
 
-def load(
-    recipe: str | Path, *overrides: str, device: str = "auto", batch: int | str = "auto"
-) -> Pipeline:
+def load(recipe: str | Path, *overrides: str, device: str = "auto", batch: int | str = "auto") -> Pipeline:
     """Read a recipe, by path or by the name of a shipped one; overrides are `"address=value"`.
 
     Raises:

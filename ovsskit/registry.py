@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ovsskit.errors import BadPlugin, Place
-from ovsskit.stage import Stage, Wrapper, use_of
+from ovsskit.stage import Stage, use_of
 
 PACKAGE = Path(__file__).parent
 PLUGINS: dict[str, type] = {}
@@ -72,7 +72,9 @@ def load_plugin(path: Path) -> list[str]:
     module_name = f"ovsskit_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise BadPlugin("A plugin is a Python file, and there is none.", fix="Give the path of a .py file.", where=Place(str(path)))
+        raise BadPlugin(
+            "A plugin is a Python file, and there is none.", fix="Give the path of a .py file.", where=Place(str(path))
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
@@ -81,7 +83,9 @@ def load_plugin(path: Path) -> list[str]:
         raise BadPlugin(f"The file cannot be imported: {type(error).__name__}: {error}", where=Place(str(path))) from error
     found = {use_of(cls): cls for cls in _own_classes(module) if issubclass(cls, Stage | Backbone)}
     if not found:
-        raise BadPlugin("The file defines no stage.", fix="Define a class that inherits `ovsskit.Stage`.", where=Place(str(path)))
+        raise BadPlugin(
+            "The file defines no stage.", fix="Define a class that inherits `ovsskit.Stage`.", where=Place(str(path))
+        )
     PLUGINS.update(found)
     return list(found)
 
@@ -100,7 +104,7 @@ def _find(name: str, group: str, files: dict[str, str], base: type) -> type | No
         return PLUGINS[name]
     if name in files:
         own = _own_classes(import_module(files[name]))
-        return next(cls for cls in own if issubclass(cls, base) and use_of(cls) == name and cls not in (Stage, Wrapper))
+        return next(cls for cls in own if issubclass(cls, base) and use_of(cls) == name)
     for point in entry_points(group=group, name=name):
         try:
             cls = point.load()

@@ -28,14 +28,13 @@ import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeAlias, get_args, get_type_hints
 
 from pydantic import BaseModel, Field, SerializeAsAny
 
-from ovsskit.values import Scores, Value
+from ovsskit.values import S as S
+from ovsskit.values import V, Value
 
-S = TypeVar("S", bound=Scores)
-V = TypeVar("V", bound=Value)
 Slots: TypeAlias = Mapping[str, Any]
 Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
 PathOfRecipe = Annotated[str, "path of recipe"]
@@ -84,7 +83,7 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
         """Run on several pictures; stages that batch override this, with the same results as one by one."""
         return [self.run(**slots) for slots in many]
 
-    def settle(self, following: Sequence[Stage]) -> Self:
+    def settle(self, following: Sequence[Stage]) -> Stage:
         """Return this stage with parameters that are left to the stages after it filled in."""
         return self
 
@@ -97,7 +96,6 @@ class Wrapper(Stage):
     inner: Annotated[tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")] = ()
 
 
-@cache
 def use_of(cls: type) -> str:
     """Return the name of a stage or backbone class as recipes write it: words in lower case, joined by underscores."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()

@@ -7,11 +7,14 @@ Labels count from the vocabulary: label 0 is the background, label i is the i-th
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from jaxtyping import Bool, Float, Int, UInt8
 
 from ovsskit.lazy import torch
+
+V = TypeVar("V", bound="Value")
+S = TypeVar("S", bound="Scores")
 
 PROMPT, END = -1, -2
 """Marks, in `positions`, of tokens that name no class: words of the prompt; separators and padding."""
@@ -21,7 +24,7 @@ PROMPT, END = -1, -2
 class Value:
     """Hold what a slot carries for one picture."""
 
-    def to(self, device: Any) -> Self:
+    def to(self: V, device: Any) -> V:
         """Return the same value with its tensors on another device."""
         tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), torch.Tensor)}
         return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
@@ -130,7 +133,7 @@ class Scores(Value):
     data: Float[torch.Tensor, "class h w"]
     labels: tuple[int, ...]
 
-    def with_data(self, data: Float[torch.Tensor, "class h w"]) -> Self:
+    def with_data(self: S, data: Float[torch.Tensor, "class h w"]) -> S:
         """Return scores of the same kind and classes with other maps."""
         return replace(self, data=data)
 

@@ -30,7 +30,9 @@ def make_vocabulary(names: Sequence[str], ids: Sequence[int] = (), background: s
     if twice and not ids:
         raise BadClasses(f"Named more than once: {', '.join(twice)}.", fix="Name each class once.")
     if ids and (len(ids) != len(kept) or len(set(ids)) != len(ids) or min(ids) < 1):
-        raise BadClasses(f"{len(ids)} ids for {len(kept)} names.", fix="Give every name an id of its own, 1 or more (0 is the background).")
+        raise BadClasses(
+            f"{len(ids)} ids for {len(kept)} names.", fix="Give every name an id of its own, 1 or more (0 is the background)."
+        )
     numbers = tuple(ids) or tuple(range(1, len(kept) + 1))
     return Vocabulary(tuple(kept), (0, *numbers), _colours(len(kept)), background)
 
@@ -45,7 +47,9 @@ def read_classes(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadClasses(f"The file of classes cannot be read: {reason}.", fix="Write one name on each line.", where=Place(str(path))) from error
+        raise BadClasses(
+            f"The file of classes cannot be read: {reason}.", fix="Write one name on each line.", where=Place(str(path))
+        ) from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise BadClasses("The file of classes is empty.", fix="Write one name on each line.", where=Place(str(path)))

@@ -52,17 +52,21 @@ def fetch_weights(weights: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
-    fix = f"With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
+    fix = "With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
     try:
         return Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS)))
     except HFValidationError as error:
-        raise MissingWeights(f"`{weights}` is neither a file or folder here nor the name of a hub repository.", fix=fix) from error
+        raise MissingWeights(
+            f"`{weights}` is neither a file or folder here nor the name of a hub repository.", fix=fix
+        ) from error
     except RepositoryNotFoundError as error:
         raise MissingWeights(f"The hub has no repository `{weights}`, or it is closed to you.", fix=fix) from error
     except RevisionNotFoundError as error:
         raise MissingWeights(f"The hub's repository `{weights}` has no revision `{revision}`.", fix=fix) from error
     except Exception as error:  # the hub client passes on errors of whichever HTTP library it uses
-        raise MissingWeights(f"The weights `{weights}` are not on this machine, and the hub cannot be reached.", fix=fix) from error
+        raise MissingWeights(
+            f"The weights `{weights}` are not on this machine, and the hub cannot be reached.", fix=fix
+        ) from error
 
 
 def describe_weights(weights: str, revision: str, embedded: Path) -> WeightsInfo:
@@ -95,7 +99,7 @@ def _ask_hub(weights: str, revision: str) -> tuple[int | None, str | None]:
     except Exception:  # what the hub would say is a courtesy, and its client passes on errors of its HTTP library
         return None, None
     sizes = [file.size or 0 for file in info.siblings or [] if Path(file.rfilename).suffix == ".safetensors"]
-    return sum(sizes) or None, (info.card_data or {}).get("license")
+    return sum(sizes) or None, info.card_data.get("license") if info.card_data else None
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,9 @@ ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
 """The slots that are filled before the first stage runs."""
 
 
+NOWHERE = Place("")
+
+
 @dataclass(frozen=True)
 class Node:
     """Stand for a stage of a recipe, also for one that could not be built (then `cls` may be a guess, or None)."""
@@ -24,7 +27,7 @@ class Node:
     address: str
     reads: dict[str, str] = field(default_factory=dict)
     inner: tuple[Node, ...] = ()
-    where: Place = Place("")
+    where: Place = NOWHERE
 
     @classmethod
     def of(cls, stage: Stage) -> Node:
@@ -116,9 +119,7 @@ def _merged_kind(
     return written.kind
 
 
-def _choose_model(
-    node: Node, name: str, need: type[Capability], models: dict[str, type], problems: list[OvsskitError]
-) -> str:
+def _choose_model(node: Node, name: str, need: type[Capability], models: dict[str, type], problems: list[OvsskitError]) -> str:
     slot = node.reads.get(name, name)
     able = [model for model, cls in models.items() if issubclass(cls, need)]
     if slot in able or (slot in models and models[slot] is object):
@@ -127,7 +128,9 @@ def _choose_model(
         return able[0]
     others = [other for other in backbone_names() if issubclass(find_backbone(other) or object, need)]
     there = "; ".join(f"`{model}` is {use}" for model, use in ((m, _abilities(c)) for m, c in models.items()))
-    what = f"{node.address} reads `{slot}` ({need.__name__}), " + (f"but {there}." if models else "but the recipe has no model.")
+    what = f"{node.address} reads `{slot}` ({need.__name__}), " + (
+        f"but {there}." if models else "but the recipe has no model."
+    )
     problems.append(MissingCapability(what, fix=f"Backbones that do: {', '.join(others) or 'none'}", where=node.where))
     return slot
 
@@ -179,7 +182,7 @@ def _writes(cls: type[Stage] | None, slot: str, hint: Any) -> bool:
 
 
 def _accepts(hint: Any, kind: Any) -> bool:
-    wanted = hint.__bound__ if isinstance(hint, TypeVar) else hint
+    wanted: Any = hint.__bound__ if isinstance(hint, TypeVar) else hint
     return isinstance(kind, type) and issubclass(kind, wanted)
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from jaxtyping import Float
 from pydantic import BaseModel, Field, PrivateAttr
@@ -16,6 +16,7 @@ from ovsskit.stage import Capability
 from ovsskit.values import Caption, Captions, CrossAttention, Image
 from ovsskit.weights import WeightsInfo, describe_weights, need_weights
 
+B = TypeVar("B", bound="Backbone")
 Objective = Literal["match_logit", "match_loss"]
 
 
@@ -73,7 +74,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
 
     _device: str = PrivateAttr("cpu")
 
-    def to(self, device: str) -> Self:
+    def to(self: B, device: str) -> B:
         """Return the same backbone, to be read onto another device."""
         moved = self.model_copy()
         moved._device = device

@@ -21,7 +21,9 @@ def check(
     from ovsskit.recipe import load_recipe
 
     load_plugins(plugins)
-    paths = [path for name in recipes for path in (sorted(map(str, Path(name).rglob("*.toml"))) if Path(name).is_dir() else [name])]
+    paths = [
+        path for name in recipes for path in (sorted(map(str, Path(name).rglob("*.toml"))) if Path(name).is_dir() else [name])
+    ]
     found: list[OvsskitError] = []
     for path in paths:
         try:
@@ -31,7 +33,7 @@ def check(
             found += problems.problems
         except OvsskitError as error:
             found.append(error)
-    for error in found:
-        show_error(error)
+    for problem in found:
+        show_error(problem)
     if found:
         raise typer.Exit(2)

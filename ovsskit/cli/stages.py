@@ -27,7 +27,9 @@ def stages(
     found: Any = find_stage(name) or find_backbone(name)
     if found is None:
         known = [*stage_names(), *backbone_names()]
-        raise UnknownStage(f"There is no stage `{name}`.", there=f"There are: {', '.join(known)}", fix=did_you_mean(name, known))
+        raise UnknownStage(
+            f"There is no stage `{name}`.", there=f"There are: {', '.join(known)}", fix=did_you_mean(name, known)
+        )
     _explain(name, found)
 
 

@@ -1,9 +1,9 @@
 """Contract tests for stages, wrappers and backbones: ours, and those of people who write their own.
 
-    from ovsskit.testing import check_stage
+from ovsskit.testing import check_stage
 
-    def test_sharpen():
-        check_stage(Sharpen())
+def test_sharpen():
+check_stage(Sharpen())
 """
 
 from ovsskit.testing.checks import check_backbone, check_stage, check_value, check_wrapper, fingerprint

@@ -110,7 +110,8 @@ def check_value(value: Any, kind: type) -> None:
     """Test that a value is of a kind, with the axes that the kind declares, finite, and one label for every map."""
     assert isinstance(value, kind), f"it wrote {type(value).__name__}, not {kind.__name__}"
     assert is_dataclass(value)
-    rebuilt = type(value)(**{f.name: getattr(value, f.name) for f in fields(value)})  # checked where jaxtyping is on
+    make: Any = type(value)
+    rebuilt = make(**{f.name: getattr(value, f.name) for f in fields(value)})  # checked where jaxtyping is on
     assert fingerprint(rebuilt) == fingerprint(value)
     if isinstance(value, Scores):
         assert len(value.labels) == value.data.shape[0]
