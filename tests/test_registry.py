@@ -1,0 +1,79 @@
+"""Stages are found by file name, by plugin file and by entry point."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from ovsskit import registry
+from ovsskit.errors import BadPlugin
+from ovsskit.stage import Stage, use_of
+from ovsskit.testing import check_stage
+
+SHARPEN = Path(__file__).parent.parent / "docs" / "examples" / "sharpen.py"
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "PLUGINS", {})
+
+
+@pytest.mark.parametrize("name", registry.stage_files())
+def test_every_stage_file_holds_the_stage_of_its_name(name: str) -> None:
+    cls = registry.find_stage(name)
+    assert cls is not None
+    assert use_of(cls) == name
+
+
+@pytest.mark.parametrize("name", registry.backbone_files())
+def test_every_backbone_file_holds_the_backbone_of_its_name(name: str) -> None:
+    cls = registry.find_backbone(name)
+    assert cls is not None
+    assert use_of(cls) == name
+
+
+def test_the_documented_plugin_is_found_and_keeps_the_contract() -> None:
+    assert registry.load_plugin(SHARPEN) == ["sharpen"]
+    cls = registry.find_stage("sharpen")
+    assert cls is not None
+    check_stage(cls())
+    assert "sharpen" in registry.stage_names()
+
+
+def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint("brighten", "tests.no_such_module:Brighten", "ovsskit.stages")]
+    points.append(EntryPoint("grey", "ovsskit.testing:ToyScores", "ovsskit.stages"))
+    monkeypatch.setattr(registry, "entry_points", lambda **want: EntryPoints(points).select(**want))
+    assert {"brighten", "grey"} <= set(registry.stage_names())
+    found = registry.find_stage("grey")
+    assert found is not None and issubclass(found, Stage)
+    with pytest.raises(BadPlugin, match="`brighten` cannot be imported"):
+        registry.find_stage("brighten")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("1 +", "SyntaxError"), ("import no_such_thing", "No module named"), ("x = 1", "defines no stage")],
+)
+def test_a_bad_plugin_says_why(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(BadPlugin, match=message):
+        registry.load_plugin(path)
+    with pytest.raises(BadPlugin, match="there is none"):
+        registry.load_plugin(tmp_path / "none.py")
+
+
+def test_finding_all_stages_and_backbones_imports_no_torch() -> None:
+    code = (
+        "import sys, ovsskit.recipe, ovsskit.schema; from ovsskit import registry as r;"
+        "[r.find_stage(n) for n in r.stage_names()]; [r.find_backbone(n) for n in r.backbone_names()];"
+        "ovsskit.schema.recipe_schema();"
+        "sys.exit(', '.join({'torch', 'transformers', 'kornia', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
