@@ -20,7 +20,9 @@ def validate(cls: type[M], table: Table, who: str, problems: list[OvsskitError],
     values = {key: _tuples(value) for key, value in table.items()}
     for name, info in cls.model_fields.items():
         if "path of recipe" in info.metadata and isinstance(values.get(name), str) and values[name]:
-            values[name] = str((Path(table.place_of(name).file).parent / values[name]).resolve())
+            place = table.place_of(name)
+            beside = Path(place.file).parent if place.line else Path()  # what the command line gives has no line
+            values[name] = str((beside / values[name]).resolve())
     try:
         return cls.model_validate(values)
     except ValidationError as error:

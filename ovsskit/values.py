@@ -16,8 +16,8 @@ from ovsskit.lazy import torch
 V = TypeVar("V", bound="Value")
 S = TypeVar("S", bound="Scores")
 
-PROMPT, END = -1, -2
-"""Marks, in `positions`, of tokens that name no class: words of the prompt; separators and padding."""
+PROMPT, END, PADDING = -1, -2, -3
+"""Marks, in `positions`, of tokens that name no class: words of the prompt; the separator at the end; padding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,8 @@ class CrossAttention(Value):
     """Hold what every text token looks at: probabilities, and the gradient of the matching objective in them.
 
     The last rows x cols columns of the key axis are the patches, row by row; a class token may stand before them.
-    `layers` count from 1, `heads` from 0. `positions` tells which class a token belongs to (see `Present`), or `PROMPT`
-    or `END`. The tokens of several captions follow each other; `lengths` are their counts.
+    `layers` count from 1, `heads` from 0. `positions` tells which class a token belongs to (see `Present`), or is
+    `PROMPT`, `END` or `PADDING`. The tokens of several captions follow each other; `lengths` are their counts.
     """
 
     probability: Float[torch.Tensor, "layer head token key"]
