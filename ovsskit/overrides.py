@@ -47,7 +47,9 @@ def parse_override(text: str) -> tuple[str, Any]:
 def set_value(table: Table, address: str, value: Any, where: Place) -> list[OvsskitError]:
     """Change the value at an address in a recipe's tables; return the problem if there is no such address."""
     owner, _, key = address.rpartition(".")
-    targets = {address_of(entry): entry for _, _, entry in reversed(list(all_stages(table)))}
+    targets: dict[str, Table] = {}
+    for _, _, entry in all_stages(table):
+        targets.setdefault(address_of(entry), entry)
     targets |= {f"models.{name}": model for name, model in table.get("models", {}).items() if isinstance(model, Table)}
     targets |= {name: table.setdefault(name, Table({}, where, {})) for name in SECTIONS if name in table or name == owner}
     if owner not in targets or not key:

@@ -155,7 +155,8 @@ def _class_of(
 ) -> Any:
     """Return the class that a table uses; for a misspelt name its nearest, so that wiring can go on."""
     if not isinstance(entry, Table):
-        problems.append(BadValue(f"A {word} is a table.", fix=f'Write [[{word}]] with use = "...".', where=parent.place))
+        header = {"stage": "[[stage]]"}.get(word, f"[{word}]")
+        problems.append(BadValue(f"A {word} is a table.", fix=f'Write {header} with use = "...".', where=parent.place_of(word)))
         return None
     use = entry.get("use")
     if not isinstance(use, str):

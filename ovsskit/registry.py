@@ -34,7 +34,9 @@ def stage_files() -> dict[str, str]:
 def backbone_files() -> dict[str, str]:
     """Return the module of every built-in backbone by name, without importing any."""
     found = (PACKAGE / "backbones").glob("*.py")
-    return {path.stem: f"ovsskit.backbones.{path.stem}" for path in sorted(found) if path.stem[0] != "_" and path.stem != "base"}
+    return {
+        path.stem: f"ovsskit.backbones.{path.stem}" for path in sorted(found) if path.stem[0] != "_" and path.stem != "base"
+    }
 
 
 def stage_names() -> list[str]:

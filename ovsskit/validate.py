@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from ovsskit.describe import range_of, toml
 from ovsskit.errors import BadValue, MissingKey, OvsskitError, UnknownKey, did_you_mean
 from ovsskit.lines import Table
 
@@ -27,11 +28,11 @@ def validate(cls: type[M], table: Table, who: str, problems: list[OvsskitError],
         return cls.model_validate(values)
     except ValidationError as error:
         known = [*keys, *cls.model_fields]
-        problems += [_explain(detail, table, who, known) for detail in _distinct(error.errors())]
+        problems += [_explain(cls, detail, table, who, known) for detail in _distinct(error.errors())]
         return None
 
 
-def _explain(detail: ErrorDetails, table: Table, who: str, known: Sequence[str]) -> OvsskitError:
+def _explain(cls: type[BaseModel], detail: ErrorDetails, table: Table, who: str, known: Sequence[str]) -> OvsskitError:
     key = str(detail["loc"][0]) if detail["loc"] else ""
     where = table.place_of(key)
     if detail["type"] == "extra_forbidden":
@@ -39,19 +40,13 @@ def _explain(detail: ErrorDetails, table: Table, who: str, known: Sequence[str])
         return UnknownKey(f"`{who}` has no key `{key}`.", there=there, fix=did_you_mean(key, known), where=where)
     if detail["type"] == "missing":
         return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
-    inside = ".".join(map(str, detail["loc"]))
-    return BadValue(f"{who}.{inside} is {_toml(table.get(key))}. {detail['msg']}.", where=where)
+    allowed = range_of(cls.model_json_schema()["properties"][key])
+    return BadValue(f"{who}.{key} is {toml(table[key])}; it must be: {allowed}.", where=where)
 
 
 def _distinct(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Keep one error per key: a union of types reports one for each of its members."""
     return list({str(detail["loc"][:1]): detail for detail in reversed(details)}.values())[::-1]
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _tuples(value: Any) -> Any:

@@ -13,9 +13,6 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from ovsskit.lazy import torch
 
-V = TypeVar("V", bound="Value")
-S = TypeVar("S", bound="Scores")
-
 PROMPT, END, PADDING = -1, -2, -3
 """Marks, in `positions`, of tokens that name no class: words of the prompt; the separator at the end; padding."""
 
@@ -116,6 +113,25 @@ class CrossAttention(Value):
     grid: tuple[int, int]
     lengths: tuple[int, ...]
 
+    def pick(self, layers: tuple[int, ...], heads: tuple[int, ...]) -> CrossAttention:
+        """Return what these layers and heads hold."""
+        rows, columns = [self.layers.index(layer) for layer in layers], [self.heads.index(head) for head in heads]
+        probability, gradient = (tensor[rows][:, columns] for tensor in (self.probability, self.gradient))
+        return replace(self, probability=probability, gradient=gradient, layers=layers, heads=heads)
+
+    def maps(self, weights: Float[torch.Tensor, "layer head token key"]) -> TokenMaps:
+        """Return weights of every token and key as maps over the patches, summed over layers and heads.
+
+        The first token of each caption is left out, and maps of padding are zero.
+        """
+        rows, columns = self.grid
+        summed = weights.sum((0, 1))[:, -rows * columns :]
+        summed = summed * (self.positions != PADDING)[:, None]
+        starts = {sum(self.lengths[:index]) for index in range(len(self.lengths))}
+        kept = [token for token in range(len(self.positions)) if token not in starts]
+        lengths = tuple(length - 1 for length in self.lengths)
+        return TokenMaps(summed[kept].unflatten(1, (rows, columns)), self.positions[kept], lengths)
+
 
 @dataclass(frozen=True, eq=False)
 class TokenMaps(Value):
@@ -158,3 +174,7 @@ class Labels(Value):
     """Hold the number (`Vocabulary.ids`) of the class of every pixel."""
 
     data: Int[torch.Tensor, "h w"]
+
+
+V = TypeVar("V", bound=Value)
+S = TypeVar("S", bound=Scores)

@@ -164,13 +164,13 @@ def _unfilled(node: Node, parameter: str, slot: str, hint: Any, slots: dict[str,
 def _wrong_kind(node: Node, slot: str, hint: Any, written: Written) -> OvsskitError:
     return WrongKind(
         f"{node.address} reads `{slot}` as {_kind_name(hint)}, but it is {_kind_name(written.kind)}, written by {written.by}.",
-        fix=_writers(slot, hint),
+        fix=_writers(slot, hint, but=node.cls),
         where=node.where,
     )
 
 
-def _writers(slot: str, hint: Any) -> str:
-    found = [name for name in stage_names() if _writes(find_stage(name), slot, hint)]
+def _writers(slot: str, hint: Any, but: type[Stage] | None = None) -> str:
+    found = [name for name in stage_names() if find_stage(name) is not but and _writes(find_stage(name), slot, hint)]
     return f"Stages that write it: {', '.join(found) or 'none'}"
 
 

@@ -1,0 +1,21 @@
+"""Broken recipes give exactly the messages that stand beside them, all at once, without importing torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ovsskit.errors import OvsskitError
+from ovsskit.recipe import load_recipe
+
+BROKEN = Path(__file__).parent / "broken"
+
+
+@pytest.mark.parametrize("path", sorted(BROKEN.glob("*.toml")), ids=lambda path: path.stem)
+def test_message(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(BROKEN)
+    with pytest.raises(OvsskitError) as caught:
+        load_recipe(path.name)
+    assert caught.value.status == 2
+    assert f"{caught.value}\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
