@@ -1,0 +1,33 @@
+"""Merge the maps of a class's tokens into one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ovsskit.lazy import torch
+from ovsskit.stage import Stage
+from ovsskit.values import Present, Saliency, TokenMaps
+
+
+class MergeTokens(Stage, writes="scores"):
+    """Merge the maps of the tokens that name a class; a class without a token gets a map of zeros.
+
+    Tokens belong to a class by the characters they stand for, so that names of several words work.
+    Source: PnP-OVSS, released code, which takes the mean, but for the last class of the caption the sum.
+    """
+
+    pieces: Annotated[
+        Literal["mean", "released"], Field(description="mean of a class's tokens; `released`: the last class's are summed")
+    ] = "mean"
+
+    def run(self, token_maps: TokenMaps, present: Present) -> Saliency:
+        """Return one map per present class, in their order."""
+        maps = token_maps.data.new_zeros(len(present.labels), *token_maps.data.shape[1:])
+        for position in range(len(present.labels)):
+            mine = token_maps.data[token_maps.positions == position]
+            if len(mine):
+                is_summed = self.pieces == "released" and position == len(present.labels) - 1
+                maps[position] = mine.sum(0) if is_summed else torch.mean(mine, 0)
+        return Saliency(maps, present.labels)

@@ -1,0 +1,23 @@
+"""Turn scores into probabilities."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ovsskit.stage import Stage
+from ovsskit.values import Probabilities, Scores
+
+
+class Softmax(Stage, writes="scores"):
+    """Turn scores into probabilities over the classes, at every place.
+
+    Source: PnP-OVSS, released code (inside its call of the dense CRF, on maps from 0 to 1, scale 1).
+    """
+
+    scale: Annotated[float, Field(gt=0, description="the scores are multiplied by this first; high is sharp")] = 1.0
+
+    def run(self, scores: Scores) -> Probabilities:
+        """Return maps that sum to 1 at every place."""
+        return Probabilities((scores.data * self.scale).softmax(0), scores.labels)

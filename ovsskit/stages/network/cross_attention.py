@@ -1,0 +1,60 @@
+"""Run the network: what do the words look at, and what of it makes the picture match?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from ovsskit.backbones.base import CrossAttends, Objective
+from ovsskit.stage import Slots, Stage, Wrapper
+from ovsskit.values import Captions, Image
+from ovsskit.values import CrossAttention as Attention
+
+
+class CrossAttention(Stage, writes="attention"):
+    """Return the attention of every word to every patch, and the gradient of the matching objective in it.
+
+    By default only the layers that `select_head` stages after it pick are kept, and a picture does not depend on its
+    batch mates. Source: PnP-OVSS, section 3 and released code (gradient of the summed match logit).
+    """
+
+    network = True
+
+    layers: Annotated[
+        tuple[PositiveInt, ...] | Literal["selected", "all"],
+        Field(description="layers to keep, from 1; `selected`: those that select_head picks later, all if there is none"),
+    ] = "selected"
+    objective: Annotated[
+        Objective,
+        Field(description="the match logit (released code), or its ITM loss with the sign turned, so that high means match"),
+    ] = "match_logit"
+    pad_to: Annotated[int, Field(ge=0, description="pad captions to this many tokens, as batches of the released code do")] = 0
+
+    def run(self, image: Image, captions: Captions, backbone: CrossAttends) -> Attention:
+        """Return the attention and its gradient, without a graph."""
+        [attention] = self.run_many([{"image": image, "captions": captions, "backbone": backbone}])
+        return attention
+
+    def run_many(self, many: Sequence[Slots]) -> list[Any]:
+        """Run the network once over all pictures."""
+        found: list[Attention] = many[0]["backbone"].cross_attention(
+            [slots["image"] for slots in many],
+            [slots["captions"] for slots in many],
+            layers=None if isinstance(self.layers, str) else self.layers,
+            objective=self.objective,
+            pad_to=self.pad_to,
+        )
+        return found
+
+    def settle(self, following: Sequence[Stage]) -> CrossAttention:
+        """Return this stage with `selected` replaced by the layers that the stages after it pick."""
+        picked = tuple(sorted({stage.layer for stage in _all(following) if hasattr(stage, "layer")}))
+        return self.model_copy(update={"layers": picked}) if self.layers == "selected" and picked else self
+
+
+def _all(stages: Iterable[Stage]) -> Iterable[Stage]:
+    for stage in stages:
+        yield stage
+        yield from _all(stage.inner) if isinstance(stage, Wrapper) else ()

@@ -1,0 +1,1 @@
+"""Stages that say which classes a picture shows."""

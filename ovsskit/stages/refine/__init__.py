@@ -1,0 +1,1 @@
+"""Stages that refine maps by the picture."""

@@ -1,0 +1,75 @@
+"""Let the picture's edges and colours decide where classes end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from jaxtyping import Float, UInt8
+from pydantic import Field
+
+from ovsskit.errors import MissingExtra
+from ovsskit.lazy import numpy, torch
+from ovsskit.mean_field import mean_field
+from ovsskit.stage import Stage
+from ovsskit.values import Image, Probabilities
+
+CLIP = 1e-5
+"""Probabilities are cut to this from below before the logarithm, as pydensecrf's `unary_from_softmax` does."""
+
+
+class DenseCrf(Stage, writes="scores"):
+    """Refine probabilities by mean field in a fully connected CRF over the picture's pixels.
+
+    `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU. Maps with a value that is
+    no number are returned as they are.
+    Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code.
+    """
+
+    steps: Annotated[int, Field(ge=0, description="iterations of mean field")] = 10
+    gaussian_sigma: Annotated[float, Field(gt=0, description="reach of the smoothness term, in pixels")] = 3
+    gaussian_weight: Annotated[float, Field(ge=0, description="weight of the smoothness term")] = 7
+    bilateral_sigma: Annotated[float, Field(gt=0, description="reach of the appearance term, in pixels")] = 50
+    bilateral_colour_sigma: Annotated[float, Field(gt=0, description="likeness of colours in the appearance term, 0 to 255")] = 5
+    bilateral_weight: Annotated[float, Field(ge=0, description="weight of the appearance term")] = 10
+    engine: Annotated[
+        Literal["auto", "torch", "pydensecrf"], Field(description="`pydensecrf` needs the package pydensecrf2 and a compiler")
+    ] = "auto"
+
+    def run(self, image: Image, scores: Probabilities) -> Probabilities:
+        """Return the refined probabilities.
+
+        Raises:
+            MissingExtra: the pydensecrf engine is asked for, and it is not installed.
+        """
+        if not bool(scores.data.isfinite().all()):
+            return scores
+        infer = self._pydensecrf if self.engine == "pydensecrf" else self._torch
+        return scores.with_data(infer(scores.data, image.pixels))
+
+    def _torch(
+        self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]
+    ) -> Float[torch.Tensor, "class h w"]:
+        parameters = {name: getattr(self, name) for name in type(self).model_fields if name.startswith(("gaussian_", "bilateral_"))}
+        return mean_field(probabilities, pixels, steps=self.steps, **parameters)
+
+    def _pydensecrf(
+        self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]
+    ) -> Float[torch.Tensor, "class h w"]:
+        try:
+            from pydensecrf.densecrf import DenseCRF2D
+        except ImportError as error:
+            fix = 'pip install "ovsskit[crf]", or dense_crf.engine = "torch".'
+            raise MissingExtra("The engine pydensecrf of dense_crf is not installed.", fix=fix) from error
+        classes, height, width = probabilities.shape
+        field: Any = DenseCRF2D(width, height, classes)
+        unary = -probabilities.detach().cpu().float().clamp(CLIP, 1).log()
+        field.setUnaryEnergy(numpy.ascontiguousarray(unary.flatten(1).numpy()))
+        field.addPairwiseGaussian(sxy=self.gaussian_sigma, compat=self.gaussian_weight)
+        field.addPairwiseBilateral(
+            sxy=self.bilateral_sigma,
+            srgb=self.bilateral_colour_sigma,
+            rgbim=pixels.cpu().numpy(),
+            compat=self.bilateral_weight,
+        )
+        marginals = numpy.array(field.inference(self.steps), dtype=numpy.float32)
+        return torch.from_numpy(marginals).view(classes, height, width).to(probabilities.device)

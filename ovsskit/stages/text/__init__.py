@@ -1,0 +1,1 @@
+"""Stages that turn classes into sentences."""

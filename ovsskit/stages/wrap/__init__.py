@@ -1,0 +1,1 @@
+"""Wrappers: stages that run an inner chain several times."""
