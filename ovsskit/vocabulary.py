@@ -11,6 +11,7 @@ from ovsskit.errors import BadClasses, Place
 from ovsskit.values import Vocabulary
 
 GOLDEN_RATIO = 0.618033988749895
+LARGEST_ID = 65535
 
 
 def make_vocabulary(names: Sequence[str], ids: Sequence[int] = (), background: str = "background") -> Vocabulary:
@@ -29,12 +30,19 @@ def make_vocabulary(names: Sequence[str], ids: Sequence[int] = (), background: s
     twice = [name for name, count in Counter(name.casefold() for name in kept).items() if count > 1]
     if twice and not ids:
         raise BadClasses(f"Named more than once: {', '.join(twice)}.", fix="Name each class once.")
+    if max(ids, default=0) > LARGEST_ID:
+        raise BadClasses(f"The id {max(ids)} is too large.", fix=f"Masks hold numbers up to {LARGEST_ID}.")
     if ids and (len(ids) != len(kept) or len(set(ids)) != len(ids) or min(ids) < 1):
         raise BadClasses(
             f"{len(ids)} ids for {len(kept)} names.", fix="Give every name an id of its own, 1 or more (0 is the background)."
         )
     numbers = tuple(ids) or tuple(range(1, len(kept) + 1))
     return Vocabulary(tuple(kept), (0, *numbers), _colours(len(kept)), background)
+
+
+def split_classes(text: str) -> list[str]:
+    """Split names that stand on one line, with commas between them."""
+    return [name.strip() for name in text.split(",")]
 
 
 def read_classes(path: Path) -> list[str]:

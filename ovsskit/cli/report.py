@@ -1,0 +1,114 @@
+"""Tell a person, or a program, how a run goes: progress and notices on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ovsskit.cli.console import console, stderr
+from ovsskit.job import Summary
+from ovsskit.output.record import PictureRecord
+
+
+class Report:
+    """Show a progress bar, notices, failures and a summary; or lines of JSON; or nothing."""
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self.quiet, self.as_json = quiet, as_json
+        self.total = 0
+        columns = (
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(*columns, console=stderr, disable=quiet or as_json, transient=True)
+        self.task = self.progress.add_task("pictures", total=None, visible=False, rate="")
+
+    def __enter__(self) -> Self:
+        """Start to show progress."""
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take the progress bar away."""
+        self.progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a sentence, whatever the mode."""
+        self.progress.stop()
+        stderr.print(escape(text), highlight=False)
+
+    def begin(self, total: int) -> None:
+        """Show how many pictures there are to do."""
+        self.total = total
+        self.progress.reset(self.task, total=total, visible=bool(total))
+
+    def tell(self, record: PictureRecord) -> None:
+        """Show that a picture is done, or why it failed."""
+        self.progress.advance(self.task)
+        speed = self.progress.tasks[0].finished_speed or self.progress.tasks[0].speed
+        self.progress.update(self.task, rate=f"{speed:.2g} a second" if speed else "")
+        if self.as_json:
+            print(json.dumps(asdict(record)), flush=True)
+        elif record.state == "failed":
+            stderr.print(f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False)
+
+    def notice(self, text: str) -> None:
+        """Show something that the person should know."""
+        if not self.quiet and not self.as_json:
+            stderr.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+
+    def end(self, summary: Summary) -> None:
+        """Show what became of the pictures, what it cost, and where to look."""
+        self.progress.stop()
+        if self.as_json:
+            self._end_json(summary)
+        elif not self.quiet:
+            self._end_table(summary)
+
+    def _end_table(self, summary: Summary) -> None:
+        states = [record.state for record in summary.records]
+        failed = states.count("failed")
+        if not summary.done_now:
+            console.print(f"Nothing to do: all {len(states)} pictures were done before.", highlight=False)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        pending = f", {states.count('pending')} still to do" if "pending" in states else ""
+        table.add_row("pictures", f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}")
+        table.add_row("time", f"{summary.costs.seconds:.1f} s")
+        for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
+            table.add_row(f"  {stage}", f"{seconds:.2f} s")
+        if summary.costs.peak_memory:
+            table.add_row("peak memory", f"{summary.costs.peak_memory / 1e9:.2f} GB")
+        if summary.costs.peak_device_memory:
+            table.add_row("peak memory of the GPU", f"{summary.costs.peak_device_memory / 1e9:.2f} GB")
+        if summary.score is not None:
+            table.add_row("mIoU", f"[bold]{100 * summary.score:.1f}[/] against the true masks of the sample scenes")
+        table.add_row("folder", escape(str(summary.out)))
+        table.add_row("gallery", escape(str(summary.gallery)))
+        console.print(table, highlight=False)
+        for record in summary.records:
+            if record.state == "failed":
+                console.print(f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False)
+
+    def _end_json(self, summary: Summary) -> None:
+        states = [record.state for record in summary.records]
+        counts = {state: states.count(state) for state in ("done", "failed", "pending")}
+        plain = {
+            **counts,
+            "done_now": summary.done_now,
+            "out": str(summary.out),
+            "gallery": str(summary.gallery),
+            "costs": asdict(summary.costs),
+            "sample_miou": summary.score,
+        }
+        print(json.dumps({"summary": plain}), flush=True)

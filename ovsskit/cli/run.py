@@ -1,0 +1,67 @@
+"""`ovsskit run`: segment pictures with a recipe, and leave masks, overlays and a gallery in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.options import Plugins, Sets, load_plugins
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the recipe's own, else sample scenes."),
+    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')] = "",
+    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-out/RECIPE")] = None,
+    sets: Sets = [],  # noqa: B006
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch: Annotated[str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")] = "auto",
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Run on the first N pictures only; 0 is no limit.")] = 0,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")] = 50_000_000,
+    save_scores: Annotated[bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")] = False,
+    save_confidence: Annotated[bool, typer.Option("--save-confidence", help="Save the winning score (16-bit PNG).")] = False,
+    explain: Annotated[
+        list[str],
+        typer.Option("--explain", metavar="NAME", help="Save what every stage wrote for this picture; all; none."),
+    ] = [],  # noqa: B006
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture, and one at the end.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Segment pictures: masks, overlays with a legend, and a gallery to look at them.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
+    from ovsskit.cli.report import Report
+    from ovsskit.job import run_job
+    from ovsskit.wishes import Wishes
+
+    load_plugins(plugins)
+    wishes = Wishes(
+        recipe=recipe,
+        images=tuple(images),
+        classes=classes,
+        classes_file=classes_file,
+        out=out,
+        overrides=tuple(sets),
+        device=device,
+        batch=batch,
+        limit=limit,
+        max_pixels=max_pixels,
+        save=frozenset(word for word, wanted in (("scores", save_scores), ("confidence", save_confidence)) if wanted),
+        explain=tuple(explain),
+    )
+    with Report(quiet=quiet, as_json=json) as report:
+        try:
+            status = run_job(wishes, report)
+        except KeyboardInterrupt:
+            report.say("stopped; run the same command to go on")
+            raise typer.Exit(130) from None
+    if status:
+        raise typer.Exit(status)

@@ -1,0 +1,112 @@
+"""Find the pictures that a person names: files, folders, globs and lists."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ovsskit.errors import NoPictures, Place
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+"""Endings by which folders and globs tell pictures from other files, in any case."""
+
+
+UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+"""What file names cannot hold on some system, or what is no text."""
+
+LONGEST_NAME = 180
+"""Bytes of a name, so that endings still fit into what file systems allow."""
+
+
+def find_pictures(inputs: Sequence[str]) -> list[Path]:
+    """Return the pictures that these inputs name, in order and each once.
+
+    A file is taken whatever its ending. A folder gives every picture in it and in its folders, sorted, hidden ones left
+    out; so does a glob (`**` goes into folders). A `.txt` file is a list: one file, folder or glob on each line, relative
+    to the list; blank lines and lines that start with `#` are passed over, and what a list names need not exist yet.
+
+    Raises:
+        NoPictures: an input does not exist, or holds no picture.
+    """
+    found: dict[str, Path] = {}
+    for text in inputs:
+        pictures = list(_read_list(Path(text)) if _is_list(text) else _expand(text))
+        if not pictures:
+            raise _nothing(text)
+        for path in pictures:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def name_pictures(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
+    """Give every picture a name of its own for the files made from it: its stem, where needed with its folder or a number.
+
+    `known` holds the names given before, by full path; they are kept.
+    """
+    sources = [str(path.absolute()) for path in paths]
+    taken = {name.casefold() for name in known.values()}
+    stems = Counter(path.stem.casefold() for path in paths)
+    names = []
+    for path, source in zip(paths, sources, strict=True):
+        name = known.get(source, "")
+        if not name:
+            first = path.stem if stems[path.stem.casefold()] == 1 else f"{path.absolute().parent.name}_{path.stem}"
+            first = UNSAFE.sub("_", first).encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "picture"
+            name = next(one for one in _numbered(first) if one.casefold() not in taken)
+            taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}_{number}"
+        number += 1
+
+
+def _is_list(text: str) -> bool:
+    return text.lower().endswith(".txt") and Path(text).is_file()
+
+
+def _expand(text: str) -> list[Path]:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return sorted(_walk(path))
+    if path.exists() or not glob.has_magic(text):
+        return [path] if path.exists() else []
+    matches = glob.glob(str(path), recursive=True)
+    return sorted(one for one in map(Path, matches) if one.suffix.lower() in SUFFIXES and one.is_file())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(where, name) for name in files if Path(name).suffix.lower() in SUFFIXES and name[0] != ".")
+
+
+def _read_list(path: Path) -> Iterator[Path]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoPictures("The list of pictures is no UTF-8 text.", where=Place(str(path))) from error
+    for line in map(str.strip, lines):
+        if line and not line.startswith("#"):
+            entry = str(path.parent / line)
+            yield from _expand(entry) or [Path(entry)]
+
+
+def _nothing(text: str) -> NoPictures:
+    if _is_list(text):
+        return NoPictures("The list names no picture.", fix="Write one file on each line.", where=Place(text))
+    if Path(text).is_dir():
+        return NoPictures(
+            "There is no picture in this folder.", fix=f"Looked for: {' '.join(sorted(SUFFIXES))}", where=Place(text)
+        )
+    what = "No picture matches." if glob.has_magic(text) else "There is no such file or folder."
+    return NoPictures(what, fix="Name files, folders, globs, or a list (.txt).", where=Place(text))

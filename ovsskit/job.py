@@ -1,0 +1,183 @@
+"""One `ovsskit run`: find everything that is wrong before any weights are read, then run, then sum up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ovsskit.devices import choose_batch, choose_device
+from ovsskit.output.folder import OutputFolder
+from ovsskit.output.gallery import write_classes, write_gallery
+from ovsskit.output.identity import identify
+from ovsskit.output.record import Costs, PictureRecord
+from ovsskit.pictures import allow_pixels
+from ovsskit.pipeline import Pipeline
+from ovsskit.recipe import Recipe, load_recipe
+from ovsskit.runner import Runner
+from ovsskit.samples import sample_score
+from ovsskit.values import Vocabulary
+from ovsskit.wishes import Wishes, check_outcome, choose_classes, choose_explained, choose_pictures
+
+OUT = Path("ovsskit-out")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sum up a run: folder and gallery, what became of the pictures, costs, and the mean IoU where there is truth.
+
+    `done_now` counts the pictures that this command worked on; the others were done before.
+    """
+
+    out: Path
+    gallery: Path
+    records: Sequence[PictureRecord]
+    done_now: int
+    costs: Costs
+    score: float | None
+
+
+class Listener(Protocol):
+    """Hear how a run goes."""
+
+    def begin(self, total: int) -> None:
+        """Take note of how many pictures there are to do."""
+
+    def tell(self, record: PictureRecord) -> None:
+        """Take note of a finished picture."""
+
+    def notice(self, text: str) -> None:
+        """Take note of something that the person should know."""
+
+    def end(self, summary: Summary) -> None:
+        """Take note of how the run ended."""
+
+
+class Notices(logging.Handler):
+    """Pass on each message of the package once, and keep it."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(logging.INFO)
+        self.listener, self.seen = listener, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message."""
+        text = record.getMessage()
+        if text not in self.seen:
+            self.seen.append(text)
+            self.listener.notice(text)
+
+
+def run_job(wishes: Wishes, listener: Listener) -> int:
+    """Do what a person wishes, telling a listener how it goes; return the exit status: 1 if pictures failed, else 0.
+
+    Raises:
+        OvsskitError: something is wrong with the recipe, classes, pictures, output folder, device or weights.
+    """
+    notices = Notices(listener)
+    log = logging.getLogger("ovsskit")
+    log.addHandler(notices)
+    log.setLevel(logging.INFO)
+    try:
+        job = _prepare(wishes, listener, notices)
+        try:
+            return job.run()
+        finally:
+            job.folder.close()
+    finally:
+        log.removeHandler(notices)
+
+
+def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
+    recipe = load_recipe(wishes.recipe, wishes.overrides)
+    check_outcome(wishes, recipe)
+    pictures, samples = choose_pictures(wishes, recipe)
+    vocabulary = choose_classes(wishes, recipe, samples)
+    explained = choose_explained(pictures, wishes.explain)
+    allow_pixels(wishes.max_pixels)
+    device = choose_device(wishes.device)
+    batch = choose_batch(wishes.batch, device)
+    title = recipe.header.name or recipe.path.stem
+    folder = OutputFolder(wishes.out or OUT / title, identify(recipe.stages, recipe.models, vocabulary))
+    todo = folder.add(pictures, wishes.save, explained)
+    if not wishes.explain:
+        folder.explain_first(todo)
+    pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
+    return _Job(wishes, listener, notices, recipe, vocabulary, pipeline, folder, title, samples, todo)
+
+
+@dataclass
+class _Job:
+    """Hold a run that nothing known stands against."""
+
+    wishes: Wishes
+    listener: Listener
+    notices: Notices
+    recipe: Recipe
+    vocabulary: Vocabulary
+    pipeline: Pipeline
+    folder: OutputFolder
+    title: str
+    samples: bool
+    todo: list[PictureRecord]
+    costs: Costs = field(default_factory=Costs)
+    score: float | None = None
+
+    def run(self) -> int:
+        self._note_facts()
+        self.listener.begin(len(self.todo))
+        if self.todo:
+            self._work()
+        records = list(self.folder.records.values())
+        gallery = self.folder.path / "index.html"
+        costs = self.folder.costs.plus(self.costs)
+        self.listener.end(Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score))
+        return int(any(record.state == "failed" for record in records))
+
+    def _work(self) -> None:
+        self._publish()
+        runner = Runner(
+            self.pipeline,
+            self.folder,
+            self.vocabulary,
+            self.wishes.max_pixels,
+            self.listener.tell,
+            self._publish,
+            self.costs,
+        )
+        try:
+            runner.run(self.todo)
+        finally:
+            self._publish()
+
+    def _publish(self) -> None:
+        """Bring `run.json`, the classes and the gallery up to date."""
+        records = list(self.folder.records.values())
+        if self.samples:
+            done = [self.folder.path / "masks" / f"{one.name}.png" for one in records if one.state == "done"]
+            self.score = sample_score(done, self.vocabulary)
+        self._note_facts()
+        self.folder.save(self.costs)
+        write_classes(self.folder.path, self.vocabulary)
+        write_gallery(self.folder.path, self.title, self._gallery_facts(records), records, self.vocabulary)
+
+    def _note_facts(self) -> None:
+        known = self.folder.facts.get("notices", [])
+        self.folder.facts |= {
+            "recipe": {"name": self.title, "file": str(self.recipe.path), "tables": self.recipe.tables},
+            "overrides": list(self.wishes.overrides),
+            "device": self.pipeline.device,
+            "batch": self.pipeline.batch,
+            "notices": [*known, *(text for text in self.notices.seen if text not in known)],
+            "sample_miou": self.score,
+        }
+
+    def _gallery_facts(self, records: Sequence[PictureRecord]) -> list[str]:
+        done = sum(record.state == "done" for record in records)
+        seconds = self.folder.costs.plus(self.costs).seconds
+        facts = [self.recipe.header.about] if self.recipe.header.about else []
+        facts += [f"{done} of {len(records)} pictures", f"{len(self.vocabulary.names)} classes"]
+        facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
+        return facts if self.score is None else [*facts, f"mIoU {100 * self.score:.1f} against the true masks"]

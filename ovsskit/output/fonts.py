@@ -1,0 +1,53 @@
+"""Find a font that has the letters of a name.
+
+Pillow's own font has Latin letters only. For others the fonts of the machine are tried, those that know many scripts
+first; where none has a letter the caller shows something else.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import PIL.ImageFont
+from PIL.ImageFont import FreeTypeFont
+
+SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKjp-Regular.otf",
+    "wqy-microhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansArabic-Regular.ttf",
+    "Arial Unicode.ttf",
+    "PingFang.ttc",
+    "segoeui.ttf",
+    "msyh.ttc",
+    "msgothic.ttc",
+    "malgun.ttf",
+    "Nirmala.ttf",
+)
+"""Fonts that Linux, macOS and Windows bring, by file name."""
+
+
+def font_for(text: str, size: int) -> FreeTypeFont | None:
+    """Return a font that has every letter of the text, at a size in pixels, or None where the machine has none."""
+    return next((font for name in ("", *SYSTEM_FONTS) if (font := _load(name, size)) and _has(font, text)), None)
+
+
+@cache
+def _load(name: str, size: int) -> FreeTypeFont | None:
+    if not name:
+        own = PIL.ImageFont.load_default(size)
+        return own if isinstance(own, FreeTypeFont) else None
+    try:
+        return PIL.ImageFont.truetype(name, size)
+    except OSError:
+        return None
+
+
+def _has(font: FreeTypeFont, text: str) -> bool:
+    """Tell by the picture of each letter: those that a font lacks all look like its sign for a missing one."""
+    missing = bytes(font.getmask("\U0010fffd"))
+    return all(bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace())

@@ -1,0 +1,58 @@
+"""Write `index.html`: a gallery that opens from disk, with no server and nothing from the network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ovsskit.output.files import write_text
+from ovsskit.output.record import PictureRecord
+from ovsskit.values import Vocabulary
+
+
+def write_gallery(
+    folder: Path, title: str, facts: Sequence[str], records: Sequence[PictureRecord], vocabulary: Vocabulary
+) -> Path:
+    """Write the gallery of a run and return its path; `facts` stand under the title.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written any more.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    data = {
+        "title": title,
+        "facts": list(facts),
+        "classes": list_classes(vocabulary),
+        "pictures": [
+            {"name": record.name, "source": record.source, "size": record.size, "areas": record.areas}
+            for record in records
+            if record.state == "done"
+        ],
+        "failed": [{"source": _clean(record.source), "reason": record.reason} for record in records if record.state == "failed"],
+    }
+    template = Environment(loader=PackageLoader("ovsskit.output", ""), autoescape=True).get_template("gallery.html")
+    path = folder / "index.html"
+    write_text(path, template.render(data=data))
+    return path
+
+
+def write_classes(folder: Path, vocabulary: Vocabulary) -> None:
+    """Write `classes.json`: number, name and colour of every class, the background first.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written any more.
+    """
+    write_text(folder / "classes.json", f"{json.dumps(list_classes(vocabulary), indent=1, ensure_ascii=False)}\n")
+
+
+def list_classes(vocabulary: Vocabulary) -> list[dict[str, str | int]]:
+    """List number, name and colour (`#rrggbb`) of every class, the background first."""
+    rows = zip(vocabulary.ids, vocabulary.labels, vocabulary.colours, strict=True)
+    return [{"number": number, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)} for number, name, colour in rows]
+
+
+def _clean(text: str) -> str:
+    """Replace what is no text in the names of files, so that it can be written."""
+    return text.encode("utf-8", "replace").decode()

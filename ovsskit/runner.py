@@ -1,0 +1,189 @@
+"""Run a pipeline over many pictures: the next are read and the last are written while the network works.
+
+Memory stays bounded: pictures go through in groups of `batch`, fewer where they are large, about one group is read
+ahead, and one waits to be written. A picture that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ovsskit.drive import State
+from ovsskit.errors import CannotWrite, OvsskitError
+from ovsskit.lazy import numpy, torch
+from ovsskit.output.folder import OutputFolder, failed
+from ovsskit.output.maps import MapCollector
+from ovsskit.output.record import Costs, PictureRecord
+from ovsskit.output.save import Finding, save_finding
+from ovsskit.pictures import read_picture
+from ovsskit.pipeline import Pipeline
+from ovsskit.stage import Stage
+from ovsskit.values import Image, Vocabulary
+
+GROUP_PIXELS = 8_000_000
+"""How many pixels the pictures of a group have together at most, unless one alone has more."""
+
+READERS, WRITERS = 2, 2
+SAVE_EVERY = 20.0
+"""Seconds after which `run.json` and the gallery are brought up to date."""
+
+SAME_FAILURES = 5
+"""After so many unforeseen failures in a row the run stops: then it is the recipe that fails, not the pictures."""
+
+
+@dataclass
+class Runner:
+    """Run a pipeline on the pictures of a folder's record, and write what it finds into the folder.
+
+    What to save of a picture stands in its record. `tell` hears of every finished picture; `publish` is called now and
+    then to bring the folder up to date.
+    """
+
+    pipeline: Pipeline
+    folder: OutputFolder
+    vocabulary: Vocabulary
+    max_pixels: int
+    tell: Callable[[PictureRecord], None]
+    publish: Callable[[], None]
+    costs: Costs = field(default_factory=Costs)
+    _writing: deque[tuple[PictureRecord, Future[PictureRecord]]] = field(default_factory=deque)
+    _failures: int = 0
+
+    def run(self, todo: Sequence[PictureRecord]) -> None:
+        """Run on these pictures; when stopped, what has been found is still written.
+
+        Raises:
+            CannotWrite: the disk is full, or the folder cannot be written any more.
+            OvsskitError: the recipe cannot be run at all, such as for want of weights.
+        """
+        start, published = time.perf_counter(), time.perf_counter()
+        reading = ThreadPoolExecutor(READERS, "read")
+        writing = ThreadPoolExecutor(WRITERS, "write")
+        try:
+            for group in self._groups(todo, reading):
+                for finding in self._segment(group):
+                    self._settle(2 * self.pipeline.batch)
+                    self._writing.append((finding.record, writing.submit(self._save, finding)))
+                self._settle(self.pipeline.batch)
+                if time.perf_counter() - published > SAVE_EVERY:
+                    self.publish()
+                    published = time.perf_counter()
+        finally:
+            reading.shutdown(cancel_futures=True)
+            try:
+                self._settle(0)
+            finally:
+                writing.shutdown(cancel_futures=True)
+                self.costs.seconds += time.perf_counter() - start
+                self.costs.peak_memory, self.costs.peak_device_memory = peak_memory()
+
+    def _groups(self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor) -> Iterator[list[tuple[PictureRecord, Image]]]:
+        """Yield pictures in groups; what cannot be read is noted and left out."""
+        group: list[tuple[PictureRecord, Image]] = []
+        pixels = 0
+        for record, image in self._read(todo, pool):
+            size = image.size[0] * image.size[1]
+            alone = "maps" in record.saved
+            if group and (alone or pixels + size > GROUP_PIXELS):
+                yield group
+                group, pixels = [], 0
+            group.append((record, image))
+            pixels += size
+            if alone or len(group) == self.pipeline.batch:
+                yield group
+                group, pixels = [], 0
+        if group:
+            yield group
+
+    def _read(self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor) -> Iterator[tuple[PictureRecord, Image]]:
+        ahead: deque[tuple[PictureRecord, Future[Image]]] = deque()
+        coming = iter(todo)
+        while True:
+            for record in coming:
+                ahead.append((record, pool.submit(read_picture, Path(record.source), max_pixels=self.max_pixels)))
+                if len(ahead) > self.pipeline.batch:
+                    break
+            if not ahead:
+                return
+            record, future = ahead.popleft()
+            try:
+                image = future.result()
+            except OvsskitError as error:
+                self._note(failed(record, _reason(error)))
+            except MemoryError:
+                self._note(failed(record, "It does not fit into memory."))
+            else:
+                yield record, image
+
+    def _segment(self, group: Sequence[tuple[PictureRecord, Image]]) -> list[Finding]:
+        """Run the pipeline on a group; if that fails, on its pictures one by one."""
+        collector = MapCollector() if "maps" in group[0][0].saved else None
+
+        def watch(stage: Stage, states: Sequence[State], seconds: float) -> None:
+            self.costs.add(stage.address, seconds)
+            if collector is not None:
+                collector(stage, states, seconds)
+
+        try:
+            states = self.pipeline.run_many([image for _, image in group], self.vocabulary, watch)
+        except Exception as error:  # stages may be anybody's, and one picture's failure shall not stop the others
+            if isinstance(error, OvsskitError) and error.status != 1:
+                raise
+            if len(group) > 1:
+                return [finding for one in group for finding in self._segment([one])]
+            self._failures += not isinstance(error, OvsskitError)
+            if self._failures == SAME_FAILURES:
+                raise
+            self._note(failed(group[0][0], _reason(error)))
+            return []
+        self._failures = 0
+        sheets = None if collector is None else tuple(collector.sheets)
+        return [self._finding(record, image, state, sheets) for (record, image), state in zip(group, states, strict=True)]
+
+    def _finding(self, record: PictureRecord, image: Image, state: State, sheets: Any) -> Finding:
+        labels = state["labels"].data
+        if tuple(labels.shape) != image.size:
+            labels = torch.nn.functional.interpolate(labels[None, None].float(), image.size)[0, 0].long()
+        scores = state["scores"].to("cpu") if {*record.saved} & {"scores", "confidence"} else None
+        return Finding(record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets)
+
+    def _save(self, finding: Finding) -> PictureRecord:
+        try:
+            return save_finding(self.folder.path, finding, self.vocabulary)
+        except CannotWrite:
+            raise
+        except Exception as error:  # such as too little memory to draw a huge picture
+            return failed(finding.record, _reason(error))
+
+    def _settle(self, most: int) -> None:
+        """Note the pictures that are written, and wait until at most so many are not."""
+        while self._writing and (len(self._writing) > most or self._writing[0][1].done()):
+            self._note(self._writing.popleft()[1].result())
+
+    def _note(self, record: PictureRecord) -> None:
+        self.folder.finish(record)
+        self.tell(record)
+
+
+def peak_memory() -> tuple[int | None, int | None]:
+    """Return the most memory that this process and its GPU have held, in bytes, where the system tells."""
+    device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    try:
+        import resource
+        import sys
+    except ImportError:
+        return None, device
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, device
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OvsskitError):
+        return " ".join(part for part in (error.what, error.there, error.fix) if part)
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

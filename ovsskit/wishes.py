@@ -1,0 +1,101 @@
+"""What a person asked `ovsskit run` for, and the pictures and classes that this means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovsskit.errors import BadClasses, BadValue, Place, UnfilledSlot, did_you_mean
+from ovsskit.inputs import find_pictures
+from ovsskit.pictures import MAX_PIXELS
+from ovsskit.recipe import Recipe
+from ovsskit.samples import sample_pictures
+from ovsskit.values import Vocabulary
+from ovsskit.vocabulary import make_vocabulary, read_classes, split_classes
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Hold what the person asked for; see the options of `ovsskit run`."""
+
+    recipe: str
+    images: tuple[str, ...] = ()
+    classes: str = ""
+    classes_file: Path | None = None
+    out: Path | None = None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    batch: str = "auto"
+    limit: int = 0
+    max_pixels: int = MAX_PIXELS
+    save: frozenset[str] = frozenset()
+    explain: tuple[str, ...] = ()
+
+
+def choose_pictures(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
+    """Return the pictures to run on, and whether they are the sample scenes.
+
+    They are those that the person names, else those that the recipe names, else the sample scenes.
+
+    Raises:
+        NoPictures: what is named is not there.
+    """
+    given = wishes.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
+    pictures = find_pictures(given) if given else sample_pictures()
+    return (pictures[: wishes.limit] if wishes.limit else pictures), not given
+
+
+def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
+    """Return the classes that the person names, else the recipe's, else for sample scenes the things in them.
+
+    Raises:
+        BadClasses: none are named, or they are named in two ways, or they cannot be read.
+    """
+    background = recipe.vocabulary.background
+    if wishes.classes and wishes.classes_file:
+        raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
+    if wishes.classes:
+        return make_vocabulary(split_classes(wishes.classes), (), background)
+    if wishes.classes_file:
+        return make_vocabulary(read_classes(wishes.classes_file), (), background)
+    if recipe.vocabulary.names:
+        return make_vocabulary(recipe.vocabulary.names, recipe.vocabulary.ids, background)
+    if samples:
+        from ovsskit.embedded import NOUNS
+
+        return make_vocabulary(NOUNS, (), background)
+    raise BadClasses("Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".')
+
+
+def choose_explained(pictures: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return the pictures of which all maps shall be saved, named by path, file name or stem; `all` is all of them.
+
+    Raises:
+        BadValue: a name fits no picture.
+    """
+    if "all" in names:
+        return list(pictures)
+    chosen = []
+    for name in names:
+        fitting = [path for path in pictures if name in (str(path), path.name, path.stem)]
+        if not fitting and name != "none":
+            fix = did_you_mean(name, [path.stem for path in pictures]) or "Give the name of a picture, `all` or `none`."
+            raise BadValue(f"No picture is called `{name}`.", fix=fix, where=Place("--explain"))
+        chosen += fitting
+    return chosen
+
+
+def check_outcome(wishes: Wishes, recipe: Recipe) -> None:
+    """See that the recipe writes what is to be saved.
+
+    Raises:
+        UnfilledSlot: it does not.
+    """
+    written = {stage.writes for stage in recipe.stages}
+    where = Place(str(recipe.path))
+    if "labels" not in written:
+        what = "No stage writes `labels`, so there is no mask to save."
+        raise UnfilledSlot(what, fix='End the recipe with a stage that does: use = "label_map".', where=where)
+    if wishes.save and "scores" not in written:
+        raise UnfilledSlot("No stage writes `scores`, so they cannot be saved.", where=where)

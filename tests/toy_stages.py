@@ -1,0 +1,48 @@
+"""Stages without a network: every class is a colour, and a pixel belongs to the class whose colour is nearest."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from ovsskit.stage import Stage
+from ovsskit.values import Image, Labels, Probabilities, Saliency, Vocabulary
+
+COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0), "white": (1.0, 1.0, 1.0)}
+
+
+class ToyColours(Stage, writes="scores"):
+    """Score how near each pixel is to the colour that each class names."""
+
+    network = True
+    seconds: Annotated[float, Field(ge=0, description="how long to sleep at each picture")] = 0.0
+    fail_at: Annotated[str, Field(description="name of a picture to fail at")] = ""
+
+    def run(self, image: Image, vocabulary: Vocabulary) -> Saliency:
+        if os.environ.get("TOY_KILL_AT") == image.name:
+            os.kill(os.getpid(), 9)
+        if self.fail_at == image.name:
+            raise ZeroDivisionError("this picture divides by zero")
+        time.sleep(self.seconds)
+        colours = torch.tensor([COLOURS.get(name, (0.5, 0.5, 0.5)) for name in vocabulary.names])
+        distance = (image.data[None] - colours[:, :, None, None]).norm(dim=1)
+        return Saliency((2 - distance).clamp(min=0), tuple(range(1, len(vocabulary.names) + 1)))
+
+
+class ToySoftmax(Stage, writes="scores"):
+    """Turn scores into probabilities."""
+
+    def run(self, scores: Saliency) -> Probabilities:
+        return Probabilities((scores.data * 5).softmax(0), scores.labels)
+
+
+class ToyLabels(Stage, writes="labels"):
+    """Take the class with the best score."""
+
+    def run(self, scores: Probabilities, vocabulary: Vocabulary) -> Labels:
+        ids = torch.tensor([vocabulary.ids[label] for label in scores.labels])
+        return Labels(ids[scores.data.argmax(0)])
