@@ -143,17 +143,20 @@ class BlipItm(Backbone, CrossAttends, MatchesText):
 
     def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, " caption"]]:
         """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
-        features = self.encode(images)
+        return [logits.softmax(-1)[:, 1] for logits in self.logits(images, captions)]
+
+    def logits(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, "caption 2"]]:
+        """Return, for every picture, the matching head's output for each of its captions: no match, match."""
         rows = [[self.reader.read(caption) for caption in mine] for mine in captions]
         size = max(1, CAPTIONS_AT_ONCE // len(rows))
-        found: list[list[torch.Tensor]] = [[] for _ in rows]
-        for start in range(0, max(map(len, rows)), size):
-            some = [index for index, row in enumerate(rows) if row[start : start + size]]
-            with torch.no_grad():
+        found: list[Any] = [[] for _ in rows]
+        with torch.no_grad():
+            features = self.encode(images)
+            for start in range(0, max(map(len, rows)), size):
+                some = [index for index, row in enumerate(rows) if row[start : start + size]]
                 parts = [rows[index][start : start + size] for index in some]
-                scores = self._match(features[some], parts, ())[0].float().softmax(-1)[..., 1]
-            for index, part, row in zip(some, parts, scores, strict=True):
-                found[index].append(row[: len(part)])
+                for index, part, logits in zip(some, parts, self._match(features[some], parts, ())[0].float(), strict=True):
+                    found[index].append(logits[: len(part)])
         return [torch.cat(parts) for parts in found]
 
     def _match(

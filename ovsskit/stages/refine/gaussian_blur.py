@@ -29,7 +29,8 @@ class GaussianBlur(Stage, writes="scores"):
         if sigma == 0:
             return scores
         vertical, horizontal = (blur_matrix(size, sigma).to(scores.data) for size in (height, width))
-        return scores.with_data(vertical @ scores.data @ horizontal.T)
+        lowest = scores.data.amin((1, 2), keepdim=True)  # taken off, so that a constant map stays constant to the last bit
+        return scores.with_data(vertical @ (scores.data - lowest) @ horizontal.T + lowest)
 
 
 def blur_matrix(size: int, sigma: float) -> Float[torch.Tensor, "size size"]:

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parity-dir",
+        type=Path,
+        default=Path(__file__).parent / "parity",
+        help="folder with recorded results of published code (`pnp_ovss/`); another one tests against another recording",
+    )
+
+
+@pytest.fixture(scope="session")
+def parity_dir(pytestconfig: pytest.Config) -> Path:
+    folder: Path = pytestconfig.getoption("--parity-dir")
+    return folder.resolve()
