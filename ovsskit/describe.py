@@ -69,7 +69,7 @@ def axes(kind: Any) -> str:
     wanted = kind.__bound__ if isinstance(kind, TypeVar) else kind
     for name in ("data", "probability"):
         annotation = str(getattr(wanted, "__annotations__", {}).get(name, ""))
-        found = re.search(r'"\s*([^"]+)"', annotation)
+        found = re.search(r"""[\"']\s*([^\"']+)[\"']""", annotation)
         if found:
             return found[1]
     parents = getattr(wanted, "__bases__", ())

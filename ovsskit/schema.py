@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,7 +18,6 @@ Schema = dict[str, Any]
 def recipe_schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of recipe files, plugins that are loaded included."""
     text = {"type": "string"}
-    stages = {"type": "array", "items": {"$ref": "#/$defs/stage"}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "ovsskit recipe",
@@ -32,49 +30,37 @@ def recipe_schema() -> Schema:
             "set": {"type": "object", "description": 'changed values by address: "threshold.at" = 0.3'},
             "backbone": {"$ref": "#/$defs/backbone"},
             "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
-            "vocabulary": _table(VocabularyTable),
-            "input": _table(InputTable),
-            "stage": stages,
+            "vocabulary": _table(_properties(VocabularyTable)),
+            "input": _table(_properties(InputTable)),
+            "stage": {"type": "array", "items": {"$ref": "#/$defs/stage"}},
         },
         "$defs": {
-            "stage": _choice(stage_names(), find_stage, _stage),
-            "backbone": _choice(backbone_names(), find_backbone, _backbone),
+            "stage": {
+                "type": "object",
+                "required": ["use"],
+                "properties": {"use": {"enum": stage_names()}},
+                "oneOf": [_stage(name, find_stage(name)) for name in stage_names()],
+            },
+            # A variant may change a key of its base's backbone without repeating what it uses.
+            "backbone": {"type": "object", "anyOf": [_used(name, find_backbone(name)) for name in backbone_names()]},
         },
     }
 
 
-def _choice(names: Sequence[str], find: Callable[[str], Any], entry: Callable[[str, Any], Schema]) -> Schema:
-    return {
-        "type": "object",
-        "required": ["use"],
-        "properties": {"use": {"enum": list(names)}},
-        "oneOf": [entry(name, find(name)) for name in names],
-    }
-
-
-def _stage(name: str, cls: type[BaseModel]) -> Schema:
+def _stage(name: str, cls: Any) -> Schema:
     table = _used(name, cls)
     place = {key: {"type": "string", "description": f"in a variant: {key} which stage this one goes"} for key in PLACEMENTS}
     inner = {"inner": {"type": "array", "items": {"$ref": "#/$defs/stage"}}} if issubclass(cls, Wrapper) else {}
-    return {**table, "properties": {**table["properties"], **inner, **place}}
+    return {**table, "properties": {**table["properties"], **inner, **place}, "required": ["use"]}
 
 
-def _backbone(name: str, cls: type[BaseModel]) -> Schema:
-    # A variant may change one key of its base's backbone, so none is required beside `use`.
-    return {**_used(name, cls), "required": ["use"]}
+def _used(name: str, cls: Any) -> Schema:
+    properties = {"use": {"const": name}, **_properties(cls)}
+    return {"title": name, "description": summary(cls), **_table(properties)}
 
 
-def _used(name: str, cls: type[BaseModel]) -> Schema:
-    table = _table(cls)
-    table["properties"] = {"use": {"const": name}, **table["properties"]}
-    table["required"] = ["use", *table.get("required", [])]
-    return {"title": name, "description": summary(cls), **table}
-
-
-def _table(cls: type[BaseModel]) -> Schema:
-    required = [name for name, info in cls.model_fields.items() if info.is_required()]
-    table: Schema = {"type": "object", "additionalProperties": False, "properties": _properties(cls)}
-    return {**table, "required": required} if required else table
+def _table(properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _properties(cls: type[BaseModel]) -> Schema:

@@ -42,7 +42,7 @@ def _list() -> None:
 
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("stage", "family", "reads", "writes", "what it does"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("stage", "writes"))
     for name in stage_names():
         cls = find_stage(name)
         if cls is not None:

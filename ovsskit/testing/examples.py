@@ -28,6 +28,7 @@ from ovsskit.vocabulary import make_vocabulary
 NAMES = ("dog", "ice cream", "grass")
 GRID = (4, 5)
 SIZE = (24, 35)
+LAYERS, HEADS = 12, 12
 
 
 def example(kind: Any, seed: int = 0) -> Any:
@@ -41,7 +42,7 @@ def example(kind: Any, seed: int = 0) -> Any:
     if kind is Scores:
         kind = Saliency
     maps = _uniform(seed, len(NAMES), *SIZE)
-    attention = _uniform(seed + 1, 2, 3, 7, 1 + GRID[0] * GRID[1]).softmax(-1)
+    attention = _uniform(seed + 1, LAYERS, HEADS, 7, 1 + GRID[0] * GRID[1]).softmax(-1)
     positions = torch.tensor([PROMPT, PROMPT, PROMPT, 0, 1, 1, 2, END][1:])
     makers: dict[Any, Any] = {
         Image: lambda: Image((_uniform(seed + 2, 3, *SIZE) * 255).round() / 255, f"picture{seed}"),
@@ -49,7 +50,7 @@ def example(kind: Any, seed: int = 0) -> Any:
         Present: lambda: Present((1, 2, 3)),
         Captions: lambda: Captions((_caption(NAMES),)),
         CrossAttention: lambda: CrossAttention(
-            attention, _uniform(seed + 3, *attention.shape) - 0.5, positions, (1, 2), (0, 1, 2), GRID, (7,)
+            attention, _uniform(seed + 3, *attention.shape) - 0.5, positions, tuple(range(1, LAYERS + 1)), tuple(range(HEADS)), GRID, (7,)
         ),
         TokenMaps: lambda: TokenMaps(_uniform(seed, 6, *GRID), positions[1:], (6,)),
         Saliency: lambda: Saliency(maps, (1, 2, 3)),

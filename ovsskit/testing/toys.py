@@ -10,7 +10,7 @@ from pydantic import Field
 from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
 from ovsskit.lazy import torch
 from ovsskit.stage import Stage
-from ovsskit.testing.examples import GRID, example
+from ovsskit.testing.examples import GRID, HEADS, LAYERS, example
 from ovsskit.values import END, PROMPT, Caption, Captions, CrossAttention, Image, Saliency, TokenMaps
 
 
@@ -34,8 +34,8 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText):
 
     @property
     def layer_count(self) -> int:
-        """Return the two layers of the toy."""
-        return 2
+        """Return the number of layers of the examples."""
+        return LAYERS
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -52,7 +52,7 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText):
         pad_to: int,
     ) -> list[CrossAttention]:
         """Let every token look at bright patches, each token and head in its own way."""
-        return [self._attend(image, caption, tuple(layers or (1, 2))) for image, caption in zip(images, captions, strict=True)]
+        return [self._attend(image, caption, tuple(layers or range(1, LAYERS + 1))) for image, caption in zip(images, captions, strict=True)]
 
     def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Any]:
         """Score a caption by the brightness of the picture and the letters of the caption."""
@@ -64,11 +64,11 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText):
         bright = bright if image.hidden is None else bright.masked_fill(image.hidden, 0)
         positions = [mark for caption in captions.captions for mark in self._positions(caption)]
         token = torch.arange(1, len(positions) + 1)[None, None, :, None]
-        slope = token * torch.tensor(layers)[:, None, None, None] * torch.arange(1, 4)[None, :, None, None]
+        slope = token * torch.tensor(layers)[:, None, None, None] * torch.arange(1, HEADS + 1)[None, :, None, None]
         look = (bright.flatten()[None, None, None] * slope.float() * 7).sin()
         padded = torch.nn.functional.pad(look, (1, 0))
         lengths = tuple(len(self._positions(caption)) for caption in captions.captions)
-        return CrossAttention(padded.softmax(-1), padded.cos(), torch.tensor(positions), layers, (0, 1, 2), GRID, lengths)
+        return CrossAttention(padded.softmax(-1), padded.cos(), torch.tensor(positions), layers, tuple(range(HEADS)), GRID, lengths)
 
     def _positions(self, caption: Caption) -> list[int]:
         marks, at = [PROMPT], 0

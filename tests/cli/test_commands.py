@@ -1,0 +1,128 @@
+"""The commands beside `run`: check, plan, stages, new, schema, models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import tomlkit
+
+from ovsskit.extends import recipe_folder
+from ovsskit.registry import backbone_names, stage_names
+
+RECIPES = sorted(recipe_folder().rglob("*.toml"))
+
+
+def ovsskit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ovsskit", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_check_says_ok_for_a_folder_of_recipes() -> None:
+    done = ovsskit("check", recipe_folder())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ok ") == len(RECIPES) > 3
+
+
+def test_check_reports_all_problems_of_all_recipes_and_fails() -> None:
+    broken = Path(__file__).parent.parent / "broken"
+    done = ovsskit("check", "misspelt.toml", "circle_a.toml", "base/whole.toml", cwd=broken)
+    assert done.returncode == 2
+    assert done.stdout == "ok base/whole.toml\n"
+    assert done.stderr == (broken / "misspelt.txt").read_text() + (broken / "circle_a.txt").read_text()
+
+
+def test_check_and_help_import_no_torch() -> None:
+    code = (
+        "import sys; from ovsskit.cli.__main__ import main; sys.argv = ['ovsskit', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'numpy.linalg', 'transformers', 'kornia'} & set(sys.modules) or 'light')"
+    )
+    for arguments in (["--help"], ["check", str(RECIPES[0])], ["stages"], ["plan", str(RECIPES[0])]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        assert "'torch'" not in done.stdout and "'transformers'" not in done.stdout, arguments
+
+
+def test_plan_shows_stages_parameters_links_and_shapes() -> None:
+    done = ovsskit("plan", "pnp_blip", "--set", "threshold.at=0.25")
+    assert done.returncode == 0, done.stderr
+    for part in ("salience_dropout", "at = 0.25", "from merge_tokens", "scores: Probabilities [class h w]", "backbone"):
+        assert part in done.stdout
+
+
+@pytest.mark.parametrize("override", ["threshold.ta=0.2", "treshold.at=0.2", "threshold.at=high", "threshold.at"])
+def test_bad_overrides_are_clear(override: str) -> None:
+    done = ovsskit("plan", "pnp_blip", "--set", override)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--set")
+    assert "Traceback" not in done.stderr
+
+
+def test_stages_lists_all() -> None:
+    done = ovsskit("stages")
+    assert all(name in done.stdout for name in [*stage_names(), *backbone_names()])
+
+
+@pytest.mark.parametrize("name", [*stage_names(), *backbone_names()])
+def test_every_stage_and_backbone_is_explained(name: str) -> None:
+    from ovsskit.describe import field_rows, summary
+    from ovsskit.registry import find_backbone, find_stage
+
+    cls = find_stage(name) or find_backbone(name)
+    assert cls is not None
+    assert summary(cls).endswith(".")
+    assert all(row.meaning and row.range for row in field_rows(cls))
+
+
+def test_stages_explains_one_and_guesses_misspelt_ones() -> None:
+    done = ovsskit("stages", "threshold")
+    assert done.returncode == 0
+    assert "number, 0 to 1" in done.stdout
+    done = ovsskit("stages", "treshold")
+    assert done.returncode == 2
+    assert "Did you mean `threshold`?" in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--whole"]])
+def test_a_new_recipe_passes_the_check_and_never_replaces_a_file(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "mine.toml"
+    assert ovsskit("new", path, "--from", "pnp_blip", *options).returncode == 0
+    assert ovsskit("check", path).returncode == 0
+    before = path.read_text()
+    again = ovsskit("new", path)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    assert path.read_text() == before
+
+
+def test_the_published_schema_is_current() -> None:
+    printed = json.loads(ovsskit("schema").stdout)
+    assert printed == json.loads((recipe_folder() / "recipe.schema.json").read_text()), (
+        "ovsskit schema > recipes/recipe.schema.json"
+    )
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_recipes_satisfy_the_schema(path: Path) -> None:
+    schema = json.loads((recipe_folder() / "recipe.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(tomlkit.parse(path.read_text()).unwrap(), schema)
+
+
+@pytest.mark.parametrize("name", ["misspelt", "values"])
+def test_the_schema_refuses_what_check_refuses(name: str) -> None:
+    schema = json.loads((recipe_folder() / "recipe.schema.json").read_text())
+    broken = Path(__file__).parent.parent / "broken" / f"{name}.toml"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomlkit.parse(broken.read_text()).unwrap(), schema)
+
+
+def test_models_tells_what_is_here() -> None:
+    done = ovsskit("models", "pnp_blip", "--set", "backbone.weights=embedded")
+    assert done.returncode == 0, done.stderr
+    assert "in the package" in done.stdout

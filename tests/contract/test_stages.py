@@ -1,0 +1,62 @@
+"""Every stage and wrapper keeps the contract, and its numbers do not move without a new version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ovsskit.registry import find_stage, stage_files
+from ovsskit.stage import Stage, Wrapper, wiring
+from ovsskit.testing import ToyBackbone, check_stage, check_wrapper, example
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "stages.json"
+STAGES = [name for name in stage_files() if not issubclass(find_stage(name) or Stage, Wrapper)]
+WRAPPERS = [name for name in stage_files() if name not in STAGES]
+
+
+def make(name: str, folder: Path) -> Any:
+    """Return the stage with its defaults, and with an example of the file that it reads, if it reads one."""
+    cls = find_stage(name)
+    assert cls is not None
+    (folder / "present.json").write_text(json.dumps({f"picture{seed}": ["dog", "grass"] for seed in (0, 7)}))
+    return cls(**{"file": str(folder / "present.json")} if "file" in cls.model_fields else {})
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage(name: str, tmp_path: Path) -> None:
+    check_stage(make(name, tmp_path))
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrapper(name: str, tmp_path: Path) -> None:
+    check_wrapper(make(name, tmp_path))
+
+
+def summary(value: Any) -> list[float]:
+    """Return size, mean, deviation and a fixed random projection of what a stage wrote."""
+    tensors = [tensor for tensor in vars(value).values() if isinstance(tensor, torch.Tensor) and tensor.numel()]
+    if not tensors:
+        return [float(len(next(iter(vars(value).values()))))]
+    data = torch.cat([tensor.double().flatten() for tensor in tensors])
+    weights = torch.rand(len(data), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return [float(len(data)), float(data.mean()), float(data.std()), float((data * weights).sum())]
+
+
+def test_numbers_do_not_move_without_a_new_version(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    found = {}
+    for name in STAGES:
+        stage = make(name, tmp_path)
+        slots = {slot: example(kind) for slot, kind in wiring(type(stage)).reads.items()}
+        models = dict.fromkeys(wiring(type(stage)).models, ToyBackbone())
+        with torch.no_grad():
+            found[f"{name}@{stage.version}"] = summary(stage.run(**slots, **models))
+    if request.config.getoption("--write-golden"):
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    golden = json.loads(GOLDEN.read_text())
+    assert sorted(found) == sorted(golden), "write new summaries with --write-golden, and the change into CHANGELOG.md"
+    for key, values in found.items():
+        assert values == pytest.approx(golden[key], rel=1e-4, abs=1e-5), key
