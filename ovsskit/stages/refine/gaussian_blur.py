@@ -28,9 +28,11 @@ class GaussianBlur(Stage, writes="scores"):
         sigma = self.sigma * max(height, width)
         if sigma == 0:
             return scores
-        vertical, horizontal = (blur_matrix(size, sigma).to(scores.data) for size in (height, width))
-        lowest = scores.data.amin((1, 2), keepdim=True)  # taken off, so that a constant map stays constant to the last bit
-        return scores.with_data(vertical @ (scores.data - lowest) @ horizontal.T + lowest)
+        # In float64 a constant map stays constant to the last bit; Apple's GPUs have none.
+        place = "cpu" if scores.data.device.type == "mps" else scores.data.device
+        vertical, horizontal = (blur_matrix(size, sigma).to(place) for size in (height, width))
+        once = (vertical @ scores.data.to(place, torch.float64)).to(scores.data.dtype)
+        return scores.with_data((once.double() @ horizontal.T).to(scores.data))
 
 
 def blur_matrix(size: int, sigma: float) -> Float[torch.Tensor, "size size"]:
