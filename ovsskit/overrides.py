@@ -39,8 +39,9 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals or not address.strip():
         raise BadValue(f"`{text}` is no assignment.", fix="Write --set address=value", where=Place("--set"))
     try:
-        return address.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        [parsed] = tomllib.loads(f"value = {value}").values()
+        return address.strip(), parsed
+    except ValueError:
         return address.strip(), value.strip()
 
 
