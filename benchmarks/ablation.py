@@ -1,0 +1,124 @@
+"""Score the quickstart with and without each of its parts: `python benchmarks/ablation.py`.
+
+The pictures are the packaged sample scenes, or (with --fresh N) newly painted ones that no model was trained on, with the
+drawings of the training or with held-out ones. Scores are mean IoU over the things and the background against the true
+masks. The first table gives the true things of every picture; the second compares ways to find out which are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from rich.console import Console
+from rich.table import Table
+
+import ovsskit
+from ovsskit.embedded import NOUNS, sample_scenes
+from ovsskit.metrics import confusion, mean_iou
+from ovsskit.pictures import read_picture
+from ovsskit.values import Image
+from ovsskit.vocabulary import make_vocabulary
+
+TRUE_THINGS = '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "presence_by_matching"\n'
+WITHOUT = {
+    "GradCAM": '[[stage]]\nuse = "attention_maps"\nreplaces = "grad_cam"\n',
+    "Salience DropOut": '[set]\n"salience_dropout.rounds" = 1\n',
+    "blur": 'remove = ["gaussian_blur"]\n',
+    "CRF": 'remove = ["dense_crf"]\n',
+}
+ALONE = 'remove = ["gaussian_blur", "dense_crf"]\n[set]\n"salience_dropout.rounds" = 1\n'
+DROPOUT = 'remove = ["gaussian_blur", "dense_crf"]\n'
+WITH_TRUTH = {
+    "the whole recipe": "",
+    **{f"without {part}": change for part, change in WITHOUT.items()},
+    "GradCAM alone": ALONE,
+    "GradCAM and Salience DropOut": DROPOUT,
+}
+PRESENCE = {
+    "true things": TRUE_THINGS,
+    "matching": "",
+    "all 24 things": '[[stage]]\nuse = "all_classes"\nreplaces = "presence_by_matching"\n',
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Hold a picture, the numbers of its true things (0 is the background), and the names of those things."""
+
+    image: Image
+    truth: torch.Tensor
+    nouns: tuple[str, ...]
+
+
+def samples() -> list[Example]:
+    """Return the packaged sample scenes."""
+    scenes = sample_scenes()
+    return [Example(read_picture(s.picture), _mask(np.asarray(Pillow.open(s.mask))), s.nouns) for s in scenes]
+
+
+def fresh(count: int, drawing_set: str, seed: int) -> list[Example]:
+    """Paint scenes that no model was trained on."""
+    from ovsskit.embedded.training.scenes import make_scene
+
+    found = []
+    for index in range(count):
+        scene = make_scene(seed + index, 288, 288, drawing_set)  # type: ignore[arg-type]
+        image = read_picture(scene.picture)
+        found.append(Example(Image(image.data, f"fresh{index}"), _mask(scene.things), tuple(scene.nouns)))
+    return [example for example in found if example.nouns]
+
+
+def score(base: str, change: str, examples: Sequence[Example], folder: Path) -> tuple[float, float]:
+    """Return the mean IoU of a variant of a recipe, from 0 to 100, and the seconds per picture."""
+    present = {example.image.name: list(example.nouns) for example in examples}
+    (folder / "present.json").write_text(json.dumps(present))
+    (folder / "variant.toml").write_text(f'extends = "{base}"\n{change}')
+    pipeline = ovsskit.load(folder / "variant.toml")
+    vocabulary = make_vocabulary(NOUNS)
+    total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
+    start = time.perf_counter()
+    for first in range(0, len(examples), pipeline.batch):
+        group = examples[first : first + pipeline.batch]
+        states = pipeline.run_many([example.image for example in group], vocabulary)
+        for example, state in zip(group, states, strict=True):
+            total += confusion(example.truth, state["labels"].data.cpu(), len(NOUNS) + 1)
+    return 100 * mean_iou(total), (time.perf_counter() - start) / len(examples)
+
+
+def _mask(values: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
+    return torch.from_numpy(np.array(values, dtype=np.int64))
+
+
+def main() -> None:
+    """Print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="quickstart")
+    parser.add_argument("--fresh", type=int, default=0, metavar="N", help="paint N scenes instead of the packaged ones")
+    parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
+    parser.add_argument("--seed", type=int, default=50_000_000)
+    arguments = parser.parse_args()
+    examples = fresh(arguments.fresh, arguments.drawings, arguments.seed) if arguments.fresh else samples()
+    console = Console(width=100)
+    with tempfile.TemporaryDirectory() as temporary:
+        for title, variants, always in (
+            ("true things given", WITH_TRUTH, TRUE_THINGS),
+            ("which things are there", PRESENCE, ""),
+        ):
+            table = Table(title, "mIoU", "s per picture", title=f"{len(examples)} pictures")
+            for name, change in variants.items():
+                miou, seconds = score(arguments.recipe, change + always, examples, Path(temporary))
+                table.add_row(name, f"{miou:.1f}", f"{seconds:.2f}")
+            console.print(table)
+
+
+if __name__ == "__main__":
+    main()
