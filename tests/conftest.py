@@ -12,6 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "parity",
         help="folder with recorded results of published code (`pnp_ovss/`); another one tests against another recording",
     )
+    parser.addoption("--write-golden", action="store_true", help="write the summaries of the stages' numbers anew")
 
 
 @pytest.fixture(scope="session")

@@ -88,8 +88,9 @@ def _read_tensors(file: Path) -> dict[str, Any]:
 
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
-        tensors: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            tensors: dict[str, Any] = load_file(file)
+        else:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _unfit(file, f"The file of weights is broken or incomplete: {reason}") from error

@@ -75,7 +75,8 @@ def read_tokenizer(path: Path) -> Tokenizer:
         tokenizer.no_truncation()
         return tokenizer
     if (folder / "vocab.txt").is_file():
-        return BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)._tokenizer
+        plain: Tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)._tokenizer
+        return plain
     raise BadWeights(
         "There is no tokenizer: neither tokenizer.json nor vocab.txt.",
         fix="Put the vocab.txt of bert-base-uncased beside the weights.",
@@ -83,7 +84,9 @@ def read_tokenizer(path: Path) -> Tokenizer:
     )
 
 
-def batch(rows: Sequence[Sequence[Tokens]]) -> tuple[Int[torch.Tensor, "image caption token"], Int[torch.Tensor, "image caption token"]]:
+def batch(
+    rows: Sequence[Sequence[Tokens]],
+) -> tuple[Int[torch.Tensor, "image caption token"], Int[torch.Tensor, "image caption token"]]:
     """Pad the captions of several pictures together; return ids, and 1 for a token and 0 for padding.
 
     A picture with fewer captions than another gets empty ones (a lone first token).

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +19,7 @@ from ovsskit.stages.maps.min_max import MinMax
 from ovsskit.values import Caption, Captions, Image, Vocabulary
 from ovsskit.vocabulary import make_vocabulary
 
+T = TypeVar("T")
 RECIPES = {
     "voc": "pnp_blip_released",
     "psc": "pnp_blip_released_context",
@@ -50,14 +50,28 @@ class Run:
                 self.hidden.append(nothing if state["image"].hidden is None else state["image"].hidden)
 
 
+def remembered(method: Callable[..., T]) -> Callable[..., T]:
+    """Keep what a method returned for each set of arguments, on the object itself."""
+
+    def call(self: Any, *arguments: Any) -> T:
+        key = (method.__name__, *arguments)
+        if key not in self.memory:
+            self.memory[key] = method(self, *arguments)
+        found: T = self.memory[key]
+        return found
+
+    return call
+
+
 class Recording:
     """Hold one recording: constants, pictures, tensors, and our runs on them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.memory: dict[tuple[Any, ...], Any] = {}
         self.facts: dict[str, Any] = json.loads((folder / "case.json").read_text())
 
-    @cache
+    @remembered
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         return load_file(self.folder / f"{name}.safetensors")
 
@@ -65,7 +79,7 @@ class Recording:
         pictures = self.tensors("images")
         return [Image(pictures[f"image{i}"].permute(2, 0, 1).float() / 255, name) for i, name in enumerate(names)]
 
-    @cache
+    @remembered
     def backbone(self) -> BlipItm:
         return BlipItm(weights=str(self.folder), image_size=self.facts["image_size"])
 
@@ -79,7 +93,7 @@ class Recording:
         table = self.recipe(data_type).vocabulary
         return make_vocabulary(table.names, table.ids, table.background)
 
-    @cache
+    @remembered
     def run(self, case_name: str, kind: str, scratch: Path) -> Run:
         """Run a case as released: `agg`, all rounds, or `single`, the first alone, which the code scales."""
         case, crf = self.facts["cases"][case_name], self.facts["crf"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -37,7 +37,7 @@ class CrossAttention(Stage, writes="attention"):
         [attention] = self.run_many([{"image": image, "captions": captions, "backbone": backbone}])
         return attention
 
-    def run_many(self, many: Sequence[Slots]) -> list[Any]:
+    def run_many(self, many: Sequence[Slots]) -> list[Attention]:
         """Run the network once over all pictures."""
         found: list[Attention] = many[0]["backbone"].cross_attention(
             [slots["image"] for slots in many],

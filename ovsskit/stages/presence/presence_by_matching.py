@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -26,10 +26,10 @@ class PresenceByMatching(Stage, writes="present"):
 
     def run(self, image: Image, vocabulary: Vocabulary, backbone: MatchesText) -> Present:
         """Return the labels of the classes that match, in the vocabulary's order."""
-        [present] = self.run_many([{"image": image, "vocabulary": vocabulary, "backbone": backbone}])
-        return present
+        [found] = self.run_many([{"image": image, "vocabulary": vocabulary, "backbone": backbone}])
+        return found
 
-    def run_many(self, many: Sequence[Slots]) -> list[Any]:
+    def run_many(self, many: Sequence[Slots]) -> list[Present]:
         """Match the captions of all classes with all pictures in one batch."""
         captions = [[Caption(self.prompt + name, ()) for name in slots["vocabulary"].names] for slots in many]
         matches = many[0]["backbone"].match([slots["image"] for slots in many], captions)

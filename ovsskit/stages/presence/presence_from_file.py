@@ -29,7 +29,7 @@ class PresenceFromFile(Stage, writes="present"):
     """
 
     file: Annotated[PathOfRecipe, Field(description="the JSON file, relative to the recipe")] = ""
-    above: Annotated[float, Field(ge=0, le=100, description="an answer's class needs more confidence than this, per cent")] = 70
+    above: Annotated[float, Field(ge=0, le=100, description="an answer's class needs more confidence than this, per cent")] = 70.0
     fallback: Annotated[str, Field(description="class of a picture for which nothing is left; empty: the first one")] = ""
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Present:
@@ -48,7 +48,9 @@ class PresenceFromFile(Stage, writes="present"):
 
     def _find(self, name: str) -> Any:
         if not self.file:
-            raise BadFile("No file says which classes a picture shows.", fix=f"Name one: --set {self.address}.file=presence.json")
+            raise BadFile(
+                "No file says which classes a picture shows.", fix=f"Name one: --set {self.address}.file=presence.json"
+            )
         where = Place(self.file)
         try:
             entries = _read(self.file, Path(self.file).stat().st_mtime_ns)

@@ -26,11 +26,13 @@ class DenseCrf(Stage, writes="scores"):
     """
 
     steps: Annotated[int, Field(ge=0, description="iterations of mean field")] = 10
-    gaussian_sigma: Annotated[float, Field(gt=0, description="reach of the smoothness term, in pixels")] = 3
-    gaussian_weight: Annotated[float, Field(ge=0, description="weight of the smoothness term")] = 7
-    bilateral_sigma: Annotated[float, Field(gt=0, description="reach of the appearance term, in pixels")] = 50
-    bilateral_colour_sigma: Annotated[float, Field(gt=0, description="likeness of colours in the appearance term, 0 to 255")] = 5
-    bilateral_weight: Annotated[float, Field(ge=0, description="weight of the appearance term")] = 10
+    gaussian_sigma: Annotated[float, Field(gt=0, description="reach of the smoothness term, in pixels")] = 3.0
+    gaussian_weight: Annotated[float, Field(ge=0, description="weight of the smoothness term")] = 7.0
+    bilateral_sigma: Annotated[float, Field(gt=0, description="reach of the appearance term, in pixels")] = 50.0
+    bilateral_colour_sigma: Annotated[
+        float, Field(gt=0, description="likeness of colours in the appearance term, 0 to 255")
+    ] = 5.0
+    bilateral_weight: Annotated[float, Field(ge=0, description="weight of the appearance term")] = 10.0
     engine: Annotated[
         Literal["auto", "torch", "pydensecrf"], Field(description="`pydensecrf` needs the package pydensecrf2 and a compiler")
     ] = "auto"
@@ -49,8 +51,16 @@ class DenseCrf(Stage, writes="scores"):
     def _torch(
         self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]
     ) -> Float[torch.Tensor, "class h w"]:
-        parameters = {name: getattr(self, name) for name in type(self).model_fields if name.startswith(("gaussian_", "bilateral_"))}
-        return mean_field(probabilities, pixels, steps=self.steps, **parameters)
+        return mean_field(
+            probabilities,
+            pixels,
+            steps=self.steps,
+            gaussian_sigma=self.gaussian_sigma,
+            gaussian_weight=self.gaussian_weight,
+            bilateral_sigma=self.bilateral_sigma,
+            bilateral_colour_sigma=self.bilateral_colour_sigma,
+            bilateral_weight=self.bilateral_weight,
+        )
 
     def _pydensecrf(
         self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]

@@ -60,4 +60,6 @@ class Caption(Stage, writes="captions"):
 @cache
 def _warn(classes: int, captions: int) -> None:
     """Say once that one caption does not hold the classes."""
-    log.warning("%d classes do not fit into one caption; they are split into %d, which are matched one by one", classes, captions)
+    log.warning(
+        "%d classes do not fit into one caption; they are split into %d, which are matched one by one", classes, captions
+    )
