@@ -18,6 +18,9 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", 
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 """What file names cannot hold on some system, or what is no text."""
 
+MAX_PIXELS = 50_000_000
+"""The largest picture that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
+
 LONGEST_NAME = 180
 """Bytes of a name, so that endings still fit into what file systems allow."""
 
@@ -80,7 +83,7 @@ def _expand(text: str) -> list[Path]:
         return sorted(_walk(path))
     if path.exists() or not glob.has_magic(text):
         return [path] if path.exists() else []
-    matches = glob.glob(str(path), recursive=True)
+    matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - takes absolute patterns too
     return sorted(one for one in map(Path, matches) if one.suffix.lower() in SUFFIXES and one.is_file())
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ovsskit.devices import choose_batch, choose_device
 from ovsskit.output.folder import OutputFolder
@@ -39,6 +39,7 @@ class Summary:
     score: float | None
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Hear how a run goes."""
 

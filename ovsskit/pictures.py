@@ -14,14 +14,12 @@ import PIL.ImageOps
 from jaxtyping import UInt8
 
 from ovsskit.errors import BadPicture, Place
+from ovsskit.inputs import MAX_PIXELS
 from ovsskit.lazy import numpy, torch
 from ovsskit.values import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """What is opened; a file's content decides, not its name."""
-
-MAX_PIXELS = 50_000_000
-"""The largest picture that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
 
 Picture: TypeAlias = "str | Path | PIL.Image.Image | UInt8[numpy.ndarray, 'h w 3'] | UInt8[numpy.ndarray, 'h w']"
 """A path, a PIL image, or an array of bytes."""

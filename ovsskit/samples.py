@@ -8,7 +8,8 @@ from pathlib import Path
 import PIL.Image
 
 from ovsskit.embedded import NOUNS, sample_scenes
-from ovsskit.lazy import numpy
+from ovsskit.lazy import numpy, torch
+from ovsskit.metrics import confusion, mean_iou
 from ovsskit.values import Vocabulary
 
 
@@ -29,11 +30,9 @@ def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
     number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
     table = numpy.array([0, *(number_of.get(noun, 0) for noun in NOUNS)])
     count = max(vocabulary.ids) + 1
-    confusion = numpy.zeros((count, count), int)
+    total = torch.zeros((count, count), dtype=torch.int64)
     for mask in masks:
         truth = table[numpy.asarray(PIL.Image.open(truths[mask.stem]))]
         found = numpy.asarray(PIL.Image.open(mask)).astype(int)
-        confusion += numpy.bincount((truth * count + found).ravel(), minlength=count * count).reshape(count, count)
-    hits = confusion.diagonal()
-    either = confusion.sum(0) + confusion.sum(1) - hits
-    return float((hits[either > 0] / either[either > 0]).mean())
+        total += confusion(torch.from_numpy(truth), torch.from_numpy(found), count)
+    return mean_iou(total)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovsskit.errors import BadClasses, BadValue, Place, UnfilledSlot, did_you_mean
-from ovsskit.inputs import find_pictures
-from ovsskit.pictures import MAX_PIXELS
+from ovsskit.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe import Recipe
 from ovsskit.samples import sample_pictures
 from ovsskit.values import Vocabulary
@@ -27,7 +26,7 @@ class Wishes:
     overrides: tuple[str, ...] = ()
     device: str = "auto"
     batch: str = "auto"
-    limit: int = 0
+    limit: int | None = None
     max_pixels: int = MAX_PIXELS
     save: frozenset[str] = frozenset()
     explain: tuple[str, ...] = ()
@@ -43,7 +42,7 @@ def choose_pictures(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
     """
     given = wishes.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
     pictures = find_pictures(given) if given else sample_pictures()
-    return (pictures[: wishes.limit] if wishes.limit else pictures), not given
+    return pictures[: wishes.limit], not given
 
 
 def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:

@@ -15,18 +15,21 @@ from ovsskit.cli.run import run
 from ovsskit.cli.schema import schema
 from ovsskit.cli.stages import stages
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 for command in (run, check, plan, stages, new, schema, models):
     app.command()(command)
 
 
-def show_version(wanted: bool) -> None:
+def show_version(wanted: bool) -> bool:
     """Print the version and stop."""
     if wanted:
         from ovsskit import __version__
 
         print(f"ovsskit {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -63,7 +66,9 @@ def _explain(error: Exception) -> int:
         show_error(error)
         return error.status
     stderr.print(f"[bold red]ovsskit failed[/]: {type(error).__name__}: {escape(str(error))}", highlight=False)
-    stderr.print("This is an error of the program. `ovsskit --debug ...` shows where it comes from; please report it.", highlight=False)
+    stderr.print(
+        "This is an error of the program. `ovsskit --debug ...` shows where it comes from; please report it.", highlight=False
+    )
     return 1
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -31,10 +30,10 @@ class Report:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self.progress = Progress(*columns, console=stderr, disable=quiet or as_json, transient=True)
+        self.progress = Progress(*columns, console=stderr, disable=quiet or as_json or not stderr.is_terminal, transient=True)
         self.task = self.progress.add_task("pictures", total=None, visible=False, rate="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Report:
         """Start to show progress."""
         self.progress.start()
         return self
@@ -83,7 +82,9 @@ class Report:
             console.print(f"Nothing to do: all {len(states)} pictures were done before.", highlight=False)
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         pending = f", {states.count('pending')} still to do" if "pending" in states else ""
-        table.add_row("pictures", f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}")
+        table.add_row(
+            "pictures", f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}"
+        )
         table.add_row("time", f"{summary.costs.seconds:.1f} s")
         for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
             table.add_row(f"  {stage}", f"{seconds:.2f} s")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.inputs import MAX_PIXELS
 
 
 def run(
@@ -22,8 +23,8 @@ def run(
     sets: Sets = [],  # noqa: B006
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     batch: Annotated[str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")] = "auto",
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Run on the first N pictures only; 0 is no limit.")] = 0,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")] = 50_000_000,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Run on the first N pictures only.")] = None,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")] = MAX_PIXELS,
     save_scores: Annotated[bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")] = False,
     save_confidence: Annotated[bool, typer.Option("--save-confidence", help="Save the winning score (16-bit PNG).")] = False,
     explain: Annotated[

@@ -31,6 +31,7 @@ SYSTEM_FONTS = (
 """Fonts that Linux, macOS and Windows bring, by file name."""
 
 
+@cache
 def font_for(text: str, size: int) -> FreeTypeFont | None:
     """Return a font that has every letter of the text, at a size in pixels, or None where the machine has none."""
     return next((font for name in ("", *SYSTEM_FONTS) if (font := _load(name, size)) and _has(font, text)), None)

@@ -30,7 +30,9 @@ def write_gallery(
             for record in records
             if record.state == "done"
         ],
-        "failed": [{"source": _clean(record.source), "reason": record.reason} for record in records if record.state == "failed"],
+        "failed": [
+            {"source": _clean(record.source), "reason": record.reason} for record in records if record.state == "failed"
+        ],
     }
     template = Environment(loader=PackageLoader("ovsskit.output", ""), autoescape=True).get_template("gallery.html")
     path = folder / "index.html"

@@ -52,7 +52,9 @@ def draw_sheet(tiles: Sequence[Tile], note: str = "") -> PIL.Image.Image:
     height = tiles[0].picture.height + LETTERS * 2
     columns = max(1, min(len(tiles), (WIDEST + GAP) // (width + GAP)))
     rows = math.ceil(len(tiles) / columns)
-    sheet = PIL.Image.new("RGB", (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP + bool(note) * LETTERS * 2), "white")
+    sheet = PIL.Image.new(
+        "RGB", (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP + bool(note) * LETTERS * 2), "white"
+    )
     draw = PIL.ImageDraw.Draw(sheet)
     for index, tile in enumerate(tiles):
         left, top = index % columns * (width + GAP), index // columns * (height + GAP)

@@ -47,25 +47,26 @@ class MapCollector:
         for state in states:
             self._rounds[stage.address] += 1
             if self._rounds[stage.address] <= MOST_ROUNDS:
-                self._see_hidden(state["image"])
+                self._see_hidden(state["image"], self._rounds[stage.address])
                 picture, text = _draw(state[stage.writes], state)
                 if picture is not None or text:
                     kind = type(state[stage.writes]).__name__
                     self.sheets.append(Sheet(stage.address, kind, self._rounds[stage.address], picture, text))
 
-    def _see_hidden(self, image: Image) -> None:
+    def _see_hidden(self, image: Image, number: int) -> None:
         """Show the picture with its hidden patches, once for every new choice of them."""
         if image.hidden is None or image.hidden is self._hidden:
             return
         self._hidden = image.hidden
         if bool(image.hidden.any()):
-            self._rounds["hidden"] += 1
             small = _small(image)
-            cover = PIL.Image.fromarray(image.hidden.cpu().numpy().astype("uint8") * 255).resize(small.size, PIL.Image.Resampling.NEAREST)
+            cover = PIL.Image.fromarray(image.hidden.cpu().numpy().astype("uint8") * 255).resize(
+                small.size, PIL.Image.Resampling.NEAREST
+            )
             seen = PIL.Image.composite(PIL.Image.new("RGB", small.size, "dimgrey"), small, cover)
             count = int(image.hidden.sum())
             sheet = draw_sheet([Tile(seen, f"{count} patch{'es' * (count > 1)} hidden")])
-            self.sheets.append(Sheet("what the model sees", "Image", self._rounds["hidden"], sheet))
+            self.sheets.append(Sheet("what the model sees", "Image", number, sheet))
 
 
 def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
@@ -79,8 +80,10 @@ def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
         return _maps(value.data[keep], [names[index] for index in keep], state["image"]), ""
     if isinstance(value, Labels):
         pixels = numpy.asarray(_small(state["image"]))
-        labels = PIL.Image.fromarray(value.data.cpu().numpy().astype("int32")).resize(pixels.shape[1::-1], PIL.Image.Resampling.NEAREST)
-        small, numbers = resize_both(pixels, numpy.asarray(labels), 1)
+        labels = PIL.Image.fromarray(value.data.cpu().numpy().astype("int32")).resize(
+            pixels.shape[1::-1], PIL.Image.Resampling.NEAREST
+        )
+        small, numbers = resize_both(pixels, numpy.asarray(labels), 1.0)
         return draw_sheet([Tile(tint_picture(small, numbers, vocabulary), "")]), ""
     if isinstance(value, Present):
         return None, ", ".join(vocabulary.labels[label] for label in value.labels) or "none of the classes"

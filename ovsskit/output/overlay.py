@@ -39,7 +39,10 @@ def measure_areas(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> 
     """Return how much of a picture each of its classes covers, the largest first."""
     numbers, counts = numpy.unique(labels, return_counts=True)
     known = dict(zip(vocabulary.ids, zip(vocabulary.labels, vocabulary.colours, strict=True), strict=True))
-    areas = [Area(int(number), *known[int(number)], float(count / labels.size)) for number, count in zip(numbers, counts, strict=True)]
+    areas = [
+        Area(int(number), *known[int(number)], float(count / labels.size))
+        for number, count in zip(numbers, counts, strict=True)
+    ]
     return sorted(areas, key=lambda area: -area.fraction)
 
 
@@ -51,7 +54,7 @@ def draw_overlay(
     The longer side of the picture is brought between `SHORTEST` and `LONGEST` pixels; masks keep the original size.
     """
     longest = max(labels.shape)
-    scale = math.ceil(SHORTEST / longest) if longest < SHORTEST else min(1.0, LONGEST / longest)
+    scale = float(math.ceil(SHORTEST / longest)) if longest < SHORTEST else min(1.0, LONGEST / longest)
     picture = tint_picture(*resize_both(pixels, labels, scale), vocabulary)
     legend = _Legend(measure_areas(labels, vocabulary), max(15, round(max(picture.size) / 48)))
     width, height = picture.size

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 State = Literal["pending", "done", "failed"]
 
@@ -35,10 +35,12 @@ class PictureRecord:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+    def from_plain(cls, plain: Mapping[str, Any]) -> PictureRecord:
         """Read a record back from what JSON gave."""
         known = {one.name for one in fields(cls)}
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in plain.items() if key in known}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items() if key in known
+        }
         areas = tuple((int(number), float(fraction)) for number, fraction in values.get("areas", ()))
         return cls(**{**values, "areas": areas})
 

@@ -6,10 +6,11 @@ import base64
 import json
 import zlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import PIL.Image
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from ovsskit.lazy import numpy, torch
 from ovsskit.output.files import write_text, write_whole
@@ -40,13 +41,14 @@ def save_finding(folder: Path, finding: Finding, vocabulary: Vocabulary) -> Pict
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
     """
-    name, height_width = finding.record.name, finding.labels.shape
+    name = finding.record.name
+    height, width = finding.pixels.shape[:2]
     areas = measure_areas(finding.labels, vocabulary)
     write_mask(folder / "masks" / f"{name}.png", finding.labels, vocabulary)
     _write_jpeg(folder / "overlays" / f"{name}.jpg", draw_overlay(finding.pixels, finding.labels, vocabulary), 92)
     confidence, wanted = None, finding.record.saved
     if finding.scores is not None and "confidence" in wanted:
-        confidence = write_confidence(folder / "confidence" / f"{name}.png", finding.scores, (height_width[0], height_width[1]))
+        confidence = write_confidence(folder / "confidence" / f"{name}.png", finding.scores, (height, width))
     if finding.scores is not None and "scores" in wanted:
         write_scores(folder / "scores" / f"{name}.npz", finding.scores, vocabulary)
     maps = _write_sheets(folder, name, finding.sheets or ())
@@ -54,7 +56,7 @@ def save_finding(folder: Path, finding: Finding, vocabulary: Vocabulary) -> Pict
     return replace(
         finding.record,
         state="done",
-        size=(height_width[1], height_width[0]),
+        size=(width, height),
         areas=tuple((area.number, round(area.fraction, 6)) for area in areas),
         confidence=confidence,
     )
@@ -77,13 +79,10 @@ def write_confidence(path: Path, scores: Scores, size: tuple[int, int]) -> tuple
 
 def write_scores(path: Path, scores: Scores, vocabulary: Vocabulary) -> None:
     """Write the maps of all classes as NumPy's .npz: `scores` (class h w, 16 bits), `ids`, `names`, and `kind`."""
-    arrays = {
-        "scores": scores.data.half().numpy(),
-        "ids": numpy.array([vocabulary.ids[label] for label in scores.labels]),
-        "names": numpy.array([vocabulary.labels[label] for label in scores.labels]),
-        "kind": numpy.array(type(scores).__name__),
-    }
-    write_whole(path, lambda file: numpy.savez(file, **arrays))
+    maps, kind = scores.data.half().numpy(), numpy.array(type(scores).__name__)
+    ids = numpy.array([vocabulary.ids[label] for label in scores.labels])
+    names = numpy.array([vocabulary.labels[label] for label in scores.labels])
+    write_whole(path, lambda file: numpy.savez(file, scores=maps, ids=ids, names=names, kind=kind))
 
 
 def _write_sheets(folder: Path, name: str, sheets: tuple[Sheet, ...]) -> list[dict[str, str | int]]:
@@ -92,14 +91,15 @@ def _write_sheets(folder: Path, name: str, sheets: tuple[Sheet, ...]) -> list[di
     for number, sheet in enumerate(sheets, start=1):
         entry: dict[str, str | int] = {"stage": sheet.stage, "kind": sheet.kind, "round": sheet.round, "text": sheet.text}
         if sheet.picture is not None:
-            picture = sheet.picture
             entry["file"] = f"{number:02d}-{sheet.stage.replace(' ', '-')}-{sheet.round}.png"
-            write_whole(folder / "maps" / name / str(entry["file"]), lambda file, picture=picture: picture.save(file, "PNG"))
+            write_whole(folder / "maps" / name / str(entry["file"]), partial(sheet.picture.save, format="PNG"))
         listed.append(entry)
     return listed
 
 
-def _write_gallery(folder: Path, finding: Finding, vocabulary: Vocabulary, areas: list[Area], maps: list[dict[str, str | int]]) -> None:
+def _write_gallery(
+    folder: Path, finding: Finding, vocabulary: Vocabulary, areas: list[Area], maps: list[dict[str, str | int]]
+) -> None:
     """Write a small picture, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
     name, longest = finding.record.name, max(finding.labels.shape)
     picture, numbers = resize_both(finding.pixels, finding.labels, min(1.0, GALLERY_SIDE / longest))
@@ -110,7 +110,8 @@ def _write_gallery(folder: Path, finding: Finding, vocabulary: Vocabulary, areas
     for rank, area in enumerate(areas[1:256], start=1):
         ranks[numbers == area.number] = rank
     packed = base64.b64encode(zlib.compress(ranks.tobytes())).decode()
-    found = {"name": name, "width": ranks.shape[1], "height": ranks.shape[0], "ranks": packed, "maps": maps}
+    width, height = picture.size
+    found = {"name": name, "width": width, "height": height, "ranks": packed, "maps": maps}
     write_text(folder / "layers" / f"{name}.js", f"show({json.dumps(found)});\n")
 
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from ovsskit.output.gallery import write_classes, write_gallery
+from ovsskit.output.record import PictureRecord
+from ovsskit.vocabulary import make_vocabulary
+
+RECORDS = [
+    PictureRecord("a </script>", "a.jpg", "done", size=(4, 3), areas=((1, 0.75), (0, 0.25))),
+    PictureRecord("b", "/photos/<b>.jpg", "failed", "The file is <empty>."),
+    PictureRecord("c", "c.jpg"),
+]
+
+
+def test_the_gallery_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    path = write_gallery(tmp_path, "dogs & cats", ["3 pictures"], RECORDS, make_vocabulary(["dog <b>"]))
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"(?:https?:)?//[a-z]", text)
+    assert "<title>dogs &amp; cats" in text
+    assert "The file is &lt;empty&gt;." in text
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    data = json.loads(found[1])
+    assert [one["name"] for one in data["pictures"]] == ["a </script>"]
+    assert data["pictures"][0]["areas"] == [[1, 0.75], [0, 0.25]]
+    assert [one["name"] for one in data["classes"]] == ["background", "dog <b>"]
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    record = PictureRecord("x", "/photos/\udcff.jpg", "failed", "broken")
+    done = PictureRecord("y", "/photos/\udcfe.jpg", "done", size=(1, 1))
+    write_gallery(tmp_path, "run", [], [record, done], make_vocabulary(["dog"]))
+
+
+def test_classes(tmp_path: Path) -> None:
+    write_classes(tmp_path, make_vocabulary(["Größe"], [7]))
+    assert json.loads((tmp_path / "classes.json").read_text(encoding="utf-8")) == [
+        {"number": 0, "name": "background", "colour": "#000000"},
+        {"number": 7, "name": "Größe", "colour": "#f43e25"},
+    ]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from ovsskit.output.heat import Tile, draw_sheet, heat_colours, heat_tile
+from ovsskit.output.maps import MOST_ROUNDS, MapCollector
+from ovsskit.output.overlay import resize_both
+from ovsskit.stage import Stage
+from ovsskit.values import Caption, Captions, Image, Labels, Present, Saliency, TokenMaps
+from ovsskit.vocabulary import make_vocabulary
+
+
+class Look(Stage, writes="seen"):
+    """Stand for a stage."""
+
+
+IMAGE = Image(torch.rand(3, 20, 30))
+STATE: dict[str, Any] = {"image": IMAGE, "vocabulary": make_vocabulary(["dog", "cat"]), "present": Present((2, 1))}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Saliency(torch.rand(2, 5, 5), (0, 2)), ""),
+        (TokenMaps(torch.rand(4, 5, 5), torch.tensor([-1, 0, 0, 1]), (4,)), ""),
+        (Labels(torch.ones(20, 30, dtype=torch.int64)), ""),
+        (Present((2, 1)), "cat, dog"),
+        (Present(()), "none of the classes"),
+        (Captions((Caption("A cat.", ()), Caption("A dog.", ()))), "A cat.\nA dog."),
+    ],
+)
+def test_every_kind_of_value_is_shown(value: Any, text: str) -> None:
+    collector = MapCollector()
+    collector(Look(name="look"), [{**STATE, "seen": value}], 0.0)
+    [sheet] = collector.sheets
+    assert (sheet.stage, sheet.kind, sheet.round, sheet.text) == ("look", type(value).__name__, 1, text)
+    assert (sheet.picture is None) == bool(text)
+
+
+def test_hidden_patches_are_shown_once_for_each_choice() -> None:
+    collector = MapCollector()
+    hidden = IMAGE.hide(torch.tensor([[True, False]]))
+    for image in (IMAGE, IMAGE.hide(torch.tensor([[False, False]])), hidden, hidden):
+        collector(Look(name="look"), [{**STATE, "image": image, "seen": None}], 0.0)
+    [sheet] = collector.sheets
+    assert (sheet.stage, sheet.round) == ("what the model sees", 3)
+
+
+def test_not_every_window_is_kept() -> None:
+    collector = MapCollector()
+    collector(Look(name="look"), [{**STATE, "seen": Saliency(torch.rand(1, 2, 2), (1,))}] * 100, 0.0)
+    assert len(collector.sheets) == MOST_ROUNDS
+
+
+def test_heat_is_ordered_and_bears_odd_numbers() -> None:
+    colours = heat_colours(numpy.linspace(0, 1, 50, dtype="float32")[None]).astype(int).sum(-1)[0]
+    assert (numpy.diff(colours) > 0).all()
+    ground, _ = resize_both(numpy.zeros((4, 4, 3), "uint8"), numpy.zeros((4, 4), "int64"), 1.0)
+    values = numpy.array([[numpy.nan, numpy.inf], [1.0, 2.0]], "float32")
+    assert heat_tile(values, ground, "dog").caption == "dog  0 to 2"
+
+
+def test_sheets_break_rows() -> None:
+    ground, _ = resize_both(numpy.zeros((100, 220, 3), "uint8"), numpy.zeros((100, 220), "int64"), 1.0)
+    assert draw_sheet([Tile(ground, "one")] * 7, "and 3 more").size == (5 * 230 - 10, 2 * 138 - 10 + 28)
