@@ -1,0 +1,31 @@
+"""Every backbone keeps its promises, with the weights in the package and with random ones of another shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ovsskit.backbones.base import Backbone
+from ovsskit.registry import backbone_names, find_backbone
+from ovsskit.testing import ToyBackbone, check_backbone
+
+TWINS = {"blip_itm": {"weights": str(Path(__file__).parent.parent / "parity" / "pnp_ovss"), "image_size": 64}}
+
+
+@pytest.mark.parametrize("name", backbone_names())
+def test_backbone_with_the_weights_of_the_package(name: str) -> None:
+    cls = find_backbone(name)
+    assert cls is not None and issubclass(cls, Backbone)
+    check_backbone(cls(weights="embedded"))
+
+
+@pytest.mark.parametrize("name", backbone_names())
+def test_backbone_with_random_weights(name: str) -> None:
+    cls = find_backbone(name)
+    assert cls is not None
+    check_backbone(cls(**TWINS[name]))
+
+
+def test_the_toy_backbone_keeps_the_contract_too() -> None:
+    check_backbone(ToyBackbone())

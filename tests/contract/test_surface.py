@@ -1,0 +1,51 @@
+"""What people can hold on to (public names, stages, parameters, options, error codes) does not change unnoticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import ovsskit
+from ovsskit import errors, testing
+from ovsskit.cli.__main__ import app
+from ovsskit.registry import backbone_files, find_backbone, find_stage, stage_files
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "surface.json"
+
+
+def surface() -> dict[str, object]:
+    """Return every name that people use, sorted."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    kinds = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.OvsskitError)]
+    return {
+        "ovsskit": sorted(ovsskit.__all__),
+        "ovsskit.testing": sorted(testing.__all__),
+        "stages": {name: sorted(find_stage(name).model_fields) for name in stage_files()},  # type: ignore[union-attr]
+        "backbones": {name: sorted(find_backbone(name).model_fields) for name in backbone_files()},  # type: ignore[union-attr]
+        "commands": {
+            name: sorted(option for parameter in command.params for option in parameter.opts)
+            for name, command in sorted(commands.items())
+        },
+        "errors": {kind.code: kind.__name__ for kind in sorted(kinds, key=lambda kind: kind.code)},
+    }
+
+
+def test_public_names_exist() -> None:
+    assert all(getattr(ovsskit, name) is not None for name in ovsskit.__all__)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = ovsskit.no_such_name
+
+
+def test_error_codes_are_unique() -> None:
+    kinds = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.OvsskitError)]
+    assert len({kind.code for kind in kinds}) == len(kinds)
+
+
+def test_the_surface_has_not_changed(request: pytest.FixtureRequest) -> None:
+    found = json.loads(json.dumps(surface()))
+    if request.config.getoption("--write-golden"):
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    assert found == json.loads(GOLDEN.read_text()), "if this is meant: --write-golden, and the change into CHANGELOG.md"
