@@ -126,12 +126,15 @@ def _choose_model(node: Node, name: str, need: type[Capability], models: dict[st
         return slot
     if len(able) == 1 and name not in node.reads:
         return able[0]
+    what = f"{node.address} reads `{slot}` ({need.__name__}), "
+    if len(able) > 1:
+        fix = f'Say which: reads = {{ {name} = "{able[0]}" }}'
+        problems.append(MissingCapability(f"{what}and several models are that: {', '.join(able)}.", fix=fix, where=node.where))
+        return slot
+    there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
     others = [other for other in backbone_names() if issubclass(find_backbone(other) or object, need)]
-    there = "; ".join(f"`{model}` is {use}" for model, use in ((m, _abilities(c)) for m, c in models.items()))
-    what = f"{node.address} reads `{slot}` ({need.__name__}), " + (
-        f"but {there}." if models else "but the recipe has no model."
-    )
-    problems.append(MissingCapability(what, fix=f"Backbones that do: {', '.join(others) or 'none'}", where=node.where))
+    fix = f"Backbones that do: {', '.join(others) or 'none'}"
+    problems.append(MissingCapability(what + f"but {there or 'the recipe has no model'}.", fix=fix, where=node.where))
     return slot
 
 

@@ -1,0 +1,72 @@
+"""Models are chosen by what they can do, and kinds flow through stages that keep them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ovsskit.backbones.base import Backbone, MatchesText
+from ovsskit.errors import Problems
+from ovsskit.lazy import torch
+from ovsskit.pipeline import Pipeline
+from ovsskit.registry import find_stage
+from ovsskit.stage import Stage
+from ovsskit.testing import ToyBackbone, ToyScores
+from ovsskit.wire import Node, wire
+
+
+class OnlyMatches(Backbone, MatchesText):
+    """Match and do nothing else."""
+
+    def load(self) -> object:
+        return torch.nn.Identity()
+
+    def match(self, images, captions):  # type: ignore[no-untyped-def]
+        return [torch.zeros(len(mine)) for mine in captions]
+
+
+def stage(name: str, **fields: object) -> Stage:
+    cls = find_stage(name)
+    assert cls is not None
+    return cls(**fields)
+
+
+def chosen(models: dict[str, type], **fields: object) -> str:
+    [_, link], problems = wire([Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models)
+    if problems:
+        raise Problems(problems)
+    return link.models["backbone"]
+
+
+def test_the_model_of_the_parameters_name_is_taken() -> None:
+    assert chosen({"backbone": ToyBackbone, "judge": ToyBackbone}) == "backbone"
+
+
+def test_else_the_only_model_that_can() -> None:
+    assert chosen({"backbone": OnlyMatches, "judge": ToyBackbone}) == "judge"
+
+
+def test_else_the_one_that_the_stage_names() -> None:
+    models = {"first": ToyBackbone, "second": ToyBackbone}
+    assert chosen(models, reads={"backbone": "second"}) == "second"
+    with pytest.raises(
+        Problems, match=r'several models are that: first, second.\n  Say which: reads = \{ backbone = "first" }'
+    ):
+        chosen(models)
+
+
+def test_a_model_that_cannot_is_refused_with_those_that_can() -> None:
+    with pytest.raises(Problems, match="`backbone` is MatchesText.\n  Backbones that do: blip_itm"):
+        chosen({"backbone": OnlyMatches})
+
+
+def test_stages_put_together_in_python_are_checked_too() -> None:
+    with pytest.raises(Problems, match="dense_crf reads `scores` as Probabilities, but it is Saliency, written by threshold"):
+        Pipeline([ToyScores(), stage("threshold"), stage("dense_crf")])
+
+
+def test_a_stage_that_keeps_the_kind_passes_it_on() -> None:
+    nodes = [Node.of(one) for one in (ToyScores(), stage("softmax"), stage("upsample"), stage("dense_crf"))]
+    links, problems = wire(nodes, {})
+    assert not problems
+    assert [link.writes for link in links] == [("scores", kind) for kind in ("Saliency", *["Probabilities"] * 3)]
+    assert links[2].reads["scores"] == ("scores", "Probabilities", "softmax")
