@@ -88,12 +88,14 @@ def _read_tensors(file: Path) -> dict[str, Any]:
 
     try:
         if file.suffix == ".safetensors":
-            tensors: dict[str, Any] = load_file(file)
+            tensors: Any = load_file(file)
         else:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _unfit(file, f"The file of weights is broken or incomplete: {reason}") from error
+    if not isinstance(tensors, dict):
+        raise _unfit(file, f"The file holds a {type(tensors).__name__}, not the tensors of a model by name.")
     return tensors
 
 

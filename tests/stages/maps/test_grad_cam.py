@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ovsskit.stages.maps.attention_maps import AttentionMaps
+from ovsskit.stages.maps.grad_cam import GradCam
+from ovsskit.testing import example
+from ovsskit.values import END, PADDING, PROMPT, CrossAttention
+
+
+def test_against_numpy() -> None:
+    attention = example(CrossAttention)
+    rows, columns = attention.grid
+    product = attention.probability.numpy() * np.maximum(attention.gradient.numpy(), 0)
+    expected = product.sum((0, 1))[1:, 1:].reshape(-1, rows, columns)
+    found = GradCam().run(attention)
+    np.testing.assert_allclose(found.data.numpy(), expected, rtol=1e-5)
+    assert found.positions.tolist() == attention.positions[1:].tolist()
+    plain = AttentionMaps().run(attention).data.numpy()
+    np.testing.assert_allclose(plain, attention.probability.numpy().sum((0, 1))[1:, 1:].reshape(-1, rows, columns), rtol=1e-5)
+
+
+def test_the_first_token_of_every_caption_goes_and_padding_is_zero() -> None:
+    attention, positions = example(CrossAttention), torch.tensor([PROMPT, 0, END, PADDING, PROMPT, 1, END])
+    two = CrossAttention(
+        attention.probability, attention.gradient.abs(), positions, attention.layers, attention.heads, attention.grid, (4, 3)
+    )
+    found = GradCam().run(two)
+    assert found.positions.tolist() == [0, END, PADDING, 1, END]
+    assert found.lengths == (3, 2)
+    assert [bool(one.any()) for one in found.data] == [True, True, False, True, True]

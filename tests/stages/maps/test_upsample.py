@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.interpolate import RegularGridInterpolator
+
+from ovsskit.stages.maps.upsample import Upsample
+from ovsskit.values import Image, Logits
+
+
+def test_against_scipy() -> None:
+    data = torch.rand(2, 4, 5)
+    found = Upsample().run(Logits(data, (1, 2)), Image(torch.zeros(3, 13, 22)))
+    assert isinstance(found, Logits)
+    rows, columns = np.meshgrid(np.linspace(0, 3, 13), np.linspace(0, 4, 22), indexing="ij")
+    for plane, mine in zip(data.numpy(), found.data.numpy(), strict=True):
+        expected = RegularGridInterpolator((np.arange(4), np.arange(5)), plane)((rows, columns))
+        np.testing.assert_allclose(mine, expected, atol=1e-5)

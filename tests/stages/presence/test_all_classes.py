@@ -1,0 +1,6 @@
+from ovsskit.stages.presence.all_classes import AllClasses
+from ovsskit.vocabulary import make_vocabulary
+
+
+def test_every_class_is_present() -> None:
+    assert AllClasses().run(make_vocabulary(["dog", "cat", "grass"])).labels == (1, 2, 3)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ovsskit.errors import MissingExtra
+from ovsskit.stages.refine.dense_crf import DenseCrf
+from ovsskit.testing import example
+from ovsskit.values import Image, Probabilities
+
+
+def brute_force(scores: Probabilities, image: Image, crf: DenseCrf) -> Any:
+    """Mean field with the exact kernels between all pixels, symmetrically normalised."""
+    classes, height, width = scores.data.shape
+    pixels = image.pixels.reshape(-1, 3).numpy().astype(float)
+    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1).reshape(-1, 2)
+    apart = ((places[:, None] - places) ** 2).sum(-1)
+    unlike = ((pixels[:, None] - pixels) ** 2).sum(-1)
+    near = np.exp(-apart / (2 * crf.gaussian_sigma**2))
+    alike = np.exp(-apart / (2 * crf.bilateral_sigma**2) - unlike / (2 * crf.bilateral_colour_sigma**2))
+    kernels = [k / np.sqrt(np.outer(k.sum(0), k.sum(0))) for k in (near, alike)]
+    unary = np.log(np.clip(scores.data.reshape(classes, -1).numpy(), 1e-5, 1))
+    logits = unary
+    for _ in range(crf.steps + 1):
+        found = np.exp(logits - logits.max(0))
+        found /= found.sum(0)
+        logits = unary + crf.gaussian_weight * found @ kernels[0] + crf.bilateral_weight * found @ kernels[1]
+    return found.reshape(classes, height, width)
+
+
+def test_against_the_exact_kernels() -> None:
+    image = Image((torch.linspace(0, 1, 24)[:, None] * torch.linspace(0, 1, 35)).expand(3, -1, -1))
+    scores, crf = (
+        example(Probabilities),
+        DenseCrf(steps=3, gaussian_weight=1.0, bilateral_weight=1.0, bilateral_colour_sigma=30.0),
+    )
+    found, expected = crf.run(image, scores).data.numpy(), brute_force(scores, image, crf)
+    assert np.abs(found - expected).mean() < 0.02
+    assert (found.argmax(0) == expected.argmax(0)).mean() > 0.97
+
+
+def test_both_engines_agree() -> None:
+    pytest.importorskip("pydensecrf", reason="pydensecrf2 is not installed")
+    ours, theirs = (
+        DenseCrf(engine=engine).run(example(Image), example(Probabilities)).data for engine in ("torch", "pydensecrf")
+    )
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+
+
+def test_no_numbers_come_back_as_they_are() -> None:
+    scores = example(Probabilities)
+    broken = scores.with_data(torch.full_like(scores.data, torch.nan))
+    assert DenseCrf().run(example(Image), broken) is broken
+
+
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
+    with pytest.raises(MissingExtra, match="not installed") as caught:
+        DenseCrf(engine="pydensecrf").run(example(Image), example(Probabilities))
+    assert 'pip install "ovsskit[crf]"' in str(caught.value)
