@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +139,10 @@ class _Job:
         return int(any(record.state == "failed" for record in records))
 
     def _work(self) -> None:
+        for name, model in self.pipeline.models.items():
+            start = time.perf_counter()
+            _ = model.network
+            self.costs.add(f"reading {name}", time.perf_counter() - start)
         self._publish()
         runner = Runner(
             self.pipeline,

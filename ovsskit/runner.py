@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ovsskit.drive import State
@@ -52,7 +53,8 @@ class Runner:
     tell: Callable[[PictureRecord], None]
     publish: Callable[[], None]
     costs: Costs = field(default_factory=Costs)
-    _writing: deque[tuple[PictureRecord, Future[PictureRecord]]] = field(default_factory=deque)
+    _writing: deque[Future[None]] = field(default_factory=deque)
+    _noting: Lock = field(default_factory=Lock)
     _failures: int = 0
 
     def run(self, todo: Sequence[PictureRecord]) -> None:
@@ -69,10 +71,11 @@ class Runner:
             for group in self._groups(todo, reading):
                 for finding in self._segment(group):
                     self._settle(2 * self.pipeline.batch)
-                    self._writing.append((finding.record, writing.submit(self._save, finding)))
+                    self._writing.append(writing.submit(self._save, finding))
                 self._settle(self.pipeline.batch)
                 if time.perf_counter() - published > SAVE_EVERY:
-                    self.publish()
+                    with self._noting:
+                        self.publish()
                     published = time.perf_counter()
         finally:
             reading.shutdown(cancel_futures=True)
@@ -153,22 +156,24 @@ class Runner:
         scores = state["scores"].to("cpu") if {*record.saved} & {"scores", "confidence"} else None
         return Finding(record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets)
 
-    def _save(self, finding: Finding) -> PictureRecord:
+    def _save(self, finding: Finding) -> None:
         try:
-            return save_finding(self.folder.path, finding, self.vocabulary)
+            record = save_finding(self.folder.path, finding, self.vocabulary)
         except CannotWrite:
             raise
         except Exception as error:  # such as too little memory to draw a huge picture
-            return failed(finding.record, _reason(error))
+            record = failed(finding.record, _reason(error))
+        self._note(record)
 
     def _settle(self, most: int) -> None:
-        """Note the pictures that are written, and wait until at most so many are not."""
-        while self._writing and (len(self._writing) > most or self._writing[0][1].done()):
-            self._note(self._writing.popleft()[1].result())
+        """Wait until at most so many pictures are still to be written."""
+        while self._writing and (len(self._writing) > most or self._writing[0].done()):
+            self._writing.popleft().result()
 
     def _note(self, record: PictureRecord) -> None:
-        self.folder.finish(record)
-        self.tell(record)
+        with self._noting:
+            self.folder.finish(record)
+            self.tell(record)
 
 
 def peak_memory() -> tuple[int | None, int | None]:

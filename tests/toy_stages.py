@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Annotated
@@ -12,6 +13,7 @@ from pydantic import Field
 from ovsskit.stage import Stage
 from ovsskit.values import Image, Labels, Probabilities, Saliency, Vocabulary
 
+log = logging.getLogger("ovsskit.toy")
 COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0), "white": (1.0, 1.0, 1.0)}
 
 
@@ -28,6 +30,8 @@ class ToyColours(Stage, writes="scores"):
         if self.fail_at == image.name:
             raise ZeroDivisionError("this picture divides by zero")
         time.sleep(self.seconds)
+        if len(vocabulary.names) == 1:
+            log.info("one class only: every pixel gets it")
         colours = torch.tensor([COLOURS.get(name, (0.5, 0.5, 0.5)) for name in vocabulary.names])
         distance = (image.data[None] - colours[:, :, None, None]).norm(dim=1)
         return Saliency((2 - distance).clamp(min=0), tuple(range(1, len(vocabulary.names) + 1)))

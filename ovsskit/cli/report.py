@@ -20,7 +20,6 @@ class Report:
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
-        self.total = 0
         columns = (
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -49,14 +48,14 @@ class Report:
 
     def begin(self, total: int) -> None:
         """Show how many pictures there are to do."""
-        self.total = total
         self.progress.reset(self.task, total=total, visible=bool(total))
 
     def tell(self, record: PictureRecord) -> None:
         """Show that a picture is done, or why it failed."""
         self.progress.advance(self.task)
-        speed = self.progress.tasks[0].finished_speed or self.progress.tasks[0].speed
-        self.progress.update(self.task, rate=f"{speed:.2g} a second" if speed else "")
+        task = self.progress.tasks[0]
+        speed = task.completed / (task.elapsed or 1.0)
+        self.progress.update(self.task, rate=f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each")
         if self.as_json:
             print(json.dumps(asdict(record)), flush=True)
         elif record.state == "failed":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files of weights in a folder."""
+    """Return the SHA-256 of a file, or of all files of weights in a folder; the hub's cache knows that of large files."""
     if path.is_file():
+        stored = path.resolve()
+        if stored.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", stored.name):
+            return stored.name
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     files = sorted(file for file in path.rglob("*") if file.suffix in WEIGHT_FILES and file.is_file())

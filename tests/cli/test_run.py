@@ -137,6 +137,12 @@ def test_quiet_prints_nothing_but_errors(run: Run, photos: Path) -> None:
     assert run("photos", "--quiet") == Ran(0, "", "")
 
 
+def test_what_a_stage_has_to_say_is_shown_once_and_recorded(run: Run, photos: Path, tmp_path: Path) -> None:
+    ended = run("photos", "--out", "out", toy=(*TOY[:2], "--classes", "red"))
+    assert ended.error == "note one class only: every pixel gets it\n"
+    assert record(tmp_path / "out")["notices"] == ["one class only: every pixel gets it"]
+
+
 def test_explained_pictures(run: Run, photos: Path, tmp_path: Path) -> None:
     run("photos", "--out", "out", "--explain", "1.png", "--explain", "3")
     assert {path.name for path in (tmp_path / "out" / "maps").iterdir()} == {"1", "3"}

@@ -42,7 +42,7 @@ def test_other_errors_pass(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadOutput, match="cannot be written: (Not a directory|File exists)"):
+    with pytest.raises(BadOutput, match=r"cannot be written: (Not a directory|File exists)"):
         make_folder(tmp_path / "file" / "out")
 
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import torch
+from pydantic import Field
+
+from ovsskit.backbones.base import Backbone
+from ovsskit.output.identity import differences, digest, identify
+from ovsskit.stage import PathOfRecipe, S, Stage, V, Wrapper, Wraps
+from ovsskit.values import Image
+from ovsskit.vocabulary import make_vocabulary
+
+DOG = make_vocabulary(["dog"])
+
+
+class ReadFile(Stage, writes="scores"):
+    """Stand for a stage that reads a file."""
+
+    file: PathOfRecipe = ""
+    at: Annotated[float, Field(description="some number")] = 0.5
+
+    def run(self, scores: S) -> S:
+        return scores
+
+
+class Around(Wrapper, writes="scores"):
+    """Stand for a wrapper."""
+
+    def run(self, image: Image) -> Wraps[V]:
+        [out] = yield [{}]
+        value: V = out["scores"]
+        return value
+
+
+class Model(Backbone):
+    """Stand for a model."""
+
+    def load(self) -> Any:
+        return torch.nn.Identity()
+
+
+def test_inner_parameters_and_files_count(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    first = identify([Around(inner=(ReadFile(file=str(tmp_path / "a.txt")),))], {}, DOG)
+    (tmp_path / "a.txt").write_text("two")
+    second = identify([Around(inner=(ReadFile(file=str(tmp_path / "a.txt"), at=0.25),))], {}, DOG)
+    assert [line.split(":")[0] for line in differences(first, second)] == ["read_file.at", "read_file.file (content)"]
+    assert not differences(first, first)
+
+
+def test_added_and_removed_stages_are_named() -> None:
+    old, new = (identify(stages, {}, DOG) for stages in ([ReadFile()], [ReadFile(), ReadFile(name="again")]))
+    assert 'stages of the recipe: ["read_file"] there, ["read_file", "again"] now' in differences(old, new)
+
+
+def test_other_weights_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"one")
+    first = identify([], {"backbone": Model(weights=str(tmp_path))}, DOG)
+    weights.write_bytes(b"two")
+    [line] = differences(first, identify([], {"backbone": Model(weights=str(tmp_path))}, DOG))
+    assert line.startswith("backbone.digest: ")
+
+
+@pytest.mark.parametrize("folder", ["blobs", "elsewhere"])
+def test_only_the_cache_of_the_hub_is_taken_at_its_word(tmp_path: Path, folder: str) -> None:
+    stored = tmp_path / folder / ("0" * 64)
+    stored.parent.mkdir()
+    stored.write_bytes(b"weights")
+    (tmp_path / "model.safetensors").symlink_to(stored)
+    assert (digest(tmp_path / "model.safetensors") == "0" * 64) == (folder == "blobs")
