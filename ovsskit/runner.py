@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from ovsskit.drive import State
-from ovsskit.errors import CannotWrite, OvsskitError
+from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
 from ovsskit.lazy import numpy, torch
 from ovsskit.output.folder import OutputFolder, failed
 from ovsskit.output.maps import MapCollector
@@ -35,7 +35,7 @@ SAVE_EVERY = 20.0
 """Seconds after which `run.json` and the gallery are brought up to date."""
 
 SAME_FAILURES = 5
-"""After so many unforeseen failures in a row the run stops: then it is the recipe that fails, not the pictures."""
+"""After so many failures in a row that are not a picture's own the run stops: then it is the recipe that fails."""
 
 
 @dataclass
@@ -136,11 +136,11 @@ class Runner:
         try:
             states = self.pipeline.run_many([image for _, image in group], self.vocabulary, watch)
         except Exception as error:  # stages may be anybody's, and one picture's failure shall not stop the others
-            if isinstance(error, OvsskitError) and error.status != 1:
+            if isinstance(error, MissingExtra):
                 raise
             if len(group) > 1:
                 return [finding for one in group for finding in self._segment([one])]
-            self._failures += not isinstance(error, OvsskitError)
+            self._failures += not (isinstance(error, OvsskitError) and error.status == 1)
             if self._failures == SAME_FAILURES:
                 raise
             self._note(failed(group[0][0], _reason(error)))

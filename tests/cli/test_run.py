@@ -117,6 +117,17 @@ def test_a_picture_that_a_stage_fails_at_does_not_stop_its_batch_mates(run: Run,
     assert "3 done, 1 failed" in ended.out
 
 
+def test_a_recipe_that_always_fails_stops_soon(run: Run, photos: Path, tmp_path: Path) -> None:
+    for index in range(4, 9):
+        PIL.Image.new("RGB", (5, 5)).save(photos / f"{index}.png")
+    ended = run("photos", "--set", 'toy_colours.fail_at="all"')
+    assert ended.status == 1
+    assert "ovsskit failed: ZeroDivisionError: this picture divides by zero" in ended.error
+    assert "Traceback" not in ended.error
+    counts = record(tmp_path / "ovsskit-out" / "toy")["counts"]
+    assert counts == {"done": 0, "failed": 4, "pending": 5}
+
+
 def test_equal_names_do_not_overwrite_each_other(run: Run, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     PIL.Image.new("RGB", (3, 3), "blue").save(tmp_path / "more" / "0.png")
