@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ovsskit import registry
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -19,3 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def parity_dir(pytestconfig: pytest.Config) -> Path:
     folder: Path = pytestconfig.getoption("--parity-dir")
     return folder.resolve()
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test see the plugins of another."""
+    monkeypatch.setattr(registry, "PLUGINS", dict(registry.PLUGINS))

@@ -17,11 +17,6 @@ from ovsskit.testing import check_stage
 SHARPEN = Path(__file__).parent.parent / "docs" / "examples" / "sharpen.py"
 
 
-@pytest.fixture(autouse=True)
-def no_plugins_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "PLUGINS", {})
-
-
 @pytest.mark.parametrize("name", registry.stage_files())
 def test_every_stage_file_holds_the_stage_of_its_name(name: str) -> None:
     cls = registry.find_stage(name)
