@@ -10,6 +10,8 @@ from typing import Literal
 from ovsskit.errors import MissingWeights
 
 EMBEDDED = "embedded"
+PICKLED = "pytorch_model.bin"
+"""What older repositories hold instead of safetensors; it is read without running the code that it may hold."""
 PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
 """What is fetched of a hub repository: configuration, tokenizer, and weights that hold no code."""
 
@@ -54,7 +56,10 @@ def fetch_weights(weights: str, revision: str) -> Path:
 
     fix = "With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
     try:
-        return Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS)))
+        path = Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS)))
+        if not any(path.glob("*.safetensors")):
+            path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, PICKLED]))
+        return path
     except HFValidationError as error:
         raise MissingWeights(
             f"`{weights}` is neither a file or folder here nor the name of a hub repository.", fix=fix
@@ -88,7 +93,7 @@ def _cached(weights: str, revision: str) -> Path | None:
         path = Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS), local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return path if any(path.glob("*.safetensors")) else None
+    return path if any(path.glob("*.safetensors")) or (path / PICKLED).is_file() else None
 
 
 def _ask_hub(weights: str, revision: str) -> tuple[int | None, str | None]:

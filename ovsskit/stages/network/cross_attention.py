@@ -17,7 +17,7 @@ class CrossAttention(Stage, writes="attention"):
     """Return the attention of every word to every patch, and the gradient of the matching objective in it.
 
     By default only the layers that `select_head` stages after it pick are kept, and a picture does not depend on its
-    batch mates. Source: PnP-OVSS, section 3 and released code (gradient of the summed match logit).
+    batch mates. Source: PnP-OVSS, released code (gradient of the match logit).
     """
 
     network = True

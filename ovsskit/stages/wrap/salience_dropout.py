@@ -18,8 +18,8 @@ class SalienceDropout(Wrapper, writes="token_maps"):
     """Hide the most salient patches of the picture round by round, and add up the maps of all rounds.
 
     A round's maps are zero at the patches that it did not see. No patch is hidden twice, and none without salience.
-    Source: PnP-OVSS, section 3 (Salience DropOut: half of the remaining patches per round, every round once); the
-    released code hides 10 patches per round and adds the first round twice.
+    Source: PnP-OVSS. The paper, known second-hand, hides half of the remaining patches after each round and counts every
+    round once; the released code hides 10 patches and adds the first round twice.
     """
 
     neutral: ClassVar[dict[str, Any]] = {"rounds": 1, "count_first_twice": False, "rescale": "never"}
