@@ -128,10 +128,11 @@ class _Job:
     score: float | None = None
 
     def run(self) -> int:
-        self._note_facts()
         self.listener.begin(len(self.todo))
         if self.todo:
             self._work()
+        else:
+            self._measure()
         records = list(self.folder.records.values())
         gallery = self.folder.path / "index.html"
         costs = self.folder.costs.plus(self.costs)
@@ -161,13 +162,18 @@ class _Job:
     def _publish(self) -> None:
         """Bring `run.json`, the classes and the gallery up to date."""
         records = list(self.folder.records.values())
-        if self.samples:
-            done = [self.folder.path / "masks" / f"{one.name}.png" for one in records if one.state == "done"]
-            self.score = sample_score(done, self.vocabulary)
+        self._measure()
         self._note_facts()
         self.folder.save(self.costs)
         write_classes(self.folder.path, self.vocabulary)
         write_gallery(self.folder.path, self.title, self._gallery_facts(records), records, self.vocabulary)
+
+    def _measure(self) -> None:
+        """Compare masks of the sample scenes with the true ones."""
+        if self.samples:
+            records = self.folder.records.values()
+            done = [self.folder.path / "masks" / f"{one.name}.png" for one in records if one.state == "done"]
+            self.score = sample_score(done, self.vocabulary)
 
     def _note_facts(self) -> None:
         known = self.folder.facts.get("notices", [])

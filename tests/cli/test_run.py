@@ -167,6 +167,7 @@ def test_sample_scenes_are_run_without_pictures(run: Run, tmp_path: Path) -> Non
     assert ended.status == 0, ended.error
     assert "against the true masks of the sample scenes" in ended.out
     assert 0 <= record(tmp_path / "ovsskit-out" / "toy")["sample_miou"] <= 1
+    assert "against the true masks of the sample scenes" in run("--limit", "2", toy=toy).out
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import PIL.Image
+import pytest
+
+from ovsskit.embedded import NOUNS, sample_scenes
+from ovsskit.output.masks import write_mask
+from ovsskit.samples import sample_score
+from ovsskit.vocabulary import make_vocabulary
+
+
+def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:
+    """Write the true masks of three scenes in the numbers of another vocabulary."""
+    vocabulary = make_vocabulary(names)
+    table = numpy.array([0, *(vocabulary.labels.index(noun) if noun in names else 0 for noun in NOUNS)])
+    paths = []
+    for scene in sample_scenes()[:3]:
+        paths.append(folder / f"{scene.name}.png")
+        write_mask(paths[-1], table[numpy.asarray(PIL.Image.open(scene.mask))], vocabulary)
+    return paths
+
+
+@pytest.mark.parametrize("names", [NOUNS, NOUNS[::-1], ("bus", "dog")])
+def test_true_masks_are_perfect_whatever_the_order_of_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert sample_score(copies(tmp_path, names), make_vocabulary(names)) == 1.0
+
+
+def test_nothing_but_background_is_poor(tmp_path: Path) -> None:
+    paths = copies(tmp_path, NOUNS)
+    for path in paths:
+        write_mask(path, numpy.zeros(numpy.asarray(PIL.Image.open(path)).shape, "int64"), make_vocabulary(NOUNS))
+    score = sample_score(paths, make_vocabulary(NOUNS))
+    assert score is not None
+    assert score < 0.2
+
+
+def test_without_truth_there_is_no_score(tmp_path: Path) -> None:
+    paths = copies(tmp_path, NOUNS)
+    assert sample_score(paths, make_vocabulary(["unicorn"])) is None
+    assert sample_score([tmp_path / "photo.png"], make_vocabulary(["dog"])) is None
+    assert sample_score([], make_vocabulary(["dog"])) is None
