@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import json
@@ -38,7 +39,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the reference to the navigation."""
     stages: list[Any] = [{title: name} for name, title in page_titles("reference/stages/").items()]
     backbones: list[Any] = [{title: name} for name, title in page_titles("reference/backbones/").items()]
-    first = ["reference/recipes.md", "reference/commands.md", "reference/errors.md", "reference/values.md", "reference/python.md"]
+    first = [
+        "reference/recipes.md",
+        "reference/commands.md",
+        "reference/errors.md",
+        "reference/values.md",
+        "reference/python.md",
+    ]
     titles = page_titles("reference/")
     section = ["reference/index.md", {"Stages": stages}, {"Backbones": backbones}, *({titles[name]: name} for name in first)]
     assert config.nav is not None
@@ -125,7 +132,9 @@ def overview() -> str:
             lines.append(f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{cls.writes}` | {cell(summary(cls))} |")
         lines.append("")
     lines += ["## Backbones", "", "| backbone | what it does |", "|---|---|"]
-    lines += [f"| [`{name}`](backbones/{name}.md) | {cell(summary(found_class(find_backbone(name))))} |" for name in backbones()]
+    lines += [
+        f"| [`{name}`](backbones/{name}.md) | {cell(summary(found_class(find_backbone(name))))} |" for name in backbones()
+    ]
     more = {
         "Shipped recipes": "recipes.md",
         "Commands": "commands.md",
@@ -158,7 +167,16 @@ def stage_part(name: str, cls: Any) -> str:
         neutral = ", ".join(f"`{key} = {to_toml(value)}`" for key, value in cls.neutral.items())
         facts.append(f"is a wrapper: its `inner` stages write `{plan.writes}`; with {neutral} it equals them")
     return "\n".join(
-        [f"## {name} {{ #{name} }}", "", prose(inspect.getdoc(cls) or ""), "", *(f"- {fact}" for fact in facts), "", parameters(cls), ""]
+        [
+            f"## {name} {{ #{name} }}",
+            "",
+            prose(inspect.getdoc(cls) or ""),
+            "",
+            *(f"- {fact}" for fact in facts),
+            "",
+            parameters(cls),
+            "",
+        ]
     )
 
 
@@ -191,8 +209,26 @@ def commands_page() -> str:
     for name, command in command_line().commands.items():
         arguments = [one for one in command.params if one.param_type_name == "argument"]
         words = [one.name.upper() if one.required else f"[{one.name.upper()}]" for one in arguments]
-        usage = " ".join(["ovsskit", name, "[OPTIONS]", *(f"{w}..." if one.nargs == -1 else w for w, one in zip(words, arguments, strict=True))])
-        lines += [f"## {name} {{ #{name} }}", "", prose(inspect.cleandoc(command.help or "")), "", "```text", usage, "```", "", options(command), ""]
+        usage = " ".join(
+            [
+                "ovsskit",
+                name,
+                "[OPTIONS]",
+                *(f"{w}..." if one.nargs == -1 else w for w, one in zip(words, arguments, strict=True)),
+            ]
+        )
+        lines += [
+            f"## {name} {{ #{name} }}",
+            "",
+            prose(inspect.cleandoc(command.help or "")),
+            "",
+            "```text",
+            usage,
+            "```",
+            "",
+            options(command),
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -224,8 +260,15 @@ def command_line() -> Any:
 
 def errors_page() -> str:
     """Return the page of the errors, by code."""
-    lines = ["# Errors", "", "Every error says where it is, what is wrong, what there is, and what would mend it. The status is the", ""]
-    lines[-1] = "exit status of a command that ends with it. All are classes of `ovsskit.errors`, so Python code can catch them."
+    lines = [
+        "# Errors",
+        "",
+        "Every error says where it is, what is wrong, what there is, and what would mend it. The status is the",
+        "",
+    ]
+    lines[-1] = (
+        "exit status of a command that ends with it. All are classes of `ovsskit.errors`, so Python code can catch them."
+    )
     lines += ["", "| code | title | meaning | status | class |", "|---|---|---|---|---|"]
     for cls in error_classes():
         meaning = cell((inspect.getdoc(cls) or "").replace("\n", " "))
@@ -252,7 +295,8 @@ def values_page() -> str:
         parent = cls.__mro__[1]
         kind = f"A kind of [{parent.__name__}](#{parent.__name__}). " if parent is not values.Value else ""
         lines += [f"## {name} {{ #{name} }}", "", kind + prose(inspect.getdoc(cls) or ""), ""]
-        lines += [f"Axes: `{axes(cls)}`.", ""] if axes(cls) else []
+        held = ", ".join(f"`{field.name}`" for field in dataclasses.fields(cls))
+        lines += [f"Fields: {held}." + (f" Axes of the tensors: `{axes(cls)}`." if axes(cls) else ""), ""]
         lines += [*members(cls, 3), ""]
     return "\n".join(lines)
 
@@ -264,7 +308,10 @@ def python_page() -> str:
     values = [name for name in ovsskit.__all__ if name in VALUES]
     named = [name for name in ovsskit.__all__ if name not in VALUES and not is_type_variable(getattr(ovsskit, name))]
     lines = ["# Python", "", prose(inspect.getdoc(ovsskit) or ""), ""]
-    lines += ["Public names of `ovsskit`, besides the [values](values.md) " + ", ".join(f"`{name}`" for name in values) + ",", ""]
+    lines += [
+        "Public names of `ovsskit`, besides the [values](values.md) " + ", ".join(f"`{name}`" for name in values) + ",",
+        "",
+    ]
     lines[-1] = "and `S`, the type variable for `Scores` of any kind, which a stage that keeps the kind uses twice."
     lines += ["", *api(ovsskit, named)]
     testing = importlib.import_module("ovsskit.testing")
@@ -299,21 +346,38 @@ def members(cls: type, level: int) -> list[str]:
     lines = []
     for name, item in vars(cls).items():
         function = item.fget if isinstance(item, property) else getattr(item, "func", None) or getattr(item, "__func__", item)
-        if (name.startswith("_") and name != "__call__") or not inspect.isfunction(function):
+        if name == "model_post_init" or (name.startswith("_") and name != "__call__") or not inspect.isfunction(function):
             continue
-        shown = f"`.{name}`" if function is not item and not isinstance(item, classmethod | staticmethod) else f"`{signature(f'.{name}', function)}`"
+        shown = (
+            f"`.{name}`"
+            if function is not item and not isinstance(item, classmethod | staticmethod)
+            else f"`{signature(f'.{name}', function)}`"
+        )
         text = prose(inspect.getdoc(function) or "").replace("\n", "\n    ")
         lines.append(f"- {shown.replace('.__call__', '')}: {text}")
     return lines
 
 
+class Bare:
+    """Stand for an annotation in a signature, to be written without quotes, modules, and the machinery of jaxtyping."""
+
+    def __init__(self, annotation: Any) -> None:
+        self.text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+    def __repr__(self) -> str:
+        return re.sub(r"\b(?:\w+\.)+([A-Z]\w+)", r"\1", self.text).replace("Tensor,  ", "Tensor, ")
+
+
 def signature(name: str, item: Callable[..., Any]) -> str:
     """Write how something is called, without `self`."""
     found = inspect.signature(item)
-    kept = [one for key, one in found.parameters.items() if key not in ("self", "cls")]
-    text = str(found.replace(parameters=kept)).replace("'", "").replace(" -> None", "")
-    text = re.sub(r"jaxtyping\.\w+\[(?:torch\.)?(\w+), ?\"?([^\]]*?)\"?\]", r"\1", text)
-    return name + re.sub(r"\b(?:\w+\.)+([A-Z]\w+)", r"\1", text)
+    kept = [
+        one if one.annotation is one.empty else one.replace(annotation=Bare(one.annotation))
+        for key, one in found.parameters.items()
+        if key not in ("self", "cls")
+    ]
+    returns = found.empty if found.return_annotation in (found.empty, "None", None) else Bare(found.return_annotation)
+    return name + str(found.replace(parameters=kept, return_annotation=returns))
 
 
 def reads_of(cls: Any) -> Iterator[tuple[str, str]]:

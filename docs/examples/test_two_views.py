@@ -8,4 +8,5 @@ from ovsskit.testing import check_wrapper
 
 
 def test_two_views_keeps_the_contract() -> None:
+    """Run the contract of wrappers."""
     check_wrapper(TwoViews())

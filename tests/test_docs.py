@@ -1,0 +1,199 @@
+"""What the documentation says is so: recipes check, commands parse, Python runs, and every stage is in the reference."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import runpy
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from ovsskit import registry
+from ovsskit.cli.__main__ import app
+from ovsskit.errors import OvsskitError
+from ovsskit.extends import recipe_folder
+from ovsskit.recipe import load_recipe
+from ovsskit.samples import sample_pictures
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+PLUGINS = ("sharpen.py", "two_views.py")
+FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+NO_QUICKSTART = pytest.mark.skipif(not (recipe_folder() / "quickstart.toml").exists(), reason="there is no quickstart yet")
+
+
+class Block(NamedTuple):
+    """A block of code on a page: its language, its title, and what stands in it."""
+
+    page: str
+    line: int
+    language: str
+    title: str
+    text: str
+
+
+def blocks(*languages: str) -> Iterator[Block]:
+    for page in [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]:
+        text = page.read_text(encoding="utf-8") if page.exists() else ""
+        for found in FENCE.finditer(text):
+            title = re.search(r'title="([^"]+)"', found[3])
+            if found[2] in languages:
+                line = text.count("\n", 0, found.start()) + 1
+                yield Block(page.relative_to(ROOT).as_posix(), line, found[2], title[1] if title else "", found[4])
+
+
+def name_of(block: Any) -> str:
+    return f"{block.page}:{block.line}" if isinstance(block, Block) else str(block)
+
+
+def whole_recipes() -> list[Block]:
+    return [block for block in blocks("toml") if block.title and not block.title.startswith("broken")]
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Return every documented call of the program with the page it stands on."""
+    found = []
+    for block in blocks("sh", "console"):
+        for line in block.text.splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            starts = [index for index, word in enumerate(words) if Path(word).name == "ovsskit"]
+            if starts and words[-1] != "...":
+                rest = words[starts[0] + 1 :]
+                end = next((index for index, word in enumerate(rest) if word in (">", "&&", "|", ";")), len(rest))
+                found.append((f"{block.page}: {line.strip()}", rest[:end]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def hooks() -> ModuleType:
+    pytest.importorskip("mkdocs", reason="mkdocs-material is not installed")
+    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def recipes(tmp_path: Path) -> Path:
+    """Return a folder with every titled recipe of the pages."""
+    for block in blocks("toml"):
+        if block.title:
+            (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("block", list(blocks("toml")), ids=name_of)
+def test_toml_is_valid(block: Block) -> None:
+    assert tomllib.loads(block.text)
+
+
+def test_titles_of_recipes_are_unique() -> None:
+    titles = [block.title for block in blocks("toml") if block.title]
+    assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("block", whole_recipes(), ids=name_of)
+def test_whole_recipes_pass_the_check(block: Block, recipes: Path) -> None:
+    if 'extends = "quickstart"' in block.text and not (recipe_folder() / "quickstart.toml").exists():
+        pytest.skip("there is no quickstart yet")
+    for plugin in PLUGINS:
+        registry.load_plugin(EXAMPLES / plugin)
+    assert load_recipe(recipes / block.title).stages
+
+
+@pytest.mark.parametrize("block", [one for one in blocks("toml") if one.title.startswith("broken")], ids=name_of)
+def test_broken_recipes_give_the_messages_that_follow(block: Block, recipes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = next(one for one in blocks("text") if one.page == block.page and one.line > block.line)
+    monkeypatch.chdir(recipes)
+    with pytest.raises(OvsskitError) as caught:
+        load_recipe(block.title)
+    assert f"{caught.value}\n" == following.text
+
+
+@pytest.mark.parametrize(("where", "words"), commands(), ids=name_of)
+def test_commands_parse(where: str, words: list[str]) -> None:
+    group: Any = typer.main.get_command(app)
+    with group.make_context("ovsskit", list(words)) as context:
+        name, command, rest = group.resolve_command(context, words)
+        if command is not None and not {"-h", "--help"} & set(rest):
+            command.make_context(name, rest, parent=context)
+
+
+@pytest.mark.parametrize("block", list(blocks("python")), ids=name_of)
+def test_python_compiles(block: Block) -> None:
+    compile(block.text, f"{block.page}:{block.line}", "exec")
+
+
+@NO_QUICKSTART
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(sample_pictures()[0].read_bytes())
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        if block.title == "notebook":
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)
+    assert names["result"].labels.ndim == 2
+
+
+def test_the_backbone_of_the_page_keeps_the_contract() -> None:
+    names: dict[str, Any] = {"__name__": "own_backbone"}
+    for block in blocks("python"):
+        if block.page == "docs/own_backbone.md":
+            exec(compile(block.text, block.page, "exec"), names)
+    assert names["Guess"]().answer == 0.5
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("test_*.py")), ids=lambda path: path.stem)
+def test_the_examples_pass_their_own_tests(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    tests = [item for name, item in runpy.run_path(str(path)).items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        test()
+
+
+def test_every_stage_and_backbone_is_in_the_reference(hooks: ModuleType) -> None:
+    pages = hooks.pages()
+    for name, module in registry.stage_files().items():
+        page = pages[f"reference/stages/{module.split('.')[2]}.md"]
+        part = page.split(f"{{ #{name} }}\n")[1].split("\n## ")[0]
+        cls: Any = registry.find_stage(name)
+        assert all(f"| `{field}` |" in part for field in cls.model_fields if field not in ("name", "reads", "inner"))
+        assert f"stages/{module.split('.')[2]}.md#{name}" in pages["reference/index.md"]
+    for name in registry.backbone_files():
+        assert "| `weights` |" in pages[f"reference/backbones/{name}.md"]
+
+
+def test_every_error_command_recipe_and_public_name_is_in_the_reference(hooks: ModuleType) -> None:
+    import ovsskit
+
+    pages = hooks.pages()
+    codes = [cls.code for cls in hooks.error_classes()]
+    assert len(codes) == len(set(codes)) > 20
+    assert all(f'id="{code}"' in pages["reference/errors.md"] for code in codes)
+    group: Any = typer.main.get_command(app)
+    assert all(f"## {name} " in pages["reference/commands.md"] for name in group.commands)
+    assert all(f"## {path.stem} " in pages["reference/recipes.md"] for path in recipe_folder().rglob("*.toml"))
+    described = pages["reference/python.md"] + pages["reference/values.md"]
+    assert all(f"{{ #{name} }}" in described for name in ovsskit.__all__ if name != "S")
+
+
+def test_the_pages_name_only_stages_and_addresses_that_exist() -> None:
+    known = {*registry.stage_names(), *registry.backbone_names()}
+    fields = {
+        name: set(found.model_fields) for name in known if (found := registry.find_stage(name) or registry.find_backbone(name))
+    }
+    for page in sorted(DOCS.rglob("*.md")):
+        for stage, field in re.findall(r"`(\w+)\.(\w+)(?:`| = |=)", page.read_text(encoding="utf-8")):
+            if stage in fields:
+                assert field in fields[stage], f"{page.name}: {stage}.{field}"
