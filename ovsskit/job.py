@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from ovsskit.devices import choose_batch, choose_device
+from ovsskit.listen import Listener, Notices, Summary
 from ovsskit.output.folder import OutputFolder
 from ovsskit.output.gallery import write_classes, write_gallery
 from ovsskit.output.identity import identify
@@ -23,53 +23,6 @@ from ovsskit.values import Vocabulary
 from ovsskit.wishes import Wishes, check_outcome, choose_classes, choose_explained, choose_pictures
 
 OUT = Path("ovsskit-out")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Sum up a run: folder and gallery, what became of the pictures, costs, and the mean IoU where there is truth.
-
-    `done_now` counts the pictures that this command worked on; the others were done before.
-    """
-
-    out: Path
-    gallery: Path
-    records: Sequence[PictureRecord]
-    done_now: int
-    costs: Costs
-    score: float | None
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Hear how a run goes."""
-
-    def begin(self, total: int) -> None:
-        """Take note of how many pictures there are to do."""
-
-    def tell(self, record: PictureRecord) -> None:
-        """Take note of a finished picture."""
-
-    def notice(self, text: str) -> None:
-        """Take note of something that the person should know."""
-
-    def end(self, summary: Summary) -> None:
-        """Take note of how the run ended."""
-
-
-class Notices(logging.Handler):
-    """Pass on each message of the package once, and keep it."""
-
-    def __init__(self, listener: Listener) -> None:
-        super().__init__(logging.INFO)
-        self.listener, self.seen = listener, list[str]()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a message."""
-        text = record.getMessage()
-        if text not in self.seen:
-            self.seen.append(text)
-            self.listener.notice(text)
 
 
 def run_job(wishes: Wishes, listener: Listener) -> int:

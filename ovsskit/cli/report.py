@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ovsskit.cli.console import console, stderr
-from ovsskit.job import Summary
+from ovsskit.listen import Summary
 from ovsskit.output.record import PictureRecord
 
 
