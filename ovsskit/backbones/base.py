@@ -77,6 +77,8 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     def to(self: B, device: str) -> B:
         """Return the same backbone, to be read onto another device."""
         moved = self.model_copy()
+        if device != self._device:
+            moved.__dict__.pop("network", None)
         moved._device = device
         return moved
 
