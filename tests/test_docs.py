@@ -129,6 +129,17 @@ def test_commands_parse(where: str, words: list[str]) -> None:
             command.make_context(name, rest, parent=context)
 
 
+def test_documented_scripts_have_the_options_that_are_given() -> None:
+    lines = [line for block in blocks("sh") for line in block.text.splitlines() if line.startswith("python ")]
+    assert lines
+    for words in map(shlex.split, lines):
+        is_module = words[1] == "-m"
+        name = words[2].replace(".", "/") if is_module else words[1]
+        script = ROOT / name if not is_module else next(iter(ROOT.glob(f"{name}/__main__.py")), ROOT / f"{name}.py")
+        text = script.read_text(encoding="utf-8")
+        assert all(f'"{word}"' in text for word in words if word.startswith("--")), words
+
+
 @pytest.mark.parametrize("block", list(blocks("python")), ids=name_of)
 def test_python_compiles(block: Block) -> None:
     compile(block.text, f"{block.page}:{block.line}", "exec")
