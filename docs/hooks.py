@@ -457,8 +457,17 @@ def words() -> str:
 
 
 def model_card() -> str:
-    """Return the model card of the tiny models, its headings one level deeper, or a sentence if there is none yet."""
+    """Return the model card of the tiny models without its title, or a sentence if there is none yet.
+
+    Its headings go one level down, and links to files of the checkout become their paths.
+    """
     if not MODEL_CARD.exists():
         return "The model card is written when the weights of this version are trained; it is not there yet."
-    text = MODEL_CARD.read_text(encoding="utf-8")
-    return re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
+    lines, is_code = [], False
+    text = re.sub(r"\A---\n.*?\n---\n", "", MODEL_CARD.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for line in text.splitlines():
+        is_code ^= line.lstrip().startswith("```")
+        if is_code or not line.startswith("# "):
+            text = f"#{line}" if line.startswith("##") and not is_code else line
+            lines.append(text if is_code else re.sub(r"!?\[([^]]*)\]\((?!https?:|#)([^)]*)\)", r"\1 (`\2`)", text))
+    return "\n".join(lines)
