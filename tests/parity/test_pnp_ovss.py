@@ -210,8 +210,9 @@ def test_pydensecrf_engine(recording: Recording, scratch: Path, case_kind: tuple
     pytest.importorskip("pydensecrf", reason="pydensecrf2 is not installed")
     case, theirs, run = run_case(recording, *case_kind, scratch)
     for picture, scores in enumerate(run.wrote.get("softmax", [])):
-        refined = crf(recording, "pydensecrf").run(recording.images()[picture], scores)
-        labels = LabelMap(relabel="in_place").run(refined, recording.vocabulary(case["data_type"]))
+        image = recording.images()[picture]
+        refined = crf(recording, "pydensecrf").run(image, scores)
+        labels = LabelMap(relabel="in_place").run(refined, recording.vocabulary(case["data_type"]), image)
         agree(labels.data, theirs[f"{case_kind[1]}.img{picture}.label_final"])
 
 

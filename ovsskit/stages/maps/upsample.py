@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from ovsskit.lazy import torch
 from ovsskit.stage import S, Stage
 from ovsskit.values import Image
@@ -10,10 +14,16 @@ from ovsskit.values import Image
 class Upsample(Stage, writes="scores"):
     """Resize maps bilinearly to the picture's size, corners on corners.
 
+    Maps of a picture whose longer side exceeds `longer_side` stop there, so that the memory of what follows is bounded
+    (one map of 2048 x 1536 pixels is 12.6 MB); `label_map` brings the labels to the picture's size.
     Source: PnP-OVSS, released code (`align_corners=True`).
     """
 
+    longer_side: Annotated[int, Field(ge=1, description="greatest longer side of the maps, in pixels")] = 2048
+
     def run(self, scores: S, image: Image) -> S:
-        """Return the maps at one value per pixel."""
-        resized = torch.nn.functional.interpolate(scores.data[None], image.size, mode="bilinear", align_corners=True)
+        """Return the maps at one value per pixel, or per pixel of the reduced picture."""
+        scale = min(1.0, self.longer_side / max(image.size))
+        size = [max(1, round(side * scale)) for side in image.size]
+        resized = torch.nn.functional.interpolate(scores.data[None], size, mode="bilinear", align_corners=True)
         return scores.with_data(resized[0])

@@ -29,7 +29,9 @@ class PresenceFromFile(Stage, writes="present"):
     """
 
     file: Annotated[PathOfRecipe, Field(description="the JSON file, relative to the recipe")] = ""
-    above: Annotated[float, Field(ge=0, le=100, description="an answer's class needs more confidence than this, per cent")] = 70.0
+    above: Annotated[float, Field(ge=0, le=100, description="an answer's class needs more confidence than this, per cent")] = (
+        70.0
+    )
     fallback: Annotated[str, Field(description="class of a picture for which nothing is left; empty: the first one")] = ""
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Present:

@@ -21,7 +21,7 @@ class DenseCrf(Stage, writes="scores"):
     """Refine probabilities by mean field in a fully connected CRF over the picture's pixels.
 
     `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU. Maps with a value that is
-    no number are returned as they are.
+    no number are returned as they are; a picture larger than the maps is reduced to their size.
     Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code.
     """
 
@@ -46,7 +46,14 @@ class DenseCrf(Stage, writes="scores"):
         if not bool(scores.data.isfinite().all()):
             return scores
         infer = self._pydensecrf if self.engine == "pydensecrf" else self._torch
-        return scores.with_data(infer(scores.data, image.pixels))
+        return scores.with_data(infer(scores.data, self._pixels(image, *scores.data.shape[1:])))
+
+    def _pixels(self, image: Image, height: int, width: int) -> UInt8[torch.Tensor, "h w 3"]:
+        """Return the picture's pixels at the size of the maps."""
+        if image.size == (height, width):
+            return image.pixels
+        data = torch.nn.functional.interpolate(image.data[None], (height, width), mode="bilinear", antialias=True)
+        return Image(data[0].clamp(0, 1)).pixels
 
     def _torch(
         self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]

@@ -16,3 +16,8 @@ def test_against_scipy() -> None:
     for plane, mine in zip(data.numpy(), found.data.numpy(), strict=True):
         expected = RegularGridInterpolator((np.arange(4), np.arange(5)), plane)((rows, columns))
         np.testing.assert_allclose(mine, expected, atol=1e-5)
+
+
+def test_maps_of_a_large_picture_stop_at_the_longer_side() -> None:
+    found = Upsample(longer_side=20).run(Logits(torch.rand(2, 4, 5), (1, 2)), Image(torch.zeros(3, 40, 10)))
+    assert found.data.shape == (2, 20, 5)

@@ -62,3 +62,11 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtra, match="not installed") as caught:
         DenseCrf(engine="pydensecrf").run(example(Image), example(Probabilities))
     assert 'pip install "ovsskit[crf]"' in str(caught.value)
+
+
+def test_a_picture_larger_than_the_maps_is_reduced_to_them() -> None:
+    small, scores = example(Image), example(Probabilities)
+    large = Image(small.data.repeat_interleave(2, 1).repeat_interleave(2, 2))
+    found, expected = DenseCrf().run(large, scores).data, DenseCrf().run(small, scores).data
+    assert found.shape == scores.data.shape
+    assert (found.argmax(0) == expected.argmax(0)).float().mean() > 0.9
