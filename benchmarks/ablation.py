@@ -94,7 +94,7 @@ def score(base: str, change: str, examples: Sequence[Example], folder: Path) -> 
     return 100 * mean_iou(total), (time.perf_counter() - start) / len(examples)
 
 
-def _mask(values: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
+def _mask(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(values, dtype=np.int64))
 
 

@@ -71,7 +71,7 @@ class ExtendsCycle(OvsskitError):
 
 
 class UnknownStage(OvsskitError):
-    """A recipe names a stage or a backbone that is neither built in, installed, nor given by --plugin."""
+    """A recipe names a stage that is neither built in, installed, nor given by --plugin."""
 
     code, title, status = "OV110", "unknown stage", 2
 

@@ -92,7 +92,9 @@ def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
 
 
 def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
-    merged = Table(dict(base), change.place, {**base.places, **change.places})
+    # A variant is another recipe: it does not go by its base's name.
+    kept = {key: value for key, value in base.items() if key != "name"}
+    merged = Table(kept, change.place, {**base.places, **change.places})
     for key, value in change.items():
         if key in SECTIONS and isinstance(value, Table):
             merged[key] = _merge_table(base.get(key), value)

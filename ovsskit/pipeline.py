@@ -17,7 +17,7 @@ from jaxtyping import Int
 from ovsskit.backbones.base import Backbone
 from ovsskit.devices import choose_batch, choose_device
 from ovsskit.drive import Driver, State, Watch
-from ovsskit.errors import BadClasses, Problems
+from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
 from ovsskit.lazy import torch
 from ovsskit.pictures import Picture, read_picture
 from ovsskit.recipe import load_recipe, settle
@@ -55,8 +55,12 @@ class Result:
         """Return what the stage of this address wrote; of a stage inside a wrapper, what it wrote last.
 
         Raises:
-            KeyError: the pipeline has no such stage, or was not called with `trace=True`.
+            UnknownAddress: the pipeline has no such stage, or was not called with `trace=True`.
         """
+        if address not in self.trace:
+            there = f"There are: {', '.join(self.trace)}" if self.trace else "Nothing was kept."
+            fix = did_you_mean(address, list(self.trace)) if self.trace else "Call the pipeline with trace=True."
+            raise UnknownAddress(f"Nothing that a stage `{address}` wrote was kept.", there=there, fix=fix)
         return self.trace[address][-1]
 
     def overlay(self) -> PilImage:
@@ -75,6 +79,7 @@ class Pipeline:
         models: Mapping[str, Backbone] | None = None,
         vocabulary: Vocabulary | None = None,
         *,
+        background: str = "background",
         device: str = "auto",
         batch: int | str = "auto",
     ) -> None:
@@ -92,7 +97,7 @@ class Pipeline:
         self.stages = settle(stages)
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
-        self.vocabulary = vocabulary
+        self.vocabulary, self.background = vocabulary, background
 
     def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
         """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
@@ -103,7 +108,7 @@ class Pipeline:
             BadClasses: neither the call nor the pipeline names classes.
             BadPicture: the picture cannot be read.
         """
-        vocabulary = make_vocabulary(classes) if classes is not None else self.vocabulary
+        vocabulary = make_vocabulary(classes, background=self.background) if classes is not None else self.vocabulary
         if vocabulary is None:
             raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
         kept: dict[str, list[Value]] = {}
@@ -132,7 +137,7 @@ def load(recipe: str | Path, *overrides: str, device: str = "auto", batch: int |
     checked = load_recipe(recipe, overrides)
     table = checked.vocabulary
     vocabulary = make_vocabulary(table.names, table.ids, table.background) if table.names else None
-    return Pipeline(checked.stages, checked.models, vocabulary, device=device, batch=batch)
+    return Pipeline(checked.stages, checked.models, vocabulary, background=table.background, device=device, batch=batch)
 
 
 def flatten(links: Sequence[Link]) -> list[Link]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from ovsskit.backbones.base import Backbone
 from ovsskit.errors import (
+    BadClasses,
     BadValue,
     MissingKey,
     OvsskitError,
@@ -26,6 +27,7 @@ from ovsskit.overrides import SECTIONS, address_of, parse_override, set_value
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Stage, Wrapper
 from ovsskit.validate import validate
+from ovsskit.vocabulary import make_vocabulary
 from ovsskit.wire import Link, Node, wire
 
 
@@ -89,6 +91,7 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     head = Table({k: v for k, v in table.items() if k not in sections}, table.place, table.places)
     header = validate(Header, head, "recipe", problems, sections) or Header()
     vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
+    problems += _problems_of_names(vocabulary, table)
     inputs = _section(InputTable, "input", table, problems)
     nodes, stages = _build_stages(table, "stage", problems)
     if not nodes:
@@ -183,6 +186,16 @@ def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError
         problems.append(BadValue(f"`{key}` is a table: write [{key}].", where=table.place_of(key)))
         return cls()
     return validate(cls, entry, key, problems) or cls()
+
+
+def _problems_of_names(vocabulary: VocabularyTable, table: Table) -> list[OvsskitError]:
+    try:
+        if vocabulary.names:
+            make_vocabulary(vocabulary.names, vocabulary.ids, vocabulary.background)
+    except BadClasses as error:
+        error.where = table["vocabulary"].place_of("names")
+        return [error]
+    return []
 
 
 def _without(table: Table, *keys: str) -> Table:

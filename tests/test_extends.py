@@ -62,7 +62,7 @@ def test_backbones_are_merged_key_by_key_unless_another_is_used(tmp_path: Path) 
 def test_variants_of_variants(tmp_path: Path) -> None:
     load(tmp_path, 'name = "first"\n[set]\n"threshold.at" = 0.4\n', name="first.toml")
     recipe = load(tmp_path, 'extends = "first.toml"\n[set]\n"caption.prompt" = ""\n')
-    assert recipe.header.name == "first"
+    assert recipe.header.name == ""
     assert recipe.stages[5].at == 0.4  # type: ignore[attr-defined]
 
 

@@ -45,7 +45,8 @@ def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(registry, "entry_points", lambda **want: EntryPoints(points).select(**want))
     assert {"brighten", "grey"} <= set(registry.stage_names())
     found = registry.find_stage("grey")
-    assert found is not None and issubclass(found, Stage)
+    assert found is not None
+    assert issubclass(found, Stage)
     with pytest.raises(BadPlugin, match="`brighten` cannot be imported"):
         registry.find_stage("brighten")
 

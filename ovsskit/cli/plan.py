@@ -35,7 +35,7 @@ def plan(
     for name, model in loaded.models.items():
         tree.add(f"[magenta]{name}[/] = {use_of(type(model))}  [dim]{_parameters(model)}[/]")
     _grow(tree, loaded.stages, loaded.links)
-    console.print(tree, highlight=False)
+    console.print(tree, highlight=False, soft_wrap=False)
 
 
 def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:

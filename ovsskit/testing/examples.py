@@ -50,7 +50,13 @@ def example(kind: Any, seed: int = 0) -> Any:
         Present: lambda: Present((1, 2, 3)),
         Captions: lambda: Captions((_caption(NAMES),)),
         CrossAttention: lambda: CrossAttention(
-            attention, _uniform(seed + 3, *attention.shape) - 0.5, positions, tuple(range(1, LAYERS + 1)), tuple(range(HEADS)), GRID, (7,)
+            attention,
+            _uniform(seed + 3, *attention.shape) - 0.5,
+            positions,
+            tuple(range(1, LAYERS + 1)),
+            tuple(range(HEADS)),
+            GRID,
+            (7,),
         ),
         TokenMaps: lambda: TokenMaps(_uniform(seed, 6, *GRID), positions[1:], (6,)),
         Saliency: lambda: Saliency(maps, (1, 2, 3)),

@@ -52,7 +52,10 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText):
         pad_to: int,
     ) -> list[CrossAttention]:
         """Let every token look at bright patches, each token and head in its own way."""
-        return [self._attend(image, caption, tuple(layers or range(1, LAYERS + 1))) for image, caption in zip(images, captions, strict=True)]
+        return [
+            self._attend(image, caption, tuple(layers or range(1, LAYERS + 1)))
+            for image, caption in zip(images, captions, strict=True)
+        ]
 
     def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Any]:
         """Score a caption by the brightness of the picture and the letters of the caption."""
@@ -68,7 +71,9 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText):
         look = (bright.flatten()[None, None, None] * slope.float() * 7).sin()
         padded = torch.nn.functional.pad(look, (1, 0))
         lengths = tuple(len(self._positions(caption)) for caption in captions.captions)
-        return CrossAttention(padded.softmax(-1), padded.cos(), torch.tensor(positions), layers, tuple(range(HEADS)), GRID, lengths)
+        return CrossAttention(
+            padded.softmax(-1), padded.cos(), torch.tensor(positions), layers, tuple(range(HEADS)), GRID, lengths
+        )
 
     def _positions(self, caption: Caption) -> list[int]:
         marks, at = [PROMPT], 0

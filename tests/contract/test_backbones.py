@@ -16,7 +16,8 @@ TWINS = {"blip_itm": {"weights": str(Path(__file__).parent.parent / "parity" / "
 @pytest.mark.parametrize("name", backbone_names())
 def test_backbone_with_the_weights_of_the_package(name: str) -> None:
     cls = find_backbone(name)
-    assert cls is not None and issubclass(cls, Backbone)
+    assert cls is not None
+    assert issubclass(cls, Backbone)
     check_backbone(cls(weights="embedded"))
 
 

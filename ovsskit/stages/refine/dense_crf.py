@@ -26,11 +26,11 @@ class DenseCrf(Stage, writes="scores"):
     """
 
     steps: Annotated[int, Field(ge=0, description="iterations of mean field")] = 10
-    gaussian_sigma: Annotated[float, Field(gt=0, description="reach of the smoothness term, in pixels")] = 3.0
+    gaussian_sigma: Annotated[float, Field(ge=0.5, description="reach of the smoothness term, in pixels")] = 3.0
     gaussian_weight: Annotated[float, Field(ge=0, description="weight of the smoothness term")] = 7.0
-    bilateral_sigma: Annotated[float, Field(gt=0, description="reach of the appearance term, in pixels")] = 50.0
+    bilateral_sigma: Annotated[float, Field(ge=0.5, description="reach of the appearance term, in pixels")] = 50.0
     bilateral_colour_sigma: Annotated[
-        float, Field(gt=0, description="likeness of colours in the appearance term, 0 to 255")
+        float, Field(ge=0.5, description="likeness of colours in the appearance term, 0 to 255")
     ] = 5.0
     bilateral_weight: Annotated[float, Field(ge=0, description="weight of the appearance term")] = 10.0
     engine: Annotated[
