@@ -53,9 +53,9 @@ replaces = "threshold"
 
 def test_backbones_are_merged_key_by_key_unless_another_is_used(tmp_path: Path) -> None:
     assert load(tmp_path, "[backbone]\nimage_size = 768\n").models["backbone"].weights == "embedded"
+    base = tmp_path / "base.toml"
+    base.write_text(WHOLE.read_text().replace("blip_itm", "another"))
     with pytest.raises(Problems, match="lacks the key `weights`"):
-        base = tmp_path / "base.toml"
-        base.write_text(WHOLE.read_text().replace("blip_itm", "another"))
         load(tmp_path, f'extends = "{base}"\n[backbone]\nuse = "blip_itm"\n', name="changed.toml")
 
 

@@ -32,19 +32,19 @@ RENAMES = (
 """From the names of LAVIS to those of transformers; the text encoder's are the same in both."""
 
 
-def read_network(path: Path) -> Any:
-    """Return the network of a folder, or of an original checkpoint (a `.pth` or `.pt` file), in float32.
+def read_network(path: Path, dtype: Any) -> Any:
+    """Return the network of a folder, or of an original checkpoint (a `.pth` or `.pt` file), in a number format.
 
     Raises:
         BadWeights: a file is missing or broken, or belongs to another architecture.
     """
-    config, state, is_named = _read_folder(path) if path.is_dir() else _read_original(path)
+    config, state, is_named = _read_folder(path, dtype) if path.is_dir() else _read_original(path)
     with _quiet():
         network, report = transformers.BlipForImageTextRetrieval.from_pretrained(
             None,
             config=transformers.BlipConfig.from_dict(config),
             state_dict=state,
-            dtype=torch.float32,
+            dtype=dtype,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -55,7 +55,7 @@ def read_network(path: Path) -> Any:
     return network
 
 
-def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _read_folder(folder: Path, dtype: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -69,7 +69,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
     file = next((folder / name for name in FOLDER_FILES if (folder / name).is_file()), None)
     if file is None:
         raise _unfit(folder, f"The folder holds none of {', '.join(FOLDER_FILES)}.")
-    return config, _read_tensors(file), named
+    return config, _read_tensors(file, dtype), named
 
 
 def _read_original(file: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -82,13 +82,14 @@ def _read_original(file: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
         raise _unfit(file, f"This is no original checkpoint of BLIP image-text matching: it lacks {error}.") from error
 
 
-def _read_tensors(file: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _read_tensors(file: Path, dtype: Any = None) -> dict[str, Any]:
+    """Read a file of tensors; those of safetensors are converted one by one, so that memory holds them once."""
+    from safetensors import SafetensorError, safe_open
 
     try:
         if file.suffix == ".safetensors":
-            tensors: Any = load_file(file)
+            with safe_open(file, "pt") as opened:
+                tensors: Any = {key: _converted(opened.get_tensor(key), dtype) for key in opened.keys()}  # noqa: SIM118
         else:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
@@ -97,6 +98,10 @@ def _read_tensors(file: Path) -> dict[str, Any]:
     if not isinstance(tensors, dict):
         raise _unfit(file, f"The file holds a {type(tensors).__name__}, not the tensors of a model by name.")
     return tensors
+
+
+def _converted(tensor: Any, dtype: Any) -> Any:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:

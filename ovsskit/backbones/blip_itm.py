@@ -47,7 +47,7 @@ class BlipItm(Backbone, CrossAttends, MatchesText):
             MissingWeights, BadWeights: there are none, or they do not fit.
             BadValue: `image_size` is no multiple of the patch.
         """
-        network = read_network(self.need_weights())
+        network = read_network(self.need_weights(), self.dtype)
         embeddings = network.vision_model.embeddings
         if self.image_size % embeddings.patch_size:
             what = f"backbone.image_size is {self.image_size}, and the model's patches are {embeddings.patch_size} pixels wide."

@@ -41,11 +41,11 @@ def test_check_and_help_import_no_torch() -> None:
         "import sys; from ovsskit.cli.__main__ import main; sys.argv = ['ovsskit', *sys.argv[1:]]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print({'torch', 'numpy.linalg', 'transformers', 'kornia'} & set(sys.modules) or 'light')"
+        "print({'torch', 'transformers', 'kornia'} & set(sys.modules) or 'light')"
     )
     for arguments in (["--help"], ["check", str(RECIPES[0])], ["stages"], ["plan", str(RECIPES[0])]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-        assert "'torch'" not in done.stdout and "'transformers'" not in done.stdout, arguments
+        assert done.stdout.endswith("light\n"), arguments
 
 
 def test_plan_shows_stages_parameters_links_and_shapes() -> None:
