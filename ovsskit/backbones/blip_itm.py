@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones._blip_checkpoint import read_network
 from ovsskit.backbones._blip_text import TextReader, Tokens, batch, read_tokenizer
@@ -39,6 +40,14 @@ class BlipItm(Backbone, CrossAttends, MatchesText):
     image_size: Annotated[int, Field(ge=8, description="height and width that pictures are resized to, in pixels")] = 336
     interpolation: Annotated[Literal["bicubic", "bilinear"], Field(description="how pictures are resized")] = "bicubic"
     normalise: Annotated[bool, Field(description="subtract the mean and divide by the deviation of BLIP's training")] = True
+
+    _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
+
+    def to(self, device: str) -> BlipItm:
+        """Return the same backbone, to be read onto another device."""
+        moved = super().to(device)
+        moved._seen = WeakKeyDictionary()
+        return moved
 
     def load(self) -> Any:
         """Read the network, its position embeddings resized to the grid of `image_size`.
@@ -99,11 +108,16 @@ class BlipItm(Backbone, CrossAttends, MatchesText):
         return data
 
     def encode(self, images: Sequence[Image]) -> Float[torch.Tensor, "image key width"]:
-        """Return the image encoder's output, class token first, without gradients."""
-        pixels = torch.stack([self.pixels(image) for image in images]).to(self._device, self.dtype)
-        with torch.no_grad():
-            features: torch.Tensor = self.network.vision_model(pixels).last_hidden_state
-        return features
+        """Return the image encoder's output, class token first, without gradients.
+
+        What a picture gave is kept as long as the picture is, since several stages ask for it.
+        """
+        fresh = [image for image in dict.fromkeys(images) if image not in self._seen]
+        if fresh:
+            pixels = torch.stack([self.pixels(image) for image in fresh]).to(self._device, self.dtype)
+            with torch.no_grad():
+                self._seen.update(zip(fresh, self.network.vision_model(pixels).last_hidden_state.unbind(), strict=True))
+        return torch.stack([self._seen[image] for image in images])
 
     def cross_attention(
         self,

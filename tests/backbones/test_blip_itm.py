@@ -242,3 +242,16 @@ def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_importing_it_imports_nothing_heavy() -> None:
     code = "import sys, ovsskit.backbones.blip_itm; sys.exit(' '.join({'torch', 'transformers', 'tokenizers'} & set(sys.modules)) or 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_picture_is_encoded_once_while_it_lives(backbone: BlipItm, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    vision, forward = backbone.network.vision_model, backbone.network.vision_model.forward
+    monkeypatch.setattr(vision, "forward", lambda pixels, **options: counts.append(len(pixels)) or forward(pixels, **options))
+    first, second = example(Image, 11), example(Image, 12)
+    expected = backbone.encode([first])
+    assert torch.equal(backbone.encode([first, second, first])[2], expected[0])
+    assert counts == [1, 1]
+    before = len(backbone._seen)
+    del first, second
+    assert len(backbone._seen) == before - 2
