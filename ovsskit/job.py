@@ -96,7 +96,9 @@ class _Job:
         for name, model in self.pipeline.models.items():
             start = time.perf_counter()
             _ = model.network
-            self.costs.add(f"reading {name}", time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self.costs.add(f"reading {name}", seconds)
+            self.costs.seconds += seconds
         self._publish()
         runner = Runner(
             self.pipeline,

@@ -58,7 +58,7 @@ class Report:
         self.progress.update(self.task, rate=f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each")
         if self.as_json:
             print(json.dumps(asdict(record)), flush=True)
-        elif record.state == "failed":
+        elif record.state == "failed" and self.quiet:  # else the summary lists it
             stderr.print(f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False)
 
     def notice(self, text: str) -> None:
