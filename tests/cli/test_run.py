@@ -103,7 +103,7 @@ def test_a_broken_picture_is_reported_and_the_others_are_done(run: Run, photos: 
     (photos / "1.png").write_bytes(b"")
     ended = run("photos")
     assert ended.status == 1
-    assert "1.png: The file is empty." in ended.error
+    assert "1.png: The file is empty." in ended.out
     assert "3 done, 1 failed" in ended.out
     PIL.Image.new("RGB", (5, 5), "red").save(photos / "1.png")
     assert run("photos").status == 0
