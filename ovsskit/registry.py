@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -96,9 +96,15 @@ def _own_classes(module: ModuleType) -> list[type]:
     return [item for item in vars(module).values() if isinstance(item, type) and item.__module__ == module.__name__]
 
 
+@cache
+def _installed(group: str) -> dict[str, EntryPoint]:
+    """Return what other packages offer; reading this off the disk takes longer than a whole check."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
 def _names(group: str, files: dict[str, str], base: type) -> list[str]:
     plugins = [name for name, cls in PLUGINS.items() if issubclass(cls, base)]
-    return sorted({*files, *plugins, *(point.name for point in entry_points(group=group))})
+    return sorted({*files, *plugins, *_installed(group)})
 
 
 def _find(name: str, group: str, files: dict[str, str], base: type) -> type | None:
@@ -107,10 +113,11 @@ def _find(name: str, group: str, files: dict[str, str], base: type) -> type | No
     if name in files:
         own = _own_classes(import_module(files[name]))
         return next(cls for cls in own if issubclass(cls, base) and use_of(cls) == name)
-    for point in entry_points(group=group, name=name):
-        try:
-            cls = point.load()
-        except Exception as error:
-            raise BadPlugin(f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)) from error
-        return cls if isinstance(cls, type) and issubclass(cls, base) else None
-    return None
+    point = _installed(group).get(name)
+    if point is None:
+        return None
+    try:
+        cls = point.load()
+    except Exception as error:
+        raise BadPlugin(f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)) from error
+    return cls if isinstance(cls, type) and issubclass(cls, base) else None
