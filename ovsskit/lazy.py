@@ -21,13 +21,28 @@ class Lazy(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
+class LazyShape:
+    """Stand for a type of jaxtyping, such as `Float`, until an annotation is looked at."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getitem__(self, shape: Any) -> Any:
+        return getattr(import_module("jaxtyping"), self.name)[shape]
+
+
 if TYPE_CHECKING:
     import kornia as kornia
     import numpy as numpy
     import torch as torch
     import transformers as transformers
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+    from jaxtyping import Int as Int
+    from jaxtyping import UInt8 as UInt8
 else:
     kornia = Lazy("kornia")
     numpy = Lazy("numpy")
     torch = Lazy("torch")
     transformers = Lazy("transformers")
+    Bool, Float, Int, UInt8 = map(LazyShape, ("Bool", "Float", "Int", "UInt8"))

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from jaxtyping import Float, UInt8
-
-from ovsskit.lazy import torch
+from ovsskit.lazy import Float, UInt8, torch
 from ovsskit.permutohedral import Lattice
 
 Lattices: TypeAlias = tuple[Lattice | None, Lattice | None]

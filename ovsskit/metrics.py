@@ -5,9 +5,7 @@ Matrices of several pictures are added before anything else is computed.
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
-
-from ovsskit.lazy import torch
+from ovsskit.lazy import Float, Int, torch
 
 
 def confusion(

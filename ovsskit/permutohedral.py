@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
-
-from ovsskit.lazy import torch
+from ovsskit.lazy import Float, Int, torch
 
 
 @dataclass(frozen=True, eq=False)

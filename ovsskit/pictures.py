@@ -11,11 +11,10 @@ from typing import TypeAlias
 
 import PIL.Image
 import PIL.ImageOps
-from jaxtyping import UInt8
 
 from ovsskit.errors import BadPicture, Place
 from ovsskit.inputs import MAX_PIXELS
-from ovsskit.lazy import numpy, torch
+from ovsskit.lazy import UInt8, numpy, torch
 from ovsskit.values import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")

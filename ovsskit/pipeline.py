@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxtyping import Int
-
 from ovsskit.backbones.base import Backbone
 from ovsskit.devices import choose_batch, choose_device
 from ovsskit.drive import Driver, State, Watch
 from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
-from ovsskit.lazy import torch
+from ovsskit.lazy import Int, torch
 from ovsskit.pictures import Picture, read_picture
 from ovsskit.recipe import load_recipe, settle
 from ovsskit.stage import Stage

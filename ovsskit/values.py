@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from jaxtyping import Bool, Float, Int, UInt8
-
-from ovsskit.lazy import torch
+from ovsskit.lazy import Bool, Float, Int, UInt8, torch
 
 PROMPT, END, PADDING = -1, -2, -3
 """Marks, in `positions`, of tokens that name no class: words of the prompt; the separator at the end; padding."""

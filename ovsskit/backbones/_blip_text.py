@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxtyping import Int
-
 from ovsskit.errors import BadClasses, BadWeights, Place
-from ovsskit.lazy import torch
+from ovsskit.lazy import Int, torch
 from ovsskit.values import END, PADDING, PROMPT, Caption
 
 if TYPE_CHECKING:

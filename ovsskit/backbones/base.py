@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from jaxtyping import Float
 from pydantic import BaseModel, Field, PrivateAttr
 
-from ovsskit.lazy import torch
+from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
 from ovsskit.values import Caption, Captions, CrossAttention, Image
 from ovsskit.weights import WeightsInfo, describe_weights, need_weights

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
-from jaxtyping import Float
 from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones._blip_checkpoint import read_network
 from ovsskit.backbones._blip_text import TextReader, Tokens, batch, read_tokenizer
 from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
 from ovsskit.errors import BadValue
-from ovsskit.lazy import numpy, torch
+from ovsskit.lazy import Float, numpy, torch
 from ovsskit.values import Caption, Captions, CrossAttention, Image
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import PIL.Image
 import PIL.ImageDraw
-from jaxtyping import Float, UInt8
 
-from ovsskit.lazy import numpy
+from ovsskit.lazy import Float, UInt8, numpy
 from ovsskit.output.fonts import font_for
 
 HEAT = ((0, 0, 4), (50, 10, 94), (120, 28, 109), (187, 55, 84), (237, 105, 37), (252, 165, 10), (252, 255, 164))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import PIL.Image
-from jaxtyping import Int
 
-from ovsskit.lazy import numpy
+from ovsskit.lazy import Int, numpy
 from ovsskit.output.files import write_whole
 from ovsskit.values import Vocabulary
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import PIL.Image
 import PIL.ImageDraw
-from jaxtyping import Int, UInt8
 
-from ovsskit.lazy import numpy
+from ovsskit.lazy import Int, UInt8, numpy
 from ovsskit.output.fonts import font_for
 from ovsskit.values import Vocabulary
 

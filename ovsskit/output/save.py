@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import PIL.Image
-from jaxtyping import Int, UInt8
 
-from ovsskit.lazy import numpy, torch
+from ovsskit.lazy import Int, UInt8, numpy, torch
 from ovsskit.output.files import write_text, write_whole
 from ovsskit.output.maps import Sheet
 from ovsskit.output.masks import write_mask

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from jaxtyping import Float, Int
 from pydantic import Field
 
-from ovsskit.lazy import torch
+from ovsskit.lazy import Float, Int, torch
 from ovsskit.stage import Stage
 from ovsskit.values import Image, Labels, Scores, Vocabulary
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from jaxtyping import Float, UInt8
 from pydantic import Field
 
 from ovsskit.errors import MissingExtra
-from ovsskit.lazy import numpy, torch
+from ovsskit.lazy import Float, UInt8, numpy, torch
 from ovsskit.mean_field import mean_field
 from ovsskit.stage import Stage
 from ovsskit.values import Image, Probabilities

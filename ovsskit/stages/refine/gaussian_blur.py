@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from jaxtyping import Float
 from pydantic import Field
 
-from ovsskit.lazy import kornia, torch
+from ovsskit.lazy import Float, kornia, torch
 from ovsskit.stage import S, Stage
 
 TRUNCATE = 4.0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from jaxtyping import Bool, Float
 from pydantic import Field
 
-from ovsskit.lazy import torch
+from ovsskit.lazy import Bool, Float, torch
 from ovsskit.stage import Wrapper, Wraps
 from ovsskit.values import PROMPT, Image, TokenMaps
 
