@@ -1,0 +1,55 @@
+"""Draw the picture of the README and the front page with the tool itself: `python docs/make_pictures.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+import ovsskit
+from ovsskit.embedded import sample_scenes
+from ovsskit.output.heat import heat_tile
+
+SCENE = 9
+HEIGHT, GAP, CAPTION = 300, 12, 30
+TARGET = Path(__file__).parent / "pictures" / "quickstart.png"
+
+
+def panel(picture: Image.Image, caption: str) -> Image.Image:
+    """Return a picture at the common height with a caption under it."""
+    resized = picture.resize((round(picture.width * HEIGHT / picture.height), HEIGHT), Image.Resampling.LANCZOS)
+    framed = Image.new("RGB", (resized.width, HEIGHT + CAPTION), "white")
+    framed.paste(resized)
+    ImageDraw.Draw(framed).text((4, HEIGHT + 6), caption, "black", ImageFont.load_default(16))
+    return framed
+
+
+def main() -> None:
+    """Segment one sample scene and draw what the stages wrote beside each other."""
+    scene = sample_scenes()[SCENE - 1]
+    result = ovsskit.load("quickstart")(scene.picture, trace=True)
+    names = result.vocabulary.labels
+    position = next(i for i, label in enumerate(result.at("merge_tokens").labels) if names[label] in scene.nouns)
+    name = names[result.at("merge_tokens").labels[position]]
+    first = result.trace["grad_cam"][0]
+    token_maps = first.data[first.positions == position].mean(0)
+    summed = result.at("merge_tokens").data[position]
+    photo = Image.open(scene.picture).convert("RGB")
+    panels = [
+        panel(photo, "the picture"),
+        panel(heat_tile(token_maps.numpy(), photo, name).picture, f"GradCAM of “{name}”"),
+        panel(heat_tile(summed.numpy(), photo, name).picture, "with Salience DropOut"),
+        panel(result.overlay(), "blurred, refined, labelled"),
+    ]
+    width = sum(one.width for one in panels) + GAP * (len(panels) - 1)
+    row = Image.new("RGB", (width, HEIGHT + CAPTION), "white")
+    left = 0
+    for one in panels:
+        row.paste(one, (left, 0))
+        left += one.width + GAP
+    TARGET.parent.mkdir(exist_ok=True)
+    row.save(TARGET, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
