@@ -3,8 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from ovsskit import registry
+
+torch.set_num_threads(1)
+"""Sums of several threads differ in the last bits; and small tensors are slower on several."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -81,9 +81,12 @@ def all_rounds(case: dict[str, Any]) -> str:
     return "agg" if "agg" in case["metrics"] else "single"
 
 
-def agree(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+def agree(ours: torch.Tensor, theirs: torch.Tensor, maps: torch.Tensor | None = None) -> None:
+    """Compare labels; where the two best maps are equal within the maps' tolerance, chance decides, and nothing is compared."""
     assert ours.shape == theirs.shape
-    assert (ours == theirs).double().mean() >= LABELS
+    best = maps.nan_to_num(torch.inf).sort(0, descending=True).values if maps is not None and len(maps) > 1 else None
+    clear = ~(best[0] - best[1] <= MAPS["atol"]) if best is not None else torch.ones_like(ours, dtype=torch.bool)
+    assert (ours == theirs)[clear].double().mean().nan_to_num(1.0) >= LABELS
 
 
 def test_pixels_and_image_features(recording: Recording) -> None:
@@ -201,9 +204,10 @@ def test_maps_and_labels(recording: Recording, scratch: Path, case_kind: tuple[s
         for name, address in MADE_BY.items():
             if name in recorded:
                 close(run.wrote[address][picture].data, recorded[name], **(GRADCAM if name == "class_maps" else MAPS))
+        maps = run.wrote[last][picture].data
         if "label_index" in recorded:
-            agree(run.wrote[last][picture].data.argmax(0), recorded["label_index"])
-        agree(run.wrote["label_map"][picture].data, recorded["label_final"])
+            agree(maps.argmax(0), recorded["label_index"], maps)
+        agree(run.wrote["label_map"][picture].data, recorded["label_final"], maps)
 
 
 def test_pydensecrf_engine(recording: Recording, scratch: Path, case_kind: tuple[str, str]) -> None:
