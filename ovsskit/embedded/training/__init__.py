@@ -1,0 +1,1 @@
+"""Retrain the embedded models: `python -m ovsskit.embedded.training --help`."""

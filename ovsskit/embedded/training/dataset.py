@@ -1,0 +1,91 @@
+"""Rendered scenes on disk: small square pictures and the words true of each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from ovsskit.embedded.names import CLASSES
+from ovsskit.embedded.training.drawings import DrawingSet
+from ovsskit.embedded.training.scenes import Scene, make_scene
+
+IMAGE_SIZE: Final = 112
+RENDER_SIZES: Final = ((128, 128), (144, 108), (108, 144), (160, 112), (112, 152))
+MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
+
+TRAINING_SEED: Final = 0
+VARIED_SEED: Final = 1_000_000
+SAMPLE_SEED: Final = 10_000_000
+EVALUATION_SEED: Final = 20_000_000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Normalised pictures and the words true of each, columns in the order of `CLASSES`."""
+
+    pixels: Float[Tensor, "batch 3 side side"]
+    visible: Bool[Tensor, "batch classes"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training pictures with complete word lists and no masks."""
+
+    pictures: UInt8[ndarray, "scenes side side 3"]
+    visible: Bool[ndarray, "scenes classes"]
+
+    def draw(self, rng: np.random.Generator, size: int) -> Batch:
+        """Draw a random batch; half of the pictures are mirrored."""
+        rows = rng.choice(len(self.pictures), size, replace=False)
+        pictures = self.pictures[rows]
+        mirrored = rng.random(size) < 0.5
+        pictures[mirrored] = pictures[mirrored, :, ::-1]
+        return Batch(normalise(torch.from_numpy(pictures)), torch.from_numpy(self.visible[rows]))
+
+
+def normalise(pictures: UInt8[Tensor, "batch side side 3"]) -> Float[Tensor, "batch 3 side side"]:
+    """Scale bytes the way CLIP and BLIP expect them."""
+    scaled = pictures.permute(0, 3, 1, 2).float().div(255)
+    mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
+    return (scaled - mean[:, None, None]) / deviation[:, None, None]
+
+
+def to_model_size(picture: Image.Image) -> UInt8[ndarray, "side side 3"]:
+    """Resize a picture to the models' square input, whatever its shape."""
+    return np.asarray(picture.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
+
+
+def words_of(scene: Scene) -> Bool[ndarray, " classes"]:
+    """Mark the words true of a scene."""
+    return np.isin(CLASSES, scene.nouns + scene.visible_stuffs)
+
+
+def training_scene(number: int, drawing_set: DrawingSet) -> Scene:
+    """Make a training scene of a shape that depends on its number."""
+    width, height = RENDER_SIZES[number % len(RENDER_SIZES)]
+    seed = VARIED_SEED if drawing_set == "varied" else TRAINING_SEED
+    return make_scene(seed + number, width, height, drawing_set)
+
+
+def render(folder: Path, scenes: int, drawing_set: DrawingSet = "training") -> Dataset:
+    """Open the rendered scenes of a folder, rendering them first if they are missing."""
+    pictures_file = folder / f"pictures_{drawing_set}_{scenes}.npy"
+    visible_file = folder / f"words_{drawing_set}_{scenes}.npy"
+    if not visible_file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = np.empty((scenes, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        visible = np.empty((scenes, len(CLASSES)), bool)
+        for number in range(scenes):
+            scene = training_scene(number, drawing_set)
+            pictures[number] = to_model_size(scene.picture)
+            visible[number] = words_of(scene)
+        np.save(pictures_file, pictures)
+        np.save(visible_file, visible)
+    return Dataset(np.load(pictures_file), np.load(visible_file))

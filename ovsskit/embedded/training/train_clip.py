@@ -1,0 +1,96 @@
+"""Train the tiny CLIP: first on whole pictures, then also on patches."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import BertTokenizerFast
+
+from ovsskit.embedded.names import CLASSES
+from ovsskit.embedded.training import captions
+from ovsskit.embedded.training.clip import ClipSettings, TinyClip
+from ovsskit.embedded.training.dataset import Batch, Dataset
+from ovsskit.embedded.training.loop import Losses, Schedule, train
+from ovsskit.embedded.training.losses import contrast, keep_patches, pool_patches, word_contrast
+from ovsskit.embedded.training.tokenizer import build_tokenizer, encode, vocabulary
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """When the dense loss begins, and how many patches are dropped."""
+
+    schedule: Schedule
+    dense_from: int
+    batch: int = 64
+    dropped_before: float = 0.6
+    dropped_after: float = 0.5
+
+
+def train_clip(dataset: Dataset, plan: ClipPlan, checkpoint: Path, seed: int) -> TinyClip:
+    """Train from scratch, or go on from the checkpoint."""
+    torch.manual_seed(seed)
+    model = TinyClip(ClipSettings(len(vocabulary(with_blip_tokens=False))))
+    tokenizer = build_tokenizer(with_blip_tokens=False)
+
+    def losses_of(step: int) -> Losses:
+        rng = np.random.default_rng([seed, step])
+        batch = dataset.draw(rng, plan.batch)
+        return clip_losses(model, tokenizer, batch, rng, plan, step >= plan.dense_from)
+
+    train(model, losses_of, plan.schedule, checkpoint)
+    return model.eval()
+
+
+def clip_losses(
+    model: TinyClip,
+    tokenizer: BertTokenizerFast,
+    batch: Batch,
+    rng: np.random.Generator,
+    plan: ClipPlan,
+    dense: bool,
+) -> Losses:
+    """Compare pictures with captions of several names, and pictures and patches with single names."""
+    right, wrong, named = draw_captions(batch, rng)
+    single = [captions.single_caption(rng, name) for name in CLASSES]
+    count = len(right)
+    dropped = plan.dropped_after if dense else plan.dropped_before
+    patches = len(model.visual.positional_embedding) - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        ids, _ = encode(tokenizer, [*right, *wrong, *single])
+        texts = model.encode_text(ids).float()
+        keep = keep_patches(rng, count, patches, dropped)
+        pictures, patch_features = model.visual(batch.pixels, keep)
+    scale = model.logit_scale.exp().clamp(max=100)
+    texts, pictures = normalize(texts, dim=-1), scale * normalize(pictures.float(), dim=-1)
+    also_true = (~batch.visible).float() @ named.float().T == 0
+    partner = torch.arange(count)
+    to_texts = contrast(pictures @ texts[: 2 * count].T, partner, also_true)
+    to_pictures = contrast(texts[:count] @ pictures.T, partner, also_true[:, :count].T)
+    words = texts[2 * count :]
+    losses = {
+        "captions": (to_texts + to_pictures) / 2,
+        "words": word_contrast(pictures @ words.T, batch.visible),
+    }
+    if dense:
+        similarity = scale * normalize(patch_features.float(), dim=-1) @ words.T
+        losses["dense"] = word_contrast(pool_patches(similarity), batch.visible)
+    return losses
+
+
+def draw_captions(batch: Batch, rng: np.random.Generator) -> tuple[list[str], list[str], Bool[Tensor, "captions classes"]]:
+    """Write a true and a slightly wrong caption per picture, and list the classes of each."""
+    right, wrong, right_names, wrong_names = [], [], [], []
+    for row in batch.visible.tolist():
+        visible = [name for name, seen in zip(CLASSES, row, strict=True) if seen]
+        names = [str(name) for name in rng.permutation(visible)][: int(rng.integers(1, 5))]
+        swapped = captions.swap_one(rng, names, visible)
+        plain = rng.random() < 0.4
+        right.append(captions.caption(rng, names, plain))
+        wrong.append(captions.caption(rng, swapped, plain))
+        right_names.append([name in names for name in CLASSES])
+        wrong_names.append([name in swapped for name in CLASSES])
+    return right, wrong, torch.tensor(right_names + wrong_names)
