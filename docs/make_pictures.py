@@ -10,7 +10,7 @@ import ovsskit
 from ovsskit.embedded import sample_scenes
 from ovsskit.output.heat import heat_tile
 
-SCENE = 9
+SCENE = 7
 HEIGHT, GAP, CAPTION = 300, 12, 30
 TARGET = Path(__file__).parent / "pictures" / "quickstart.png"
 
