@@ -27,7 +27,6 @@ DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
 PLUGINS = ("sharpen.py", "two_views.py")
 FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
-NO_QUICKSTART = pytest.mark.skipif(not (recipe_folder() / "quickstart.toml").exists(), reason="there is no quickstart yet")
 
 
 class Block(NamedTuple):
@@ -104,8 +103,6 @@ def test_titles_of_recipes_are_unique() -> None:
 
 @pytest.mark.parametrize("block", whole_recipes(), ids=name_of)
 def test_whole_recipes_pass_the_check(block: Block, recipes: Path) -> None:
-    if 'extends = "quickstart"' in block.text and not (recipe_folder() / "quickstart.toml").exists():
-        pytest.skip("there is no quickstart yet")
     for plugin in PLUGINS:
         registry.load_plugin(EXAMPLES / plugin)
     assert load_recipe(recipes / block.title).stages
@@ -145,7 +142,6 @@ def test_python_compiles(block: Block) -> None:
     compile(block.text, f"{block.page}:{block.line}", "exec")
 
 
-@NO_QUICKSTART
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(sample_pictures()[0].read_bytes())

@@ -24,6 +24,7 @@ from ovsskit.embedded.training import captions
 from ovsskit.embedded.training.dataset import EVALUATION_SEED, normalise, to_model_size
 from ovsskit.embedded.training.drawings import DrawingSet
 from ovsskit.embedded.training.scenes import Scene, make_scene
+from ovsskit.mean_field import mean_field
 
 SIZES: Final = ((240, 180), (216, 216), (264, 180), (180, 240), (288, 192))
 TUNING_OFFSET: Final = 1_000_000
@@ -181,21 +182,17 @@ def _stretch(plane: Float[ndarray, "height width"]) -> Float[ndarray, "height wi
 def _dense_crf(
     planes: Float[ndarray, "labels height width"], picture: Image.Image, how: Recipe
 ) -> Float[ndarray, "labels height width"]:
-    from pydensecrf.densecrf import DenseCRF2D
-    from pydensecrf.utils import unary_from_softmax
-
-    soft = torch.from_numpy(planes).softmax(0).numpy()
-    labels, height, width = soft.shape
-    field = DenseCRF2D(width, height, labels)
-    field.setUnaryEnergy(unary_from_softmax(soft))
-    field.addPairwiseGaussian(sxy=3, compat=7)
-    field.addPairwiseBilateral(
-        sxy=how.crf_position,
-        srgb=how.crf_colour,
-        rgbim=np.array(picture),
-        compat=how.crf_weight,
+    refined = mean_field(
+        torch.from_numpy(planes).softmax(0),
+        torch.from_numpy(np.array(picture)),
+        steps=10,
+        gaussian_sigma=3.0,
+        gaussian_weight=7.0,
+        bilateral_sigma=how.crf_position,
+        bilateral_colour_sigma=how.crf_colour,
+        bilateral_weight=how.crf_weight,
     )
-    return np.array(field.inference(10)).reshape(labels, height, width)
+    return np.asarray(refined.numpy())
 
 
 class Confusion:
