@@ -48,6 +48,8 @@ class Driver:
             values = self._wrap(stage, current) if isinstance(stage, Wrapper) else self._plain(stage, current)
             current = [{**state, stage.writes: value} for state, value in zip(current, values, strict=True)]
             if self.watch is not None:
+                if torch.cuda.is_initialized():
+                    torch.cuda.synchronize()  # a GPU works on after a stage returns; its time belongs to the stage
                 seconds = time.perf_counter() - start - (self.inner_seconds - spent)
                 self.inner_seconds += seconds
                 self.watch(stage, current, seconds)
