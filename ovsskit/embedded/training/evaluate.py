@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import AutoTokenizer, BertTokenizerFast, BlipForImageTextRetrieval
@@ -25,6 +24,8 @@ from ovsskit.embedded.training.dataset import EVALUATION_SEED, normalise, to_mod
 from ovsskit.embedded.training.drawings import DrawingSet
 from ovsskit.embedded.training.scenes import Scene, make_scene
 from ovsskit.mean_field import mean_field
+from ovsskit.stages.refine.gaussian_blur import GaussianBlur
+from ovsskit.values import Saliency
 
 SIZES: Final = ((240, 180), (216, 216), (264, 180), (180, 240), (288, 192))
 TUNING_OFFSET: Final = 1_000_000
@@ -166,8 +167,8 @@ def label(maps: Float[Tensor, "names grid grid"], picture: Image.Image, how: Rec
     kept = interpolate(kept[None], size, mode="bilinear", align_corners=True)[0]
     planes = torch.cat([(kept.amax(0, keepdim=True) == 0).float(), kept]).numpy()
     if how.sigma:
-        sigma = how.sigma * max(size)
-        planes = np.stack([_stretch(gaussian_filter(plane, sigma)) for plane in planes])
+        saliency = Saliency(torch.from_numpy(planes), tuple(range(len(planes))))
+        planes = np.stack([_stretch(plane) for plane in GaussianBlur(sigma=how.sigma).run(saliency).data.numpy()])
     if how.crf:
         planes = _dense_crf(planes, picture, how)
     return np.asarray(planes.argmax(0), np.uint8)
