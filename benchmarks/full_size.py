@@ -35,7 +35,7 @@ SIZES = {
 
 def make_weights(folder: Path, size: str) -> None:
     """Write a BLIP of a published size with random weights in Hugging Face format."""
-    import transformers
+    from ovsskit.lazy import transformers
 
     torch.manual_seed(0)
     vision = {**SIZES[size], "image_size": 384, "patch_size": 16, "layer_norm_eps": 1e-6}

@@ -11,6 +11,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ovsskit.torchvision_names import declare_torchvision
+
+IMPORT_TORCHVISION = ("open_clip", "transformers")
+
 
 class Lazy(ModuleType):
     """Stand for a module until one of its attributes is needed."""
@@ -18,6 +22,8 @@ class Lazy(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if self.__name__ in IMPORT_TORCHVISION:
+            declare_torchvision()
         return getattr(import_module(self.__name__), name)
 
 
@@ -34,6 +40,7 @@ class LazyShape:
 if TYPE_CHECKING:
     import kornia as kornia
     import numpy as numpy
+    import open_clip as open_clip
     import torch as torch
     import transformers as transformers
     from jaxtyping import Bool as Bool
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
 else:
     kornia = Lazy("kornia")
     numpy = Lazy("numpy")
+    open_clip = Lazy("open_clip")
     torch = Lazy("torch")
     transformers = Lazy("transformers")
     Bool, Float, Int, UInt8 = map(LazyShape, ("Bool", "Float", "Int", "UInt8"))

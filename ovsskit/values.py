@@ -1,6 +1,6 @@
 """The nouns: frozen values with named axes. A slot holds one of them for one picture.
 
-Kinds are classes: `Saliency`, `Logits` and `Probabilities` are kinds of `Scores`, and a stage may ask for one of them.
+Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`, and a stage may ask for one of them.
 Labels count from the vocabulary: label 0 is the background, label i is the i-th name.
 """
 
@@ -50,12 +50,24 @@ class Image(Value):
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary(Value):
-    """Hold the names to look for, and for every label (background first) its number in the mask and its colour."""
+    """Hold the names to look for, and for every label (background first) its number in the mask and its colour.
+
+    `synonyms` are other words for each class, if there are any; `background_words` stand for what is none of them.
+    """
 
     names: tuple[str, ...]
     ids: tuple[int, ...]
     colours: tuple[tuple[int, int, int], ...]
     background: str = "background"
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    background_words: tuple[str, ...] = ()
+
+    @property
+    def queries(self) -> tuple[tuple[int, str], ...]:
+        """Return label and text of everything to look for: words of the background, then every class's name and synonyms."""
+        others = self.synonyms or ((),) * len(self.names)
+        words = [(name, *more) for name, more in zip(self.names, others, strict=True)]
+        return tuple((label, word) for label, mine in enumerate((self.background_words, *words)) for word in mine)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,8 +153,60 @@ class TokenMaps(Value):
 
 
 @dataclass(frozen=True, eq=False)
+class Hidden(Value):
+    """Hold the tokens that enter some blocks of an image encoder: the class token, then the patches row by row.
+
+    `layers` are the blocks' numbers, from 1.
+    """
+
+    data: Float[torch.Tensor, "layer token width"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+    def entering(self, layer: int) -> Float[torch.Tensor, "token width"]:
+        """Return the tokens that enter this block."""
+        return self.data[self.layers.index(layer)]
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity(Value):
+    """Hold how alike tokens are, for some blocks and heads; a softmax over the last axis makes weights of it.
+
+    A `term` is one way to compare, such as queries with queries. Tokens are those of `Hidden`.
+    """
+
+    data: Float[torch.Tensor, "layer term head token token"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Value):
+    """Hold with what weight every token takes in every other, for some blocks and heads. Tokens are those of `Hidden`."""
+
+    data: Float[torch.Tensor, "layer head token token"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures(Value):
+    """Hold one vector for every patch."""
+
+    data: Float[torch.Tensor, "width rows cols"]
+
+
+@dataclass(frozen=True, eq=False)
+class TextFeatures(Value):
+    """Hold one vector for every text; `labels` says for which label each text stands (0 is the background)."""
+
+    data: Float[torch.Tensor, "text width"]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Scores(Value):
-    """Hold one map per class; `labels` says which label each map is for (0 is the background)."""
+    """Hold maps; `labels` says which label each map is for (0 is the background). Several maps may be for one label."""
 
     data: Float[torch.Tensor, "class h w"]
     labels: tuple[int, ...]
@@ -163,8 +227,13 @@ class Logits(Scores):
 
 
 @dataclass(frozen=True, eq=False)
-class Probabilities(Scores):
-    """Hold maps from 0 to 1 that sum to 1 over the classes at every place."""
+class Confidences(Scores):
+    """Hold maps from 0 to 1 on one scale for all classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities(Confidences):
+    """Hold confidences that sum to 1 over the maps at every place."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from ovsskit import registry
+from ovsskit.torchvision_names import declare_torchvision
+
+declare_torchvision()  # before a test imports transformers
 
 torch.set_num_threads(1)
 """Sums of several threads differ in the last bits; and small tensors are slower on several."""

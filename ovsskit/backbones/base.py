@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
-from ovsskit.values import Caption, Captions, CrossAttention, Image
+from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures
 from ovsskit.weights import WeightsInfo, describe_weights, need_weights
 
 B = TypeVar("B", bound="Backbone")
@@ -60,6 +60,57 @@ class MatchesText(Capability):
     @abstractmethod
     def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, " caption"]]:
         """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
+
+
+class EncodesText(Capability):
+    """Give a vector for every text, to compare with those of patches and pictures."""
+
+    @abstractmethod
+    def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
+        """Return one vector per text, as the text encoder projects it, not normalised; what is too long is cut, and said."""
+
+
+class EncodesImage(Capability):
+    """Give a vector for a whole picture, to compare with those of texts."""
+
+    @abstractmethod
+    def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
+        """Return one vector per picture, as the image encoder projects it, not normalised."""
+
+
+class EncodesPatches(Capability):
+    """Give the tokens inside an image encoder, and bring them to the end by any attention."""
+
+    @property
+    @abstractmethod
+    def block_count(self) -> int:
+        """Return the number of blocks of the image encoder."""
+
+    @abstractmethod
+    def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
+        """Run the network up to the last of these blocks (numbers from 1); pictures keep their size."""
+
+    @abstractmethod
+    def project(
+        self, hidden: Hidden, layer: int
+    ) -> tuple[
+        Float[torch.Tensor, "head token width"],
+        Float[torch.Tensor, "head token width"],
+        Float[torch.Tensor, "head token width"],
+    ]:
+        """Return a block's queries, keys and values of the tokens that enter it."""
+
+    @abstractmethod
+    def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
+        """Return the lengths of the tokens that enter a block, after its first normalisation."""
+
+    @abstractmethod
+    def finish(self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool) -> PatchFeatures:
+        """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts.
+
+        With `residual` the sum starts from the tokens that enter the first of these blocks, else from zero. With
+        `feed_forward` the last block's second half follows.
+        """
 
 
 class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):

@@ -9,17 +9,23 @@ from ovsskit.lazy import torch
 from ovsskit.values import (
     END,
     PROMPT,
+    Attention,
     Caption,
     Captions,
+    Confidences,
     CrossAttention,
+    Hidden,
     Image,
     Labels,
     Logits,
+    PatchFeatures,
     Present,
     Probabilities,
     Saliency,
     Scores,
+    Similarity,
     Span,
+    TextFeatures,
     TokenMaps,
     Vocabulary,
 )
@@ -29,6 +35,8 @@ NAMES = ("dog", "ice cream", "grass")
 GRID = (4, 5)
 SIZE = (24, 35)
 LAYERS, HEADS = 12, 12
+WIDTH = 8
+TOKENS = 1 + GRID[0] * GRID[1]
 
 
 def example(kind: Any, seed: int = 0) -> Any:
@@ -59,6 +67,12 @@ def example(kind: Any, seed: int = 0) -> Any:
             (7,),
         ),
         TokenMaps: lambda: TokenMaps(_uniform(seed, 6, *GRID), positions[1:], (6,)),
+        Hidden: lambda: Hidden(_uniform(seed, 2, TOKENS, WIDTH) - 0.5, (LAYERS - 1, LAYERS), GRID),
+        Similarity: lambda: Similarity(_uniform(seed, 2, 2, 2, TOKENS, TOKENS) * 4, (LAYERS - 1, LAYERS), GRID),
+        Attention: lambda: Attention((_uniform(seed, 2, 2, TOKENS, TOKENS) * 4).softmax(-1), (LAYERS - 1, LAYERS), GRID),
+        PatchFeatures: lambda: PatchFeatures(_uniform(seed, WIDTH, *GRID) - 0.5),
+        TextFeatures: lambda: TextFeatures(torch.nn.functional.normalize(_uniform(seed, 4, WIDTH) - 0.5), (1, 2, 2, 3)),
+        Confidences: lambda: Confidences(maps, (1, 2, 3)),
         Saliency: lambda: Saliency(maps, (1, 2, 3)),
         Logits: lambda: Logits(maps * 8 - 4, (1, 2, 3)),
         Probabilities: lambda: Probabilities((maps * 4).softmax(0), (1, 2, 3)),

@@ -7,14 +7,37 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
+from ovsskit.backbones.base import (
+    Backbone,
+    CrossAttends,
+    EncodesImage,
+    EncodesPatches,
+    EncodesText,
+    MatchesText,
+    Objective,
+)
 from ovsskit.lazy import torch
 from ovsskit.stage import Stage
-from ovsskit.testing.examples import GRID, HEADS, LAYERS, example
-from ovsskit.values import END, PROMPT, Caption, Captions, CrossAttention, Image, Saliency, TokenMaps
+from ovsskit.testing.examples import GRID, HEADS, LAYERS, WIDTH, example
+from ovsskit.values import (
+    END,
+    PROMPT,
+    Attention,
+    Caption,
+    Captions,
+    CrossAttention,
+    Hidden,
+    Image,
+    PatchFeatures,
+    Saliency,
+    TokenMaps,
+)
+
+TOY_HEADS = 2
+"""Heads of the toy's image encoder."""
 
 
-class ToyBackbone(Backbone, CrossAttends, MatchesText):
+class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesText, EncodesImage, EncodesPatches):
     """Attend by brightness instead of by a network, so that stages can be tested without weights."""
 
     weights: Annotated[str, Field(description="there are none")] = "none"
@@ -61,6 +84,46 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText):
         """Score a caption by the brightness of the picture and the letters of the caption."""
         pairs = zip(images, captions, strict=True)
         return [torch.tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine]) for i, mine in pairs]
+
+    def encode_text(self, texts: Sequence[str]) -> Any:
+        """Make a vector of the letters of a text."""
+        places = torch.arange(1, WIDTH + 1)
+        return torch.stack([(places * sum(map(ord, text)) * 0.37).sin() for text in texts])
+
+    def encode_image(self, images: Sequence[Image]) -> Any:
+        """Make a vector of the brightness of a picture."""
+        return torch.stack([(torch.arange(1, WIDTH + 1) * image.data.mean() * 7).cos() for image in images])
+
+    @property
+    def block_count(self) -> int:
+        """Return the number of blocks of the examples."""
+        return LAYERS
+
+    def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
+        """Make tokens of the brightness of patches, in every block another way."""
+        return [self._hide(image, tuple(layers)) for image in images]
+
+    def _hide(self, image: Image, layers: tuple[int, ...]) -> Hidden:
+        bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[0].flatten()
+        tokens = torch.cat([bright.mean(0, keepdim=True), bright])[:, None] * torch.arange(1, WIDTH + 1) * 5
+        return Hidden(torch.stack([(tokens * layer).sin() for layer in layers]), layers, GRID)
+
+    def project(self, hidden: Hidden, layer: int) -> tuple[Any, Any, Any]:
+        """Turn a block's tokens into queries, keys and values, each in another way."""
+        split = hidden.entering(layer).unflatten(1, (TOY_HEADS, -1)).transpose(0, 1)
+        return split, split.roll(1, -1), split.flip(-1)
+
+    def norms(self, hidden: Hidden, layer: int) -> Any:
+        """Return the lengths of a block's tokens."""
+        return hidden.entering(layer).norm(dim=-1)
+
+    def finish(self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool) -> PatchFeatures:
+        """Add up attended values; the toy's second half is a sine."""
+        total = hidden.entering(attention.layers[0]) * residual
+        for layer, weights in zip(attention.layers, attention.data, strict=True):
+            total = total + (weights @ self.project(hidden, layer)[2]).transpose(0, 1).flatten(1)
+        total = total + total.sin() * feed_forward
+        return PatchFeatures(total[1:].T.unflatten(1, hidden.grid).contiguous())
 
     def _attend(self, image: Image, captions: Captions, layers: tuple[int, ...]) -> CrossAttention:
         bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[0]
