@@ -1,0 +1,39 @@
+"""Views, windows and refinement against a recording of ITACLIP's released code; every number comes from the recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from itaclip_set import LOGITS, Recording
+
+from ovsskit.stages.refine.pamr import Pamr, affinity, deviation
+from ovsskit.values import Image, Logits
+
+close = torch.testing.assert_close
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases = Recording(metafunc.config.getoption("--parity-dir") / "itaclip").facts["cases"]
+    if "pamr_name" in metafunc.fixturenames:
+        metafunc.parametrize("pamr_name", list(cases["pamr"]["dilations"]))
+
+
+@pytest.fixture(scope="module")
+def recording(parity_dir: Path) -> Recording:
+    return Recording(parity_dir / "itaclip")
+
+
+def test_pamr(recording: Recording, pamr_name: str) -> None:
+    theirs, facts = recording.tensors("pamr"), recording.facts["cases"]["pamr"]
+    dilations = tuple(facts["dilations"][pamr_name])
+    picture = theirs["image"][0]
+    close(deviation(picture, dilations)[:, ::8, ::8], theirs[f"{pamr_name}.std_sub8"], **LOGITS)
+    close(affinity(picture, dilations)[:, ::8, ::8], theirs[f"{pamr_name}.affinity_sub8"], **LOGITS)
+    stage = Pamr(steps=facts["iterations"], dilations=dilations, at="picture")
+    for mask, out in (("mask", "out"), ("mask_low", "out_low")):
+        if f"{pamr_name}.{out}" in theirs:
+            maps = theirs[mask][0]
+            refined = stage.run(Logits(maps, tuple(range(len(maps)))), Image(picture))
+            close(refined.data, theirs[f"{pamr_name}.{out}"][0], **LOGITS)

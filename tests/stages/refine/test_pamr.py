@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ovsskit.stages.refine import pamr
+from ovsskit.stages.refine.pamr import Pamr
+from ovsskit.values import Image, Logits
+
+
+def by_hand(maps: torch.Tensor, picture: torch.Tensor, dilations: tuple[int, ...], steps: int) -> torch.Tensor:
+    """Gather every neighbour of every pixel by its index, in float64."""
+    height, width = picture.shape[1:]
+    down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+
+    def gather(data: torch.Tensor, with_centre: bool) -> torch.Tensor:
+        found = [
+            data[:, (down + y * step).clamp(0, height - 1), (right + x * step).clamp(0, width - 1)]
+            for step in dilations
+            for y in (-1, 0, 1)
+            for x in (-1, 0, 1)
+            if with_centre or y or x
+        ]
+        return torch.stack(found, 1)
+
+    picture, maps = picture.double(), maps.double()
+    scale = 1e-8 + 0.1 * gather(picture, True).std(1, keepdim=True)
+    weights = (-(gather(picture, False) - picture[:, None]).abs() / scale).mean(0).softmax(0)
+    for _ in range(steps):
+        maps = (gather(maps, False) * weights).sum(1)
+    return maps
+
+
+@pytest.mark.parametrize("dilations", [(8, 16), (1,), (1, 2, 5)])
+@pytest.mark.parametrize("size", [(21, 34), (1, 7), (5, 1)])
+def test_against_gathered_neighbours(dilations: tuple[int, ...], size: tuple[int, int]) -> None:
+    maps, picture = torch.rand(3, *size), torch.rand(3, *size)
+    refined = Pamr(steps=4, dilations=dilations).run(Logits(maps, (1, 2, 3)), Image(picture))
+    torch.testing.assert_close(refined.data, by_hand(maps, picture, dilations, 4).float())
+
+
+def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, picture = torch.rand(7, 20, 31), torch.rand(3, 20, 31)
+    whole = Pamr().run(Logits(maps, tuple(range(7))), Image(picture)).data
+    monkeypatch.setattr(pamr, "BLOCK_BYTES", 3 * 20 * 31 * 4)
+    assert torch.equal(Pamr().run(Logits(maps, tuple(range(7))), Image(picture)).data, whole)
+
+
+def test_a_constant_map_stays() -> None:
+    refined = Pamr().run(Logits(torch.full((1, 30, 40), 0.3), (1,)), Image(torch.rand(3, 30, 40))).data
+    torch.testing.assert_close(refined, torch.full((1, 30, 40), 0.3))
+
+
+def test_a_picture_of_one_colour_gives_plain_means() -> None:
+    maps = torch.rand(1, 9, 9)
+    refined = Pamr(steps=1, dilations=(1,)).run(Logits(maps, (1,)), Image(torch.full((3, 9, 9), 0.5))).data
+    centre = (maps[:, 3:6, 3:6].sum() - maps[:, 4, 4]) / 8
+    torch.testing.assert_close(refined[0, 4, 4], centre[0])
+
+
+def test_sizes() -> None:
+    maps, picture = torch.rand(2, 10, 15), torch.rand(3, 24, 35)
+    scores = Logits(maps, (1, 2))
+    assert Pamr().run(scores, Image(picture)).data.shape == maps.shape
+    assert Pamr(at="picture").run(scores, Image(picture)).data.shape == (2, 24, 35)
+    assert torch.equal(Pamr(steps=0).run(scores, Image(picture)).data, maps)
