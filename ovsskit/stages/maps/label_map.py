@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ovsskit.lazy import Float, Int, torch
 from ovsskit.stage import Stage
+from ovsskit.stages.maps.upsample import Align
 from ovsskit.values import Image, Labels, Scores, Vocabulary
 
 
@@ -22,11 +23,12 @@ class LabelMap(Stage, writes="labels"):
     relabel: Annotated[
         Literal["lookup", "in_place"], Field(description="look the number up; `in_place`: replace as released, with collisions")
     ] = "lookup"
+    align: Align = "corners"
 
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
         """Return one number of `Vocabulary.ids` per pixel."""
         numbers = [vocabulary.ids[label] for label in scores.labels]
-        indices = best_map(scores.data, image.size)
+        indices = best_map(scores.data, image.size, self.align)
         if self.relabel == "lookup":
             return Labels(torch.tensor(numbers, device=indices.device)[indices])
         for index in reversed(range(len(numbers))):
@@ -35,14 +37,17 @@ class LabelMap(Stage, writes="labels"):
         return Labels(indices)
 
 
-def best_map(maps: Float[torch.Tensor, "class rows cols"], size: tuple[int, int]) -> Int[torch.Tensor, "h w"]:
+def best_map(
+    maps: Float[torch.Tensor, "class rows cols"], size: tuple[int, int], align: Align = "corners"
+) -> Int[torch.Tensor, "h w"]:
     """Return the index of the highest map at every pixel of a picture of this size."""
     if maps.shape[1:] == size:
         return maps.argmax(0)
     best = torch.full(size, -torch.inf, device=maps.device)
     indices = torch.zeros(size, dtype=torch.int64, device=maps.device)
     for index, one in enumerate(maps):
-        enlarged = torch.nn.functional.interpolate(one[None, None].float(), size, mode="bilinear", align_corners=True)[0, 0]
+        data, corners = one[None, None].float(), align == "corners"
+        enlarged = torch.nn.functional.interpolate(data, size, mode="bilinear", align_corners=corners)[0, 0]
         higher = enlarged > best
         best[higher], indices[higher] = enlarged[higher], index
     return indices

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from ovsskit.stages.maps.label_map import LabelMap, best_map
+from ovsskit.stages.maps.upsample import Align
 from ovsskit.values import Image, Saliency
 from ovsskit.vocabulary import make_vocabulary
 
@@ -26,7 +28,8 @@ def test_the_first_of_equals_wins() -> None:
     ).data.unique().tolist() == [12]
 
 
-def test_small_maps_are_enlarged_as_all_at_once() -> None:
+@pytest.mark.parametrize("align", ["corners", "edges"])
+def test_small_maps_are_enlarged_as_all_at_once(align: Align) -> None:
     maps = torch.rand(5, 4, 6)
-    enlarged = torch.nn.functional.interpolate(maps[None], (31, 47), mode="bilinear", align_corners=True)[0]
-    assert torch.equal(best_map(maps, (31, 47)), enlarged.argmax(0))
+    enlarged = torch.nn.functional.interpolate(maps[None], (31, 47), mode="bilinear", align_corners=align == "corners")[0]
+    assert torch.equal(best_map(maps, (31, 47), align), enlarged.argmax(0))

@@ -21,3 +21,10 @@ def test_against_scipy() -> None:
 def test_maps_of_a_large_picture_stop_at_the_longer_side() -> None:
     found = Upsample(longer_side=20).run(Logits(torch.rand(2, 4, 5), (1, 2)), Image(torch.zeros(3, 40, 10)))
     assert found.data.shape == (2, 20, 5)
+
+
+def test_edges_on_edges_keep_the_mean() -> None:
+    data = torch.rand(2, 4, 5)
+    found = Upsample(align="edges").run(Logits(data, (1, 2)), Image(torch.zeros(3, 12, 15)))
+    torch.testing.assert_close(found.data.mean((1, 2)), data.mean((1, 2)), atol=0.02, rtol=0)
+    torch.testing.assert_close(found.data[:, 1::3, 1::3], data)
