@@ -12,7 +12,8 @@ A variant names its base and says what it changes:
     use   = "pamr"
     after = "softmax"        # or before = "...", or replaces = "..."
 
-The tables `[backbone]`, `[models]`, `[vocabulary]` and `[input]` are merged key by key; a `use` that differs starts afresh.
+The tables `[backbone]`, `[models]`, `[vocabulary]` and `[input]` are merged key by key; a `use` that differs starts
+afresh, and so does a `[vocabulary]` that names classes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ovsskit.errors import (
 )
 from ovsskit.lines import Table, read
 from ovsskit.overrides import SECTIONS, address_of, all_stages, set_value
+from ovsskit.vocabulary import NAMING
 
 PLACEMENTS = ("before", "after", "replaces")
 EXTENDING_KEYS = ("extends", "remove", "set")
@@ -97,7 +99,8 @@ def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
     merged = Table(kept, change.place, {**base.places, **change.places})
     for key, value in change.items():
         if key in SECTIONS and isinstance(value, Table):
-            merged[key] = _merge_table(base.get(key), value)
+            afresh = key == "vocabulary" and any(way in value for way in NAMING)
+            merged[key] = value if afresh else _merge_table(base.get(key), value)
         elif key == "models" and isinstance(value, Table):
             models = base.get("models", Table({}, value.place, {}))
             merged[key] = Table({**models, **{k: _merge_table(models.get(k), v) for k, v in value.items()}}, value.place, {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ovsskit.pictures import Picture, read_picture
 from ovsskit.recipe import load_recipe, settle
 from ovsskit.stage import Stage
 from ovsskit.values import Image, Labels, Scores, Value, Vocabulary
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.vocabulary import replace_classes
 from ovsskit.wire import Link, Node, wire
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Pipeline:
         vocabulary: Vocabulary | None = None,
         *,
         background: str = "background",
+        background_words: Sequence[str] = (),
         device: str = "auto",
         batch: int | str = "auto",
     ) -> None:
@@ -95,7 +97,8 @@ class Pipeline:
         self.stages = settle(stages)
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
-        self.vocabulary, self.background = vocabulary, background
+        self.vocabulary = vocabulary
+        self._replace = lru_cache(maxsize=1)(lambda names: replace_classes(names, background, background_words))
 
     def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
         """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
@@ -106,7 +109,7 @@ class Pipeline:
             BadClasses: neither the call nor the pipeline names classes.
             BadPicture: the picture cannot be read.
         """
-        vocabulary = make_vocabulary(classes, background=self.background) if classes is not None else self.vocabulary
+        vocabulary = self._replace(tuple(classes)) if classes is not None else self.vocabulary
         if vocabulary is None:
             raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
         kept: dict[str, list[Value]] = {}
@@ -133,9 +136,17 @@ def load(recipe: str | Path, *overrides: str, device: str = "auto", batch: int |
         OvsskitError: the recipe cannot be read, has problems, or the device does not exist.
     """
     checked = load_recipe(recipe, overrides)
-    table = checked.vocabulary
-    vocabulary = make_vocabulary(table.names, table.ids, table.background) if table.names else None
-    return Pipeline(checked.stages, checked.models, vocabulary, background=table.background, device=device, batch=batch)
+    table, vocabulary = checked.vocabulary, checked.vocabulary.make()
+    words = vocabulary.background_words if vocabulary else table.background_words
+    return Pipeline(
+        checked.stages,
+        checked.models,
+        vocabulary,
+        background=table.background,
+        background_words=words,
+        device=device,
+        batch=batch,
+    )
 
 
 def flatten(links: Sequence[Link]) -> list[Link]:

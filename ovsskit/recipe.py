@@ -27,7 +27,7 @@ from ovsskit.overrides import SECTIONS, address_of, parse_override, set_value
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Stage, Wrapper
 from ovsskit.validate import validate
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.vocabulary import NAMING, VocabularyTable
 from ovsskit.wire import Link, Node, wire
 
 
@@ -37,14 +37,6 @@ class Header(BaseModel, frozen=True, extra="forbid", strict=True):
     name: Annotated[str, Field(description="the recipe's name")] = ""
     about: Annotated[str, Field(description="one sentence on what it does")] = ""
     source: Annotated[str, Field(description="the paper or code that it follows")] = ""
-
-
-class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """Name the classes that a recipe looks for when the command line names none."""
-
-    names: Annotated[tuple[str, ...], Field(description="the classes, one name each")] = ()
-    ids: Annotated[tuple[int, ...], Field(description="number of each class in the mask; 1, 2, 3... if empty")] = ()
-    background: Annotated[str, Field(description="what to call pixels of no class; their number is 0")] = "background"
 
 
 class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -190,10 +182,11 @@ def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError
 
 def _problems_of_names(vocabulary: VocabularyTable, table: Table) -> list[OvsskitError]:
     try:
-        if vocabulary.names:
-            make_vocabulary(vocabulary.names, vocabulary.ids, vocabulary.background)
+        vocabulary.make()
     except BadClasses as error:
-        error.where = table["vocabulary"].place_of("names")
+        if error.where is None or not error.where.line:
+            section = table["vocabulary"]
+            error.where = section.place_of(next(way for way in NAMING if way in section))
         return [error]
     return []
 

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 
 from ovsskit.describe import summary
 from ovsskit.extends import PLACEMENTS
-from ovsskit.recipe import Header, InputTable, VocabularyTable
+from ovsskit.recipe import Header, InputTable
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Wrapper
+from ovsskit.vocabulary import VocabularyTable
 
 Schema = dict[str, Any]
 

@@ -50,5 +50,7 @@ def _distinct(details: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def _tuples(value: Any) -> Any:
-    """Turn arrays into tuples, which frozen models hold."""
+    """Turn arrays, also those inside tables, into tuples, which frozen models hold."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from ovsskit.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe import Recipe
 from ovsskit.samples import sample_pictures
 from ovsskit.values import Vocabulary
-from ovsskit.vocabulary import make_vocabulary, read_classes, split_classes
+from ovsskit.vocabulary import read_classes, split_classes
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,21 @@ def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    background = recipe.vocabulary.background
+    table = recipe.vocabulary
     if wishes.classes and wishes.classes_file:
         raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
     if wishes.classes:
-        return make_vocabulary(split_classes(wishes.classes), (), background)
+        return table.replace(split_classes(wishes.classes))
     if wishes.classes_file:
-        return make_vocabulary(read_classes(wishes.classes_file), (), background)
-    if recipe.vocabulary.names:
-        return make_vocabulary(recipe.vocabulary.names, recipe.vocabulary.ids, background)
-    if samples:
+        return table.replace(read_classes(wishes.classes_file))
+    own = table.make()
+    if own is None and samples:
         from ovsskit.embedded import NOUNS
 
-        return make_vocabulary(NOUNS, (), background)
-    raise BadClasses("Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".')
+        return table.replace(NOUNS)
+    if own is None:
+        raise BadClasses("Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".')
+    return own
 
 
 def choose_explained(pictures: Sequence[Path], names: Sequence[str]) -> list[Path]:

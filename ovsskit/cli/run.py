@@ -18,7 +18,9 @@ def run(
         typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the recipe's own, else sample scenes."),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')] = "",
-    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
+    classes_file: Annotated[
+        Path | None, typer.Option("--classes-file", help="Text file with one class on each line, its synonyms after commas.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-out/RECIPE")] = None,
     sets: Sets = [],  # noqa: B006
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",

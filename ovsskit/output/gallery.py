@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ovsskit.output.files import write_text
 from ovsskit.output.record import PictureRecord
@@ -41,7 +42,7 @@ def write_gallery(
 
 
 def write_classes(folder: Path, vocabulary: Vocabulary) -> None:
-    """Write `classes.json`: number, name and colour of every class, the background first.
+    """Write `classes.json`: number, name, colour and other words of every class, the background first.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -49,10 +50,14 @@ def write_classes(folder: Path, vocabulary: Vocabulary) -> None:
     write_text(folder / "classes.json", f"{json.dumps(list_classes(vocabulary), indent=1, ensure_ascii=False)}\n")
 
 
-def list_classes(vocabulary: Vocabulary) -> list[dict[str, str | int]]:
-    """List number, name and colour (`#rrggbb`) of every class, the background first."""
-    rows = zip(vocabulary.ids, vocabulary.labels, vocabulary.colours, strict=True)
-    return [{"number": number, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)} for number, name, colour in rows]
+def list_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """List number, name, colour (`#rrggbb`) and other words of every class, the background first."""
+    others = (vocabulary.background_words, *(vocabulary.synonyms or ((),) * len(vocabulary.names)))
+    rows = zip(vocabulary.ids, vocabulary.labels, vocabulary.colours, others, strict=True)
+    return [
+        {"number": number, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour), "words": list(words)}
+        for number, name, colour, words in rows
+    ]
 
 
 def _clean(text: str) -> str:

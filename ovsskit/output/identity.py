@@ -30,7 +30,13 @@ def identify(stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary
     identity = {
         "stages": [_stage(stage) for stage in stages],
         "models": {name: _model(model) for name, model in models.items()},
-        "classes": {"names": vocabulary.names, "ids": vocabulary.ids, "background": vocabulary.background},
+        "classes": {
+            "names": vocabulary.names,
+            "ids": vocabulary.ids,
+            "background": vocabulary.background,
+            "synonyms": vocabulary.synonyms,
+            "background_words": vocabulary.background_words,
+        },
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain

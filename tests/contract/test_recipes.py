@@ -27,7 +27,8 @@ def load(path: Path, folder: Path) -> Pipeline:
     if recipe.models["backbone"].weights != "embedded":
         changes += [f"backbone.weights={TWIN}", "backbone.image_size=64"]
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
-        names = list(recipe.vocabulary.names[:3]) or ["dog"]
+        own = recipe.vocabulary.make()
+        names = list(own.names[:3]) if own else ["dog"]
         (folder / "present.json").write_text(json.dumps({f"picture{seed}": names for seed in (0, 1, 2)}))
         changes.append(f"presence_from_file.file={folder / 'present.json'}")
     return ovsskit.load(path, *changes)

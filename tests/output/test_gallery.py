@@ -36,8 +36,8 @@ def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
 
 
 def test_classes(tmp_path: Path) -> None:
-    write_classes(tmp_path, make_vocabulary(["Größe"], [7]))
+    write_classes(tmp_path, make_vocabulary(["Größe, Maß"], [7], background_words=["sky"]))
     assert json.loads((tmp_path / "classes.json").read_text(encoding="utf-8")) == [
-        {"number": 0, "name": "background", "colour": "#000000"},
-        {"number": 7, "name": "Größe", "colour": "#f43e25"},
+        {"number": 0, "name": "background", "colour": "#000000", "words": ["sky"]},
+        {"number": 7, "name": "Größe", "colour": "#f43e25", "words": ["Maß"]},
     ]

@@ -51,6 +51,12 @@ def test_inner_parameters_and_files_count(tmp_path: Path) -> None:
     assert not differences(first, first)
 
 
+def test_synonyms_and_words_of_the_background_count() -> None:
+    words = make_vocabulary(["dog, hound"], background_words=["sky"])
+    changed = differences(identify([], {}, DOG), identify([], {}, words))
+    assert [line.split(":")[0] for line in changed] == ["classes.synonyms", "classes.background_words"]
+
+
 def test_added_and_removed_stages_are_named() -> None:
     old, new = (identify(stages, {}, DOG) for stages in ([ReadFile()], [ReadFile(), ReadFile(name="again")]))
     assert 'stages of the recipe: ["read_file"] there, ["read_file", "again"] now' in differences(old, new)

@@ -1,0 +1,141 @@
+"""Lines of words become classes, synonyms and words of the background."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovsskit.errors import BadClasses, Problems
+from ovsskit.extends import recipe_folder
+from ovsskit.recipe import load_recipe
+from ovsskit.values import Vocabulary
+from ovsskit.vocabulary import VocabularyTable, make_vocabulary, read_classes, split_classes
+
+WORDS = st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=2, max_size=12, unique=True)
+
+
+def table(folder: Path, text: str, **fields: Any) -> VocabularyTable:
+    (folder / "classes.txt").write_text(text, encoding="utf-8")
+    return VocabularyTable(file=str(folder / "classes.txt"), **fields)
+
+
+def made(table: VocabularyTable) -> Vocabulary:
+    vocabulary = table.make()
+    assert vocabulary is not None
+    return vocabulary
+
+
+def test_a_line_is_a_name_and_its_synonyms(tmp_path: Path) -> None:
+    vocabulary = made(table(tmp_path, "cat, young  cat ,tabby\n\ndog\n"))
+    assert vocabulary.names == ("cat", "dog")
+    assert vocabulary.ids == (0, 1, 2)
+    assert vocabulary.synonyms == (("young cat", "tabby"), ())
+    assert vocabulary.background_words == ()
+    assert vocabulary.queries == ((1, "cat"), (1, "young cat"), (1, "tabby"), (2, "dog"))
+
+
+def test_the_first_line_may_hold_the_words_of_the_background(tmp_path: Path) -> None:
+    vocabulary = made(table(tmp_path, "sky, wall\ncat\ndog, hound", first_is_background=True))
+    assert vocabulary.names == ("cat", "dog")
+    assert vocabulary.queries == ((0, "sky"), (0, "wall"), (1, "cat"), (2, "dog"), (2, "hound"))
+
+
+def test_a_line_of_the_backgrounds_own_name_is_no_class_wherever_it_stands(tmp_path: Path) -> None:
+    vocabulary = made(table(tmp_path, "cat\nBackground, sky\ndog"))
+    assert (vocabulary.names, vocabulary.ids, vocabulary.background_words) == (("cat", "dog"), (0, 1, 2), ("sky",))
+
+
+def test_synonyms_and_words_of_the_background_may_stand_apart() -> None:
+    names = VocabularyTable(
+        names=("cat, tabby", "dog"), synonyms={"cat": ("kitten",), "dog": ("hound",)}, background_words=("sky",), ids=(7, 4)
+    )
+    vocabulary = made(names)
+    assert vocabulary.ids == (0, 7, 4)
+    assert vocabulary.synonyms == (("tabby", "kitten"), ("hound",))
+    assert vocabulary.background_words == ("sky",)
+
+
+def test_a_word_of_the_background_may_be_a_class_too_as_in_the_published_lists() -> None:
+    assert make_vocabulary(["bed", "cat"], background_words=["bed"]).queries[:2] == ((0, "bed"), (1, "bed"))
+
+
+def test_without_synonyms_every_class_is_one_query() -> None:
+    vocabulary = make_vocabulary(["cat", "dog"])
+    assert vocabulary.synonyms == ()
+    assert vocabulary.queries == ((1, "cat"), (2, "dog"))
+
+
+def test_other_classes_keep_the_background_but_for_what_is_a_class_now(tmp_path: Path) -> None:
+    vocabulary = table(tmp_path, "sky, wall\ncat", first_is_background=True, background="rest").replace(["Sky", "dog, hound"])
+    assert (vocabulary.names, vocabulary.background, vocabulary.background_words) == (("Sky", "dog"), "rest", ("wall",))
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "what"),
+    [
+        (["cat, dog", "dog"], {}, "Named more than once: dog"),
+        (["cat, Cat"], {}, "Named more than once: cat"),
+        (["cat"], {"background_words": ["sky", "SKY"]}, "Named more than once: sky"),
+        (["cat, "], {}, "empty name"),
+        (["cat"], {"background_words": [""]}, "empty name"),
+        (["cat"], {"synonyms": {"cat": [" "]}}, "empty name"),
+        (["cat"], {"synonyms": {"dog": ["hound"]}}, "synonyms for `dog`"),
+        (["sky"], {"first_is_background": True}, "no class to look for"),
+        (["sky", "cat"], {"first_is_background": True, "ids": [1, 2]}, "2 ids for 1 names"),
+    ],
+)
+def test_bad_words_are_refused(names: list[str], fields: dict[str, Any], what: str) -> None:
+    with pytest.raises(BadClasses, match=what):
+        make_vocabulary(names, **fields)
+
+
+def test_ids_tell_classes_of_one_name_apart() -> None:
+    assert make_vocabulary(["screen", "screen, tv"], ids=[59, 131]).names == ("screen", "screen")
+
+
+def test_a_bad_line_of_a_file_is_named(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('[vocabulary]\nfile = "classes.txt"\n[[stage]]\nuse = "all_classes"\n')
+    (tmp_path / "classes.txt").write_text("dog\n\ncat,, kitten\n")
+    with pytest.raises(Problems, match="empty name") as caught:
+        load_recipe(recipe)
+    [problem] = caught.value.problems
+    assert str(problem.where) == f"{tmp_path / 'classes.txt'}:3"
+
+
+@given(lines=st.lists(WORDS, min_size=1, max_size=5))
+def test_every_word_of_every_line_is_one_query_in_order(lines: list[list[str]]) -> None:
+    names = [", ".join(f"{word}{index}" for word in words) for index, words in enumerate(lines)]
+    vocabulary = make_vocabulary(names)
+    assert [word for _, word in vocabulary.queries] == [word for name in names for word in split_classes(name)]
+    assert sorted({label for label, _ in vocabulary.queries}) == list(range(1, len(lines) + 1))
+
+
+def test_a_variant_that_names_classes_starts_afresh(tmp_path: Path) -> None:
+    base, mine = tmp_path / "base.toml", tmp_path / "mine.toml"
+    base.write_text('[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\nuse = "all_classes"\n')
+    mine.write_text('extends = "base.toml"\n[vocabulary]\nnames = ["dog"]\n')
+    assert made(load_recipe(mine).vocabulary).ids == (0, 1)
+    mine.write_text('extends = "base.toml"\n[vocabulary]\nbackground = "rest"\n')
+    vocabulary = made(load_recipe(mine).vocabulary)
+    assert (vocabulary.ids, vocabulary.background, vocabulary.synonyms) == ((0, 9), "rest", (("tabby",),))
+
+
+PRESETS = {
+    "voc21": 20, "voc20": 20, "context60": 59, "context59": 59, "coco_object": 80, "coco_stuff": 171, "ade20k": 150, "cityscapes": 19,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted((recipe_folder() / "vocabularies").glob("*.txt")), ids=lambda path: path.stem)
+def test_shipped_lists_have_the_classes_of_their_data_set(path: Path) -> None:
+    official = max((name for name in PRESETS if path.stem.endswith(name)), key=len)
+    has_background = official in ("voc21", "context60", "coco_object")
+    vocabulary = made(VocabularyTable(preset=path.stem, first_is_background=has_background))
+    assert len(vocabulary.names) == PRESETS[official] == max(vocabulary.ids)
+    assert bool(vocabulary.background_words) == has_background
+    assert len(read_classes(path)) == PRESETS[official] + has_background
