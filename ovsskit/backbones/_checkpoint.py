@@ -1,0 +1,174 @@
+"""Read files of weights, say whose they are, and fill a network with them or say what they lack."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ovsskit.errors import BadWeights, Place
+from ovsskit.lazy import torch, transformers
+
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+ENVELOPES = ("model", "module", "state_dict")
+"""Keys under which a training's checkpoint holds the tensors of its model."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Name a model as people know it, its matching head as its checkpoints do, and what to give instead of a misfit."""
+
+    name: str
+    head: str
+    fix: str
+
+    def unfit(self, path: Path, what: str, there: str = "") -> BadWeights:
+        """Return the error that the weights at a path do not fit."""
+        return BadWeights(what, there=there, fix=self.fix, where=Place(str(path)))
+
+    def check_looks(self, path: Path, names: Collection[str]) -> None:
+        """Refuse the weights of another model, and of this one without its matching head.
+
+        Raises:
+            BadWeights: they are.
+        """
+        looks = looks_like(names)
+        if looks != self.name:
+            there = f"They look like {looks}'s." if looks else f"They begin with {', '.join(sorted(names)[:3])}."
+            raise self.unfit(path, f"The recipe asks for {self.name}, and these weights are another model's.", there)
+        if not any(name.removeprefix("model.").startswith(self.head) for name in names):
+            what = f"These weights of {self.name} have no head for image-text matching: no name begins with `{self.head}`."
+            raise self.unfit(path, what, "A head of random weights would make every map random.")
+
+
+def looks_like(names: Collection[str]) -> str:
+    """Return the model whose weights have such names, or an empty string."""
+    text = "\n".join(names)
+    if "cross_modal_text_layers." in text:
+        return "BridgeTower"
+    if "fusion_encoder." in text:
+        return "mPLUG"
+    if "crossattention." in text and re.search(r"^(model\.)?(visual_encoder\.blocks|vision_model\.encoder)\.", text, re.M):
+        return "BLIP" if ".layer.0.crossattention." in text else "ALBEF"
+    if re.search(r"^(visual\.transformer\.resblocks|vision_model\.encoder)\.", text, re.M):
+        return "CLIP"
+    return ""
+
+
+def file_of(path: Path, family: Family) -> Path:
+    """Return the file of weights at a path, which may be their folder.
+
+    Raises:
+        BadWeights: the folder holds none.
+    """
+    if not path.is_dir():
+        return path
+    file = next((path / name for name in FOLDER_FILES if (path / name).is_file()), None)
+    if file is None:
+        raise family.unfit(path, f"The folder holds none of {', '.join(FOLDER_FILES)}.")
+    return file
+
+
+def read_tensors(file: Path, family: Family, dtype: Any = None, *, shapes_only: bool = False) -> dict[str, Any]:
+    """Read the tensors of a model by name; floating ones are converted one by one, so that memory holds them once.
+
+    With `shapes_only` the tensors have shapes and no content.
+
+    Raises:
+        BadWeights: the file is missing, broken, or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    tensors: Any
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as opened:
+                keys = list(opened.keys())
+                if shapes_only:
+                    tensors = {key: torch.empty(opened.get_slice(key).get_shape(), device="meta") for key in keys}
+                else:
+                    tensors = {key: _converted(opened.get_tensor(key), dtype) for key in keys}
+        else:
+            tensors = torch.load(file, map_location="meta" if shapes_only else "cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        if found := re.search(r"GLOBAL (\S+)", str(error)):
+            what = f"The file holds more than tensors ({found[1]}); it is not read, since reading such things can run code."
+            raise family.unfit(file, what, "A file of tensors alone can be made of it where it can be trusted.") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise family.unfit(file, f"The file of weights is broken or incomplete: {reason}") from error
+    for envelope in ENVELOPES:
+        tensors = tensors[envelope] if isinstance(tensors, dict) and isinstance(tensors.get(envelope), dict) else tensors
+    if not isinstance(tensors, dict):
+        raise family.unfit(file, f"The file holds a {type(tensors).__name__}, not the tensors of a model by name.")
+    found = {str(key): value for key, value in tensors.items() if isinstance(value, torch.Tensor)}
+    return found if file.suffix == ".safetensors" else {key: _converted(value, dtype) for key, value in found.items()}
+
+
+def read_json(file: Path, family: Family) -> dict[str, Any]:
+    """Read a model's configuration.
+
+    Raises:
+        BadWeights: it cannot be read.
+    """
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise family.unfit(file, f"The model's configuration cannot be read: {error}.") from error
+    return found
+
+
+def rename(name: str, renames: Sequence[tuple[str, str]]) -> str:
+    """Return a name after all replacements of regular expressions, one after the other."""
+    for old, new in renames:
+        name = re.sub(old, new, name)
+    return name
+
+
+def count_of(names: Collection[str], pattern: str) -> int:
+    """Return how many numbers a pattern finds in names, such as those of layers."""
+    return len({found[1] for name in names if (found := re.match(pattern, name))})
+
+
+def check_fit(family: Family, path: Path, cls: type, config: Any, state: Mapping[str, Any], there: str = "") -> None:
+    """Compare names and shapes with what a network needs, without reading the tensors.
+
+    Raises:
+        BadWeights: something is missing, or has another shape.
+    """
+    with torch.device("meta"):
+        needed = cls(config).state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in needed.items()}
+    wrong = sorted(name for name, shape in shapes.items() if name not in state or tuple(state[name].shape) != shape)
+    if wrong:
+        listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise family.unfit(path, f"These weights of {family.name} lack, or have in another shape: {listed}.", there)
+
+
+def fill(cls: Any, config: Any, state: Mapping[str, Any], dtype: Any) -> Any:
+    """Return a network of a class of transformers, in evaluation mode, with these weights; names it lacks are passed over."""
+    with _quiet():
+        return cls.from_pretrained(None, config=config, state_dict=dict(state), dtype=dtype)
+
+
+def _converted(tensor: Any, dtype: Any) -> Any:
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from reporting what is reported here."""
+    chatter = transformers.utils.logging
+    verbosity, has_bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(verbosity)
+        if has_bars:
+            chatter.enable_progress_bar()
