@@ -46,6 +46,8 @@ def range_of(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(map(toml, schema["enum"]))
     kind = schema.get("type", "value")
+    if "prefixItems" in schema:
+        return f"list of {len(schema['prefixItems'])}: {' and '.join(dict.fromkeys(map(range_of, schema['prefixItems'])))}"
     if kind == "array":
         return f"list of {range_of(schema.get('items', {}))}"
     words = {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "table"}.get(kind, kind)

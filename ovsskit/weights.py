@@ -42,6 +42,8 @@ def need_weights(weights: str, revision: str, embedded: Path) -> Path:
     Raises:
         MissingWeights: they are neither here nor to be had.
     """
+    if weights == EMBEDDED and embedded == Path():
+        raise MissingWeights("The package holds no weights of this backbone.", fix="Name a hub repository, a folder or a file.")
     return find_weights(weights, revision, embedded) or fetch_weights(weights, revision)
 
 

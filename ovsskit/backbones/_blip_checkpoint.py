@@ -100,7 +100,7 @@ def infer_vision(state: Mapping[str, Any]) -> dict[str, Any]:
         "image_size": round(cells**0.5) * patches[-1],
         "intermediate_size": state["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
         "num_hidden_layers": count_of(state, r"vision_model\.encoder\.layers\.(\d+)\."),
-        "num_attention_heads": patches[0] // HEAD_WIDTH,
+        "num_attention_heads": max(1, patches[0] // HEAD_WIDTH),
         "layer_norm_eps": VISION_EPSILON,
     }
 
@@ -119,6 +119,6 @@ def infer_text(state: Mapping[str, Any], prefix: str, crossing: int) -> dict[str
         "intermediate_size": state[f"{prefix}encoder.layer.0.intermediate.dense.weight"].shape[0],
         "max_position_embeddings": state[f"{prefix}embeddings.position_embeddings.weight"].shape[0],
         "num_hidden_layers": count_of(state, prefix.replace(".", r"\.") + r"encoder\.layer\.(\d+)\."),
-        "num_attention_heads": words[1] // HEAD_WIDTH,
+        "num_attention_heads": max(1, words[1] // HEAD_WIDTH),
         "is_decoder": True,
     }

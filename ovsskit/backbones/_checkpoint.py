@@ -96,8 +96,8 @@ def read_tensors(file: Path, family: Family, dtype: Any = None, *, shapes_only: 
         else:
             tensors = torch.load(file, map_location="meta" if shapes_only else "cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        if found := re.search(r"GLOBAL (\S+)", str(error)):
-            what = f"The file holds more than tensors ({found[1]}); it is not read, since reading such things can run code."
+        if known := re.search(r"GLOBAL (\S+)", str(error)):
+            what = f"The file holds more than tensors ({known[1]}); it is not read, since reading such things can run code."
             raise family.unfit(file, what, "A file of tensors alone can be made of it where it can be trusted.") from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise family.unfit(file, f"The file of weights is broken or incomplete: {reason}") from error

@@ -48,7 +48,8 @@ def fuse(
 
 def by_picture(attention: Float[torch.Tensor, "_ head _ key"], count: int) -> Float[torch.Tensor, "image head token key"]:
     """Return attention with the tokens of all rows of a picture in one line, whether its rows ran as one or as several."""
-    return attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
+    found: torch.Tensor = attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
+    return found
 
 
 def _connect(layer: Any, hidden: Any, padding: Any, features: Any) -> tuple[Any, Any]:

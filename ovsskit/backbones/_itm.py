@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones._fusion import by_picture
 from ovsskit.backbones._text import TextReader, Tokens
@@ -18,6 +18,7 @@ from ovsskit.lazy import Float, numpy, torch
 from ovsskit.values import Caption, Captions, CrossAttention, Image
 
 I = TypeVar("I", bound="ItmBackbone")  # noqa: E741
+Size = Annotated[int, Field(ge=8)]
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 HALF_SCALE = 256.0
@@ -31,7 +32,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     """How many pairs of a picture and a caption run in one pass; at least one for every picture that is asked for."""
 
     image_size: Annotated[
-        PositiveInt | tuple[PositiveInt, PositiveInt],
+        Size | tuple[Size, Size],
         Field(description="height and width that pictures are resized to, in pixels: one number, or two"),
     ] = 336
     interpolation: Annotated[Literal["bicubic", "bilinear"], Field(description="how pictures are resized")] = "bicubic"
@@ -201,7 +202,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
 def resize_positions(
     table: Float[torch.Tensor, "position width"], grid: tuple[int, int], mode: Literal["bicubic", "bilinear"]
-) -> Float[torch.Tensor, "position width"]:
+) -> Float[torch.Tensor, "_ width"]:
     """Return position embeddings of a square grid for another grid; the first row, the class token's, stays as it is."""
     side = round((len(table) - 1) ** 0.5)
     if (side, side) == grid:

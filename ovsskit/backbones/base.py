@@ -144,6 +144,13 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """
         return need_weights(self.weights, self.revision, self.embedded)
 
+    def check_weights(self) -> None:
+        """Refuse weights that do not fit, by the names and shapes of their tensors; a backbone may leave this to `load`.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+
     @property
     def dtype(self) -> Any:
         """Return the torch number format of `precision`."""

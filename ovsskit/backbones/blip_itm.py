@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ovsskit.backbones._blip_checkpoint import check_network, read_network
-from ovsskit.backbones._fusion import fuse
+from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._itm import ItmBackbone, resize_positions
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_wordpieces
 from ovsskit.lazy import Float, torch
@@ -61,7 +61,7 @@ class BlipItm(ItmBackbone):
 
     def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image key width"]:
         """Return the image encoder's output, class token first."""
-        found: Any = self.network.vision_model(pixels).last_hidden_state
+        found: torch.Tensor = self.network.vision_model(pixels).last_hidden_state
         return found
 
     def fuse(
@@ -71,6 +71,6 @@ class BlipItm(ItmBackbone):
         ids, mask = (tensor.to(self._device) for tensor in batch(rows))
         with torch.no_grad():
             hidden = self.network.text_encoder.embeddings(input_ids=ids.flatten(0, 1))
-        steps = [("cross", layer) for layer in self.network.text_encoder.encoder.layer]
+        steps: list[Step] = [("cross", layer) for layer in self.network.text_encoder.encoder.layer]
         hidden, attention = fuse(steps, hidden, mask.flatten(0, 1), features, wanted)
         return self.network.itm_head(hidden[:, 0]).unflatten(0, ids.shape[:2]), attention

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ovsskit.backbones import blip_itm
 from ovsskit.backbones.blip_itm import BlipItm
 from ovsskit.errors import BadClasses, BadValue, BadWeights, MissingWeights
 from ovsskit.stages.text.caption import Caption as WriteCaption
@@ -61,7 +60,7 @@ def test_batches_of_unlike_captions_equal_one_by_one(backbone: BlipItm) -> None:
 def test_many_captions_are_matched_in_chunks(backbone: BlipItm, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [[Caption(f"a {number}", ()) for number in range(count)] for count in (5, 2)]
     whole = backbone.match(IMAGES, texts)
-    monkeypatch.setattr(blip_itm, "CAPTIONS_AT_ONCE", 4)
+    monkeypatch.setattr(BlipItm, "pairs_at_once", 4)
     for one, other in zip(whole, backbone.match(IMAGES, texts), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
 
@@ -197,7 +196,7 @@ def behead(copy: Path) -> None:
     [
         (truncate, "broken or incomplete"),
         (rename, r"another architecture[\s\S]*CLIPModel \(model_type clip\)"),
-        (behead, "lack itm_head.bias, itm_head.weight"),
+        (behead, "no head for image-text matching"),
         (lambda copy: (copy / "config.json").unlink(), "configuration cannot be read"),
         (lambda copy: (copy / "model.safetensors").unlink(), "holds none of model.safetensors"),
         (lambda copy: (copy / "vocab.txt").unlink(), "no tokenizer"),

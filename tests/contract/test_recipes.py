@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from twins import TWINS
 
 import ovsskit
 from ovsskit.extends import recipe_folder
 from ovsskit.pipeline import Pipeline
 from ovsskit.recipe import load_recipe
+from ovsskit.stage import use_of
 from ovsskit.testing import example
 from ovsskit.values import Image
 from ovsskit.vocabulary import make_vocabulary
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
-TWIN = Path(__file__).parent.parent / "parity" / "pnp_ovss"
 
 
 def load(path: Path, folder: Path) -> Pipeline:
@@ -25,7 +26,8 @@ def load(path: Path, folder: Path) -> Pipeline:
     recipe = load_recipe(path)
     changes = []
     if recipe.models["backbone"].weights != "embedded":
-        changes += [f"backbone.weights={TWIN}", "backbone.image_size=64"]
+        changes += [f"backbone.{key}={value}" for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()]
+        changes.append("select_head.layer=2")
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
         own = recipe.vocabulary.make()
         names = list(own.names[:3]) if own else ["dog"]

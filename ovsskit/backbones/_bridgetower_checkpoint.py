@@ -1,0 +1,97 @@
+"""Read BridgeTower's image-text matching network from a Hugging Face folder, or from an original checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ovsskit.backbones._checkpoint import Family, check_fit, count_of, file_of, fill, read_json, read_tensors, rename
+from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
+from ovsskit.lazy import transformers
+
+BRIDGETOWER = Family(
+    "BridgeTower", "itm_score.", "Give BridgeTower with its matching head: BridgeTower/bridgetower-large-itm-mlm."
+)
+HEAD_WIDTH = 64
+"""Width of an attention head in both published sizes; an original checkpoint does not say it."""
+TOWERS = (("vit_model.", "bridgetower.vision_model."), ("text_transformer.", "bridgetower.text_model."))
+
+
+def read_network(path: Path, dtype: Any) -> Any:
+    """Return the network of a folder, or of an original checkpoint, in a number format.
+
+    Raises:
+        BadWeights: a file is missing or broken, or belongs to another architecture.
+    """
+    config, state, there = _read(path, dtype, shapes_only=False)
+    check_fit(BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there)
+    return fill(transformers.BridgeTowerForImageAndTextRetrieval, config, state, dtype)
+
+
+def check_network(path: Path) -> None:
+    """Refuse weights that do not fit, by the names and shapes of their tensors.
+
+    Raises:
+        BadWeights: they do not fit.
+    """
+    config, state, there = _read(path, None, shapes_only=True)
+    check_fit(BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there)
+
+
+def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, Any], str]:
+    """Return configuration, tensors by the names of transformers, and what the configuration says it is."""
+    there = ""
+    if path.is_dir():
+        config = read_json(path / "config.json", BRIDGETOWER)
+        there = f"Its config.json says: {', '.join(config.get('architectures') or ())} (model_type {config.get('model_type')})."
+        if config.get("model_type") != "bridgetower":
+            raise BRIDGETOWER.unfit(path, "These are the weights of another architecture than BridgeTower.", there)
+    state = read_tensors(file_of(path, BRIDGETOWER), BRIDGETOWER, dtype, shapes_only=shapes_only)
+    BRIDGETOWER.check_looks(path, state)
+    if not any(name.startswith("bridgetower.") for name in state):
+        state = {hub_name(name): tensor for name, tensor in state.items()}
+    if not path.is_dir():
+        try:
+            config = _infer_config(state)
+        except KeyError as error:
+            raise BRIDGETOWER.unfit(path, f"This is no original checkpoint of BridgeTower: it lacks {error}.") from error
+    return transformers.BridgeTowerConfig.from_dict(config), state, there
+
+
+def hub_name(name: str) -> str:
+    """Return the name in transformers of a tensor of an original checkpoint."""
+    if name.startswith(("itm_score.", "mlm_score.")):
+        return name
+    for own, theirs in TOWERS:
+        if name.startswith(own):
+            return theirs + rename(name.removeprefix(own), CLIP_RENAMES)
+    return f"bridgetower.{name}"
+
+
+def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:
+    own, visual, text = "bridgetower.", "bridgetower.vision_model.visual.", "bridgetower.text_model."
+    patches = state[f"{visual}embeddings.patch_embedding.weight"].shape
+    cells = state[f"{visual}embeddings.position_embedding.weight"].shape[0] - 1
+    words = state[f"{text}embeddings.word_embeddings.weight"].shape
+    width = state[f"{own}cross_modal_text_transform.weight"].shape[0]
+    return {
+        "hidden_size": width,
+        "num_attention_heads": max(1, width // HEAD_WIDTH),
+        "num_hidden_layers": count_of(state, r"bridgetower\.cross_modal_text_layers\.(\d+)\."),
+        "vision_config": {
+            "hidden_size": patches[0],
+            "patch_size": patches[-1],
+            "image_size": round(cells**0.5) * patches[-1],
+            "num_hidden_layers": count_of(state, r"bridgetower\.vision_model\.visual\.transformer\.resblocks\.(\d+)\."),
+        },
+        "text_config": {
+            "vocab_size": words[0],
+            "hidden_size": words[1],
+            "num_attention_heads": max(1, words[1] // HEAD_WIDTH),
+            "num_hidden_layers": count_of(state, r"bridgetower\.text_model\.encoder\.layer\.(\d+)\."),
+            "intermediate_size": state[f"{text}encoder.layer.0.intermediate.dense.weight"].shape[0],
+            "max_position_embeddings": state[f"{text}embeddings.position_embeddings.weight"].shape[0],
+            "type_vocab_size": state[f"{text}embeddings.token_type_embeddings.weight"].shape[0],
+        },
+    }

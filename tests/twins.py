@@ -1,0 +1,12 @@
+"""Small models with random weights that stand for the full-size ones: the fields of each backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PARITY = Path(__file__).parent / "parity"
+TWINS: dict[str, dict[str, Any]] = {
+    "blip_itm": {"weights": str(PARITY / "pnp_ovss"), "image_size": 64},
+    "bridgetower": {"weights": str(PARITY / "bridgetower"), "image_size": 56},
+}
