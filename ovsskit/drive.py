@@ -1,16 +1,25 @@
-"""Drive a wired chain over many pictures at once, level by level, in batches that memory can hold."""
+"""Drive a wired chain over many pictures at once, level by level, in batches that memory can hold.
+
+With a store, every value gets a key, made of the stage that writes it and the keys of what that stage reads. What a network
+wrote under a key before is taken from the store, and only the rest is batched and run.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ovsskit import __version__
+from ovsskit.digests import digest_texts
 from ovsskit.errors import OutOfMemory
+from ovsskit.identity import model_identity, stage_identity
 from ovsskit.lazy import torch
 from ovsskit.stage import Slots, Stage, Wrapper, wiring
+from ovsskit.store import Store
 
 State = dict[str, Any]
 """The slots of one picture while a recipe runs."""
@@ -34,7 +43,10 @@ class Driver:
     links: dict[str, dict[str, str]]
     batch: int = 8
     watch: Watch | None = None
+    store: Store | None = None
+    device: str = "cpu"
     inner_seconds: float = field(default=0.0, init=False)
+    _identities: dict[int, str] = field(default_factory=dict, init=False)
 
     def run(self, stages: Sequence[Stage], states: Sequence[State]) -> list[State]:
         """Return the states after all stages, in the same order.
@@ -45,7 +57,7 @@ class Driver:
         current = list(states)
         for stage in stages:
             spent, start = self.inner_seconds, time.perf_counter()
-            values = self._wrap(stage, current) if isinstance(stage, Wrapper) else self._plain(stage, current)
+            values = self._fresh(stage, current) if self.store is None else self._recall(self.store, stage, current)
             current = [{**state, stage.writes: value} for state, value in zip(current, values, strict=True)]
             if self.watch is not None:
                 if torch.cuda.is_initialized():
@@ -54,6 +66,41 @@ class Driver:
                 self.inner_seconds += seconds
                 self.watch(stage, current, seconds)
         return current
+
+    def _recall(self, store: Store, stage: Stage, states: Sequence[State]) -> list[Any]:
+        """Take from the store what was computed before; of states with the same key, run one."""
+        keys = [self._key(store, stage, state) for state in states]
+        if stage.network or stage.cached:
+            found = {key: store.find(key, self.device) for key in dict.fromkeys(keys)}
+            missing = {key: state for key, state in zip(keys, states, strict=True) if found[key] is None}
+            for key, value in zip(missing, self._fresh(stage, list(missing.values())), strict=True):
+                found[key] = value
+                store.keep(key, value)
+            store.note(stage.address, calls=len(missing), hits=len(keys) - len(missing))
+            values: list[Any] = [found[key] for key in keys]
+        else:
+            values = self._fresh(stage, states)
+        for key, value in zip(keys, values, strict=True):
+            store.digests.mark(value, key)
+        return values
+
+    def _key(self, store: Store, stage: Stage, state: State) -> str:
+        if id(stage) not in self._identities:
+            self._identities[id(stage)] = json.dumps([__version__, self._identify(stage)], sort_keys=True)
+        slots = sorted(reads_from_outside(stage))
+        return digest_texts([self._identities[id(stage)], *(f"{slot}={store.digests.of(state[slot])}" for slot in slots)])
+
+    def _identify(self, stage: Stage) -> dict[str, Any]:
+        """Return what a stage's results follow from, but for the slots: not its address, nor where weights lie."""
+        identity = {key: item for key, item in stage_identity(stage).items() if key != "address"}
+        models = {name: model_identity(self.models[slot]) for name, slot in self.links.get(stage.address, {}).items()}
+        for model in models.values():
+            del model["weights"], model["revision"]
+        inner = [self._identify(one) for one in stage.inner] if isinstance(stage, Wrapper) else []
+        return {**identity, "models": models, "inner": inner}
+
+    def _fresh(self, stage: Stage, states: Sequence[State]) -> list[Any]:
+        return self._wrap(stage, states) if isinstance(stage, Wrapper) else self._plain(stage, states)
 
     def _plain(self, stage: Stage, states: Sequence[State]) -> list[Any]:
         inputs = [self._inputs(stage, state) for state in states]
@@ -109,3 +156,13 @@ class Driver:
         self.batch = max(1, self.batch // 2)
         torch.cuda.empty_cache()
         log.warning("out of memory in %s: going on with --batch %d", stage.address, self.batch)
+
+
+def reads_from_outside(stage: Stage) -> set[str]:
+    """Return the slots that a stage reads, and those that the chain inside it reads and does not write itself."""
+    slots = {stage.reads.get(name, name) for name in wiring(type(stage)).reads}
+    written: set[str] = set()
+    for inner in stage.inner if isinstance(stage, Wrapper) else ():
+        slots |= reads_from_outside(inner) - written
+        written.add(inner.writes)
+    return slots

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovsskit.devices import choose_batch, choose_device
+from ovsskit.identity import identify
 from ovsskit.listen import Listener, Notices, Summary
 from ovsskit.output.folder import OutputFolder
 from ovsskit.output.gallery import write_classes, write_gallery
-from ovsskit.output.identity import identify
 from ovsskit.output.record import Costs, PictureRecord
 from ovsskit.pictures import allow_pixels
 from ovsskit.pipeline import Pipeline

@@ -21,6 +21,7 @@ from ovsskit.lazy import Int, torch
 from ovsskit.pictures import Picture, read_picture
 from ovsskit.recipe import load_recipe, settle
 from ovsskit.stage import Stage
+from ovsskit.store import Store
 from ovsskit.values import Image, Labels, Scores, Value, Vocabulary
 from ovsskit.vocabulary import replace_classes
 from ovsskit.wire import Link, Node, wire
@@ -82,8 +83,9 @@ class Pipeline:
         background_words: Sequence[str] = (),
         device: str = "auto",
         batch: int | str = "auto",
+        store: Store | None = None,
     ) -> None:
-        """Check and prepare the chain; weights are read at first use.
+        """Check and prepare the chain; weights are read at first use. What networks wrote is kept in the store, if any.
 
         Raises:
             Problems: the stages do not fit together.
@@ -97,7 +99,7 @@ class Pipeline:
         self.stages = settle(stages)
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
-        self.vocabulary = vocabulary
+        self.vocabulary, self.store = vocabulary, store
         self._replace = lru_cache(maxsize=1)(lambda names: replace_classes(names, background, background_words))
 
     def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
@@ -123,13 +125,15 @@ class Pipeline:
 
     def run_many(self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None) -> list[State]:
         """Segment several pictures, sharing batches, and return all slots of each."""
-        driver = Driver(self.models, self.links, self.batch, watch)
+        driver = Driver(self.models, self.links, self.batch, watch, self.store, self.device)
         states = [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
         with torch.inference_mode(False), torch.no_grad():
             return driver.run(self.stages, states)
 
 
-def load(recipe: str | Path, *overrides: str, device: str = "auto", batch: int | str = "auto") -> Pipeline:
+def load(
+    recipe: str | Path, *overrides: str, device: str = "auto", batch: int | str = "auto", store: Store | None = None
+) -> Pipeline:
     """Read a recipe, by path or by the name of a shipped one; overrides are `"address=value"`.
 
     Raises:
@@ -146,6 +150,7 @@ def load(recipe: str | Path, *overrides: str, device: str = "auto", batch: int |
         background_words=words,
         device=device,
         batch=batch,
+        store=store,
     )
 
 

@@ -20,6 +20,9 @@ chain that it wants, receives what those runs wrote, and returns the merge:
 Four rules let wrappers nest in any order: a wrapper overrides only slots that it reads; it writes a slot, of the same
 kind, that its inner chain writes; what it does not override passes through; what is written inside stays inside.
 `neutral` holds parameters under which a wrapper equals its inner chain.
+
+What a stage writes follows from its fields, its `version`, and what it reads. So a store can give back what a stage wrote
+before: it does for stages with `network` (those that batch) and for those that say `cached` (slow ones without a network).
 """
 
 from __future__ import annotations
@@ -60,6 +63,7 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
     version: ClassVar[int] = 1
     network: ClassVar[bool] = False
+    cached: ClassVar[bool] = False
     writes: ClassVar[str] = ""
 
     name: Annotated[str, Field(description="address in the recipe, if the stage is used more than once")] = ""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field, PrivateAttr
 
+from ovsskit.digests import digest_path
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
 from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures
@@ -150,6 +151,15 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest of its weights; it is taken once.
+
+        Raises:
+            MissingWeights: they are neither here nor to be had.
+        """
+        return digest_path(self.need_weights())
 
     @property
     def dtype(self) -> Any:

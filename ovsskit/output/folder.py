@@ -28,9 +28,9 @@ from filelock import FileLock, Timeout
 
 from ovsskit import __version__
 from ovsskit.errors import BadOutput, Place
+from ovsskit.identity import differences
 from ovsskit.inputs import name_pictures
 from ovsskit.output.files import PART, cannot_write, make_folder, write_text
-from ovsskit.output.identity import differences
 from ovsskit.output.record import Costs, PictureRecord, stamp_of
 
 RUN, JOURNAL, LOCK = "run.json", "finished.jsonl", ".lock"

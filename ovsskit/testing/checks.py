@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import tomlkit
@@ -12,6 +14,7 @@ from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, capabili
 from ovsskit.drive import Driver, State
 from ovsskit.lazy import torch
 from ovsskit.stage import Stage, Wrapper, use_of, wiring
+from ovsskit.store import Store
 from ovsskit.testing.examples import example
 from ovsskit.testing.toys import ToyBackbone, ToyScores, ToyTokenMaps
 from ovsskit.values import Captions, CrossAttention, Image, Logits, Probabilities, Saliency, Scores, Value, Vocabulary
@@ -21,7 +24,8 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
     """Test that a stage keeps the contract; `slots` replaces the example inputs.
 
     It survives being written to TOML and read back; describes itself and its fields; leaves its inputs as they are;
-    gives the same result twice, and for many pictures the same as one by one; writes the kind and axes it declares.
+    gives the same result twice, and for many pictures the same as one by one; writes the kind and axes it declares; what it
+    writes survives being stored on disk.
     """
     check_description(type(stage))
     check_round_trip(stage)
@@ -37,6 +41,7 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
         declared = wiring(type(stage)).kind
         for value in alone:
             check_value(value, kind if isinstance(declared, TypeVar) else declared)
+            check_stored(value)
 
 
 def check_wrapper(wrapper: Wrapper) -> None:
@@ -116,6 +121,15 @@ def check_value(value: Any, kind: type) -> None:
     if isinstance(value, Scores):
         assert len(value.labels) == value.data.shape[0]
         assert value.data.isfinite().all()
+
+
+def check_stored(value: Value) -> None:
+    """Test that a value comes back from a store on disk as it was, bit by bit."""
+    with TemporaryDirectory() as folder:
+        Store(Path(folder)).keep("key", value)
+        back = Store(Path(folder)).find("key")
+    assert back is not None, "it cannot be stored"
+    assert fingerprint(back) == fingerprint(value), "it comes back from a store otherwise than it was"
 
 
 def fingerprint(value: Any) -> tuple[Any, ...]:

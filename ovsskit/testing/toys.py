@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -45,6 +46,10 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesText, EncodesImage
     def load(self) -> Any:
         """Return an empty network."""
         return torch.nn.Identity()
+
+    def need_weights(self) -> Path:
+        """Return this file: what the toy does stands here."""
+        return Path(__file__)
 
     def count_tokens(self, text: str) -> int:
         """Count words and the two special tokens."""

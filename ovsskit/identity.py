@@ -5,20 +5,19 @@ Device, batch and which pictures are run do not belong to it: they may change wh
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ovsskit.backbones.base import Backbone
+from ovsskit.digests import digest_path
 from ovsskit.registry import PACKAGE
 from ovsskit.stage import Stage, Wrapper, use_of
 from ovsskit.values import Vocabulary
-
-WEIGHT_FILES = frozenset({".safetensors", ".json", ".txt", ".model", ".pth", ".pt", ".bin"})
 
 
 def identify(stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary: Vocabulary) -> dict[str, Any]:
@@ -28,8 +27,8 @@ def identify(stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary
         MissingWeights: a model's weights are neither here nor to be had.
     """
     identity = {
-        "stages": [_stage(stage) for stage in stages],
-        "models": {name: _model(model) for name, model in models.items()},
+        "stages": [stage_identity(stage) for stage in stages],
+        "models": {name: model_identity(model) for name, model in models.items()},
         "classes": {
             "names": vocabulary.names,
             "ids": vocabulary.ids,
@@ -49,35 +48,46 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key}: {_show(before, key)} there, {_show(now, key)} now" for key in changed]
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of all files of weights in a folder; the hub's cache knows that of large files."""
-    if path.is_file():
-        stored = path.resolve()
-        if stored.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", stored.name):
-            return stored.name
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    files = sorted(file for file in path.rglob("*") if file.suffix in WEIGHT_FILES and file.is_file())
-    lines = [f"{digest(file)}  {file.relative_to(path).as_posix()}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _stage(stage: Stage) -> dict[str, Any]:
+def stage_identity(stage: Stage) -> dict[str, Any]:
+    """Return what a stage is and does, and the content of its own code and of the files that it reads."""
     cls = type(stage)
     entry: dict[str, Any] = {"address": stage.address, "use": use_of(cls), "version": cls.version}
-    entry |= stage.model_dump(mode="json", exclude={"name", "inner"})
-    own = inspect.getsourcefile(cls)
-    if own and not Path(own).is_relative_to(PACKAGE):
-        entry["code"] = digest(Path(own))
+    entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)
     for name, info in cls.model_fields.items():
         file = Path(str(getattr(stage, name)))
         if "path of recipe" in info.metadata and file.is_file():
-            entry[f"{name} (content)"] = digest(file)
-    return entry | ({"inner": [_stage(inner) for inner in stage.inner]} if isinstance(stage, Wrapper) else {})
+            entry[f"{name} (content)"] = digest_path(file)
+    return entry | ({"inner": [stage_identity(inner) for inner in stage.inner]} if isinstance(stage, Wrapper) else {})
 
 
-def _model(model: Backbone) -> dict[str, Any]:
-    return {"use": use_of(type(model)), **model.model_dump(mode="json"), "digest": digest(model.need_weights())}
+def model_identity(model: Backbone) -> dict[str, Any]:
+    """Return what a model is, and the content of its weights.
+
+    Raises:
+        MissingWeights: they are neither here nor to be had.
+    """
+    cls = type(model)
+    return {"use": use_of(cls), **model.model_dump(mode="json"), "digest": model.digest, **_code(cls)}
+
+
+def _code(cls: type) -> dict[str, str]:
+    """Return what tells versions of a class of somebody else's apart."""
+    source = _source(cls)
+    return {} if source.is_relative_to(PACKAGE) else {"code": digest_path(source) if source.is_file() else _unsaved(cls)}
+
+
+@cache
+def _source(cls: type) -> Path:
+    try:
+        return Path(inspect.getsourcefile(cls) or "")
+    except (OSError, TypeError):  # typed in by hand
+        return Path()
+
+
+@cache
+def _unsaved(cls: type) -> str:
+    """Return what no other class has, nor this one in another process: no file tells whether it changed."""
+    return uuid4().hex
 
 
 def _flatten(value: Any, address: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 
 from ovsskit.backbones.base import Backbone
-from ovsskit.output.identity import differences, digest, identify
+from ovsskit.digests import digest_path
+from ovsskit.identity import differences, identify
 from ovsskit.stage import PathOfRecipe, S, Stage, V, Wrapper, Wraps
 from ovsskit.values import Image
 from ovsskit.vocabulary import make_vocabulary
@@ -77,4 +78,4 @@ def test_only_the_cache_of_the_hub_is_taken_at_its_word(tmp_path: Path, folder: 
     stored.parent.mkdir()
     stored.write_bytes(b"weights")
     (tmp_path / "model.safetensors").symlink_to(stored)
-    assert (digest(tmp_path / "model.safetensors") == "0" * 64) == (folder == "blobs")
+    assert (digest_path(tmp_path / "model.safetensors") == "0" * 64) == (folder == "blobs")

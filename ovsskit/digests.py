@@ -1,0 +1,107 @@
+"""Take digests: of files, and of values without looking at the same tensor twice."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from ovsskit.lazy import torch
+from ovsskit.values import Value
+
+WEIGHT_FILES = frozenset({".safetensors", ".json", ".txt", ".model", ".pth", ".pt", ".bin"})
+
+
+def digest_path(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all files of weights in a folder; the hub's cache knows that of large files."""
+    if path.is_file():
+        stored = path.resolve()
+        if stored.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", stored.name):
+            return stored.name
+        status = stored.stat()
+        return _digest_file(stored, status.st_mtime_ns, status.st_size)
+    files = sorted(file for file in path.rglob("*") if file.suffix in WEIGHT_FILES and file.is_file())
+    lines = [f"{digest_path(file)}  {file.relative_to(path).as_posix()}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _digest_file(path: Path, changed: int, size: int) -> str:
+    """Read a file once for each time that it was changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_texts(texts: Iterable[str]) -> str:
+    """Return one digest of several texts in order."""
+    return xxhash.xxh3_128_hexdigest("\0".join(texts).encode())
+
+
+def digest_tensor(tensor: torch.Tensor) -> str:
+    """Return number format, shape and a digest of the content of a tensor."""
+    content = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    return f"{tensor.dtype}{tuple(tensor.shape)}{xxhash.xxh3_128_hexdigest(content.data)}"
+
+
+class Digests:
+    """Know the digests of values: of their content, or for what a stage wrote, of how it was made.
+
+    A tensor is hashed once as long as it lives and is not changed in place. What is cut out of a tensor whose digest is
+    known, such as a window of a picture, is named by where it lies there, and not hashed at all.
+    """
+
+    def __init__(self) -> None:
+        self._known: Any = torch.utils.weak.WeakIdKeyDictionary()
+
+    def of(self, value: Value) -> str:
+        """Return the digest of a value."""
+        return digest_texts([self._describe(value)])
+
+    def mark(self, value: Value, key: str) -> None:
+        """Let the tensors of a value be known by the key under which it was made, unless they are known already."""
+        for f in fields(value):
+            tensor = getattr(value, f.name)
+            if isinstance(tensor, torch.Tensor) and self._find(tensor) is None:
+                self._remember(tensor, f"{key}.{f.name}")
+
+    def _describe(self, item: Any) -> str:
+        if isinstance(item, torch.Tensor):
+            return self._tensor(item)
+        if is_dataclass(item):
+            parts = (f"{f.name}={self._describe(getattr(item, f.name))}" for f in fields(item))
+            return f"{type(item).__qualname__}({','.join(parts)})"
+        return f"({','.join(map(self._describe, item))})" if isinstance(item, tuple) else repr(item)
+
+    def _tensor(self, tensor: torch.Tensor) -> str:
+        found = self._find(tensor)
+        if found is None:
+            found = self._cut(tensor) or digest_tensor(tensor)
+            self._remember(tensor, found)
+        return found
+
+    def _cut(self, tensor: torch.Tensor) -> str | None:
+        """Return where a tensor lies in the known tensor that it is a view of, if it is one."""
+        base = tensor._base
+        known = None if base is None else self._find(base)
+        if base is None or known is None:
+            return None
+        place = (tensor.storage_offset() - base.storage_offset(), tensor.shape, tensor.stride(), base.stride(), tensor.dtype)
+        return f"{known}{place}"
+
+    def _find(self, tensor: torch.Tensor) -> str | None:
+        version, digest = self._known.get(tensor, (None, None))
+        return digest if version == _version(tensor) else None
+
+    def _remember(self, tensor: torch.Tensor, digest: str) -> None:
+        self._known[tensor] = (_version(tensor), digest)
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Return how often a tensor was changed in place; those made in inference mode do not tell."""
+    return -1 if tensor.is_inference() else tensor._version
