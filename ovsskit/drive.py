@@ -31,12 +31,22 @@ Watch = Callable[[Stage, Sequence[State], float], None]
 """See what a stage wrote, as soon as it did: the stage, the states after it, and the seconds that it took itself."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """Hold what a stage wrote, and what it came from: the stage's identity with the content of its files, and its inputs."""
+
+    identity: dict[str, Any]
+    inputs: State
+    value: Any
+
+
 @dataclass
 class Driver:
     """Run chains of stages; `batch` is the largest number of items that a network sees at once.
 
     A wrapper's requests for all pictures are gathered, so that windows, views and pictures share batches. When a GPU
-    has no memory left, the batch is halved and the work goes on.
+    has no memory left, the batch is halved and the work goes on. What follows from the vocabulary and the models alone,
+    such as text features, is computed once for all pictures and kept in `known`.
     """
 
     models: dict[str, Any]
@@ -45,11 +55,14 @@ class Driver:
     watch: Watch | None = None
     store: Store | None = None
     device: str = "cpu"
+    known: dict[str, Known] = field(default_factory=dict)
     inner_seconds: float = field(default=0.0, init=False)
     _identities: dict[int, str] = field(default_factory=dict, init=False)
 
-    def run(self, stages: Sequence[Stage], states: Sequence[State]) -> list[State]:
-        """Return the states after all stages, in the same order.
+    def run(
+        self, stages: Sequence[Stage], states: Sequence[State], shared: frozenset[str] = frozenset({"vocabulary"})
+    ) -> list[State]:
+        """Return the states after all stages, in the same order; `shared` are slots that hold nothing of a picture.
 
         Raises:
             OutOfMemory: one item alone does not fit.
@@ -57,7 +70,11 @@ class Driver:
         current = list(states)
         for stage in stages:
             spent, start = self.inner_seconds, time.perf_counter()
-            values = self._fresh(stage, current) if self.store is None else self._recall(self.store, stage, current)
+            if self.store is None:
+                values = self._fresh(stage, current, shared)
+            else:
+                values = self._recall(self.store, stage, current, shared)
+            shared = shared | {stage.writes} if _reads_only(stage, shared) else shared - {stage.writes}
             current = [{**state, stage.writes: value} for state, value in zip(current, values, strict=True)]
             if self.watch is not None:
                 if torch.cuda.is_initialized():
@@ -67,19 +84,19 @@ class Driver:
                 self.watch(stage, current, seconds)
         return current
 
-    def _recall(self, store: Store, stage: Stage, states: Sequence[State]) -> list[Any]:
+    def _recall(self, store: Store, stage: Stage, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
         """Take from the store what was computed before; of states with the same key, run one."""
         keys = [self._key(store, stage, state) for state in states]
         if stage.network or stage.cached:
             found = {key: store.find(key, self.device) for key in dict.fromkeys(keys)}
             missing = {key: state for key, state in zip(keys, states, strict=True) if found[key] is None}
-            for key, value in zip(missing, self._fresh(stage, list(missing.values())), strict=True):
+            for key, value in zip(missing, self._fresh(stage, list(missing.values()), shared), strict=True):
                 found[key] = value
                 store.keep(key, value)
             store.note(stage.address, calls=len(missing), hits=len(keys) - len(missing))
             values: list[Any] = [found[key] for key in keys]
         else:
-            values = self._fresh(stage, states)
+            values = self._fresh(stage, states, shared)
         for key, value in zip(keys, values, strict=True):
             store.digests.mark(value, key)
         return values
@@ -99,8 +116,21 @@ class Driver:
         inner = [self._identify(one) for one in stage.inner] if isinstance(stage, Wrapper) else []
         return {**identity, "models": models, "inner": inner}
 
-    def _fresh(self, stage: Stage, states: Sequence[State]) -> list[Any]:
-        return self._wrap(stage, states) if isinstance(stage, Wrapper) else self._plain(stage, states)
+    def _fresh(self, stage: Stage, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
+        if isinstance(stage, Wrapper):
+            return self._wrap(stage, states, shared)
+        return self._once(stage, states) if _reads_only(stage, shared) else self._plain(stage, states)
+
+    def _once(self, stage: Stage, states: Sequence[State]) -> list[Any]:
+        """Run a stage that sees nothing of the picture, unless it has run before on the very same inputs and files."""
+        identity, values = stage_identity(stage), []
+        for state in states:
+            inputs = self._inputs(stage, state)
+            known = self.known.get(stage.address)
+            if known is None or known.identity != identity or any(known.inputs[name] is not inputs[name] for name in inputs):
+                known = self.known[stage.address] = Known(identity, inputs, self._plain(stage, [state])[0])
+            values.append(known.value)
+        return values
 
     def _plain(self, stage: Stage, states: Sequence[State]) -> list[Any]:
         inputs = [self._inputs(stage, state) for state in states]
@@ -113,7 +143,7 @@ class Driver:
                 self._shrink(stage, error)
         return values
 
-    def _wrap(self, stage: Wrapper, states: Sequence[State]) -> list[Any]:
+    def _wrap(self, stage: Wrapper, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
         """Advance the generators of all pictures together: one round of requests, one run of the inner chain."""
         runs = [stage.run(**self._inputs(stage, state)) for state in states]
         wanted = [next(run) for run in runs]
@@ -122,7 +152,7 @@ class Driver:
         while active:
             requests = [{**states[i], **override} for i in active for override in wanted[i]]
             counts = [len(wanted[i]) for i in active]
-            outs = self._inner(stage, requests)
+            outs = self._inner(stage, requests, shared.difference(*(override for i in active for override in wanted[i])))
             still = []
             for i, count in zip(active, counts, strict=True):
                 mine, outs = outs[:count], outs[count:]
@@ -134,12 +164,12 @@ class Driver:
             active = still
         return results
 
-    def _inner(self, stage: Wrapper, requests: Sequence[State]) -> list[Slots]:
+    def _inner(self, stage: Wrapper, requests: Sequence[State], shared: frozenset[str]) -> list[Slots]:
         """Run the inner chain batch by batch, and keep only what the wrapper merges."""
         outs: list[Slots] = []
         while len(outs) < len(requests):
             group = requests[len(outs) : len(outs) + self.batch]
-            outs += [{stage.writes: state[stage.writes]} for state in self.run(stage.inner, group)]
+            outs += [{stage.writes: state[stage.writes]} for state in self.run(stage.inner, group, shared)]
         return outs
 
     def _inputs(self, stage: Stage, state: State) -> State:
@@ -166,3 +196,10 @@ def reads_from_outside(stage: Stage) -> set[str]:
         slots |= reads_from_outside(inner) - written
         written.add(inner.writes)
     return slots
+
+
+def _reads_only(stage: Stage, slots: frozenset[str]) -> bool:
+    """Say whether a stage that is no wrapper reads only these slots."""
+    return not isinstance(stage, Wrapper) and slots.issuperset(
+        stage.reads.get(name, name) for name in wiring(type(stage)).reads
+    )

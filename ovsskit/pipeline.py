@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ovsskit.backbones.base import Backbone
 from ovsskit.devices import choose_batch, choose_device
-from ovsskit.drive import Driver, State, Watch
+from ovsskit.drive import Driver, Known, State, Watch
 from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
 from ovsskit.lazy import Int, torch
 from ovsskit.pictures import Picture, read_picture
@@ -100,6 +100,7 @@ class Pipeline:
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
         self.vocabulary, self.store = vocabulary, store
+        self._known: dict[str, Known] = {}
         self._replace = lru_cache(maxsize=1)(lambda names: replace_classes(names, background, background_words))
 
     def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
@@ -125,7 +126,7 @@ class Pipeline:
 
     def run_many(self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None) -> list[State]:
         """Segment several pictures, sharing batches, and return all slots of each."""
-        driver = Driver(self.models, self.links, self.batch, watch, self.store, self.device)
+        driver = Driver(self.models, self.links, self.batch, watch, self.store, self.device, self._known)
         states = [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
         with torch.inference_mode(False), torch.no_grad():
             return driver.run(self.stages, states)

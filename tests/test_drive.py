@@ -10,9 +10,11 @@ import torch
 
 from ovsskit.drive import Driver
 from ovsskit.errors import OutOfMemory
+from ovsskit.pipeline import Pipeline
 from ovsskit.stage import Slots, Stage, Wrapper, Wraps
 from ovsskit.testing import example
-from ovsskit.values import Image, Saliency
+from ovsskit.values import Image, Present, Saliency, Vocabulary
+from ovsskit.vocabulary import make_vocabulary
 
 SIZES: list[int] = []
 
@@ -97,3 +99,49 @@ def test_time_of_inner_stages_is_not_counted_twice() -> None:
     driver.run([Brighten(inner=(CountBatches(),))], [{"image": example(Image)}])
     assert set(seen) == {"brighten", "count_batches"}
     assert driver.inner_seconds == pytest.approx(sum(seen.values()))
+
+
+class CountNames(Stage, writes="present"):
+    """Take all classes as present, and note that it ran."""
+
+    def run(self, vocabulary: Vocabulary) -> Present:
+        SIZES.append(len(vocabulary.names))
+        return Present(tuple(range(1, len(vocabulary.names) + 1)))
+
+
+class NamesOnPicture(Stage, writes="scores"):
+    """Write the picture as scores; it reads what is of no picture, too."""
+
+    def run(self, image: Image, present: Present) -> Saliency:
+        return Saliency(image.data * len(present.labels), (1, 2, 3))
+
+
+class OtherWords(Wrapper, writes="scores"):
+    """Run the inner chain with another vocabulary."""
+
+    def run(self, vocabulary: Vocabulary) -> Wraps[Saliency]:
+        [first, second] = yield [{"vocabulary": make_vocabulary(["a"])}, {"vocabulary": make_vocabulary(["a", "b"])}]
+        return Saliency(first["scores"].data + second["scores"].data, (1, 2, 3))
+
+
+def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
+    SIZES.clear()
+    pipeline = Pipeline([CountNames(), NamesOnPicture()], vocabulary=make_vocabulary(["a", "b", "c"]), batch=2)
+    images = [example(Image, seed) for seed in range(3)]
+    for _ in range(2):
+        states = pipeline.run_many(images, pipeline.vocabulary or make_vocabulary(["a"]))
+        assert all(torch.equal(state["scores"].data, 3 * image.data) for state, image in zip(states, images, strict=True))
+    assert SIZES == [3]
+    pixels = images[0].pixels.numpy()
+    assert [len(pipeline(pixels, classes=names).slots["present"].labels) for names in ("a", "a", "ab")] == [1, 1, 2]
+    assert SIZES == [3, 1, 2]
+
+
+def test_a_wrapper_that_changes_the_vocabulary_has_it_read_anew() -> None:
+    SIZES.clear()
+    pipeline = Pipeline([OtherWords(inner=(CountNames(), NamesOnPicture()))], batch=2)
+    for seed in range(2):
+        image = example(Image, seed)
+        [state] = pipeline.run_many([image], make_vocabulary(["x"]))
+        assert torch.equal(state["scores"].data, image.data * 3)
+    assert SIZES == [1, 2, 1, 2]
