@@ -9,4 +9,6 @@ PARITY = Path(__file__).parent / "parity"
 TWINS: dict[str, dict[str, Any]] = {
     "blip_itm": {"weights": str(PARITY / "pnp_ovss"), "image_size": 64},
     "bridgetower": {"weights": str(PARITY / "bridgetower"), "image_size": 56},
+    "albef": {"weights": str(PARITY / "albef"), "image_size": 64},
+    "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
 }

@@ -122,6 +122,19 @@ def read_json(file: Path, family: Family) -> dict[str, Any]:
     return found
 
 
+def read_sizes(file: Path) -> dict[str, Any]:
+    """Return what a configuration beside an original checkpoint says, its tables in one; nothing if there is none."""
+    for name in ("config_bert.json", "config.json"):
+        if (file.parent / name).is_file():
+            try:
+                found = json.loads((file.parent / name).read_text(encoding="utf-8"))
+            except ValueError:
+                return {}
+            tables = [found, *(value for value in found.values() if isinstance(value, dict))] if isinstance(found, dict) else []
+            return {key: value for table in tables for key, value in table.items()}
+    return {}
+
+
 def rename(name: str, renames: Sequence[tuple[str, str]]) -> str:
     """Return a name after all replacements of regular expressions, one after the other."""
     for old, new in renames:

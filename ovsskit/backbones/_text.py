@@ -113,6 +113,18 @@ def read_byte_pairs(path: Path, rows: int) -> Tokenizer:
     return tokenizer
 
 
+def clean_captions(tokenizer: Tokenizer) -> None:
+    """Let a tokenizer read captions as ALBEF's training cleaned them; offsets go on to count in the caption as it is given.
+
+    Letters become small, punctuation goes, hyphens and slashes become blanks. The training's limit of words is left out.
+    """
+    from tokenizers import Regex, normalizers
+
+    steps = [(Regex(r"""[,.'!?"()*#:;~]"""), ""), (Regex("[-/]"), " "), ("<person>", "person")]
+    changes = [normalizers.Replace(old, new) for old, new in steps]
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *changes, tokenizer.normalizer])
+
+
 BERT_FIX = "Put the vocab.txt of bert-base-uncased beside the weights."
 ROBERTA_FIX = "Put the vocab.json and merges.txt of RoBERTa beside the weights; those of the model's repository do."
 

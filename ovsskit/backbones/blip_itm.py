@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ovsskit.backbones._blip_checkpoint import check_network, read_network
+from ovsskit.backbones._blip_tower import BlipTowerBackbone
 from ovsskit.backbones._fusion import Step, fuse
-from ovsskit.backbones._itm import ItmBackbone, resize_positions
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_wordpieces
 from ovsskit.lazy import Float, torch
 
 
-class BlipItm(ItmBackbone):
+class BlipItm(BlipTowerBackbone):
     """Attend and match with BLIP (`BlipForImageTextRetrieval`) at any picture size that is a multiple of the patch.
 
     Weights are a hub id, a local folder in Hugging Face format, or an original checkpoint of LAVIS (`.pth`, with the
@@ -23,19 +23,9 @@ class BlipItm(ItmBackbone):
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "blip_itm"
 
-    def load(self) -> Any:
-        """Read the network, its position embeddings resized to the grid of `image_size`.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or they do not fit.
-            BadValue: `image_size` is no multiple of the patch.
-        """
-        network = read_network(self.need_weights(), self.dtype)
-        embeddings = network.vision_model.embeddings
-        positions = embeddings.position_embedding.detach()[0]
-        resized = resize_positions(positions, self.grid_of(embeddings.patch_size), "bicubic")
-        embeddings.position_embedding = torch.nn.Parameter(resized[None])
-        return network
+    def read(self) -> Any:
+        """Read the network from its weights."""
+        return read_network(self.need_weights(), self.dtype)
 
     def check_weights(self) -> None:
         """Refuse weights on this machine that do not fit."""
@@ -53,16 +43,6 @@ class BlipItm(ItmBackbone):
     def layer_count(self) -> int:
         """Return the number of layers of the text encoder, all of which have cross-attention."""
         return len(self.network.text_encoder.encoder.layer)
-
-    @property
-    def patch_size(self) -> int:
-        """Return the width of a patch in pixels."""
-        return int(self.network.vision_model.embeddings.patch_size)
-
-    def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image key width"]:
-        """Return the image encoder's output, class token first."""
-        found: torch.Tensor = self.network.vision_model(pixels).last_hidden_state
-        return found
 
     def fuse(
         self, features: Float[torch.Tensor, "image key width"], rows: Sequence[Sequence[Tokens]], wanted: Sequence[int]

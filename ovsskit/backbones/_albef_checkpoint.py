@@ -1,0 +1,85 @@
+"""Read ALBEF's image-text matching network from an original checkpoint: pre-trained, fine-tuned, or fine-tuned in LAVIS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ovsskit.backbones._blip_checkpoint import VISION_RENAMES, infer_text, infer_vision
+from ovsskit.backbones._checkpoint import Family, check_fit, file_of, fill, read_sizes, read_tensors, rename
+from ovsskit.lazy import transformers
+
+ALBEF = Family("ALBEF", "itm_head.", "Give an original checkpoint of ALBEF, such as mscoco.pth, fine-tuned for retrieval.")
+UNUSED = re.compile(r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|position_ids$|^text_encoder\.pooler\.")
+"""Momentum copies, queues, the masked-language head, and what the contrastive loss alone needs."""
+CROSSING = re.compile(r"text_encoder\.encoder\.layer\.(\d+)\.crossattention\.")
+TYPES = "text_encoder.embeddings.token_type_embeddings.weight"
+POSITIONS = "text_encoder.embeddings.position_embeddings.weight"
+
+
+def read_network(path: Path, dtype: Any) -> Any:
+    """Return the network of a checkpoint or its folder; its configuration says where fusion starts, and of token types.
+
+    Raises:
+        BadWeights: the file is missing or broken, or belongs to another architecture.
+    """
+    config, state = _read(path, dtype, shapes_only=False)
+    check_fit(ALBEF, path, network_class(), config, state)
+    return fill(network_class(), config, state, dtype)
+
+
+def check_network(path: Path) -> None:
+    """Refuse weights that do not fit, by the names and shapes of their tensors.
+
+    Raises:
+        BadWeights: they do not fit.
+    """
+    config, state = _read(path, None, shapes_only=True)
+    check_fit(ALBEF, path, network_class(), config, state)
+
+
+@cache
+def network_class() -> Any:
+    """Return BLIP's class of network without what ALBEF lacks: cross-attention in the first text layers, and projections."""
+
+    class Albef(transformers.BlipForImageTextRetrieval):  # type: ignore[misc]
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            for layer in self.text_encoder.encoder.layer[: config.fusion_layer]:
+                del layer.crossattention
+            del self.vision_proj, self.text_proj
+
+    return Albef
+
+
+def official_name(name: str) -> str:
+    """Return the name in a fine-tuned checkpoint of a tensor of a pre-trained one."""
+    return name.replace("bert.", "")
+
+
+def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, Any]]:
+    file = file_of(path, ALBEF)
+    tensors = read_tensors(file, ALBEF, dtype, shapes_only=shapes_only)
+    ALBEF.check_looks(file, tensors)
+    state = {official_name(name): tensor for name, tensor in tensors.items()}
+    state = {rename(name, VISION_RENAMES): tensor for name, tensor in state.items() if not UNUSED.search(name)}
+    has_types = TYPES in state
+    try:
+        if has_types:  # a caption has one sentence, of type 0, so that the type can be part of every position
+            state[POSITIONS] = state[POSITIONS] + state.pop(TYPES)[:1]
+        config = _infer_config(state, read_sizes(file))
+    except KeyError as error:
+        raise ALBEF.unfit(file, f"This is no original checkpoint of ALBEF: it lacks {error}.") from error
+    return transformers.BlipConfig.from_dict({**config, "has_token_types": has_types}), state
+
+
+def _infer_config(state: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Infer the architecture from shapes; heads, which no shape shows, from a configuration beside the checkpoint."""
+    fusion = min(int(found[1]) for name in state if (found := CROSSING.match(name)))
+    vision, text = infer_vision(state), infer_text(state, "text_encoder.", fusion)
+    vision["num_attention_heads"] = sizes.get("vision_num_heads", vision["num_attention_heads"])
+    text["num_attention_heads"] = sizes.get("num_attention_heads", text["num_attention_heads"])
+    return {"vision_config": vision, "text_config": text, "fusion_layer": fusion}
