@@ -131,6 +131,16 @@ class Transformer(nn.Module):
         return tokens
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the vision tower makes of pictures; the dense features leave out the last feed-forward part."""
+
+    picture: Float[Tensor, "b d"]
+    dense: Float[Tensor, "b n d"]
+    dense_with_residual: Float[Tensor, "b n d"]
+    plain: Float[Tensor, "b n d"]
+
+
 class VisionTower(nn.Module):
     """A plain vision transformer without a norm before its first block."""
 
@@ -156,19 +166,22 @@ class VisionTower(nn.Module):
             places = places.gather(1, keep[:, :, None].expand(-1, -1, places.shape[-1]))
         return functional.linear(squares, self.conv1.weight.flatten(1)) + places
 
-    def forward(
-        self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None = None
-    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b n d"]]:
-        """Return the picture feature and the dense patch features of the kept patches."""
+    def forward(self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None = None) -> Seen:
+        """Encode the pictures and their kept patches, with q-q + k-k attention (dense) and as ever (plain)."""
         patches = self.embed(pixels, keep)
         first = (self.class_embedding + self.positional_embedding[0]).expand(len(pixels), 1, -1)
         tokens = torch.cat([first, patches], 1)
         *blocks, last = self.transformer.blocks
         for block in blocks:
             tokens = block(tokens, causal=False)
-        picture = self.ln_post(last(tokens, causal=False)[:, 0]) @ self.proj
-        dense = self.ln_post(last.dense(tokens)[:, 1:]) @ self.proj
-        return picture, dense
+        attended = last.dense(tokens)[:, 1:]
+        ordinary = self.finish(last(tokens, causal=False))
+        return Seen(ordinary[:, 0], self.finish(attended), self.finish(tokens[:, 1:] + attended), ordinary[:, 1:])
+
+    def finish(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Normalise and project the tokens after the last block."""
+        projected: Tensor = self.ln_post(tokens) @ self.proj
+        return projected
 
 
 class TinyClip(nn.Module):

@@ -50,6 +50,12 @@ class Dataset:
         return Batch(normalise(torch.from_numpy(pictures)), torch.from_numpy(self.visible[rows]))
 
 
+def join(first: Dataset, second: Dataset) -> Dataset:
+    """Put two sets of training pictures together."""
+    pictures = np.concatenate([first.pictures, second.pictures])
+    return Dataset(pictures, np.concatenate([first.visible, second.visible]))
+
+
 def normalise(pictures: UInt8[Tensor, "batch side side 3"]) -> Float[Tensor, "batch 3 side side"]:
     """Scale bytes the way CLIP and BLIP expect them."""
     scaled = pictures.permute(0, 3, 1, 2).float().div(255)

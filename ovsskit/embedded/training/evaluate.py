@@ -1,54 +1,51 @@
-"""Score the shipped models on scenes that no training has seen.
+"""Score the shipped BLIP, with the stages and settings of the quickstart recipe, on scenes that no training has seen.
 
-Run `python -m ovsskit.embedded.training.evaluate [--scenes 150] [--drawings held-out]`.
+Run `python -m ovsskit.embedded.training.evaluate [--scenes 150] [--drawings held-out] [--first-seed N]`.
+With `--choose` it prints what the recipe's settings were chosen by, on other scenes.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from numpy import ndarray
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 from transformers import AutoTokenizer, BertTokenizerFast, BlipForImageTextRetrieval
 
+from ovsskit.drive import State
 from ovsskit.embedded import BLIP_ITM_FOLDER, NOUNS
 from ovsskit.embedded.training import captions
 from ovsskit.embedded.training.dataset import EVALUATION_SEED, normalise, to_model_size
 from ovsskit.embedded.training.drawings import DrawingSet
 from ovsskit.embedded.training.scenes import Scene, make_scene
-from ovsskit.mean_field import mean_field
-from ovsskit.stages.refine.gaussian_blur import GaussianBlur
-from ovsskit.values import Saliency
+from ovsskit.metrics import confusion, mean_iou
+from ovsskit.pictures import read_picture
+from ovsskit.pipeline import Pipeline
+from ovsskit.recipe import Recipe, load_recipe
+from ovsskit.stage import Stage, wiring
+from ovsskit.stages.maps.grad_cam import GradCam
+from ovsskit.stages.maps.select_head import SelectHead
+from ovsskit.stages.network.cross_attention import CrossAttention
+from ovsskit.stages.presence.all_classes import AllClasses
+from ovsskit.vocabulary import make_vocabulary
 
 SIZES: Final = ((240, 180), (216, 216), (264, 180), (180, 240), (288, 192))
-TUNING_OFFSET: Final = 1_000_000
+TUNING_SEED: Final = EVALUATION_SEED + 1_000_000
 HELD_OUT_OFFSET: Final = 2_000_000
-THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.45)
+THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
+ROUNDS: Final = (4, 6)
+PATCHES: Final = (2, 3, 4, 6)
 CHUNK: Final = 16
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The settings of PnP-OVSS; the layer counts from 1, the head from 0."""
-
-    layer: int = 1
-    head: int = 0
-    threshold: float = 0.2
-    rounds: int = 4
-    patches: int = 3
-    round_zero_twice: bool = True
-    sigma: float = 0.05
-    crf: bool = True
-    crf_position: float = 50.0
-    crf_colour: float = 5.0
-    crf_weight: float = 10.0
+REFINEMENT: Final = ("gaussian_blur", "dense_crf")
+ROUNDS_OF: Final = "salience_dropout.rounds"
+PATCHES_OF: Final = "salience_dropout.patches"
+ONE_ROUND: Final = f"{ROUNDS_OF}=1"
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,11 @@ def load_blip(folder: Path = BLIP_ITM_FOLDER) -> Blip:
     return Blip(model.requires_grad_(False), AutoTokenizer.from_pretrained(folder))
 
 
-def evaluation_scenes(count: int, drawing_set: DrawingSet = "training", tuning: bool = False) -> list[Scene]:
-    """Make scenes from seeds that training does not use; tuning has its own."""
-    first = EVALUATION_SEED + TUNING_OFFSET * tuning
-    first += HELD_OUT_OFFSET * (drawing_set == "held-out")
-    return [make_scene(first + number, *SIZES[number % len(SIZES)], drawing_set) for number in range(count)]
+def evaluation_scenes(count: int, drawing_set: DrawingSet = "training", first_seed: int = EVALUATION_SEED) -> list[Scene]:
+    """Make scenes that show a noun, from seeds that training does not use."""
+    first = first_seed + HELD_OUT_OFFSET * (drawing_set == "held-out")
+    scenes = (make_scene(first + number, *SIZES[number % len(SIZES)], drawing_set) for number in range(count))
+    return [scene for scene in scenes if scene.nouns]
 
 
 def pixels_of(scenes: Sequence[Scene]) -> Float[Tensor, "scenes 3 side side"]:
@@ -97,160 +94,58 @@ def match_logits(blip: Blip, pixels: Float[Tensor, "b 3 side side"], texts: list
     return difference
 
 
-def name_maps(
-    blip: Blip, pixels: Float[Tensor, "b 3 side side"], names: Sequence[Sequence[str]]
-) -> list[Float[Tensor, "layers heads names grid grid"]]:
-    """Compute GradCAM of the match logit for every name, layer and head."""
-    texts = [captions.plain_caption(listed) for listed in names]
-    ids, mask, encoded = encode_captions(blip, texts)
-    with torch.no_grad():
-        image = blip.model.vision_model(pixels).last_hidden_state
-    read = blip.model.text_encoder(
-        input_ids=ids,
-        attention_mask=mask,
-        encoder_hidden_states=image.requires_grad_(),
-        output_attentions=True,
-    )
-    match = blip.model.itm_head(read.last_hidden_state[:, 0])[:, 1].sum()
-    attention = read.cross_attentions
-    gradients = torch.autograd.grad(match, attention)
-    cam = torch.stack([(a * g.clamp(min=0)).detach() for a, g in zip(attention, gradients, strict=True)])
-    cam = cam[..., 1:].unflatten(-1, (int(image.shape[1] ** 0.5), -1))
-    maps = []
-    for row, listed in enumerate(names):
-        spans = _name_tokens(encoded, row, listed)
-        maps.append(torch.stack([cam[:, row, :, span].mean(2) for span in spans], 2))
-    return maps
-
-
-def _name_tokens(encoded: Any, row: int, names: Sequence[str]) -> list[list[int]]:
-    start, spans = len(captions.PLAIN.format("")), []
-    for name in names:
-        characters = range(start, start + len(name))
-        tokens = {encoded.char_to_token(row, character) for character in characters} - {None}
-        spans.append(sorted(tokens))
-        start += len(name) + 1
-    return spans
-
-
-def dropout_maps(
-    blip: Blip, pixels: Float[Tensor, "b 3 side side"], names: Sequence[Sequence[str]], how: Recipe
-) -> list[Float[Tensor, "names grid grid"]]:
-    """Sum the maps over rounds; each round hides the most salient patches of those before."""
-    pixels = pixels.clone()
-    totals: list[Tensor] = []
-    hidden: list[list[int]] = [[] for _ in names]
-    for turn in range(how.rounds):
-        maps = [m[how.layer - 1, how.head] for m in name_maps(blip, pixels, names)]
-        grid = maps[0].shape[-1]
-        side = pixels.shape[-1] // grid
-        for row, cam in enumerate(maps):
-            cam = cam.clone()
-            cam.flatten(1)[:, hidden[row]] = 0
-            if turn == 0:
-                totals.append(cam * (2 if how.round_zero_twice else 1))
-            else:
-                totals[row] += cam
-            hidden[row] += cam.sum(0).flatten().topk(how.patches).indices.tolist()
-            for patch in hidden[row]:
-                y, x = patch // grid * side, patch % grid * side
-                pixels[row, :, y : y + side, x : x + side] = 0
-    return totals
-
-
-def label(maps: Float[Tensor, "names grid grid"], picture: Image.Image, how: Recipe) -> UInt8[ndarray, "height width"]:
-    """Turn maps into labels: 0 is background, i is the i-th name."""
-    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    share = (maps - low) / (high - low).clamp(min=1e-12)
-    kept = torch.where(share >= how.threshold, share, 0)
-    size = (picture.height, picture.width)
-    kept = interpolate(kept[None], size, mode="bilinear", align_corners=True)[0]
-    planes = torch.cat([(kept.amax(0, keepdim=True) == 0).float(), kept]).numpy()
-    if how.sigma:
-        saliency = Saliency(torch.from_numpy(planes), tuple(range(len(planes))))
-        planes = np.stack([_stretch(plane) for plane in GaussianBlur(sigma=how.sigma).run(saliency).data.numpy()])
-    if how.crf:
-        planes = _dense_crf(planes, picture, how)
-    return np.asarray(planes.argmax(0), np.uint8)
-
-
-def _stretch(plane: Float[ndarray, "height width"]) -> Float[ndarray, "height width"]:
-    low, high = plane.min(), plane.max()
-    stretched: ndarray = (plane - low) / max(high - low, 1e-12)
-    return stretched
-
-
-def _dense_crf(
-    planes: Float[ndarray, "labels height width"], picture: Image.Image, how: Recipe
-) -> Float[ndarray, "labels height width"]:
-    refined = mean_field(
-        torch.from_numpy(planes).softmax(0),
-        torch.from_numpy(np.array(picture)),
-        steps=10,
-        gaussian_sigma=3.0,
-        gaussian_weight=7.0,
-        bilateral_sigma=how.crf_position,
-        bilateral_colour_sigma=how.crf_colour,
-        bilateral_weight=how.crf_weight,
-    )
-    return np.asarray(refined.numpy())
-
-
-class Confusion:
-    """Count pixels by true and predicted class, things and background."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros((len(NOUNS) + 1, len(NOUNS) + 1), np.int64)
-
-    def add(self, true: UInt8[ndarray, "height width"], found: UInt8[ndarray, "height width"]) -> None:
-        """Count one picture."""
-        pairs = true.astype(np.int64) * len(self.counts) + found
-        self.counts += np.bincount(pairs.ravel(), minlength=self.counts.size).reshape(self.counts.shape)
-
-    def mean_iou(self) -> float:
-        """Average intersection over union of the classes that occur, in per cent."""
-        hit = np.diag(self.counts)
-        union = self.counts.sum(0) + self.counts.sum(1) - hit
-        occurs = self.counts.sum(1) > 0
-        return float(100 * (hit[occurs] / union[occurs]).mean())
-
-
-def score_labels(scenes: Sequence[Scene], labels: Sequence[UInt8[ndarray, "h w"]]) -> float:
-    """Return the mean IoU of labels that number each scene's own nouns."""
-    confusion = Confusion()
-    for scene, found in zip(scenes, labels, strict=True):
-        lookup = np.array([0, *(NOUNS.index(noun) + 1 for noun in scene.nouns)])
-        confusion.add(scene.things, lookup[found])
-    return confusion.mean_iou()
-
-
 def chunks(scenes: Sequence[Scene]) -> Iterator[Sequence[Scene]]:
     """Cut a list into parts that fit one forward pass."""
     for start in range(0, len(scenes), CHUNK):
         yield scenes[start : start + CHUNK]
 
 
-def score_recipe(blip: Blip, scenes: Sequence[Scene], how: Recipe) -> float:
-    """Segment with the present nouns given and return the mean IoU."""
-    labels = []
-    for part in chunks(scenes):
-        maps = dropout_maps(blip, pixels_of(part), [scene.nouns for scene in part], how)
-        labels += [label(m, s.picture, how) for m, s in zip(maps, part, strict=True)]
-    return score_labels(scenes, labels)
+def read_settings(weights: Path, *overrides: str) -> Recipe:
+    """Read the quickstart recipe for these weights, changed by the overrides."""
+    return load_recipe("quickstart", [f"backbone.weights={weights}", *overrides])
 
 
-def score_heads(blip: Blip, scenes: Sequence[Scene]) -> dict[tuple[int, int, float], float]:
-    """Score plain GradCAM for every layer, head and threshold."""
-    maps: list[Tensor] = []
-    for part in chunks(scenes):
-        maps += name_maps(blip, pixels_of(part), [scene.nouns for scene in part])
+def find_maps(recipe: Recipe, scenes: Sequence[Scene], inner: Sequence[Stage] | None = None) -> list[State]:
+    """Run a recipe up to its maps, with the true nouns as classes; or other stages, up to their end."""
+    if inner is None:
+        addresses = [stage.address for stage in recipe.stages]
+        inner = recipe.stages[2 : addresses.index("merge_tokens") + 1]
+    pipeline = Pipeline([AllClasses(), recipe.stages[1], *inner], recipe.models, device="cpu")
+    states = []
+    for scene in scenes:
+        states += pipeline.run_many([read_picture(scene.picture)], make_vocabulary(scene.nouns))
+    return states
+
+
+def score_maps(recipe: Recipe, scenes: Sequence[Scene], states: Iterable[State], without: Sequence[str] = ()) -> float:
+    """Run the rest of a recipe on its maps, without some stages, and return the mean IoU of things and background."""
+    addresses = [stage.address for stage in recipe.stages]
+    rest = [stage for stage in recipe.stages[addresses.index("merge_tokens") + 1 :] if stage.address not in without]
+    total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
+    for scene, state in zip(scenes, states, strict=True):
+        labels = run_stages(rest, state)["labels"].data
+        numbers = torch.tensor([0, *(NOUNS.index(noun) + 1 for noun in scene.nouns)])
+        total += confusion(torch.from_numpy(scene.things).long(), numbers[labels], len(NOUNS) + 1)
+    return 100 * mean_iou(total)
+
+
+def run_stages(stages: Iterable[Stage], state: State) -> State:
+    """Run stages that need no model on a picture, one after the other."""
+    for stage in stages:
+        state = {**state, stage.writes: stage.run(**{slot: state[slot] for slot in wiring(type(stage)).reads})}
+    return state
+
+
+def score_heads(recipe: Recipe, scenes: Sequence[Scene]) -> dict[tuple[int, int], float]:
+    """Score plain GradCAM of every layer and head at the recipe's threshold, without refinement."""
+    states = find_maps(recipe, scenes, [CrossAttention(layers="all")])
+    merge = next(stage for stage in recipe.stages if stage.address == "merge_tokens")
+    attention = states[0]["attention"]
     scores = {}
-    for layer in range(maps[0].shape[0]):
-        for head in range(maps[0].shape[1]):
-            for threshold in THRESHOLDS:
-                how = Recipe(threshold=threshold, sigma=0.0, crf=False)
-                found = [label(m[layer, head], s.picture, how) for m, s in zip(maps, scenes, strict=True)]
-                scores[layer + 1, head, threshold] = score_labels(scenes, found)
+    for layer, head in product(attention.layers, attention.heads):
+        chain = (SelectHead(layer=layer, head=head), GradCam(), merge)
+        maps = [run_stages(chain, state) for state in states]
+        scores[layer, head] = score_maps(recipe, scenes, maps, REFINEMENT)
     return scores
 
 
@@ -298,39 +193,87 @@ def f1_score(found: ndarray, true: ndarray) -> float:
     return float(2 * (found & true).sum() / (found.sum() + true.sum()))
 
 
-def report(blip: Blip, scenes: Sequence[Scene], how: Recipe) -> None:
+@dataclass(frozen=True)
+class BlipScores:
+    """Scores of a model with the recipe: accuracy from 0 to 1, mean IoU in per cent; heads by layer (from 1) and head (from 0)."""
+
+    match_accuracy: float
+    heads: dict[tuple[int, int], float]
+    grad_cam: float
+    dropout: float
+    blurred: float
+    whole: float
+    whole_without_dropout: float
+
+    @property
+    def best_head(self) -> tuple[int, int]:
+        """Return the layer and head whose GradCAM scores best."""
+        return max(self.heads, key=lambda place: self.heads[place])
+
+    @property
+    def dropout_gain(self) -> float:
+        """Return what Salience DropOut adds to the best GradCAM of a single head, both without refinement."""
+        return self.dropout - self.heads[self.best_head]
+
+    @property
+    def best_to_median(self) -> float:
+        """Return how many times the best head's GradCAM beats the median of all."""
+        return self.heads[self.best_head] / float(np.median(list(self.heads.values())))
+
+
+def score_blip(weights: Path, scenes: Sequence[Scene]) -> BlipScores:
+    """Score matching, every head, and the recipe part by part, with the true nouns given."""
+    recipe, one_round = read_settings(weights), read_settings(weights, ONE_ROUND)
+    alone, dropout = find_maps(one_round, scenes), find_maps(recipe, scenes)
+    return BlipScores(
+        match_accuracy=match_accuracy(load_blip(weights), scenes),
+        heads=score_heads(recipe, scenes),
+        grad_cam=score_maps(recipe, scenes, alone, REFINEMENT),
+        dropout=score_maps(recipe, scenes, dropout, REFINEMENT),
+        blurred=score_maps(recipe, scenes, dropout, REFINEMENT[1:]),
+        whole=score_maps(recipe, scenes, dropout),
+        whole_without_dropout=score_maps(recipe, scenes, alone),
+    )
+
+
+def report(weights: Path, scenes: Sequence[Scene]) -> None:
     """Print every score."""
-    print(f"{len(scenes)} scenes; match accuracy, one noun swapped: {match_accuracy(blip, scenes):.3f}")
-    heads = score_heads(blip, scenes)
-    at_threshold = {k[:2]: v for k, v in heads.items() if k[2] == how.threshold}
-    best = max(heads, key=lambda key: heads[key])
-    print(f"GradCAM, best layer/head/threshold {best}: {heads[best]:.1f}")
-    for (layer, head), score in at_threshold.items():
-        others = [f"{heads[layer, head, t]:.1f}" for t in THRESHOLDS]
-        print(f"  layer {layer} head {head}: {score:5.1f}   all thresholds: {' '.join(others)}")
-    median = float(np.median(list(at_threshold.values())))
-    print(f"median over all pairs: {median:.1f}; best over median {max(at_threshold.values()) / median:.1f}")
-    steps = {
-        "GradCAM": replace(how, rounds=1, sigma=0.0, crf=False),
-        "+ Salience DropOut": replace(how, sigma=0.0, crf=False),
-        "+ blur": replace(how, crf=False),
-        "+ CRF": how,
-        "CRF without DropOut": replace(how, rounds=1),
-    }
-    for name, step in steps.items():
-        print(f"{name:20} {score_recipe(blip, scenes, step):.1f}")
-    print("presence: mAP {:.1f}, best F1 {:.1f} at {:.2f}".format(*presence(blip, scenes)))
+    scores = score_blip(weights, scenes)
+    layer, head = scores.best_head
+    print(f"{len(scenes)} scenes; match accuracy, one noun swapped: {scores.match_accuracy:.3f}")
+    print(f"GradCAM of the best head (layer {layer}, head {head}): {scores.heads[layer, head]:.1f}")
+    print(f"  over the median of all {len(scores.heads)}: {scores.best_to_median:.1f}")
+    print(f"GradCAM of the recipe's head: {scores.grad_cam:.1f}")
+    print(f"+ Salience DropOut: {scores.dropout:.1f} ({scores.dropout_gain:+.1f} over the best head's GradCAM)")
+    print(f"+ blur: {scores.blurred:.1f}")
+    print(f"+ CRF: {scores.whole:.1f}")
+    print(f"blur and CRF without Salience DropOut: {scores.whole_without_dropout:.1f}")
+    print("presence: mAP {:.1f}, best F1 {:.1f} at {:.2f}".format(*presence(load_blip(weights), scenes)))
+
+
+def choose(weights: Path, scenes: Sequence[Scene]) -> None:
+    """Print the scores of raw maps, and of the whole recipe, by threshold, rounds and hidden patches."""
+    for rounds, patches in ((1, 1), *product(ROUNDS, PATCHES)):
+        maps = find_maps(read_settings(weights, f"{ROUNDS_OF}={rounds}", f"{PATCHES_OF}={patches}"), scenes)
+        for threshold in THRESHOLDS:
+            recipe = read_settings(weights, f"threshold.at={threshold}")
+            raw, whole = score_maps(recipe, scenes, maps, REFINEMENT), score_maps(recipe, scenes, maps)
+            print(f"{rounds} rounds, {patches} patches, threshold {threshold}: raw {raw:.1f}, whole {whole:.1f}", flush=True)
 
 
 def main() -> None:
     """Read the command line and print the scores."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--drawings", choices=("training", "held-out"), default="training")
+    parser.add_argument("--first-seed", type=int, help="seed of the first scene")
     parser.add_argument("--weights", type=Path, default=BLIP_ITM_FOLDER)
+    parser.add_argument("--choose", action="store_true", help="try settings, on scenes kept apart for that")
     asked = parser.parse_args()
-    scenes = [s for s in evaluation_scenes(asked.scenes, asked.drawings) if s.nouns]
-    report(load_blip(asked.weights), scenes, Recipe())
+    torch.set_num_threads(1)
+    own_seed = TUNING_SEED if asked.choose else EVALUATION_SEED
+    scenes = evaluation_scenes(asked.scenes, asked.drawings, asked.first_seed or own_seed)
+    (choose if asked.choose else report)(asked.weights, scenes)
 
 
 if __name__ == "__main__":

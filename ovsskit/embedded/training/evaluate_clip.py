@@ -1,11 +1,12 @@
 """Score the tiny CLIP: words found per picture, and words found per patch.
 
-Run `python -m ovsskit.embedded.training.evaluate_clip [--scenes 150] [--drawings held-out]`.
+Run `python -m ovsskit.embedded.training.evaluate_clip [--scenes 150] [--drawings held-out] [--first-seed N]`.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -17,41 +18,49 @@ from ovsskit.embedded import CLASSES, CLIP_FOLDER, NOUNS
 from ovsskit.embedded.training import captions
 from ovsskit.embedded.training.clip import TinyClip
 from ovsskit.embedded.training.clip_folder import read_clip
-from ovsskit.embedded.training.dataset import words_of
+from ovsskit.embedded.training.dataset import EVALUATION_SEED, IMAGE_SIZE, words_of
 from ovsskit.embedded.training.evaluate import average_precision, chunks, evaluation_scenes, pixels_of
 from ovsskit.embedded.training.scenes import Scene
 from ovsskit.embedded.training.tokenizer import build_tokenizer, encode
+from ovsskit.pictures import read_picture
+from ovsskit.stages.refine.pamr import Pamr
+from ovsskit.values import Saliency
+
+PATHS: Final = {
+    "dense": "q-q + k-k, no last residual",
+    "dense_with_residual": "q-q + k-k, last residual kept",
+    "plain": "q-k, the whole last block",
+}
+REFINEMENT: Final = Pamr(dilations=(2, 4))
 
 
 @dataclass(frozen=True)
 class ClipScores:
-    """Scores in per cent over things and stuffs."""
+    """Scores in per cent over things and stuffs: with all 30 words as candidates, or those present; and refined by PAMR."""
 
     retrieval: float
     noun_retrieval: float
-    mean_iou: float
-    mean_iou_given: float
+    miou: dict[str, float]
+    miou_given: dict[str, float]
+    miou_refined: dict[str, float]
 
 
 @torch.no_grad()
 def score_clip(model: TinyClip, scenes: Sequence[Scene]) -> ClipScores:
-    """Rank words by picture, and label every patch with its nearest word."""
+    """Rank words by picture, and label every patch with its nearest word, on every path."""
     words = class_features(model)
-    pictures, patches = [], []
-    for part in chunks(scenes):
-        picture, dense = model.visual(pixels_of(part))
-        pictures.append(normalize(picture, dim=-1) @ words.T)
-        patches.append(normalize(dense, dim=-1) @ words.T)
+    seen = [model.visual(pixels_of(part)) for part in chunks(scenes)]
     truth = np.stack([words_of(scene) for scene in scenes])
-    ranked = torch.cat(pictures).numpy()
+    ranked = torch.cat([normalize(one.picture, dim=-1) @ words.T for one in seen]).numpy()
     precisions = [average_precision(ranked[:, k], truth[:, k]) for k in range(len(CLASSES))]
-    similarity = torch.cat(patches)
+    similarity = {path: torch.cat([normalize(getattr(one, path), dim=-1) @ words.T for one in seen]) for path in PATHS}
     everything = np.ones_like(truth)
     return ClipScores(
         retrieval=100 * float(np.nanmean(precisions)),
         noun_retrieval=100 * float(np.nanmean(precisions[: len(NOUNS)])),
-        mean_iou=_mean_iou(similarity, scenes, everything),
-        mean_iou_given=_mean_iou(similarity, scenes, truth),
+        miou={path: _mean_iou(found, scenes, everything) for path, found in similarity.items()},
+        miou_given={path: _mean_iou(found, scenes, truth) for path, found in similarity.items()},
+        miou_refined={path: _mean_iou(found, scenes, everything, REFINEMENT) for path, found in similarity.items()},
     )
 
 
@@ -69,13 +78,18 @@ def _mean_iou(
     similarity: Float[Tensor, "scenes patches classes"],
     scenes: Sequence[Scene],
     allowed: np.ndarray,
+    refinement: Pamr | None = None,
 ) -> float:
     counts = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
     grid = int(similarity.shape[1] ** 0.5)
     for scores, scene, names in zip(similarity, scenes, allowed, strict=True):
-        planes = scores.T.unflatten(1, (grid, grid))[None]
+        planes = scores.T.unflatten(1, (grid, grid))
+        if refinement is not None:
+            enlarged = interpolate(planes[None], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")[0]
+            saliency = Saliency(enlarged, tuple(range(1, len(CLASSES) + 1)))
+            planes = refinement.run(saliency, read_picture(scene.picture)).data
         size = (scene.picture.height, scene.picture.width)
-        planes = interpolate(planes, size, mode="bilinear")[0]
+        planes = interpolate(planes[None], size, mode="bilinear")[0]
         planes[~torch.from_numpy(names)] = -torch.inf
         found = planes.argmax(0).numpy()
         true = np.where(scene.things > 0, scene.things, scene.stuffs + len(NOUNS)).astype(int) - 1
@@ -91,10 +105,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--drawings", choices=("training", "held-out"), default="training")
+    parser.add_argument("--first-seed", type=int, default=EVALUATION_SEED, help="seed of the first scene")
     asked = parser.parse_args()
-    scores = score_clip(read_clip(CLIP_FOLDER), evaluation_scenes(asked.scenes, asked.drawings))
+    torch.set_num_threads(1)
+    scenes = evaluation_scenes(asked.scenes, asked.drawings, asked.first_seed)
+    scores = score_clip(read_clip(CLIP_FOLDER), scenes)
     print(f"retrieval mAP, 30 words: {scores.retrieval:.1f}; nouns only: {scores.noun_retrieval:.1f}")
-    print(f"mean IoU, q-q + k-k, 30 words: {scores.mean_iou:.1f}; among words present: {scores.mean_iou_given:.1f}")
+    for path, words in PATHS.items():
+        alone, refined, given = scores.miou[path], scores.miou_refined[path], scores.miou_given[path]
+        print(f"mean IoU, {words}: {alone:.1f}; with PAMR {refined:.1f}; among words present {given:.1f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ Texture = Callable[[np.random.Generator, int, int], Float[ndarray, "height width
 
 
 def smooth_noise(
-    rng: np.random.Generator, height: int, width: int, rows: float, columns: float
+    rng: np.random.Generator, height: int, width: int, rows: int | float, columns: int | float
 ) -> Float[ndarray, "height width 1"]:
     """Interpolate a grid of random numbers between -1 and 1."""
     grid = rng.uniform(-1, 1, (max(2, round(rows)), max(2, round(columns)))).astype(np.float32)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import BertTokenizerFast
@@ -21,19 +21,24 @@ from ovsskit.embedded.training.tokenizer import build_tokenizer, encode, vocabul
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """When the dense loss begins, and how many patches are dropped."""
+    """When the dense loss begins, whether also with the last residual, and how many patches are dropped."""
 
     schedule: Schedule
     dense_from: int
+    with_residual: bool = False
     batch: int = 64
     dropped_before: float = 0.6
     dropped_after: float = 0.5
 
 
-def train_clip(dataset: Dataset, plan: ClipPlan, checkpoint: Path, seed: int) -> TinyClip:
-    """Train from scratch, or go on from the checkpoint."""
+def begin_clip(seed: int) -> TinyClip:
+    """Make the model that training begins with."""
     torch.manual_seed(seed)
-    model = TinyClip(ClipSettings(len(vocabulary(with_blip_tokens=False))))
+    return TinyClip(ClipSettings(len(vocabulary(with_blip_tokens=False))))
+
+
+def train_clip(model: TinyClip, dataset: Dataset, plan: ClipPlan, checkpoint: Path, seed: int) -> None:
+    """Train in place, or go on from the checkpoint."""
     tokenizer = build_tokenizer(with_blip_tokens=False)
 
     def losses_of(step: int) -> Losses:
@@ -42,7 +47,6 @@ def train_clip(dataset: Dataset, plan: ClipPlan, checkpoint: Path, seed: int) ->
         return clip_losses(model, tokenizer, batch, rng, plan, step >= plan.dense_from)
 
     train(model, losses_of, plan.schedule, checkpoint)
-    return model.eval()
 
 
 def clip_losses(
@@ -63,9 +67,9 @@ def clip_losses(
         ids, _ = encode(tokenizer, [*right, *wrong, *single])
         texts = model.encode_text(ids).float()
         keep = keep_patches(rng, count, patches, dropped)
-        pictures, patch_features = model.visual(batch.pixels, keep)
+        seen = model.visual(batch.pixels, keep)
     scale = model.logit_scale.exp().clamp(max=100)
-    texts, pictures = normalize(texts, dim=-1), scale * normalize(pictures.float(), dim=-1)
+    texts, pictures = normalize(texts, dim=-1), scale * normalize(seen.picture.float(), dim=-1)
     also_true = (~batch.visible).float() @ named.float().T == 0
     partner = torch.arange(count)
     to_texts = contrast(pictures @ texts[: 2 * count].T, partner, also_true)
@@ -76,9 +80,17 @@ def clip_losses(
         "words": word_contrast(pictures @ words.T, batch.visible),
     }
     if dense:
-        similarity = scale * normalize(patch_features.float(), dim=-1) @ words.T
-        losses["dense"] = word_contrast(pool_patches(similarity), batch.visible)
+        losses["dense"] = _dense_loss(scale, seen.dense, words, batch)
+    if dense and plan.with_residual:
+        losses["residual"] = _dense_loss(scale, seen.dense_with_residual, words, batch)
     return losses
+
+
+def _dense_loss(
+    scale: Float[Tensor, ""], features: Float[Tensor, "b n d"], words: Float[Tensor, "classes d"], batch: Batch
+) -> Float[Tensor, ""]:
+    similarity = scale * normalize(features.float(), dim=-1) @ words.T
+    return word_contrast(pool_patches(similarity), batch.visible)
 
 
 def draw_captions(batch: Batch, rng: np.random.Generator) -> tuple[list[str], list[str], Bool[Tensor, "captions classes"]]:
