@@ -49,7 +49,10 @@ def range_of(schema: Mapping[str, Any]) -> str:
     if "prefixItems" in schema:
         return f"list of {len(schema['prefixItems'])}: {' and '.join(dict.fromkeys(map(range_of, schema['prefixItems'])))}"
     if kind == "array":
-        return f"list of {range_of(schema.get('items', {}))}"
+        items: Mapping[str, Any] = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
+        least, most = schema.get("minItems", 0), schema.get("maxItems")
+        size = f", {least} of them" if least == most else f", at least {least}"
+        return f"list of {range_of(items)}{size if least else ''}"
     words = {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "table"}.get(kind, kind)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")

@@ -70,12 +70,11 @@ class Driver:
         current = list(states)
         for stage in stages:
             spent, start = self.inner_seconds, time.perf_counter()
-            if self.store is None:
-                values = self._fresh(stage, current, shared)
-            else:
-                values = self._recall(self.store, stage, current, shared)
+            # What is replaced is given back before the next picture's is computed, unless pictures share a batch.
+            size = max(len(current), 1) if stage.network or isinstance(stage, Wrapper) else 1
+            for first in range(0, len(current), size):
+                self._advance(stage, current, slice(first, first + size), shared)
             shared = shared | {stage.writes} if _reads_only(stage, shared) else shared - {stage.writes}
-            current = [{**state, stage.writes: value} for state, value in zip(current, values, strict=True)]
             if self.watch is not None:
                 if torch.cuda.is_initialized():
                     torch.cuda.synchronize()  # a GPU works on after a stage returns; its time belongs to the stage
@@ -83,6 +82,14 @@ class Driver:
                 self.inner_seconds += seconds
                 self.watch(stage, current, seconds)
         return current
+
+    def _advance(self, stage: Stage, states: list[State], some: slice, shared: frozenset[str]) -> None:
+        """Run a stage on some of the states, and put what it writes into them."""
+        if self.store is None:
+            values = self._fresh(stage, states[some], shared)
+        else:
+            values = self._recall(self.store, stage, states[some], shared)
+        states[some] = [{**state, stage.writes: value} for state, value in zip(states[some], values, strict=True)]
 
     def _recall(self, store: Store, stage: Stage, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
         """Take from the store what was computed before; of states with the same key, run one."""

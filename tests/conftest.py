@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from ovsskit import registry
 from ovsskit.torchvision_names import declare_torchvision
 
 declare_torchvision()  # before a test imports transformers
+
+settings.register_profile("ovsskit", deadline=None)  # how long an example takes depends on the machine
+settings.load_profile("ovsskit")
 
 torch.set_num_threads(1)
 """Sums of several threads differ in the last bits; and small tensors are slower on several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,25 @@ def test_result_does_not_depend_on_batch(batch: int) -> None:
     stage = Brighten(views=2, rounds=2, inner=(CountBatches(),))
     for one, other in zip(drive(stage, 3, batch), drive(stage, 3, 99), strict=True):
         assert torch.equal(one.data, other.data)
+
+
+class CountAlive(Stage, writes="scores"):
+    """Write new scores and note of how many pictures the old ones are still held."""
+
+    def run(self, scores: Saliency) -> Saliency:
+        OLD.add(scores)
+        SIZES.append(len(OLD))
+        return scores.with_data(scores.data + 1)
+
+
+OLD: weakref.WeakSet[Saliency] = weakref.WeakSet()
+
+
+def test_what_is_replaced_is_given_back_picture_by_picture() -> None:
+    SIZES.clear()
+    states = [{"image": example(Image, seed)} for seed in range(4)]
+    Driver({}, {}).run([CountBatches(), CountAlive()], states)
+    assert SIZES[1:] == [1, 1, 1, 1]
 
 
 def test_out_of_memory_halves_the_batch() -> None:

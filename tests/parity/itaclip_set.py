@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ class Recording:
         self.files: dict[str, dict[str, torch.Tensor]] = {}
         self.facts: dict[str, Any] = json.loads((folder / "case.json").read_text())
 
-    @cached_property
-    def runs(self) -> dict[str, dict[str, Any]]:
-        """Return the settings of every run of the sliding window with refinement."""
-        return {name: run for name, run in self.facts["cases"]["slide"]["runs"].items() if name != "small"}
+    def file_of(self, run_name: str) -> str:
+        """Return the name of the file that holds what a run of the sliding window recorded."""
+        files: dict[str, str] = self.facts["cases"]["slide"]["file"]
+        [found] = [file for runs, file in files.items() if run_name in {run.split(".")[0].strip() for run in runs.split(",")}]
+        return Path(found).stem
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         if name not in self.files:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from itaclip_set import LOGITS, Recording
 
+from ovsskit.stages.refine.close_labels import CloseLabels
 from ovsskit.stages.refine.pamr import Pamr, affinity, deviation
-from ovsskit.values import Image, Logits
+from ovsskit.values import Image, Labels, Logits
 
 close = torch.testing.assert_close
 
@@ -18,6 +19,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = Recording(metafunc.config.getoption("--parity-dir") / "itaclip").facts["cases"]
     if "pamr_name" in metafunc.fixturenames:
         metafunc.parametrize("pamr_name", list(cases["pamr"]["dilations"]))
+    if "run_name" in metafunc.fixturenames:
+        metafunc.parametrize("run_name", [name for name, run in cases["slide"]["runs"].items() if "label_counts" in run])
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +40,9 @@ def test_pamr(recording: Recording, pamr_name: str) -> None:
             maps = theirs[mask][0]
             refined = stage.run(Logits(maps, tuple(range(len(maps)))), Image(picture))
             close(refined.data, theirs[f"{pamr_name}.{out}"][0], **LOGITS)
+
+
+def test_close(recording: Recording, run_name: str) -> None:
+    theirs = recording.tensors(recording.file_of(run_name))
+    closed = CloseLabels().run(Labels(theirs[f"{run_name}.labels_before_close"].long()))
+    assert torch.equal(closed.data, theirs[f"{run_name}.labels"].long())

@@ -24,25 +24,30 @@ class LabelMap(Stage, writes="labels"):
         Literal["lookup", "in_place"], Field(description="look the number up; `in_place`: replace as released, with collisions")
     ] = "lookup"
     align: Align = "corners"
+    background_below: Annotated[
+        float, Field(ge=0, description="pixels whose highest score is below this are background (number 0)")
+    ] = 0.0
 
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
         """Return one number of `Vocabulary.ids` per pixel."""
         numbers = [vocabulary.ids[label] for label in scores.labels]
-        indices = best_map(scores.data, image.size, self.align)
+        best, labels = best_map(scores.data, image.size, self.align)
         if self.relabel == "lookup":
-            return Labels(torch.tensor(numbers, device=indices.device)[indices])
-        for index in reversed(range(len(numbers))):
-            if scores.labels[index]:
-                indices[indices == index] = numbers[index]
-        return Labels(indices)
+            labels = torch.tensor(numbers, device=labels.device)[labels]
+        else:
+            for index in reversed(range(len(numbers))):
+                if scores.labels[index]:
+                    labels[labels == index] = numbers[index]
+        return Labels(labels.masked_fill(best < self.background_below, 0) if self.background_below else labels)
 
 
 def best_map(
     maps: Float[torch.Tensor, "class rows cols"], size: tuple[int, int], align: Align = "corners"
-) -> Int[torch.Tensor, "h w"]:
-    """Return the index of the highest map at every pixel of a picture of this size."""
+) -> tuple[Float[torch.Tensor, "h w"], Int[torch.Tensor, "h w"]]:
+    """Return the highest value at every pixel of a picture of this size, and the index of its map."""
     if maps.shape[1:] == size:
-        return maps.argmax(0)
+        best, indices = maps.max(0)
+        return best, indices
     best = torch.full(size, -torch.inf, device=maps.device)
     indices = torch.zeros(size, dtype=torch.int64, device=maps.device)
     for index, one in enumerate(maps):
@@ -50,4 +55,4 @@ def best_map(
         enlarged = torch.nn.functional.interpolate(data, size, mode="bilinear", align_corners=corners)[0, 0]
         higher = enlarged > best
         best[higher], indices[higher] = enlarged[higher], index
-    return indices
+    return best, indices

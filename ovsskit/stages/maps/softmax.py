@@ -6,8 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ovsskit.lazy import torch
 from ovsskit.stage import Stage
 from ovsskit.values import Probabilities, Scores
+
+ROWS = 64
+"""How many rows of the maps are computed at a time, so that there is no third copy of all maps."""
 
 
 class Softmax(Stage, writes="scores"):
@@ -20,4 +24,7 @@ class Softmax(Stage, writes="scores"):
 
     def run(self, scores: Scores) -> Probabilities:
         """Return maps that sum to 1 at every place."""
-        return Probabilities((scores.data * self.scale).softmax(0), scores.labels)
+        probabilities = torch.empty_like(scores.data)
+        for found, rows in zip(probabilities.split(ROWS, 1), scores.data.split(ROWS, 1), strict=True):
+            found.copy_((rows * self.scale).softmax(0))
+        return Probabilities(probabilities, scores.labels)

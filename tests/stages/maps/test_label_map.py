@@ -32,4 +32,13 @@ def test_the_first_of_equals_wins() -> None:
 def test_small_maps_are_enlarged_as_all_at_once(align: Align) -> None:
     maps = torch.rand(5, 4, 6)
     enlarged = torch.nn.functional.interpolate(maps[None], (31, 47), mode="bilinear", align_corners=align == "corners")[0]
-    assert torch.equal(best_map(maps, (31, 47), align), enlarged.argmax(0))
+    best, indices = best_map(maps, (31, 47), align)
+    assert torch.equal(indices, enlarged.argmax(0))
+    assert torch.equal(best, enlarged.amax(0))
+
+
+def test_places_without_a_confident_class_are_background() -> None:
+    scores = Saliency(torch.tensor([[[0.2, 0.3, 0.1]], [[0.1, 0.0, 0.29]]]), (3, 1))
+    assert LabelMap(background_below=0.3).run(scores, WORDS, WIDE).data.tolist() == [[0, 12, 0]]
+    large = Image(torch.zeros(3, 2, 6))
+    assert LabelMap(background_below=0.5).run(scores, WORDS, large).data.unique().tolist() == [0]

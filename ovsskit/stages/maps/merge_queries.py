@@ -1,0 +1,27 @@
+"""Give every class the best of its texts."""
+
+from __future__ import annotations
+
+from ovsskit.lazy import torch
+from ovsskit.stage import Stage
+from ovsskit.values import Confidences, Probabilities
+
+
+class MergeQueries(Stage, writes="scores"):
+    """Merge the maps of all texts that stand for a class (its name, synonyms, words of the background): the highest wins.
+
+    The confidences of a place need not sum to 1 any more. Source: ITACLIP, released code, after SCLIP's.
+    """
+
+    def run(self, scores: Probabilities) -> Confidences:
+        """Return one map per label, in the order of labels."""
+        labels = tuple(sorted(set(scores.labels)))
+        if labels == scores.labels:
+            return Confidences(scores.data, labels)
+        merged = scores.data.new_empty(len(labels), *scores.data.shape[1:])
+        for found, label in zip(merged, labels, strict=True):
+            first, *others = (one for one, mine in zip(scores.data, scores.labels, strict=True) if mine == label)
+            found.copy_(first)
+            for other in others:
+                torch.maximum(found, other, out=found)
+        return Confidences(merged, labels)

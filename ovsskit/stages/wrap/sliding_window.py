@@ -1,0 +1,55 @@
+"""Look at a picture through a window that moves over it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from ovsskit.lazy import torch
+from ovsskit.stage import S, Wrapper, Wraps
+from ovsskit.values import Image
+
+
+class SlidingWindow(Wrapper, writes="scores"):
+    """Run the inner chain on overlapping squares of the picture, enlarge their maps to the squares, and average.
+
+    Windows start at multiples of the stride; the last of each row and column is moved back inside. Where a side of the
+    picture is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time. Patches
+    of the whole picture that are hidden are not hidden in windows.
+    Source: ITACLIP, released code, whose grid is that of MMSegmentation.
+    """
+
+    neutral: ClassVar[dict[str, Any]] = {"window": 0}
+
+    window: Annotated[int, Field(ge=0, description="side of the window, in pixels; 0: the picture in one piece")] = 224
+    stride: Annotated[
+        int, Field(ge=1, description="distance from one window to the next, in pixels; at most the window's side")
+    ] = 112
+
+    def run(self, image: Image) -> Wraps[S]:
+        """Return the mean of the windows' maps, at the size of the picture; in one piece the maps as they are."""
+        if not self.window:
+            [whole] = yield [{}]
+            scores: S = whole["scores"]
+            return scores
+        rows, columns = (spans(length, self.window, self.stride) for length in image.size)
+        boxes = [(row, column) for row in rows for column in columns]
+        outs = yield [{"image": replace(image, data=image.data[:, row, column], hidden=None)} for row, column in boxes]
+        scores = outs[0]["scores"]
+        total = scores.data.new_zeros(len(scores.data), *image.size)
+        count = total.new_zeros(image.size)
+        for (row, column), out in zip(boxes, outs, strict=True):
+            target = total[:, row, column]
+            count[row, column] += 1
+            target += torch.nn.functional.interpolate(out["scores"].data[None], target.shape[1:], mode="bilinear")[0]
+        return scores.with_data(total.div_(count))
+
+
+def spans(length: int, window: int, stride: int) -> list[slice]:
+    """Return where the windows lie along a side of the picture."""
+    stride = min(stride, window)
+    count = max(length - window + stride - 1, 0) // stride + 1
+    starts = [max(min(index * stride, length - window), 0) for index in range(count)]
+    return [slice(start, min(start + window, length)) for start in starts]

@@ -1,0 +1,116 @@
+"""Look at a picture in several ways, and average what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ovsskit.lazy import Float, kornia, torch
+from ovsskit.stage import S, Wrapper, Wraps
+from ovsskit.values import Image
+
+View = Literal[
+    "identity", "grey", "blur", "vertical_flip", "horizontal_flip", "rotate_90", "rotate_180", "rotate_270"
+]  # kinds of `COLOUR` and `TURNS`
+Channels = tuple[float, float, float]
+
+GREY = (0.2989, 0.587, 0.114)
+BLUR_SIZE, BLUR_SIGMA = 11, 5.0
+
+
+class Views(Wrapper, writes="scores"):
+    """Run the inner chain on altered pictures, undo in the maps what moved pixels, and average.
+
+    Each view belongs to one of two groups; the result is the mean of `same`, times `same_weight`, plus the mean of
+    `altered` times the rest. Flips and rotations are undone in both. Grey is the luma of the channels as the network
+    sees them, normalised; blur is a Gaussian of 11 pixels and standard deviation 5, mirrored at the border.
+    Source: ITACLIP, released code ("image engineering"), which averages the first group's features instead of their maps:
+    as similarity is linear in features, the maps are the same.
+    """
+
+    neutral: ClassVar[dict[str, Any]] = {"same": ("identity",), "altered": ()}
+
+    same: Annotated[
+        tuple[View, ...], Field(min_length=1, description="views of the first group, in ITACLIP those that move no pixel")
+    ] = ("identity", "grey", "blur")
+    altered: Annotated[
+        tuple[View, ...], Field(description="views of the second group; if empty, the first has all the weight")
+    ] = (
+        "vertical_flip",
+        "horizontal_flip",
+    )
+    same_weight: Annotated[float, Field(ge=0, le=1, description="weight of the first group")] = 0.75
+    mean: Annotated[Channels, Field(description="what the network subtracts from each channel, for grey")] = (
+        0.48145466,
+        0.4578275,
+        0.40821073,
+    )
+    deviation: Annotated[Channels, Field(description="what the network divides each channel by, for grey")] = (
+        0.26862954,
+        0.26130258,
+        0.27577711,
+    )
+
+    def run(self, image: Image) -> Wraps[S]:
+        """Return the weighted mean of the maps of all views."""
+        views = (*self.same, *self.altered)
+        outs = yield [{"image": self.alter(image, view)} for view in views]
+        maps = [undo(out["scores"].data, view) for view, out in zip(views, outs, strict=True)]
+        same, altered = maps[: len(self.same)], maps[len(self.same) :]
+        merged = average(same)
+        if altered:
+            merged = self.same_weight * merged + (1 - self.same_weight) * average(altered)
+        scores: S = outs[0]["scores"]
+        return scores.with_data(merged)
+
+    def alter(self, image: Image, view: View) -> Image:
+        """Return the picture as one of the views shows it."""
+        if view == "grey":
+            return replace(image, data=grey(image.data, self.mean, self.deviation))
+        if view == "blur":
+            return replace(image, data=blur(image.data))
+        turn, _ = TURNS[view]
+        return replace(image, data=turn(image.data), hidden=None if image.hidden is None else turn(image.hidden))
+
+
+def undo(maps: Float[torch.Tensor, "class rows cols"], view: View) -> Float[torch.Tensor, "class h w"]:
+    """Bring maps of a view back to how the picture lies."""
+    return TURNS[view][1](maps) if view in TURNS else maps
+
+
+def average(maps: Sequence[Float[torch.Tensor, "class h w"]]) -> Float[torch.Tensor, "class h w"]:
+    """Return the mean of the maps of several views."""
+    return maps[0] if len(maps) == 1 else sum(maps[1:], start=maps[0]) / len(maps)
+
+
+def grey(picture: Float[torch.Tensor, "3 h w"], mean: Channels, deviation: Channels) -> Float[torch.Tensor, "3 h w"]:
+    """Return a picture whose channels, once normalised, all are the luma of the normalised channels."""
+    weights, middle, spread = (picture.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation))
+    return (weights * (picture - middle) / spread).sum(0) * spread + middle
+
+
+def blur(picture: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h w"]:
+    """Blur a picture; where it is too small to be mirrored so far, its border repeats."""
+    border = "reflect" if min(picture.shape[1:]) > BLUR_SIZE // 2 else "replicate"
+    size, sigma = (BLUR_SIZE, BLUR_SIZE), (BLUR_SIGMA, BLUR_SIGMA)
+    blurred: torch.Tensor = kornia.filters.gaussian_blur2d(picture[None], size, sigma, border_type=border)[0]
+    return blurred
+
+
+def rotate(quarters: int) -> Callable[[Any], Any]:
+    """Return what rotates the last two axes of a tensor by so many quarter turns."""
+    return lambda tensor: torch.rot90(tensor, quarters, (-2, -1))
+
+
+TURNS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "identity": (rotate(0), rotate(0)),
+    "vertical_flip": (lambda tensor: tensor.flip(-2), lambda tensor: tensor.flip(-2)),
+    "horizontal_flip": (lambda tensor: tensor.flip(-1), lambda tensor: tensor.flip(-1)),
+    "rotate_90": (rotate(1), rotate(3)),
+    "rotate_180": (rotate(2), rotate(2)),
+    "rotate_270": (rotate(3), rotate(1)),
+}
+"""What is done to a picture in views that move pixels, and what undoes it in maps."""

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovsskit.drive import Driver
+from ovsskit.stage import Stage
+from ovsskit.stages.wrap.sliding_window import SlidingWindow, spans
+from ovsskit.stages.wrap.views import Views
+from ovsskit.testing import ToyScores, check_wrapper
+from ovsskit.values import Image, Logits
+
+
+class Waves(Stage, writes="scores"):
+    """Stand for a network: maps on a grid of patches of four pixels, which follow from the whole crop."""
+
+    network = True
+
+    def run(self, image: Image) -> Logits:
+        rows, columns = (max(side // 4, 1) for side in image.size)
+        pooled = torch.nn.functional.adaptive_avg_pool2d(image.data, (rows, columns))
+        return Logits((pooled * 9 + image.data.mean()).sin(), (1, 2, 3))
+
+
+def plain_loop(picture: torch.Tensor, window: int, stride: int) -> torch.Tensor:
+    """Take one window at a time, by the published rule."""
+    height, width = picture.shape[1:]
+    total, count = torch.zeros(3, height, width), torch.zeros(height, width)
+    for row in range(max(height - window + stride - 1, 0) // stride + 1):
+        for column in range(max(width - window + stride - 1, 0) // stride + 1):
+            bottom, right = min(row * stride + window, height), min(column * stride + window, width)
+            top, left = max(bottom - window, 0), max(right - window, 0)
+            maps = Waves().run(Image(picture[:, top:bottom, left:right])).data
+            size = (bottom - top, right - left)
+            total[:, top:bottom, left:right] += torch.nn.functional.interpolate(maps[None], size, mode="bilinear")[0]
+            count[top:bottom, left:right] += 1
+    return total / count
+
+
+LENGTHS, WINDOWS, STRIDES = st.integers(1, 60), st.integers(1, 30), st.integers(1, 30)
+
+
+@given(length=LENGTHS, window=WINDOWS, stride=STRIDES)
+def test_every_pixel_is_covered(length: int, window: int, stride: int) -> None:
+    found = spans(length, window, stride)
+    assert {pixel for span in found for pixel in range(span.start, span.stop)} == set(range(length))
+    assert {span.stop - span.start for span in found} == {min(window, length)}
+    assert len({span.start for span in found}) == len(found)
+    assert all(0 < after.start - before.start <= stride for before, after in pairwise(found))
+
+
+def test_published_counts() -> None:
+    assert [len(spans(336, 224, 28)) * len(spans(448, 224, 28)), len(spans(336, 224, 112)) * len(spans(448, 224, 112))] == [
+        45,
+        6,
+    ]
+    assert len(spans(448, 224, 28)) * len(spans(597, 224, 28)) == 135
+
+
+@given(height=LENGTHS, width=LENGTHS, window=st.integers(4, 30), stride=st.integers(3, 30), seed=st.integers(0, 9))
+def test_equal_to_the_plain_loop(height: int, width: int, window: int, stride: int, seed: int) -> None:
+    stride = min(stride, window)
+    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+    stage = SlidingWindow(window=window, stride=stride, inner=(Waves(),))
+    [state] = Driver({}, {}, batch=3).run([stage], [{"image": Image(picture)}])
+    torch.testing.assert_close(state["scores"].data, plain_loop(picture, window, stride), atol=1e-6, rtol=1e-5)
+
+
+def test_in_one_piece_the_maps_stay_as_they_are() -> None:
+    image = Image(torch.rand(3, 20, 33))
+    [state] = Driver({}, {}).run([SlidingWindow(window=0, inner=(Waves(),))], [{"image": image}])
+    assert torch.equal(state["scores"].data, Waves().run(image).data)
+
+
+def test_it_nests_with_views_and_shares_batches() -> None:
+    images = [Image(torch.rand(3, 20, 33)), Image(torch.rand(3, 9, 40))]
+    seen: list[int] = []
+
+    class Counted(Waves):
+        def run_many(self, many: Any) -> list[Any]:
+            seen.append(len(many))
+            return super().run_many(many)
+
+    window = SlidingWindow(window=16, stride=8, inner=(Views(inner=(Counted(),)),))
+    outer = Views(inner=(SlidingWindow(window=16, stride=8, inner=(Counted(),)),))
+    for chain in (window, outer):
+        together = Driver({}, {}, batch=4).run([chain], [{"image": image} for image in images])
+        assert max(seen) == 4
+        for image, state in zip(images, together, strict=True):
+            [alone] = Driver({}, {}, batch=1).run([chain], [{"image": image}])
+            torch.testing.assert_close(state["scores"].data, alone["scores"].data)
+            assert state["scores"].data.shape[1:] == image.size
+
+
+def test_windows_of_a_picture_read_from_another_slot() -> None:
+    image = Image(torch.rand(3, 20, 33))
+    half = replace(image, data=image.data[:, :12, :12])
+    stage = SlidingWindow(window=8, stride=4, reads={"image": "resized"}, inner=(Waves(),))
+    [state] = Driver({}, {}).run([stage], [{"image": image, "resized": half}])
+    torch.testing.assert_close(state["scores"].data, plain_loop(half.data, 8, 4))
+
+
+@pytest.mark.parametrize("stride", [3, 10])
+def test_contract(stride: int) -> None:
+    check_wrapper(SlidingWindow(window=10, stride=stride))
+    check_wrapper(SlidingWindow(window=10, stride=stride, inner=(ToyScores(),)))

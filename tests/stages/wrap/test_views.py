@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from ovsskit.drive import Driver
+from ovsskit.errors import Problems
+from ovsskit.recipe import load_recipe
+from ovsskit.stage import Stage
+from ovsskit.stages.wrap.views import GREY, TURNS, View, Views, grey, undo
+from ovsskit.testing import ToyScores, check_wrapper
+from ovsskit.values import Image, Logits, Saliency
+
+NAMES = get_args(View)
+SIZES = st.integers(1, 9)
+
+
+class Thirds(Stage, writes="scores"):
+    def run(self, image: Image) -> Logits:
+        """Return the mean colour of pieces of three by three pixels; what is left over is not seen."""
+        return Logits(torch.nn.functional.avg_pool2d(image.data, 3), (1, 2, 3))
+
+
+@given(view=st.sampled_from(sorted(TURNS)), height=SIZES, width=SIZES, seed=st.integers(0, 99))
+def test_altering_and_undoing_is_the_identity(view: View, height: int, width: int, seed: int) -> None:
+    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+    image = Image(picture, hidden=picture[0] > 0.5)
+    altered = Views().alter(image, view)
+    assert torch.equal(undo(altered.data, view), picture)
+    assert altered.hidden is not None
+    assert torch.equal(altered.hidden, altered.data[0] > 0.5)
+
+
+def test_turns_are_what_they_are_called() -> None:
+    picture = torch.rand(3, 4, 6)
+    shown = {view: Views().alter(Image(picture), view).data for view in TURNS}
+    assert torch.equal(shown["vertical_flip"], picture[:, [3, 2, 1, 0]])
+    assert torch.equal(shown["horizontal_flip"][:, :, 0], picture[:, :, 5])
+    assert torch.equal(shown["rotate_90"], picture.transpose(1, 2).flip(1))
+    assert torch.equal(shown["rotate_180"], picture.flip(1, 2))
+    assert torch.equal(shown["rotate_270"], picture.transpose(1, 2).flip(2))
+
+
+def test_grey_is_taken_on_normalised_channels() -> None:
+    picture, mean, deviation = torch.rand(3, 4, 6), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    middle, spread = torch.tensor(mean)[:, None, None], torch.tensor(deviation)[:, None, None]
+    seen = (grey(picture, mean, deviation) - middle) / spread
+    red, green, blue = (picture - middle) / spread
+    expected = GREY[0] * red + GREY[1] * green + GREY[2] * blue
+    torch.testing.assert_close(seen, expected.expand(3, -1, -1))
+
+
+@pytest.mark.parametrize("size", [(20, 31), (6, 40), (3, 3)])
+def test_blur_is_a_gaussian_mirrored_at_the_border(size: tuple[int, int]) -> None:
+    picture = torch.rand(3, *size)
+    mode = "mirror" if min(size) > 5 else "nearest"
+    expected = [gaussian_filter(one, 5, mode=mode, radius=5) for one in picture.double().numpy()]
+    torch.testing.assert_close(
+        Views().alter(Image(picture), "blur").data.double(), torch.tensor(np.stack(expected)), atol=1e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("view", NAMES)
+@pytest.mark.parametrize("group", ["same", "altered"])
+def test_every_view_works_in_either_group(view: View, group: str) -> None:
+    image = Image(torch.rand(3, 12, 18))
+    views = Views(**{"same": ("identity",), "altered": (), "same_weight": 0.25, group: (view,)}, inner=(Thirds(),))
+    [state] = Driver({}, {}).run([views], [{"image": image}])
+    [plain, seen] = (
+        undo(Thirds().run(Views().alter(image, one)).data, one)
+        for one in (("identity", view) if group == "altered" else (view,) * 2)
+    )
+    torch.testing.assert_close(state["scores"].data, plain * 0.25 + seen * 0.75 if group == "altered" else seen)
+    if view in TURNS:
+        torch.testing.assert_close(seen, Thirds().run(image).data)
+
+
+def test_the_groups_are_weighed() -> None:
+    image = Image(torch.rand(3, 9, 9))
+    views = Views(same=("identity", "grey"), altered=("blur",), same_weight=0.7, inner=(ToyScores(),))
+    [state] = Driver({}, {}).run([views], [{"image": image}])
+    one, two, three = (Views().alter(image, view).data for view in ("identity", "grey", "blur"))
+    torch.testing.assert_close(state["scores"].data, 0.7 * (one + two) / 2 + 0.3 * three)
+    assert isinstance(state["scores"], Saliency)
+
+
+def test_contract() -> None:
+    check_wrapper(Views(same=("identity", "rotate_180"), altered=("rotate_90",)))
+
+
+def test_an_unknown_view_is_found_before_running(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        '[[stage]]\nuse = "views"\naltered = ["sideways"]\n[[stage.inner]]\nuse = "resize_image"\n[[stage]]\nuse = "label_map"\n'
+    )
+    with pytest.raises(Problems, match="views.altered") as caught:
+        load_recipe(recipe)
+    assert "horizontal_flip" in str(caught.value)
