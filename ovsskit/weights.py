@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
 from ovsskit.errors import MissingWeights
 
 EMBEDDED = "embedded"
-PICKLED = "pytorch_model.bin"
-"""What older repositories hold instead of safetensors; it is read without running the code that it may hold."""
-PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
-"""What is fetched of a hub repository: configuration, tokenizer, and weights that hold no code."""
+PATTERNS = ("*.json", "*.txt", "*.model")
+"""What is fetched of a hub repository beside its weights: configuration and tokenizer."""
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Name the weights in a hub repository: files that hold no code, and the file that older ones have instead.
+
+    The latter is read without running the code that it may hold.
+    """
+
+    safe: str = "*.safetensors"
+    pickled: str = "pytorch_model.bin"
+
+
+ANY = HubFiles()
 
 
 @dataclass(frozen=True)
@@ -27,16 +40,16 @@ class WeightsInfo:
     licence: str | None
 
 
-def find_weights(weights: str, revision: str, embedded: Path) -> Path | None:
+def find_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> Path | None:
     """Return the folder or file of weights that are on this machine, or None; the network is not asked."""
     if weights == EMBEDDED:
         return embedded
     if Path(weights).expanduser().exists():
         return Path(weights).expanduser()
-    return _cached(weights, revision)
+    return _cached(weights, revision, files)
 
 
-def need_weights(weights: str, revision: str, embedded: Path) -> Path:
+def need_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> Path:
     """Return the folder or file of weights, fetched from the hub if they are not here.
 
     Raises:
@@ -44,10 +57,10 @@ def need_weights(weights: str, revision: str, embedded: Path) -> Path:
     """
     if weights == EMBEDDED and embedded == Path():
         raise MissingWeights("The package holds no weights of this backbone.", fix="Name a hub repository, a folder or a file.")
-    return find_weights(weights, revision, embedded) or fetch_weights(weights, revision)
+    return find_weights(weights, revision, embedded, files) or fetch_weights(weights, revision, files)
 
 
-def fetch_weights(weights: str, revision: str) -> Path:
+def fetch_weights(weights: str, revision: str, files: HubFiles = ANY) -> Path:
     """Fetch weights from the hub into its cache and return their folder.
 
     Raises:
@@ -58,9 +71,9 @@ def fetch_weights(weights: str, revision: str) -> Path:
 
     fix = "With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
     try:
-        path = Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS)))
-        if not any(path.glob("*.safetensors")):
-            path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, PICKLED]))
+        path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.safe]))
+        if not any(path.glob(files.safe)):
+            path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.pickled]))
         return path
     except HFValidationError as error:
         raise MissingWeights(
@@ -76,37 +89,39 @@ def fetch_weights(weights: str, revision: str) -> Path:
         ) from error
 
 
-def describe_weights(weights: str, revision: str, embedded: Path) -> WeightsInfo:
+def describe_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> WeightsInfo:
     """Say what is known of weights here and, if the hub answers, of weights that are not here."""
-    path = find_weights(weights, revision, embedded)
+    path = find_weights(weights, revision, embedded, files)
     if weights == EMBEDDED:
         return WeightsInfo(weights, "embedded", path, _size(embedded), "Apache-2.0")
     if Path(weights).expanduser().exists():
         return WeightsInfo(weights, "local", path, _size(Path(weights).expanduser()), None)
-    size, licence = _ask_hub(weights, revision)
+    size, licence = _ask_hub(weights, revision, files)
     return WeightsInfo(weights, "hub", path, _size(path) if path else size, licence)
 
 
-def _cached(weights: str, revision: str) -> Path | None:
+def _cached(weights: str, revision: str, files: HubFiles) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        path = Path(snapshot_download(weights, revision=revision, allow_patterns=list(PATTERNS), local_files_only=True))
+        wanted = [*PATTERNS, files.safe]
+        path = Path(snapshot_download(weights, revision=revision, allow_patterns=wanted, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return path if any(path.glob("*.safetensors")) or (path / PICKLED).is_file() else None
+    return path if any(path.glob(files.safe)) or (path / files.pickled).is_file() else None
 
 
-def _ask_hub(weights: str, revision: str) -> tuple[int | None, str | None]:
+def _ask_hub(weights: str, revision: str, files: HubFiles) -> tuple[int | None, str | None]:
     from huggingface_hub import HfApi
 
     try:
         info = HfApi().model_info(weights, revision=revision, files_metadata=True, timeout=5)
     except Exception:  # what the hub would say is a courtesy, and its client passes on errors of its HTTP library
         return None, None
-    sizes = [file.size or 0 for file in info.siblings or [] if Path(file.rfilename).suffix == ".safetensors"]
-    return sum(sizes) or None, info.card_data.get("license") if info.card_data else None
+    there = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    safe = sum(size for name, size in there.items() if fnmatch(name, files.safe))
+    return safe or there.get(files.pickled), info.card_data.get("license") if info.card_data else None
 
 
 def _size(path: Path) -> int:

@@ -14,7 +14,7 @@ from ovsskit.digests import digest_path
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
 from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures
-from ovsskit.weights import WeightsInfo, describe_weights, need_weights
+from ovsskit.weights import ANY, HubFiles, WeightsInfo, describe_weights, need_weights
 
 B = TypeVar("B", bound="Backbone")
 Objective = Literal["match_logit", "match_loss"]
@@ -118,6 +118,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     """Describe a model: which weights, at which size and precision. The network itself is read at first use."""
 
     embedded: ClassVar[Path] = Path()
+    hub_files: ClassVar[HubFiles] = ANY
 
     weights: Annotated[str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")]
     revision: Annotated[str, Field(description="commit, tag or branch of the hub repository")] = "main"
@@ -133,9 +134,14 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         moved._device = device
         return moved
 
+    @property
+    def source(self) -> str:
+        """Return where the weights come from: a hub id, a local path, or `embedded`."""
+        return self.weights
+
     def describe_weights(self) -> WeightsInfo:
         """Say where the weights are, whether they are here, their size and their licence."""
-        return describe_weights(self.weights, self.revision, self.embedded)
+        return describe_weights(self.source, self.revision, self.embedded, self.hub_files)
 
     def need_weights(self) -> Path:
         """Return the file or folder of the weights, fetched from the hub if they are not here.
@@ -143,7 +149,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         Raises:
             MissingWeights: they are neither here nor to be had.
         """
-        return need_weights(self.weights, self.revision, self.embedded)
+        return need_weights(self.source, self.revision, self.embedded, self.hub_files)
 
     def check_weights(self) -> None:
         """Refuse weights that do not fit, by the names and shapes of their tensors; a backbone may leave this to `load`.

@@ -22,12 +22,11 @@ def models(
     from ovsskit.extends import recipe_folder
     from ovsskit.recipe import load_recipe
     from ovsskit.stage import use_of
-    from ovsskit.weights import fetch_weights
 
     load_plugins(plugins)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
     needed = {
-        (use_of(type(model)), model.weights, model.revision): model
+        (use_of(type(model)), model.source, model.revision): model
         for name in names
         for model in load_recipe(name, sets).models.values()
     }
@@ -37,7 +36,7 @@ def models(
     for (use, weights, revision), model in needed.items():
         info = model.describe_weights()
         if fetch and info.path is None:
-            fetch_weights(weights, revision)
+            model.need_weights()
             info = model.describe_weights()
         here = {"embedded": "in the package", "local": "local file", "hub": "in the cache"}[info.kind] if info.path else "no"
         size = f"{info.size / 1e6:,.1f} MB" if info.size else "unknown"

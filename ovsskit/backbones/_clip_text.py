@@ -1,0 +1,98 @@
+"""Turn texts into CLIP's tokens, and these into vectors."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ovsskit.errors import MissingWeights
+from ovsskit.lazy import Float, open_clip, torch
+
+TEXTS_AT_ONCE = 256
+"""How many texts go through the text encoder in one pass."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """Encode texts to token ids, first and last token included; `limit` is how many the model reads."""
+
+    encode: Callable[[str], list[int]]
+    limit: int
+    padding: int = 0
+
+    def read(self, text: str) -> list[int]:
+        """Return the ids of a text; one that is too long loses its end, but for the last token, and this is said."""
+        ids = self.encode(text)
+        if len(ids) <= self.limit:
+            return ids
+        log.warning("a text takes %d tokens, and the model reads %d; its end is cut off: %s", len(ids), self.limit, text)
+        return [*ids[: self.limit - 1], ids[-1]]
+
+
+def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
+    """Return the tokenizer of a model: CLIP's own, the one that lies with the weights, or the one that is named.
+
+    Raises:
+        MissingWeights: the tokenizer is named, and cannot be had.
+    """
+    settings = config["text_cfg"]
+    limit, named = settings.get("context_length", 77), settings.get("hf_tokenizer_name")
+    if not named:
+        plain = open_clip.SimpleTokenizer(context_length=limit, **settings.get("tokenizer_kwargs", {}))
+        return TextReader(lambda text: [plain.sot_token_id, *plain.encode(text), plain.eot_token_id], limit)
+    folder = path if path.is_dir() else path.parent
+    if (folder / "tokenizer.json").is_file():
+        return _read_folder(folder, limit)
+    try:
+        other = open_clip.tokenizer.HFTokenizer(named, context_length=limit, **settings.get("tokenizer_kwargs", {}))
+    except Exception as error:  # the hub client passes on errors of whichever HTTP library it uses
+        fix = "With a network, run once; or put its tokenizer.json beside the weights."
+        raise MissingWeights(f"The model's tokenizer `{named}` is not on this machine.", fix=fix) from error
+    return TextReader(lambda text: other.tokenizer(other.clean_fn(text)).input_ids, limit, other.tokenizer.pad_token_id)
+
+
+def _read_folder(folder: Path, limit: int) -> TextReader:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    facts = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    padding = tokenizer.token_to_id(facts.get("pad_token", "[PAD]"))
+    clean = open_clip.tokenizer.get_clean_fn("whitespace")
+    return TextReader(lambda text: list(tokenizer.encode(clean(text)).ids), limit, padding or 0)
+
+
+def encode_texts(network: Any, reader: TextReader, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
+    """Return one vector per text; texts of like length go together, so that little padding is computed."""
+    rows = [reader.read(text) for text in texts]
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    parts = []
+    for start in range(0, len(order), TEXTS_AT_ONCE):
+        some = [rows[index] for index in order[start : start + TEXTS_AT_ONCE]]
+        padded = [row + [reader.padding] * (reader.limit - len(row)) for row in some]
+        ids = torch.tensor(padded, device=network.logit_scale.device)
+        parts.append(_run(network, ids, max(map(len, some))))
+    places = torch.tensor(order, device=parts[0].device).argsort()
+    return torch.cat(parts)[places]
+
+
+def _run(network: Any, ids: Any, longest: int) -> Any:
+    """Run the text encoder; where no token looks ahead and the last is read, what follows it is left out."""
+    if not isinstance(network, open_clip.CLIP) or network.attn_mask is None or network.text_pool_type != "argmax":
+        return network.encode_text(ids).float()
+    dtype = network.transformer.get_cast_dtype()
+    ids = ids[:, :longest]
+    tokens = network.token_embedding(ids).to(dtype) + network.positional_embedding[:longest].to(dtype)
+    tokens = network.ln_final(network.transformer(tokens, attn_mask=network.attn_mask[:longest, :longest]))
+    features = tokens[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
+    projection = network.text_projection
+    if projection is None:
+        return features.float()
+    return (projection(features) if isinstance(projection, torch.nn.Linear) else features @ projection).float()

@@ -1,0 +1,55 @@
+"""Find blocks by number, from the start (1 and up) or from the end (-1 is the last)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from ovsskit.backbones.base import EncodesPatches
+from ovsskit.errors import BadValue
+from ovsskit.values import Hidden
+
+
+def _not_zero(layers: tuple[int, ...]) -> tuple[int, ...]:
+    if 0 in layers:
+        raise ValueError("blocks count from 1, or from -1 at the end")
+    return layers
+
+
+Layers = Annotated[
+    tuple[int, ...],
+    Field(min_length=1, description="blocks of the image encoder, from 1; -1 is the last, -2 the one before it"),
+    AfterValidator(_not_zero),
+]
+
+
+def layer_numbers(address: str, layers: Sequence[int], backbone: EncodesPatches) -> tuple[int, ...]:
+    """Return blocks counted from 1, in ascending order.
+
+    Raises:
+        BadValue: the image encoder has no such block.
+    """
+    count = backbone.block_count
+    found = tuple(sorted({layer if layer > 0 else count + 1 + layer for layer in layers}))
+    if found[0] < 1 or found[-1] > count:
+        missing = ", ".join(str(layer) for layer in layers if abs(layer) > count)
+        what = f"{address}.layers asks for {missing}; the image encoder has {count} blocks."
+        raise BadValue(what, fix=f"Give numbers from 1 to {count}, or from -{count} to -1.")
+    return found
+
+
+def layers_in(address: str, layers: Sequence[int], hidden: Hidden, backbone: EncodesPatches) -> tuple[int, ...]:
+    """Return blocks counted from 1, all of which `hidden` holds.
+
+    Raises:
+        BadValue: the image encoder has no such block, or its input was not kept.
+    """
+    found = layer_numbers(address, layers, backbone)
+    missing = ", ".join(str(layer) for layer in found if layer not in hidden.layers)
+    if missing:
+        held = ", ".join(map(str, hidden.layers))
+        what = f"{address}.layers asks for {missing}, and what enters the blocks was kept for {held} only."
+        raise BadValue(what, fix='Let the stage that runs the network keep them: hidden.layers = "selected".')
+    return found

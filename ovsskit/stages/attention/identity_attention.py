@@ -1,0 +1,28 @@
+"""Let every token look at itself alone."""
+
+from __future__ import annotations
+
+from ovsskit.backbones.base import EncodesPatches
+from ovsskit.lazy import torch
+from ovsskit.stage import Stage
+from ovsskit.stages.attention._layers import Layers, layers_in
+from ovsskit.values import Attention, Hidden
+
+
+class IdentityAttention(Stage, writes="self_attention"):
+    """Give every token the weight 1 in itself and 0 in all others, so that patches keep their own values.
+
+    Source: MaskCLIP, which drops the last block's queries and keys.
+    """
+
+    layers: Layers = (-1,)
+
+    def run(self, hidden: Hidden, backbone: EncodesPatches) -> Attention:
+        """Return one matrix for all heads of each block.
+
+        Raises:
+            BadValue: the image encoder has no such block, or its input was not kept.
+        """
+        layers = layers_in(self.address, self.layers, hidden, backbone)
+        one = torch.eye(hidden.data.shape[1], dtype=hidden.data.dtype, device=hidden.data.device)
+        return Attention(one.expand(len(layers), 1, -1, -1), layers, hidden.grid)

@@ -1,0 +1,73 @@
+"""Compare the tokens inside a block with each other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ovsskit.backbones.base import EncodesPatches
+from ovsskit.lazy import Float, torch
+from ovsskit.stage import Stage
+from ovsskit.stages.attention._layers import Layers, layers_in
+from ovsskit.values import Hidden, Similarity
+
+Term = Literal["query_key", "query_query", "key_key", "value_value"]
+PARTS = ("query", "key", "value")
+
+
+class SelfSimilarity(Stage, writes="self_similarity"):
+    """Compare tokens by their queries, keys or values, in chosen blocks, for every head.
+
+    `query_key` is what the model was trained with. Tokens whose queries (keys, values) are alike tend to belong together, so
+    that the others give maps that follow objects. GEM makes the vectors unit length, replaces them several times by what
+    they gather from each other, and compares with a temperature that follows the length of the tokens.
+    Source: SCLIP (query_query and key_key), ClearCLIP (query_query), NACLIP (key_key), GEM (all three), ITACLIP (as SCLIP,
+    blocks 7, 8, 10 and 12).
+    """
+
+    of: Annotated[tuple[Term, ...], Field(min_length=1, description="what is compared with what; several are kept apart")] = (
+        "query_key",
+    )
+    layers: Layers = (-1,)
+    normalise: Annotated[bool, Field(description="compare unit vectors")] = False
+    iterations: Annotated[
+        int, Field(ge=0, description="how often the vectors are first replaced by what they gather from each other")
+    ] = 0
+    scale: Annotated[
+        Literal["width", "norms"] | Annotated[float, Field(gt=0)],
+        Field(description="factor: one over the root of a head's width, that times the tokens' mean length, or a number"),
+    ] = "width"
+
+    def run(self, hidden: Hidden, backbone: EncodesPatches) -> Similarity:
+        """Return one matrix per block, term and head.
+
+        Raises:
+            BadValue: the image encoder has no such block, or its input was not kept.
+        """
+        layers = layers_in(self.address, self.layers, hidden, backbone)
+        return Similarity(torch.stack([self._compare(hidden, layer, backbone) for layer in layers]), layers, hidden.grid)
+
+    def _compare(self, hidden: Hidden, layer: int, backbone: EncodesPatches) -> Float[torch.Tensor, "term head token token"]:
+        parts = dict(zip(PARTS, backbone.project(hidden, layer), strict=True))
+        scale = self._scale(hidden, layer, backbone, parts["query"].shape[-1])
+        ready = {name: self._prepare(part, scale) for name, part in parts.items() if any(name in term for term in self.of)}
+        pairs = [term.split("_") for term in self.of]
+        return torch.stack([ready[left] * scale @ ready[right].transpose(-1, -2) for left, right in pairs])
+
+    def _scale(self, hidden: Hidden, layer: int, backbone: EncodesPatches, width: int) -> float:
+        if not isinstance(self.scale, str):
+            return self.scale
+        length = float(backbone.norms(hidden, layer).mean()) if self.scale == "norms" else 1.0
+        return float(width**-0.5 * length)
+
+    def _prepare(
+        self, vectors: Float[torch.Tensor, "head token depth"], scale: float
+    ) -> Float[torch.Tensor, "head token depth"]:
+        for _ in range(self.iterations):
+            vectors = self._unit(vectors)
+            vectors = (vectors * scale @ vectors.transpose(-1, -2)).softmax(-1) @ vectors
+        return self._unit(vectors)
+
+    def _unit(self, vectors: Float[torch.Tensor, "head token depth"]) -> Float[torch.Tensor, "head token depth"]:
+        return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors
