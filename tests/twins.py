@@ -11,4 +11,5 @@ TWINS: dict[str, dict[str, Any]] = {
     "bridgetower": {"weights": str(PARITY / "bridgetower"), "image_size": 56},
     "albef": {"weights": str(PARITY / "albef"), "image_size": 64},
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
+    "clip": {"weights": "embedded", "model": "", "positions": "size_antialias"},
 }

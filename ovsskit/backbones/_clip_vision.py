@@ -5,7 +5,6 @@ Tokens are `... token width`, the class token first, then the patches row by row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from ovsskit.lazy import Float, torch
@@ -31,10 +30,9 @@ def has_plain_blocks(visual: Any) -> bool:
     return is_vit and visual.attn_pool is None and all(hasattr(block.attn, "num_heads") for block in blocks_of(visual))
 
 
-def blocks_of(visual: Any) -> Sequence[Any]:
+def blocks_of(visual: Any) -> list[Any]:
     """Return the blocks of a vision transformer, in order."""
-    found: Sequence[Any] = visual.transformer.resblocks
-    return found
+    return list(visual.transformer.resblocks)
 
 
 def embed(

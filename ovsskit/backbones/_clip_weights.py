@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +149,9 @@ def fill_network(network: Any, file: Path) -> None:
     from safetensors import SafetensorError
 
     try:
-        open_clip.load_checkpoint(network, str(file), strict=True, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*TorchScript archive")  # an error follows, and is told below
+            open_clip.load_checkpoint(network, str(file), strict=True, weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, StopIteration) as error:
         reason = " ".join(str(error).split())[:300]
         if "TorchScript" in reason:

@@ -231,6 +231,13 @@ class Clip(Backbone, EncodesText, EncodesImage, EncodesPatches):
 
     def finish(self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool) -> PatchFeatures:
         """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts."""
+        tokens = self.finish_tokens(hidden, attention, residual=residual, feed_forward=feed_forward)
+        return PatchFeatures(tokens[1:].T.unflatten(1, hidden.grid))
+
+    def finish_tokens(
+        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    ) -> Float[torch.Tensor, "token width"]:
+        """Return what `finish` does, of the class token too."""
         blocks = vision.blocks_of(self.visual)
         with torch.no_grad():
             start = hidden.entering(attention.layers[0])
@@ -240,5 +247,4 @@ class Clip(Backbone, EncodesText, EncodesImage, EncodesPatches):
                 total = total + vision.join_heads(blocks[layer - 1], weights.to(values.dtype) @ values)
             if feed_forward:
                 total = vision.feed_forward(blocks[attention.layers[-1] - 1], total)
-            patches = vision.project_to_text(self.visual, total[1:]).float()
-        return PatchFeatures(patches.T.unflatten(1, hidden.grid))
+            return vision.project_to_text(self.visual, total).float()

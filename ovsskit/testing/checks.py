@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,14 +10,35 @@ from typing import Any, TypeVar
 
 import tomlkit
 
-from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, capabilities
+from ovsskit.backbones.base import (
+    Backbone,
+    CrossAttends,
+    EncodesImage,
+    EncodesPatches,
+    EncodesText,
+    MatchesText,
+    capabilities,
+)
 from ovsskit.drive import Driver, State
 from ovsskit.lazy import torch
 from ovsskit.stage import Stage, Wrapper, use_of, wiring
 from ovsskit.store import Store
 from ovsskit.testing.examples import example
 from ovsskit.testing.toys import ToyBackbone, ToyScores, ToyTokenMaps
-from ovsskit.values import Captions, CrossAttention, Image, Logits, Probabilities, Saliency, Scores, Value, Vocabulary
+from ovsskit.values import (
+    Attention,
+    Captions,
+    CrossAttention,
+    Hidden,
+    Image,
+    Logits,
+    PatchFeatures,
+    Probabilities,
+    Saliency,
+    Scores,
+    Value,
+    Vocabulary,
+)
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
@@ -74,6 +95,12 @@ def check_backbone(backbone: Backbone) -> None:
         for scores in backbone.match(images, [captions.captions] * 2):
             assert scores.shape == (1,)
             assert 0 <= float(scores[0]) <= 1
+    if isinstance(backbone, EncodesText):
+        _check_vectors(backbone.encode_text, [caption.text for caption in captions.captions] + ["ice cream", "dog"])
+    if isinstance(backbone, EncodesImage):
+        _check_vectors(backbone.encode_image, images)
+    if isinstance(backbone, EncodesPatches):
+        _check_patches(backbone, images)
     for module in backbone.network.modules():
         assert not module._forward_hooks, "a hook is left"
     assert all(parameter.grad is None for parameter in backbone.network.parameters()), "a gradient is left"
@@ -93,6 +120,38 @@ def _check_cross_attention(backbone: CrossAttends, images: Sequence[Image], capt
     [alone] = backbone.cross_attention(images[:1], [captions], layers=None, objective="match_logit", pad_to=0)
     torch.testing.assert_close(alone.probability, both[0].probability, atol=1e-5, rtol=1e-4)
     assert backbone.count_tokens(captions.captions[0].text) == len(alone.positions)
+
+
+def _check_vectors(encode: Callable[[Sequence[Any]], Any], items: Sequence[Any]) -> None:
+    together = encode(items)
+    assert together.shape[0] == len(items)
+    assert not together.requires_grad
+    assert together.isfinite().all()
+    for vector, item in zip(together, items, strict=True):
+        torch.testing.assert_close(encode([item])[0], vector, atol=1e-5, rtol=1e-4)
+
+
+def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
+    wide = Image(images[0].data.repeat(1, 1, 2))
+    layers = (backbone.block_count - 1, backbone.block_count)
+    pictures = [*images, wide]
+    for picture, hidden in zip(pictures, backbone.hidden(pictures, layers), strict=True):
+        [alone] = backbone.hidden([picture], layers)
+        torch.testing.assert_close(alone.data, hidden.data, atol=1e-4, rtol=1e-4)
+        check_value(hidden, Hidden)
+        rows, columns = hidden.grid
+        count = 1 + rows * columns
+        assert hidden.layers == layers
+        assert hidden.data.shape[1] == count
+        for layer in layers:
+            assert {part.shape[1] for part in backbone.project(hidden, layer)} == {count}
+            assert backbone.norms(hidden, layer).shape == (count,)
+        itself = torch.eye(count).expand(len(layers), 1, -1, -1).to(hidden.data)
+        for residual, feed_forward in ((True, True), (False, False)):
+            features = backbone.finish(hidden, Attention(itself, layers, hidden.grid), residual=residual, feed_forward=feed_forward)
+            check_value(features, PatchFeatures)
+            assert features.data.shape[1:] == (rows, columns)
+            assert not features.data.requires_grad
 
 
 def check_description(cls: type[Stage] | type[Backbone]) -> None:

@@ -27,7 +27,7 @@ def load(path: Path, folder: Path) -> Pipeline:
     changes = []
     if recipe.models["backbone"].weights != "embedded":
         changes += [f"backbone.{key}={value}" for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()]
-        changes.append("select_head.layer=2")
+        changes += ["select_head.layer=2"] if use_of(type(recipe.models["backbone"])) != "clip" else []
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
         own = recipe.vocabulary.make()
         names = list(own.names[:3]) if own else ["dog"]

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from ovsskit.backbones._clip_weights import build_network
+from ovsskit.backbones.clip import Clip
 from ovsskit.values import Image
 
 TOKENS, LOGITS, CONFIDENCES = {"atol": 1e-4, "rtol": 0}, {"atol": 2e-5, "rtol": 0}, {"atol": 5e-4, "rtol": 0}
@@ -38,3 +40,24 @@ class Recording:
     def image(self, file: str, name: str = "image") -> Image:
         """Return a recorded picture."""
         return Image(self.tensors(file)[name].permute(2, 0, 1).float() / 255, name)
+
+    def backbone(self, scratch: Path) -> Clip:
+        """Return the recorded image encoder as a CLIP of open_clip, with a random text encoder, written to a folder."""
+        folder = scratch / "itaclip_clip"
+        facts, preparation = self.facts["vision"], self.facts["preprocess"]
+        if not folder.exists():
+            keys = {"image_size": "input_resolution", "layers": "layers", "width": "width", "patch_size": "patch_size"}
+            shape = {name: facts[key] for name, key in keys.items()}
+            shape |= {"head_width": facts["width"] // facts["heads"], "mlp_ratio": facts["mlp_ratio"]}
+            text = {"vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
+            config = {"embed_dim": facts["embed_dim"], "vision_cfg": shape, "text_cfg": text}
+            config["quick_gelu"] = facts["activation"] == "quick_gelu"
+            torch.manual_seed(0)
+            network = build_network(config, "fp32")
+            seen = {**self.tensors("weights_visual_0"), **self.tensors("weights_visual_1")}
+            others = {name: torch.randn_like(value) for name, value in network.state_dict().items() if name not in seen}
+            folder.mkdir()
+            (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+            save_file({**seen, **others}, folder / "open_clip_model.safetensors")
+        colours = {"mean": tuple(preparation["mean_rgb"]), "deviation": tuple(preparation["std_rgb"])}
+        return Clip(weights=str(folder), epsilon=facts["layer_norm_eps"], **colours)

@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ovsskit.backbones import _clip_text, clip
+from ovsskit.backbones import _clip_vision as vision
+from ovsskit.backbones._clip_weights import build_network, hub_repository, tag_settings
+from ovsskit.backbones.clip import Clip
+from ovsskit.errors import BadValue, BadWeights, MissingWeights
+from ovsskit.testing import check_backbone, example
+from ovsskit.values import Attention, Hidden, Image
+
+EMBEDDED = Clip.embedded
+SHAPE: dict[str, Any] = {
+    "embed_dim": 16,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 32, "layers": 3, "width": 32, "head_width": 16, "patch_size": 8},
+    "text_cfg": {"vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
+}
+close = torch.testing.assert_close
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Clip:
+    return Clip(weights="embedded")
+
+
+def picture(height: int, width: int, seed: int = 0) -> Image:
+    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)))
+
+
+def as_trained(backbone: Clip, hidden: Hidden) -> torch.Tensor:
+    """Finish with the last block as it was trained; return all tokens."""
+    layer = backbone.block_count
+    queries, keys, _ = backbone.project(hidden, layer)
+    weights = (queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5).softmax(-1)[None]
+    return backbone.finish_tokens(hidden, Attention(weights, (layer,), hidden.grid), residual=True, feed_forward=True)
+
+
+def random_model(folder: Path, seed: int = 0) -> Path:
+    """Write a small CLIP with random weights as open_clip does."""
+    torch.manual_seed(seed)
+    network = open_clip.CLIP(**SHAPE)
+    folder.mkdir(exist_ok=True)
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": SHAPE}))
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return folder
+
+
+def test_contract_with_random_weights_and_clips_own_tokenizer(tmp_path: Path) -> None:
+    check_backbone(Clip(weights=str(random_model(tmp_path / "model"))))
+
+
+def test_the_last_block_as_trained_gives_what_open_clip_gives(backbone: Clip, tmp_path: Path) -> None:
+    for own, side in ((backbone, 112), (Clip(weights=str(random_model(tmp_path / "model"))), 32)):
+        image = picture(side, side)
+        [hidden] = own.hidden([image], (own.block_count,))
+        own.network.visual.output_tokens = True
+        pooled, patches = own.network.visual(own.pixels(image)[None])
+        own.network.visual.output_tokens = False
+        tokens = as_trained(own, hidden)
+        close(tokens[:1], pooled, atol=1e-5, rtol=1e-5)
+        close(tokens[1:], patches[0] @ own.network.visual.proj, atol=1e-5, rtol=1e-5)
+        reference = open_clip.create_model(f"local-dir:{own.need_weights()}").eval()
+        with torch.no_grad():
+            close(reference.encode_image(own.pixels(image)[None]), pooled, atol=1e-5, rtol=1e-5)
+
+
+def test_pictures_of_several_sizes_share_a_call(backbone: Clip) -> None:
+    images = [picture(48, 64), picture(64, 48, 1), picture(48, 64, 2), picture(50, 71, 3)]
+    together = backbone.hidden(images, (2, 6))
+    assert [one.grid for one in together] == [(6, 8), (8, 6), (6, 8), (6, 8)]
+    for image, hidden in zip(images, together, strict=True):
+        [alone] = backbone.hidden([image], (2, 6))
+        close(hidden.data, alone.data, atol=1e-5, rtol=1e-4)
+    trimmed = Image(images[3].data[:, :48, :64])
+    close(backbone.hidden([trimmed], (6,))[0].data, together[3].data[1:], atol=1e-5, rtol=1e-4)
+
+
+def cubic(before: int, after: int, step: float, sharpness: float, widen: float = 1.0) -> torch.Tensor:
+    """Return the matrix of Keys' cubic convolution that samples a line at steps, borders repeated (or cut, if widened)."""
+    matrix = torch.zeros(after, before, dtype=torch.float64)
+    for row in range(after):
+        centre = (row + 0.5) * step - 0.5
+        for source in range(-12, before + 12):
+            x = abs(source - centre) / widen
+            near = (sharpness + 2) * x**3 - (sharpness + 3) * x**2 + 1
+            far = sharpness * (x**3 - 5 * x**2 + 8 * x - 4)
+            weight = near if x <= 1 else far if x < 2 else 0.0
+            if widen == 1 or 0 <= source < before:
+                matrix[row, min(max(source, 0), before - 1)] += weight
+    return matrix / matrix.sum(1, keepdim=True)
+
+
+def test_position_embeddings() -> None:
+    """Reference: cubic convolution written out; torch's own is sharper than the one that it antialiases with."""
+    table = torch.rand(1 + 12 * 12, 5, generator=torch.Generator().manual_seed(0))
+    planes = table[1:].double().view(12, 12, 5)
+    assert vision.place_embeddings(table, (12, 12), (9, 16), "scale") is table
+    grid = (18, 9)
+    ways: dict[Any, list[torch.Tensor]] = {
+        "scale": [cubic(12, side, 12 / (side + 0.1), -0.75) for side in grid],
+        "size": [cubic(12, side, 12 / side, -0.75) for side in grid],
+        "size_antialias": [cubic(12, side, 12 / side, -0.5, max(1.0, 12 / side) + 1e-9) for side in grid],
+    }
+    for how, (vertical, horizontal) in ways.items():
+        found = vision.place_embeddings(table, (12, 12), grid, how)
+        expected = torch.einsum("ra,cb,abw->rcw", vertical, horizontal, planes)
+        close(found[1:], expected.flatten(0, 1).float(), atol=1e-5, rtol=1e-5)
+        assert torch.equal(found[0], table[0])
+
+
+def test_hidden_patches_are_zero(backbone: Clip) -> None:
+    image, hidden = picture(45, 64), torch.zeros(5, 8, dtype=torch.bool)
+    hidden[1, 7] = True
+    seen, plain = backbone.pixels(image.hide(hidden)), backbone.pixels(image)
+    assert not seen[:, 8:16, 56:].any()
+    seen[:, 8:16, 56:] = plain[:, 8:16, 56:]
+    close(seen, plain)
+
+
+def test_colours_are_the_models_unless_given(backbone: Clip) -> None:
+    image = picture(16, 16)
+    mean, deviation = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    given = Clip(weights="embedded", mean=mean, deviation=deviation)
+    expected = (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+    close(given.pixels(image), expected)
+    own = open_clip.image_transform(112, is_train=False).transforms[-1](image.data)
+    close(backbone.pixels(image), own, atol=1e-5, rtol=1e-5)
+
+
+def test_queries_keys_and_values_are_computed_once_per_layer(backbone: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    plain = vision.project
+    monkeypatch.setattr(vision, "project", lambda block, tokens: calls.append(1) or plain(block, tokens))
+    images = [picture(16, 16), picture(16, 16, 1)]
+    found = backbone.hidden(images, (4, 6))
+    assert len(calls) == 6
+    for hidden in found:
+        for layer in (4, 6, 6):
+            backbone.project(hidden, layer)
+    assert len(calls) == 6
+    again = Hidden(found[0].data, found[0].layers, found[0].grid)
+    for mine, theirs in zip(backbone.project(again, 4), backbone.project(found[0], 4), strict=True):
+        close(mine, theirs, atol=1e-6, rtol=1e-5)
+    assert len(calls) == 7
+    before = len(backbone._projections)
+    del found, hidden, again
+    assert len(backbone._projections) == before - 3
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.05), ("fp16", 0.006)])
+def test_half_precision(backbone: Clip, precision: Any, tolerance: float) -> None:
+    half = Clip(weights="embedded", precision=precision)
+    assert half.network.visual.conv1.weight.dtype == half.dtype
+    assert half.network.visual.ln_post.weight.dtype == torch.float32
+    image = picture(56, 80)
+    [low], [full] = (as_trained(own, own.hidden([image], (6,))[0])[None] for own in (half, backbone))
+    assert low.dtype == torch.float32
+    assert float((low - full).norm() / full.norm()) < tolerance
+    for encode in ("encode_text", "encode_image"):
+        item = ["a dog"] if encode == "encode_text" else [image]
+        low, full = (getattr(own, encode)(item) for own in (half, backbone))
+        assert low.dtype == torch.float32
+        assert float((low - full).norm() / full.norm()) < tolerance
+
+
+def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
+    image = picture(64, 200)
+    squashed = backbone.preprocess(__import__("PIL.Image", fromlist=["Image"]).fromarray(image.pixels.numpy()))
+    assert squashed.shape == (3, 112, 112)
+    close(backbone.encode_image([image]), backbone.network.encode_image(squashed[None]), atol=1e-5, rtol=1e-5)
+
+
+def test_texts_equal_open_clips(backbone: Clip, tmp_path: Path) -> None:
+    texts = ["a photo of a dog.", "dog", "a  bad photo of the fire truck!", "ice cream, grass & water"]
+    for own in (backbone, Clip(weights=str(random_model(tmp_path / "model")))):
+        name = f"local-dir:{own.need_weights()}"
+        ids = open_clip.get_tokenizer(name)(texts)
+        for text, row in zip(texts, ids.tolist(), strict=True):
+            mine = own.reader.read(text)
+            assert mine + [0] * (own.reader.limit - len(mine)) == row
+        with torch.no_grad():
+            close(own.encode_text(texts), own.network.encode_text(ids), atol=1e-5, rtol=1e-5)
+
+
+def test_many_texts_are_encoded_in_chunks_and_once(backbone: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"a photo of {'very ' * (number % 5)}dog {number}" for number in range(11)]
+    whole = Clip(weights="embedded").encode_text(texts)
+    monkeypatch.setattr(_clip_text, "TEXTS_AT_ONCE", 4)
+    own, seen = Clip(weights="embedded"), []
+    plain = _clip_text._run
+    monkeypatch.setattr(_clip_text, "_run", lambda network, ids, longest: seen.append(len(ids)) or plain(network, ids, longest))
+    close(own.encode_text(texts), whole, atol=1e-5, rtol=1e-5)
+    assert seen == [4, 4, 3]
+    close(own.encode_text([texts[3], texts[3], "new", texts[0]])[[0, 1, 3]], whole[[3, 3, 0]], atol=1e-5, rtol=1e-5)
+    assert seen == [4, 4, 3, 1]
+
+
+def test_a_text_that_is_too_long_is_cut_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    own = Clip(weights="embedded")
+    long = "a dog " * 60
+    with caplog.at_level(logging.WARNING):
+        first = own.encode_text([long, "a dog"])
+        close(own.encode_text([long])[0], first[0])
+    [record] = caplog.records
+    assert long in record.getMessage()
+    assert f"reads {own.reader.limit}" in record.getMessage()
+    ids = open_clip.get_tokenizer(f"local-dir:{EMBEDDED}")([long])
+    close(first[:1], own.network.encode_text(ids), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "tag", "repository", "is_quick", "patches", "blocks"),
+    [
+        ("ViT-B-16", "openai", "timm/vit_base_patch16_clip_224.openai", True, 14, 12),
+        ("ViT-B-32", "openai", "timm/vit_base_patch32_clip_224.openai", True, 7, 12),
+        ("ViT-L-14", "openai", "timm/vit_large_patch14_clip_224.openai", True, 16, 24),
+        ("ViT-L-14-336", "openai", "timm/vit_large_patch14_clip_336.openai", True, 24, 24),
+        ("ViT-B-16", "laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", False, 14, 12),
+        ("ViT-L-14", "laion2b_s32b_b82k", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", False, 16, 24),
+        ("ViT-B-16", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", False, 14, 12),
+        ("ViT-L-14", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", False, 16, 24),
+        ("ViT-B-16", "metaclip_fullcc", "timm/vit_base_patch16_clip_224.metaclip_2pt5b", True, 14, 12),
+        ("ViT-H-14", "metaclip_fullcc", "timm/vit_huge_patch14_clip_224.metaclip_2pt5b", True, 16, 32),
+        ("ViT-B-16", "dfn2b", "apple/DFN2B-CLIP-ViT-B-16", True, 14, 12),
+        ("ViT-L-14", "dfn2b", "apple/DFN2B-CLIP-ViT-L-14", True, 16, 24),
+    ],
+)
+def test_published_models(
+    model: str,
+    tag: str,
+    repository: str,
+    is_quick: bool,
+    patches: int,
+    blocks: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Build each from open_clip's settings on the meta device, where tensors have shapes and no memory, and run it."""
+    (tmp_path / "open_clip_model.safetensors").touch()
+    own = Clip(model=model, weights=tag)
+    assert own.source == repository
+    monkeypatch.setattr(clip, "read_blueprint", lambda path, *named: read(tmp_path, *named))
+    monkeypatch.setattr(Clip, "need_weights", lambda self: tmp_path)
+    own.__dict__["network"] = build_network(own.blueprint.config, "fp32", device="meta")
+    own._device = "meta"
+    visual = own.visual
+    assert visual.grid_size == (patches, patches)
+    assert type(visual.transformer.resblocks[0].mlp.gelu).__name__ == ("QuickGELU" if is_quick else "GELU")
+    assert own.blueprint.preprocessing["mean"] == tag_settings(model, tag)["mean"]
+    side = visual.patch_size[0]
+    image = Image(torch.empty(3, 10 * side, 13 * side, device="meta"))
+    [hidden] = own.hidden([image], (blocks - 1, blocks))
+    assert hidden.grid == (10, 13)
+    assert as_trained(own, hidden).shape == (131, visual.output_dim)
+
+
+read = clip.read_blueprint
+
+
+def test_networks_are_built_without_computing_their_weights(tmp_path: Path) -> None:
+    plain = open_clip.CLIP(**SHAPE)
+    built = build_network(SHAPE, "fp32")
+    assert {key: value.shape for key, value in built.state_dict().items()} == {
+        key: value.shape for key, value in plain.state_dict().items()
+    }
+    close(dict(built.named_buffers())["attn_mask"], dict(plain.named_buffers())["attn_mask"])
+
+
+def test_activation_and_epsilon_can_be_set(tmp_path: Path) -> None:
+    folder = random_model(tmp_path / "model")
+    own = Clip(weights=str(folder), activation="gelu", epsilon=1e-6)
+    block = own.network.visual.transformer.resblocks[1]
+    assert isinstance(block.mlp.gelu, torch.nn.GELU)
+    assert block.ln_2.eps == own.network.visual.ln_post.eps == 1e-6
+    assert own.network.ln_final.eps == 1e-5
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_checkpoint_file(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = random_model(tmp_path / "model")
+    state = load_file(folder / "open_clip_model.safetensors")
+    file = tmp_path / f"epoch_3{suffix}"
+    save_file(state, file) if suffix == ".safetensors" else torch.save({"state_dict": state}, file)
+    with pytest.raises(BadWeights, match="which architecture"):
+        Clip(weights=str(file)).load()
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: SHAPE if name == "Small" else None)
+    own = Clip(weights=str(file), model="Small")
+    for key, value in own.network.state_dict().items():
+        close(value, state[key])
+    shutil.copy(folder / "open_clip_config.json", tmp_path)
+    close(Clip(weights=str(file)).encode_text(["dog"]), own.encode_text(["dog"]))
+
+
+def truncate(folder: Path) -> None:
+    file = folder / "open_clip_model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def behead(folder: Path) -> None:
+    file = folder / "open_clip_model.safetensors"
+    save_file({key: value for key, value in load_file(file).items() if key != "visual.proj"}, file)
+
+
+def script(folder: Path) -> None:
+    (folder / "open_clip_model.safetensors").unlink()
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), folder / "open_clip_pytorch_model.bin")
+
+
+def reshape(folder: Path) -> None:
+    other = {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], "sides": 4}}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": other}))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (truncate, "or the file is broken"),
+        (behead, "visual.proj"),
+        (script, r"TorchScript archive[\s\S]*openai"),
+        (reshape, "no CLIP that open_clip can build"),
+        (lambda folder: (folder / "open_clip_config.json").write_text("{"), "configuration cannot be read"),
+        (lambda folder: (folder / "open_clip_config.json").unlink(), "which architecture"),
+        (lambda folder: (folder / "open_clip_model.safetensors").unlink(), "holds none of open_clip_model.safetensors"),
+    ],
+)
+def test_spoilt_weights(tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = random_model(tmp_path / "model")
+    spoil(folder)
+    with pytest.raises(BadWeights) as caught:
+        _ = Clip(weights=str(folder)).network
+    assert __import__("re").search(what, str(caught.value)), str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"model": "ViT-B-61", "weights": "openai"}, r"Did you mean `ViT-B-16`"),
+        ({"model": "ViT-B-16", "weights": "opnai"}, r"Did you mean `openai`"),
+        ({"weights": "openai"}, 'model = "ViT-B-16"'),
+        ({"weights": "nothing_of_the_kind"}, "no tag of open_clip either"),
+    ],
+)
+def test_names_that_open_clip_does_not_know(fields: Any, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadValue) as caught:
+        _ = Clip(**fields).source
+    assert what in str(caught.value)
+
+
+def test_every_tag_has_a_place() -> None:
+    for model, tag in open_clip.list_pretrained():
+        if tag_settings(model, tag).get("hf_hub"):
+            assert hub_repository(model, tag).count("/") == 1
+
+
+def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(MissingWeights, match="not on this machine") as caught:
+        Clip(model="ViT-B-16", weights="openai").load()
+    assert "timm/vit_base_patch16_clip_224.openai" in str(caught.value)
+    assert "ovsskit models RECIPE --fetch" in str(caught.value)
+
+
+def test_what_is_known_of_a_tags_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A repository holds several copies of the weights; only what is read is fetched and counted."""
+    from types import SimpleNamespace
+
+    sizes = {"open_clip_model.safetensors": 600, "open_clip_pytorch_model.bin": 601, "model.safetensors": 350, "README.md": 1}
+    files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
+    info = SimpleNamespace(siblings=files, card_data={"license": "mit"})
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda self, name, **options: info)
+    found = Clip(model="ViT-B-16", weights="openai").describe_weights()
+    assert (found.weights, found.kind, found.path) == ("timm/vit_base_patch16_clip_224.openai", "hub", None)
+    assert (found.size, found.licence) == (600, "mit")
+    asked: list[list[str]] = []
+
+    def fetch(name: str, *, revision: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        asked.append(allow_patterns)
+        if not local_files_only and "open_clip_pytorch_model.bin" in allow_patterns:
+            random_model(tmp_path)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert Clip(model="ViT-B-16", weights="openai").need_weights() == tmp_path
+    assert ["open_clip_model.safetensors" in patterns for patterns in asked] == [True, True, False]
+    assert not any("*.safetensors" in patterns for patterns in asked)
+
+
+def test_other_image_encoders_have_no_patches() -> None:
+    own = Clip(model="RN50", weights="openai")
+    own.__dict__["network"] = build_network(open_clip.get_model_config("RN50"), "fp32", device="meta")
+    with pytest.raises(BadWeights, match="ModifiedResNet"):
+        _ = own.block_count
+
+
+def test_layers_and_pictures_that_do_not_fit(backbone: Clip) -> None:
+    with pytest.raises(BadValue, match="1 to 6"):
+        backbone.hidden([example(Image)], (7,))
+    with pytest.raises(BadValue, match="resize_image"):
+        backbone.hidden([picture(5, 30)], (6,))
+
+
+def test_moved_to_another_device_it_starts_afresh(backbone: Clip) -> None:
+    backbone.encode_text(["dog"])
+    moved = backbone.to("meta")
+    assert not moved._text_rows
+    assert "network" not in moved.__dict__
+    assert backbone._text_rows
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, ovsskit.backbones.clip; sys.exit(' '.join({'torch', 'open_clip', 'tokenizers'} & set(sys.modules)) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
