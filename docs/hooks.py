@@ -24,13 +24,15 @@ FAMILIES = {
     "presence": "Which classes are there",
     "text": "Classes into sentences",
     "network": "The network",
+    "attention": "What patches look at",
     "maps": "Maps",
     "wrap": "Wrappers",
     "refine": "Refining by the picture",
 }
 """Titles of the families of stages in the order of a method; a family that is not here comes last under its own name."""
 VALUES = (
-    "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Scores", "Saliency", "Logits", "Probabilities",
+    "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden", "Similarity", "Attention",
+    "PatchFeatures", "Scores", "Saliency", "Logits", "Probabilities",
     "Labels",
 )  # fmt: skip
 

@@ -148,7 +148,9 @@ def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
             assert backbone.norms(hidden, layer).shape == (count,)
         itself = torch.eye(count).expand(len(layers), 1, -1, -1).to(hidden.data)
         for residual, feed_forward in ((True, True), (False, False)):
-            features = backbone.finish(hidden, Attention(itself, layers, hidden.grid), residual=residual, feed_forward=feed_forward)
+            features = backbone.finish(
+                hidden, Attention(itself, layers, hidden.grid), residual=residual, feed_forward=feed_forward
+            )
             check_value(features, PatchFeatures)
             assert features.data.shape[1:] == (rows, columns)
             assert not features.data.requires_grad
