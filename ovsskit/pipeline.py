@@ -24,7 +24,7 @@ from ovsskit.stage import Stage
 from ovsskit.store import Store
 from ovsskit.values import Image, Labels, Scores, Value, Vocabulary
 from ovsskit.vocabulary import replace_classes
-from ovsskit.wire import Link, Node, wire
+from ovsskit.wire import Node, flatten, wire
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -153,8 +153,3 @@ def load(
         batch=batch,
         store=store,
     )
-
-
-def flatten(links: Sequence[Link]) -> list[Link]:
-    """List the links of a chain and of all chains inside it."""
-    return [one for link in links for one in (link, *flatten(link.inner))]

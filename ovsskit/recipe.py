@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,12 +23,13 @@ from ovsskit.errors import (
 )
 from ovsskit.extends import EXTENDING_KEYS, read_extended
 from ovsskit.lines import Table
-from ovsskit.overrides import SECTIONS, address_of, parse_override, set_value
+from ovsskit.objections import find_objections
+from ovsskit.overrides import SECTIONS, address_of, all_stages, parse_override, set_value
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Stage, Wrapper
 from ovsskit.validate import validate
 from ovsskit.vocabulary import NAMING, VocabularyTable
-from ovsskit.wire import Link, Node, wire
+from ovsskit.wire import Link, Node, flatten, wire
 
 
 class Header(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -90,7 +91,9 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
         problems.append(MissingKey("The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place))
     links, wiring_problems = wire(nodes, model_classes)
     problems += wiring_problems
-    return Recipe(header, models, vocabulary, inputs, settle(stages), tuple(links), Path(table.place.file), _plain(table))
+    settled = settle(stages)
+    problems += _objections(settled, models, links, table)
+    return Recipe(header, models, vocabulary, inputs, settled, tuple(links), Path(table.place.file), _plain(table))
 
 
 def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -101,6 +104,16 @@ def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
             stage = stage.model_copy(update={"inner": settle(stage.inner)})
         settled.append(stage.settle(stages[index + 1 :]))
     return tuple(settled)
+
+
+def _objections(
+    stages: Sequence[Stage], models: Mapping[str, Backbone], links: Sequence[Link], table: Table
+) -> Iterator[OvsskitError]:
+    entries = {address_of(entry): entry for _, _, entry in all_stages(table)}
+    reads = {link.node.address: link.models for link in flatten(links)}
+    for address, parameter, problem in find_objections(stages, models, reads):
+        problem.where = entries[address].place_of(parameter)
+        yield problem
 
 
 def _build_models(table: Table, problems: list[OvsskitError]) -> tuple[dict[str, Backbone], dict[str, type]]:

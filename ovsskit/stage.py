@@ -28,7 +28,7 @@ before: it does for stages with `network` (those that batch) and for those that 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args, get_type_hints
@@ -90,6 +90,13 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     def settle(self, following: Sequence[Stage]) -> Stage:
         """Return this stage with parameters that are left to the stages after it filled in."""
         return self
+
+    def objections(self, ahead: Sequence[tuple[Stage, Sequence[Any]]]) -> Iterable[tuple[str, str, str, str]]:
+        """Yield what cannot work: the address and parameter to blame, a sentence, and what there is.
+
+        `ahead` holds the stages before this one with the models that each reads; nothing has been read of their weights.
+        """
+        return ()
 
 
 class Wrapper(Stage):

@@ -62,6 +62,11 @@ def wire(nodes: Sequence[Node], models: dict[str, type]) -> tuple[list[Link], li
     return _wire_chain(nodes, slots, models, problems), problems
 
 
+def flatten(links: Sequence[Link]) -> list[Link]:
+    """List the links of a chain and of all chains inside it."""
+    return [one for link in links for one in (link, *flatten(link.inner))]
+
+
 def _wire_chain(
     nodes: Sequence[Node], slots: dict[str, Written], models: dict[str, type], problems: list[OvsskitError]
 ) -> list[Link]:

@@ -15,6 +15,8 @@ from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import torch, transformers
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+HEADER = 100_000_000
+"""The longest header, in bytes, that safetensors allows."""
 ENVELOPES = ("model", "module", "state_dict")
 """Keys under which a training's checkpoint holds the tensors of its model."""
 
@@ -58,6 +60,19 @@ def looks_like(names: Collection[str]) -> str:
     if re.search(r"^(visual\.transformer\.resblocks|vision_model\.encoder)\.", text, re.M):
         return "CLIP"
     return ""
+
+
+def stored_names(path: Path) -> list[str]:
+    """Return the names of tensors in a file of safetensors, or in that of a folder, from its header; none if it has none."""
+    file = path / FOLDER_FILES[0] if path.is_dir() else path
+    if file.suffix != ".safetensors" or not file.is_file():
+        return []
+    try:
+        with file.open("rb") as opened:
+            size = int.from_bytes(opened.read(8), "little")
+            return [name for name in json.loads(opened.read(min(size, HEADER))) if name != "__metadata__"]
+    except (OSError, ValueError):
+        return []
 
 
 def file_of(path: Path, family: Family) -> Path:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
 
+from ovsskit.backbones._checkpoint import count_of, stored_names
 from ovsskit.backbones._fusion import by_picture
 from ovsskit.backbones._text import TextReader, Tokens
 from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
 from ovsskit.errors import BadValue
 from ovsskit.lazy import Float, numpy, torch
 from ovsskit.values import Caption, Captions, CrossAttention, Image
+from ovsskit.weights import EMBEDDED
 
 I = TypeVar("I", bound="ItmBackbone")  # noqa: E741
 Size = Annotated[int, Field(ge=8)]
@@ -39,6 +42,21 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     normalise: Annotated[bool, Field(description="subtract the mean and divide by the deviation of CLIP's training")] = True
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
+
+    published_layers: ClassVar[int]
+    """How many layers with cross-attention the published models have."""
+    layer_names: ClassVar[str]
+    """What the name of a tensor in a layer with cross-attention begins with; its group is the layer's number."""
+
+    def known_layer_count(self) -> int | None:
+        """Return the number of layers with cross-attention, from the names in the weights if they are here and quick to ask."""
+        names = stored_names(self.embedded if self.weights == EMBEDDED else Path(self.weights).expanduser())
+        return count_of(names, self.layer_names) if names else self.published_layers
+
+    @property
+    def reads_first_token(self) -> bool:
+        """Return that the matching head reads the first token alone; so it is in all these models."""
+        return True
 
     @property
     @abstractmethod

@@ -6,10 +6,20 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ovsskit.backbones._blip_checkpoint import infer_text
-from ovsskit.backbones._checkpoint import Family, check_fit, count_of, file_of, fill, read_sizes, read_tensors, rename
+from ovsskit.backbones._checkpoint import (
+    Family,
+    check_fit,
+    count_of,
+    file_of,
+    fill,
+    read_sizes,
+    read_tensors,
+    rename,
+    stored_names,
+)
 from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
 from ovsskit.lazy import torch, transformers
 
@@ -19,6 +29,7 @@ FUSION_LAYERS = 6
 """How many of the fusion module's layers run, the last ones; so in every published model."""
 STRIDES = {"large": 6, "base": 3}
 """Every so many fusion layers one is connected; no checkpoint says it."""
+FUSED = r"fusion_encoder\.encoder\.layer\.(\d+)\."
 UNUSED = re.compile(
     r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|^text_decoder\.|^fusion_encoder\.embeddings\.|position_ids$"
     r"|\.pooler\.|^visual_encoder\.(?!visual\.)|^visual_encoder\.visual\.proj$"
@@ -45,6 +56,26 @@ def check_network(path: Path) -> None:
     """
     config, state = _read(path, None, None, shapes_only=True)
     check_fit(MPLUG, path, network_class(), config, state)
+
+
+def fusion_kinds(layers: int, stride: int) -> list[Literal["cross", "connected"]]:
+    """Return how each of the fusion layers that run does so: a connected one follows every so many others."""
+    return ["connected" if index and index % stride == 0 else "cross" for index in range(layers)]
+
+
+def count_layers(path: Path, stride: int | None) -> int | None:
+    """Return the number of layers with cross-attention; None where only reading the weights would tell.
+
+    What is not here is taken for a published model: the base one if its name says so, else the large one.
+    """
+    names = [official_name(name) for name in stored_names(path)]
+    if not names and path.exists() and stride is None:
+        return None
+    sizes = read_sizes(path / "weights" if path.is_dir() else path)
+    is_base = "visn_fc.weight" not in names if names else "base" in path.name
+    layers = min(sizes.get("fusion_layers", FUSION_LAYERS), count_of(names, FUSED) if names else FUSION_LAYERS)
+    stride = stride or sizes.get("stride_layer", STRIDES["base" if is_base else "large"])
+    return fusion_kinds(layers, stride).count("cross")
 
 
 @cache
@@ -112,7 +143,7 @@ def _infer_config(state: dict[str, Any], sizes: Mapping[str, Any], stride: int |
     """
     positions, types = (f"text_encoder.embeddings.{kind}_embeddings.weight" for kind in ("position", "token_type"))
     state[positions] = state[positions] + state[types][:1]
-    fused = count_of(state, r"fusion_encoder\.encoder\.layer\.(\d+)\.")
+    fused = count_of(state, FUSED)
     layers = min(sizes.get("fusion_layers", FUSION_LAYERS), fused)
     crossing = state[f"fusion_encoder.encoder.layer.{fused - 1}.crossattention.self.key.weight"]
     text = infer_text({**state, "text_encoder.encoder.layer.0.crossattention.self.key.weight": crossing}, "text_encoder.", 0)

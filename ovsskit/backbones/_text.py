@@ -120,7 +120,7 @@ def clean_captions(tokenizer: Tokenizer) -> None:
     """
     from tokenizers import Regex, normalizers
 
-    steps = [(Regex(r"""[,.'!?"()*#:;~]"""), ""), (Regex("[-/]"), " "), ("<person>", "person")]
+    steps: list[tuple[str | Regex, str]] = [(Regex(r"""[,.'!?"()*#:;~]"""), ""), (Regex("[-/]"), " "), ("<person>", "person")]
     changes = [normalizers.Replace(old, new) for old, new in steps]
     tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *changes, tokenizer.normalizer])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,9 @@ class Albef(BlipTowerBackbone):
     (`.pth`, `.pt`, or safetensors made of it), or its folder, with the `vocab.txt` of bert-base-uncased beside it. Source:
     Li et al. 2021, ALBEF.
     """
+
+    published_layers: ClassVar[int] = 6
+    layer_names: ClassVar[str] = r"text_encoder\.(?:bert\.)?encoder\.layer\.(\d+)\.crossattention\."
 
     separator: Annotated[
         bool | Literal["as_trained"],

@@ -37,6 +37,20 @@ class CrossAttends(Capability):
     def layer_count(self) -> int:
         """Return the number of layers with cross-attention."""
 
+    def known_layer_count(self) -> int | None:
+        """Return the number of layers with cross-attention if it can be told without reading weights, quickly."""
+        return None
+
+    @property
+    def reads_first_token(self) -> bool:
+        """Return whether the matching head reads the first token alone, so that the last layer gives classes no gradient."""
+        return False
+
+    def layers_with_gradient(self) -> tuple[int, ...] | None:
+        """Return the layers from which classes get a gradient, or None where this is not known before weights are read."""
+        count = self.known_layer_count()
+        return None if count is None else tuple(range(1, count + (not self.reads_first_token)))
+
     @property
     @abstractmethod
     def grid(self) -> tuple[int, int]:

@@ -23,6 +23,9 @@ class BlipItm(BlipTowerBackbone):
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "blip_itm"
 
+    published_layers: ClassVar[int] = 12
+    layer_names: ClassVar[str] = r"text_encoder\.(?:bert\.)?encoder\.layer\.(\d+)\.crossattention\."
+
     def read(self) -> Any:
         """Read the network from its weights."""
         return read_network(self.need_weights(), self.dtype)

@@ -27,6 +27,9 @@ class Bridgetower(ItmBackbone):
     pairs_at_once: ClassVar[int] = 1
     """Every caption has a picture stream of its own, so that memory grows with the pairs."""
 
+    published_layers: ClassVar[int] = 6
+    layer_names: ClassVar[str] = r"(?:bridgetower\.)?cross_modal_text_layers\.(\d+)\."
+
     cross_modal_epsilon: Annotated[
         float,
         Field(gt=0, description="of the norms in the cross-modal layers: 1e-5 in transformers, 1e-12 in the authors' code"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
@@ -11,7 +12,7 @@ from pydantic import Field, PositiveInt
 from ovsskit.backbones._clip_tower import fit_grid, run_tower
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._itm import ItmBackbone
-from ovsskit.backbones._mplug_checkpoint import check_network, read_network
+from ovsskit.backbones._mplug_checkpoint import check_network, count_layers, fusion_kinds, read_network
 from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions, read_wordpieces
 from ovsskit.lazy import Float, torch
 
@@ -59,13 +60,18 @@ class Mplug(ItmBackbone):
             clean_captions(tokenizer)
         return TextReader(tokenizer, text.max_position_embeddings, separator=self.separator)
 
+    def known_layer_count(self) -> int | None:
+        """Return the number of layers with cross-attention; None where weights are here that are not quick to ask."""
+        stride = None if self.stride == "as_published" else self.stride
+        return count_layers(Path(self.weights).expanduser(), stride)
+
     @property
     def steps(self) -> list[Step]:
         """Return the text layers and the fusion layers, and how each runs."""
-        stride = self.network.config.stride
-        fusion = enumerate(self.network.fusion)
-        connected: list[Step] = [("connected" if index and index % stride == 0 else "cross", layer) for index, layer in fusion]
-        return [*(("text", layer) for layer in self.network.text_encoder.encoder.layer), *connected]
+        fusion = self.network.fusion
+        kinds = fusion_kinds(len(fusion), self.network.config.stride)
+        first: list[Step] = [("text", layer) for layer in self.network.text_encoder.encoder.layer]
+        return [*first, *zip(kinds, fusion, strict=True)]
 
     @property
     def layer_count(self) -> int:

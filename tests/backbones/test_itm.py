@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 from twins import TWINS
 
 from ovsskit.backbones._itm import ItmBackbone
-from ovsskit.errors import BadValue
+from ovsskit.errors import BadValue, Problems
+from ovsskit.recipe import load_recipe
 from ovsskit.registry import find_backbone
 from ovsskit.stages.text.caption import Caption as WriteCaption
 from ovsskit.testing import example
@@ -135,3 +137,56 @@ def leaves_of(function: Any) -> set[Any]:
     if hasattr(function, "variable"):
         return {function}
     return {leaf for parent, _ in function.next_functions for leaf in leaves_of(parent)}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_the_last_layer_gives_classes_no_gradient_and_this_is_known_without_reading_weights(name: str) -> None:
+    backbone = make(name)
+    useful = backbone.layers_with_gradient()
+    assert "network" not in backbone.__dict__
+    assert backbone.known_layer_count() == backbone.layer_count
+    [found] = attend(backbone, IMAGES[:1], [captions("a picture of dog")])
+    largest = found.gradient[:, :, 1:].abs().amax((1, 2, 3))
+    assert tuple(layer for layer, value in zip(found.layers, largest.tolist(), strict=True) if value > 0) == useful
+    assert useful == tuple(range(1, backbone.layer_count))
+
+
+def test_the_same_of_the_packaged_blip() -> None:
+    backbone = make("blip_itm", weights="embedded", image_size=112)
+    [found] = attend(backbone, IMAGES[:1], [captions("a picture of dog")])
+    largest = found.gradient[:, :, 1:].abs().amax((1, 2, 3))
+    assert tuple(layer for layer, value in zip(found.layers, largest.tolist(), strict=True) if value > 0) == (1, 2, 3)
+    assert backbone.layers_with_gradient() == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "count"),
+    [
+        ("blip_itm", {}, 12),
+        ("bridgetower", {}, 6),
+        ("albef", {}, 6),
+        ("mplug", {}, 6),
+        ("mplug", {"weights": "mplug_base.pth"}, 5),
+        ("mplug", {"stride": 2}, 4),
+    ],
+)
+def test_layers_of_models_that_are_not_here(name: str, fields: dict[str, Any], count: int) -> None:
+    assert make(name, **{"weights": "some/where", **fields}).known_layer_count() == count
+
+
+def test_layers_of_a_file_that_only_reading_would_tell(tmp_path: Path) -> None:
+    (tmp_path / "mplug.pth").write_bytes(b"")
+    assert make("mplug", weights=str(tmp_path / "mplug.pth")).layers_with_gradient() is None
+    assert make("mplug", weights=str(tmp_path / "mplug.pth"), stride=6).layers_with_gradient() == (1, 2, 3, 4, 5)
+    (tmp_path / "broken.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0nothing")
+    assert make("albef", weights=str(tmp_path / "broken.safetensors")).known_layer_count() == 6
+
+
+def test_attention_without_a_gradient_may_come_from_the_last_layer(tmp_path: Path) -> None:
+    with pytest.raises(Problems, match="reads only the first token"):
+        load_recipe("pnp_albef", ["select_head.layer=6"])
+    recipe = tmp_path / "plain.toml"
+    recipe.write_text(
+        'extends = "pnp_albef.toml"\n[set]\n"select_head.layer" = 6\n[[stage]]\nuse = "attention_maps"\nreplaces = "grad_cam"\n'
+    )
+    assert load_recipe(recipe).models["backbone"].weights == "mscoco.pth"
