@@ -53,6 +53,8 @@ def range_of(schema: Mapping[str, Any]) -> str:
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         size = f", {least} of them" if least == most else f", at least {least}"
         return f"list of {range_of(items)}{size if least else ''}"
+    if "pattern" in schema:
+        return str(schema["description"])
     words = {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "table"}.get(kind, kind)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")

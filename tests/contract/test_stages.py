@@ -23,7 +23,9 @@ def make(name: str, folder: Path) -> Any:
     cls = find_stage(name)
     assert cls is not None
     (folder / "present.json").write_text(json.dumps({f"picture{seed}": ["dog", "grass"] for seed in (0, 7)}))
-    return cls(**{"file": str(folder / "present.json")} if "file" in cls.model_fields else {})
+    (folder / "texts.toml").write_text('dog = "a pet"\n"ice cream" = "a sweet"\ngrass = "green blades"\n')
+    files = {"presence_from_file": "present.json", "expand_text": "texts.toml"}
+    return cls(**{"file": str(folder / files[name])} if name in files else {})
 
 
 @pytest.mark.parametrize("name", STAGES)

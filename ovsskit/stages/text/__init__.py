@@ -1,1 +1,1 @@
-"""Stages that turn classes into sentences."""
+"""Stages that turn classes into sentences, and these into vectors."""

@@ -1,0 +1,61 @@
+"""Give every class a vector to compare with those of patches."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ovsskit.backbones.base import EncodesText
+from ovsskit.stage import PathOfRecipe, Stage
+from ovsskit.texts.templates import Templates, encode_words, sentences
+from ovsskit.values import TextFeatures as Features
+from ovsskit.values import Vocabulary
+
+log = logging.getLogger(__name__)
+
+
+class TextFeatures(Stage, writes="text_features"):
+    """Encode what is looked for, every word put into every sentence: one vector of length 1 for each word.
+
+    The words are the background's, then each class's name and synonyms. The vectors of the sentences with a word are
+    brought to length 1 and averaged, and the mean is brought to length 1.
+    `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them; `scene_5` five about a
+    scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name` the bare name.
+    Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP, NACLIP and ClearCLIP.
+    """
+
+    network = True
+
+    templates: Annotated[Templates, Field(description="sentences to put the words into; {} stands for the word")] = (
+        "imagenet_80"
+    )
+    templates_file: Annotated[PathOfRecipe, Field(description="a file in place of `templates`, one sentence a line")] = ""
+    words: Annotated[Literal["all", "first"], Field(description="all words of a class, or its name alone")] = "all"
+
+    def run(self, vocabulary: Vocabulary, backbone: EncodesText) -> Features:
+        """Return the vectors, in the order of `Vocabulary.queries`.
+
+        Raises:
+            BadFile: the file of templates is no good.
+        """
+        queries = vocabulary.queries
+        if self.words == "first":
+            behind = [(0, word) for word in vocabulary.background_words]
+            queries = (*behind, *enumerate(vocabulary.names, 1))
+        texts = [word for _, word in queries]
+        _warn_of_ties(tuple(vocabulary.background_words), tuple(word for label, word in queries if label))
+        data = encode_words(texts, sentences(self.templates, self.templates_file), backbone)
+        return Features(data, tuple(label for label, _ in queries))
+
+
+@cache
+def _warn_of_ties(background: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """Say once which words stand both for the background and for a class."""
+    both = [word for word in background if word.casefold() in {one.casefold() for one in words}]
+    if both:
+        log.warning(
+            "%s: a word for the background and for a class; where both score the same, the background wins", ", ".join(both)
+        )

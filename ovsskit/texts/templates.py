@@ -1,0 +1,79 @@
+"""Sentences into which names are put, and the vector of a name: the mean over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ovsskit.backbones.base import EncodesText
+from ovsskit.errors import BadFile, Place
+from ovsskit.lazy import Float, open_clip, torch
+
+NAME = "{}"
+"""What stands for the name in a sentence."""
+
+Sentence = Annotated[str, Field(pattern=r"\{\}", description="text with {} for the name")]
+Templates = (
+    Literal["imagenet_80", "scene_5", "clip_surgery_85", "simple", "name"]
+    | Annotated[tuple[Sentence, ...], Field(min_length=1)]
+)
+"""A known set of sentences, or sentences of a person's own."""
+
+SCENE = (
+    "there is a {} in the scene.",
+    "there is the {} in the scene.",
+    "this is a {} in the scene.",
+    "this is the {} in the scene.",
+    "this is one {} in the scene.",
+)
+
+
+def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
+    """Return the sentences of a known set, of a file with one on each line, or those that are given.
+
+    Raises:
+        BadFile: the file cannot be read, holds none, or one without a place for the name.
+    """
+    if file:
+        return _read(Path(file))
+    if isinstance(templates, tuple):
+        return templates
+    if templates in ("simple", "name"):
+        return ("a photo of a {}." if templates == "simple" else NAME,)
+    imagenet = tuple(fill(NAME) for fill in open_clip.OPENAI_IMAGENET_TEMPLATES)
+    return {"imagenet_80": imagenet, "scene_5": SCENE, "clip_surgery_85": imagenet + SCENE}[templates]
+
+
+def encode_words(words: Sequence[str], templates: Sequence[str], backbone: EncodesText) -> Float[torch.Tensor, "text width"]:
+    """Return for every word the mean of the vectors of all sentences with it, all of length 1.
+
+    Each sentence's vector is brought to length 1 before the mean, and the mean after it (CLIP's prompt ensemble).
+    """
+    filled = [template.replace(NAME, word) for word in words for template in templates]
+    vectors = backbone.encode_text(filled).float()
+    return ensemble(vectors.unflatten(0, (len(words), len(templates))))
+
+
+def ensemble(vectors: Float[torch.Tensor, "text template width"]) -> Float[torch.Tensor, "text width"]:
+    """Return the means of vectors over the templates, each brought to length 1 before and after."""
+    mean = torch.nn.functional.normalize(vectors, dim=-1).mean(1)
+    return torch.nn.functional.normalize(mean, dim=-1)
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadFile(f"The file of templates cannot be read: {reason}.", where=Place(str(path))) from error
+    for number, line in enumerate(lines, 1):
+        if line.strip() and NAME not in line:
+            fix = 'Put {} where the name goes: "a photo of a {}."'
+            raise BadFile("A template has no place for the name.", fix=fix, where=Place(str(path), number))
+    found = tuple(line.strip() for line in lines if line.strip())
+    if not found:
+        raise BadFile("The file of templates is empty.", fix="Write one on each line.", where=Place(str(path)))
+    return found

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from ovsskit.errors import BadFile, Problems
+from ovsskit.pipeline import Pipeline
+from ovsskit.recipe import load_recipe
+from ovsskit.stages.text.text_features import TextFeatures
+from ovsskit.testing import ToyBackbone, example
+from ovsskit.texts.templates import sentences
+from ovsskit.values import Image
+from ovsskit.vocabulary import make_vocabulary
+
+WORDS = make_vocabulary(["cat, kitten", "dog"], background_words=["sky", "wall"])
+TOY = ToyBackbone()
+
+
+def unit(vector: torch.Tensor) -> torch.Tensor:
+    return vector / vector.norm()
+
+
+def expected(texts: list[str], templates: list[str]) -> torch.Tensor:
+    """Return the vectors one text and one template at a time."""
+    means = []
+    for text in texts:
+        vectors = [unit(TOY.encode_text([template.format(text)])[0]) for template in templates]
+        means.append(unit(sum(vectors[1:], vectors[0]) / len(vectors)))
+    return torch.stack(means)
+
+
+def test_words_and_sentences_are_encoded_and_averaged_at_length_one() -> None:
+    templates = ("a photo of a {}.", "art of the {}.", "{}")
+    found = TextFeatures(templates=templates).run(WORDS, TOY)
+    assert found.labels == (0, 0, 1, 1, 2)
+    torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "kitten", "dog"], list(templates)))
+
+
+def test_names_alone() -> None:
+    found = TextFeatures(templates="name", words="first").run(WORDS, TOY)
+    assert found.labels == (0, 0, 1, 2)
+    torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "dog"], ["{}"]))
+
+
+def test_the_known_sentences() -> None:
+    digest = "4f976686fb651bb5803d4689dcd849f75efe0ef19a3c801355bc9a6f03c8a5af"  # of OpenAI's list, as recorded with its users
+    assert hashlib.sha256("\n".join(sentences("imagenet_80")).encode()).hexdigest() == digest
+    assert sentences("clip_surgery_85") == sentences("imagenet_80") + sentences("scene_5")
+    assert sentences("simple") == ("a photo of a {}.",)
+
+
+def test_sentences_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("a {} at night.\n\n{}\n", encoding="utf-8")
+    found = TextFeatures(templates_file=str(tmp_path / "mine.txt")).run(WORDS, TOY)
+    torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "kitten", "dog"], ["a {} at night.", "{}"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"), [("a {}\nno place", 2, "no place for the name"), ("\n", 0, "is empty"), (None, 0, "No such file")]
+)
+def test_a_bad_file_of_sentences_is_named(tmp_path: Path, text: str | None, line: int, what: str) -> None:
+    path = tmp_path / "mine.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BadFile, match=what) as caught:
+        TextFeatures(templates_file=str(path)).run(WORDS, TOY)
+    assert str(caught.value).startswith(f"{path}{f':{line}' * bool(line)}  OV304")
+
+
+def test_a_sentence_without_a_place_for_the_name_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError):
+        TextFeatures(templates=("a photo",))
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        '[backbone]\nuse = "blip_itm"\nweights = "embedded"\n[[stage]]\nuse = "text_features"\ntemplates = ["a photo"]\n'
+    )
+    with pytest.raises(Problems, match=r"list of text with \{\} for the name"):
+        load_recipe(recipe)
+
+
+def test_a_word_of_the_background_that_is_a_class_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    words = make_vocabulary(["bed", "lynx"], background_words=["sky", "Bed"])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            TextFeatures(templates="name").run(words, TOY)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["Bed"]
+
+
+def test_texts_are_encoded_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    encode = ToyBackbone.encode_text
+    monkeypatch.setattr(ToyBackbone, "encode_text", lambda self, texts: calls.append(len(texts)) or encode(self, texts))
+    pipeline = Pipeline([TextFeatures()], {"backbone": ToyBackbone()}, WORDS, device="cpu", batch=2)
+    for seed in range(3):
+        pipeline.run_many([example(Image, seed), example(Image, seed + 1)], WORDS)
+    assert calls == [5 * 80]
