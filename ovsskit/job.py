@@ -54,6 +54,8 @@ def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     allow_pixels(wishes.max_pixels)
     device = choose_device(wishes.device)
     batch = choose_batch(wishes.batch, device)
+    for model in recipe.models.values():
+        model.check_vocabulary(vocabulary)
     title = recipe.header.name or recipe.path.stem
     folder = OutputFolder(wishes.out or OUT / title, identify(recipe.stages, recipe.models, vocabulary))
     todo = folder.add(pictures, wishes.save, explained)

@@ -27,7 +27,15 @@ class Summary:
 
 
 @runtime_checkable
-class Listener(Protocol):
+class TakesNotice(Protocol):
+    """Hear what a person should know."""
+
+    def notice(self, text: str) -> None:
+        """Take note of something that the person should know."""
+
+
+@runtime_checkable
+class Listener(TakesNotice, Protocol):
     """Hear how a run goes."""
 
     def begin(self, total: int) -> None:
@@ -36,9 +44,6 @@ class Listener(Protocol):
     def tell(self, record: PictureRecord) -> None:
         """Take note of a finished picture."""
 
-    def notice(self, text: str) -> None:
-        """Take note of something that the person should know."""
-
     def end(self, summary: Summary) -> None:
         """Take note of how the run ended."""
 
@@ -46,7 +51,7 @@ class Listener(Protocol):
 class Notices(logging.Handler):
     """Pass on each message of the package once, and keep it."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: TakesNotice) -> None:
         super().__init__(logging.INFO)
         self.listener, self.seen = listener, list[str]()
 

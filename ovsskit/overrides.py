@@ -12,7 +12,7 @@ from typing import Any
 from ovsskit.errors import BadValue, OvsskitError, Place, UnknownAddress, did_you_mean
 from ovsskit.lines import Table
 
-SECTIONS = ("backbone", "vocabulary", "input")
+SECTIONS = ("backbone", "vocabulary", "input", "fit")
 
 
 def address_of(entry: Table) -> str:

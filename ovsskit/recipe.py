@@ -22,6 +22,7 @@ from ovsskit.errors import (
     did_you_mean,
 )
 from ovsskit.extends import EXTENDING_KEYS, read_extended
+from ovsskit.fit.settings import FitTable
 from ovsskit.lines import Table
 from ovsskit.objections import find_objections
 from ovsskit.overrides import SECTIONS, address_of, all_stages, parse_override, set_value
@@ -54,6 +55,7 @@ class Recipe:
     models: dict[str, Backbone]
     vocabulary: VocabularyTable
     input: InputTable
+    fit: FitTable
     stages: tuple[Stage, ...]
     links: tuple[Link, ...]
     path: Path
@@ -86,6 +88,7 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
     problems += _problems_of_names(vocabulary, table)
     inputs = _section(InputTable, "input", table, problems)
+    fit = _section(FitTable, "fit", table, problems)
     nodes, stages = _build_stages(table, "stage", problems)
     if not nodes:
         problems.append(MissingKey("The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place))
@@ -93,7 +96,7 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     problems += wiring_problems
     settled = settle(stages)
     problems += _objections(settled, models, links, table)
-    return Recipe(header, models, vocabulary, inputs, settled, tuple(links), Path(table.place.file), _plain(table))
+    return Recipe(header, models, vocabulary, inputs, fit, settled, tuple(links), Path(table.place.file), _plain(table))
 
 
 def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:

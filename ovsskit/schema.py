@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from ovsskit.describe import summary
 from ovsskit.extends import PLACEMENTS
+from ovsskit.fit.settings import FitTable
 from ovsskit.recipe import Header, InputTable
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Wrapper
@@ -33,6 +34,7 @@ def recipe_schema() -> Schema:
             "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
             "vocabulary": _table(_properties(VocabularyTable)),
             "input": _table(_properties(InputTable)),
+            "fit": _table(_properties(FitTable)),
             "stage": {"type": "array", "items": {"$ref": "#/$defs/stage"}},
         },
         "$defs": {

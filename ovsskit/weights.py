@@ -11,6 +11,8 @@ from typing import Literal
 from ovsskit.errors import MissingWeights
 
 EMBEDDED = "embedded"
+BESIDE = "embedded:"
+"""With a name behind it: another folder of weights in the package than a backbone's first."""
 PATTERNS = ("*.json", "*.txt", "*.model")
 """What is fetched of a hub repository beside its weights: configuration and tokenizer."""
 
@@ -40,10 +42,18 @@ class WeightsInfo:
     licence: str | None
 
 
-def find_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> Path | None:
-    """Return the folder or file of weights that are on this machine, or None; the network is not asked."""
+def packaged(weights: str, embedded: Path) -> Path | None:
+    """Return the folder in the package that weights name, or None if they name none."""
     if weights == EMBEDDED:
         return embedded
+    return embedded.parent / weights.removeprefix(BESIDE) if weights.startswith(BESIDE) else None
+
+
+def find_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> Path | None:
+    """Return the folder or file of weights that are on this machine, or None; the network is not asked."""
+    folder = packaged(weights, embedded)
+    if folder is not None:
+        return folder
     if Path(weights).expanduser().exists():
         return Path(weights).expanduser()
     return _cached(weights, revision, files)
@@ -92,8 +102,9 @@ def fetch_weights(weights: str, revision: str, files: HubFiles = ANY) -> Path:
 def describe_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> WeightsInfo:
     """Say what is known of weights here and, if the hub answers, of weights that are not here."""
     path = find_weights(weights, revision, embedded, files)
-    if weights == EMBEDDED:
-        return WeightsInfo(weights, "embedded", path, _size(embedded), "Apache-2.0")
+    folder = packaged(weights, embedded)
+    if folder is not None:
+        return WeightsInfo(weights, "embedded", path, _size(folder), "Apache-2.0")
     if Path(weights).expanduser().exists():
         return WeightsInfo(weights, "local", path, _size(Path(weights).expanduser()), None)
     size, licence = _ask_hub(weights, revision, files)

@@ -51,18 +51,27 @@ def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    table = recipe.vocabulary
-    if wishes.classes and wishes.classes_file:
-        raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
-    if wishes.classes:
-        return table.replace(split_classes(wishes.classes))
-    if wishes.classes_file:
-        return table.replace(read_classes(wishes.classes_file))
-    own = table.make()
-    if own is None and samples:
+    if samples and not (wishes.classes or wishes.classes_file) and recipe.vocabulary.make() is None:
         from ovsskit.embedded import NOUNS
 
-        return table.replace(NOUNS)
+        return recipe.vocabulary.replace(NOUNS)
+    return choose_named(wishes.classes, wishes.classes_file, recipe)
+
+
+def choose_named(classes: str, classes_file: Path | None, recipe: Recipe) -> Vocabulary:
+    """Return the classes that the person names on the command line, else the recipe's.
+
+    Raises:
+        BadClasses: none are named, or they are named in two ways, or they cannot be read.
+    """
+    table = recipe.vocabulary
+    if classes and classes_file:
+        raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
+    if classes:
+        return table.replace(split_classes(classes))
+    if classes_file:
+        return table.replace(read_classes(classes_file))
+    own = table.make()
     if own is None:
         raise BadClasses("Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".')
     return own

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ofa_twin import ofa_twin
+
 PARITY = Path(__file__).parent / "parity"
 TWINS: dict[str, dict[str, Any]] = {
     "blip_itm": {"weights": str(PARITY / "pnp_ovss"), "image_size": 64},
@@ -12,4 +14,5 @@ TWINS: dict[str, dict[str, Any]] = {
     "albef": {"weights": str(PARITY / "albef"), "image_size": 64},
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
     "clip": {"weights": "embedded", "model": "", "positions": "size_antialias"},
+    "ofa": {"weights": ofa_twin(), "image_size": 64},
 }

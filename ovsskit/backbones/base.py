@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 from ovsskit.digests import digest_path
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
-from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures
+from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures, Vocabulary
 from ovsskit.weights import ANY, HubFiles, WeightsInfo, describe_weights, need_weights
 
 B = TypeVar("B", bound="Backbone")
@@ -131,6 +131,20 @@ class EncodesPatches(Capability):
         """
 
 
+class DecodesPatches(Capability):
+    """Give logits of classes for every patch, and the features of the patches before any word was read."""
+
+    @abstractmethod
+    def decode_patches(
+        self, images: Sequence[Image], names: Sequence[Sequence[str]]
+    ) -> list[Float[torch.Tensor, "class rows cols"]]:
+        """Return, for every picture, one map of logits for each of its class names."""
+
+    @abstractmethod
+    def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
+        """Return, for every picture, what the patch trunk sees."""
+
+
 class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     """Describe a model: which weights, at which size and precision. The network itself is read at first use."""
 
@@ -183,6 +197,13 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
             MissingWeights: they are neither here nor to be had.
         """
         return digest_path(self.need_weights())
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse classes for which these weights are not made; called before a run. Most models take any.
+
+        Raises:
+            BadClasses: the weights are made for other classes, or cannot take so many.
+        """
 
     @property
     def dtype(self) -> Any:

@@ -13,6 +13,7 @@ import tomlkit
 from ovsskit.backbones.base import (
     Backbone,
     CrossAttends,
+    DecodesPatches,
     EncodesImage,
     EncodesPatches,
     EncodesText,
@@ -101,6 +102,8 @@ def check_backbone(backbone: Backbone) -> None:
         _check_vectors(backbone.encode_image, images)
     if isinstance(backbone, EncodesPatches):
         _check_patches(backbone, images)
+    if isinstance(backbone, DecodesPatches):
+        _check_decoding(backbone, images)
     for module in backbone.network.modules():
         assert not module._forward_hooks, "a hook is left"
     assert all(parameter.grad is None for parameter in backbone.network.parameters()), "a gradient is left"
@@ -154,6 +157,18 @@ def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
             check_value(features, PatchFeatures)
             assert features.data.shape[1:] == (rows, columns)
             assert not features.data.requires_grad
+
+
+def _check_decoding(backbone: DecodesPatches, images: Sequence[Image]) -> None:
+    names = [("dog", "grass", "ice cream"), ("grass", "dog")]
+    both = backbone.decode_patches(images, names)
+    features = backbone.trunk_features(images)
+    for maps, mine, one in zip(both, names, features, strict=True):
+        check_value(one, PatchFeatures)
+        assert maps.shape == (len(mine), *one.data.shape[1:])
+        assert not maps.requires_grad
+    [alone] = backbone.decode_patches(images[1:], names[1:])
+    torch.testing.assert_close(alone, both[1], atol=1e-5, rtol=1e-4)
 
 
 def check_description(cls: type[Stage] | type[Backbone]) -> None:

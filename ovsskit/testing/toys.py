@@ -11,6 +11,7 @@ from pydantic import Field
 from ovsskit.backbones.base import (
     Backbone,
     CrossAttends,
+    DecodesPatches,
     EncodesImage,
     EncodesPatches,
     EncodesText,
@@ -38,7 +39,7 @@ TOY_HEADS = 2
 """Heads of the toy's image encoder."""
 
 
-class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesText, EncodesImage, EncodesPatches):
+class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesText, EncodesImage, EncodesPatches, DecodesPatches):
     """Attend by brightness instead of by a network, so that stages can be tested without weights."""
 
     weights: Annotated[str, Field(description="there are none")] = "none"
@@ -129,6 +130,18 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesText, EncodesImage
             total = total + (weights @ self.project(hidden, layer)[2]).transpose(0, 1).flatten(1)
         total = total + total.sin() * feed_forward
         return PatchFeatures(total[1:].T.unflatten(1, hidden.grid).contiguous())
+
+    def decode_patches(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[Any]:
+        """Score a class by the brightness of a patch and the letters of the name."""
+        waves = [torch.tensor([sum(map(ord, name)) % 13 + 1.0 for name in mine])[:, None, None] for mine in names]
+        bright = [torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID) for image in images]
+        return [(wave * one * 5).sin() for wave, one in zip(waves, bright, strict=True)]
+
+    def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
+        """Make features of the brightness of patches."""
+        waves = torch.arange(1.0, WIDTH + 1)[:, None, None] * 5
+        bright = [torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID) for image in images]
+        return [PatchFeatures((waves * one).sin()) for one in bright]
 
     def _attend(self, image: Image, captions: Captions, layers: tuple[int, ...]) -> CrossAttention:
         bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[0]

@@ -11,7 +11,7 @@ from twins import TWINS
 
 import ovsskit
 from ovsskit.extends import recipe_folder
-from ovsskit.pipeline import Pipeline
+from ovsskit.pipeline import Pipeline, flatten
 from ovsskit.recipe import load_recipe
 from ovsskit.stage import use_of
 from ovsskit.testing import example
@@ -25,9 +25,10 @@ def load(path: Path, folder: Path) -> Pipeline:
     """Load a recipe; weights that are not in the package are replaced by small random ones."""
     recipe = load_recipe(path)
     changes = []
-    if recipe.models["backbone"].weights != "embedded":
+    addresses = [link.node.address for link in flatten(recipe.links)]
+    if not recipe.models["backbone"].weights.startswith("embedded"):
         changes += [f"backbone.{key}={value}" for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()]
-        changes += ["select_head.layer=2"] if use_of(type(recipe.models["backbone"])) != "clip" else []
+        changes += ["select_head.layer=2"] if "select_head" in addresses else []
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
         own = recipe.vocabulary.make()
         names = list(own.names[:3]) if own else ["dog"]

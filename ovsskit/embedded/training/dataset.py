@@ -42,12 +42,19 @@ class Dataset:
     visible: Bool[ndarray, "scenes classes"]
 
     def draw(self, rng: np.random.Generator, size: int) -> Batch:
-        """Draw a random batch; half of the pictures are mirrored."""
+        """Draw a random batch, normalised; half of the pictures are mirrored."""
+        pictures, visible = self.draw_bytes(rng, size)
+        return Batch(normalise(torch.from_numpy(pictures)), torch.from_numpy(visible))
+
+    def draw_bytes(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[UInt8[ndarray, "batch side side 3"], Bool[ndarray, "batch classes"]]:
+        """Draw a random batch as it is stored; half of the pictures are mirrored."""
         rows = rng.choice(len(self.pictures), size, replace=False)
         pictures = self.pictures[rows]
         mirrored = rng.random(size) < 0.5
         pictures[mirrored] = pictures[mirrored, :, ::-1]
-        return Batch(normalise(torch.from_numpy(pictures)), torch.from_numpy(self.visible[rows]))
+        return pictures, self.visible[rows]
 
 
 def join(first: Dataset, second: Dataset) -> Dataset:
@@ -94,4 +101,4 @@ def render(folder: Path, scenes: int, drawing_set: DrawingSet = "training") -> D
             visible[number] = words_of(scene)
         np.save(pictures_file, pictures)
         np.save(visible_file, visible)
-    return Dataset(np.load(pictures_file), np.load(visible_file))
+    return Dataset(np.load(pictures_file, mmap_mode="r"), np.load(visible_file))

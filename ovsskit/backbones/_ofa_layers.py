@@ -1,0 +1,104 @@
+"""The parts of OFA's transformer layers: attention with a bias and a learned scale per head, and the feed-forward net."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+
+class Attention(nn.Module):
+    """Attend with several heads; positions come in as a bias, and every head has a learned scale."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(4))
+        self.c_attn = nn.Parameter(torch.ones(heads))
+
+    def forward(
+        self, x: Float[Tensor, "b q d"], seen: Float[Tensor, "b k d"], bias: Float[Tensor, "#b heads q k"]
+    ) -> Float[Tensor, "b q d"]:
+        """Return what each of `x` finds in `seen`.
+
+        The scale is smaller by the root of two than usual, because content and position scores are added.
+        """
+        queries, keys, values = (
+            project(y).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for project, y in ((self.q_proj, x), (self.k_proj, seen), (self.v_proj, seen))
+        )
+        scale = (2 * queries.shape[3]) ** -0.5
+        found = scaled_dot_product_attention(queries, keys, values, bias.to(queries.dtype), scale=scale)
+        found = found * self.c_attn[:, None, None]
+        out: Tensor = self.out_proj(found.transpose(1, 2).flatten(2))
+        return out
+
+
+class Dropped(nn.Module):
+    """Drop single numbers, and whole samples' branches; in evaluation mode do nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = self.branches = 0.0
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Return the branch with parts at zero, the rest scaled up to make up for them."""
+        x = nn.functional.dropout(x, self.numbers, self.training)
+        if self.training and self.branches:
+            kept = torch.rand(len(x), 1, 1, device=x.device) >= self.branches
+            x = x * kept / (1 - self.branches)
+        return x
+
+
+class Layer(nn.Module):
+    """Hold what encoder and decoder layers share; every branch is normalised before and after (NormFormer)."""
+
+    def __init__(self, width: int, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads)
+        self.self_attn_layer_norm, self.final_layer_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.ffn_layernorm = nn.LayerNorm(hidden)
+        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.dropped = Dropped()
+
+    def think(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Return the tokens after the feed-forward net."""
+        hidden = gelu(self.fc1(self.final_layer_norm(x)))
+        found: Tensor = x + self.dropped(self.fc2(self.ffn_layernorm(hidden)))
+        return found
+
+
+class EncoderLayer(Layer):
+    """Look at all tokens, then think about each."""
+
+    def __init__(self, width: int, hidden: int, heads: int) -> None:
+        super().__init__(width, hidden, heads)
+        self.attn_ln = nn.LayerNorm(width)
+
+    def forward(self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "#b #heads n n"]) -> Float[Tensor, "b n d"]:
+        """Return the tokens after this layer."""
+        normed = self.self_attn_layer_norm(x)
+        return self.think(x + self.dropped(self.attn_ln(self.self_attn(normed, normed, bias))))
+
+
+class DecoderLayer(Layer):
+    """Look at the decoder's tokens, at the encoder's, then think about each."""
+
+    def __init__(self, width: int, hidden: int, heads: int) -> None:
+        super().__init__(width, hidden, heads)
+        self.encoder_attn = Attention(width, heads)
+        self.self_attn_ln, self.encoder_attn_layer_norm, self.cross_attn_ln = (nn.LayerNorm(width) for _ in range(3))
+
+    def forward(
+        self,
+        x: Float[Tensor, "b n d"],
+        encoded: Float[Tensor, "b k d"],
+        bias: Float[Tensor, "#b heads n n"],
+        cross_bias: Float[Tensor, "#b heads n k"],
+    ) -> Float[Tensor, "b n d"]:
+        """Return the tokens after this layer."""
+        normed = self.self_attn_layer_norm(x)
+        x = x + self.dropped(self.self_attn_ln(self.self_attn(normed, normed, bias)))
+        found = self.encoder_attn(self.encoder_attn_layer_norm(x), encoded, cross_bias)
+        return self.think(x + self.dropped(self.cross_attn_ln(found)))

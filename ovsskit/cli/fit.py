@@ -1,0 +1,39 @@
+"""`ovsskit fit`: tune a recipe's model for a list of classes, from their words alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.options import Plugins, Sets, load_plugins
+
+
+def fit(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe, whose model can be tuned.")],
+    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to tune for: "dog, cat, grass".')] = "",
+    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the weights.", show_default="ovsskit-fit/RECIPE")
+    ] = None,
+    sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Tune a model for a list of classes without any picture; the folder it leaves is then named as weights.
+
+    A tuning that was stopped goes on where it was last saved when the same command is given again.
+    """
+    from ovsskit.cli.fit_report import FitReport
+    from ovsskit.fit.job import FitWishes, run_fit
+
+    load_plugins(plugins)
+    wishes = FitWishes(recipe, classes, classes_file, out, tuple(sets), device)
+    with FitReport(quiet=quiet, recipe=recipe) as report:
+        try:
+            run_fit(wishes, report)
+        except KeyboardInterrupt:
+            report.say("stopped; run the same command to go on")
+            raise typer.Exit(130) from None

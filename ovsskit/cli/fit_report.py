@@ -1,0 +1,86 @@
+"""Tell a person how a tuning goes: a bar with the loss and the time that is left, then where the weights are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ovsskit.cli.console import console, stderr
+from ovsskit.fit.folder import Progress as Done
+
+SMOOTH = 0.05
+"""How much the last loss counts in the one that is shown."""
+ENDS = 20
+"""Steps over which the first and the last loss are averaged."""
+
+
+class FitReport:
+    """Show a progress bar, notices and a summary, or nothing."""
+
+    def __init__(self, *, quiet: bool, recipe: str) -> None:
+        self.quiet, self.recipe, self.loss = quiet, recipe, 0.0
+        columns = (
+            TextColumn("[bold]tuning"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(*columns, console=stderr, disable=quiet or not stderr.is_terminal, transient=True)
+        self.task = self.progress.add_task("tuning", total=None, visible=False, loss="")
+
+    def __enter__(self) -> FitReport:
+        """Start to show progress."""
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take the progress bar away."""
+        self.progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a sentence, whatever the mode."""
+        self.progress.stop()
+        stderr.print(escape(text), highlight=False)
+
+    def begin(self, total: int, done: int) -> None:
+        """Show how many steps there are, and how many were done before."""
+        if done:
+            self.notice(f"going on after step {done}")
+        self.progress.reset(self.task, total=total, completed=done, visible=True)
+
+    def tell(self, loss: float) -> None:
+        """Show a finished step and the loss, smoothed."""
+        self.loss = loss if not self.loss else (1 - SMOOTH) * self.loss + SMOOTH * loss
+        self.progress.update(self.task, advance=1, loss=f"{self.loss:.3f}")
+
+    def notice(self, text: str) -> None:
+        """Show something that the person should know."""
+        if not self.quiet:
+            stderr.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+
+    def end(self, folder: Path, progress: Done, done_now: int) -> None:
+        """Show what came out, what it cost, and how to use it."""
+        self.progress.stop()
+        if self.quiet:
+            return
+        if not done_now:
+            console.print("Nothing to do: the tuning was finished before.", highlight=False)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_row("steps", str(len(progress.losses)))
+        table.add_row("time", f"{progress.seconds:.1f} s")
+        first, last = (sum(part) / len(part) for part in (progress.losses[:ENDS], progress.losses[-ENDS:]))
+        table.add_row("loss", f"{first:.3f} at first, {last:.3f} at last")
+        if progress.peak_memory:
+            table.add_row("peak memory", f"{progress.peak_memory / 1e9:.2f} GB")
+        if progress.peak_device_memory:
+            table.add_row("peak memory of the GPU", f"{progress.peak_device_memory / 1e9:.2f} GB")
+        table.add_row("folder", escape(str(folder)))
+        table.add_row("use it", escape(f"ovsskit run {self.recipe} ... --set backbone.weights={folder}"))
+        console.print(table, highlight=False)

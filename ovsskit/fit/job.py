@@ -1,0 +1,140 @@
+"""One `ovsskit fit`: find everything that is wrong before it begins, then tune, and leave a folder of weights."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ovsskit.backbones.ofa import Ofa
+from ovsskit.devices import choose_device
+from ovsskit.digests import digest_path
+from ovsskit.errors import MissingCapability, OutOfMemory, Place
+from ovsskit.fit.folder import Progress, TunedFolder
+from ovsskit.lazy import torch
+from ovsskit.listen import Notices, TakesNotice
+from ovsskit.recipe import Recipe, load_recipe
+from ovsskit.wishes import choose_named
+
+OUT = Path("ovsskit-fit")
+
+
+@dataclass(frozen=True)
+class FitWishes:
+    """Hold what the person asked for; see the options of `ovsskit fit`."""
+
+    recipe: str
+    classes: str = ""
+    classes_file: Path | None = None
+    out: Path | None = None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+
+
+@runtime_checkable
+class FitListener(TakesNotice, Protocol):
+    """Hear how a tuning goes."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Take note of how many steps there are, and how many were done before."""
+
+    def tell(self, loss: float) -> None:
+        """Take note of a finished step."""
+
+    def end(self, folder: Path, progress: Progress, done_now: int) -> None:
+        """Take note of how it ended."""
+
+
+def run_fit(wishes: FitWishes, listener: FitListener) -> None:
+    """Tune a recipe's model for classes; a tuning that was stopped goes on where its state was last saved.
+
+    Raises:
+        OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
+    """
+    notices = Notices(listener)
+    log = logging.getLogger("ovsskit")
+    log.addHandler(notices)
+    log.setLevel(logging.INFO)
+    try:
+        _fit(wishes, listener)
+    finally:
+        log.removeHandler(notices)
+
+
+def _fit(wishes: FitWishes, listener: FitListener) -> None:
+    recipe = load_recipe(wishes.recipe, wishes.overrides)
+    vocabulary = choose_named(wishes.classes, wishes.classes_file, recipe)
+    device = choose_device(wishes.device)
+    backbone = _backbone(recipe)
+    backbone.check_words(vocabulary)
+    names = vocabulary.names
+    title = recipe.header.name or recipe.path.stem
+    recorded = {"name": title, "tables": recipe.tables}
+    folder = TunedFolder(wishes.out or OUT / title, _identity(recipe, backbone, names), recorded)
+    try:
+        if folder.is_done:
+            listener.end(folder.path, folder.progress, 0)
+            return
+        _tune(recipe, backbone, names, device, folder, listener)
+    finally:
+        folder.close()
+
+
+def _tune(
+    recipe: Recipe, backbone: Ofa, names: tuple[str, ...], device: str, folder: TunedFolder, listener: FitListener
+) -> None:
+    from ovsskit.backbones._ofa_text import DICTIONARY
+    from ovsskit.fit.tuning import Tuner
+    from ovsskit.runner import peak_memory
+
+    settings, source = recipe.fit, backbone.need_weights()
+    reader = backbone.reader
+    text, pieces = reader.read(names), [reader.pieces(name) for name in names]
+    mixed = settings.precision == "bf16" or (settings.precision == "auto" and device.startswith("cuda"))
+    tuner = Tuner(backbone.checkpoint.network.to(device), pieces, text, settings, mixed)
+    first = folder.resume(tuner)
+    folder.write_record()
+    listener.begin(settings.updates, first)
+    progress = folder.progress
+    try:
+        for number in range(first, settings.updates):
+            start = time.perf_counter()
+            loss = tuner.step(number)
+            progress.seconds += time.perf_counter() - start
+            progress.losses.append(loss)
+            listener.tell(loss)
+            if (number + 1) % settings.save_every == 0 and number + 1 < settings.updates:
+                folder.save_state(tuner)
+    except KeyboardInterrupt:
+        if len(progress.losses) > first:
+            folder.save_state(tuner)
+        raise
+    except torch.OutOfMemoryError as error:
+        fix = "Let the network see fewer images at once: --set fit.at_once=1."
+        raise OutOfMemory(f"{settings.at_once} artificial images at once do not fit into memory.", fix=fix) from error
+    progress.peak_memory, progress.peak_device_memory = peak_memory()
+    folder.finish(tuner, (source if source.is_dir() else source.parent) / DICTIONARY)
+    listener.end(folder.path, progress, settings.updates - first)
+
+
+def _backbone(recipe: Recipe) -> Ofa:
+    """Return the model to be tuned, with the weights that tuning starts from."""
+    found = [model for model in recipe.models.values() if isinstance(model, Ofa)]
+    if len(found) != 1:
+        there = ", ".join(type(model).__name__ for model in recipe.models.values())
+        what = f"`fit` tunes the one model `ofa` of a recipe, and this one has {len(found)}."
+        raise MissingCapability(what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path)))
+    weights = recipe.fit.weights or found[0].weights
+    return found[0].model_copy(update={"weights": weights})
+
+
+def _identity(recipe: Recipe, backbone: Ofa, names: tuple[str, ...]) -> dict[str, Any]:
+    """Say what makes two tunings the same; how many images the network sees at once changes rounding at most."""
+    settings = recipe.fit.model_dump(exclude={"at_once", "save_every", "weights"})
+    return {
+        "classes": names,
+        "settings": settings,
+        "start": {"weights": backbone.weights, "digest": digest_path(backbone.need_weights())},
+    }

@@ -1,0 +1,28 @@
+"""Run the network's trunk: what do patches look like, before any word was read?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ovsskit.backbones.base import DecodesPatches
+from ovsskit.stage import Slots, Stage
+from ovsskit.values import Image, PatchFeatures
+
+
+class TrunkFeatures(Stage, writes="features"):
+    """Return the features of the patch trunk, not projected, by which `knn_smoothing` finds patches that look alike.
+
+    A picture that was decoded is not run again. Source: IFSeg, released code.
+    """
+
+    network = True
+
+    def run(self, image: Image, backbone: DecodesPatches) -> PatchFeatures:
+        """Return one vector for every patch."""
+        [features] = self.run_many([{"image": image, "backbone": backbone}])
+        return features
+
+    def run_many(self, many: Sequence[Slots]) -> list[PatchFeatures]:
+        """Run the trunk once over all pictures of one size."""
+        found: list[PatchFeatures] = many[0]["backbone"].trunk_features([slots["image"] for slots in many])
+        return found

@@ -1,0 +1,232 @@
+"""`ovsskit fit` from the command line to the folder that it leaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ofa_twin import random_network, rows_for, small_shape, write_ofa
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import ovsskit
+from ovsskit.backbones._ofa_text import PROMPT, UNKNOWN_NAME
+from ovsskit.cli.__main__ import main
+from ovsskit.fit import folder as fit_folder
+from ovsskit.testing import example
+from ovsskit.values import Image
+
+KNOWN = ("dog", "ice cream", "grass", "sky")
+QUICK = ("updates=6", "batch=2", "at_once=2", "rate=0.01", "save_every=2")
+Fit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    words = (PROMPT, UNKNOWN_NAME, *KNOWN)
+    return write_ofa(tmp_path / "start", random_network(small_shape(rows_for(words), positions=30)), words)
+
+
+def arguments(start: Path, out: Path, classes: str = "dog, grass", *more: str) -> list[str]:
+    sets = [f"backbone.weights={start}", "backbone.image_size=64", *(f"fit.{one}" for one in QUICK)]
+    named = ["--classes", classes] if classes else []
+    return ["fit", "ifseg", *named, "--out", str(out), *(part for one in sets for part in ("--set", one)), *more]
+
+
+@pytest.fixture
+def fit(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Fit:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(out: str = "out", classes: str = "dog, grass", *more: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ovsskit", *arguments(start, tmp_path / out, classes, *more)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capfd.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_the_folder_is_what_a_recipe_names_as_weights(fit: Fit, start: Path, tmp_path: Path) -> None:
+    status, out, error = fit()
+    assert (status, error) == (0, "")
+    assert "backbone.weights=" in out
+    folder = tmp_path / "out"
+    assert {file.name for file in folder.iterdir()} == {"model.safetensors", "dict.txt", "fit.json", ".lock"}
+    with safe_open(folder / "model.safetensors", "pt") as opened:
+        notes = opened.metadata()
+    assert json.loads(notes["classes"]) == ["dog", "grass"]
+    assert json.loads(notes["recipe"])["name"] == "ifseg"
+    record = json.loads((folder / "fit.json").read_text())
+    assert len(record["progress"]["losses"]) == 6
+    assert record["identity"]["settings"]["updates"] == 6
+    before, after = load_file(start / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert torch.equal(before["encoder.embed_tokens.weight"], after["encoder.embed_tokens.weight"])
+    assert not torch.equal(before["encoder.layer_norm.weight"], after["encoder.layer_norm.weight"])
+    pipeline = ovsskit.load("ifseg", f"backbone.weights={folder}", "backbone.image_size=64", device="cpu")
+    labels = pipeline(example(Image).pixels.numpy(), classes=["dog", "grass"]).labels
+    assert set(labels.unique().tolist()) <= {1, 2}
+
+
+def test_a_finished_tuning_is_not_done_again(fit: Fit) -> None:
+    fit()
+    status, out, _ = fit()
+    assert status == 0
+    assert "Nothing to do" in out
+
+
+def test_a_killed_tuning_goes_on_and_ends_the_same(fit: Fit, start: Path, tmp_path: Path) -> None:
+    fit("whole")
+    code = (
+        "import os, signal, sys\n"
+        "from ovsskit.cli.__main__ import main\n"
+        "from ovsskit.fit.folder import TunedFolder\n"
+        "save = TunedFolder.save_state\n"
+        "def once(folder, tuner):\n"
+        "    save(folder, tuner)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "TunedFolder.save_state = once\n"
+        "main()\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, *arguments(start, tmp_path / "killed")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / "state.safetensors").is_file()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    status, _, error = fit("killed")
+    assert status == 0
+    assert "going on after step 2" in error
+    whole, killed_weights = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(tensor, killed_weights[name]) for name, tensor in whole.items())
+    losses = [json.loads((tmp_path / name / "fit.json").read_text())["progress"]["losses"] for name in ("whole", "killed")]
+    assert losses[0] == losses[1]
+
+
+def test_ctrl_c_saves_what_was_done(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = fit_folder.Tuner.step
+
+    def stop(tuner: Any, number: int) -> float:
+        if number == 3:
+            raise KeyboardInterrupt
+        return step(tuner, number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_folder.Tuner, "step", stop)
+        status, _, error = fit()
+    assert status == 130
+    assert "run the same command to go on" in error
+    assert "going on after step 3" in fit()[2]
+
+
+def test_a_full_disk_leaves_what_was_saved_before(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, calls = os.replace, []
+
+    def full(old: Any, new: Any) -> None:
+        calls.append(Path(new).name)
+        if calls.count("state.safetensors") == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", full)
+        status, _, error = fit()
+    assert status == 1
+    assert "The disk is full" in error
+    assert [file.name for file in (tmp_path / "out").iterdir() if file.name.endswith(".part")] == []
+    assert "going on after step 2" in fit()[2]
+
+
+def test_two_tunings_do_not_share_a_folder(fit: Fit, start: Path, tmp_path: Path) -> None:
+    code = "import sys, time\nfrom ovsskit.fit.tuning import Tuner\nTuner.step = lambda *_: time.sleep(60)\n"
+    code += "from ovsskit.cli.__main__ import main\nmain()\n"
+    with subprocess.Popen([sys.executable, "-c", code, *arguments(start, tmp_path / "out")]) as other:
+        while not (tmp_path / "out" / "fit.json").exists():
+            time.sleep(0.05)
+        status, _, error = fit()
+        other.kill()
+    assert status == 2
+    assert "Another tuning is writing into this folder" in error
+
+
+def test_another_list_or_strange_files_in_the_folder_are_refused(fit: Fit, tmp_path: Path) -> None:
+    fit()
+    status, _, error = fit("out", "grass, dog")
+    assert status == 2
+    assert 'classes: ["dog", "grass"] there, ["grass", "dog"] now' in error
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "thesis.tex").write_text("")
+    assert "There is `thesis.tex`" in fit("strange")[2]
+
+
+def test_a_broken_state_is_refused(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_folder.TunedFolder, "finish", lambda *_: None)
+        fit()
+    state = tmp_path / "out" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    status, _, error = fit()
+    assert status == 2
+    assert "What the tuning needs to go on is broken" in error
+
+
+@pytest.mark.parametrize(
+    ("classes", "more", "message"),
+    [
+        ("", (), "Nothing says which classes to look for"),
+        (" , ", (), "A class has an empty name"),
+        ("dog, zebra", (), "does not know the class `zebra`"),
+        ("dog, dog", (), "Named more than once: dog"),
+        ("", ("--classes-file", "{classes}"), "The class `dog` has synonyms (grass)"),
+        ("dog", ("--set", "fit.updates=0"), "fit.updates is 0"),
+        ("dog", ("--set", "fit.speed=3"), "OV112"),
+        ("dog", ("--set", "backbone.weights=quickstart/none"), "OV401"),
+    ],
+)
+def test_bad_input_is_said_before_anything_is_written(
+    fit: Fit, tmp_path: Path, classes: str, more: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "classes.txt").write_text("dog, grass\nsky\n")
+    status, out, error = fit("out", classes, *(one.format(classes=tmp_path / "classes.txt") for one in more))
+    assert (status, out) == (2, "")
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_classes_than_the_text_has_positions_for(fit: Fit, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("".join(f"{a} {b}\n" for a in KNOWN for b in KNOWN))
+    status, _, error = fit("out", "", "--classes-file", str(tmp_path / "classes.txt"))
+    assert status == 2
+    assert "The 16 class names take 55 tokens with the prompt, and the model has positions for 28" in error
+
+
+def test_a_recipe_without_a_model_to_tune(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ovsskit", "fit", "quickstart"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "`fit` tunes the one model `ofa` of a recipe, and this one has 0" in capfd.readouterr().err
+
+
+def test_classes_that_differ_from_the_tuned_ones_stop_a_run(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fit()
+    weights = f"backbone.weights={tmp_path / 'out'}"
+    arguments = ["run", "ifseg", "--classes", "dog, sky", "--set", weights, "--out", str(tmp_path / "run"), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["ovsskit", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    error = capfd.readouterr().err
+    assert stopped.value.code == 2
+    assert "The weights are tuned for 2 classes, and these are others" in error
+    assert "not named: grass; not tuned for: sky" in error
+    assert not (tmp_path / "run").exists()

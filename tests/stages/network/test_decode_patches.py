@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import torch
+
+from ovsskit.stages.network.decode_patches import DecodePatches
+from ovsskit.testing import ToyBackbone, example
+from ovsskit.values import Image, Logits
+from ovsskit.vocabulary import make_vocabulary
+
+
+def test_one_map_for_each_class_as_the_model_gives_them() -> None:
+    image, words = example(Image), make_vocabulary(["dog", "grass"], ids=[7, 3])
+    found = DecodePatches().run(image, words, ToyBackbone())
+    assert isinstance(found, Logits)
+    assert found.labels == (1, 2)
+    assert torch.equal(found.data, ToyBackbone().decode_patches([image], [("dog", "grass")])[0])
+
+
+def test_pictures_may_have_other_classes() -> None:
+    images, lists = [example(Image, seed) for seed in (0, 7)], [["dog"], ["dog", "grass"]]
+    slots = [
+        {"image": image, "vocabulary": make_vocabulary(names), "backbone": ToyBackbone()}
+        for image, names in zip(images, lists, strict=True)
+    ]
+    assert [len(one.data) for one in DecodePatches().run_many(slots)] == [1, 2]
