@@ -22,7 +22,7 @@ MODEL_CARD = ROOT / "ovsskit" / "embedded" / "MODEL_CARD.md"
 CARD_MARK, WORDS_MARK = "<!-- model card -->", "<!-- words -->"
 FAMILIES = {
     "presence": "Which classes are there",
-    "text": "Classes into sentences",
+    "text": "Classes into texts",
     "network": "The network",
     "attention": "What patches look at",
     "maps": "Maps",
@@ -32,7 +32,7 @@ FAMILIES = {
 """Titles of the families of stages in the order of a method; a family that is not here comes last under its own name."""
 VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden", "Similarity", "Attention",
-    "PatchFeatures", "Scores", "Saliency", "Logits", "Probabilities",
+    "PatchFeatures", "TextFeatures", "Scores", "Saliency", "Logits", "Probabilities",
     "Labels",
 )  # fmt: skip
 

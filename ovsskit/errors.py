@@ -190,6 +190,12 @@ class MissingExtra(OvsskitError):
     code, title, status = "OV405", "missing package", 2
 
 
+class NoAnswer(OvsskitError):
+    """A language model cannot be asked, or gave nothing that is a text for a class; what it answered before is kept."""
+
+    code, title, status = "OV406", "no usable answer", 1
+
+
 class BadOutput(OvsskitError):
     """The output folder cannot be written, is full, or holds another run."""
 

@@ -11,7 +11,7 @@ from ovsskit.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe import Recipe
 from ovsskit.samples import sample_pictures
 from ovsskit.values import Vocabulary
-from ovsskit.vocabulary import read_classes, split_classes
+from ovsskit.vocabulary import VocabularyTable, read_classes, split_classes
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,15 @@ def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
         from ovsskit.embedded import NOUNS
 
         return recipe.vocabulary.replace(NOUNS)
-    return choose_named(wishes.classes, wishes.classes_file, recipe)
+    return choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
 
 
-def choose_named(classes: str, classes_file: Path | None, recipe: Recipe) -> Vocabulary:
+def choose_named(classes: str, classes_file: Path | None, table: VocabularyTable) -> Vocabulary:
     """Return the classes that the person names on the command line, else the recipe's.
 
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    table = recipe.vocabulary
     if classes and classes_file:
         raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
     if classes:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.check import check
+from ovsskit.cli.expand import expand
 from ovsskit.cli.fit import fit
 from ovsskit.cli.models import models
 from ovsskit.cli.new import new
@@ -19,7 +20,7 @@ from ovsskit.cli.stages import stages
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
-for command in (run, fit, check, plan, stages, new, schema, models):
+for command in (run, fit, check, plan, stages, new, expand, schema, models):
     app.command()(command)
 
 

@@ -65,7 +65,7 @@ def run_fit(wishes: FitWishes, listener: FitListener) -> None:
 
 def _fit(wishes: FitWishes, listener: FitListener) -> None:
     recipe = load_recipe(wishes.recipe, wishes.overrides)
-    vocabulary = choose_named(wishes.classes, wishes.classes_file, recipe)
+    vocabulary = choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
     device = choose_device(wishes.device)
     backbone = _backbone(recipe)
     backbone.check_words(vocabulary)
