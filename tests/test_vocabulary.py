@@ -126,16 +126,17 @@ def test_a_variant_that_names_classes_starts_afresh(tmp_path: Path) -> None:
     assert (vocabulary.ids, vocabulary.background, vocabulary.synonyms) == ((0, 9), "rest", (("tabby",),))
 
 
-PRESETS = {
-    "voc21": 20, "voc20": 20, "context60": 59, "context59": 59, "coco_object": 80, "coco_stuff": 171, "ade20k": 150, "cityscapes": 19,
+CLASSES = {
+    "voc21": 20, "voc20": 20, "context60": 59, "context59": 59, "coco_object": 80, "coco_stuff": 171, "coco_stuff171": 171,
+    "coco_unseen15": 15, "ade20k": 150, "ade150": 150, "cityscapes": 19,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", sorted((recipe_folder() / "vocabularies").glob("*.txt")), ids=lambda path: path.stem)
 def test_shipped_lists_have_the_classes_of_their_data_set(path: Path) -> None:
-    official = max((name for name in PRESETS if path.stem.endswith(name)), key=len)
+    official = max((name for name in CLASSES if path.stem.endswith(name)), key=len)
     has_background = official in ("voc21", "context60", "coco_object")
     vocabulary = made(VocabularyTable(preset=path.stem, first_is_background=has_background))
-    assert len(vocabulary.names) == PRESETS[official] == max(vocabulary.ids)
+    assert len(vocabulary.names) == CLASSES[official] == max(vocabulary.ids)
     assert bool(vocabulary.background_words) == has_background
-    assert len(read_classes(path)) == PRESETS[official] + has_background
+    assert len(read_classes(path)) == CLASSES[official] + has_background

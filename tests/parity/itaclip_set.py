@@ -42,22 +42,32 @@ class Recording:
         return Image(self.tensors(file)[name].permute(2, 0, 1).float() / 255, name)
 
     def backbone(self, scratch: Path) -> Clip:
-        """Return the recorded image encoder as a CLIP of open_clip, with a random text encoder, written to a folder."""
+        """Return the recorded encoders of pictures and texts as a CLIP of open_clip, written to a folder."""
         folder = scratch / "itaclip_clip"
         facts, preparation = self.facts["vision"], self.facts["preprocess"]
         if not folder.exists():
             keys = {"image_size": "input_resolution", "layers": "layers", "width": "width", "patch_size": "patch_size"}
             shape = {name: facts[key] for name, key in keys.items()}
             shape |= {"head_width": facts["width"] // facts["heads"], "mlp_ratio": facts["mlp_ratio"]}
-            text = {"vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
+            tower = self.facts["cases"]["text"]["tower"]
+            text = {name: tower[name] for name in ("width", "heads", "layers", "context_length", "vocab_size")}
             config = {"embed_dim": facts["embed_dim"], "vision_cfg": shape, "text_cfg": text}
             config["quick_gelu"] = facts["activation"] == "quick_gelu"
-            torch.manual_seed(0)
             network = build_network(config, "fp32")
-            seen = {**self.tensors("weights_visual_0"), **self.tensors("weights_visual_1")}
-            others = {name: torch.randn_like(value) for name, value in network.state_dict().items() if name not in seen}
+            seen = {**self.tensors("weights_visual_0"), **self.tensors("weights_visual_1"), **self.text_weights()}
+            assert network.state_dict().keys() - seen.keys() <= {"logit_scale", "logit_bias"}
+            seen["logit_scale"] = torch.tensor(0.0)
             folder.mkdir()
             (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-            save_file({**seen, **others}, folder / "open_clip_model.safetensors")
+            save_file(seen, folder / "open_clip_model.safetensors")
         colours = {"mean": tuple(preparation["mean_rgb"]), "deviation": tuple(preparation["std_rgb"])}
         return Clip(weights=str(folder), epsilon=facts["layer_norm_eps"], **colours)
+
+    def text_weights(self) -> dict[str, torch.Tensor]:
+        """Return the recorded text encoder; tokens that no recorded text has are zero."""
+        prefix = "weights."
+        found = {name.removeprefix(prefix): value for name, value in self.tensors("text").items() if name.startswith(prefix)}
+        rows, ids = found.pop("token_embedding_rows"), found.pop("token_ids")
+        table = torch.zeros(self.facts["cases"]["text"]["tower"]["vocab_size"], rows.shape[1], dtype=rows.dtype)
+        table[ids] = rows
+        return {**found, "token_embedding.weight": table}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from ovsskit.backbones.clip import Clip
 from ovsskit.errors import BadFile, BrokenToml
 from ovsskit.stages.text.expand_text import ExpandText
 from ovsskit.stages.text.text_features import TextFeatures
@@ -125,3 +126,15 @@ def test_a_line_that_names_no_class_is_taken_in_its_place_and_said(tmp_path: Pat
         found = expand(tmp_path, "semaphore >= a red lamp\ndog >= a wagging pet", weight=0.3)
     torch.testing.assert_close(found.data, expected(0.3))
     assert "the text for `semaphore` is taken for `traffic light`" in caplog.text
+
+
+def test_a_text_that_the_model_cuts_is_said_and_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    words, backbone = make_vocabulary(["dog", "tree"]), Clip(weights="embedded")
+    (tmp_path / "long.toml").write_text(f'dog = "{"a brown dog and " * 40}"\ntree = "a green tree"\n')
+    names = TextFeatures(templates="simple").run(words, backbone)
+    with caplog.at_level(logging.WARNING):
+        found = ExpandText(file=str(tmp_path / "long.toml"), templates="simple", weight=0.5).run(names, words, backbone)
+    assert ["its end is cut off" in record.getMessage() for record in caplog.records] == [True]
+    assert "a photo of a a brown dog and" in caplog.text
+    assert found.data.isfinite().all()
+    assert not torch.equal(found.data, names.data)
