@@ -8,25 +8,25 @@ from pydantic import Field
 
 from ovsskit.lazy import torch
 from ovsskit.stage import Stage
-from ovsskit.values import Saliency
+from ovsskit.values import Saliency, Scores
 
 
 class MinMax(Stage, writes="scores"):
     """Scale each map to the range from 0 to 1.
 
     A constant map has no range. It is kept, cut to 0 and 1; the released code of PnP-OVSS divides by zero, which later
-    makes the whole picture background. That code also leaves a map alone that is a picture's only one, background aside.
+    makes the whole picture background. That code also leaves a map alone that is a picture's only one, background aside. GEM scales the cosines of each class so.
     """
 
     constant: Annotated[Literal["keep", "nan"], Field(description="what becomes of a constant map; `nan` as released")] = "keep"
     only_map: Annotated[Literal["scale", "keep"], Field(description="what becomes of a lone map; `keep` as released")] = "scale"
 
-    def run(self, scores: Saliency) -> Saliency:
+    def run(self, scores: Scores) -> Saliency:
         """Return the maps, scaled."""
         if self.only_map == "keep" and len(scores.labels) == 1:
-            return scores
+            return Saliency(scores.data, scores.labels)
         low, high = scores.data.amin((1, 2), keepdim=True), scores.data.amax((1, 2), keepdim=True)
         scaled = (scores.data - low) / (high - low)
         if self.constant == "keep":
             scaled = torch.where(high > low, scaled, scores.data.clamp(0, 1))
-        return scores.with_data(scaled)
+        return Saliency(scaled, scores.labels)
