@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from clip_twin import clip_twin
 from ofa_twin import ofa_twin
 
 PARITY = Path(__file__).parent / "parity"
@@ -13,6 +14,15 @@ TWINS: dict[str, dict[str, Any]] = {
     "bridgetower": {"weights": str(PARITY / "bridgetower"), "image_size": 56},
     "albef": {"weights": str(PARITY / "albef"), "image_size": 64},
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
-    "clip": {"weights": "embedded", "model": "", "positions": "size_antialias"},
+    "clip": {"weights": clip_twin(), "model": ""},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
 }
+SMALLER: dict[str, Any] = {
+    "select_head.layer": 2,
+    "text_features.templates": "simple",
+    "resize_image.short_side": 64,
+    "square_image.side": 64,
+    "sliding_window.window": 48,
+    "sliding_window.stride": 32,
+}
+"""Parameters of recipes, by address, that go with them."""

@@ -11,6 +11,7 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from clip_twin import SHAPE, clip_twin, write_clip
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones import _clip_text, clip
@@ -18,16 +19,10 @@ from ovsskit.backbones import _clip_vision as vision
 from ovsskit.backbones._clip_weights import build_network, hub_repository, tag_settings
 from ovsskit.backbones.clip import Clip
 from ovsskit.errors import BadValue, BadWeights, MissingWeights
-from ovsskit.testing import check_backbone, example
+from ovsskit.testing import example
 from ovsskit.values import Attention, Hidden, Image
 
 EMBEDDED = Clip.embedded
-SHAPE: dict[str, Any] = {
-    "embed_dim": 16,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 32, "layers": 3, "width": 32, "head_width": 16, "patch_size": 8},
-    "text_cfg": {"vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
-}
 close = torch.testing.assert_close
 
 
@@ -48,22 +43,8 @@ def as_trained(backbone: Clip, hidden: Hidden) -> torch.Tensor:
     return backbone.finish_tokens(hidden, Attention(weights, (layer,), hidden.grid), residual=True, feed_forward=True)
 
 
-def random_model(folder: Path, seed: int = 0) -> Path:
-    """Write a small CLIP with random weights as open_clip does."""
-    torch.manual_seed(seed)
-    network = open_clip.CLIP(**SHAPE)
-    folder.mkdir(exist_ok=True)
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": SHAPE}))
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, folder / "open_clip_model.safetensors")
-    return folder
-
-
-def test_contract_with_random_weights_and_clips_own_tokenizer(tmp_path: Path) -> None:
-    check_backbone(Clip(weights=str(random_model(tmp_path / "model"))))
-
-
-def test_the_last_block_as_trained_gives_what_open_clip_gives(backbone: Clip, tmp_path: Path) -> None:
-    for own, side in ((backbone, 112), (Clip(weights=str(random_model(tmp_path / "model"))), 32)):
+def test_the_last_block_as_trained_gives_what_open_clip_gives(backbone: Clip) -> None:
+    for own, side in ((backbone, 112), (Clip(weights=clip_twin()), 64)):
         image = picture(side, side)
         [hidden] = own.hidden([image], (own.block_count,))
         own.network.visual.output_tokens = True
@@ -183,9 +164,9 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
     close(backbone.encode_image([image]), backbone.network.encode_image(squashed[None]), atol=1e-5, rtol=1e-5)
 
 
-def test_texts_equal_open_clips(backbone: Clip, tmp_path: Path) -> None:
+def test_texts_equal_open_clips(backbone: Clip) -> None:
     texts = ["a photo of a dog.", "dog", "a  bad photo of the fire truck!", "ice cream, grass & water"]
-    for own in (backbone, Clip(weights=str(random_model(tmp_path / "model")))):
+    for own in (backbone, Clip(weights=clip_twin())):
         name = f"local-dir:{own.need_weights()}"
         ids = open_clip.get_tokenizer(name)(texts)
         for text, row in zip(texts, ids.tolist(), strict=True):
@@ -280,7 +261,7 @@ def test_networks_are_built_without_computing_their_weights(tmp_path: Path) -> N
 
 
 def test_activation_and_epsilon_can_be_set(tmp_path: Path) -> None:
-    folder = random_model(tmp_path / "model")
+    folder = write_clip(tmp_path / "model")
     own = Clip(weights=str(folder), activation="gelu", epsilon=1e-6)
     block = own.network.visual.transformer.resblocks[1]
     assert isinstance(block.mlp.gelu, torch.nn.GELU)
@@ -290,7 +271,7 @@ def test_activation_and_epsilon_can_be_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_a_checkpoint_file(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = random_model(tmp_path / "model")
+    folder = write_clip(tmp_path / "model")
     state = load_file(folder / "open_clip_model.safetensors")
     file = tmp_path / f"epoch_3{suffix}"
     save_file(state, file) if suffix == ".safetensors" else torch.save({"state_dict": state}, file)
@@ -338,7 +319,7 @@ def reshape(folder: Path) -> None:
     ],
 )
 def test_spoilt_weights(tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]) -> None:
-    folder = random_model(tmp_path / "model")
+    folder = write_clip(tmp_path / "model")
     spoil(folder)
     with pytest.raises(BadWeights) as caught:
         _ = Clip(weights=str(folder)).network
@@ -394,7 +375,7 @@ def test_what_is_known_of_a_tags_weights(monkeypatch: pytest.MonkeyPatch, tmp_pa
     def fetch(name: str, *, revision: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
         asked.append(allow_patterns)
         if not local_files_only and "open_clip_pytorch_model.bin" in allow_patterns:
-            random_model(tmp_path)
+            write_clip(tmp_path)
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from twins import TWINS
+from twins import SMALLER, TWINS
 
 import ovsskit
 from ovsskit.extends import recipe_folder
@@ -28,7 +28,7 @@ def load(path: Path, folder: Path) -> Pipeline:
     addresses = [link.node.address for link in flatten(recipe.links)]
     if not recipe.models["backbone"].weights.startswith("embedded"):
         changes += [f"backbone.{key}={value}" for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()]
-        changes += ["select_head.layer=2"] if "select_head" in addresses else []
+        changes += [f"{key}={value}" for key, value in SMALLER.items() if key.split(".")[0] in addresses]
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
         own = recipe.vocabulary.make()
         names = list(own.names[:3]) if own else ["dog"]
