@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
 from ovsskit.stage import Stage
 from ovsskit.values import Image
 
