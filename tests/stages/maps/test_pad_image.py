@@ -7,7 +7,7 @@ from ovsskit.values import Image
 
 
 def test_rows_and_columns_of_one_colour_are_added() -> None:
-    image = Image(torch.rand(3, 17, 32), "name")
+    image = Image(torch.rand(3, 17, 32, generator=torch.Generator().manual_seed(0)), "name")
     padded = PadImage(colour=(255.0, 0.0, 51.0)).run(image)
     assert (padded.size, padded.name) == ((32, 32), "name")
     torch.testing.assert_close(padded.data[:, :17], image.data)
