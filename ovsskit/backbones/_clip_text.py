@@ -27,12 +27,20 @@ class TextReader:
     padding: int = 0
 
     def read(self, text: str) -> list[int]:
-        """Return the ids of a text; one that is too long loses its end, but for the last token, and this is said."""
-        ids = self.encode(text)
-        if len(ids) <= self.limit:
-            return ids
-        log.warning("a text takes %d tokens, and the model reads %d; its end is cut off: %s", len(ids), self.limit, text)
-        return [*ids[: self.limit - 1], ids[-1]]
+        """Return the ids of a text; one that is too long loses its end, but for the last token."""
+        return self._fit(self.encode(text))
+
+    def read_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of all texts; how many are too long, and one of them, is said once."""
+        rows = [self.encode(text) for text in texts]
+        cut = [text for text, ids in zip(texts, rows, strict=True) if len(ids) > self.limit]
+        if cut:
+            words = "the model reads %d tokens: %d of %d texts are longer and lose their end, such as: %s"
+            log.warning(words, self.limit, len(cut), len(texts), cut[0])
+        return [self._fit(ids) for ids in rows]
+
+    def _fit(self, ids: list[int]) -> list[int]:
+        return ids if len(ids) <= self.limit else [*ids[: self.limit - 1], ids[-1]]
 
 
 def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
@@ -71,7 +79,7 @@ def _read_folder(folder: Path, limit: int) -> TextReader:
 
 def encode_texts(network: Any, reader: TextReader, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
     """Return one vector per text; texts of like length go together, so that little padding is computed."""
-    rows = [reader.read(text) for text in texts]
+    rows = reader.read_all(texts)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     parts = []
     for start in range(0, len(order), TEXTS_AT_ONCE):
