@@ -32,14 +32,42 @@ ANY = HubFiles()
 
 
 @dataclass(frozen=True)
+class Published:
+    """Say where a checkpoint is published, what it is, its licence and whose that is, and what the network takes in fp32."""
+
+    where: str
+    holds: str
+    licence: str
+    remark: str
+    network: int
+    is_on_hub: bool = False
+
+
+@dataclass(frozen=True)
 class WeightsInfo:
-    """Say where weights are, whether they are here, and what they weigh (bytes) and allow (licence), where known."""
+    """Say where weights are, whether they are here, and what they weigh (bytes) and allow (licence), where known.
+
+    `published` is what is known beforehand of where they come from.
+    """
 
     weights: str
-    kind: Literal["embedded", "local", "hub"]
+    kind: Literal["embedded", "local", "hub", "elsewhere"]
     path: Path | None
     size: int | None
     licence: str | None
+    published: Published | None = None
+
+
+def describe_published(weights: str, known: Published) -> WeightsInfo:
+    """Say what is known of a published file that is not here and that the hub does not have."""
+    return WeightsInfo(weights, "elsewhere", None, None, known.licence, known)
+
+
+def refuse_to_fetch(weights: str, known: Published) -> MissingWeights:
+    """Return the error that a published file has to be fetched by the person."""
+    there = f"It is published at {known.where}: {known.holds}. Licence: {known.licence}, {known.remark}."
+    fix = "Fetch it, put its tokenizer beside it, and name the file: --set backbone.weights=PATH"
+    return MissingWeights(f"`{weights}` is not on this machine, and the hub does not have it.", there=there, fix=fix)
 
 
 def packaged(weights: str, embedded: Path) -> Path | None:

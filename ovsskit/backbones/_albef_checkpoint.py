@@ -9,15 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.backbones._blip_checkpoint import VISION_RENAMES, infer_text, infer_vision
-from ovsskit.backbones._checkpoint import Family, check_fit, file_of, fill, read_sizes, read_tensors, rename
+from ovsskit.backbones._checkpoint import Family, check_fit, file_of, fill, read_official, read_sizes, rename
 from ovsskit.lazy import transformers
 
-ALBEF = Family("ALBEF", "itm_head.", "Give an original checkpoint of ALBEF, such as mscoco.pth, fine-tuned for retrieval.")
 UNUSED = re.compile(r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|position_ids$|^text_encoder\.pooler\.")
 """Momentum copies, queues, the masked-language head, and what the contrastive loss alone needs."""
 CROSSING = re.compile(r"text_encoder\.encoder\.layer\.(\d+)\.crossattention\.")
 TYPES = "text_encoder.embeddings.token_type_embeddings.weight"
 POSITIONS = "text_encoder.embeddings.position_embeddings.weight"
+
+
+def official_name(name: str) -> str:
+    """Return the name in a fine-tuned checkpoint of a tensor, also of a pre-trained one; empty if matching does not need it."""
+    name = name.replace("bert.", "")
+    return "" if UNUSED.search(name) else name
+
+
+ALBEF = Family(
+    "ALBEF",
+    "itm_head.",
+    "Give an original checkpoint of ALBEF, such as mscoco.pth, fine-tuned for retrieval.",
+    official_name,
+)
 
 
 def read_network(path: Path, dtype: Any) -> Any:
@@ -31,14 +44,15 @@ def read_network(path: Path, dtype: Any) -> Any:
     return fill(network_class(), config, state, dtype)
 
 
-def check_network(path: Path) -> None:
-    """Refuse weights that do not fit, by the names and shapes of their tensors.
+def check_network(path: Path) -> int:
+    """Refuse weights that do not fit, by the names and shapes of their tensors; return the rows of word embeddings.
 
     Raises:
         BadWeights: they do not fit.
     """
     config, state = _read(path, None, shapes_only=True)
     check_fit(ALBEF, path, network_class(), config, state)
+    return int(config.text_config.vocab_size)
 
 
 @cache
@@ -55,17 +69,10 @@ def network_class() -> Any:
     return Albef
 
 
-def official_name(name: str) -> str:
-    """Return the name in a fine-tuned checkpoint of a tensor of a pre-trained one."""
-    return name.replace("bert.", "")
-
-
 def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, Any]]:
     file = file_of(path, ALBEF)
-    tensors = read_tensors(file, ALBEF, dtype, shapes_only=shapes_only)
-    ALBEF.check_looks(file, tensors)
-    state = {official_name(name): tensor for name, tensor in tensors.items()}
-    state = {rename(name, VISION_RENAMES): tensor for name, tensor in state.items() if not UNUSED.search(name)}
+    state = read_official(path, ALBEF, dtype, shapes_only=shapes_only)
+    state = {rename(name, VISION_RENAMES): tensor for name, tensor in state.items()}
     has_types = TYPES in state
     try:
         if has_types:  # a caption has one sentence, of type 0, so that the type can be part of every position

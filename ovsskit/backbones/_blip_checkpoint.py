@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,21 @@ from ovsskit.backbones._checkpoint import (
     Family,
     check_fit,
     count_of,
-    file_of,
     fill,
     read_json,
-    read_tensors,
+    read_official,
     rename,
 )
 from ovsskit.lazy import transformers
 
-BLIP = Family("BLIP", "itm_head.", "Give a BLIP image-text matching model, such as Salesforce/blip-itm-large-flickr.")
+UNUSED = re.compile(r"_m(\.|$)|queue|^temp$|position_ids$")
+"""Momentum copies, queues, and what does not weigh."""
+BLIP = Family(
+    "BLIP",
+    "itm_head.",
+    "Give a BLIP image-text matching model, such as Salesforce/blip-itm-large-flickr.",
+    lambda name: "" if UNUSED.search(name) else name,
+)
 HEAD_WIDTH = 64
 """Width of an attention head in every published BLIP; an original checkpoint does not say it."""
 VISION_EPSILON = 1e-6
@@ -48,14 +55,15 @@ def read_network(path: Path, dtype: Any) -> Any:
     return fill(transformers.BlipForImageTextRetrieval, config, state, dtype)
 
 
-def check_network(path: Path) -> None:
-    """Refuse weights that do not fit, by the names and shapes of their tensors.
+def check_network(path: Path) -> int:
+    """Refuse weights that do not fit, by the names and shapes of their tensors; return the rows of word embeddings.
 
     Raises:
         BadWeights: they do not fit.
     """
     config, state, there = _read(path, None, shapes_only=True)
     check_fit(BLIP, path, transformers.BlipForImageTextRetrieval, config, state, there)
+    return int(config.text_config.vocab_size)
 
 
 def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, Any], str]:
@@ -63,14 +71,13 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
     named = ""
     if path.is_dir():
         config = read_json(path / "config.json", BLIP)
-        named = f"Its config.json says: {', '.join(config.get('architectures') or ())} (model_type {config.get('model_type')})."
+        named = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config.get('model_type')})."
         if config.get("model_type") != "blip":
             raise BLIP.unfit(path, "These are the weights of another architecture than BLIP.", named)
         # A configuration that leaves the heads out means BERT's 12, not the default of BlipTextConfig.
         config["text_config"] = {"num_attention_heads": 12, **config["text_config"]}
         config["vision_config"] = {**config["vision_config"], "layer_norm_eps": VISION_EPSILON}
-    state = read_tensors(file_of(path, BLIP), BLIP, dtype, shapes_only=shapes_only)
-    BLIP.check_looks(path, state)
+    state = read_official(path, BLIP, dtype, shapes_only=shapes_only)
     state = {rename(key, VISION_RENAMES): value for key, value in state.items()}
     if not path.is_dir():
         try:
@@ -121,4 +128,5 @@ def infer_text(state: Mapping[str, Any], prefix: str, crossing: int) -> dict[str
         "num_hidden_layers": count_of(state, prefix.replace(".", r"\.") + r"encoder\.layer\.(\d+)\."),
         "num_attention_heads": max(1, words[1] // HEAD_WIDTH),
         "is_decoder": True,
+        "bos_token_id": None,
     }

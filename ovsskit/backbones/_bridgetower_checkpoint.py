@@ -6,16 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ovsskit.backbones._checkpoint import Family, check_fit, count_of, file_of, fill, read_json, read_tensors, rename
+from ovsskit.backbones._checkpoint import Family, check_fit, count_of, fill, read_json, read_official, rename
 from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
 from ovsskit.lazy import transformers
 
-BRIDGETOWER = Family(
-    "BridgeTower", "itm_score.", "Give BridgeTower with its matching head: BridgeTower/bridgetower-large-itm-mlm."
-)
 HEAD_WIDTH = 64
 """Width of an attention head in both published sizes; an original checkpoint does not say it."""
 TOWERS = (("vit_model.", "bridgetower.vision_model."), ("text_transformer.", "bridgetower.text_model."))
+
+
+def hub_name(name: str) -> str:
+    """Return the name in transformers of a tensor, also of an original checkpoint; empty if matching does not need it."""
+    if name.startswith(("mlm_score.", "itc_", "temperature", "logit_scale")) or name.endswith("position_ids"):
+        return ""
+    if name.startswith(("bridgetower.", "itm_score.")):
+        return name
+    for own, theirs in TOWERS:
+        if name.startswith(own):
+            return theirs + rename(name.removeprefix(own), CLIP_RENAMES)
+    return f"bridgetower.{name}"
+
+
+BRIDGETOWER = Family(
+    "BridgeTower",
+    "itm_score.",
+    "Give BridgeTower with its matching head: BridgeTower/bridgetower-large-itm-mlm.",
+    hub_name,
+)
 
 
 def read_network(path: Path, dtype: Any) -> Any:
@@ -29,14 +46,15 @@ def read_network(path: Path, dtype: Any) -> Any:
     return fill(transformers.BridgeTowerForImageAndTextRetrieval, config, state, dtype)
 
 
-def check_network(path: Path) -> None:
-    """Refuse weights that do not fit, by the names and shapes of their tensors.
+def check_network(path: Path) -> int:
+    """Refuse weights that do not fit, by the names and shapes of their tensors; return the rows of word embeddings.
 
     Raises:
         BadWeights: they do not fit.
     """
     config, state, there = _read(path, None, shapes_only=True)
     check_fit(BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there)
+    return int(config.text_config.vocab_size)
 
 
 def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, Any], str]:
@@ -44,29 +62,16 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
     there = ""
     if path.is_dir():
         config = read_json(path / "config.json", BRIDGETOWER)
-        there = f"Its config.json says: {', '.join(config.get('architectures') or ())} (model_type {config.get('model_type')})."
+        there = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config.get('model_type')})."
         if config.get("model_type") != "bridgetower":
             raise BRIDGETOWER.unfit(path, "These are the weights of another architecture than BridgeTower.", there)
-    state = read_tensors(file_of(path, BRIDGETOWER), BRIDGETOWER, dtype, shapes_only=shapes_only)
-    BRIDGETOWER.check_looks(path, state)
-    if not any(name.startswith("bridgetower.") for name in state):
-        state = {hub_name(name): tensor for name, tensor in state.items()}
+    state = read_official(path, BRIDGETOWER, dtype, shapes_only=shapes_only)
     if not path.is_dir():
         try:
             config = _infer_config(state)
         except KeyError as error:
             raise BRIDGETOWER.unfit(path, f"This is no original checkpoint of BridgeTower: it lacks {error}.") from error
     return transformers.BridgeTowerConfig.from_dict(config), state, there
-
-
-def hub_name(name: str) -> str:
-    """Return the name in transformers of a tensor of an original checkpoint."""
-    if name.startswith(("itm_score.", "mlm_score.")):
-        return name
-    for own, theirs in TOWERS:
-        if name.startswith(own):
-            return theirs + rename(name.removeprefix(own), CLIP_RENAMES)
-    return f"bridgetower.{name}"
 
 
 def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,29 +5,37 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import torch, transformers
+from ovsskit.output.files import write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 HEADER = 100_000_000
 """The longest header, in bytes, that safetensors allows."""
+BESIDE = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.json", "config.json", "config_bert.json")
+"""What may lie beside weights: the tokenizer, and what shapes do not tell."""
 ENVELOPES = ("model", "module", "state_dict")
 """Keys under which a training's checkpoint holds the tensors of its model."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Name a model as people know it, its matching head as its checkpoints do, and what to give instead of a misfit."""
+    """Name a model as people know it, its matching head as its checkpoints do, and what to give instead of a misfit.
+
+    `official` turns the name of a tensor in any checkpoint into the one that is read, empty for what matching does not need.
+    """
 
     name: str
     head: str
     fix: str
+    official: Callable[[str], str]
 
     def unfit(self, path: Path, what: str, there: str = "") -> BadWeights:
         """Return the error that the weights at a path do not fit."""
@@ -124,6 +132,35 @@ def read_tensors(file: Path, family: Family, dtype: Any = None, *, shapes_only: 
     return found if file.suffix == ".safetensors" else {key: _converted(value, dtype) for key, value in found.items()}
 
 
+def read_official(path: Path, family: Family, dtype: Any = None, *, shapes_only: bool = False) -> dict[str, Any]:
+    """Read what matching needs of the weights at a path, by official names.
+
+    Raises:
+        BadWeights: they are missing, broken, another model's, or without a matching head.
+    """
+    tensors = read_tensors(file_of(path, family), family, dtype, shapes_only=shapes_only)
+    family.check_looks(path, tensors)
+    return {official: tensor for name, tensor in tensors.items() if (official := family.official(name))}
+
+
+def convert(path: Path, family: Family, file: Path) -> None:
+    """Write what matching needs of a checkpoint as safetensors, with the tokenizer and configuration that lie beside it.
+
+    Raises:
+        BadWeights: the weights do not fit.
+        CannotWrite: the disk is full, or the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    state = {name: tensor.contiguous().clone() for name, tensor in read_official(path, family).items()}
+    write_whole(file, partial(_write, save(state)))
+    folder = path if path.is_dir() else path.parent
+    for beside in (folder / name for name in BESIDE):
+        if beside.is_file() and beside.parent.resolve() != file.parent.resolve():
+            content = beside.read_bytes()
+            write_whole(file.parent / beside.name, partial(_write, content))
+
+
 def read_json(file: Path, family: Family) -> dict[str, Any]:
     """Read a model's configuration.
 
@@ -181,6 +218,10 @@ def fill(cls: Any, config: Any, state: Mapping[str, Any], dtype: Any) -> Any:
     """Return a network of a class of transformers, in evaluation mode, with these weights; names it lacks are passed over."""
     with _quiet():
         return cls.from_pretrained(None, config=config, state_dict=dict(state), dtype=dtype)
+
+
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 def _converted(tensor: Any, dtype: Any) -> Any:

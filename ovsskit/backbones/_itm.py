@@ -51,7 +51,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     def known_layer_count(self) -> int | None:
         """Return the number of layers with cross-attention, from the names in the weights if they are here and quick to ask."""
         names = stored_names(self.embedded if self.weights == EMBEDDED else Path(self.weights).expanduser())
-        return count_of(names, self.layer_names) if names else self.published_layers
+        return count_of(names, self.layer_names) or None if names else self.published_layers
 
     @property
     def reads_first_token(self) -> bool:

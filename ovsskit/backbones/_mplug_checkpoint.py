@@ -15,15 +15,14 @@ from ovsskit.backbones._checkpoint import (
     count_of,
     file_of,
     fill,
+    read_official,
     read_sizes,
-    read_tensors,
     rename,
     stored_names,
 )
 from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
 from ovsskit.lazy import torch, transformers
 
-MPLUG = Family("mPLUG", "itm_head.", "Give an original checkpoint of mPLUG with a trained matching head.")
 TEXT_EPSILON = 1e-12
 FUSION_LAYERS = 6
 """How many of the fusion module's layers run, the last ones; so in every published model."""
@@ -37,6 +36,17 @@ UNUSED = re.compile(
 """Momentum copies, queues, other heads, the decoder, and what of CLIP does not see pictures."""
 
 
+def official_name(name: str) -> str:
+    """Return the name of a tensor without what some checkpoints add to it; empty if matching does not need it."""
+    name = name.removeprefix("model.")
+    if ("fusion" in name or "bert" in name) and "decode" not in name:
+        name = name.replace("fusion.", "").replace("bert.", "")
+    return "" if UNUSED.search(name) else name
+
+
+MPLUG = Family("mPLUG", "itm_head.", "Give an original checkpoint of mPLUG with a trained matching head.", official_name)
+
+
 def read_network(path: Path, dtype: Any, stride: int | None) -> Any:
     """Return the network of a checkpoint or its folder; without a stride, that of the published model of this size.
 
@@ -48,14 +58,15 @@ def read_network(path: Path, dtype: Any, stride: int | None) -> Any:
     return fill(network_class(), config, state, dtype)
 
 
-def check_network(path: Path) -> None:
-    """Refuse weights that do not fit, by the names and shapes of their tensors.
+def check_network(path: Path) -> int:
+    """Refuse weights that do not fit, by the names and shapes of their tensors; return the rows of word embeddings.
 
     Raises:
         BadWeights: they do not fit.
     """
     config, state = _read(path, None, None, shapes_only=True)
     check_fit(MPLUG, path, network_class(), config, state)
+    return int(config.text_config.vocab_size)
 
 
 def fusion_kinds(layers: int, stride: int) -> list[Literal["cross", "connected"]]:
@@ -69,7 +80,7 @@ def count_layers(path: Path, stride: int | None) -> int | None:
     What is not here is taken for a published model: the base one if its name says so, else the large one.
     """
     names = [official_name(name) for name in stored_names(path)]
-    if not names and path.exists() and stride is None:
+    if (names and not count_of(names, FUSED)) or (not names and path.exists() and stride is None):
         return None
     sizes = read_sizes(path / "weights" if path.is_dir() else path)
     is_base = "visn_fc.weight" not in names if names else "base" in path.name
@@ -103,20 +114,9 @@ def network_class() -> Any:
     return Mplug
 
 
-def official_name(name: str) -> str:
-    """Return the name of a tensor without what some checkpoints add to it."""
-    name = name.removeprefix("model.")
-    if ("fusion" in name or "bert" in name) and "decode" not in name:
-        name = name.replace("fusion.", "").replace("bert.", "")
-    return name
-
-
 def _read(path: Path, dtype: Any, stride: int | None, *, shapes_only: bool) -> tuple[Any, dict[str, Any]]:
     file = file_of(path, MPLUG)
-    tensors = read_tensors(file, MPLUG, dtype, shapes_only=shapes_only)
-    MPLUG.check_looks(file, tensors)
-    state = {official_name(name): tensor for name, tensor in tensors.items()}
-    state = {name: tensor for name, tensor in state.items() if not UNUSED.search(name)}
+    state = read_official(path, MPLUG, dtype, shapes_only=shapes_only)
     try:
         config = _infer_config(state, read_sizes(file), stride)
         return config, {new: tensor for name, tensor in state.items() if (new := _own_name(name, config))}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ovsskit.backbones._albef_checkpoint import check_network, read_network
+from ovsskit.backbones import _published
+from ovsskit.backbones._albef_checkpoint import ALBEF, check_network, read_network
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
+from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions, read_wordpieces
 from ovsskit.lazy import Float, torch
+from ovsskit.weights import Published
 
 
 class Albef(BlipTowerBackbone):
@@ -23,6 +27,7 @@ class Albef(BlipTowerBackbone):
     Li et al. 2021, ALBEF.
     """
 
+    published: ClassVar[Mapping[str, Published]] = _published.ALBEF
     published_layers: ClassVar[int] = 6
     layer_names: ClassVar[str] = r"text_encoder\.(?:bert\.)?encoder\.layer\.(\d+)\.crossattention\."
 
@@ -37,8 +42,13 @@ class Albef(BlipTowerBackbone):
         return read_network(self.need_weights(), self.dtype)
 
     def check_weights(self) -> None:
-        """Refuse weights on this machine that do not fit."""
-        check_network(self.need_weights())
+        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
+        path = self.need_weights()
+        read_wordpieces(path, check_network(path))
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
+        convert(self.need_weights(), ALBEF, file)
 
     @cached_property
     def reader(self) -> TextReader:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -11,10 +12,20 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, Field, PrivateAttr
 
 from ovsskit.digests import digest_path
+from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
 from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures, Vocabulary
-from ovsskit.weights import ANY, HubFiles, WeightsInfo, describe_weights, need_weights
+from ovsskit.weights import (
+    ANY,
+    HubFiles,
+    Published,
+    WeightsInfo,
+    describe_published,
+    describe_weights,
+    need_weights,
+    refuse_to_fetch,
+)
 
 B = TypeVar("B", bound="Backbone")
 Objective = Literal["match_logit", "match_loss"]
@@ -150,6 +161,8 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
 
     embedded: ClassVar[Path] = Path()
     hub_files: ClassVar[HubFiles] = ANY
+    published: ClassVar[Mapping[str, Published]] = {}
+    """What is known of published checkpoints, by what recipes call them."""
 
     weights: Annotated[str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")]
     revision: Annotated[str, Field(description="commit, tag or branch of the hub repository")] = "main"
@@ -172,7 +185,11 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def describe_weights(self) -> WeightsInfo:
         """Say where the weights are, whether they are here, their size and their licence."""
-        return describe_weights(self.source, self.revision, self.embedded, self.hub_files)
+        known = self.published.get(self.source)
+        if known is not None and self._is_elsewhere():
+            return describe_published(self.source, known)
+        info = describe_weights(self.source, self.revision, self.embedded, self.hub_files)
+        return info if known is None else replace(info, published=known, licence=info.licence or known.licence)
 
     def need_weights(self) -> Path:
         """Return the file or folder of the weights, fetched from the hub if they are not here.
@@ -180,7 +197,23 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         Raises:
             MissingWeights: they are neither here nor to be had.
         """
+        if self._is_elsewhere():
+            raise refuse_to_fetch(self.source, self.published[self.source])
         return need_weights(self.source, self.revision, self.embedded, self.hub_files)
+
+    def _is_elsewhere(self) -> bool:
+        """Return whether the weights are known to be neither here nor on the hub."""
+        known = self.published.get(self.source)
+        return known is not None and not known.is_on_hub and not Path(self.source).exists()
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+        what = f"`{self.source}` cannot be converted: this backbone reads no checkpoints but those of its own format."
+        raise BadWeights(what, where=Place(str(file)))
 
     def check_weights(self) -> None:
         """Refuse weights that do not fit, by the names and shapes of their tensors; a backbone may leave this to `load`.

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ovsskit.backbones._blip_checkpoint import check_network, read_network
+from ovsskit.backbones._blip_checkpoint import BLIP, check_network, read_network
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
+from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_wordpieces
 from ovsskit.lazy import Float, torch
@@ -31,8 +32,13 @@ class BlipItm(BlipTowerBackbone):
         return read_network(self.need_weights(), self.dtype)
 
     def check_weights(self) -> None:
-        """Refuse weights on this machine that do not fit."""
-        check_network(self.need_weights())
+        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
+        path = self.need_weights()
+        read_wordpieces(path, check_network(path))
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
+        convert(self.need_weights(), BLIP, file)
 
     @cached_property
     def reader(self) -> TextReader:

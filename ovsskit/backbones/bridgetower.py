@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ovsskit.backbones._bridgetower_checkpoint import check_network, read_network
+from ovsskit.backbones import _published
+from ovsskit.backbones._bridgetower_checkpoint import BRIDGETOWER, check_network, read_network
 from ovsskit.backbones._bridgetower_layers import encode_text, run_cross_modal
+from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._clip_tower import fit_grid, run_tower
 from ovsskit.backbones._itm import ItmBackbone
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_byte_pairs
 from ovsskit.lazy import Float, torch
+from ovsskit.weights import Published
 
 
 class Bridgetower(ItmBackbone):
@@ -27,6 +31,7 @@ class Bridgetower(ItmBackbone):
     pairs_at_once: ClassVar[int] = 1
     """Every caption has a picture stream of its own, so that memory grows with the pairs."""
 
+    published: ClassVar[Mapping[str, Published]] = _published.BRIDGETOWER
     published_layers: ClassVar[int] = 6
     layer_names: ClassVar[str] = r"(?:bridgetower\.)?cross_modal_text_layers\.(\d+)\."
 
@@ -53,8 +58,13 @@ class Bridgetower(ItmBackbone):
         return network
 
     def check_weights(self) -> None:
-        """Refuse weights on this machine that do not fit."""
-        check_network(self.need_weights())
+        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
+        path = self.need_weights()
+        read_byte_pairs(path, check_network(path))
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
+        convert(self.need_weights(), BRIDGETOWER, file)
 
     @cached_property
     def reader(self) -> TextReader:

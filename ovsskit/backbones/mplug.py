@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from ovsskit.backbones import _published
+from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._clip_tower import fit_grid, run_tower
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._itm import ItmBackbone
-from ovsskit.backbones._mplug_checkpoint import check_network, count_layers, fusion_kinds, read_network
+from ovsskit.backbones._mplug_checkpoint import MPLUG, check_network, count_layers, fusion_kinds, read_network
 from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions, read_wordpieces
 from ovsskit.lazy import Float, torch
+from ovsskit.weights import Published
 
 
 class Mplug(ItmBackbone):
@@ -24,6 +27,8 @@ class Mplug(ItmBackbone):
     together, and is not counted. Weights are an original checkpoint (`.pth`, `.bin`, or safetensors made of it), or its
     folder, with the `vocab.txt` of bert-base-uncased beside it. Source: Li et al. 2022, mPLUG.
     """
+
+    published: ClassVar[Mapping[str, Published]] = _published.MPLUG
 
     stride: Annotated[
         PositiveInt | Literal["as_published"],
@@ -48,8 +53,13 @@ class Mplug(ItmBackbone):
         return network
 
     def check_weights(self) -> None:
-        """Refuse weights on this machine that do not fit."""
-        check_network(self.need_weights())
+        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
+        path = self.need_weights()
+        read_wordpieces(path, check_network(path))
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
+        convert(self.need_weights(), MPLUG, file)
 
     @cached_property
     def reader(self) -> TextReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +13,18 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 def models(
     recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one; without it, all shipped recipes.")] = "",
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch from the hub what is not here.")] = False,
+    convert: Annotated[
+        Path | None,
+        typer.Option("--convert", help="Write a local checkpoint as safetensors into this file, tokenizer beside it."),
+    ] = None,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Show which weights recipes need, whether they are here, their size and licence; fetch them."""
+    """Show which weights recipes need, whether they are here and fit, their size and licence; fetch or convert them."""
     from rich.table import Table
 
-    from ovsskit.cli.console import console
+    from ovsskit.cli.console import console, show_error
+    from ovsskit.errors import BadValue, BadWeights
     from ovsskit.extends import recipe_folder
     from ovsskit.recipe import load_recipe
     from ovsskit.stage import use_of
@@ -31,14 +37,39 @@ def models(
         for model in load_recipe(name, sets).models.values()
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("backbone", "weights", "revision", "here", "size", "licence"):
+    for column in ("backbone", "weights", "revision", "here", "fits", "size", "licence"):
         table.add_column(column, overflow="fold")
+    misfits, places = [], []
     for (use, weights, revision), model in needed.items():
         info = model.describe_weights()
         if fetch and info.path is None:
             model.need_weights()
             info = model.describe_weights()
         here = {"embedded": "in the package", "local": "local file", "hub": "in the cache"}[info.kind] if info.path else "no"
+        fits = ""
+        if info.path is not None and info.kind != "embedded":
+            try:
+                model.check_weights()
+                fits = "yes"
+            except BadWeights as error:
+                fits = "no"
+                misfits.append(error)
         size = f"{info.size / 1e6:,.1f} MB" if info.size else "unknown"
-        table.add_row(use, weights, "" if info.kind != "hub" else revision, here, size, info.licence or "unknown")
+        if known := info.published:
+            licence = f"licence: {known.licence}, {known.remark}"
+            takes = f"the network takes {known.network / 1e6:,.0f} MB in fp32"
+            places.append("\n  ".join((weights, known.holds, f"from {known.where}", licence, takes)))
+        table.add_row(use, weights, "" if info.kind != "hub" else revision, here, fits, size, info.licence or "unknown")
     console.print(table, highlight=False)
+    for place in places:
+        console.print(place, highlight=False, soft_wrap=True)
+    for misfit in misfits:
+        show_error(misfit)
+    if misfits:
+        raise typer.Exit(2)
+    if convert is not None:
+        if len(needed) != 1:
+            raise BadValue("--convert writes the weights of one model.", fix="Name a recipe with one.")
+        [model] = needed.values()
+        model.convert_weights(convert)
+        console.print(f"Written: {convert}", highlight=False)

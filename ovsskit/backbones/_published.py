@@ -1,0 +1,82 @@
+"""Where the checkpoints of the matching models are published, and under which licence, as far as it is known.
+
+Places and licences are those that the repositories state; files and model cards themselves were not opened. The sizes are
+of the network's weights in fp32, computed from the published architecture; a file may hold more beside them.
+"""
+
+from __future__ import annotations
+
+from ovsskit.weights import Published
+
+BRIDGETOWER_LICENCE = ("MIT (code)", "of the authors' repository; the model's card was not seen")
+ALBEF_LICENCE = ("BSD-3-Clause (code)", "of both repositories; no statement for the weights was found")
+MPLUG_LICENCE = ("Apache-2.0 (code)", "of AliceMind, which holds the same code; X-PLUG/mPLUG has no licence file")
+ALBEF_STORE = "storage.googleapis.com/sfr-pcl-data-research/ALBEF"
+LAVIS_STORE = "storage.googleapis.com/sfr-vision-language-research/LAVIS/models/ALBEF"
+MPLUG_STORE = "alice-open.oss-cn-zhangjiakou.aliyuncs.com/mPLUG"
+MODELSCOPE = "the ModelScope hub as damo/mplug_image-text-retrieval_flickr30k_large_en"
+SIZES = {
+    "bridgetower-large": 4 * 864_518_146,
+    "bridgetower-base": 4 * 326_350_082,
+    "albef": 4 * 209_165_570,
+    "mplug-large": 4 * 427_371_266,
+    "mplug-base": 4 * 208_920_578,
+}
+"""Bytes of the network's weights."""
+
+BRIDGETOWER = {
+    "BridgeTower/bridgetower-large-itm-mlm": Published(
+        "https://huggingface.co/BridgeTower/bridgetower-large-itm-mlm",
+        "pre-trained, with matching head",
+        *BRIDGETOWER_LICENCE,
+        SIZES["bridgetower-large"],
+        is_on_hub=True,
+    ),
+    "BridgeTower/bridgetower-base-itm-mlm": Published(
+        "https://huggingface.co/BridgeTower/bridgetower-base-itm-mlm",
+        "pre-trained, with matching head",
+        *BRIDGETOWER_LICENCE,
+        SIZES["bridgetower-base"],
+        is_on_hub=True,
+    ),
+    **{
+        f"BridgeTower_pt_{size}.ckpt": Published(
+            "https://github.com/microsoft/BridgeTower (links in its README)",
+            "pre-trained, the authors' own file",
+            *BRIDGETOWER_LICENCE,
+            SIZES[f"bridgetower-{size}"],
+        )
+        for size in ("large", "base")
+    },
+}
+ALBEF = {
+    **{
+        name: Published(f"{ALBEF_STORE}/{name}", holds, *ALBEF_LICENCE, SIZES["albef"])
+        for name, holds in {
+            "mscoco.pth": "fine-tuned for retrieval, 384 pixels",
+            "flickr30k.pth": "fine-tuned for retrieval, 384 pixels",
+            "refcoco.pth": "fine-tuned for grounding, 384 pixels",
+            "ALBEF.pth": "pre-trained on 14 million pictures, 256 pixels",
+            "ALBEF_4M.pth": "pre-trained on 4 million pictures, 256 pixels",
+        }.items()
+    },
+    **{
+        name: Published(
+            f"{LAVIS_STORE}/{name}", "fine-tuned for retrieval by LAVIS, 384 pixels", *ALBEF_LICENCE, SIZES["albef"]
+        )
+        for name in ("albef_coco_retrieval_lavis.pt", "albef_flickr_retrieval_lavis.pt")
+    },
+}
+MPLUG = {
+    "mplug_image-text-retrieval_flickr30k_large_en": Published(
+        MODELSCOPE, "fine-tuned for retrieval, with vocab.txt; its folder", *MPLUG_LICENCE, SIZES["mplug-large"]
+    ),
+    **{
+        name: Published(f"{MPLUG_STORE}/{name}", "pre-trained; may lack a trained matching head", *MPLUG_LICENCE, SIZES[size])
+        for name, size in {
+            "mplug_large_v2.pth": "mplug-large",
+            "mplug_large.pth": "mplug-large",
+            "mplug_base.pth": "mplug-base",
+        }.items()
+    },
+}

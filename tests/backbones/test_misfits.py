@@ -1,0 +1,175 @@
+"""Weights and tokenizers that do not fit give exactly the messages that stand in tests/broken/weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import ByteLevelBPETokenizer
+from twins import PARITY
+from typer.testing import CliRunner
+
+from ovsskit.cli.__main__ import app
+from ovsskit.errors import BadWeights, MissingWeights
+from ovsskit.registry import find_backbone
+
+GOLDEN = Path(__file__).parent.parent / "broken" / "weights"
+SETS = {"blip_itm": "pnp_ovss", "bridgetower": "bridgetower", "albef": "albef", "mplug": "mplug"}
+HEADS = ("itm_head.", "itm_score.")
+
+
+def folder_of(name: str, folder: Path) -> Path:
+    """Copy the weights of a small model, its configuration and tokenizer."""
+    folder.mkdir()
+    source = PARITY / SETS[name]
+    for file in ("config.json", "vocab.txt", "vocab.json", "merges.txt"):
+        if (source / file).is_file():
+            shutil.copyfile(source / file, folder / file)
+    weights = "model_base.safetensors" if name == "mplug" else "model.safetensors"
+    shutil.copyfile(source / weights, folder / "model.safetensors")
+    return folder
+
+
+def change(folder: Path, keep: Callable[[str], bool]) -> None:
+    state = load_file(folder / "model.safetensors")
+    save_file({name: tensor for name, tensor in state.items() if keep(name)}, folder / "model.safetensors")
+
+
+def behead(folder: Path) -> None:
+    change(folder, lambda name: not name.startswith(HEADS))
+
+
+def thin_out(folder: Path) -> None:
+    """Leave out the feed-forward part of a layer."""
+    change(folder, lambda name: "layer.1.intermediate." not in name)
+
+
+def put_the_weights_of(name: str) -> Callable[[Path], None]:
+    return lambda folder: change_all(folder, name)
+
+
+def change_all(folder: Path, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    shutil.copyfile(folder_of(name, folder.parent / "other") / "model.safetensors", folder / "model.safetensors")
+
+
+def truncate(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def without_tokenizer(folder: Path) -> None:
+    for name in ("vocab.txt", "vocab.json", "merges.txt"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def with_another_kind_of_tokenizer(folder: Path) -> None:
+    """Put a byte-level tokenizer where word pieces are read, and the other way round."""
+    without_tokenizer(folder)
+    other = "albef" if "bridgetower" in folder.name else "bridgetower"
+    if other == "albef":
+        from tokenizers import BertWordPieceTokenizer
+
+        BertWordPieceTokenizer(str(PARITY / "albef" / "vocab.txt")).save(str(folder / "tokenizer.json"))
+    else:
+        ByteLevelBPETokenizer(str(PARITY / other / "vocab.json"), str(PARITY / other / "merges.txt")).save(
+            str(folder / "tokenizer.json")
+        )
+
+
+def with_a_larger_tokenizer(folder: Path) -> None:
+    for name, more in (("vocab.txt", "\nmore\nwords\nthan\nrows"), ("vocab.json", "")):
+        if (folder / name).is_file() and more:
+            (folder / name).write_text((folder / name).read_text().rstrip("\n") + more)
+        elif (folder / name).is_file():
+            words = json.loads((folder / name).read_text())
+            (folder / name).write_text(json.dumps({**words, "more": len(words)}))
+
+
+CASES: dict[str, tuple[str, Callable[[Path], None]]] = {
+    **{f"{name}_given_{other}": (name, put_the_weights_of(other)) for name in SETS for other in SETS if name != other},
+    **{f"{name}_without_head": (name, behead) for name in SETS},
+    **{f"{name}_lacks_a_layer": (name, thin_out) for name in SETS},
+    **{f"{name}_broken": (name, truncate) for name in ("albef",)},
+    **{f"{name}_without_tokenizer": (name, without_tokenizer) for name in SETS},
+    **{f"{name}_with_another_tokenizer": (name, with_another_kind_of_tokenizer) for name in SETS},
+    **{f"{name}_with_a_larger_tokenizer": (name, with_a_larger_tokenizer) for name in SETS},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_message(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    name, spoil = CASES[case]
+    folder = folder_of(name, tmp_path / f"weights_{name}")
+    spoil(folder)
+    cls: Any = find_backbone(name)
+    backbone = cls(weights=str(folder), image_size=112)
+    with pytest.raises(BadWeights) as caught:
+        backbone.check_weights()
+    text = f"{caught.value}\n".replace(str(folder), "FOLDER")
+    golden = GOLDEN / f"{case}.txt"
+    if request.config.getoption("--write-golden"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+    with pytest.raises(BadWeights) as caught:  # without the check, reading says the same
+        _ = backbone.reader
+    assert f"{caught.value}\n".replace(str(folder), "FOLDER") == text
+
+
+def test_objects_beside_tensors_are_not_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"itm_head.weight": torch.zeros(2)}, "callback": Path("x")}, tmp_path / "some.ckpt")
+    cls: Any = find_backbone("bridgetower")
+    with pytest.raises(BadWeights, match="more than tensors .*reading such things can run code"):
+        cls(weights=str(tmp_path / "some.ckpt")).check_weights()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_converted_checkpoint_is_the_same_model(name: str, tmp_path: Path) -> None:
+    folder = folder_of(name, tmp_path / "weights")
+    state = load_file(folder / "model.safetensors")
+    torch.save({"model": {**state, "text_queue": torch.zeros(2)}}, folder / "original.pth")
+    cls: Any = find_backbone(name)
+    size = 112 if name != "bridgetower" else 56
+    original = cls(weights=str(folder / "original.pth"), image_size=size)
+    original.convert_weights(tmp_path / "new" / "weights.safetensors")
+    converted = cls(weights=str(tmp_path / "new" / "weights.safetensors"), image_size=size)
+    converted.check_weights()
+    assert "text_queue" not in load_file(tmp_path / "new" / "weights.safetensors")
+    pairs = zip(converted.network.state_dict().items(), original.network.state_dict().values(), strict=True)
+    assert all(torch.equal(mine, theirs) for (_, mine), theirs in pairs)
+    assert converted.count_tokens("a dog") == original.count_tokens("a dog")
+
+
+def test_models_tells_whether_weights_fit(tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    folder = folder_of("albef", tmp_path / "weights")
+    good = run(app, ["models", "pnp_albef", "--set", f"backbone.weights={folder}"])
+    assert good.exit_code == 0
+    assert "yes" in good.output
+    bad = run(app, ["models", "pnp_mplug", "--set", f"backbone.weights={folder}", "--convert", str(tmp_path / "a.safetensors")])
+    assert bad.exit_code == 2
+    assert "look like ALBEF's" in bad.output
+    assert not (tmp_path / "a.safetensors").exists()
+    made = run(
+        app, ["models", "pnp_albef", "--set", f"backbone.weights={folder}", "--convert", str(tmp_path / "a.safetensors")]
+    )
+    assert made.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"weights", "a.safetensors", "vocab.txt", "config.json"}
+
+
+def test_models_tells_where_weights_are_published() -> None:
+    shown = CliRunner().invoke(app, ["models", "pnp_albef"])
+    assert shown.exit_code == 0
+    assert "from storage.googleapis.com/sfr-pcl-data-research/ALBEF/mscoco.pth" in shown.output
+    cls: Any = find_backbone("albef")
+    with pytest.raises(MissingWeights) as caught:
+        cls(weights="mscoco.pth").load()
+    assert "It is published at storage.googleapis.com" in str(caught.value)
+    assert cls(weights="mscoco.pth").describe_weights().kind == "elsewhere"

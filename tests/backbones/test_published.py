@@ -1,0 +1,70 @@
+"""What the table of published checkpoints says is true as far as this can be seen without them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from ovsskit.backbones import _published
+from ovsskit.backbones._albef_checkpoint import network_class as albef_class
+from ovsskit.backbones._mplug_checkpoint import network_class as mplug_class
+from ovsskit.lazy import transformers
+
+BERT = {
+    "hidden_size": 768,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "is_decoder": True,
+}
+VIT = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "patch_size": 16}
+
+
+def bridgetower(width: int, layers: int, patch: int, image: int) -> Any:
+    sizes = {"hidden_size": width, "num_hidden_layers": layers}
+    text = {
+        **sizes,
+        "vocab_size": 50265,
+        "num_attention_heads": width // 64,
+        "intermediate_size": 4 * width,
+        "max_position_embeddings": 514,
+    }
+    config = transformers.BridgeTowerConfig(
+        hidden_size=width,
+        num_attention_heads=width // 64,
+        num_hidden_layers=6,
+        vision_config={**sizes, "patch_size": patch, "image_size": image},
+        text_config=text,
+    )
+    return transformers.BridgeTowerForImageAndTextRetrieval(config)
+
+
+def albef() -> Any:
+    text = {**BERT, "vocab_size": 30522, "num_hidden_layers": 12, "encoder_hidden_size": 768}
+    config = {"vision_config": {**VIT, "image_size": 384}, "text_config": text, "fusion_layer": 6}
+    return albef_class()(transformers.BlipConfig.from_dict(config))
+
+
+def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
+    clip = {"hidden_size": width, "patch_size": patch, "image_size": image, "num_hidden_layers": layers}
+    text = {**BERT, "vocab_size": 30522, "num_hidden_layers": 6, "encoder_hidden_size": 768}
+    config = {"text_config": text, "vision_config": {"hidden_size": 768}, "clip": clip, "size": size, "fusion_layers": 6}
+    return mplug_class()(transformers.BlipConfig.from_dict(config))
+
+
+MAKERS = {
+    "bridgetower-large": lambda: bridgetower(1024, 24, 14, 294),
+    "bridgetower-base": lambda: bridgetower(768, 12, 16, 288),
+    "albef": albef,
+    "mplug-large": lambda: mplug("large", 1024, 24, 14, 336),
+    "mplug-base": lambda: mplug("base", 768, 12, 16, 256),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_sizes_are_those_of_the_published_architecture(name: str) -> None:
+    with torch.device("meta"):
+        network = MAKERS[name]()
+    assert _published.SIZES[name] == 4 * sum(tensor.numel() for tensor in network.state_dict().values())
