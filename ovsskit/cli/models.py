@@ -38,7 +38,7 @@ def models(
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("backbone", "weights", "revision", "here", "fits", "size", "licence"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "here")
     misfits, places = [], []
     for (use, weights, revision), model in needed.items():
         info = model.describe_weights()
