@@ -123,6 +123,6 @@ def test_the_schema_refuses_what_check_refuses(name: str) -> None:
 
 
 def test_models_tells_what_is_here() -> None:
-    done = ovsskit("models", "pnp_blip", "--set", "backbone.weights=embedded")
+    done = ovsskit("models", "quickstart")
     assert done.returncode == 0, done.stderr
     assert "in the package" in done.stdout
