@@ -104,7 +104,7 @@ class Pipeline:
         self._replace = lru_cache(maxsize=1)(lambda names: replace_classes(names, background, background_words))
 
     def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
-        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
+        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`; synonyms follow a class after commas.
 
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
 

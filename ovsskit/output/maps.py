@@ -72,8 +72,7 @@ class MapCollector:
 def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
     vocabulary: Vocabulary = state["vocabulary"]
     if isinstance(value, Scores):
-        names = [vocabulary.labels[label] for label in value.labels]
-        return _maps(value.data, names, state["image"]), ""
+        return _maps(value.data, name_maps(value, vocabulary), state["image"]), ""
     if isinstance(value, TokenMaps):
         names = _token_names(value, state)
         keep = [index for index, name in enumerate(names) if name]
@@ -90,12 +89,24 @@ def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
     return None, "\n".join(caption.text for caption in value.captions) if isinstance(value, Captions) else ""
 
 
+def name_maps(scores: Scores, vocabulary: Vocabulary) -> list[str]:
+    """Name the class of every map; where every word of a class has its own, the word too."""
+    classes = [vocabulary.labels[label] for label in scores.labels]
+    if scores.labels != tuple(label for label, _ in vocabulary.queries):
+        return classes
+    words = [word for _, word in vocabulary.queries]
+    return [name if name == word else f"{name}: {word}" for name, word in zip(classes, words, strict=True)]
+
+
 def _maps(data: torch.Tensor, names: Sequence[str], image: Image) -> PIL.Image.Image | None:
+    """Draw the maps, of many those with the highest peaks."""
+    chosen: Sequence[int] = range(len(data))
+    if len(data) > MOST_TILES:
+        chosen = sorted(data.detach().flatten(1).amax(1).nan_to_num(-torch.inf).topk(MOST_TILES).indices.tolist())
     ground = _small(image)
-    maps = data[:MOST_TILES].detach().float().cpu().numpy()
-    tiles = [heat_tile(one, ground, name) for one, name in zip(maps, names, strict=False)]
-    left_out = len(names) - len(tiles)
-    return draw_sheet(tiles, f"and {left_out} more" if left_out else "") if tiles else None
+    tiles = [heat_tile(data[index].detach().float().cpu().numpy(), ground, names[index]) for index in chosen]
+    left_out = len(data) - len(tiles)
+    return draw_sheet(tiles, f"and {left_out} more, with lower peaks" if left_out else "") if tiles else None
 
 
 def _token_names(maps: TokenMaps, state: State) -> list[str]:

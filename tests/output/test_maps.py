@@ -6,8 +6,9 @@ import numpy
 import pytest
 import torch
 
+from ovsskit.output import maps
 from ovsskit.output.heat import Tile, draw_sheet, heat_colours, heat_tile
-from ovsskit.output.maps import MOST_ROUNDS, MapCollector
+from ovsskit.output.maps import MOST_ROUNDS, MOST_TILES, MapCollector, name_maps
 from ovsskit.output.overlay import resize_both
 from ovsskit.stage import Stage
 from ovsskit.values import Caption, Captions, Image, Labels, Present, Saliency, TokenMaps
@@ -39,6 +40,23 @@ def test_every_kind_of_value_is_shown(value: Any, text: str) -> None:
     [sheet] = collector.sheets
     assert (sheet.stage, sheet.kind, sheet.round, sheet.text) == ("look", type(value).__name__, 1, text)
     assert (sheet.picture is None) == bool(text)
+
+
+def test_maps_of_words_bear_the_word() -> None:
+    words = make_vocabulary(["dog", "cat, kitten"], background_words=["sky"])
+    assert name_maps(Saliency(torch.rand(4, 2, 2), (0, 1, 2, 2)), words) == ["background: sky", "dog", "cat", "cat: kitten"]
+    assert name_maps(Saliency(torch.rand(3, 2, 2), (0, 1, 2)), words) == ["background", "dog", "cat"]
+
+
+def test_of_many_maps_those_with_the_highest_peaks_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(maps, "heat_tile", lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name))
+    count = MOST_TILES + 3
+    many = torch.arange(float(count))[:, None, None].expand(count, 2, 2).contiguous()
+    words = make_vocabulary([f"thing {index}" for index in range(count)])
+    labels = tuple(range(1, count + 1))
+    MapCollector()(Look(name="look"), [{**STATE, "vocabulary": words, "seen": Saliency(many, labels)}], 0.0)
+    assert shown == [f"thing {index}" for index in range(3, count)]
 
 
 def test_hidden_patches_are_shown_once_for_each_choice() -> None:
