@@ -1,7 +1,7 @@
 """The methods of the dense-CLIP family, as their recipes chain our stages, against their formulas written out plainly.
 
-Nothing was recorded of their codes; the formulas are those that their codes compute, and the weights and pictures are those
-of the ITACLIP recording. Tokens are `token width`, the class token first.
+And against what their public codes return (`clip_family/README.md`). Weights and pictures are those of the ITACLIP recording.
+Tokens are `token width`, the class token first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from itaclip_set import Recording
+from itaclip_set import TOKENS, Recording
 from safetensors.torch import load_file
 
 from ovsskit.backbones.clip import Clip
@@ -26,6 +26,7 @@ from ovsskit.values import Image, Vocabulary
 
 Tensor = torch.Tensor
 TOLERANCE = {"atol": 1e-3, "rtol": 0}
+RECORDED = Path(__file__).parent / "clip_family" / "tokens.safetensors"
 RECIPES = ("clip_baseline", "sclip", "clearclip", "naclip", "maskclip", "maskclip_reduced", "gem")
 FULL = {"weights", "model", "revision", "precision"}
 """Fields of a recipe's backbone that say where the weights are; the others are how the method changes it."""
@@ -186,8 +187,7 @@ def test_the_recipes_last_blocks(recording: Recording, folder: Path, method: str
     settings = recipe.models["backbone"].model_dump(exclude=FULL)
     backbone = Clip(weights=str(folder), **settings)
     image = recording.image("encode", f"{case}.image")
-    chain = [stage.model_copy(update={"reads": {}}) for stage in inner_chain(recipe.stages)]
-    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many([image], example(Vocabulary))
+    found = patches_of(recipe.stages, backbone, image)
     facts = recording.facts["vision"]
     state = {name: tensor.float() for name, tensor in load_file(folder / "open_clip_model.safetensors").items()}
     tower = Tower(state, facts["heads"], facts["patch_size"])
@@ -199,7 +199,37 @@ def test_the_recipes_last_blocks(recording: Recording, folder: Path, method: str
     grid = tuple(side // tower.patch for side in image.size)
     x = tower.enter(prepared(image, *colours), places_of(state["visual.positional_embedding"], grid, method))  # type: ignore[arg-type]
     tokens = gem(tower, x) if method == "gem" else one_block(tower, x, grid, method)  # type: ignore[arg-type]
-    torch.testing.assert_close(slots["patch_features"].data.flatten(1).T, tokens[1:], **TOLERANCE)
+    torch.testing.assert_close(found, tokens[1:], **TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def own() -> Recording:
+    """Return the recording with whose weights the codes were run, whatever --parity-dir says."""
+    return Recording(Path(__file__).parent / "itaclip")
+
+
+@pytest.fixture(scope="module")
+def own_folder(own: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(own.backbone(tmp_path_factory.mktemp("own")).weights)
+
+
+@pytest.mark.parametrize("name", sorted(load_file(RECORDED)))
+def test_what_the_public_codes_return(own: Recording, own_folder: Path, name: str) -> None:
+    case, method = name.split(".")
+    recipe = load_recipe(method.removesuffix("_residual_and_feed_forward"))
+    is_plain = method == "maskclip_residual_and_feed_forward"  # with CLIP's own activation and colours
+    settings = {} if is_plain else recipe.models["backbone"].model_dump(exclude=FULL)
+    image = own.image("encode", f"{case}.image")
+    found = patches_of(recipe.stages, Clip(weights=str(own_folder), **settings), image)
+    torch.testing.assert_close(found, load_file(RECORDED)[name], **TOKENS)
+
+
+def patches_of(stages: Sequence[Stage], backbone: Clip, image: Image) -> Tensor:
+    """Run a recipe's stages from the network to `attend` on a picture as it is."""
+    chain = [stage.model_copy(update={"reads": {}}) for stage in inner_chain(stages)]
+    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many([image], example(Vocabulary))
+    patches: Tensor = slots["patch_features"].data.flatten(1).T
+    return patches
 
 
 def prepared(image: Image, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
