@@ -2,7 +2,7 @@
 
     python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip]
 
-About 17 minutes for the tiny CLIP and 55 for the tiny BLIP, rendering included, on one thread of a
+About 45 minutes for the tiny CLIP and 55 for the tiny BLIP, rendering included, on one thread of a
 shared two-core machine. Parts that are finished in the work folder are not done again, and one that
 was stopped goes on from its last checkpoint. Without `--out` the weights in the package are replaced.
 """
@@ -16,7 +16,7 @@ import torch
 from transformers import BlipForImageTextRetrieval
 
 from ovsskit.embedded import BLIP_ITM_FOLDER
-from ovsskit.embedded.training.blip import write_blip
+from ovsskit.embedded.training.blip import blend_weights, write_blip
 from ovsskit.embedded.training.clip import ClipSettings, TinyClip
 from ovsskit.embedded.training.clip_folder import write_clip
 from ovsskit.embedded.training.dataset import Dataset, join, render
@@ -29,6 +29,7 @@ from ovsskit.embedded.training.train_clip import ClipPlan, begin_clip, train_cli
 STAGES: Final = ("scenes", "clip", "blip")
 TRAINING_SCENES: Final = 36_000
 VARIED_SCENES: Final = 24_000
+VARIED_SHARE: Final = 0.6
 
 
 def main() -> None:
@@ -62,9 +63,9 @@ def _read_command_line() -> argparse.Namespace:
     parser.add_argument("--dense-from", type=int, default=600, help="first step with the dense loss")
     parser.add_argument("--varied-scenes", type=int, default=VARIED_SCENES, help="how many with changed drawings")
     parser.add_argument("--clip-more-steps", type=int, default=1000, help="steps after those that BLIP starts from")
-    parser.add_argument("--blip-steps", type=int, default=1000, help="steps on plain drawings")
-    parser.add_argument("--blip-more-steps", type=int, default=900, help="steps on all drawings")
-    parser.add_argument("--fading-steps", type=int, default=200, help="steps with fading, the last")
+    parser.add_argument("--blip-steps", type=int, default=2100)
+    parser.add_argument("--fading-from", type=int, default=1000, help="first step with fading")
+    parser.add_argument("--varied-steps", type=int, default=900, help="steps with changed drawings")
     return parser.parse_args()
 
 
@@ -90,15 +91,16 @@ def _train_clip(asked: argparse.Namespace) -> TinyClip:
 
 
 def _train_blip(asked: argparse.Namespace) -> BlipForImageTextRetrieval:
-    """Train on plain drawings, then on all, and at last with fading."""
+    """Train on the plain drawings, go on with drawings changed at random, and blend both results."""
     model = begin_blip(_begin_clip(asked), asked.seed)
-    plain = Schedule(asked.blip_steps, peak_rate=1e-3, lowest_at=3 * asked.blip_steps)
-    plan = BlipPlan(plain, fading=False, hiding=False)
-    train_blip(model, render(asked.work / "scenes", asked.scenes), plan, asked.work / "blip.pt", asked.seed)
-    plan = BlipPlan(Schedule(asked.blip_more_steps, peak_rate=8e-4, warmup=50), fading=False, hiding=True)
-    train_blip(model, _all_drawings(asked), plan, asked.work / "blip_more.pt", asked.seed + 1)
-    plan = BlipPlan(Schedule(asked.fading_steps, peak_rate=6e-4, warmup=50), fading=True, hiding=False)
-    train_blip(model, _all_drawings(asked), plan, asked.work / "blip_faded.pt", asked.seed + 2)
+    plan = BlipPlan(Schedule(asked.blip_steps, peak_rate=1e-3), asked.fading_from)
+    plain = render(asked.work / "scenes", asked.scenes)
+    train_blip(model, plain, plan, asked.work / "blip.pt", asked.seed)
+    after_plain = {name: weight.clone() for name, weight in model.blip.state_dict().items()}
+    plan = BlipPlan(Schedule(asked.varied_steps, peak_rate=6e-4, warmup=50), fading_from=0, hiding=True)
+    varied = render(asked.work / "scenes", asked.varied_scenes, "varied")
+    train_blip(model, varied, plan, asked.work / "blip_varied.pt", asked.seed + 1)
+    model.blip.load_state_dict(blend_weights(after_plain, model.blip.state_dict(), VARIED_SHARE))
     return model.blip.eval()
 
 

@@ -27,13 +27,13 @@ WORD_LAYER: Final = 2
 
 @dataclass(frozen=True)
 class BlipPlan:
-    """Whether names fade and patches are hidden, how many pictures share a step, how many of their patches are dropped."""
+    """How many pictures share a step, and how many of their patches are dropped."""
 
     schedule: Schedule
-    fading: bool
-    hiding: bool
+    fading_from: int
     batch: int = 48
     dropped: float = 0.5
+    hiding: bool = False
 
 
 class BlipInTraining(nn.Module):
@@ -83,7 +83,8 @@ def train_blip(model: BlipInTraining, dataset: Dataset, plan: BlipPlan, checkpoi
         batch = dataset.draw(rng, plan.batch)
         if plan.hiding:
             batch = replace(batch, pixels=hide_patches(rng, batch.pixels, patch))
-        return blip_losses(model, tokenizer, batch, rng, plan.dropped, plan.fading)
+        faded = step >= plan.fading_from
+        return blip_losses(model, tokenizer, batch, rng, plan.dropped, faded)
 
     train(model, losses_of, plan.schedule, checkpoint)
 
