@@ -11,10 +11,11 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
 
-from ovsskit.backbones._checkpoint import count_of, stored_names
+from ovsskit.backbones._checkpoint import BESIDE, count_of, stored_names
 from ovsskit.backbones._fusion import by_picture
 from ovsskit.backbones._text import TextReader, Tokens
 from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
+from ovsskit.digests import digest_path, digest_texts
 from ovsskit.errors import BadValue
 from ovsskit.lazy import Float, numpy, torch
 from ovsskit.values import Caption, Captions, CrossAttention, Image
@@ -86,6 +87,15 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         moved = super().to(device)
         moved._seen = WeakKeyDictionary()
         return moved
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest of the weights; of a file, with the tokenizer and configuration that are read from beside it."""
+        path = self.need_weights()
+        if path.is_dir():
+            return digest_path(path)
+        files = [path, *(path.parent / name for name in BESIDE if (path.parent / name).is_file())]
+        return digest_texts(f"{digest_path(file)}  {file.name}" for file in files)
 
     @property
     def size(self) -> tuple[int, int]:

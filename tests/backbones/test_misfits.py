@@ -147,6 +147,20 @@ def test_a_converted_checkpoint_is_the_same_model(name: str, tmp_path: Path) -> 
     assert converted.count_tokens("a dog") == original.count_tokens("a dog")
 
 
+def test_the_digest_of_a_file_is_also_that_of_what_lies_beside_it(tmp_path: Path) -> None:
+    folder = folder_of("mplug", tmp_path / "weights")
+    cls: Any = find_backbone("mplug")
+
+    def digest() -> str:
+        found: str = cls(weights=str(folder / "model.safetensors")).digest
+        return found
+
+    before = digest()
+    assert digest() == before
+    (folder / "config_bert.json").write_text('{"stride_layer": 2}')
+    assert digest() != before
+
+
 def test_models_tells_whether_weights_fit(tmp_path: Path) -> None:
     run = CliRunner().invoke
     folder = folder_of("albef", tmp_path / "weights")
