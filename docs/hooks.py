@@ -28,12 +28,13 @@ FAMILIES = {
     "maps": "Maps",
     "wrap": "Wrappers",
     "refine": "Refining by the picture",
+    "reward": "Rewards",
 }
 """Titles of the families of stages in the order of a method; a family that is not here comes last under its own name."""
 VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden", "Similarity", "Attention",
-    "PatchFeatures", "TextFeatures", "Scores", "Saliency", "Logits", "Probabilities",
-    "Labels",
+    "PatchFeatures", "TextFeatures", "Scores", "Saliency", "Logits", "Confidences", "Probabilities",
+    "Labels", "Reward",
 )  # fmt: skip
 
 
@@ -165,7 +166,9 @@ def stage_part(name: str, cls: Any) -> str:
     reads = ", ".join(f"`{slot}` ({kind})" for slot, kind in reads_of(cls))
     facts = [f"reads {reads}", f"writes `{plan.writes}` ({kind_link(plan.kind)})", f"version {cls.version}"]
     facts += ["runs a network"] if cls.network else []
-    if issubclass(cls, Wrapper):
+    if issubclass(cls, Wrapper) and cls.repeats:
+        facts.append(f"runs the stages before it again, and merges their `{cls.merges}`")
+    elif issubclass(cls, Wrapper):
         neutral = ", ".join(f"`{key} = {to_toml(value)}`" for key, value in cls.neutral.items())
         facts.append(f"is a wrapper: its `inner` stages write `{plan.writes}`; with {neutral} it equals them")
     return "\n".join(
@@ -387,7 +390,9 @@ def reads_of(cls: Any) -> Iterator[tuple[str, str]]:
     from ovsskit.stage import wiring
 
     plan = wiring(cls)
-    yield from ((slot, kind_link(kind)) for slot, kind in plan.reads.items())
+    yield from (
+        (slot, kind_link(kind) + (", if there is one" if slot in plan.optional else "")) for slot, kind in plan.reads.items()
+    )
     yield from ((slot, f"a model that is `{kind.__name__}`") for slot, kind in plan.models.items())
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import xxhash
 
@@ -58,10 +59,16 @@ class Digests:
 
     def __init__(self) -> None:
         self._known: Any = torch.utils.weak.WeakIdKeyDictionary()
+        self._tensorless: WeakKeyDictionary[Value, str] = WeakKeyDictionary()
 
     def of(self, value: Value) -> str:
         """Return the digest of a value."""
-        return digest_texts([self._describe(value)])
+        found = self._tensorless.get(value)
+        if found is None:
+            found = digest_texts([self._describe(value)])
+            if not any(isinstance(item, torch.Tensor) for item in vars(value).values()):
+                self._tensorless[value] = found
+        return found
 
     def mark(self, value: Value, key: str) -> None:
         """Let the tensors of a value be known by the key under which it was made, unless they are known already."""
@@ -76,7 +83,9 @@ class Digests:
         if is_dataclass(item):
             parts = (f"{f.name}={self._describe(getattr(item, f.name))}" for f in fields(item))
             return f"{type(item).__qualname__}({','.join(parts)})"
-        return f"({','.join(map(self._describe, item))})" if isinstance(item, tuple) else repr(item)
+        if isinstance(item, tuple) and not all(type(one) in (int, str) for one in item):
+            return f"({','.join(map(self._describe, item))})"
+        return repr(item)
 
     def _tensor(self, tensor: torch.Tensor) -> str:
         found = self._find(tensor)

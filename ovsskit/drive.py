@@ -111,7 +111,7 @@ class Driver:
     def _key(self, store: Store, stage: Stage, state: State) -> str:
         if id(stage) not in self._identities:
             self._identities[id(stage)] = json.dumps([__version__, self._identify(stage)], sort_keys=True)
-        slots = sorted(reads_from_outside(stage))
+        slots = sorted(reads_from_outside(stage) & state.keys())
         return digest_texts([self._identities[id(stage)], *(f"{slot}={store.digests.of(state[slot])}" for slot in slots)])
 
     def _identify(self, stage: Stage) -> dict[str, Any]:
@@ -174,14 +174,16 @@ class Driver:
     def _inner(self, stage: Wrapper, requests: Sequence[State], shared: frozenset[str]) -> list[Slots]:
         """Run the inner chain batch by batch, and keep only what the wrapper merges."""
         outs: list[Slots] = []
+        merged = stage.merges or stage.writes
         while len(outs) < len(requests):
             group = requests[len(outs) : len(outs) + self.batch]
-            outs += [{stage.writes: state[stage.writes]} for state in self.run(stage.inner, group, shared)]
+            outs += [{merged: state[merged]} for state in self.run(stage.inner, group, shared)]
         return outs
 
     def _inputs(self, stage: Stage, state: State) -> State:
         plan = wiring(type(stage))
-        values = {name: state[stage.reads.get(name, name)] for name in plan.reads}
+        slots = {name: stage.reads.get(name, name) for name in plan.reads}
+        values = {name: state.get(slot) if name in plan.optional else state[slot] for name, slot in slots.items()}
         return {**values, **{name: self.models[slot] for name, slot in self.links.get(stage.address, {}).items()}}
 
     def _shrink(self, stage: Stage, error: Exception) -> None:

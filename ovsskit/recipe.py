@@ -100,11 +100,12 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
 
 
 def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Fill in the parameters that stages leave to the stages after them, inside wrappers too."""
+    """Fill in what stages leave to the stages after or before them, inside wrappers too."""
     settled: list[Stage] = []
     for index, stage in enumerate(stages):
         if isinstance(stage, Wrapper):
-            stage = stage.model_copy(update={"inner": settle(stage.inner)})
+            before = tuple(one for one in settled if one.writes != stage.writes)
+            stage = stage.model_copy(update={"inner": before if stage.repeats else settle(stage.inner)})
         settled.append(stage.settle(stages[index + 1 :]))
     return tuple(settled)
 

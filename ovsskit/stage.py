@@ -2,7 +2,8 @@
 
 A stage is a frozen model: its fields are its parameters, and the signature of its one method `run` is its wiring. The
 parameter names of `run` are the slots it reads and their annotations the kinds it asks for; `writes="..."` in the class
-line and the return annotation are what it writes. A parameter annotated with a capability reads a model.
+line and the return annotation are what it writes. A parameter annotated with a capability reads a model; one annotated
+`Kind | None`, with the default None, reads a slot if there is one.
 
     class Threshold(Stage, writes="scores"):
         "Zero what lies under a fraction of each class's range."
@@ -31,6 +32,7 @@ import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args, get_type_hints
 
 from pydantic import BaseModel, Field, SerializeAsAny
@@ -50,12 +52,16 @@ class Capability:
 
 @dataclass(frozen=True)
 class Wiring:
-    """Say what a stage class reads (slot to kind), which models it needs, and the kind it writes."""
+    """Say what a stage class reads (slot to kind), which models it needs, and the kind it writes.
+
+    Slots in `optional` need not be there.
+    """
 
     reads: dict[str, Any]
     models: dict[str, type[Capability]]
     writes: str
     kind: Any
+    optional: frozenset[str] = frozenset()
 
 
 class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -100,9 +106,15 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class Wrapper(Stage):
-    """Run an inner chain any number of times on changed inputs and merge what it writes."""
+    """Run an inner chain any number of times on changed inputs and merge what it writes.
+
+    It writes the slot that it merges, or `merges` names another. A wrapper that `repeats` has no inner chain of its own: it runs
+    the stages before it again.
+    """
 
     neutral: ClassVar[dict[str, Any]] = {}
+    merges: ClassVar[str] = ""
+    repeats: ClassVar[bool] = False
 
     inner: Annotated[tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")] = ()
 
@@ -117,6 +129,8 @@ def wiring(cls: type[Stage]) -> Wiring:
     """Read the wiring of a stage class off the signature of its `run`."""
     hints = get_type_hints(cls.run)
     returned = hints.pop("return")
+    optional = frozenset(name for name, hint in hints.items() if NoneType in get_args(hint))
+    hints = {name: get_args(hint)[0] if name in optional else hint for name, hint in hints.items()}
     kind = get_args(returned)[2] if issubclass(cls, Wrapper) else returned
     models = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Capability)}
-    return Wiring({name: hint for name, hint in hints.items() if name not in models}, models, cls.writes, kind)
+    return Wiring({name: hint for name, hint in hints.items() if name not in models}, models, cls.writes, kind, optional)

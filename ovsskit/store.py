@@ -155,8 +155,9 @@ class Disk:
         try:
             save_file(tensors, part, {"value": described, "check": _check(described, tensors)})
             part.replace(path)
-        finally:
+        except BaseException:
             part.unlink(missing_ok=True)
+            raise
 
     def _make_room(self, bytes_: int) -> None:
         """Remove what was not used for longest, until a tenth more than is needed is free."""
@@ -210,7 +211,7 @@ def _pack(item: Any, tensors: dict[str, Any]) -> Any:
         packed = {f.name: _pack(getattr(item, f.name), tensors) for f in fields(item)}
         return {"kind": [type(item).__module__, type(item).__qualname__], "fields": packed}
     if isinstance(item, tuple):
-        return [_pack(one, tensors) for one in item]
+        return [one if type(one) in (int, str) else _pack(one, tensors) for one in item]
     if item is None or isinstance(item, str | int | float):
         return item
     raise TypeError(f"a {type(item).__name__} cannot be written")

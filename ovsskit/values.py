@@ -243,5 +243,12 @@ class Labels(Value):
     data: Int[torch.Tensor, "h w"]
 
 
+@dataclass(frozen=True, eq=False)
+class Reward(Value):
+    """Hold how good a result is taken to be, without a look at true masks; more is better. Not a number: nothing to judge."""
+
+    data: Float[torch.Tensor, ""]
+
+
 V = TypeVar("V", bound=Value)
 S = TypeVar("S", bound=Scores)

@@ -32,7 +32,7 @@ class Node:
     @classmethod
     def of(cls, stage: Stage) -> Node:
         """Make the node of a stage that was built in Python."""
-        inner = tuple(map(cls.of, stage.inner)) if isinstance(stage, Wrapper) else ()
+        inner = tuple(map(cls.of, stage.inner)) if isinstance(stage, Wrapper) and not stage.repeats else ()
         return cls(type(stage), stage.address, stage.reads, inner, Place(stage.address))
 
 
@@ -88,7 +88,7 @@ def _wire_one(
     for parameter, hint in plan.reads.items():
         slot = node.reads.get(parameter, parameter)
         if slot not in slots:
-            if "*" not in slots:
+            if "*" not in slots and parameter not in plan.optional:
                 problems.append(_unfilled(node, parameter, slot, hint, slots))
             continue
         written = slots[slot]
@@ -102,8 +102,11 @@ def _wire_one(
     kind = bound.get(plan.kind, plan.kind)
     if issubclass(cls, Wrapper):
         inside = dict(slots)
+        if cls.repeats and node.inner:
+            what = f"{node.address} runs the stages before it again, and none of its own."
+            problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
         inner = _wire_chain(node.inner, inside, models, problems)
-        kind = _merged_kind(node, plan, slots, inside, problems)
+        kind = plan.kind if cls.repeats else _merged_kind(node, plan, slots, inside, problems)
     kind = None if isinstance(kind, TypeVar) else kind
     slots[plan.writes] = Written(kind, node.address)
     return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
@@ -139,6 +142,8 @@ def _choose_model(node: Node, name: str, need: type[Capability], models: dict[st
     there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
     others = [other for other in backbone_names() if issubclass(find_backbone(other) or object, need)]
     fix = f"Backbones that do: {', '.join(others) or 'none'}"
+    if slot not in models and slot != "backbone" and others:
+        fix += f'. Add one: [models.{slot}] with use = "{others[0]}"'
     problems.append(MissingCapability(what + f"but {there or 'the recipe has no model'}.", fix=fix, where=node.where))
     return slot
 

@@ -9,8 +9,10 @@ from ovsskit.errors import Problems
 from ovsskit.lazy import torch
 from ovsskit.pipeline import Pipeline
 from ovsskit.registry import find_stage
-from ovsskit.stage import Stage
-from ovsskit.testing import ToyBackbone, ToyScores
+from ovsskit.stage import Stage, wiring
+from ovsskit.store import Store
+from ovsskit.testing import ToyBackbone, ToyScores, example
+from ovsskit.values import Image, Present, Saliency, Vocabulary
 from ovsskit.wire import Node, wire
 
 
@@ -70,3 +72,31 @@ def test_a_stage_that_keeps_the_kind_passes_it_on() -> None:
     assert not problems
     assert [link.writes for link in links] == [("scores", kind) for kind in ("Saliency", *["Probabilities"] * 3)]
     assert links[2].reads["scores"] == ("scores", "Probabilities", "softmax")
+
+
+class Welcome(Stage, writes="scores"):
+    """Read a slot if there is one."""
+
+    def run(self, image: Image, present: Present | None = None) -> Saliency:
+        return Saliency(image.data * (0 if present is None else len(present.labels)), (1, 2, 3))
+
+
+def test_a_slot_that_need_not_be_there_is_read_if_it_is() -> None:
+    plan = wiring(Welcome)
+    assert (plan.reads, plan.optional) == ({"image": Image, "present": Present}, {"present"})
+    links, problems = wire([Node.of(Welcome())], {})
+    assert not problems
+    assert set(links[0].reads) == {"image"}
+    nodes = [Node.of(stage("all_classes")), Node.of(Welcome())]
+    assert wire(nodes, {})[0][1].reads["present"] == ("present", "Present", "all_classes")
+    image, vocabulary = example(Image), example(Vocabulary)
+    for store in (None, Store()):
+        [without] = Pipeline([Welcome()], store=store, device="cpu").run_many([image], vocabulary)
+        [with_] = Pipeline([stage("all_classes"), Welcome()], store=store, device="cpu").run_many([image], vocabulary)
+        assert not without["scores"].data.any()
+        assert torch.equal(with_["scores"].data, image.data * 3)
+
+
+def test_a_slot_that_need_not_be_there_is_of_its_kind_if_it_is() -> None:
+    with pytest.raises(Problems, match="welcome reads `scores` as Present, but it is Saliency"):
+        Pipeline([ToyScores(), Welcome(reads={"present": "scores"})])

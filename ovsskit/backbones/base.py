@@ -107,6 +107,10 @@ class EncodesImage(Capability):
         """Return one vector per picture, as the image encoder projects it, not normalised."""
 
 
+class EncodesImageAndText(EncodesImage, EncodesText):
+    """Give vectors for whole pictures and for texts in one space, so that they can be compared."""
+
+
 class EncodesPatches(Capability):
     """Give the tokens inside an image encoder, and bring them to the end by any attention."""
 

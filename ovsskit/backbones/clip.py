@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 from ovsskit.backbones import _clip_vision as vision
 from ovsskit.backbones._clip_text import TextReader, encode_texts, make_reader
 from ovsskit.backbones._clip_weights import HUB_FILES, Blueprint, build_network, fill_network, hub_repository, read_blueprint
-from ovsskit.backbones.base import Backbone, EncodesImage, EncodesPatches, EncodesText
+from ovsskit.backbones.base import Backbone, EncodesImageAndText, EncodesPatches
 from ovsskit.errors import BadValue, BadWeights
 from ovsskit.lazy import Float, open_clip, torch
 from ovsskit.values import Attention, Hidden, Image, PatchFeatures
@@ -22,7 +22,7 @@ from ovsskit.weights import HubFiles
 Colour = tuple[()] | tuple[float, float, float]
 
 
-class Clip(Backbone, EncodesText, EncodesImage, EncodesPatches):
+class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     """Encode texts, pictures and patches with any CLIP of open_clip; patches with its vision transformers.
 
     Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder with an

@@ -70,6 +70,9 @@ def check_wrapper(wrapper: Wrapper) -> None:
     """Test that a wrapper keeps the contract: the neutral law, nesting, and independence of batch mates."""
     check_description(type(wrapper))
     check_round_trip(wrapper)
+    if wrapper.repeats:
+        _check_requests(wrapper.model_copy(update={"inner": (ToyScores(),)}))
+        return
     toy: Stage = {"token_maps": ToyTokenMaps, "scores": ToyScores}[wrapper.writes]()
     plain = _drive([toy])
     neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
@@ -79,8 +82,12 @@ def check_wrapper(wrapper: Wrapper) -> None:
     real = wrapper.model_copy(update={"inner": (toy,)})
     together = _prints(_drive([real], batch=2), wrapper.writes)
     assert together == _prints(_drive([real], batch=1), wrapper.writes), "its result depends on the batch"
+    _check_requests(real)
+
+
+def _check_requests(wrapper: Wrapper) -> None:
     reads = wiring(type(wrapper)).reads
-    requests = next(real.run(**{name: example(kind) for name, kind in reads.items()}))
+    requests = next(wrapper.run(**{name: example(kind) for name, kind in reads.items()}))
     assert all(set(request) <= set(reads) for request in requests), "it overrides a slot that it does not read"
 
 

@@ -21,6 +21,7 @@ from ovsskit.values import (
     PatchFeatures,
     Present,
     Probabilities,
+    Reward,
     Saliency,
     Scores,
     Similarity,
@@ -77,6 +78,7 @@ def example(kind: Any, seed: int = 0) -> Any:
         Logits: lambda: Logits(maps * 8 - 4, (1, 2, 3)),
         Probabilities: lambda: Probabilities((maps * 4).softmax(0), (1, 2, 3)),
         Labels: lambda: Labels(maps.argmax(0) + 1),
+        Reward: lambda: Reward(maps.mean()),
     }
     return makers[kind]()
 

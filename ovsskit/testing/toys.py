@@ -12,9 +12,8 @@ from ovsskit.backbones.base import (
     Backbone,
     CrossAttends,
     DecodesPatches,
-    EncodesImage,
+    EncodesImageAndText,
     EncodesPatches,
-    EncodesText,
     MatchesText,
     Objective,
 )
@@ -39,7 +38,7 @@ TOY_HEADS = 2
 """Heads of the toy's image encoder."""
 
 
-class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesText, EncodesImage, EncodesPatches, DecodesPatches):
+class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, EncodesPatches, DecodesPatches):
     """Attend by brightness instead of by a network, so that stages can be tested without weights."""
 
     weights: Annotated[str, Field(description="there are none")] = "none"

@@ -45,7 +45,7 @@ def summary(value: Any) -> list[float]:
         return [float(len(next(iter(vars(value).values()))))]
     data = torch.cat([tensor.double().flatten() for tensor in tensors])
     weights = torch.rand(len(data), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    return [float(len(data)), float(data.mean()), float(data.std()), float((data * weights).sum())]
+    return [float(len(data)), float(data.mean()), float(data.std(correction=int(len(data) > 1))), float((data * weights).sum())]
 
 
 def test_numbers_do_not_move_without_a_new_version(tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -1,0 +1,52 @@
+"""Ask a model with a common space of pictures and texts which classes a picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from ovsskit.backbones.base import EncodesImageAndText
+from ovsskit.lazy import Float, torch
+from ovsskit.stage import Slots, Stage
+from ovsskit.values import Image, Present, Vocabulary
+
+
+class PresenceBySimilarity(Stage, writes="present"):
+    """Take the classes whose words are nearest to the picture, as CLIP classifies; always the best one.
+
+    The similarities of the classes become probabilities by a softmax; a class is taken if its own is not far below the best.
+    Source: Radford et al. 2021 (the softmax, and its scale).
+    """
+
+    network = True
+
+    prompt: Annotated[str, Field(description="words before the name of the class")] = "A picture of "
+    scale: Annotated[float, Field(gt=0, description="what similarities are multiplied by before the softmax")] = 100.0
+    at_least: Annotated[
+        float, Field(ge=0, le=1, description="probability that a class needs, as a share of the best one's")
+    ] = 0.1
+    at_most: Annotated[int, Field(ge=1, description="greatest number of classes of a picture, best first")] = 25
+
+    def run(self, image: Image, vocabulary: Vocabulary, backbone: EncodesImageAndText) -> Present:
+        """Return the labels of the classes that are near, in the vocabulary's order."""
+        [found] = self.run_many([{"image": image, "vocabulary": vocabulary, "backbone": backbone}])
+        return found
+
+    def run_many(self, many: Sequence[Slots]) -> list[Present]:
+        """Encode all pictures in one batch."""
+        backbone: EncodesImageAndText = many[0]["backbone"]
+        pictures = torch.nn.functional.normalize(backbone.encode_image([slots["image"] for slots in many]), dim=-1)
+        found = []
+        for picture, slots in zip(pictures, many, strict=True):
+            texts = backbone.encode_text([self.prompt + name for name in slots["vocabulary"].names])
+            found.append(self.choose(torch.nn.functional.normalize(texts, dim=-1) @ picture))
+        return found
+
+    def choose(self, similarity: Float[torch.Tensor, " class"]) -> Present:
+        """Return the classes that are near, given the cosines of their words with the picture."""
+        probability = (self.scale * similarity.float()).softmax(0)
+        best = probability.argsort(descending=True, stable=True)[: self.at_most].tolist()
+        enough = [index for index in best if index == best[0] or probability[index] >= self.at_least * probability[best[0]]]
+        return Present(tuple(index + 1 for index in sorted(enough)))

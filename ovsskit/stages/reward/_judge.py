@@ -1,0 +1,52 @@
+"""What rewards by a judge have in common: encode pictures in parts, compare them with words, and count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ovsskit.backbones.base import EncodesImage
+from ovsskit.lazy import Float, torch
+from ovsskit.values import Image
+
+Among = Literal["none", "present", "all"]
+Form = Literal["wins", "margin", "share", "released_ratio"]
+PER_PICTURE = 8
+"""How many masked pictures the judge sees at once for each picture of a batch; most have four classes or fewer."""
+
+
+def encode(judge: EncodesImage, pictures: Sequence[Image], batch: int) -> Float[torch.Tensor, "picture width"]:
+    """Return a unit vector for every picture; the judge sees so many pictures of the batch at once as it is meant to."""
+    size = PER_PICTURE * batch
+    parts = [judge.encode_image(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+    return torch.nn.functional.normalize(torch.cat(parts).float(), dim=-1) if parts else torch.zeros(0, 1)
+
+
+def agreement_with_words(
+    pictures: Float[torch.Tensor, "*kind class width"],
+    texts: Float[torch.Tensor, "text width"],
+    own: Sequence[int],
+    among: Among,
+    scale: float,
+) -> Float[torch.Tensor, "*kind class"]:
+    """Return from 0 to 1 how well the picture of each class agrees with its own word, `texts[own[class]]`.
+
+    That is the word's probability among those of the classes, or among all texts; with `none`, the cosine, from -1..1 to 0..1.
+    All vectors have unit length.
+    """
+    places = torch.arange(len(own), device=pictures.device)
+    similarity = pictures @ (texts if among == "all" else texts[list(own)]).T
+    column = torch.tensor(own, device=pictures.device) if among == "all" else places
+    values = (similarity + 1) / 2 if among == "none" else (scale * similarity).softmax(-1)
+    return values[..., places, column]
+
+
+def compare(
+    region: Float[torch.Tensor, " class"], rest: Float[torch.Tensor, " class"], form: Form
+) -> Float[torch.Tensor, " class"]:
+    """Return for every class how much better its region agrees with its word than what it is compared with."""
+    if form == "wins":
+        return (region > rest).float()
+    if form == "margin":
+        return region - rest
+    return (region / (region + rest)).nan_to_num(0.5) if form == "share" else -(rest / region)

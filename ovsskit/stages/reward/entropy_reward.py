@@ -1,0 +1,38 @@
+"""Take a result for good that is sure of itself."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from ovsskit.lazy import Float, torch
+from ovsskit.stage import Stage
+from ovsskit.values import Probabilities, Reward
+
+
+class EntropyReward(Stage, writes="reward"):
+    """Turn the entropy of the probabilities, 0 to 1 on average over the pixels, into a reward: 1 minus it.
+
+    Being sure is no proof of being right: a softmax with a larger scale is surer, and so is one class everywhere. So with
+    `balance` the entropy of the picture's mean probabilities counts for it: the sum is the information that a pixel's place
+    gives on its class. A picture of one map has no entropy, and no reward (not a number).
+    """
+
+    balance: Annotated[float, Field(ge=0, description="weight of the entropy of the mean probabilities")] = 0.0
+
+    def run(self, scores: Probabilities) -> Reward:
+        """Return the reward of one picture."""
+        count = len(scores.data)
+        if count == 1:
+            return Reward(scores.data.new_tensor(torch.nan))
+        flat = scores.data.flatten(1)
+        unsure, varied = entropy(flat).mean() / math.log(count), entropy(flat.mean(1)) / math.log(count)
+        return Reward(1 - unsure + self.balance * varied)
+
+
+def entropy(probability: Float[torch.Tensor, "class *pixel"]) -> Float[torch.Tensor, "*pixel"]:
+    """Return the entropy in nats over the first axis."""
+    found: torch.Tensor = torch.special.entr(probability).sum(0)
+    return found

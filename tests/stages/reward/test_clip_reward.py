@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from painter import BLUE, GREEN, RED, VOCABULARY, Painter, labels, stripes
+
+import ovsskit
+from ovsskit.embedded import sample_scenes
+from ovsskit.errors import MissingCapability, Problems
+from ovsskit.pipeline import Pipeline
+from ovsskit.recipe import load_recipe
+from ovsskit.stages.reward._judge import PER_PICTURE
+from ovsskit.stages.reward.clip_reward import ClipReward
+from ovsskit.testing import ToyScores
+from ovsskit.values import Image, Labels, Present
+
+TWO = stripes("red", "green")
+BOTH = Present((1, 2))
+
+
+def reward(found: Labels, present: Present | None = BOTH, image: Image = TWO, **fields: Any) -> float:
+    return float(ClipReward(**fields).run(image, found, VOCABULARY, Painter(), present).data)
+
+
+def test_regions_that_look_like_their_words_win() -> None:
+    assert reward(labels(RED, GREEN)) == 1
+    assert reward(labels(GREEN, RED)) == 0
+    assert reward(labels(RED, 0)) == 0.5, "green has no pixel"
+    assert reward(labels(RED, GREEN), total="sum") == 2
+    assert reward(labels(RED, GREEN), Present((1, 2, 2, 3))) == pytest.approx(2 / 3), "blue has no pixel; green counts once"
+
+
+def test_forms_follow_from_cosines() -> None:
+    # Regions: red, or red and green; rests: red and green, or red. Cosines with red 1, with green sqrt(1/2) and 0.
+    found = labels(RED, RED, GREEN)
+    image = stripes("red", "green", "green")
+    half, third = 1 / math.sqrt(2), 1 / math.sqrt(1)
+    own = {"red": half, "green": third}
+    rest = {"red": 0.0, "green": half}
+    assert reward(found, image=image, form="margin") == pytest.approx(sum(own[k] - rest[k] for k in own) / 4, abs=1e-6)
+    shares = [(1 + own[k]) / (2 + own[k] + rest[k]) for k in own]
+    assert reward(found, image=image, form="share") == pytest.approx(sum(shares) / 2, abs=1e-6)
+    ratios = [(1 + rest[k]) / (1 + own[k]) for k in own]
+    assert reward(found, image=image, form="released_ratio") == pytest.approx(-sum(ratios) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("among", ["present", "all"])
+def test_probabilities_are_among_the_words(among: Any) -> None:
+    words = 2 if among == "present" else 3
+    own, rest = math.e**2 / (math.e**2 + words - 1), 1 / (math.e**2 + words - 1)
+    got = reward(labels(RED, GREEN), form="margin", among=among, scale=2.0)
+    assert got == pytest.approx(own - rest, abs=1e-5)
+
+
+def test_a_blank_picture_is_black_and_shown_once() -> None:
+    judge = Painter()
+    found = ClipReward(against="blank").run(TWO, labels(RED, GREEN), VOCABULARY, judge, BOTH)
+    assert float(found.data) == 1
+    [[red, green, blank]] = judge._seen
+    assert not blank.data.any()
+    assert torch.equal(red.data + green.data, TWO.data)
+    assert not red.data[:, :, 3:].any()
+
+
+def test_a_single_class_cannot_win_among_itself() -> None:
+    assert reward(labels(RED, 0), Present((1,)), among="present") == 0
+    assert reward(labels(RED, 0), Present((1,))) == 1
+
+
+def test_a_class_that_fills_the_picture_is_compared_with_a_blank_one() -> None:
+    everywhere = labels(RED, RED)
+    assert reward(everywhere, Present((1,))) == 1
+    assert reward(everywhere, Present((1,)), form="margin") == reward(everywhere, Present((1,)), form="margin", against="blank")
+
+
+def test_a_picture_that_shows_no_class_has_no_reward() -> None:
+    assert math.isnan(reward(labels(RED, GREEN), Present(())))
+    judge = Painter()
+    many = [
+        {"image": TWO, "labels": labels(RED, GREEN), "vocabulary": VOCABULARY, "judge": judge, "present": present}
+        for present in (Present(()), BOTH, Present((2,)))
+    ]
+    assert [float(one.data) for one in ClipReward().run_many(many)] == [pytest.approx(math.nan, nan_ok=True), 1, 1]
+    assert [len(batch) for batch in judge._seen] == [6]
+
+
+def test_classes_without_a_pixel_never_win_even_over_a_blank_word() -> None:
+    dark = Image(torch.zeros(3, 6, 6))
+    assert reward(labels(0, 0), image=dark) == 0
+
+
+def test_the_judge_sees_all_classes_of_all_pictures_together_within_bounds() -> None:
+    judge = Painter()
+    many = [
+        {"image": TWO, "labels": labels(RED, GREEN), "vocabulary": VOCABULARY, "judge": judge, "present": Present((1, 2, 3))}
+        for _ in range(3)
+    ]
+    ClipReward().run_many(many)
+    assert [len(batch) for batch in judge._seen] == [18]
+    assert max(map(len, judge._seen)) <= PER_PICTURE * 3
+    names = [f"word{index} red" for index in range(30)]
+    from ovsskit.vocabulary import make_vocabulary
+
+    judge = Painter()
+    ClipReward().run(TWO, labels(1, 2), make_vocabulary(names), judge, Present(tuple(range(1, 31))))
+    assert [len(batch) for batch in judge._seen] == [8] * 7 + [4]
+
+
+def test_without_a_presence_stage_the_judge_predicts() -> None:
+    judge = Painter()
+    found = ClipReward().run(stripes("red", "red", "green"), labels(RED, RED, GREEN), VOCABULARY, judge)
+    whole, masked = judge._seen
+    assert len(whole) == 1
+    assert len(masked) == 2, "red is far nearer than green"
+    assert float(found.data) == 1
+
+
+def test_labels_of_another_size_are_enlarged() -> None:
+    small = Labels(torch.tensor([[RED, GREEN]]))
+    assert reward(small) == 1
+    assert reward(Labels(torch.tensor([[BLUE, BLUE]])), Present((3,))) == 0
+
+
+RECIPE = """extends = "quickstart.toml"
+{judge}
+[[stage]]
+use = "clip_reward"
+after = "label_map"
+"""
+
+
+def test_a_reward_without_its_judge_is_found_by_the_check(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(RECIPE.format(judge=""))
+    with pytest.raises(Problems) as caught:
+        load_recipe(path)
+    [problem] = caught.value.problems
+    assert isinstance(problem, MissingCapability)
+    assert str(problem.where) == f"{path}:3"
+    assert problem.what == "clip_reward reads `judge` (EncodesImageAndText), but `backbone` is CrossAttends, MatchesText."
+    assert '[models.judge] with use = "clip"' in problem.fix
+    path.write_text(RECIPE.format(judge='[models.judge]\nuse = "clip"\nweights = "embedded"'))
+    assert load_recipe(path).stages[-1].address == "clip_reward"
+
+
+def test_without_labels_there_is_nothing_to_judge() -> None:
+    with pytest.raises(Problems) as caught:
+        Pipeline([ToyScores(), ClipReward()], {"judge": Painter()}, VOCABULARY)
+    assert "reads `labels` (Labels); nothing above writes it" in str(caught.value.problems[0])
+
+
+OPENED: list[str] | None = None
+
+
+def note(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and OPENED is not None and isinstance(arguments[0], str | bytes | os.PathLike):
+        OPENED.append(os.fsdecode(arguments[0]))
+
+
+@pytest.fixture
+def opened() -> Iterator[list[str]]:
+    """Return the files that are opened from here on."""
+    global OPENED
+    if OPENED is None:
+        sys.addaudithook(note)
+    OPENED = []
+    yield OPENED
+    OPENED = []
+
+
+@pytest.mark.parametrize("presence", ["by the backbone", "by the judge"])
+def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> None:
+    """Masks and lists of true classes lie beside the picture; a run with a reward opens the picture alone."""
+    scene = sample_scenes()[0]
+    for path in (scene.picture, scene.mask, scene.stuff_mask, scene.picture.parent.parent / "scenes.json"):
+        shutil.copy(path, tmp_path / f"{path.parent.name}_{path.name}")
+    picture = tmp_path / f"{scene.picture.parent.name}_{scene.picture.name}"
+    remove = {
+        "by the backbone": "",
+        "by the judge": '[[stage]]\nuse = "presence_by_similarity"\nreplaces = "presence_by_matching"',
+    }
+    judge = f'{remove[presence]}\n[models.judge]\nuse = "clip"\nweights = "embedded"'
+    (tmp_path / "mine.toml").write_text(RECIPE.format(judge=judge))
+    opened.clear()
+    result = ovsskit.load(tmp_path / "mine.toml")(picture)
+    assert 0 <= float(result.slots["reward"].data) <= 1
+    mine = {Path(path).name for path in opened if Path(path).is_relative_to(tmp_path)}
+    assert mine == {"mine.toml", picture.name}
+    scenes = scene.picture.parent.parent
+    assert not [path for path in opened if Path(path).is_relative_to(scenes)]
