@@ -33,7 +33,10 @@ ANY = HubFiles()
 
 @dataclass(frozen=True)
 class Published:
-    """Say where a checkpoint is published, what it is, its licence and whose that is, and what the network takes in fp32."""
+    """Say where a checkpoint is published, what it is, its licence and whose that is, and what the network takes in fp32.
+
+    `commit` is that of the hub repository by which others have pinned it, where one is known.
+    """
 
     where: str
     holds: str
@@ -41,6 +44,7 @@ class Published:
     remark: str
     network: int
     is_on_hub: bool = False
+    commit: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,10 @@ ALBEF_STORE = "storage.googleapis.com/sfr-pcl-data-research/ALBEF"
 LAVIS_STORE = "storage.googleapis.com/sfr-vision-language-research/LAVIS/models/ALBEF"
 MPLUG_STORE = "alice-open.oss-cn-zhangjiakou.aliyuncs.com/mPLUG"
 MODELSCOPE = "the ModelScope hub as damo/mplug_image-text-retrieval_flickr30k_large_en"
+BLIP_LICENCE = ("BSD-3-Clause", "of the model's card, as the MTEB benchmark's list of models states it")
 SIZES = {
+    "blip-large": 4 * 446_128_642,
+    "blip-base": 4 * 223_744_258,
     "bridgetower-large": 4 * 864_518_146,
     "bridgetower-base": 4 * 326_350_082,
     "albef": 4 * 209_165_570,
@@ -23,6 +26,24 @@ SIZES = {
     "mplug-base": 4 * 208_920_578,
 }
 """Bytes of the network's weights."""
+
+BLIP_ITM = {
+    f"Salesforce/blip-itm-{size}-{data}": Published(
+        f"https://huggingface.co/Salesforce/blip-itm-{size}-{data}",
+        f"fine-tuned for retrieval on {name}, with matching head",
+        *BLIP_LICENCE,
+        SIZES[f"blip-{size}"],
+        is_on_hub=True,
+        commit=commit,
+    )
+    for size, data, name, commit in (
+        ("large", "flickr", "Flickr30k", "bda12e6506758f54261b5ab174b2c55a3ba143fb"),
+        ("large", "coco", "COCO", "fef05cafc05298067cbbca00b125749394a77a6f"),
+        ("base", "flickr", "Flickr30k", "1de29e660d91ae1786c1876212ea805a22eab251"),
+        ("base", "coco", "COCO", "7eaa90c11850c0b17fc38c6a11e7d88bd6ac231f"),
+    )
+}
+"""The commits are those that the MTEB benchmark's list of models pins."""
 
 BRIDGETOWER = {
     "BridgeTower/bridgetower-large-itm-mlm": Published(

@@ -169,7 +169,9 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     """What is known of published checkpoints, by what recipes call them."""
 
     weights: Annotated[str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")]
-    revision: Annotated[str, Field(description="commit, tag or branch of the hub repository")] = "main"
+    revision: Annotated[
+        str, Field(description="commit, tag or branch of the hub repository; if empty, the commit that is known, else `main`")
+    ] = ""
     precision: Annotated[Literal["fp32", "bf16", "fp16"], Field(description="number format of the network")] = "fp32"
 
     _device: str = PrivateAttr("cpu")
@@ -187,12 +189,18 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """Return where the weights come from: a hub id, a local path, or `embedded`."""
         return self.weights
 
+    @property
+    def pinned(self) -> str:
+        """Return the commit, tag or branch that is meant of the hub repository."""
+        known = self.published.get(self.source)
+        return self.revision or (known.commit if known is not None else "") or "main"
+
     def describe_weights(self) -> WeightsInfo:
         """Say where the weights are, whether they are here, their size and their licence."""
         known = self.published.get(self.source)
         if known is not None and self._is_elsewhere():
             return describe_published(self.source, known)
-        info = describe_weights(self.source, self.revision, self.embedded, self.hub_files)
+        info = describe_weights(self.source, self.pinned, self.embedded, self.hub_files)
         return info if known is None else replace(info, published=known, licence=info.licence or known.licence)
 
     def need_weights(self) -> Path:
@@ -203,7 +211,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """
         if self._is_elsewhere():
             raise refuse_to_fetch(self.source, self.published[self.source])
-        return need_weights(self.source, self.revision, self.embedded, self.hub_files)
+        return need_weights(self.source, self.pinned, self.embedded, self.hub_files)
 
     def _is_elsewhere(self) -> bool:
         """Return whether the weights are known to be neither here nor on the hub."""

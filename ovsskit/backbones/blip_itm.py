@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ovsskit.backbones import _published
 from ovsskit.backbones._blip_checkpoint import BLIP, check_network, read_network
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
 from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_wordpieces
 from ovsskit.lazy import Float, torch
+from ovsskit.weights import Published
 
 
 class BlipItm(BlipTowerBackbone):
@@ -24,6 +26,7 @@ class BlipItm(BlipTowerBackbone):
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "blip_itm"
 
+    published: ClassVar[Mapping[str, Published]] = _published.BLIP_ITM
     published_layers: ClassVar[int] = 12
     layer_names: ClassVar[str] = r"text_encoder\.(?:bert\.)?encoder\.layer\.(\d+)\.crossattention\."
 

@@ -32,7 +32,7 @@ def models(
     load_plugins(plugins)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
     needed = {
-        (use_of(type(model)), model.source, model.revision): model
+        (use_of(type(model)), model.source, model.pinned): model
         for name in names
         for model in load_recipe(name, sets).models.values()
     }

@@ -10,7 +10,9 @@ import torch
 from ovsskit.backbones import _published
 from ovsskit.backbones._albef_checkpoint import network_class as albef_class
 from ovsskit.backbones._mplug_checkpoint import network_class as mplug_class
+from ovsskit.backbones.blip_itm import BlipItm
 from ovsskit.lazy import transformers
+from ovsskit.recipe import load_recipe
 
 BERT = {
     "hidden_size": 768,
@@ -47,6 +49,19 @@ def albef() -> Any:
     return albef_class()(transformers.BlipConfig.from_dict(config))
 
 
+def blip(width: int, layers: int) -> Any:
+    sizes = {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // 64,
+        "intermediate_size": 4 * width,
+    }
+    vision = {**VIT, **sizes, "image_size": 384}
+    text = {**BERT, "vocab_size": 30524, "num_hidden_layers": 12, "encoder_hidden_size": width}
+    config = transformers.BlipConfig(vision_config=vision, text_config=text, image_text_hidden_size=256)
+    return transformers.BlipForImageTextRetrieval(config)
+
+
 def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
     clip = {"hidden_size": width, "patch_size": patch, "image_size": image, "num_hidden_layers": layers}
     text = {**BERT, "vocab_size": 30522, "num_hidden_layers": 6, "encoder_hidden_size": 768}
@@ -55,6 +70,8 @@ def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
 
 
 MAKERS = {
+    "blip-large": lambda: blip(1024, 24),
+    "blip-base": lambda: blip(768, 12),
     "bridgetower-large": lambda: bridgetower(1024, 24, 14, 294),
     "bridgetower-base": lambda: bridgetower(768, 12, 16, 288),
     "albef": albef,
@@ -68,3 +85,11 @@ def test_sizes_are_those_of_the_published_architecture(name: str) -> None:
     with torch.device("meta"):
         network = MAKERS[name]()
     assert _published.SIZES[name] == 4 * sum(tensor.numel() for tensor in network.state_dict().values())
+
+
+def test_a_revision_that_is_not_named_is_the_known_commit_or_main() -> None:
+    known = load_recipe("pnp_blip").models["backbone"]
+    assert known.pinned == _published.BLIP_ITM[known.source].commit
+    assert len(known.pinned) == 40
+    assert BlipItm(weights="somebody/blip").pinned == "main"
+    assert BlipItm(weights=known.source, revision="v2").pinned == "v2"
