@@ -141,7 +141,7 @@ def build_network(config: Mapping[str, Any], precision: str, *, device: str = "c
 
 
 def fill_network(network: Any, file: Path) -> None:
-    """Read a file of weights into a network.
+    """Read a file of weights into a network; one on the meta device takes in nothing, but refuses what does not fit.
 
     Raises:
         BadWeights: the file is broken, holds code, or belongs to another architecture.
@@ -151,6 +151,7 @@ def fill_network(network: Any, file: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*TorchScript archive")  # an error follows, and is told below
+            warnings.filterwarnings("ignore", message=".*meta parameter")  # then only names and shapes are compared
             open_clip.load_checkpoint(network, str(file), strict=True, weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, StopIteration) as error:
         reason = " ".join(str(error).split())[:300]

@@ -103,6 +103,14 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
                 module.eps = self.epsilon
         return network
 
+    def check_weights(self) -> None:
+        """Refuse weights that do not fit, by the names and shapes of their tensors.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+        fill_network(build_network(self.blueprint.config, "fp32", device="meta"), self.blueprint.file)
+
     @cached_property
     def reader(self) -> TextReader:
         """Return what turns texts into tokens."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import PIL.Image
 import pytest
 import torch
 from clip_twin import SHAPE, clip_twin, write_clip
@@ -159,7 +161,7 @@ def test_half_precision(backbone: Clip, precision: Any, tolerance: float) -> Non
 
 def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
     image = picture(64, 200)
-    squashed = backbone.preprocess(__import__("PIL.Image", fromlist=["Image"]).fromarray(image.pixels.numpy()))
+    squashed = backbone.preprocess(PIL.Image.fromarray(image.pixels.numpy()))
     assert squashed.shape == (3, 112, 112)
     close(backbone.encode_image([image]), backbone.network.encode_image(squashed[None]), atol=1e-5, rtol=1e-5)
 
@@ -251,7 +253,7 @@ def test_published_models(
 read = clip.read_blueprint
 
 
-def test_networks_are_built_without_computing_their_weights(tmp_path: Path) -> None:
+def test_networks_are_built_without_computing_their_weights() -> None:
     plain = open_clip.CLIP(**SHAPE)
     built = build_network(SHAPE, "fp32")
     assert {key: value.shape for key, value in built.state_dict().items()} == {
@@ -283,6 +285,11 @@ def test_a_checkpoint_file(tmp_path: Path, suffix: str, monkeypatch: pytest.Monk
         close(value, state[key])
     shutil.copy(folder / "open_clip_config.json", tmp_path)
     close(Clip(weights=str(file)).encode_text(["dog"]), own.encode_text(["dog"]))
+
+
+def test_weights_that_fit_are_let_pass(backbone: Clip) -> None:
+    for own in (backbone, Clip(weights=clip_twin())):
+        own.check_weights()
 
 
 def truncate(folder: Path) -> None:
@@ -321,9 +328,10 @@ def reshape(folder: Path) -> None:
 def test_spoilt_weights(tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]) -> None:
     folder = write_clip(tmp_path / "model")
     spoil(folder)
-    with pytest.raises(BadWeights) as caught:
-        _ = Clip(weights=str(folder)).network
-    assert __import__("re").search(what, str(caught.value)), str(caught.value)
+    for look in ("network", "check_weights"):
+        with pytest.raises(BadWeights) as caught:
+            getattr(Clip(weights=str(folder)), look)()
+        assert re.search(what, str(caught.value)), str(caught.value)
     assert capfd.readouterr() == ("", "")
 
 
