@@ -26,12 +26,8 @@ class TextReader:
     limit: int
     padding: int = 0
 
-    def read(self, text: str) -> list[int]:
-        """Return the ids of a text; one that is too long loses its end, but for the last token."""
-        return self._fit(self.encode(text))
-
     def read_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of all texts; how many are too long, and one of them, is said once."""
+        """Return the ids of all texts; those that are too long lose their end, but for the last token, and this is said once."""
         rows = [self.encode(text) for text in texts]
         cut = [text for text, ids in zip(texts, rows, strict=True) if len(ids) > self.limit]
         if cut:

@@ -172,7 +172,7 @@ def test_texts_equal_open_clips(backbone: Clip) -> None:
         name = f"local-dir:{own.need_weights()}"
         ids = open_clip.get_tokenizer(name)(texts)
         for text, row in zip(texts, ids.tolist(), strict=True):
-            mine = own.reader.read(text)
+            [mine] = own.reader.read_all([text])
             assert mine + [0] * (own.reader.limit - len(mine)) == row
         with torch.no_grad():
             close(own.encode_text(texts), own.network.encode_text(ids), atol=1e-5, rtol=1e-5)
