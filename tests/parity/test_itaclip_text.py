@@ -83,6 +83,6 @@ def test_tokens(recording: Recording, backbone: Clip, whole: str, tmp_path: Path
     words += [line.split(">=")[1].strip() for line in case["definition_file_lines"]]
     chosen = sentences("imagenet_80")[:: case["token_template_step"]]
     stored = case["token_columns_stored"]
-    rows = [[backbone.reader.read(one.replace("{}", word)) for one in chosen] for word in words]
+    rows = [backbone.reader.read_all([one.replace("{}", word) for one in chosen]) for word in words]
     padded = [[[*row, *[0] * (stored - len(row))] for row in of_word] for of_word in rows]
     assert torch.equal(torch.tensor(padded, dtype=torch.int32), tensors[f"{whole}.tokens"])
