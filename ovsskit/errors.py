@@ -214,6 +214,42 @@ class BadPlugin(OvsskitError):
     code, title, status = "OV502", "unusable plugin", 2
 
 
+class BadSpace(OvsskitError):
+    """A study's space has an empty or inverted range, a parameter without values, or one that cannot be searched."""
+
+    code, title, status = "OV601", "bad search space", 2
+
+
+class BadStudy(OvsskitError):
+    """Parts of a study do not fit together, such as a sampler that cannot search the space."""
+
+    code, title, status = "OV602", "the study does not fit together", 2
+
+
+class BadStorage(OvsskitError):
+    """The storage of a study cannot be reached, or is of a kind that studies do not use."""
+
+    code, title, status = "OV603", "storage cannot be used", 2
+
+
+class OtherStudy(OvsskitError):
+    """The storage or folder holds a study of this name that is another one: two studies never mix."""
+
+    code, title, status = "OV604", "another study", 2
+
+
+class NothingFound(OvsskitError):
+    """No picture gives the objective anything to judge, such as when no class is found in any of them."""
+
+    code, title, status = "OV605", "nothing to judge", 2
+
+
+class StudyFailed(OvsskitError):
+    """Trial after trial fails: then it is the study that is wrong."""
+
+    code, title, status = "OV606", "the study fails", 1
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Return a question that names the nearest known word, or an empty string."""
     near = get_close_matches(word, known, n=1, cutoff=0.6)

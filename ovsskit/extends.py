@@ -114,7 +114,20 @@ def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
         problems += set_value(merged, address, value, settings.place_of(address))
     for entry in change.get("stage", []):
         _place_stage(merged, entry, problems)
+    if "study" in base and "study" not in change:
+        _forget_removed(merged)
     return merged
+
+
+def _forget_removed(merged: Table) -> None:
+    """Leave out of a base's search space what a variant has no stage of any more."""
+    study = merged["study"]
+    space = study.get("space", {}) if isinstance(study, Table) else {}
+    there = {address_of(entry) for _, _, entry in all_stages(merged)} | {*SECTIONS}
+    for address in list(space) if isinstance(space, Table) else []:
+        owner, _, key = address.rpartition(".")
+        if (owner or key) not in there and not owner.startswith("models."):
+            del space[address]
 
 
 def _merge_table(base: object, change: Table) -> Table:

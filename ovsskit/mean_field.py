@@ -6,7 +6,11 @@ each pixel of a photograph (three times that while they are built), 600 for one 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias
 
 from ovsskit.lazy import Float, UInt8, torch
 from ovsskit.permutohedral import Lattice
@@ -14,6 +18,41 @@ from ovsskit.permutohedral import Lattice
 Lattices: TypeAlias = tuple[Lattice | None, Lattice | None]
 LARGEST_TABLE = 2**23
 """How many values to hold at once on the vertices of a lattice."""
+
+
+class Shelf:
+    """Keep lattices that are asked for again and again, so many bytes at most; those not used for longest go first."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.size = limit, 0
+        self._lattices: OrderedDict[Any, Lattice] = OrderedDict()
+
+    def build(self, features: Float[torch.Tensor, "pixel d"]) -> Lattice:
+        """Return the lattice of these features, built now or before."""
+        from ovsskit.digests import digest_tensor
+
+        key = f"{features.device} {digest_tensor(features)}"
+        lattice = self._lattices.get(key)
+        if lattice is None:
+            lattice = self._lattices[key] = Lattice.build(features)
+            self.size += lattice.nbytes
+        self._lattices.move_to_end(key)
+        while self.size > self.limit:
+            self.size -= self._lattices.popitem(last=False)[1].nbytes
+        return lattice
+
+
+_shelf: ContextVar[Shelf | None] = ContextVar("shelf", default=None)
+
+
+@contextmanager
+def keeping(shelf: Shelf) -> Iterator[None]:
+    """Keep the lattices that are built meanwhile, and use those that the shelf has."""
+    token = _shelf.set(shelf)
+    try:
+        yield
+    finally:
+        _shelf.reset(token)
 
 
 def build_lattices(
@@ -34,7 +73,8 @@ def build_lattices(
     def kernel(values: Float[torch.Tensor, "h w d"], sigmas: list[float]) -> Lattice | None:
         # By a tensor on the device: CUDA divides by a number as a product with its reciprocal, which rounds otherwise.
         deviations = torch.tensor(sigmas, dtype=torch.float32, device=pixels.device)
-        return Lattice.build((values / deviations).flatten(0, 1)) if all(sigmas) else None
+        shelf, features = _shelf.get(), (values / deviations).flatten(0, 1)
+        return (Lattice if shelf is None else shelf).build(features) if all(sigmas) else None
 
     return (
         kernel(place, [gaussian_sigma] * 2),

@@ -8,7 +8,7 @@ the same operation, a weighted sum of some rows of a table; `embedding_bag` is t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ovsskit.lazy import Float, Int, torch
 
@@ -57,6 +57,11 @@ class Lattice:
         lattice.splat_weights.mul_(norm.index_select(0, pixels))
         lattice.slice_weights.mul_((gain * norm)[:, None])
         return lattice
+
+    @property
+    def nbytes(self) -> int:
+        """Return how much memory it takes."""
+        return sum(getattr(self, one.name).nbytes for one in fields(self))
 
     def filter(self, values: Float[torch.Tensor, "class pixel"]) -> Float[torch.Tensor, "class pixel"]:
         """Return at every pixel the sum of the values of all pixels, itself included, weighted by the kernel."""

@@ -82,7 +82,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     """Build and wire what a recipe's tables describe; what cannot be built is left out and its problems are added."""
     models, model_classes = _build_models(table, problems)
-    sections = (*SECTIONS, "models", "stage", *EXTENDING_KEYS)
+    sections = (*SECTIONS, "models", "stage", "study", *EXTENDING_KEYS)
     head = Table({k: v for k, v in table.items() if k not in sections}, table.place, table.places)
     header = validate(Header, head, "recipe", problems, sections) or Header()
     vocabulary = _section(VocabularyTable, "vocabulary", table, problems)

@@ -12,6 +12,9 @@ from ovsskit.fit.settings import FitTable
 from ovsskit.recipe import Header, InputTable
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Wrapper
+from ovsskit.study.objectives import METRICS
+from ovsskit.study.space import KEYS
+from ovsskit.study.tables import ConstraintsTable, StudyTable
 from ovsskit.vocabulary import VocabularyTable
 
 Schema = dict[str, Any]
@@ -33,6 +36,7 @@ def recipe_schema() -> Schema:
             "backbone": {"$ref": "#/$defs/backbone"},
             "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
             "vocabulary": _table(_properties(VocabularyTable)),
+            "study": _study(),
             "input": _table(_properties(InputTable)),
             "fit": _table(_properties(FitTable)),
             "stage": {"type": "array", "items": {"$ref": "#/$defs/stage"}},
@@ -48,6 +52,20 @@ def recipe_schema() -> Schema:
             "backbone": {"type": "object", "anyOf": [_used(name, find_backbone(name)) for name in backbone_names()]},
         },
     }
+
+
+def _study() -> Schema:
+    """Return the schema of the table `[study]`; what stands in the space and the objectives is for the check."""
+    objective = {"type": "object", "properties": {"use": {"type": "string"}, "metric": {"enum": list(METRICS)}}}
+    own = {key: value for key, value in _properties(StudyTable).items() if key != "recipe"}
+    tables = {
+        "objective": {"anyOf": [objective, {"type": "array", "items": objective}]},
+        "constraints": _table(_properties(ConstraintsTable)),
+        "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
+        "set": {"type": "object"},
+        "space": {"type": "object", "additionalProperties": _table({key: {} for key in KEYS})},
+    }
+    return {**_table({**own, **tables}), "description": "what `ovsskit study` searches in this recipe"}
 
 
 def _stage(name: str, cls: Any) -> Schema:

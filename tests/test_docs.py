@@ -19,8 +19,8 @@ from ovsskit import registry
 from ovsskit.cli.__main__ import app
 from ovsskit.errors import OvsskitError
 from ovsskit.extends import recipe_folder
-from ovsskit.recipe import load_recipe
 from ovsskit.samples import sample_pictures
+from ovsskit.study.plan import check_file
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -104,7 +104,7 @@ def test_titles_of_recipes_are_unique() -> None:
 def test_whole_recipes_pass_the_check(block: Block, recipes: Path) -> None:
     for plugin in PLUGINS:
         registry.load_plugin(EXAMPLES / plugin)
-    assert load_recipe(recipes / block.title).stages
+    check_file(str(recipes / block.title))
 
 
 @pytest.mark.parametrize("block", [one for one in blocks("toml") if one.title.startswith("broken")], ids=name_of)
@@ -112,7 +112,7 @@ def test_broken_recipes_give_the_messages_that_follow(block: Block, recipes: Pat
     following = next(one for one in blocks("text") if one.page == block.page and one.line > block.line)
     monkeypatch.chdir(recipes)
     with pytest.raises(OvsskitError) as caught:
-        load_recipe(block.title)
+        check_file(block.title)
     assert f"{caught.value}\n" == following.text
 
 

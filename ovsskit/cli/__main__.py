@@ -16,11 +16,12 @@ from ovsskit.cli.plan import plan
 from ovsskit.cli.run import run
 from ovsskit.cli.schema import schema
 from ovsskit.cli.stages import stages
+from ovsskit.cli.study import study
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
 )
-for command in (run, fit, check, plan, stages, new, expand, schema, models):
+for command in (run, study, fit, check, plan, stages, new, expand, schema, models):
     app.command()(command)
 
 

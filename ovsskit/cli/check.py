@@ -15,10 +15,10 @@ def check(
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Check recipes: names, types, ranges, and whether the stages fit together."""
+    """Check recipes and study files: names, types, ranges, and whether the stages fit together."""
     from ovsskit.cli.console import console, show_error
     from ovsskit.errors import OvsskitError, Problems
-    from ovsskit.recipe import load_recipe
+    from ovsskit.study.plan import check_file
 
     load_plugins(plugins)
     paths = [
@@ -27,7 +27,7 @@ def check(
     found: list[OvsskitError] = []
     for path in paths:
         try:
-            load_recipe(path, sets)
+            check_file(path, sets)
             console.print(f"[green]ok[/] {path}", highlight=False)
         except Problems as problems:
             found += problems.problems

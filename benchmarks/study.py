@@ -1,0 +1,68 @@
+"""What a study of 100 trials costs against one plain run over the same pictures, both as whole commands.
+
+    python benchmarks/study.py
+    python benchmarks/study.py --pruner none --trials 100 --objective miou
+
+The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP; searched are layer, head, threshold,
+blur, and the weights of the CRF. Seconds of the clock and of the processor are printed, start of the program included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RECIPE = """
+name    = "gradcam"
+extends = "quickstart"
+
+[set]
+"salience_dropout.rounds" = 1
+"""
+
+
+def measure(*arguments: str | Path) -> tuple[float, float, str]:
+    """Run a command of the program; return its seconds of the clock and of the processor, and what it printed."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [sys.executable, "-m", "ovsskit", *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, processor, done.stdout
+
+
+def main() -> None:
+    """Run both, and print what they cost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--pruner", default="halving")
+    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--objective", default="miou")
+    parser.add_argument("--out", type=Path, default=None, help="keep the study's folder here")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        recipe = folder / "gradcam.toml"
+        recipe.write_text(RECIPE)
+        plain = measure("run", recipe, "--out", folder / "run", "--json", "--device", "cpu")
+        options = ["--trials", str(chosen.trials), "--pruner", chosen.pruner, "--sampler", chosen.sampler]
+        options += ["--objective", chosen.objective, "--out", str(chosen.out or folder / "study"), "--json", "--device", "cpu"]
+        study = measure("study", recipe, *options)
+        summary = json.loads(study[2].splitlines()[-1])["summary"]
+    print(f"one plain run       {plain[0]:7.1f} s, {plain[1]:7.1f} s of the processor")
+    print(f"study, {chosen.trials:3d} trials   {study[0]:7.1f} s, {study[1]:7.1f} s of the processor")
+    print(f"times               {study[0] / plain[0]:7.2f}    {study[1] / plain[1]:9.2f}")
+    print(f"network calls       {summary['network_calls']}")
+    best = summary["best"]
+    print(f"{chosen.objective}: {summary['default'][0]:.4f} as it is, {best['values'][0]:.4f} best (trial {best['turn']})")
+
+
+if __name__ == "__main__":
+    main()

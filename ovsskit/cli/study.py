@@ -1,0 +1,110 @@
+"""`ovsskit study`: search parameters of a recipe, and leave a better recipe and a report in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.inputs import MAX_PIXELS
+
+
+def study(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Study file, recipe file, or name of a shipped recipe; or `compare`, and then the folders of finished studies."
+        ),
+    ],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the study's own, else as for `run`."),
+    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')] = "",
+    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-studies/NAME")] = None,
+    objective: Annotated[
+        list[str], typer.Option("--objective", help="What to make better: a stage that writes `reward`, or a metric.")
+    ] = [],  # noqa: B006
+    trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to try.", show_default="100")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="The same seed tries the same.", show_default="0")] = None,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="tpe, gp, random, grid, cmaes, annealing.", show_default="tpe")
+    ] = None,
+    pruner: Annotated[str | None, typer.Option("--pruner", help="none, wilcoxon, halving.", show_default="none")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="A published protocol: pnp_ovss, pnp_ovss_annealing.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes; on GPUs, one for each.")] = 1,
+    storage: Annotated[
+        str, typer.Option("--storage", metavar="URL", help="PostgreSQL server that machines share; else the folder.")
+    ] = "",
+    sets: Sets = [],  # noqa: B006
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch: Annotated[str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")] = "auto",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Search on the first N pictures only.")] = None,
+    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")] = MAX_PIXELS,
+    keep_memory: Annotated[
+        float, typer.Option("--keep-memory", metavar="GB", min=0, help="What is kept of networks' results in memory.")
+    ] = 1.0,
+    keep_disk: Annotated[
+        float, typer.Option("--keep-disk", metavar="GB", min=0, help="What is kept of networks' results on disk.")
+    ] = 10.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each trial, and one at the end.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Search parameters of a recipe, without masks or with: a better recipe, and a report to look at.
+
+    A study that was stopped goes on where it was when the same command is given again.
+    """
+    if recipe == "compare":
+        compare_studies([Path(folder) for folder in images], as_json=json)
+        return
+    from ovsskit.cli.study_report import StudyReport
+    from ovsskit.study.job import run_study
+    from ovsskit.study.plan import StudyWishes
+
+    load_plugins(plugins)
+    wishes = StudyWishes(
+        study=recipe,
+        images=tuple(images),
+        classes=classes,
+        classes_file=classes_file,
+        out=out,
+        overrides=tuple(sets),
+        objectives=tuple(objective),
+        options={"trials": trials, "seed": seed, "sampler": sampler, "pruner": pruner, "preset": preset},
+        storage=storage,
+        workers=workers,
+        device=device,
+        batch=batch,
+        limit=limit,
+        max_pixels=max_pixels,
+        plugins=tuple(plugins),
+    )
+    with StudyReport(quiet=quiet, as_json=json) as report:
+        try:
+            status = run_study(wishes, report, keep_memory, keep_disk)
+        except KeyboardInterrupt:
+            report.say("stopped; run the same command to go on")
+            raise typer.Exit(130) from None
+    if status:
+        raise typer.Exit(status)
+
+
+def compare_studies(folders: list[Path], *, as_json: bool) -> None:
+    """Print finished studies side by side."""
+    from json import dumps
+
+    from ovsskit.cli.console import console
+    from ovsskit.cli.study_report import comparison_tables
+    from ovsskit.study.compare import compare
+
+    found = compare(folders)
+    if as_json:
+        print(dumps(found))
+        return
+    for table in comparison_tables(found):
+        console.print(table, highlight=False)
+        console.print()

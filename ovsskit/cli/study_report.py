@@ -1,0 +1,161 @@
+"""Tell a person, or a program, how a study goes: a table while it runs, and one at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ovsskit.cli.console import console, stderr
+from ovsskit.study.history import Row
+from ovsskit.study.job import Standing
+
+SHOWN = 8
+"""How many of the best trials the table lists."""
+
+
+class StudyReport:
+    """Show the best trials and a progress bar; or lines of JSON; or nothing."""
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self.quiet, self.as_json = quiet, as_json
+        columns = (
+            TextColumn("[bold]trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+            TimeRemainingColumn(),
+        )  # fmt: skip
+        self.progress = Progress(*columns, console=stderr)
+        self.task = self.progress.add_task("trials", total=None)
+        self.live = Live(self.progress, console=stderr, transient=True, refresh_per_second=4)
+        self.shows = not quiet and not as_json and stderr.is_terminal
+
+    def __enter__(self) -> StudyReport:
+        """Start to show how the study goes."""
+        if self.shows:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take the live table away."""
+        self.live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a sentence, whatever the mode."""
+        self.live.stop()
+        stderr.print(escape(text), highlight=False)
+
+    def begin(self, standing: Standing) -> None:
+        """Show what is searched, and what the recipe as it is is worth."""
+        self.progress.reset(self.task, total=standing.total, completed=len(standing.rows))
+        if self.quiet or self.as_json:
+            return
+        search = standing.plan.search
+        names = ", ".join(f"{one.name} ({one.direction})" for one in search.objectives)
+        stderr.print(
+            escape(f"{search.title}: {len(standing.plan.pictures)} pictures, {len(search.space)} parameters, {names}"),
+            highlight=False,
+        )
+        if standing.rows:
+            stderr.print(f"goes on after {len(standing.rows)} of {standing.total} trials", highlight=False)
+
+    def tell(self, standing: Standing, new: Sequence[Row]) -> None:
+        """Show trials that ended."""
+        if self.as_json:
+            for row in new:
+                print(json.dumps(row.plain()), flush=True)
+        self.progress.update(self.task, completed=len(standing.rows))
+        self.live.update(Group(best_table(standing), self.progress))
+
+    def end(self, standing: Standing) -> None:
+        """Show the best trials, what was saved, and where to look."""
+        self.live.stop()
+        calls = standing.calls
+        best = standing.best
+        if self.as_json:
+            summary: dict[str, Any] = {
+                "trials": len(standing.rows),
+                "default": standing.default.get("values"),
+                "best": None if best is None else best.plain(),
+                "front": [row.turn for row in standing.front] if len(standing.plan.search.objectives) > 1 else None,
+                "network_calls": calls,
+                "out": str(standing.out),
+                "report": str(standing.out / "index.html"),
+                "recipe": str(standing.out / "best.toml") if best else None,
+            }
+            print(json.dumps({"summary": summary}), flush=True)
+        elif not self.quiet:
+            console.print(best_table(standing), highlight=False)
+            for line in facts(standing):
+                console.print(escape(line), highlight=False)
+
+
+def best_table(standing: Standing) -> Table:
+    """Return a table of the best trials so far, after the recipe as it is; of several objectives, the Pareto front."""
+    search = standing.plan.search
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("trial", *(one.name for one in search.objectives), *(one.address for one in search.space), "s"):
+        table.add_column(column, overflow="fold")
+    default = standing.default.get("values", [])
+    table.add_row("as it is", *map(_number, default), *(_number(standing.start.get(one.address)) for one in search.space), "")
+    if len(search.objectives) > 1:
+        rows = standing.front
+    else:
+        counting = [row for row in standing.rows if row.counts]
+        rows = sorted(counting, key=lambda row: (-search.objectives[0].sign * (row.values or [0.0])[0], row.turn))
+    for row in rows[:SHOWN]:
+        found = [_number(row.params.get(one.address)) for one in search.space]
+        style = "bold green" if row == standing.best else ""
+        table.add_row(str(row.turn), *map(_number, row.values or []), *found, f"{row.took:.1f}", style=style)
+    return table
+
+
+def facts(standing: Standing) -> list[str]:
+    """Return in sentences what a study did and where its results are."""
+    states = [row.state for row in standing.rows]
+    calls = standing.calls
+    pruned = f", {states.count('pruned')} pruned" if "pruned" in states else ""
+    failed = f", {states.count('failed')} failed" if "failed" in states else ""
+    broken = sum(bool(row.broken) for row in standing.rows)
+    lines = [f"trials          {states.count('done')} done{pruned}{failed}" + (f", {broken} break a limit" if broken else "")]
+    lines.append(f"network calls   {calls['calls']:,} made, {calls['saved']:,} saved")
+    if calls["judge_calls"]:
+        lines.append(f"judge's calls   {calls['judge_calls']:,} made, {calls['judge_saved']:,} saved")
+    if standing.plan.search.settings.groups > 1:
+        found = [f"{row.values[0]:.4g} (trial {row.turn})" if row and row.values else "none" for row in standing.groups]
+        lines.append(f"groups          {', '.join(found)}")
+    lines.append(f"best recipe     {standing.out / 'best.toml'}" if standing.best else "best recipe     none: no trial counts")
+    return [*lines, f"report          {standing.out / 'index.html'}"]
+
+
+def comparison_tables(found: dict[str, Any]) -> list[Table]:
+    """Return the tables of a comparison: what each study came to, and the best value by trial and by second."""
+    studies = found["studies"]
+    names = [f"{one['name']} ({one['sampler']})" for one in studies]
+    whole = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("study", "trials", "seconds", "as it is", f"best {found['objective']}", "parameters"):
+        whole.add_column(column, overflow="fold")
+    for name, one in zip(names, studies, strict=True):
+        params = ", ".join(f"{address} = {_number(value)}" for address, value in one["params"].items())
+        best = _number(one["best"][0]) if one["best"] else "-"
+        whole.add_row(name, str(one["trials"]), f"{one['seconds']:.1f}", _number(one["default"]), best, params)
+    tables = [whole]
+    for key, word in (("by_trial", "trials"), ("by_second", "seconds")):
+        table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+        for column in (f"best after {word}", *names):
+            table.add_column(column, overflow="fold")
+        for step in found[key]:
+            table.add_row(f"{step['at']:g}" if key == "by_trial" else f"{step['at']:.1f}", *map(_number, step["best"]))
+        tables.append(table)
+    return tables
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

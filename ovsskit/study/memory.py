@@ -1,0 +1,41 @@
+"""Measure how much memory a piece of work needs at its peak: on an NVIDIA GPU, or of the process on Linux."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ovsskit.lazy import torch
+
+RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+RESET_PEAK = "5"
+"""What the kernel takes as: begin the peak of the resident memory anew (proc(5))."""
+
+
+class PeakMemory:
+    """Read the peak since the last reading: bytes allocated on the GPU, or the resident memory of the process."""
+
+    def __init__(self, gpu: bool) -> None:
+        self.gpu = gpu
+        self.lap()
+
+    @classmethod
+    def start(cls) -> PeakMemory | None:
+        """Begin to measure, or return None where the system does not tell."""
+        if torch.cuda.is_available():
+            return cls(gpu=True)
+        try:
+            RESET.write_text(RESET_PEAK)
+        except OSError:
+            return None
+        return cls(gpu=False)
+
+    def lap(self) -> int:
+        """Return the peak since the last reading, in bytes, and begin anew."""
+        if self.gpu:
+            peak = torch.cuda.max_memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            return int(peak)
+        found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
+        RESET.write_text(RESET_PEAK)
+        return 1024 * int(found[1]) if found else 0

@@ -1,0 +1,132 @@
+"""Write the report of a study: one HTML file that opens from disk, with nothing from the network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from PIL.Image import Image as PilImage
+
+from ovsskit.output.files import write_text
+from ovsskit.output.overlay import draw_overlay
+from ovsskit.study.charts import Chart, front_chart, history_chart, parallel_chart, slice_charts
+from ovsskit.study.evaluate import Evaluator
+from ovsskit.study.history import Row
+from ovsskit.study.job import Standing
+from ovsskit.values import Labels
+
+SHOWN_PICTURES, SHOWN_TRIALS = 6, 25
+WIDTH = 420
+"""Of a picture in the report, in pixels."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Hold a picture as the recipe segmented it before and after, as data that an HTML file can hold, and both values."""
+
+    name: str
+    before: str
+    after: str
+    was: float | None
+    now: float | None
+
+
+def write_report(standing: Standing, evaluator: Evaluator, study: optuna.Study) -> None:
+    """Write `index.html` into the study's folder.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written any more.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    search, rows, best = standing.plan.search, standing.rows, standing.best
+    first = search.objectives[0]
+    default = standing.default.get("values", [])
+    was = default[0] if default else None
+    several = len(search.objectives) > 1
+    charts: dict[str, Chart | list[Chart] | None] = {
+        "history": history_chart(rows, first.name, first.sign, was),
+        "front": front_chart(rows, standing.front, [one.name for one in search.objectives], default) if several else None,
+        "slices": slice_charts(rows, search.space, standing.start, was),
+        "parallel": parallel_chart(rows, search.space, first.name, first.sign),
+    }
+    shown = sorted((row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0])
+    template = Environment(loader=PackageLoader("ovsskit.output", ""), autoescape=True).get_template("study.html")
+    text = template.render(
+        title=search.title,
+        facts=_facts(standing),
+        objectives=search.objectives,
+        space=search.space,
+        start=standing.start,
+        default=default,
+        best=best,
+        groups=standing.groups if search.settings.groups > 1 else [],
+        charts=charts,
+        importances=importances(study, len(search.objectives)),
+        pairs=_pairs(standing, evaluator, best) if best is not None else [],
+        rows=standing.front if several else shown[:SHOWN_TRIALS],
+        failed=[row for row in rows if row.state == "failed"],
+        pruned=sum(row.state == "pruned" for row in rows),
+    )
+    write_text(standing.out / "index.html", text)
+
+
+def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
+    """Return how much each parameter mattered for the first objective (PED-ANOVA); nothing where too few trials tell."""
+    target = (lambda trial: trial.values[0]) if objectives > 1 else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = optuna.importance.get_param_importances(study, target=target)
+    except (ValueError, RuntimeError):  # too few trials, or all of them worth the same
+        return {}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _facts(standing: Standing) -> list[str]:
+    plan, settings = standing.plan, standing.plan.search.settings
+    seconds = standing.rows[-1].at if standing.rows else 0.0
+    facts = [f"{len(standing.rows)} of {standing.total} trials", f"sampler {settings.sampler}, seed {settings.seed}"]
+    facts += [f"pruner {settings.pruner}"] if settings.pruner != "none" else []
+    facts += [f"{len(plan.pictures)} pictures", f"{len(plan.vocabulary.names)} classes", f"{seconds:.0f} s of work"]
+    calls = standing.calls
+    facts.append(f"{calls['calls']:,} network calls, {calls['saved']:,} saved")
+    return [*facts, f"{calls['judge_calls']:,} of the judge, {calls['judge_saved']:,} saved"] if calls["judge_calls"] else facts
+
+
+def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
+    """Return pictures segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
+    was, now = standing.default.get("pictures", {}), best.verdict.get("pictures", {})
+    sign = standing.plan.search.objectives[0].sign
+    known = [int(index) for index in was if index in now and was[index] == was[index] and now[index] == now[index]]
+    ranked = sorted(known, key=lambda index: -sign * (now[str(index)] - was[str(index)]))
+    count = min(SHOWN_PICTURES, len(ranked))
+    chosen = [ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)]
+    before, after = _drawn(evaluator, {}, chosen), _drawn(evaluator, best.params, chosen)
+    paths = standing.plan.pictures
+    return [
+        Pair(paths[index].stem, _data(old), _data(new), was.get(str(index)), now.get(str(index)))
+        for index, old, new in zip(chosen, before, after, strict=True)
+    ]
+
+
+def _drawn(evaluator: Evaluator, values: dict[str, Any], chosen: list[int]) -> list[PilImage]:
+    found = []
+    for image, state in evaluator.segment(values, chosen):
+        labels: Labels = state["labels"]
+        found.append(draw_overlay(image.pixels.cpu().numpy(), labels.data.cpu().numpy(), evaluator.plan.vocabulary))
+    return found
+
+
+def _data(picture: PilImage) -> str:
+    """Return a picture as a `data:` address."""
+    smaller = picture.convert("RGB")
+    smaller.thumbnail((WIDTH, 4 * WIDTH))
+    buffer = io.BytesIO()
+    smaller.save(buffer, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,161 @@
+"""Optuna's samplers and pruners as studies use them: one sampler to a trial, seeded by the study and the trial's turn.
+
+So a study tries the same candidates whether or not it was interrupted, and no two workers draw the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from typing import Any
+
+import numpy
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from ovsskit.study.plan import Search, starting_values
+from ovsskit.study.space import grid
+
+FIRST_STEP, LAST_STEP = 0.5, 0.03
+"""Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
+
+TURN = "turn"
+"""The attribute of a trial that says which of the study's turns it takes."""
+
+
+def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler of one trial."""
+    settings = search.settings
+    seed = int(numpy.random.SeedSequence([settings.seed, turn]).generate_state(1)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if settings.sampler == "tpe":
+            alone = len(search.objectives) == 1
+            return optuna.samplers.TPESampler(
+                n_startup_trials=10,
+                n_ei_candidates=24,
+                multivariate=alone,
+                group=alone and any(one.kind == "switch" for one in search.space),
+                constant_liar=True,
+                seed=seed,
+            )
+        if settings.sampler == "gp":
+            return optuna.samplers.GPSampler(n_startup_trials=10, warn_independent_sampling=False, seed=seed)
+        if settings.sampler == "cmaes":
+            return optuna.samplers.CmaEsSampler(n_startup_trials=1, warn_independent_sampling=False, seed=seed)
+        if settings.sampler == "annealing":
+            return AnnealingSampler(search, turn, seed)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
+    """Return the study's pruner. Wilcoxon hears of single pictures, halving of the mean so far."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if search.settings.pruner == "wilcoxon":
+            return optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=4)
+        if search.settings.pruner == "halving":
+            return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, math.ceil(pictures / 8)), reduction_factor=2)
+        return optuna.pruners.NopPruner()
+
+
+def turns_of(search: Search) -> int:
+    """Return how many candidates the study tries: those asked for, or fewer where a grid has no more."""
+    if search.settings.sampler != "grid":
+        return search.settings.trials
+    return min(search.settings.trials, sum(1 for _ in grid(search.space)))
+
+
+def group_of(search: Search, turn: int) -> int:
+    """Return the group that a turn belongs to."""
+    return turn * search.settings.groups // search.settings.trials
+
+
+def fixed_values(search: Search, count: int) -> list[dict[str, Any]]:
+    """Return what is decided beforehand for each turn: a grid's points in shuffled order, the recipe as it is, groups."""
+    settings = search.settings
+    if settings.sampler == "grid":
+        points = list(grid(search.space))
+        random.Random(settings.seed).shuffle(points)
+        held = {one.address: one.hold for one in search.space}
+        return [{address: held[address](value) for address, value in point.items()} for point in points[:count]]
+    divided = next((one for one in search.space if one.address == settings.split), None)
+    if settings.groups == 1:
+        return [_as_it_is(search), *({} for _ in range(1, count))]
+    if divided is None:
+        return [{} for _ in range(count)]
+    values = divided.values() or []
+    fixed = []
+    for turn in range(count):
+        group = group_of(search, turn)
+        share = values[group * len(values) // settings.groups : (group + 1) * len(values) // settings.groups]
+        fixed.append({divided.address: divided.hold(random.Random(f"{settings.seed} {turn}").choice(share))})
+    return fixed
+
+
+def _as_it_is(search: Search) -> dict[str, Any]:
+    """Return what the recipe has at the searched addresses, or nothing if this is not wanted or not in the space."""
+    start = starting_values(search)
+    if not search.settings.as_it_is or not all(one.holds(start[one.address]) for one in search.space):
+        return {}
+    return {one.address: one.hold(start[one.address]) for one in search.space}
+
+
+class AnnealingSampler(optuna.samplers.BaseSampler):
+    """Step from the best trial of the group so far, at first far, then less and less (random annealing).
+
+    After Gradient-Free-Optimizers' description of its random annealing, which the released code of PnP-OVSS uses: hill
+    climbing in which a temperature shrinks the steps. The sizes of the steps are ours.
+    """
+
+    def __init__(self, search: Search, turn: int, seed: int) -> None:
+        self.search, self.turn = search, turn
+        self.random = numpy.random.default_rng(seed)
+        mine = [one for one in range(search.settings.trials) if group_of(search, one) == group_of(search, turn)]
+        self.group = set(mine)
+        self.step = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (mine.index(turn) / max(1, len(mine) - 1))
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return nothing: every parameter steps by itself."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return nothing: every parameter steps by itself."""
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return a value near the best one of the group, or any at all for its first trial."""
+        here = self._best(study, param_name)
+        if isinstance(param_distribution, CategoricalDistribution):
+            stays = here is not None and self.random.random() > self.step
+            return here if stays else param_distribution.choices[self.random.integers(len(param_distribution.choices))]
+        assert isinstance(param_distribution, FloatDistribution | IntDistribution)
+        scale = math.log if param_distribution.log else float
+        low, high = scale(param_distribution.low), scale(param_distribution.high)
+        if here is None:
+            place = self.random.uniform(low, high)
+        else:
+            place = self.random.normal(scale(here), self.step * (high - low))
+            while not low <= place <= high:  # fold what falls over an end back in
+                place = 2 * low - place if place < low else 2 * high - place
+        value = math.exp(place) if param_distribution.log else place
+        if param_distribution.step is not None:
+            steps = round((value - param_distribution.low) / param_distribution.step)
+            value = param_distribution.low + steps * param_distribution.step
+        value = min(max(value, param_distribution.low), param_distribution.high)
+        return int(value) if isinstance(param_distribution, IntDistribution) else float(value)
+
+    def _best(self, study: optuna.Study, address: str) -> Any:
+        done = [
+            one
+            for one in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if one.user_attrs.get(TURN) in self.group and address in one.params
+        ]
+        sign = self.search.objectives[0].sign
+        return max(done, key=lambda one: (sign * one.values[0], -one.number)).params[address] if done else None

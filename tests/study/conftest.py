@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from PIL import Image
+
+from ovsskit.registry import load_plugin
+from ovsskit.study import report
+from ovsskit.study.history import Row
+from ovsskit.study.job import Standing, run_study
+from ovsskit.study.plan import StudyWishes
+
+HERE = Path(__file__).parent
+
+
+class Quiet:
+    """Keep what a study tells."""
+
+    def __init__(self) -> None:
+        self.standing: Standing | None = None
+        self.told: list[Row] = []
+
+    def begin(self, standing: Standing) -> None:
+        self.standing = standing
+
+    def tell(self, standing: Standing, new: Sequence[Row]) -> None:
+        self.told += new
+
+    def end(self, standing: Standing) -> None:
+        self.standing = standing
+
+
+@pytest.fixture(autouse=True)
+def toy_stages(no_plugins_left: None) -> None:
+    load_plugin(HERE / "study_stages.py")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of six pictures of even brightness from black to white, with masks of their brighter two fifths."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "masks").mkdir()
+    for index in range(6):
+        places = numpy.random.default_rng(index).permutation((16 + index) * 16)
+        grey = (places / places.size * 255).astype("uint8").reshape(16 + index, 16)
+        Image.fromarray(grey).convert("RGB").save(folder / f"p{index}.png")
+        Image.fromarray((grey > 153).astype("uint8")).save(folder / "masks" / f"p{index}.png")
+    return folder
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Callable[..., Path]:
+    """Return what writes a study file of the toy recipe: `text` is TOML before any table."""
+
+    def write(text: str = "", tables: str = "", name: str = "study.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(f"recipe = {json.dumps(str(HERE / 'toy.toml'))}\n{text}\n{tables}\n")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def search(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Standing]:
+    """Return what runs a study on the pictures, here and now; a report is drawn on demand."""
+
+    def run(study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **wishes: Any) -> Standing:
+        if not draw:
+            monkeypatch.setattr(report, "write_report", lambda *_: None)
+        options = {key: wishes.pop(key) for key in ("trials", "seed", "sampler", "pruner", "preset") if key in wishes}
+        quiet = Quiet()
+        images = tuple(str(path) for path in sorted(pictures.glob("*.png")))
+        given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **wishes}
+        run_study(StudyWishes(str(study), options=options, **given), quiet)
+        assert quiet.standing is not None
+        return quiet.standing
+
+    return run

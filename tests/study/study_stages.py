@@ -1,0 +1,96 @@
+"""A recipe whose best parameters are known: stages without weights, a reward without masks, and one that needs a judge."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from ovsskit.backbones.base import EncodesImage
+from ovsskit.stage import Stage, Wrapper, Wraps
+from ovsskit.values import Image, Labels, S, Saliency, Value
+
+BEST = {"toy_shade.layer": 2, "toy_cut.at": 0.6}
+
+
+@dataclass(frozen=True, eq=False)
+class ToyReward(Value):
+    """Hold how good a result is."""
+
+    data: torch.Tensor
+
+
+class ToyShade(Stage, writes="scores"):
+    """Write the brightness of the picture, dimmed by how far the layer is from the best one; stands for a network."""
+
+    network = True
+    layer: Annotated[int, Field(ge=0, le=4, description="which layer")] = 0
+
+    def run(self, image: Image) -> Saliency:
+        return Saliency(image.data.mean(0, keepdim=True) * (1 - 0.2 * abs(self.layer - 2)), (1,))
+
+
+class ToyTwice(Wrapper, writes="scores"):
+    """Run the inner chain, and take some of it away."""
+
+    neutral = {"away": 0.0}
+    away: Annotated[float, Field(ge=0, le=1, description="how much to take away")] = 0.0
+
+    def run(self, image: Image) -> Wraps[S]:
+        [out] = yield [{}]
+        scores: Any = out["scores"]
+        return scores.with_data(scores.data * (1 - self.away))
+
+
+class ToyDim(Stage, writes="scores"):
+    """Halve the scores."""
+
+    by: Annotated[float, Field(ge=0, le=1, description="how much")] = 0.5
+
+    def run(self, scores: S) -> S:
+        return scores.with_data(scores.data * self.by)
+
+
+class ToyCut(Stage, writes="labels"):
+    """Label what is brighter than a value."""
+
+    at: Annotated[float, Field(ge=0, le=1, description="the value")] = 0.1
+    mode: Annotated[str, Field(description="sleep, fail")] = ""
+    seconds: Annotated[float, Field(ge=0, description="how long to sleep at each picture")] = 0.0
+
+    def run(self, image: Image, scores: Saliency) -> Labels:
+        time.sleep(self.seconds)
+        if self.mode == "fail" or (self.mode == "fail above" and self.at > 0.5):
+            raise ZeroDivisionError("this stage divides by zero")
+        if self.mode == "die":
+            os.kill(os.getpid(), 9)
+        return Labels((scores.data[0] > self.at).long())
+
+
+class ToyGoal(Stage, writes="reward"):
+    """Reward results in which two fifths of the pixels are labelled: `at` 0.6 with layer 2, where brightness is even."""
+
+    share: Annotated[float, Field(ge=0, le=1, description="the share that is best")] = 0.4
+    empty: Annotated[bool, Field(description="find nothing to judge in any picture")] = False
+
+    def run(self, image: Image, labels: Labels) -> ToyReward:
+        reward = 1 - abs(float(labels.data.float().mean()) - self.share) - 0.01 * (image.size[0] % 3)
+        return ToyReward(torch.tensor(float("nan") if self.empty else reward))
+
+
+class ToySmall(Stage, writes="reward"):
+    """Reward results that label little: at odds with `toy_goal`."""
+
+    def run(self, labels: Labels) -> ToyReward:
+        return ToyReward(1 - labels.data.float().mean())
+
+
+class ToyJudged(Stage, writes="reward"):
+    """Reward by a model of its own."""
+
+    def run(self, image: Image, labels: Labels, judge: EncodesImage) -> ToyReward:
+        return ToyReward(judge.encode_image([image]).mean())

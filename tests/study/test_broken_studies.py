@@ -1,0 +1,73 @@
+"""Broken studies give exactly the messages that stand beside them, with file and line, before any picture is looked at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ovsskit.errors import BadFile, BadStudy, NothingFound, OvsskitError
+from ovsskit.study.job import Standing
+from ovsskit.study.plan import check_file
+
+HERE = Path(__file__).parent
+BROKEN = HERE / "broken"
+Search = Callable[..., Standing]
+Write = Callable[..., Path]
+
+
+@pytest.mark.parametrize("path", sorted(BROKEN.glob("*.toml")), ids=lambda path: path.stem)
+def test_message(path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.chdir(BROKEN)
+    with pytest.raises(OvsskitError) as caught:
+        check_file(path.name)
+    assert caught.value.status == 2
+    if request.config.getoption("--write-golden"):
+        path.with_suffix(".txt").write_text(f"{caught.value}\n", encoding="utf-8")
+    assert f"{caught.value}\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+
+
+def test_a_study_is_checked_without_torch() -> None:
+    code = (
+        "import sys; from pathlib import Path; from ovsskit.cli.__main__ import main\n"
+        "sys.argv = ['ovsskit', 'check', sys.argv[1]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'transformers', 'optuna'} & set(sys.modules) or 'light')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "quickstart"], capture_output=True, text=True, check=True)
+    assert done.stdout == "ok quickstart\nlight\n"
+
+
+def test_pictures_in_which_no_class_is_found(search: Search, study_file: Write) -> None:
+    tables = '[objective]\nuse = "toy_goal"\nempty = true\n'
+    with pytest.raises(NothingFound, match="no class is found in any of them"):
+        search(study_file(tables=tables), trials=2)
+
+
+def test_miou_needs_masks(search: Search, study_file: Write, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadStudy, match="needs true masks"):
+        search(study_file(tables='[objective]\nmetric = "miou"\n'), trials=2)
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(BadFile, match=r"6 of 6 pictures have no mask, such as p0\.png"):
+        search(study_file(tables='[objective]\nmetric = "miou"\nmasks = "masks"\n'), trials=2)
+
+
+def test_a_stage_that_the_others_need_cannot_be_switched_off(search: Search, study_file: Write) -> None:
+    tables = '[space]\n"toy_cut" = { choices = ["on", "off"] }\n'
+    with pytest.raises(OvsskitError, match="Without `toy_cut` the recipe does not fit together: toy_goal reads `labels`"):
+        search(study_file(tables=tables), trials=1)
+
+
+def test_cmaes_takes_no_shared_storage(search: Search) -> None:
+    with pytest.raises(OvsskitError, match="keeps pickles"):
+        search(sampler="cmaes", storage="postgresql://localhost/db")
+
+
+def test_options_are_checked_like_the_file(search: Search) -> None:
+    for options, word in (({"trials": 0}, "--trials"), ({"sampler": "x"}, "--sampler"), ({"preset": "y"}, "--preset")):
+        with pytest.raises(OvsskitError, match=word):
+            search(**options)

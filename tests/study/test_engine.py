@@ -1,0 +1,215 @@
+"""Samplers, pruners, constraints, objectives and presets on a recipe whose best parameters are known."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_stages import BEST
+
+from ovsskit.recipe import load_recipe
+from ovsskit.study.evaluate import Evaluator, Verdict
+from ovsskit.study.job import Standing
+
+Search = Callable[..., Standing]
+Write = Callable[..., Path]
+
+
+def values(standing: Standing) -> list[tuple[object, ...]]:
+    return [(row.turn, row.params, row.values) for row in sorted(standing.rows, key=lambda row: row.turn)]
+
+
+def test_a_study_beats_the_recipe_and_runs_the_network_once_for_each_layer(search: Search) -> None:
+    standing = search(trials=40)
+    best = standing.best
+    assert best is not None
+    assert best.values is not None
+    assert best.values[0] > standing.default["values"][0] + 0.3
+    assert abs(best.params["toy_cut.at"] - BEST["toy_cut.at"]) < 0.15 or best.params["toy_shade.layer"] != 2
+    calls, saved = standing.calls["calls"], standing.calls["saved"]
+    layers = {row.params["toy_shade.layer"] for row in standing.rows} | {1}
+    assert calls == 6 * len(layers)
+    assert calls + saved == 6 * 41
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "cmaes", "annealing"])
+def test_the_same_seed_tries_the_same_and_another_does_not(search: Search, sampler: str) -> None:
+    options = {"trials": 12 if sampler in ("gp", "tpe") else 5, "sampler": sampler}
+    first, again = (search(out=out, **options) for out in ("first", "again"))
+    assert values(first) == values(again)
+    assert values(first)[1:] != values(search(out="other", seed=1, **options))[1:]
+    assert [row.turn for row in first.rows] == list(range(options["trials"]))  # type: ignore[call-overload]
+
+
+def test_the_first_trial_is_the_recipe_as_it_is_unless_told_otherwise(search: Search, study_file: Write) -> None:
+    first = search(trials=2).rows[0]
+    assert first.params == {"toy_shade.layer": 1, "toy_cut.at": 0.1}
+    standing = search(study_file("as_it_is = false"), out="other", trials=2)
+    assert standing.rows[0].params != first.params
+    assert standing.default["values"] == first.values
+
+
+def test_a_grid_tries_every_point_once(search: Search, study_file: Write) -> None:
+    tables = """
+[space]
+"toy_shade.layer" = { low = 1, high = 3 }
+"toy_cut.at"      = { low = 0.1, high = 0.5, step = 0.2 }
+"toy_dim"         = { choices = ["on", "off"] }
+"toy_dim.by"      = { choices = [0.5, 1.0] }
+"""
+    standing = search(study_file('sampler = "grid"', tables))
+    points = Counter(json.dumps(row.params, sort_keys=True) for row in standing.rows)
+    assert len(standing.rows) == standing.total == 3 * 3 * (2 + 1)
+    assert set(points.values()) == {1}
+    fewer = search(study_file('sampler = "grid"', tables), out="fewer", trials=5)
+    assert len(fewer.rows) == 5
+
+
+def test_stages_are_switched_off_and_their_parameters_left_out(search: Search, study_file: Write) -> None:
+    tables = """
+[space]
+"toy_dim"        = { choices = ["on", "off"] }
+"toy_dim.by"     = { low = 0.0, high = 1.0 }
+"toy_twice"      = { choices = ["on", "off"] }
+"toy_twice.away" = { low = 0.0, high = 1.0 }
+"toy_cut.at"     = { low = 0.0, high = 1.0 }
+"""
+    standing = search(study_file(tables=tables), trials=16)
+    for row in standing.rows:
+        assert ("toy_dim.by" in row.params) == (row.params["toy_dim"] == "on")
+        assert ("toy_twice.away" in row.params) == (row.params["toy_twice"] == "on")
+    assert {row.params["toy_dim"] for row in standing.rows} == {"on", "off"}
+    off = next(row for row in standing.rows if row.params["toy_dim"] == row.params["toy_twice"] == "off")
+    from ovsskit.study.best import recipe_text
+
+    text = recipe_text(standing, off, standing.out)
+    (standing.out / "off.toml").write_text(text)
+    recipe = load_recipe(standing.out / "off.toml")
+    assert [stage.address for stage in recipe.stages] == ["toy_twice", "toy_cut"]
+    assert recipe.stages[0].away == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("pruner", ["wilcoxon", "halving"])
+def test_pruners_leave_hopeless_candidates_after_some_pictures(search: Search, pruner: str) -> None:
+    standing = search(trials=24, pruner=pruner, batch="1")
+    pruned = [row for row in standing.rows if row.state == "pruned"]
+    assert pruned
+    assert all(len(row.verdict["pictures"]) <= 6 for row in pruned)
+    assert any(len(row.verdict["pictures"]) < 6 for row in pruned)
+    best = standing.best
+    assert best is not None
+    assert len(best.verdict["pictures"]) == 6
+    orders = [list(row.verdict["pictures"]) for row in pruned if len(row.verdict["pictures"]) == 2]
+    assert (len({tuple(order) for order in orders}) == 1) or pruner == "wilcoxon"
+
+
+def test_candidates_that_cost_too_much_do_not_count(search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Evaluator.judge
+
+    def slow(self: Evaluator, values: dict[str, Any], *others: Any) -> Verdict:
+        return replace(judge(self, values, *others), seconds=values.get("toy_cut.at", 0.0))
+
+    monkeypatch.setattr(Evaluator, "judge", slow)
+    standing = search(study_file(tables="[constraints]\nseconds_per_picture = 0.4\n"), trials=10)
+    assert standing.best is not None
+    assert standing.best.params["toy_cut.at"] <= 0.4
+    assert {row.params["toy_cut.at"] > 0.4: row.broken for row in standing.rows} == {
+        True: ("seconds_per_picture",),
+        False: (),
+    }
+
+
+def test_memory_is_a_limit_too(search: Search, study_file: Write) -> None:
+    standing = search(study_file(tables="[constraints]\npeak_megabytes = 1.0\n"), trials=2)
+    assert standing.best is None
+    assert all(row.broken == ("peak_megabytes",) for row in standing.rows)
+    assert all(row.verdict["megabytes"] > 1 for row in standing.rows)
+    assert not (standing.out / "best.toml").exists()
+
+
+def test_what_the_store_saves_still_counts_as_cost(search: Search, study_file: Write) -> None:
+    tables = '[set]\n"toy_shade.layer" = 3\n[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n'
+    standing = search(study_file(tables=tables), trials=3)
+    assert all(row.verdict["calls"] == 0 for row in standing.rows)
+    assert all(row.verdict["seconds"] > 0 for row in standing.rows)
+
+
+def test_several_objectives_give_a_pareto_front(search: Search, study_file: Write) -> None:
+    tables = '[[objective]]\nuse = "toy_goal"\n[[objective]]\nuse = "toy_small"\nname = "small"\n'
+    standing = search(study_file(tables=tables), trials=20)
+    kept = standing.front
+    assert len(kept) > 1
+    for row in kept:
+        for other in standing.rows:
+            assert other.values is not None
+            assert row.values is not None
+            assert not (all(b >= a for a, b in zip(row.values, other.values, strict=True)) and other.values != row.values)
+    files = sorted((standing.out / "front").glob("*.toml"))
+    assert len(files) == len(kept)
+    for path in files:
+        load_recipe(path)
+
+
+def test_costs_can_be_objectives(search: Search, study_file: Write) -> None:
+    standing = search(study_file(), objectives=("toy_goal", "seconds"), trials=4)
+    assert all(len(row.values or []) == 2 for row in standing.rows)
+
+
+@pytest.mark.parametrize("preset", ["pnp_ovss", "pnp_ovss_annealing"])
+def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(search: Search, study_file: Write, preset: str) -> None:
+    text = f'preset = "{preset}"\nsplit = "toy_shade.layer"'
+    standing = search(
+        study_file(text, '[space]\n"toy_shade.layer" = { low = 0, high = 4 }\n"toy_cut.at" = { low = 0, high = 1 }\n'),
+        limit=1,
+    )
+    layers = [{row.params["toy_shade.layer"] for row in standing.rows if row.turn // 34 == group} for group in range(3)]
+    assert len(standing.rows) == 102
+    assert layers == [{0}, {1, 2}, {3, 4}]
+    bests = [row.values[0] for row in standing.groups if row is not None and row.values is not None]
+    assert standing.best is not None
+    assert standing.best.values == [max(bests)]
+
+
+def test_miou_is_an_objective_where_masks_exist(search: Search, study_file: Write, pictures: Path) -> None:
+    tables = f'[objective]\nmetric = "miou"\nmasks = "{pictures / "masks"}"\n'
+    standing = search(study_file(tables=tables), trials=30)
+    best = standing.best
+    assert best is not None
+    assert best.values is not None
+    assert best.values[0] > 0.85
+    assert standing.default["values"][0] < 0.5
+
+
+def test_failed_trials_are_told_and_do_not_stop_the_study(search: Search, study_file: Write) -> None:
+    standing = search(study_file(tables='[set]\n"toy_cut.mode" = "fail above"\n'), trials=12)
+    failed = [row for row in standing.rows if row.state == "failed"]
+    assert {row.params["toy_cut.at"] > 0.5 for row in failed} == {True}
+    assert {row.reason for row in failed} == {"ZeroDivisionError: this stage divides by zero"}
+    assert len(standing.rows) == 12
+
+
+def test_the_best_recipe_extends_the_original_with_its_comments(search: Search) -> None:
+    standing = search(trials=12)
+    text = (standing.out / "best.toml").read_text()
+    assert "1 before; the lowest but one" in text
+    assert "0.1 before; rather low" in text
+    best = load_recipe(standing.out / "best.toml")
+    assert standing.best is not None
+    assert best.stages[-1].at == standing.best.params["toy_cut.at"]  # type: ignore[attr-defined]
+    assert tomllib.loads(text)["extends"].endswith("toy.toml")
+
+
+def test_the_report_needs_nothing_from_elsewhere(search: Search) -> None:
+    standing = search(trials=12, draw=True)
+    page = (standing.out / "index.html").read_text()
+    for part in ("History", "Importance", "Slices", "Parallel coordinates", "Pictures", "toy_cut.at", "data:image/jpeg"):
+        assert part in page
+    assert "http://" not in page
+    assert "https://" not in page
+    assert page.count("<polyline") > 12

@@ -1,0 +1,245 @@
+"""Journal and PostgreSQL: studies go on after they were killed, workers share them, and no two mix."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import kills
+import optuna
+import pytest
+
+from ovsskit.errors import BadOutput, BadStorage, OtherStudy, StudyFailed
+from ovsskit.study import work
+from ovsskit.study.job import Standing
+from ovsskit.study.storage import JOURNAL, Journal, open_keeper
+
+Search = Callable[..., Standing]
+Write = Callable[..., Path]
+
+
+def find_postgres() -> Path | None:
+    """Return the folder of PostgreSQL's programs, which Debian does not put on the path."""
+    found = [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
+    there = shutil.which("initdb")
+    return found[-1] if found else Path(there).resolve().parent if there else None
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Run a PostgreSQL server and return its address."""
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    user = None
+    if os.geteuid() == 0:  # the server refuses to run as root
+        user = next((one.pw_name for one in pwd.getpwall() if one.pw_name in ("postgres", "nobody")), None)
+        if user is None:
+            pytest.skip("PostgreSQL refuses to run as root, and there is no user for it")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="ovsskit-") as name:  # pytest's own folders are closed to other users
+        folder, data = Path(name), Path(name, "data")
+        if user is not None:
+            shutil.chown(folder, user)
+
+        def call(*command: str | Path) -> None:
+            subprocess.run(command, user=user, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+
+        control = (programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w")
+        call(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
+        call(*control, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off", "start")
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            call(*control, "-m", "immediate", "stop")
+
+
+def values(standing: Standing) -> list[tuple[object, ...]]:
+    return [(row.turn, row.params, row.values) for row in sorted(standing.rows, key=lambda row: row.turn)]
+
+
+def test_a_finished_study_does_nothing_more_and_another_number_of_trials_goes_on(search: Search) -> None:
+    first = search(trials=6)
+    again = search(trials=6)
+    assert [row.number for row in again.rows] == [row.number for row in first.rows]
+    more = search(trials=9)
+    assert values(more)[:6] == values(first)
+    assert values(more) == values(search(trials=9, out="at once"))
+
+
+def test_a_study_that_was_stopped_tries_the_same_as_one_that_was_not(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, taken = work.judge_trial, []
+
+    def stop(*arguments: object) -> list[float]:
+        taken.append(1)
+        if len(taken) in (3, 7):
+            raise KeyboardInterrupt
+        return judge(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(work, "judge_trial", stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search(trials=14)
+    stopped = search(trials=14)
+    assert len(taken) == 16
+    assert values(stopped) == values(search(trials=14, out="at once"))
+
+
+@pytest.mark.parametrize("change", ["recipe", "space", "seed", "sampler", "objective", "pictures", "classes"])
+def test_another_study_is_refused_with_what_differs(search: Search, study_file: Write, change: str, pictures: Path) -> None:
+    search(study_file(), trials=1)
+    space = '[space]\n"toy_cut.at" = { low = 0.2, high = 1.0 }\n' if change == "space" else ""
+    wishes = {
+        "recipe": {"overrides": ("toy_dim.by=0.9",)},
+        "seed": {"seed": 3},
+        "sampler": {"sampler": "random"},
+        "objective": {"objectives": ("toy_small",)},
+        "pictures": {"images": (str(pictures / "p1.png"),)},
+        "classes": {"classes": "dark"},
+    }.get(change, {})
+    with pytest.raises(OtherStudy) as caught:
+        search(study_file(tables=space), trials=1, **wishes)
+    word = {"recipe": "toy_dim.by: 1.0 there, 0.9 now", "space": "toy_cut.at", "classes": "light", "objective": "toy_goal"}.get(
+        change, change
+    )
+    assert word in caught.value.there
+
+
+def test_a_folder_takes_one_command_at_a_time(search: Search, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    search(trials=1)
+    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(BadOutput, match="Another study is at work"):
+        search(trials=2)
+
+
+def test_a_line_that_was_not_written_to_its_end_is_cut_off(search: Search, tmp_path: Path) -> None:
+    search(trials=3)
+    journal = tmp_path / "out" / JOURNAL
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker_id":"x"')
+    assert len(search(trials=5).rows) == 5
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).write_text("no journal\nat all\n")
+    with pytest.raises(BadStorage, match="no journal"):
+        Journal(tmp_path)
+
+
+def test_a_worker_that_died_is_known_by_its_lock(tmp_path: Path) -> None:
+    keeper = Journal(tmp_path)
+    study = optuna.create_study(storage=keeper.trials, study_name="s")
+    trial = study.ask()
+    assert [one.number for one in keeper.dead(study)] == [trial.number]  # it died while it took the trial
+    keeper.begin(trial)
+    assert keeper.dead(study) == []
+    other = Journal(tmp_path)
+    assert other.dead(optuna.load_study(storage=other.trials, study_name="s")) == []
+    keeper.close()
+    assert [one.number for one in other.dead(study)] == [trial.number]
+    other.close()
+
+
+def test_a_turn_over_which_workers_die_again_and_again_is_given_up(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ovsskit.study import turns
+
+    monkeypatch.setattr(turns, "MOST_DEATHS", 2)
+
+    def die(plan: object, evaluator: object, trial: optuna.Trial, found: object) -> list[float]:
+        if trial.user_attrs["turn"] == 1:
+            raise KeyboardInterrupt
+        return [0.5]
+
+    monkeypatch.setattr(work, "judge_trial", die)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search(trials=3)
+    rows = search(trials=3).rows
+    assert [(row.turn, row.state) for row in sorted(rows, key=lambda row: row.turn)] == [
+        (0, "done"),
+        (1, "failed"),
+        (2, "done"),
+    ]
+
+
+def test_a_study_in_which_every_trial_fails_stops(search: Search, study_file: Write) -> None:
+    tables = '[set]\n"toy_cut.mode" = "fail above"\n[space]\n"toy_cut.at" = { low = 0.6, high = 1.0 }\n'
+    with pytest.raises(StudyFailed, match="divides by zero"):
+        search(study_file(tables=tables), trials=30)
+
+
+def test_workers_in_processes_find_the_same_as_one_here(search: Search) -> None:
+    options = {"trials": 8, "sampler": "random", "plugins": (kills.PLUGIN,)}
+    several = search(out="several", workers=3, **options)
+    assert values(several) == values(search(out="one", **options))
+
+
+def test_killed_studies_and_workers_lose_nothing(tmp_path: Path) -> None:
+    outcome = kills.torture(tmp_path, kills=4, workers=3, trials=60, seconds=0.05, seed=0)
+    assert sum(outcome.kills.values()) == 4
+    assert outcome.status == 0
+    assert outcome.lost == []
+    assert sorted(outcome.turns) == list(range(60))
+
+
+def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> None:
+    study = study_file('name = "shared"\nheartbeat = 1')
+    first = search(study, trials=4, storage=server, sampler="random")
+    other = search(study, trials=8, storage=server, sampler="random", out="another machine")
+    assert values(other)[:4] == values(first)
+    assert not (first.out / JOURNAL).exists()
+    with pytest.raises(OtherStudy, match="another study `shared`"):
+        search(study, trials=4, storage=server, sampler="random", seed=1, out="third")
+    assert values(search(study, trials=8, sampler="random", out="alone")) == values(other)
+
+
+def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, server: str) -> None:
+    outcome = kills.torture(tmp_path, kills=3, workers=3, trials=45, seconds=0.05, seed=1, storage=server)
+    assert sum(outcome.kills.values()) == 3
+    assert outcome.status == 0
+    assert outcome.lost == []
+    assert sorted(outcome.turns) == list(range(45))
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("postgresql://me:secret@127.0.0.1:1/nothing", "cannot be reached"),
+        ("mysql://localhost/db", "no PostgreSQL server"),
+        ("nonsense", "no address"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told_without_its_password(tmp_path: Path, url: str, word: str) -> None:
+    with pytest.raises(BadStorage, match=word) as caught:
+        open_keeper(url, tmp_path, 1, "s")
+    assert "secret" not in str(caught.value)
+
+
+def test_workers_end_with_the_study_that_started_them(tmp_path: Path, pictures: Path, study_file: Write) -> None:
+    study = study_file(tables='[set]\n"toy_cut.seconds" = 0.2\n')
+    command = [sys.executable, "-m", "ovsskit", "study", study, pictures, "--out", tmp_path / "out", "--plugin", kills.PLUGIN]
+    process = subprocess.Popen([*map(str, command), "--workers", "2", "--quiet", "--device", "cpu"])
+    try:
+        while len(workers := kills.workers_of(process.pid)) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    gone = [not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes() for pid in workers]
+    deadline = time.monotonic() + 60
+    while not all(gone) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        gone = [not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes() for pid in workers]
+    assert all(gone)
