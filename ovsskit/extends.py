@@ -102,8 +102,11 @@ def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
             afresh = key == "vocabulary" and any(way in value for way in NAMING)
             merged[key] = value if afresh else _merge_table(base.get(key), value)
         elif key == "models" and isinstance(value, Table):
-            models = base.get("models", Table({}, value.place, {}))
-            merged[key] = Table({**models, **{k: _merge_table(models.get(k), v) for k, v in value.items()}}, value.place, {})
+            merged[key] = _merge_models(base.get("models"), value)
+        elif key == "study" and isinstance(value, Table):
+            merged[key] = _merge_table(base.get("study"), value)
+            if isinstance(value.get("models"), Table):
+                merged[key]["models"] = _merge_models(base.get("study", {}).get("models"), value["models"])
         elif key not in ("stage", *EXTENDING_KEYS):
             merged[key] = value
     for address in _strings(change, "remove", problems):
@@ -114,20 +117,26 @@ def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
         problems += set_value(merged, address, value, settings.place_of(address))
     for entry in change.get("stage", []):
         _place_stage(merged, entry, problems)
-    if "study" in base and "study" not in change:
-        _forget_removed(merged)
+    if isinstance(merged.get("study"), Table) and "space" not in change.get("study", {}):
+        _forget_removed(merged["study"], merged)
     return merged
 
 
-def _forget_removed(merged: Table) -> None:
+def _forget_removed(study: Table, merged: Table) -> None:
     """Leave out of a base's search space what a variant has no stage of any more."""
-    study = merged["study"]
-    space = study.get("space", {}) if isinstance(study, Table) else {}
+    space = study.get("space")
     there = {address_of(entry) for _, _, entry in all_stages(merged)} | {*SECTIONS}
-    for address in list(space) if isinstance(space, Table) else []:
+    if not isinstance(space, Table):
+        return
+    for address in list(space):
         owner, _, key = address.rpartition(".")
         if (owner or key) not in there and not owner.startswith("models."):
             del space[address]
+
+
+def _merge_models(base: object, change: Table) -> Table:
+    models = base if isinstance(base, Table) else Table({}, change.place, {})
+    return Table({**models, **{key: _merge_table(models.get(key), value) for key, value in change.items()}}, change.place, {})
 
 
 def _merge_table(base: object, change: Table) -> Table:

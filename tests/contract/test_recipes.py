@@ -14,6 +14,7 @@ from ovsskit.extends import recipe_folder
 from ovsskit.pipeline import Pipeline, flatten
 from ovsskit.recipe import load_recipe
 from ovsskit.stage import use_of
+from ovsskit.study.plan import StudyWishes, read_search
 from ovsskit.testing import example
 from ovsskit.values import Image
 from ovsskit.vocabulary import make_vocabulary
@@ -50,3 +51,10 @@ def test_recipe_runs_and_pictures_do_not_depend_on_each_other(path: Path, tmp_pa
         assert (alone["labels"].data == labels).float().mean() >= 0.998
     again = [state["labels"].data for state in pipeline.run_many(images, vocabulary)]
     assert all(map(torch.equal, again, together))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_says_what_is_worth_a_search(path: Path) -> None:
+    search = read_search(StudyWishes(str(path)))
+    assert search.space, "add a table [study.space] to the recipe, or to the one that it extends"
+    assert search.objectives[0].stage is not None, "shipped recipes are searched without masks"
