@@ -151,7 +151,8 @@ class PlainLoop:
         for axis in (2, 3):
             tokens, grid = self.encode(pixels.flip(axis))
             altered.append(self.enlarge(tokens, grid, pixels).flip(axis))
-        return views.same_weight * same + (1 - views.same_weight) * torch.stack(altered).mean(0)
+        weight: float = views.same_weight
+        return weight * same + (1 - weight) * torch.stack(altered).mean(0)
 
     def enlarge(self, tokens: torch.Tensor, grid: tuple[int, int], pixels: torch.Tensor) -> torch.Tensor:
         """Compare patches with all texts, and enlarge the maps to the crop."""
