@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -28,11 +30,54 @@ class Attention(nn.Module):
             project(y).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for project, y in ((self.q_proj, x), (self.k_proj, seen), (self.v_proj, seen))
         )
-        scale = (2 * queries.shape[3]) ** -0.5
-        found = scaled_dot_product_attention(queries, keys, values, bias.to(queries.dtype), scale=scale)
+        found = attend(queries, keys, values, bias.to(queries.dtype), (2 * queries.shape[3]) ** -0.5)
         found = found * self.c_attn[:, None, None]
         out: Tensor = self.out_proj(found.transpose(1, 2).flatten(2))
         return out
+
+
+def attend(
+    queries: Float[Tensor, "b heads q w"],
+    keys: Float[Tensor, "b heads k w"],
+    values: Float[Tensor, "b heads k w"],
+    bias: Float[Tensor, "#b heads q k"],
+    scale: float,
+) -> Float[Tensor, "b heads q w"]:
+    """Return the mean of the values, weighted by the softmax of scaled products plus the bias.
+
+    Torch's processor kernels keep the weights of all samples where the bias is trained; those of a GPU do not.
+    """
+    if bias.requires_grad and bias.device.type == "cpu" and bias.shape[0] == 1:
+        found: Tensor = _Attend.apply(queries, keys, values, bias, scale)  # type: ignore[no-untyped-call]
+        return found
+    return scaled_dot_product_attention(queries, keys, values, bias, scale=scale)
+
+
+class _Attend(torch.autograd.Function):
+    """Attend without keeping the weights: going back they are computed again, one sample after the other."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
+        """Return what is found."""
+        # A bias that is trained keeps torch from its fast kernel.
+        found = scaled_dot_product_attention(queries, keys, values, bias.detach(), scale=scale)
+        ctx.save_for_backward(queries, keys, values, bias, found)
+        ctx.scale = scale
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Return the gradients of queries, keys, values and bias."""
+        bias = ctx.saved_tensors[3]
+        of_bias = torch.zeros_like(bias[0])
+        parts = []
+        for query, key, value, found, back in zip(*(ctx.saved_tensors[i] for i in (0, 1, 2, 4)), gradient, strict=True):
+            weights = torch.baddbmm(bias[0], query, key.transpose(1, 2), alpha=ctx.scale).softmax(2)
+            of_value = weights.transpose(1, 2) @ back
+            of_score = weights.mul_((back @ value.transpose(1, 2)).sub_((back * found).sum(2, keepdim=True)))
+            of_bias += of_score
+            parts.append((of_score @ key * ctx.scale, of_score.transpose(1, 2) @ query * ctx.scale, of_value))
+        return *(torch.stack(tensors) for tensors in zip(*parts, strict=True)), of_bias[None], None
 
 
 class Dropped(nn.Module):
