@@ -65,7 +65,8 @@ ITACLIP = {
     "without closing": 'remove = ["close_labels"]\n',
     "without all of these": 'remove = ["pamr", "drop_small_areas", "close_labels"]\n'
     '[set]\n"views.same" = ["identity"]\n"views.altered" = []\n',
-    "without middle blocks": '[set]\n"self_similarity.layers" = [-1]\n',
+    "with grey and blur": '[set]\n"views.same" = ["identity", "grey", "blur"]\n',
+    "with a middle block": '[set]\n"self_similarity.layers" = [-2, -1]\n',
     "with the last block's residual": '[set]\n"attend.residual" = true\n',
     "with the last block's feed-forward part": '[set]\n"attend.feed_forward" = true\n',
     "with text expansion": '[[stage]]\nuse = "expand_text"\nweight = 0.05\nmissing = "name"\nafter = "text_features"\n',
