@@ -99,7 +99,12 @@ def best_table(standing: Standing) -> Table:
     """Return a table of the best trials so far, after the recipe as it is; of several objectives, the Pareto front."""
     search = standing.plan.search
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("trial", *(one.name for one in search.objectives), *(one.address for one in search.space), "s"):
+    for column in (
+        "trial",
+        *(one.name for one in search.objectives),
+        *(one.address.replace(".", ".\n") for one in search.space),
+        "s",
+    ):
         table.add_column(column, overflow="fold")
     default = standing.default.get("values", [])
     table.add_row("as it is", *map(_number, default), *(_number(standing.start.get(one.address)) for one in search.space), "")

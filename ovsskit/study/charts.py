@@ -33,6 +33,7 @@ class Scale:
     high: int | float = 1
     log: bool = False
     words: tuple[str, ...] = ()
+    whole: bool = False
 
     @classmethod
     def of(cls, values: Sequence[float], first: int | float, last: int | float) -> Scale:
@@ -46,7 +47,7 @@ class Scale:
         """Return the scale of a searched parameter."""
         if dimension.choices:
             return cls(first, last, words=tuple(map(toml, dimension.choices)))
-        return cls(first, last, dimension.low, dimension.high, dimension.log)
+        return cls(first, last, dimension.low, dimension.high, dimension.log, whole=dimension.kind == "int")
 
     def place(self, value: Any) -> float:
         """Return where a value stands."""
@@ -67,6 +68,7 @@ class Scale:
             values = [self.low * (self.high / self.low) ** (index / 3) for index in range(4)]
             return [Tick(self.place(value), f"{value:.2g}") for value in values]
         step = _round_step((self.high - self.low) / count)
+        step = max(1, round(step)) if self.whole else step
         start = math.ceil(self.low / step - 1e-9)
         values = [index * step for index in range(start, math.floor(self.high / step + 1e-9) + 1)]
         return [Tick(self.place(value), f"{value:.6g}") for value in values]

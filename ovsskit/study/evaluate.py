@@ -24,6 +24,7 @@ from ovsskit.store import Store
 from ovsskit.study.memory import PeakMemory
 from ovsskit.study.objectives import Objective, mean_of, miou_of
 from ovsskit.study.plan import Plan
+from ovsskit.study.samplers import first_rung
 from ovsskit.values import Image, Labels
 
 SHELF_BYTES = 1 << 30
@@ -156,8 +157,11 @@ class Evaluator:
         return image
 
     def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
-        for start in range(0, len(order), self.batch):
-            yield order[start : start + self.batch]
+        """Yield pictures to run together: a batch, or fewer where the pruner may leave the rest."""
+        halves = self.plan.search.settings.pruner == "halving"
+        size = min(self.batch, first_rung(len(self.plan.pictures))) if halves else self.batch
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
 
     def _gather(self, group: Sequence[int], states: Sequence[State], meter: Meter, gathered: dict[str, dict[int, Any]]) -> None:
         """Take from the slots what each objective needs of each picture."""
