@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,7 @@ def _check(table: Table, tables: Table, fixed: dict[str, Any], path: Path, probl
         problems += set_value(tables, address, value, table["set"].place_of(address))
         fixed[address] = value
     _add_models(tables, section(table, "models", problems))
+    objectives = tuple(_apart(one, {address_of(entry) for _, _, entry in all_stages(tables)}) for one in objectives)
     stages = tables.get("stage", [])
     if isinstance(stages, list):
         stages += [one.stage for one in objectives if one.stage is not None]
@@ -230,6 +231,15 @@ def _check(table: Table, tables: Table, fixed: dict[str, Any], path: Path, probl
         problems += _problems_of_values(search)
         problems += _problems_of_method(search, table)
     return search
+
+
+def _apart(objective: Objective, taken: set[str]) -> Objective:
+    """Return an objective under another name where a stage of the recipe has its own."""
+    if objective.stage is None or objective.name not in taken:
+        return objective
+    name = f"{objective.name}_of_study"
+    stage = Table({**objective.stage, "name": name}, objective.stage.place, objective.stage.places)
+    return replace(objective, name=name, stage=stage)
 
 
 def _add_models(tables: Table, models: Table) -> None:
