@@ -137,7 +137,9 @@ class Evaluator:
         pipeline = self.pipeline(values)
         for index in indices:
             image = self._picture(index)
-            yield image, pipeline.run_many([image], self.plan.vocabulary)[0]
+            with keeping(self._lattices):
+                [state] = pipeline.run_many([image], self.plan.vocabulary)
+            yield image, state
 
     def _shared(self, model: Backbone) -> Backbone:
         key = f"{type(model).__qualname__} {model.model_dump_json()}"

@@ -63,7 +63,7 @@ def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
 
 def first_rung(pictures: int) -> int:
     """Return after how many pictures successive halving first leaves candidates."""
-    return math.ceil(pictures / 24)
+    return math.ceil(pictures / 12)
 
 
 def turns_of(search: Search) -> int:
