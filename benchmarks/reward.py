@@ -39,18 +39,23 @@ from ovsskit.values import Image
 from ovsskit.vocabulary import make_vocabulary
 
 THRESHOLDS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8)
-CLIP_REWARDS = {
-    f"clip {form}, {against}, among {among}": ClipReward(
-        form=form, against=against, among=among, name=f"{form}_{against}_{among}"
-    )
-    for against in ("complement", "blank")
-    for among in ("none", "present", "all")
-    for form in ("wins", "margin", "share")
-}
-OTHERS: dict[str, Stage] = {
-    "entropy": EntropyReward(name="entropy"),
-    "entropy, balance 1": EntropyReward(balance=1.0, name="balanced"),
-    "agreement": AgreementReward(name="agreement"),
+REWARDS: dict[str, dict[str, Stage]] = {
+    "clip": {
+        f"clip {form}, {against}, among {among}": ClipReward(
+            form=form, against=against, among=among, name=f"{form}_{against}_{among}"
+        )
+        for against in ("complement", "blank")
+        for among in ("none", "present", "all")
+        for form in ("wins", "margin", "share")
+    },
+    "entropy": {
+        "entropy": EntropyReward(balance=0.0, name="entropy"),
+        "entropy, balance 1": EntropyReward(balance=1.0, name="balanced"),
+    },
+    "agreement": {
+        "agreement": AgreementReward(name="agreement"),
+        "agreement, flipped": AgreementReward(alterations=("horizontal_flip",), name="flipped"),
+    },
 }
 Point = tuple[int, int, float]
 
@@ -121,13 +126,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=70_000_000)
     parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
     parser.add_argument("--presence", choices=["matching", "similarity"], default="matching", help="who says what is judged")
-    parser.add_argument("--agreement", action="store_true", help="measure the agreement too, which runs every picture again")
+    parser.add_argument("--rewards", nargs="+", choices=list(REWARDS), default=["clip", "entropy"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("reward.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     examples = fresh(arguments.pictures, arguments.drawings, arguments.seed)
-    rewards = {**CLIP_REWARDS, **{name: stage for name, stage in OTHERS.items() if arguments.agreement or name != "agreement"}}
+    rewards = {name: stage for group in arguments.rewards for name, stage in REWARDS[group].items()}
     grid = list(itertools.product((1, 2, 3, 4), (0, 1, 2, 3), THRESHOLDS))
     store = Store(memory_bytes=4 << 30)
     points: dict[Point, dict[str, float]] = {}

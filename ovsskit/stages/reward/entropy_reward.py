@@ -1,4 +1,4 @@
-"""Take a result for good that is sure of itself."""
+"""Take a result for good that is sure of itself, and not of one thing everywhere."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ovsskit.values import Probabilities, Reward
 class EntropyReward(Stage, writes="reward"):
     """Turn the entropy of the probabilities, 0 to 1 on average over the pixels, into a reward: 1 minus it.
 
-    Being sure is no proof of being right: a softmax with a larger scale is surer, and so is one class everywhere. So with
-    `balance` the entropy of the picture's mean probabilities counts for it: the sum is the information that a pixel's place
-    gives on its class. A picture of one map has no entropy, and no reward (not a number).
+    Being sure is no proof of being right: a softmax with a larger scale is surer, and so is one class everywhere. So the
+    entropy of the picture's mean probabilities is added, times `balance`; at 1 the sum is 1 plus the information that a
+    pixel's place gives on its class. A picture of one map has no entropy, and no reward (not a number).
     """
 
-    balance: Annotated[float, Field(ge=0, description="weight of the entropy of the mean probabilities")] = 0.0
+    balance: Annotated[float, Field(ge=0, description="weight of the entropy of the mean probabilities")] = 1.0
 
     def run(self, scores: Probabilities) -> Reward:
         """Return the reward of one picture."""
