@@ -1,6 +1,6 @@
 """Do rewards rank settings as masks do? `python benchmarks/reward.py` on scenes that were neither trained on nor packaged.
 
-The quickstart runs at every layer and head of its tiny BLIP and at several thresholds, on newly painted scenes. Every reward is
+The quickstart runs at layers 1 to 3 and every head of its tiny BLIP and at several thresholds, on newly painted scenes. Every reward is
 averaged over the pictures (those without a reward left out) and compared with the mIoU against the true masks: the
 rank correlation over the grid, and the mIoU at the reward's best point as a share of the grid's best. The judge is the
 tiny CLIP. The networks of the quickstart run once for each layer and head; the rest comes from a store.
@@ -38,6 +38,8 @@ from ovsskit.store import Store
 from ovsskit.values import Image
 from ovsskit.vocabulary import make_vocabulary
 
+COLOURS = {1: "#1f77b4", 2: "#d95f02", 3: "#2ca02c"}
+"""How layers are drawn; words of classes get no gradient in the last one."""
 THRESHOLDS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8)
 REWARDS: dict[str, dict[str, Stage]] = {
     "clip": {
@@ -119,6 +121,31 @@ def mean_ranks(values: torch.Tensor) -> torch.Tensor:
     return below + (same - 1) / 2
 
 
+def plot(points: Mapping[Point, Mapping[str, float]], rewards: Sequence[str], path: Path) -> None:
+    """Draw the mIoU of every point over its rewards, a panel for each; colours tell the layers apart."""
+    scores = [100 * found["miou"] for found in points.values()]
+    size, gap = 240, 40
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {(size + gap) * len(rewards) + gap} {size + 2 * gap}" '
+        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+    ]
+    for panel, name in enumerate(rewards):
+        values = [found[name] for found in points.values()]
+        low, high, top = min(values), max(values), max(scores)
+        left, bottom = gap + panel * (size + gap), gap + size
+        lines.append(f'<path d="M{left} {gap}V{bottom}H{left + size}" fill="none" stroke="grey"/>')
+        title = f"{name}: {rank_correlation(values, scores):.2f}"
+        lines.append(f'<text x="{left}" y="{gap - 12}">{title}</text>')
+        lines.append(f'<text x="{left}" y="{bottom + 18}">{low:.3g}</text>')
+        lines.append(f'<text x="{left + size}" y="{bottom + 18}" text-anchor="end">{high:.3g}</text>')
+        for (layer, _, _), value, score in zip(points, values, scores, strict=True):
+            x, y = left + size * (value - low) / (high - low), bottom - size * score / top
+            lines.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[layer]}" fill-opacity="0.7"/>')
+    lines.append(f'<text x="4" y="{gap - 28}">mIoU, 0 to {max(scores):.1f}, over the reward; layers ')
+    lines += [f'<tspan fill="{colour}">{layer} </tspan>' for layer, colour in COLOURS.items()]
+    path.write_text("".join([*lines, "</text></svg>\n"]))
+
+
 def main() -> None:
     """Print one table, and write every point."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -128,12 +155,13 @@ def main() -> None:
     parser.add_argument("--presence", choices=["matching", "similarity"], default="matching", help="who says what is judged")
     parser.add_argument("--rewards", nargs="+", choices=list(REWARDS), default=["clip", "entropy"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plot", nargs=2, metavar=("REWARDS", "FILE"), help="draw these, between semicolons, as SVG")
     parser.add_argument("--out", type=Path, default=Path("reward.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     examples = fresh(arguments.pictures, arguments.drawings, arguments.seed)
     rewards = {name: stage for group in arguments.rewards for name, stage in REWARDS[group].items()}
-    grid = list(itertools.product((1, 2, 3, 4), (0, 1, 2, 3), THRESHOLDS))
+    grid = list(itertools.product(COLOURS, range(4), THRESHOLDS))
     store = Store(memory_bytes=4 << 30)
     points: dict[Point, dict[str, float]] = {}
     for point in track(grid, "points"):
@@ -147,6 +175,8 @@ def main() -> None:
         best = scores[values.index(max(values))]
         table.add_row(name, f"{rank_correlation(values, scores):.2f}", f"{100 * best:.1f}", f"{best / max(scores):.2f}")
     Console(width=100).print(table)
+    if arguments.plot:
+        plot(points, arguments.plot[0].split(";"), Path(arguments.plot[1]))
     print(f"network calls: {store.calls}, saved: {store.hits}")
 
 
