@@ -57,13 +57,13 @@ def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
         if search.settings.pruner == "wilcoxon":
             return optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=4)
         if search.settings.pruner == "halving":
-            return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung(pictures), reduction_factor=4)
+            return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung(pictures), reduction_factor=2)
         return optuna.pruners.NopPruner()
 
 
 def first_rung(pictures: int) -> int:
     """Return after how many pictures successive halving first leaves candidates."""
-    return math.ceil(pictures / 12)
+    return math.ceil(pictures / 8)
 
 
 def turns_of(search: Search) -> int:
