@@ -10,14 +10,9 @@ BITS = 11
 """Weights of neighbours are whole numbers that sum to 2^11."""
 
 
-def resize(pixels: UInt8[numpy.ndarray, "h w 3"], shorter: int, longer: int) -> UInt8[numpy.ndarray, "rows cols 3"]:
-    """Resize a picture, its shape kept, to a length of the shorter side; to less where the longer one would be too long.
-
-    Every pixel is blended from its four nearest, also where the picture shrinks.
-    """
+def resize(pixels: UInt8[numpy.ndarray, "h w 3"], rows: int, columns: int) -> UInt8[numpy.ndarray, "rows cols 3"]:
+    """Resize a picture; every pixel is blended from its four nearest, also where the picture shrinks."""
     sides = pixels.shape[:2]
-    scale = min(longer / max(sides), shorter / min(sides))
-    rows, columns = (max(1, int(side * scale + 0.5)) for side in sides)
     (left, right, near, far) = _neighbours(sides[1], columns)
     lines = pixels[:, left].astype(numpy.int32) * near[:, None] + pixels[:, right] * far[:, None]
     (above, below, near, far) = _neighbours(sides[0], rows)

@@ -6,7 +6,8 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
@@ -38,10 +39,14 @@ class Ofa(Backbone, DecodesPatches):
     fairseq's format (`.pt`). Source: Wang et al. 2022, OFA; Yun et al. 2023, IFSeg, released code.
     """
 
+    embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "ofa"
+
     image_size: Annotated[int, Field(ge=16, description="length of a picture's shorter side, in pixels; its shape is kept")] = (
         512
     )
     longer_side: Annotated[int, Field(ge=16, description="greatest length of the longer side, in pixels")] = 2048
+
+    keep_shape: Annotated[bool, Field(description="keep a picture's shape; else it becomes a square")] = True
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
     _biases: OrderedDict[tuple[tuple[int, int], int], Any] = PrivateAttr(default_factory=OrderedDict)
@@ -136,12 +141,20 @@ class Ofa(Backbone, DecodesPatches):
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return a picture as the network sees it: resized, from -1 to 1, hidden patches at 0."""
-        data = torch.from_numpy(resize(image.pixels.cpu().numpy(), self.image_size, self.longer_side))
+        data = torch.from_numpy(resize(image.pixels.cpu().numpy(), *self._size(image)))
         data = (data.permute(2, 0, 1).float() / 255 - 0.5) / 0.5
         if image.hidden is not None:
             hidden = image.hidden.cpu().repeat_interleave(STRIDE, 0).repeat_interleave(STRIDE, 1)
             data = data.masked_fill(hidden[: data.shape[1], : data.shape[2]], 0)
         return data
+
+    def _size(self, image: Image) -> tuple[int, int]:
+        """Return height and width in pixels at which the network sees a picture."""
+        if not self.keep_shape:
+            return self.image_size, self.image_size
+        scale = min(self.longer_side / max(image.size), self.image_size / min(image.size))
+        height, width = (max(1, int(side * scale + 0.5)) for side in image.size)
+        return height, width
 
     def _by_grid(self, images: Sequence[Image]) -> list[list[int]]:
         """Run the trunk on pictures it has not seen, and return the places of pictures that have the same grid."""

@@ -12,6 +12,7 @@ __all__ = [
     "CLASSES",
     "CLIP_FOLDER",
     "NOUNS",
+    "OFA_FOLDER",
     "SCENES_FOLDER",
     "STUFFS",
     "SampleScene",
@@ -23,6 +24,9 @@ BLIP_ITM_FOLDER: Final = Path(__file__).parent / "blip_itm"
 
 CLIP_FOLDER: Final = Path(__file__).parent / "clip"
 """Weights with open_clip's names, and an open_clip configuration."""
+
+OFA_FOLDER: Final = Path(__file__).parent / "ofa"
+"""Weights of a tiny OFA under the official names, and its dictionary; `ofa_tuned` beside it is tuned for all words."""
 
 SCENES_FOLDER: Final = Path(__file__).parent / "scenes"
 """Pictures, masks and `scenes.json`."""

@@ -12,7 +12,6 @@ from ofa_twin import PUBLISHED_ROWS, ofa_twin, random_network, rows_for, small_s
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones._ofa_positions import cell_rows, grid_bias, resized_bias, text_rows
-from ovsskit.backbones._ofa_resize import resize
 from ovsskit.backbones._ofa_text import PROMPT, UNKNOWN_NAME
 from ovsskit.backbones.ofa import Ofa
 from ovsskit.errors import BadClasses, BadWeights
@@ -275,10 +274,11 @@ def test_rows_of_wide_grids_run_on() -> None:
 
 
 def test_sizes_after_resizing() -> None:
-    pixels = torch.zeros(30, 200, 3, dtype=torch.uint8).numpy()
-    assert resize(pixels, 60, 300).shape == (45, 300, 3)
-    assert resize(pixels, 60, 1000).shape == (60, 400, 3)
-    assert resize(pixels[:1], 60, 100).shape == (1, 100, 3)
+    wide = Image(torch.zeros(3, 30, 200))
+    assert ofa("none", image_size=60, longer_side=300).pixels(wide).shape == (3, 45, 300)
+    assert ofa("none", image_size=60, longer_side=1000).pixels(wide).shape == (3, 60, 400)
+    assert ofa("none", image_size=60, keep_shape=False).pixels(wide).shape == (3, 60, 60)
+    assert ofa("none", image_size=60, longer_side=100).pixels(Image(torch.zeros(3, 1, 200))).shape == (3, 1, 100)
 
 
 def test_the_published_number_of_rows_holds_the_dictionary() -> None:

@@ -18,7 +18,6 @@ from torch.nn.functional import interpolate
 
 from ovsskit.backbones._ofa_encoder import padding_mask
 from ovsskit.backbones._ofa_positions import grid_bias, text_bias, with_origin
-from ovsskit.backbones._ofa_resize import resize
 from ovsskit.backbones._ofa_text import PROMPT, UNKNOWN_NAME, TextReader, full_rows
 from ovsskit.fit.artificial import enlarge
 from ovsskit.fit.settings import FitTable
@@ -249,7 +248,9 @@ def test_the_notebook(recording: IfsegRecording) -> None:
 def test_resizing(recording: IfsegRecording, name: str) -> None:
     source = recording.golden["post.crf.in.bgr" if name == "down" else "resize.up.in"]
     theirs = recording.golden[f"resize.{name}.out"].int()
-    mine = torch.from_numpy(resize(source.numpy(), 64, 256)).int()
+    picture = Image(source.permute(2, 0, 1).float() / 255)
+    backbone = recording.backbone(image_size=64, longer_side=256)
+    mine = ((backbone.pixels(picture) * 0.5 + 0.5) * 255).round().int().permute(1, 2, 0)
     assert mine.shape == theirs.shape
     assert (mine - theirs).abs().max() <= 1
     assert (mine == theirs).float().mean() >= RESIZED

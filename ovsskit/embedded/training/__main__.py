@@ -1,6 +1,6 @@
 """Retrain the embedded models with one command.
 
-    python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip]
+    python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
 
 About 45 minutes for the tiny CLIP and 55 for the tiny BLIP, rendering included, on one thread of a
 shared two-core machine. Parts that are finished in the work folder are not done again, and one that
@@ -15,18 +15,22 @@ from typing import Final
 import torch
 from transformers import BlipForImageTextRetrieval
 
-from ovsskit.embedded import BLIP_ITM_FOLDER
+from ovsskit.backbones._ofa_network import OfaNetwork
+from ovsskit.embedded import BLIP_ITM_FOLDER, CLASSES
 from ovsskit.embedded.training.blip import blend_weights, write_blip
 from ovsskit.embedded.training.clip import ClipSettings, TinyClip
 from ovsskit.embedded.training.clip_folder import write_clip
 from ovsskit.embedded.training.dataset import Dataset, join, render
+from ovsskit.embedded.training.evaluate_ofa import tune
 from ovsskit.embedded.training.loop import Schedule
+from ovsskit.embedded.training.ofa_folder import halve_ofa, write_ofa
 from ovsskit.embedded.training.sample_scenes import write_samples
 from ovsskit.embedded.training.tokenizer import vocabulary
 from ovsskit.embedded.training.train_blip import BlipPlan, begin_blip, train_blip
 from ovsskit.embedded.training.train_clip import ClipPlan, begin_clip, train_clip
+from ovsskit.embedded.training.train_ofa import OfaPlan, train_ofa
 
-STAGES: Final = ("scenes", "clip", "blip")
+STAGES: Final = ("scenes", "clip", "blip", "ofa")
 TRAINING_SCENES: Final = 36_000
 VARIED_SCENES: Final = 24_000
 VARIED_SHARE: Final = 0.6
@@ -45,6 +49,10 @@ def main() -> None:
         write_clip(_train_clip(asked), settings, asked.out / "clip")
     if "blip" in asked.stages:
         write_blip(_train_blip(asked), asked.out / "blip_itm")
+    if "ofa" in asked.stages:
+        write_ofa(_train_ofa(asked), asked.out / "ofa")
+        tune(CLASSES, asked.work / "ofa_tuned", f"fit.weights={asked.out / 'ofa'}")
+        halve_ofa(asked.work / "ofa_tuned", asked.out / "ofa_tuned")
 
 
 def _read_command_line() -> argparse.Namespace:
@@ -66,6 +74,7 @@ def _read_command_line() -> argparse.Namespace:
     parser.add_argument("--blip-steps", type=int, default=2100)
     parser.add_argument("--fading-from", type=int, default=1000, help="first step with fading")
     parser.add_argument("--varied-steps", type=int, default=900, help="steps with changed drawings")
+    parser.add_argument("--ofa-steps", type=int, default=3000)
     return parser.parse_args()
 
 
@@ -107,6 +116,13 @@ def _train_blip(asked: argparse.Namespace) -> BlipForImageTextRetrieval:
 def _all_drawings(asked: argparse.Namespace) -> Dataset:
     folder = asked.work / "scenes"
     return join(render(folder, asked.scenes), render(folder, asked.varied_scenes, "varied"))
+
+
+def _train_ofa(asked: argparse.Namespace) -> OfaNetwork:
+    """Train the OFA's trunk and words, half of each batch with plain drawings and half with all, changed."""
+    folder = asked.work / "scenes"
+    drawn = render(folder, asked.scenes), render(folder, asked.varied_scenes, "varied")
+    return train_ofa(*drawn, OfaPlan(Schedule(asked.ofa_steps, peak_rate=3e-3)), asked.work / "ofa.pt", asked.seed)
 
 
 if __name__ == "__main__":

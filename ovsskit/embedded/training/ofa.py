@@ -53,7 +53,7 @@ def begin_ofa(seed: int) -> OfaNetwork:
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.normal_(network.encoder.embed_tokens.weight)
+    nn.init.normal_(network.encoder.embed_tokens.weight, std=network.shape.width**-0.5)
     begin_decoder(network.decoder, seed)
     return network
 

@@ -77,12 +77,11 @@ def pointing_losses(patches: Float[Tensor, "b n d"], words: Float[Tensor, "word 
     """Return three losses that know only which words are true of which picture.
 
     Candidates: every patch is one of the true words. Instances: every true word has a few patches. Norms: patches and
-    words are about as long as a vector of unit numbers, so that words can stand in for patches.
+    words have length 1, as OFA's words begin, so that words can stand in for patches and logits are not steep.
     """
     known = (SCALE * normalize(patches, dim=2) @ normalize(words, dim=1).T).log_softmax(2)
     true = known.masked_fill(~visible[:, None], -torch.inf)
     candidates = -true.logsumexp(2).mean()
     best = known.topk(BEST_PATCHES, 1).values.mean(1)
-    length = words.shape[1] ** 0.5
-    off = [(vectors.norm(dim=-1) / length - 1).square().mean() for vectors in (patches, words)]
+    off = [(vectors.norm(dim=-1) - 1).square().mean() for vectors in (patches, words)]
     return {"candidates": candidates, "instances": -best[visible].mean(), "norms": NORM_WEIGHT * (off[0] + off[1])}
