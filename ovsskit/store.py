@@ -125,7 +125,7 @@ class Disk:
             value = _unpack(json.loads(notes["value"]), tensors)
         except FileNotFoundError:
             return None
-        except (SafetensorError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
+        except (SafetensorError, RuntimeError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
             log.debug("%s cannot be read and is made anew: %s", path, error)
             return None
         return value if isinstance(value, Value) else None
