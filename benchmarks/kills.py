@@ -27,7 +27,7 @@ from PIL import Image
 
 from ovsskit.registry import load_plugin
 from ovsskit.study.history import read_rows
-from ovsskit.study.plan import Search, StudyWishes, read_search
+from ovsskit.study.plan import StudyWishes, read_search
 from ovsskit.study.storage import JOURNAL, open_keeper
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"
@@ -61,16 +61,11 @@ def torture(folder: Path, *, kills: int, workers: int, trials: int, seconds: flo
     command += ["--workers", str(workers), "--trials", str(trials), "--device", "cpu", "--quiet"]
     command += ["--storage", storage] if storage else []
     outcome, seen = Outcome(), Finished()
-    search = read_search(StudyWishes(str(study)))
     process = subprocess.Popen(command)
     try:
         while sum(outcome.kills.values()) < kills and process.poll() is None:
-            wanted = len(seen) + chance.choice([0, 1, 2, 5])  # none: while it starts, or soon after another kill
-            while len(seen) < wanted and process.poll() is None:
-                time.sleep(0.3)
-                seen |= finished(search, out, storage)
-            time.sleep(chance.uniform(0.0, 1.0))
-            seen |= finished(search, out, storage)
+            time.sleep(chance.uniform(0.0, 3.0))
+            seen |= finished(study, out, storage)
             target = chance.choice(["study", "worker"])
             victims = [process.pid] if target == "study" else workers_of(process.pid)
             if not victims or process.poll() is not None:
@@ -83,23 +78,24 @@ def torture(folder: Path, *, kills: int, workers: int, trials: int, seconds: flo
         outcome.status = process.wait()
     finally:
         process.kill()
-    last = finished(search, out, storage)
+    last = finished(study, out, storage)
     outcome.lost = [turn for turn, trial in seen.items() if last.get(turn) != trial]
-    rows, trials_seen = rows_of(search, out, storage)
+    rows, trials_seen = rows_of(study, out, storage)
     outcome.turns = [row.turn for row in rows]
     outcome.retried = trials_seen - len(rows)
     return outcome
 
 
-def finished(search: Search, out: Path, storage: str) -> Finished:
+def finished(study: Path, out: Path, storage: str) -> Finished:
     """Return number and values of the finished trials by turn."""
-    return {row.turn: (row.number, tuple(row.values or ())) for row in rows_of(search, out, storage)[0]}
+    return {row.turn: (row.number, tuple(row.values or ())) for row in rows_of(study, out, storage)[0]}
 
 
-def rows_of(search: Search, out: Path, storage: str) -> tuple[list[Any], int]:
+def rows_of(study: Path, out: Path, storage: str) -> tuple[list[Any], int]:
     """Return the finished trials, and how many trials there are in all."""
     if not storage and not (out / JOURNAL).exists():
         return [], 0
+    search = read_search(StudyWishes(str(study)))
     keeper = open_keeper(storage, out, 60, search.title)
     try:
         found = optuna.load_study(study_name=search.title, storage=keeper.trials)
@@ -124,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--seconds", type=float, default=0.1, help="that a picture takes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--storage", default="")

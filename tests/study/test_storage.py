@@ -186,11 +186,11 @@ def test_workers_in_processes_find_the_same_as_one_here(search: Search) -> None:
 
 
 def test_killed_studies_and_workers_lose_nothing(tmp_path: Path) -> None:
-    outcome = kills.torture(tmp_path, kills=4, workers=3, trials=45, seconds=0.03, seed=0)
+    outcome = kills.torture(tmp_path, kills=4, workers=3, trials=60, seconds=0.05, seed=0)
     assert sum(outcome.kills.values()) == 4
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.turns) == list(range(45))
+    assert sorted(outcome.turns) == list(range(60))
 
 
 def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> None:
@@ -205,11 +205,11 @@ def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> N
 
 
 def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, server: str) -> None:
-    outcome = kills.torture(tmp_path, kills=2, workers=3, trials=24, seconds=0.03, seed=1, storage=server)
-    assert sum(outcome.kills.values()) == 2
+    outcome = kills.torture(tmp_path, kills=3, workers=3, trials=45, seconds=0.05, seed=1, storage=server)
+    assert sum(outcome.kills.values()) == 3
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.turns) == list(range(24))
+    assert sorted(outcome.turns) == list(range(45))
 
 
 @pytest.mark.parametrize(
