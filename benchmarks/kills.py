@@ -3,8 +3,9 @@
     python benchmarks/kills.py --kills 20 --workers 3
     python benchmarks/kills.py --kills 20 --workers 3 --storage postgresql://postgres@localhost/postgres
 
-Every second kill, by chance, hits the study itself, which is then started again with the same command; the others hit one
-of its workers. The recipe is a toy whose stages sleep.
+Every second kill, by chance, hits the study itself, which is then started again; the others hit one of its workers. While
+there are kills to come the study has more trials than it can do, so that it cannot end before them; then it has some more to
+do. The recipe is a toy whose stages sleep.
 """
 
 from __future__ import annotations
@@ -27,27 +28,37 @@ from PIL import Image
 
 from ovsskit.registry import load_plugin
 from ovsskit.study.history import read_rows
-from ovsskit.study.plan import StudyWishes, read_search
+from ovsskit.study.plan import Search, StudyWishes, read_search
 from ovsskit.study.storage import JOURNAL, open_keeper
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"
 PLUGIN, RECIPE = TESTS / "study_stages.py", TESTS / "toy.toml"
 Finished = dict[int, tuple[int, tuple[float, ...]]]
+ENDLESS = 100_000
+"""More trials than a study finishes while it is killed."""
 
 
 @dataclass
 class Outcome:
-    """Hold what came of it: kills by their target, finished trials that were lost, and those at the end by turn."""
+    """Hold what came of it: kills by their target, finished trials that were lost, and those at the end by turn.
+
+    `trials` are those that the study had to do in all, `at_kills` how many were finished before each kill.
+    """
 
     kills: dict[str, int] = field(default_factory=lambda: {"study": 0, "worker": 0})
     lost: list[int] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
+    at_kills: list[int] = field(default_factory=list)
+    trials: int = 0
     retried: int = 0
     status: int = -1
 
 
-def torture(folder: Path, *, kills: int, workers: int, trials: int, seconds: float, seed: int, storage: str = "") -> Outcome:
-    """Run a study of the toy recipe to its end in spite of so many kills; a picture takes so many seconds."""
+def torture(folder: Path, *, kills: int, workers: int, more: int, seconds: float, seed: int, storage: str = "") -> Outcome:
+    """Kill a study of the toy recipe so many times, at last as a whole, and let it end after so many more trials.
+
+    A picture takes so many seconds.
+    """
     chance = random.Random(seed)
     pictures = folder / "pictures"
     pictures.mkdir(parents=True)
@@ -58,44 +69,58 @@ def torture(folder: Path, *, kills: int, workers: int, trials: int, seconds: flo
     study.write_text(f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n"toy_cut.seconds" = {seconds}\n')
     out = folder / "out"
     command = [sys.executable, "-m", "ovsskit", "study", str(study), str(pictures), "--out", str(out), "--plugin", str(PLUGIN)]
-    command += ["--workers", str(workers), "--trials", str(trials), "--device", "cpu", "--quiet"]
-    command += ["--storage", storage] if storage else []
+    command += [
+        "--workers",
+        str(workers),
+        "--device",
+        "cpu",
+        "--quiet",
+        *(["--storage", storage] if storage else []),
+        "--trials",
+    ]
     outcome, seen = Outcome(), Finished()
-    process = subprocess.Popen(command)
+    search = read_search(StudyWishes(str(study)))
+    process = subprocess.Popen([*command, str(ENDLESS)])
     try:
-        while sum(outcome.kills.values()) < kills and process.poll() is None:
-            time.sleep(chance.uniform(0.0, 3.0))
-            seen |= finished(study, out, storage)
-            target = chance.choice(["study", "worker"])
+        while len(outcome.at_kills) < kills and process.poll() is None:
+            wanted = len(seen) + chance.choice([0, 1, 2, 5])  # none: while it starts, or soon after another kill
+            while len(seen) < wanted and process.poll() is None:
+                time.sleep(0.3)
+                seen |= finished(search, out, storage)
+            time.sleep(chance.uniform(0.0, 1.0))
+            seen |= finished(search, out, storage)
+            last = len(outcome.at_kills) == kills - 1
+            target = "study" if last else chance.choice(["study", "worker"])
             victims = [process.pid] if target == "study" else workers_of(process.pid)
             if not victims or process.poll() is not None:
                 continue
             outcome.kills[target] += 1
+            outcome.at_kills.append(len(seen))
             os.kill(chance.choice(victims), signal.SIGKILL)
             if target == "study":
                 process.wait()
-                process = subprocess.Popen(command)
+                outcome.trials = len(finished(search, out, storage)) + more if last else ENDLESS
+                process = subprocess.Popen([*command, str(outcome.trials)])
         outcome.status = process.wait()
     finally:
         process.kill()
-    last = finished(study, out, storage)
-    outcome.lost = [turn for turn, trial in seen.items() if last.get(turn) != trial]
-    rows, trials_seen = rows_of(study, out, storage)
+    end = finished(search, out, storage)
+    outcome.lost = [turn for turn, trial in seen.items() if end.get(turn) != trial]
+    rows, trials_seen = rows_of(search, out, storage)
     outcome.turns = [row.turn for row in rows]
     outcome.retried = trials_seen - len(rows)
     return outcome
 
 
-def finished(study: Path, out: Path, storage: str) -> Finished:
+def finished(search: Search, out: Path, storage: str) -> Finished:
     """Return number and values of the finished trials by turn."""
-    return {row.turn: (row.number, tuple(row.values or ())) for row in rows_of(study, out, storage)[0]}
+    return {row.turn: (row.number, tuple(row.values or ())) for row in rows_of(search, out, storage)[0]}
 
 
-def rows_of(study: Path, out: Path, storage: str) -> tuple[list[Any], int]:
+def rows_of(search: Search, out: Path, storage: str) -> tuple[list[Any], int]:
     """Return the finished trials, and how many trials there are in all."""
     if not storage and not (out / JOURNAL).exists():
         return [], 0
-    search = read_search(StudyWishes(str(study)))
     keeper = open_keeper(storage, out, 60, search.title)
     try:
         found = optuna.load_study(study_name=search.title, storage=keeper.trials)
@@ -120,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--more", type=int, default=20, help="trials after the last kill")
     parser.add_argument("--seconds", type=float, default=0.1, help="that a picture takes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--storage", default="")
@@ -130,9 +155,10 @@ def main() -> None:
         start = time.perf_counter()
         outcome = torture(Path(folder), **options)
         print(f"kills: {outcome.kills['study']} of the study, {outcome.kills['worker']} of a worker")
+        print(f"finished trials before each: {', '.join(map(str, outcome.at_kills))}")
         print(f"finished trials lost: {len(outcome.lost)}")
         print(f"turns counted twice: {len(outcome.turns) - len(set(outcome.turns))}")
-        print(f"turns done: {len(set(outcome.turns))} of {options['trials']}; exit status {outcome.status}")
+        print(f"turns done: {len(set(outcome.turns))} of {outcome.trials}; exit status {outcome.status}")
         print(f"trials that died: {outcome.retried}; {time.perf_counter() - start:.0f} s")
 
 

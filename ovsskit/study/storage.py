@@ -167,7 +167,7 @@ class Server:
             raise BadStorage(f"`{shown}` is no PostgreSQL server.", fix=fix, where=where)
         full = address.set(drivername=DRIVER).render_as_string(hide_password=False)
         try:
-            with warnings.catch_warnings():
+            with _alone_at(full), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 self._storage = RDBStorage(
                     full,
@@ -214,6 +214,20 @@ class Server:
         """Close the connections."""
         self._storage.remove_session()
         self._storage.engine.dispose()
+
+
+@contextmanager
+def _alone_at(address: str) -> Iterator[None]:
+    """Keep others from opening the database meanwhile: Optuna makes its tables there, and two at once would collide."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(address)
+    try:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(b"ovsskit tables")})
+            yield
+    finally:
+        engine.dispose()
 
 
 def open_keeper(url: str, folder: Path, heartbeat: int, study: str) -> Keeper:

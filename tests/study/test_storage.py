@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import kills
@@ -186,11 +187,11 @@ def test_workers_in_processes_find_the_same_as_one_here(search: Search) -> None:
 
 
 def test_killed_studies_and_workers_lose_nothing(tmp_path: Path) -> None:
-    outcome = kills.torture(tmp_path, kills=4, workers=3, trials=60, seconds=0.05, seed=0)
+    outcome = kills.torture(tmp_path, kills=4, workers=3, more=12, seconds=0.03, seed=0)
     assert sum(outcome.kills.values()) == 4
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.turns) == list(range(60))
+    assert sorted(outcome.turns) == list(range(outcome.trials))
 
 
 def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> None:
@@ -204,12 +205,25 @@ def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> N
     assert values(search(study, trials=8, sampler="random", out="alone")) == values(other)
 
 
+def test_several_begin_on_an_empty_server_at_once(tmp_path: Path, server: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty")
+    empty = server.removesuffix("postgres") + "empty"
+    with ThreadPoolExecutor(4) as pool:
+        keepers = list(pool.map(lambda _: open_keeper(empty, tmp_path, 1, "s"), range(4)))
+    for keeper in keepers:
+        assert keeper.trials.get_all_studies() == []
+        keeper.close()
+
+
 def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, server: str) -> None:
-    outcome = kills.torture(tmp_path, kills=3, workers=3, trials=45, seconds=0.05, seed=1, storage=server)
-    assert sum(outcome.kills.values()) == 3
+    outcome = kills.torture(tmp_path, kills=2, workers=3, more=12, seconds=0.03, seed=1, storage=server)
+    assert sum(outcome.kills.values()) == 2
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.turns) == list(range(45))
+    assert sorted(outcome.turns) == list(range(outcome.trials))
 
 
 @pytest.mark.parametrize(
