@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ovsskit.backbones._blip_checkpoint import VISION_RENAMES, infer_text, infer_vision
-from ovsskit.backbones._checkpoint import Family, check_fit, file_of, fill, read_official, read_sizes, rename
+from ovsskit.backbones._checkpoint import Family, check_fit, file_of, fill, read_official, read_sizes, rename, rename_back
 from ovsskit.lazy import transformers
 
 UNUSED = re.compile(r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|position_ids$|^text_encoder\.pooler\.")
@@ -25,11 +25,19 @@ def official_name(name: str) -> str:
     return "" if UNUSED.search(name) else name
 
 
+def name_in_file(name: str, stored: Collection[str]) -> str:
+    """Return the name of a tensor of the network in a file with such names: fine-tuned, or pre-trained."""
+    name = rename_back(name, VISION_RENAMES)
+    is_pretrained = any(one.startswith("text_encoder.bert.") for one in stored)
+    return name.replace("text_encoder.", "text_encoder.bert.") if is_pretrained else name
+
+
 ALBEF = Family(
     "ALBEF",
     "itm_head.",
     "Give an original checkpoint of ALBEF, such as mscoco.pth, fine-tuned for retrieval.",
     official_name,
+    name_in_file,
 )
 
 
@@ -79,13 +87,13 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
             state[POSITIONS] = state[POSITIONS] + state.pop(TYPES)[:1]
         config = _infer_config(state, read_sizes(file))
     except KeyError as error:
-        raise ALBEF.unfit(file, f"This is no original checkpoint of ALBEF: it lacks {error}.") from error
+        raise ALBEF.lacks(path, error.args) from error
     return transformers.BlipConfig.from_dict({**config, "has_token_types": has_types}), state
 
 
 def _infer_config(state: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
     """Infer the architecture from shapes; heads, which no shape shows, from a configuration beside the checkpoint."""
-    fusion = min(int(found[1]) for name in state if (found := CROSSING.match(name)))
+    fusion = min((int(found[1]) for name in state if (found := CROSSING.match(name))), default=0)
     vision, text = infer_vision(state), infer_text(state, "text_encoder.", fusion)
     vision["num_attention_heads"] = sizes.get("vision_num_heads", vision["num_attention_heads"])
     text["num_attention_heads"] = sizes.get("num_attention_heads", text["num_attention_heads"])

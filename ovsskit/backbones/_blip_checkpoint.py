@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +15,43 @@ from ovsskit.backbones._checkpoint import (
     read_json,
     read_official,
     rename,
+    rename_back,
 )
 from ovsskit.lazy import transformers
 
 UNUSED = re.compile(r"_m(\.|$)|queue|^temp$|position_ids$")
 """Momentum copies, queues, and what does not weigh."""
-BLIP = Family(
-    "BLIP",
-    "itm_head.",
-    "Give a BLIP image-text matching model, such as Salesforce/blip-itm-large-flickr.",
-    lambda name: "" if UNUSED.search(name) else name,
-)
 HEAD_WIDTH = 64
 """Width of an attention head in every published BLIP; an original checkpoint does not say it."""
 VISION_EPSILON = 1e-6
 """Of the image encoder's layer norms: so trained, though configurations of converted models say 1e-5."""
 VISION_RENAMES = (
-    (r"^visual_encoder\.", "vision_model."),
-    (r"^vision_model\.cls_token$", "vision_model.embeddings.class_embedding"),
-    (r"^vision_model\.pos_embed$", "vision_model.embeddings.position_embedding"),
-    (r"^vision_model\.patch_embed\.proj\.", "vision_model.embeddings.patch_embedding."),
-    (r"^vision_model\.norm\.", "vision_model.post_layernorm."),
-    (r"^vision_model\.blocks\.", "vision_model.encoder.layers."),
-    (r"^(vision_model\..*)\.attn\.qkv\.", r"\1.self_attn.qkv."),
-    (r"^(vision_model\..*)\.attn\.proj\.", r"\1.self_attn.projection."),
-    (r"^(vision_model\..*)\.norm([12])\.", r"\1.layer_norm\2."),
+    ("visual_encoder.", "vision_model."),
+    ("vision_model.cls_token", "vision_model.embeddings.class_embedding"),
+    ("vision_model.pos_embed", "vision_model.embeddings.position_embedding"),
+    ("vision_model.patch_embed.proj.", "vision_model.embeddings.patch_embedding."),
+    ("vision_model.norm.", "vision_model.post_layernorm."),
+    ("vision_model.blocks.", "vision_model.encoder.layers."),
+    (".attn.qkv.", ".self_attn.qkv."),
+    (".attn.proj.", ".self_attn.projection."),
+    (".norm1.", ".layer_norm1."),
+    (".norm2.", ".layer_norm2."),
 )
 """From the names of LAVIS to those of transformers; the text encoder's are the same in both."""
+
+
+def name_in_file(name: str, stored: Collection[str]) -> str:
+    """Return the name of a tensor of the network in a file with such names: of LAVIS or of transformers."""
+    return rename_back(name, VISION_RENAMES) if any(one.startswith("visual_encoder.") for one in stored) else name
+
+
+BLIP = Family(
+    "BLIP",
+    "itm_head.",
+    "Give a BLIP image-text matching model, such as Salesforce/blip-itm-large-flickr.",
+    lambda name: "" if UNUSED.search(name) else name,
+    name_in_file,
+)
 
 
 def read_network(path: Path, dtype: Any) -> Any:
@@ -83,7 +93,7 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
         try:
             config = _infer_config(state)
         except KeyError as error:
-            raise BLIP.unfit(path, f"This is no original checkpoint of BLIP image-text matching: it lacks {error}.") from error
+            raise BLIP.lacks(path, error.args) from error
     return transformers.BlipConfig.from_dict(config), state, named
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ovsskit.backbones._checkpoint import Family, check_fit, count_of, fill, read_json, read_official, rename
+from ovsskit.backbones._checkpoint import Family, check_fit, count_of, fill, read_json, read_official, rename, rename_back
 from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
 from ovsskit.lazy import transformers
 
@@ -27,11 +27,22 @@ def hub_name(name: str) -> str:
     return f"bridgetower.{name}"
 
 
+def name_in_file(name: str, stored: Collection[str]) -> str:
+    """Return the name of a tensor of the network in a file with such names: of the authors, or of transformers."""
+    if not any(one.startswith(own) for one in stored for own, _ in TOWERS):
+        return name
+    for own, theirs in TOWERS:
+        if name.startswith(theirs):
+            return own + rename_back(name.removeprefix(theirs), CLIP_RENAMES)
+    return name.removeprefix("bridgetower.")
+
+
 BRIDGETOWER = Family(
     "BridgeTower",
     "itm_score.",
     "Give BridgeTower with its matching head: BridgeTower/bridgetower-large-itm-mlm.",
     hub_name,
+    name_in_file,
 )
 
 
@@ -70,7 +81,7 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
         try:
             config = _infer_config(state)
         except KeyError as error:
-            raise BRIDGETOWER.unfit(path, f"This is no original checkpoint of BridgeTower: it lacks {error}.") from error
+            raise BRIDGETOWER.lacks(path, error.args) from error
     return transformers.BridgeTowerConfig.from_dict(config), state, there
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import re
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,16 +32,28 @@ class Family:
     """Name a model as people know it, its matching head as its checkpoints do, and what to give instead of a misfit.
 
     `official` turns the name of a tensor in any checkpoint into the one that is read, empty for what matching does not need.
+    `in_file` turns the name of a tensor in the network into that in a file which holds such names as are given beside it.
     """
 
     name: str
     head: str
     fix: str
     official: Callable[[str], str]
+    in_file: Callable[[str, Collection[str]], str]
 
     def unfit(self, path: Path, what: str, there: str = "") -> BadWeights:
         """Return the error that the weights at a path do not fit."""
         return BadWeights(what, there=there, fix=self.fix, where=Place(str(path)))
+
+    def lacks(self, path: Path, missing: Collection[str], misshapen: Collection[str] = (), there: str = "") -> BadWeights:
+        """Return the error that a file lacks some of the network's tensors, or has them in another shape."""
+        stored = stored_names(path)
+        parts = [
+            f"{verb}: {_listed([self.in_file(name, stored) for name in names])}"
+            for verb, names in (("lack", missing), ("have in another shape", misshapen))
+            if names
+        ]
+        return self.unfit(path, f"These weights of {self.name} {'; they '.join(parts)}.", there)
 
     def check_looks(self, path: Path, names: Collection[str]) -> None:
         """Refuse the weights of another model, and of this one without its matching head.
@@ -71,16 +85,31 @@ def looks_like(names: Collection[str]) -> str:
 
 
 def stored_names(path: Path) -> list[str]:
-    """Return the names of tensors in a file of safetensors, or in that of a folder, from its header; none if it has none."""
-    file = path / FOLDER_FILES[0] if path.is_dir() else path
-    if file.suffix != ".safetensors" or not file.is_file():
+    """Return the names of tensors in a file of weights, or in that of a folder; none if they cannot be read quickly.
+
+    They stand in the header of safetensors, and in the pickle of a file that torch wrote; that is looked through, not run.
+    """
+    file = next((path / name for name in FOLDER_FILES if (path / name).is_file()), None) if path.is_dir() else path
+    if file is None or not file.is_file():
         return []
     try:
-        with file.open("rb") as opened:
-            size = int.from_bytes(opened.read(8), "little")
-            return [name for name in json.loads(opened.read(min(size, HEADER))) if name != "__metadata__"]
-    except (OSError, ValueError):
+        return _names_in_header(file) if file.suffix == ".safetensors" else _names_in_pickle(file)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return []
+
+
+def _names_in_header(file: Path) -> list[str]:
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        return [name for name in json.loads(opened.read(min(size, HEADER))) if name != "__metadata__"]
+
+
+def _names_in_pickle(file: Path) -> list[str]:
+    """Return all words in the pickle that may be names of tensors in a module."""
+    with zipfile.ZipFile(file) as opened:
+        pickled = opened.read(next((name for name in opened.namelist() if name.endswith("/data.pkl")), ""))
+    words = [word for _, word, _ in pickletools.genops(pickled) if isinstance(word, str)]
+    return [word for word in words if "." in word and " " not in word and not word.startswith("torch")]
 
 
 def file_of(path: Path, family: Family) -> Path:
@@ -188,10 +217,15 @@ def read_sizes(file: Path) -> dict[str, Any]:
 
 
 def rename(name: str, renames: Sequence[tuple[str, str]]) -> str:
-    """Return a name after all replacements of regular expressions, one after the other."""
+    """Return a name after all replacements of one of its parts, one after the other."""
     for old, new in renames:
-        name = re.sub(old, new, name)
+        name = name.replace(old, new)
     return name
+
+
+def rename_back(name: str, renames: Sequence[tuple[str, str]]) -> str:
+    """Return the name that became this one by `rename`."""
+    return rename(name, [(new, old) for old, new in reversed(renames)])
 
 
 def count_of(names: Collection[str], pattern: str) -> int:
@@ -208,16 +242,20 @@ def check_fit(family: Family, path: Path, cls: type, config: Any, state: Mapping
     with torch.device("meta"):
         needed = cls(config).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in needed.items()}
-    wrong = sorted(name for name, shape in shapes.items() if name not in state or tuple(state[name].shape) != shape)
-    if wrong:
-        listed = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise family.unfit(path, f"These weights of {family.name} lack, or have in another shape: {listed}.", there)
+    missing = sorted(set(shapes) - set(state))
+    misshapen = sorted(name for name in set(shapes) & set(state) if tuple(state[name].shape) != shapes[name])
+    if missing or misshapen:
+        raise family.lacks(path, missing, misshapen, there)
 
 
 def fill(cls: Any, config: Any, state: Mapping[str, Any], dtype: Any) -> Any:
     """Return a network of a class of transformers, in evaluation mode, with these weights; names it lacks are passed over."""
     with _quiet():
         return cls.from_pretrained(None, config=config, state_dict=dict(state), dtype=dtype)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _write(content: bytes, file: BinaryIO) -> None:

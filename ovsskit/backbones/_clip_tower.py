@@ -8,9 +8,9 @@ from ovsskit.backbones._itm import resize_positions
 from ovsskit.lazy import Float, torch
 
 RENAMES = (
-    (r"^visual\.class_embedding$", "visual.embeddings.class_embedding"),
-    (r"^visual\.conv1\.", "visual.embeddings.patch_embedding."),
-    (r"^visual\.positional_embedding$", "visual.embeddings.position_embedding.weight"),
+    ("visual.class_embedding", "visual.embeddings.class_embedding"),
+    ("visual.conv1.", "visual.embeddings.patch_embedding."),
+    ("visual.positional_embedding", "visual.embeddings.position_embedding.weight"),
 )
 """From CLIP's names to those of `BridgeTowerVisionModel`; the others are equal."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from ovsskit.backbones._checkpoint import (
     read_official,
     read_sizes,
     rename,
+    rename_back,
     stored_names,
 )
 from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
@@ -44,7 +45,18 @@ def official_name(name: str) -> str:
     return "" if UNUSED.search(name) else name
 
 
-MPLUG = Family("mPLUG", "itm_head.", "Give an original checkpoint of mPLUG with a trained matching head.", official_name)
+def name_in_file(name: str, stored: Collection[str]) -> str:
+    """Return the name of a tensor of the network in an original checkpoint; some have additions that tell nothing."""
+    return rename_back(name, CLIP_RENAMES)
+
+
+MPLUG = Family(
+    "mPLUG",
+    "itm_head.",
+    "Give an original checkpoint of mPLUG with a trained matching head.",
+    official_name,
+    name_in_file,
+)
 
 
 def read_network(path: Path, dtype: Any, stride: int | None) -> Any:
@@ -107,7 +119,9 @@ def network_class() -> Any:
                 self.visn_layer_norm = torch.nn.LayerNorm(text.hidden_size, eps=TEXT_EPSILON)
             plain = transformers.BlipTextConfig.from_dict({**text.to_dict(), "is_decoder": False})
             self.text_encoder = BlipTextModel(plain, add_pooling_layer=False)
-            self.fusion = torch.nn.ModuleList(BlipTextLayer(text, index) for index in range(config.fusion_layers))
+            layers = {str(config.unused_layers + index): BlipTextLayer(text, index) for index in range(config.fusion_layers)}
+            encoder = torch.nn.ModuleDict({"layer": torch.nn.ModuleDict(layers)})
+            self.fusion_encoder = torch.nn.ModuleDict({"encoder": encoder})
             self.itm_head = torch.nn.Linear(text.hidden_size, 2)
             self.post_init()
 
@@ -121,14 +135,13 @@ def _read(path: Path, dtype: Any, stride: int | None, *, shapes_only: bool) -> t
         config = _infer_config(state, read_sizes(file), stride)
         return config, {new: tensor for name, tensor in state.items() if (new := _own_name(name, config))}
     except KeyError as error:
-        raise MPLUG.unfit(file, f"This is no original checkpoint of mPLUG: it lacks {error}.") from error
+        raise MPLUG.lacks(path, error.args) from error
 
 
 def _own_name(name: str, config: Any) -> str:
     """Return the name of a tensor in the network; empty for fusion layers that never run."""
-    if found := re.match(r"fusion_encoder\.encoder\.layer\.(\d+)\.(.*)", name):
-        index = int(found[1]) - config.unused_layers
-        return f"fusion.{index}.{found[2]}" if index >= 0 else ""
+    if (found := re.match(FUSED, name)) and int(found[1]) < config.unused_layers:
+        return ""
     if name.startswith("visual_encoder."):
         return "visual_encoder." + rename(name.removeprefix("visual_encoder."), CLIP_RENAMES)
     if name == "text_encoder.embeddings.token_type_embeddings.weight":
@@ -143,7 +156,7 @@ def _infer_config(state: dict[str, Any], sizes: Mapping[str, Any], stride: int |
     """
     positions, types = (f"text_encoder.embeddings.{kind}_embeddings.weight" for kind in ("position", "token_type"))
     state[positions] = state[positions] + state[types][:1]
-    fused = count_of(state, FUSED)
+    fused = 1 + max((int(found[1]) for name in state if (found := re.match(FUSED, name))), default=0)
     layers = min(sizes.get("fusion_layers", FUSION_LAYERS), fused)
     crossing = state[f"fusion_encoder.encoder.layer.{fused - 1}.crossattention.self.key.weight"]
     text = infer_text({**state, "text_encoder.encoder.layer.0.crossattention.self.key.weight": crossing}, "text_encoder.", 0)

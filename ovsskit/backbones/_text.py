@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,9 +84,10 @@ def read_wordpieces(path: Path, rows: int) -> Tokenizer:
     from tokenizers import BertWordPieceTokenizer
 
     folder = path if path.is_dir() else path.parent
-    tokenizer = _read_json(folder)
+    tokenizer = _read_json(folder, BERT_FIX)
     if tokenizer is None and (folder / "vocab.txt").is_file():
-        tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)._tokenizer
+        with _readable(folder / "vocab.txt", BERT_FIX):
+            tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)._tokenizer
     if tokenizer is None:
         raise _unfit(folder, "There is no tokenizer: neither tokenizer.json nor vocab.txt.", BERT_FIX)
     _check(tokenizer, folder, rows, ("[CLS]", "[SEP]"), BERT_FIX)
@@ -101,9 +103,10 @@ def read_byte_pairs(path: Path, rows: int) -> Tokenizer:
     from tokenizers import ByteLevelBPETokenizer, processors
 
     folder = path if path.is_dir() else path.parent
-    tokenizer = _read_json(folder)
+    tokenizer = _read_json(folder, ROBERTA_FIX)
     if tokenizer is None and (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        tokenizer = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))._tokenizer
+        with _readable(folder / "vocab.json", ROBERTA_FIX):
+            tokenizer = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))._tokenizer
         first, last = (tokenizer.token_to_id(token) for token in ("<s>", "</s>"))
         if first is not None and last is not None:
             tokenizer.post_processor = processors.RobertaProcessing(("</s>", last), ("<s>", first), add_prefix_space=False)
@@ -129,15 +132,26 @@ BERT_FIX = "Put the vocab.txt of bert-base-uncased beside the weights."
 ROBERTA_FIX = "Put the vocab.json and merges.txt of RoBERTa beside the weights; those of the model's repository do."
 
 
-def _read_json(folder: Path) -> Tokenizer | None:
+def _read_json(folder: Path, fix: str) -> Tokenizer | None:
     from tokenizers import Tokenizer
 
     if not (folder / "tokenizer.json").is_file():
         return None
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    with _readable(folder / "tokenizer.json", fix):
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+@contextmanager
+def _readable(file: Path, fix: str) -> Iterator[None]:
+    """Say of a file that the library cannot read a tokenizer from it."""
+    try:
+        yield
+    except Exception as error:  # the library raises no narrower one
+        what = "The tokenizer is broken or incomplete."
+        raise BadWeights(what, there=str(error).splitlines()[0], fix=fix, where=Place(str(file))) from error
 
 
 def _check(tokenizer: Tokenizer, folder: Path, rows: int, special: tuple[str, str], fix: str) -> None:

@@ -78,7 +78,7 @@ class Mplug(ItmBackbone):
     @property
     def steps(self) -> list[Step]:
         """Return the text layers and the fusion layers, and how each runs."""
-        fusion = self.network.fusion
+        fusion = self.network.fusion_encoder.encoder.layer.values()
         kinds = fusion_kinds(len(fusion), self.network.config.stride)
         first: list[Step] = [("text", layer) for layer in self.network.text_encoder.encoder.layer]
         return [*first, *zip(kinds, fusion, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from tokenizers import ByteLevelBPETokenizer
 from twins import PARITY
 from typer.testing import CliRunner
 
+from ovsskit.backbones._blip_checkpoint import VISION_RENAMES
+from ovsskit.backbones._checkpoint import rename_back, stored_names
 from ovsskit.cli.__main__ import app
-from ovsskit.errors import BadWeights, MissingWeights
+from ovsskit.errors import BadWeights, MissingWeights, Problems
+from ovsskit.recipe import load_recipe
 from ovsskit.registry import find_backbone
 
 GOLDEN = Path(__file__).parent.parent / "broken" / "weights"
@@ -83,6 +86,18 @@ def with_another_kind_of_tokenizer(folder: Path) -> None:
         )
 
 
+def with_half_a_vocabulary(folder: Path) -> None:
+    """Break off a vocabulary before the tokens that stand around a caption, as a download does that was stopped."""
+    if (folder / "vocab.txt").is_file():
+        (folder / "vocab.txt").write_text("\n".join((folder / "vocab.txt").read_text().splitlines()[:50]))
+    else:
+        (folder / "vocab.json").write_text((folder / "vocab.json").read_text()[:500])
+
+
+def with_a_broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"version": "1.0"')
+
+
 def with_a_larger_tokenizer(folder: Path) -> None:
     for name, more in (("vocab.txt", "\nmore\nwords\nthan\nrows"), ("vocab.json", "")):
         if (folder / name).is_file() and more:
@@ -92,7 +107,60 @@ def with_a_larger_tokenizer(folder: Path) -> None:
             (folder / name).write_text(json.dumps({**words, "more": len(words)}))
 
 
-CASES: dict[str, tuple[str, Callable[[Path], None]]] = {
+def as_published(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors by the names that they have in the authors' own files, or in LAVIS'."""
+    if name == "bridgetower":
+        theirs = dict(json.loads((PARITY / "bridgetower" / "case.json").read_text())["key_names"])
+        return {theirs[hub]: tensor for hub, tensor in state.items() if hub in theirs}
+    if name == "albef":
+        return {key.replace("text_encoder.", "text_encoder.bert."): tensor for key, tensor in state.items()}
+    return {rename_back(key, VISION_RENAMES): tensor for key, tensor in state.items()} if name == "blip_itm" else state
+
+
+ORIGINALS = {
+    "blip_itm": (
+        "visual_encoder.norm.weight",
+        "text_encoder.encoder.layer.0.output.dense.bias",
+        "visual_encoder.blocks.1.attn.qkv.bias",
+    ),
+    "bridgetower": (
+        "vit_model.visual.class_embedding",
+        "text_transformer.pooler.dense.bias",
+        "cross_modal_text_pooler.dense.bias",
+    ),
+    "albef": (
+        "visual_encoder.norm.weight",
+        "text_encoder.bert.encoder.layer.0.output.dense.bias",
+        "visual_encoder.blocks.1.attn.qkv.bias",
+    ),
+    "mplug": (
+        "visual_encoder.visual.class_embedding",
+        "text_encoder.encoder.layer.0.output.dense.bias",
+        "fusion_encoder.encoder.layer.4.attention.output.dense.bias",
+    ),
+}
+"""Two tensors that an original checkpoint will lack, and one that it will have in another shape."""
+SIZED = {
+    "blip_itm": "visual_encoder.patch_embed.proj.weight",
+    "bridgetower": "vit_model.visual.conv1.weight",
+    "albef": "visual_encoder.patch_embed.proj.weight",
+    "mplug": "visual_encoder.visual.conv1.weight",
+}
+"""A tensor that tells the size of a picture's encoder."""
+
+
+def as_original(name: str, lacking: Sequence[str], misshapen: str = "") -> Callable[[Path], Path]:
+    def spoil(folder: Path) -> Path:
+        state = as_published(name, load_file(folder / "model.safetensors"))
+        assert {*lacking, misshapen} - {""} <= set(state)
+        left = {key: tensor[:1] if key == misshapen else tensor for key, tensor in state.items() if key not in lacking}
+        torch.save({"model": left, "args": "--output ./out"}, folder / "original.pth")
+        return folder / "original.pth"
+
+    return spoil
+
+
+CASES: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
     **{f"{name}_given_{other}": (name, put_the_weights_of(other)) for name in SETS for other in SETS if name != other},
     **{f"{name}_without_head": (name, behead) for name in SETS},
     **{f"{name}_lacks_a_layer": (name, thin_out) for name in SETS},
@@ -100,6 +168,10 @@ CASES: dict[str, tuple[str, Callable[[Path], None]]] = {
     **{f"{name}_without_tokenizer": (name, without_tokenizer) for name in SETS},
     **{f"{name}_with_another_tokenizer": (name, with_another_kind_of_tokenizer) for name in SETS},
     **{f"{name}_with_a_larger_tokenizer": (name, with_a_larger_tokenizer) for name in SETS},
+    **{f"{name}_with_half_a_vocabulary": (name, with_half_a_vocabulary) for name in SETS},
+    **{f"{name}_with_a_broken_tokenizer": (name, with_a_broken_tokenizer) for name in SETS},
+    **{f"{name}_original_misfits": (name, as_original(name, more[:2], more[2])) for name, more in ORIGINALS.items()},
+    **{f"{name}_original_of_no_size": (name, as_original(name, [one])) for name, one in SIZED.items()},
 }
 
 
@@ -107,9 +179,9 @@ CASES: dict[str, tuple[str, Callable[[Path], None]]] = {
 def test_message(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     name, spoil = CASES[case]
     folder = folder_of(name, tmp_path / f"weights_{name}")
-    spoil(folder)
+    weights = spoil(folder) or folder
     cls: Any = find_backbone(name)
-    backbone = cls(weights=str(folder), image_size=112)
+    backbone = cls(weights=str(weights), image_size=112)
     with pytest.raises(BadWeights) as caught:
         backbone.check_weights()
     text = f"{caught.value}\n".replace(str(folder), "FOLDER")
@@ -121,6 +193,26 @@ def test_message(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> N
     with pytest.raises(BadWeights) as caught:  # without the check, reading says the same
         _ = backbone.reader
     assert f"{caught.value}\n".replace(str(folder), "FOLDER") == text
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_layers_of_a_file_that_torch_wrote_are_known_without_running_it(name: str, tmp_path: Path) -> None:
+    weights = as_original(name, [])(folder_of(name, tmp_path / "weights"))
+    names = as_published(name, load_file(weights.parent / "model.safetensors"))
+    assert {name for name in names if "." in name} <= set(stored_names(weights))
+    cls: Any = find_backbone(name)
+    backbone = cls(weights=str(weights), image_size=112 if name != "bridgetower" else 56)
+    known = backbone.known_layer_count()
+    assert "network" not in backbone.__dict__
+    assert known == backbone.layer_count
+    with pytest.raises(Problems, match=f"select_head.layer is {known}, and after the last layer `{name}` reads only"):
+        load_recipe(f"pnp_{name.removesuffix('_itm')}", [f"backbone.weights={weights}", f"select_head.layer={known}"])
+
+
+def test_a_file_that_is_no_archive_has_no_names(tmp_path: Path) -> None:
+    torch.save({"itm_head.weight": torch.zeros(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert stored_names(tmp_path / "old.pth") == []
+    assert stored_names(tmp_path / "none.pth") == []
 
 
 def test_objects_beside_tensors_are_not_read(tmp_path: Path) -> None:

@@ -65,7 +65,14 @@ def blip(width: int, layers: int) -> Any:
 def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
     clip = {"hidden_size": width, "patch_size": patch, "image_size": image, "num_hidden_layers": layers}
     text = {**BERT, "vocab_size": 30522, "num_hidden_layers": 6, "encoder_hidden_size": 768}
-    config = {"text_config": text, "vision_config": {"hidden_size": 768}, "clip": clip, "size": size, "fusion_layers": 6}
+    config = {
+        "text_config": text,
+        "vision_config": {"hidden_size": 768},
+        "clip": clip,
+        "size": size,
+        "fusion_layers": 6,
+        "unused_layers": 6,
+    }
     return mplug_class()(transformers.BlipConfig.from_dict(config))
 
 
