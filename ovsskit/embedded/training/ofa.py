@@ -43,7 +43,10 @@ def tiny_shape() -> Shape:
 
 
 def begin_ofa(seed: int) -> OfaNetwork:
-    """Make a tiny OFA of random numbers: small ones for embeddings, tables and matrices, as BERT's."""
+    """Make a tiny OFA of random numbers: small ones for tables and matrices, as BERT's, and large ones for words.
+
+    Adam's first steps are about as long as words of length 1 are; `train_ofa` brings them to that length at its end.
+    """
     torch.manual_seed(seed)
     network = OfaNetwork(tiny_shape())
     for module in network.modules():
@@ -53,7 +56,7 @@ def begin_ofa(seed: int) -> OfaNetwork:
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    nn.init.normal_(network.encoder.embed_tokens.weight, std=network.shape.width**-0.5)
+    nn.init.normal_(network.encoder.embed_tokens.weight)
     begin_decoder(network.decoder, seed)
     return network
 
