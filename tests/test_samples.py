@@ -6,7 +6,7 @@ import numpy
 import PIL.Image
 import pytest
 
-from ovsskit.embedded import NOUNS, sample_scenes
+from ovsskit.embedded import NOUNS, STUFFS, sample_scenes
 from ovsskit.output.masks import write_mask
 from ovsskit.samples import sample_score
 from ovsskit.vocabulary import make_vocabulary
@@ -26,6 +26,26 @@ def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:
 @pytest.mark.parametrize("names", [NOUNS, NOUNS[::-1], ("bus", "dog")])
 def test_true_masks_are_perfect_whatever_the_order_of_names(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert sample_score(copies(tmp_path, names), make_vocabulary(names)) == 1.0
+
+
+def test_things_and_stuffs_together(tmp_path: Path) -> None:
+    """What is looked for is found wherever it is; what is not looked for does not count, whatever is said of it."""
+    names = ("night", "grass", "bus", "cow")
+    vocabulary = make_vocabulary(names)
+    paths = []
+    for scene in sample_scenes()[:3]:
+        things, stuffs = (numpy.asarray(PIL.Image.open(path)) for path in (scene.mask, scene.stuff_mask))
+        labels = numpy.full(things.shape, names.index("bus") + 1)
+        labels[things == NOUNS.index("cow") + 1] = names.index("cow") + 1
+        for stuff in ("night", "grass"):
+            labels[stuffs == STUFFS.index(stuff) + 1] = names.index(stuff) + 1
+        paths.append(tmp_path / f"{scene.name}.png")
+        write_mask(paths[-1], labels, vocabulary)
+    assert sample_score(paths, vocabulary) == 1.0
+    write_mask(paths[2], numpy.where(labels == names.index("night") + 1, 0, labels), vocabulary)
+    score = sample_score(paths, vocabulary)
+    assert score is not None
+    assert 0.6 < score < 0.9
 
 
 def test_nothing_but_background_is_poor(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ WORDS = "encoder.embed_tokens.weight"
 TIED = ("decoder.embed_tokens.weight", "encoder.embed_tokens_bag.weight", "shared.weight")
 CLASSES = "encoder.seg_embed_tokens.weight"
 TIED_CLASSES = ("decoder.seg_embed_tokens.weight", "decoder.seg_projection.weight")
-POSITIONS = "encoder.embed_positions.weight"
 IMAGE_POSITIONS = "encoder.embed_image_positions.weight"
 UNUSED_POSITIONS = 2
 """The table of text positions has two rows more than a text may have tokens."""
@@ -65,15 +64,36 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     file = weights_file(path)
     state = _official(_read_tensors(file))
-    try:
-        shape = shape_of(state)
-        network = OfaNetwork(shape)
-    except (KeyError, AttributeError, ValueError, TypeError) as error:
-        raise _unfit(file, f"These are no weights of OFA: they lack {error}.") from error
-    embeddings = state.pop(CLASSES, None)
-    is_new = "decoder.embed_seg_positions.weight" not in state
+    network, is_new = _network_for(state, file)
     if is_new:
         begin_decoder(network.decoder, seed=0)
+    embeddings = state.pop(CLASSES, None)
+    network.load_state_dict({key: state[key] for key in network.state_dict() if key in state}, strict=False)
+    names = read_names(file)
+    tuned = Tuned(names, embeddings) if names or embeddings is not None else None
+    return Checkpoint(network, tuned, is_new)
+
+
+def check_checkpoint(path: Path) -> tuple[int, int]:
+    """Refuse weights that do not fit, by the names and shapes of their tensors; return how many words and positions they know.
+
+    Raises:
+        BadWeights: they do not fit.
+    """
+    file = weights_file(path)
+    state = _official(_read_tensors(file, shapes_only=True))
+    with torch.device("meta"):
+        network, _ = _network_for(state, file)
+    return network.shape.rows, network.shape.positions
+
+
+def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool]:
+    """Return a network of the tensors' shapes, and whether what IFSeg adds to an OFA is not among them."""
+    try:
+        network = OfaNetwork(shape_of(state))
+    except (KeyError, AttributeError, ValueError, TypeError) as error:
+        raise _unfit(file, f"These are no weights of OFA: they lack {error}.") from error
+    is_new = "decoder.embed_seg_positions.weight" not in state
     wanted = {key: tensor for key, tensor in network.state_dict().items() if not key.endswith("num_batches_tracked")}
     added = ("decoder.embed_seg_positions.", "decoder.seg_pos_ln.", "decoder.seg_rel_pos_table_list.")
     missing = [key for key in wanted if key not in state and not (is_new and key.startswith(added))]
@@ -81,10 +101,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if missing or wrong:
         what = f"lacks {_few(missing)}" if missing else f"has another size in {_few(wrong)}"
         raise _unfit(file, f"This is no whole OFA: it {what}.")
-    network.load_state_dict({key: state[key] for key in wanted if key in state}, strict=False)
-    names = read_names(file)
-    tuned = Tuned(names, embeddings) if names or embeddings is not None else None
-    return Checkpoint(network, tuned, is_new)
+    return network, is_new
 
 
 def read_text(path: Path, rows: int, positions: int) -> TextReader:
@@ -117,19 +134,6 @@ def read_notes(file: Path) -> Mapping[str, str]:
         return {}
     with safe_open(file, "pt") as opened:
         return opened.metadata() or {}
-
-
-def peek_sizes(path: Path) -> tuple[int, int] | None:
-    """Return the number of embeddings and of text positions without reading the weights, where the file allows it."""
-    file = weights_file(path)
-    if file.suffix != ".safetensors":
-        return None
-    with safe_open(file, "pt") as opened:
-        keys = set(opened.keys())
-        words = next((key for key in (WORDS, *TIED) if key in keys), None)
-        if words is None or POSITIONS not in keys:
-            return None
-        return opened.get_slice(words).get_shape()[0], opened.get_slice(POSITIONS).get_shape()[0]
 
 
 def weights_file(path: Path) -> Path:
@@ -166,13 +170,17 @@ def _official(state: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-def _read_tensors(file: Path) -> dict[str, Any]:
+def _read_tensors(file: Path, *, shapes_only: bool = False) -> dict[str, Any]:
+    """Read tensors by name; with `shapes_only` they have no content."""
+    place = "meta" if shapes_only else "cpu"
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as opened:
+                if shapes_only:
+                    return {key: torch.empty(opened.get_slice(key).get_shape(), device=place) for key in opened.keys()}  # noqa: SIM118
                 return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         with torch.serialization.safe_globals([argparse.Namespace]):  # fairseq's settings: it holds values, and runs nothing
-            read = torch.load(file, map_location="cpu", weights_only=True)
+            read = torch.load(file, map_location=place, weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         what = f"The file holds more than tensors and plain values: {found[1] if found else 'objects of some program'}."

@@ -82,6 +82,12 @@ class Ofa(Backbone, DecodesPatches):
         shape = self.network.shape
         return read_text(self.need_weights(), shape.rows, shape.positions)
 
+    def check_weights(self) -> None:
+        """Refuse weights and a dictionary that do not fit, without reading tensors."""
+        from ovsskit.backbones._ofa_checkpoint import check_checkpoint, read_text
+
+        read_text(self.need_weights(), *check_checkpoint(self.need_weights()))
+
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse classes that the weights are not tuned for, as far as can be told without reading them.
 
@@ -94,21 +100,20 @@ class Ofa(Backbone, DecodesPatches):
         self._compare(vocabulary.names, Tuned(read_names(weights_file(self.need_weights()))), None)
 
     def check_words(self, vocabulary: Vocabulary) -> None:
-        """Refuse classes that the network cannot read, as far as can be told without reading the weights.
+        """Refuse classes that the network cannot read, and weights of another one, by the shapes of their tensors.
 
         Raises:
             BadClasses: a class has synonyms, the weights do not know a word, or have too few positions.
+            BadWeights: they are missing, broken, or of another architecture or size.
         """
-        from ovsskit.backbones._ofa_checkpoint import peek_sizes, read_text
+        from ovsskit.backbones._ofa_checkpoint import check_checkpoint, read_text
 
         path, names = self.need_weights(), vocabulary.names
         more = next((line for line in zip(names, vocabulary.synonyms, strict=False) if line[1]), None)
         if more is not None:
             what = f"The class `{more[0]}` has synonyms ({', '.join(more[1])}), and IFSeg reads one name for each class."
             raise BadClasses(what, fix="Give one name without commas.")
-        sizes = peek_sizes(path)
-        if sizes is not None:
-            read_text(path, *sizes).read(names)
+        read_text(path, *check_checkpoint(path)).read(names)
 
     def decode_patches(
         self, images: Sequence[Image], names: Sequence[Sequence[str]]
