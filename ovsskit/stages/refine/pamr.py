@@ -7,12 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, torch
+from ovsskit.lazy import Float, Int, torch
 from ovsskit.stage import S, Stage
 from ovsskit.values import Image
 
+CACHE_BYTES = 2_000_000
+"""What a processor's cache holds of the rows from a pixel's first neighbours to its last, with maps side by side."""
+
+FEWEST_MAPS = 16
+"""With fewer maps side by side (in wide pictures) gathering is no faster than shifting, and takes more memory."""
+
 BLOCK_BYTES = 3_000_000
-"""Size of the piece of maps that is refined at a time: it and its neighbours stay in a processor's cache."""
+"""Size of the piece of maps that is shifted at a time: it and its neighbours stay in a processor's cache."""
 
 GPU_BLOCK_BYTES = 256_000_000
 """The same where memory is wide and what costs is to start an operation."""
@@ -51,16 +57,20 @@ class Pamr(Stage, writes="scores"):
         return scores.with_data(refine(maps, affinity(picture, self.dilations), self.dilations, self.steps))
 
 
+def directions(dilations: Sequence[int]) -> list[tuple[int, int]]:
+    """Return how far down and to the right each neighbour is."""
+    sides = [(-dilation, 0, dilation) for dilation in dilations]
+    return [(down, right) for steps in sides for down in steps for right in steps if down or right]
+
+
 def neighbours(
     padded: Float[torch.Tensor, "channel h_padded w_padded"], dilations: Sequence[int]
 ) -> Iterator[Float[torch.Tensor, "channel h w"]]:
     """Yield views on maps with a border of the largest dilation: all pixels' neighbours in one direction after another."""
     reach = max(dilations)
     height, width = padded.shape[1] - 2 * reach, padded.shape[2] - 2 * reach
-    for dilation in dilations:
-        steps = (-dilation, 0, dilation)
-        for down, right in ((down, right) for down in steps for right in steps if down or right):
-            yield padded[:, reach + down :, reach + right :][:, :height, :width]
+    for down, right in directions(dilations):
+        yield padded[:, reach + down :, reach + right :][:, :height, :width]
 
 
 def deviation(picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]) -> Float[torch.Tensor, "3 h w"]:
@@ -88,13 +98,54 @@ def affinity(picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]) ->
 def refine(
     maps: Float[torch.Tensor, "class h w"], weights: Float[torch.Tensor, "neighbour h w"], dilations: Sequence[int], steps: int
 ) -> Float[torch.Tensor, "class h w"]:
-    """Return the maps after so many steps, block of maps by block, each neighbour added up in place."""
-    size = BLOCK_BYTES if maps.device.type == "cpu" else GPU_BLOCK_BYTES
-    block = max(1, size // (maps[0].numel() * maps.element_size()))
+    """Return the maps after so many steps, a block of maps at a time."""
+    size, is_on_cpu = maps[0].numel() * maps.element_size(), maps.device.type == "cpu"
+    side_by_side = CACHE_BYTES // (maps.shape[2] * (2 * max(dilations) + 1) * maps.element_size())
+    if is_on_cpu and side_by_side >= FEWEST_MAPS:
+        return gather(maps, weights, dilations, steps, side_by_side)
+    return shift(maps, weights, dilations, steps, max(1, (BLOCK_BYTES if is_on_cpu else GPU_BLOCK_BYTES) // size))
+
+
+def gather(
+    maps: Float[torch.Tensor, "class h w"],
+    weights: Float[torch.Tensor, "neighbour h w"],
+    dilations: Sequence[int],
+    steps: int,
+    block: int,
+) -> Float[torch.Tensor, "class h w"]:
+    """Sum the neighbours of one pixel after another, with all maps of a block side by side in memory."""
+    places = neighbour_places(maps.shape[1], maps.shape[2], dilations)
+    weights = weights.flatten(1).T.to(maps.dtype).contiguous()
     refined = torch.empty_like(maps)
-    for start in range(0, len(maps), block):
-        target = refined[start : start + block]
-        target.copy_(maps[start : start + block])
+    for target, some in zip(refined.split(block), maps.split(block), strict=True):
+        pixels = some.flatten(1).T.contiguous()
+        for _ in range(steps):
+            pixels = torch.nn.functional.embedding_bag(places, pixels, per_sample_weights=weights, mode="sum")
+        target.flatten(1).copy_(pixels.T)
+    return refined
+
+
+def neighbour_places(height: int, width: int, dilations: Sequence[int]) -> Int[torch.Tensor, "pixel neighbour"]:
+    """Return the numbers of each pixel's neighbours; pixels count row by row."""
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    places = [
+        (rows + down).clamp(0, height - 1) * width + (columns + right).clamp(0, width - 1)
+        for down, right in directions(dilations)
+    ]
+    return torch.stack([one.int().flatten() for one in places], 1)
+
+
+def shift(
+    maps: Float[torch.Tensor, "class h w"],
+    weights: Float[torch.Tensor, "neighbour h w"],
+    dilations: Sequence[int],
+    steps: int,
+    block: int,
+) -> Float[torch.Tensor, "class h w"]:
+    """Shift all maps of a block at once, and add up in place, one neighbour after another."""
+    refined = torch.empty_like(maps)
+    for target, some in zip(refined.split(block), maps.split(block), strict=True):
+        target.copy_(some)
         for _ in range(steps):
             padded = pad(target, max(dilations))
             target.zero_()

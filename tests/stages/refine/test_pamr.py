@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from ovsskit.stages.refine import pamr
-from ovsskit.stages.refine.pamr import Pamr
+from ovsskit.stages.refine.pamr import Pamr, affinity, gather, shift
 from ovsskit.values import Image, Logits
 
 
@@ -39,11 +41,26 @@ def test_against_gathered_neighbours(dilations: tuple[int, ...], size: tuple[int
     torch.testing.assert_close(refined.data, by_hand(maps, picture, dilations, 4).float())
 
 
-def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    maps, picture = torch.rand(7, 20, 31), torch.rand(3, 20, 31)
-    whole = Pamr().run(Logits(maps, tuple(range(7))), Image(picture)).data
-    monkeypatch.setattr(pamr, "BLOCK_BYTES", 3 * 20 * 31 * 4)
-    assert torch.equal(Pamr().run(Logits(maps, tuple(range(7))), Image(picture)).data, whole)
+@pytest.mark.parametrize("way", [gather, shift])
+@pytest.mark.parametrize("size", [(21, 34), (1, 7), (40, 33)])
+def test_both_ways_in_blocks(way: Callable[..., torch.Tensor], size: tuple[int, int]) -> None:
+    maps, picture = torch.rand(7, *size), torch.rand(3, *size)
+    weights = affinity(picture, (2, 8))
+    expected = by_hand(maps, picture, (2, 8), 5).float()
+    for block in (1, 3, 7, 20):
+        torch.testing.assert_close(way(maps, weights, (2, 8), 5, block), expected)
+
+
+@pytest.mark.parametrize(("width", "way"), [(60, "gather"), (3000, "shift")])
+def test_wide_pictures_are_shifted(width: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("gather", "shift"):
+        plain = getattr(pamr, name)
+        monkeypatch.setattr(pamr, name, lambda *given, name=name, plain=plain: asked.append(name) or plain(*given))
+    maps, picture = torch.rand(2, 5, width), torch.rand(3, 5, width)
+    refined = Pamr(steps=2).run(Logits(maps, (1, 2)), Image(picture)).data
+    torch.testing.assert_close(refined, by_hand(maps, picture, (8, 16), 2).float())
+    assert asked == [way]
 
 
 def test_a_constant_map_stays() -> None:
