@@ -134,6 +134,10 @@ class EncodesPatches(Capability):
         """Return a block's queries, keys and values of the tokens that enter it."""
 
     @abstractmethod
+    def join_heads(self, layer: int, vectors: Float[torch.Tensor, "head token depth"]) -> Float[torch.Tensor, "token width"]:
+        """Put the heads' vectors together, and project them as a block projects what it gathers."""
+
+    @abstractmethod
     def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
         """Return the lengths of the tokens that enter a block, after its first normalisation."""
 

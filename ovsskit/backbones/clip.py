@@ -230,6 +230,11 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
                 known[layer] = vision.project(vision.blocks_of(self.visual)[layer - 1], hidden.entering(layer))
         return known[layer]
 
+    def join_heads(self, layer: int, vectors: Float[torch.Tensor, "head token depth"]) -> Float[torch.Tensor, "token width"]:
+        """Put the heads' vectors together, and project them as a block projects what it gathers."""
+        with torch.no_grad():
+            return vision.join_heads(vision.blocks_of(self.visual)[layer - 1], vectors)
+
     def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
         """Return the lengths of the tokens that enter a block, after its first normalisation."""
         with torch.no_grad():

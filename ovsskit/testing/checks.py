@@ -156,6 +156,7 @@ def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
         for layer in layers:
             assert {part.shape[1] for part in backbone.project(hidden, layer)} == {count}
             assert backbone.norms(hidden, layer).shape == (count,)
+            assert backbone.join_heads(layer, backbone.project(hidden, layer)[1]).shape == hidden.entering(layer).shape
         itself = torch.eye(count).expand(len(layers), 1, -1, -1).to(hidden.data)
         for residual, feed_forward in ((True, True), (False, False)):
             features = backbone.finish(

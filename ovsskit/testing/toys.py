@@ -118,6 +118,10 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
         split = hidden.entering(layer).unflatten(1, (TOY_HEADS, -1)).transpose(0, 1)
         return split, split.roll(1, -1), split.flip(-1)
 
+    def join_heads(self, layer: int, vectors: Any) -> Any:
+        """Put the heads' vectors together, and turn them, in every block another way."""
+        return vectors.transpose(0, 1).flatten(1).roll(layer, -1)
+
     def norms(self, hidden: Hidden, layer: int) -> Any:
         """Return the lengths of a block's tokens."""
         return hidden.entering(layer).norm(dim=-1)

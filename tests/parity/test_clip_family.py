@@ -22,11 +22,12 @@ from ovsskit.pipeline import Pipeline
 from ovsskit.recipe import load_recipe
 from ovsskit.stage import Stage, Wrapper
 from ovsskit.testing import example
-from ovsskit.values import Image, Vocabulary
+from ovsskit.values import Image, TextFeatures, Vocabulary
 
 Tensor = torch.Tensor
 TOLERANCE = {"atol": 1e-3, "rtol": 0}
 RECORDED = Path(__file__).parent / "clip_family" / "tokens.safetensors"
+REFINED = Path(__file__).parent / "clip_family" / "refined.safetensors"
 RECIPES = ("clip_baseline", "sclip", "clearclip", "naclip", "maskclip", "maskclip_reduced", "gem")
 FULL = {"weights", "model", "revision", "precision"}
 """Fields of a recipe's backbone that say where the weights are; the others are how the method changes it."""
@@ -222,6 +223,30 @@ def test_what_the_public_codes_return(own: Recording, own_folder: Path, name: st
     image = own.image("encode", f"{case}.image")
     found = patches_of(recipe.stages, Clip(weights=str(own_folder), **settings), image)
     torch.testing.assert_close(found, load_file(RECORDED)[name], **TOKENS)
+
+
+@pytest.mark.parametrize("case", ["square", "nonsquare"])
+@pytest.mark.parametrize("run", ["logits", "pd", "ks", "ks_pd"])
+def test_what_maskclip_makes_of_its_scores(own: Recording, own_folder: Path, case: str, run: str) -> None:
+    """The refined recipe's own stages, with the thresholds of the recording, which keep some texts and patches and not others."""
+    recipe = load_recipe("maskclip_refined")
+    addresses = [stage.address for stage in recipe.stages]
+    chain = list(recipe.stages[addresses.index("hidden") : addresses.index("key_smoothing") + 1])
+    kept = [stage for stage in chain if KEEPS.get(stage.address, run) in run]
+    stages = [stage.model_copy(update={"reads": {}, **({"below": 0.9} if stage.address in KEEPS else {})}) for stage in kept]
+    backbone = Clip(weights=str(own_folder), **recipe.models["backbone"].model_dump(exclude=FULL))
+    pipeline = Pipeline([TextsAsRecorded(), *stages], {"backbone": backbone}, device="cpu")
+    [slots] = pipeline.run_many([own.image("encode", f"{case}.image")], example(Vocabulary))
+    torch.testing.assert_close(slots["scores"].data, load_file(REFINED)[f"{case}.{run}"], atol=1e-4, rtol=1e-4)
+
+
+KEEPS = {"prompt_denoising": "pd", "key_smoothing": "ks"}
+
+
+class TextsAsRecorded(Stage, writes="text_features"):
+    def run(self, vocabulary: Vocabulary) -> TextFeatures:
+        data = Recording(Path(__file__).parent / "itaclip").tensors("forward_feature")["text_voc"]
+        return TextFeatures(data, tuple(range(1, len(data) + 1)))
 
 
 def patches_of(stages: Sequence[Stage], backbone: Clip, image: Image) -> Tensor:

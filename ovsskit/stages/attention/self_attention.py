@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
 from ovsskit.stage import Stage
 from ovsskit.values import Attention, Similarity
 
@@ -24,5 +23,7 @@ class SelfAttention(Stage, writes="self_attention"):
         terms = self_similarity.data.unbind(1)
         total = terms[0].softmax(-1)
         for term in terms[1:]:
-            total = torch.add(total, term.softmax(-1))
-        return Attention(total / len(terms) if self.terms == "mean" else total, self_similarity.layers, self_similarity.grid)
+            total += term.softmax(-1)
+        if self.terms == "mean":
+            total /= len(terms)
+        return Attention(total, self_similarity.layers, self_similarity.grid)

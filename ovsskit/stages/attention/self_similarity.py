@@ -46,14 +46,21 @@ class SelfSimilarity(Stage, writes="self_similarity"):
             BadValue: the image encoder has no such block, or its input was not kept.
         """
         layers = layers_in(self.address, self.layers, hidden, backbone)
-        return Similarity(torch.stack([self._compare(hidden, layer, backbone) for layer in layers]), layers, hidden.grid)
+        count, (heads, tokens) = len(self.of), backbone.project(hidden, layers[0])[0].shape[:2]
+        data = hidden.data.new_empty(len(layers), count, heads, tokens, tokens)
+        for target, layer in zip(data, layers, strict=True):
+            self._compare(hidden, layer, backbone, target)
+        return Similarity(data, layers, hidden.grid)
 
-    def _compare(self, hidden: Hidden, layer: int, backbone: EncodesPatches) -> Float[torch.Tensor, "term head token token"]:
+    def _compare(
+        self, hidden: Hidden, layer: int, backbone: EncodesPatches, target: Float[torch.Tensor, "term head token token"]
+    ) -> None:
         parts = dict(zip(PARTS, backbone.project(hidden, layer), strict=True))
         scale = self._scale(hidden, layer, backbone, parts["query"].shape[-1])
         ready = {name: self._prepare(part, scale) for name, part in parts.items() if any(name in term for term in self.of)}
-        pairs = [term.split("_") for term in self.of]
-        return torch.stack([ready[left] * scale @ ready[right].transpose(-1, -2) for left, right in pairs])
+        for found, term in zip(target, self.of, strict=True):
+            left, right = term.split("_")
+            torch.matmul(ready[left] * scale, ready[right].transpose(-1, -2), out=found)
 
     def _scale(self, hidden: Hidden, layer: int, backbone: EncodesPatches, width: int) -> float:
         if not isinstance(self.scale, str):

@@ -13,12 +13,25 @@ from ovsskit.stage import S, Wrapper, Wraps
 from ovsskit.values import Image
 
 View = Literal[
-    "identity", "grey", "blur", "vertical_flip", "horizontal_flip", "rotate_90", "rotate_180", "rotate_270"
-]  # kinds of `COLOUR` and `TURNS`
+    "identity",
+    "grey",
+    "blur",
+    "vertical_flip",
+    "horizontal_flip",
+    "rotate_90",
+    "rotate_180",
+    "rotate_270",
+    "scale_50",
+    "scale_75",
+    "scale_125",
+    "scale_150",
+    "scale_175",
+]  # what `alter` knows: colours, those of `TURNS`, and those of `SCALES`
 Channels = tuple[float, float, float]
 
 GREY = (0.2989, 0.587, 0.114)
 BLUR_SIZE, BLUR_SIGMA = 11, 5.0
+SCALES = {"scale_50": 0.5, "scale_75": 0.75, "scale_125": 1.25, "scale_150": 1.5, "scale_175": 1.75}
 
 
 class Views(Wrapper, writes="scores"):
@@ -26,7 +39,9 @@ class Views(Wrapper, writes="scores"):
 
     Each view belongs to one of two groups; the result is the mean of `same`, times `same_weight`, plus the mean of
     `altered` times the rest. Flips and rotations are undone in both. Grey is the luma of the channels as the network
-    sees them, normalised; blur is a Gaussian of 11 pixels and standard deviation 5, mirrored at the border.
+    sees them, normalised; blur is a Gaussian of 11 pixels and standard deviation 5, mirrored at the border. Scaled views (in
+    per cent) are smaller or larger pictures, whose maps are resized to those of the first view; patches that are hidden
+    are not hidden in them. The scales are those of MMSegmentation's test-time augmentation.
     Source: ITACLIP, released code ("image engineering"), which averages the first group's features instead of their maps:
     as similarity is linear in features, the maps are the same.
     """
@@ -59,6 +74,7 @@ class Views(Wrapper, writes="scores"):
         views = (*self.same, *self.altered)
         outs = yield [{"image": self.alter(image, view)} for view in views]
         maps = [undo(out["scores"].data, view) for view, out in zip(views, outs, strict=True)]
+        maps = [fit(one, maps[0].shape[1:]) for one in maps]
         same, altered = maps[: len(self.same)], maps[len(self.same) :]
         merged = average(same)
         if altered:
@@ -72,6 +88,8 @@ class Views(Wrapper, writes="scores"):
             return replace(image, data=grey(image.data, self.mean, self.deviation))
         if view == "blur":
             return replace(image, data=blur(image.data))
+        if view in SCALES:
+            return replace(image, data=scale(image.data, SCALES[view]), hidden=None)
         turn, _ = TURNS[view]
         return replace(image, data=turn(image.data), hidden=None if image.hidden is None else turn(image.hidden))
 
@@ -79,6 +97,21 @@ class Views(Wrapper, writes="scores"):
 def undo(maps: Float[torch.Tensor, "class rows cols"], view: View) -> Float[torch.Tensor, "class h w"]:
     """Bring maps of a view back to how the picture lies."""
     return TURNS[view][1](maps) if view in TURNS else maps
+
+
+def fit(maps: Float[torch.Tensor, "class rows cols"], size: Sequence[int]) -> Float[torch.Tensor, "class h w"]:
+    """Resize maps to another grid, unless they lie on it."""
+    if maps.shape[1:] == size:
+        return maps
+    resized: torch.Tensor = torch.nn.functional.interpolate(maps[None], size, mode="bilinear", antialias=True)[0]
+    return resized
+
+
+def scale(picture: Float[torch.Tensor, "3 h w"], factor: float) -> Float[torch.Tensor, "3 rows cols"]:
+    """Return a smaller or larger picture; less than a pixel's side is lost or added at its border."""
+    size = [max(1, round(side * factor)) for side in picture.shape[1:]]
+    resized: torch.Tensor = torch.nn.functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
+    return resized
 
 
 def average(maps: Sequence[Float[torch.Tensor, "class h w"]]) -> Float[torch.Tensor, "class h w"]:

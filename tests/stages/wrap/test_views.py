@@ -14,7 +14,7 @@ from ovsskit.drive import Driver
 from ovsskit.errors import Problems
 from ovsskit.recipe import load_recipe
 from ovsskit.stage import Stage
-from ovsskit.stages.wrap.views import GREY, TURNS, View, Views, grey, undo
+from ovsskit.stages.wrap.views import GREY, SCALES, TURNS, View, Views, fit, grey, undo
 from ovsskit.testing import ToyScores, check_wrapper
 from ovsskit.values import Image, Logits, Saliency
 
@@ -36,6 +36,31 @@ def test_altering_and_undoing_is_the_identity(view: View, height: int, width: in
     assert torch.equal(undo(altered.data, view), picture)
     assert altered.hidden is not None
     assert torch.equal(altered.hidden, altered.data[0] > 0.5)
+
+
+@given(view=st.sampled_from(sorted(SCALES)), height=st.integers(16, 60), width=st.integers(16, 60), seed=st.integers(0, 99))
+def test_scaling_and_undoing_moves_nothing(view: View, height: int, width: int, seed: int) -> None:
+    """A slope comes back, away from the border; a shift by a quarter of a pixel would be found."""
+    down, right, level = torch.rand(3, 3, 1, 1, generator=torch.Generator().manual_seed(seed)) + 0.5
+    picture = down * torch.arange(height)[:, None] + right * torch.arange(width) + level
+    altered = Views().alter(Image(picture, hidden=picture[0] > 20), view)
+    assert altered.hidden is None
+    assert altered.size == (round(height * SCALES[view]), round(width * SCALES[view]))
+    back = fit(altered.data, (height, width))
+    assert bool(((back - picture)[:, 5:-5, 5:-5].abs() < 0.25 * torch.minimum(down, right)).all())
+    flat = torch.full((3, height, width), 0.3)
+    torch.testing.assert_close(fit(Views().alter(Image(flat), view).data, (height, width)), flat)
+
+
+def test_maps_of_scaled_views_come_to_the_grid_of_the_first() -> None:
+    image = Image(torch.rand(3, 12, 18))
+    views = Views(same=("identity",), altered=("scale_50", "scale_150"), same_weight=0.5, inner=(Thirds(),))
+    [state] = Driver({}, {}).run([views], [{"image": image}])
+    first = Thirds().run(image).data
+    others = [Thirds().run(Views().alter(image, one)).data for one in ("scale_50", "scale_150")]
+    assert [tuple(one.shape[1:]) for one in others] == [(2, 3), (6, 9)]
+    expected = 0.5 * first + 0.25 * sum(fit(one, (4, 6)) for one in others)
+    torch.testing.assert_close(state["scores"].data, expected)
 
 
 def test_turns_are_what_they_are_called() -> None:
@@ -74,12 +99,18 @@ def test_every_view_works_in_either_group(view: View, group: str) -> None:
     views = Views(**{"same": ("identity",), "altered": (), "same_weight": 0.25, group: (view,)}, inner=(Thirds(),))
     [state] = Driver({}, {}).run([views], [{"image": image}])
     [plain, seen] = (
-        undo(Thirds().run(Views().alter(image, one)).data, one)
+        fit(undo(Thirds().run(Views().alter(image, one)).data, one), (4, 6) if group == "altered" else grid_of(view))
         for one in (("identity", view) if group == "altered" else (view,) * 2)
     )
     torch.testing.assert_close(state["scores"].data, plain * 0.25 + seen * 0.75 if group == "altered" else seen)
     if view in TURNS:
         torch.testing.assert_close(seen, Thirds().run(image).data)
+
+
+def grid_of(view: View) -> tuple[int, int]:
+    """Return the grid of `Thirds` for a view of 12 x 18 pixels that stands alone."""
+    factor = SCALES.get(view, 1.0)
+    return int(12 * factor + 0.5) // 3, int(18 * factor + 0.5) // 3
 
 
 def test_the_groups_are_weighed() -> None:
