@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from ovsskit.backbones._ofa_network import OfaNetwork, begin_decoder
 from ovsskit.backbones._ofa_positions import ORIGIN
 from ovsskit.backbones._ofa_shape import shape_of
 from ovsskit.backbones._ofa_text import DICTIONARY, FIRST, TextReader, full_rows, read_rows
 from ovsskit.errors import BadWeights, Place
+from ovsskit.output.files import write_text, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 WORDS = "encoder.embed_tokens.weight"
@@ -85,6 +87,26 @@ def check_checkpoint(path: Path) -> tuple[int, int]:
     with torch.device("meta"):
         network, _ = _network_for(state, file)
     return network.shape.rows, network.shape.positions
+
+
+def convert(path: Path, file: Path) -> None:
+    """Write what is read of a checkpoint as safetensors, under the released names, with the dictionary that lies beside it.
+
+    Raises:
+        BadWeights: the weights do not fit.
+        CannotWrite: the disk is full, or the folder cannot be written.
+    """
+    source = weights_file(path)
+    state = _official(_read_tensors(source))
+    with torch.device("meta"):
+        network, _ = _network_for(state, source)
+    read = (CLASSES, *(key for key in network.state_dict() if not key.endswith("num_batches_tracked")))
+    kept = {key: state[key].contiguous().clone() for key in read if key in state}
+    content = save(kept, {**read_notes(source), "format": "pt"})
+    write_whole(file, lambda opened: opened.write(content))
+    beside = source.parent / DICTIONARY
+    if beside.is_file() and beside.parent.resolve() != file.parent.resolve():
+        write_text(file.parent / DICTIONARY, beside.read_text(encoding="utf-8"))
 
 
 def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool]:

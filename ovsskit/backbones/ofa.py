@@ -88,6 +88,12 @@ class Ofa(Backbone, DecodesPatches):
 
         read_text(self.need_weights(), *check_checkpoint(self.need_weights()))
 
+    def convert_weights(self, file: Path) -> None:
+        """Write a checkpoint of fairseq or of the hub port as safetensors, with what this backbone reads of it alone."""
+        from ovsskit.backbones._ofa_checkpoint import convert
+
+        convert(self.need_weights(), file)
+
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse classes that the weights are not tuned for, as far as can be told without reading them.
 

@@ -109,6 +109,16 @@ def test_a_fairseq_checkpoint_reads_the_same(folder: Path) -> None:
     assert all(map(torch.equal, maps(ofa(fairseq(folder))), maps(ofa(folder))))
 
 
+def test_a_converted_checkpoint_is_the_same_model(folder: Path, tmp_path: Path) -> None:
+    file = fairseq(folder)
+    ofa(file).convert_weights(tmp_path / "new" / "weights.safetensors")
+    assert {one.name for one in (tmp_path / "new").iterdir()} == {"weights.safetensors", "dict.txt"}
+    converted = ofa(tmp_path / "new" / "weights.safetensors")
+    converted.check_weights()
+    assert all(map(torch.equal, maps(converted), maps(ofa(folder))))
+    assert "encoder.token_rp_bucket" not in load_file(tmp_path / "new" / "weights.safetensors")
+
+
 class Danger:
     def __reduce__(self) -> Any:
         return (print, ("code was run",))
