@@ -55,6 +55,8 @@ ATTENTION = {
     "queries to queries": ["query_query"],
     "keys to keys": ["key_key"],
     "values to values": ["value_value"],
+    "queries to queries and values to values": ["query_query", "value_value"],
+    "all three": ["query_query", "key_key", "value_value"],
 }
 ITACLIP = {
     "the whole recipe": "",
@@ -71,6 +73,10 @@ ITACLIP = {
     "with the last block's feed-forward part": '[set]\n"attend.feed_forward" = true\n',
     "with text expansion": '[[stage]]\nuse = "expand_text"\nweight = 0.05\nmissing = "name"\nafter = "text_features"\n',
     **{name: f'[set]\n"self_similarity.of" = {json.dumps(of)}\n' for name, of in ATTENTION.items()},
+    "keys to keys that are near": '[[stage]]\nuse = "neighbourhood"\nafter = "self_similarity"\n'
+    '[set]\n"self_similarity.of" = ["key_key"]\n',
+    "patches to themselves": '[[stage]]\nuse = "identity_attention"\nreplaces = "self_attention"\n',
+    "with flips and two scales": '[set]\n"views.altered" = ["vertical_flip", "horizontal_flip", "scale_75", "scale_125"]\n',
 }
 
 
