@@ -48,6 +48,8 @@ WITH_TRUTH = {
 PRESENCE = {
     "true things": TRUE_THINGS,
     "matching": "",
+    "by the tiny CLIP": '[[stage]]\nuse = "presence_by_similarity"\nreplaces = "presence_by_matching"\n'
+    '[models.judge]\nuse = "clip"\nweights = "embedded"\n',
     "all 24 things": '[[stage]]\nuse = "all_classes"\nreplaces = "presence_by_matching"\n',
 }
 ATTENTION = {
