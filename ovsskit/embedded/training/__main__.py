@@ -16,7 +16,7 @@ import torch
 from transformers import BlipForImageTextRetrieval
 
 from ovsskit.backbones._ofa_network import OfaNetwork
-from ovsskit.embedded import BLIP_ITM_FOLDER, CLASSES
+from ovsskit.embedded import BLIP_ITM_FOLDER, CLASSES, OFA_FOLDER
 from ovsskit.embedded.training.blip import blend_weights, write_blip
 from ovsskit.embedded.training.clip import ClipSettings, TinyClip
 from ovsskit.embedded.training.clip_folder import write_clip
@@ -51,7 +51,8 @@ def main() -> None:
         write_blip(_train_blip(asked), asked.out / "blip_itm")
     if "ofa" in asked.stages:
         write_ofa(_train_ofa(asked), asked.out / "ofa")
-        tune(CLASSES, asked.work / "ofa_tuned", f"fit.weights={asked.out / 'ofa'}")
+        start = "embedded" if asked.out == OFA_FOLDER.parent else asked.out / "ofa"
+        tune(CLASSES, asked.work / "ofa_tuned", f"fit.weights={start}")
         halve_ofa(asked.work / "ofa_tuned", asked.out / "ofa_tuned")
 
 
