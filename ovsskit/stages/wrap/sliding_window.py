@@ -7,9 +7,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
+from ovsskit.lazy import Float, torch
 from ovsskit.stage import S, Wrapper, Wraps
 from ovsskit.values import Image
+
+Byte = Annotated[float, Field(ge=0, le=255)]
 
 
 class SlidingWindow(Wrapper, writes="scores"):
@@ -18,7 +20,7 @@ class SlidingWindow(Wrapper, writes="scores"):
     Windows start at multiples of the stride; the last of each row and column is moved back inside. Where a side of the
     picture is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time. Patches
     of the whole picture that are hidden are not hidden in windows.
-    Source: ITACLIP, released code, whose grid is that of MMSegmentation.
+    Source: ITACLIP, released code, whose grid is that of MMSegmentation; padding: ClearCLIP, released code.
     """
 
     neutral: ClassVar[dict[str, Any]] = {"window": 0}
@@ -27,6 +29,12 @@ class SlidingWindow(Wrapper, writes="scores"):
     stride: Annotated[
         int, Field(ge=1, description="distance from one window to the next, in pixels; at most the window's side")
     ] = 112
+    multiple: Annotated[
+        int, Field(ge=1, description="windows whose sides are no multiples of this are padded evenly, and their maps cut back")
+    ] = 1
+    colour: Annotated[
+        tuple[Byte, Byte, Byte], Field(description="red, green and blue of the padding, 0 to 255; what the network subtracts")
+    ] = (122.771, 116.746, 104.094)
 
     def run(self, image: Image) -> Wraps[S]:
         """Return the mean of the windows' maps, at the size of the picture; in one piece the maps as they are."""
@@ -36,15 +44,34 @@ class SlidingWindow(Wrapper, writes="scores"):
             return scores
         rows, columns = (spans(length, self.window, self.stride) for length in image.size)
         boxes = [(row, column) for row in rows for column in columns]
-        outs = yield [{"image": replace(image, data=image.data[:, row, column], hidden=None)} for row, column in boxes]
+        outs = yield [
+            {"image": replace(image, data=self.pad(image.data[:, row, column]), hidden=None)} for row, column in boxes
+        ]
         scores = outs[0]["scores"]
         total = scores.data.new_zeros(len(scores.data), *image.size)
         count = total.new_zeros(image.size)
         for (row, column), out in zip(boxes, outs, strict=True):
             target = total[:, row, column]
             count[row, column] += 1
-            target += torch.nn.functional.interpolate(out["scores"].data[None], target.shape[1:], mode="bilinear")[0]
+            top, bottom, left, right = (margin for side in target.shape[1:] for margin in margins(side, self.multiple))
+            size = (top + target.shape[1] + bottom, left + target.shape[2] + right)
+            maps = torch.nn.functional.interpolate(out["scores"].data[None], size, mode="bilinear")[0]
+            target += maps[:, top : size[0] - bottom, left : size[1] - right]
         return scores.with_data(total.div_(count))
+
+    def pad(self, crop: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h_padded w_padded"]:
+        """Add rows and columns of the colour around a window, unless its sides are multiples already."""
+        top, bottom, left, right = (margin for side in crop.shape[1:] for margin in margins(side, self.multiple))
+        if not bottom and not right:
+            return crop
+        colour = crop.new_tensor(self.colour)[:, None, None] / 255
+        return torch.nn.functional.pad(crop - colour, (left, right, top, bottom)) + colour
+
+
+def margins(length: int, multiple: int) -> tuple[int, int]:
+    """Return how many pixels are added before and after a side; of an odd number one more after."""
+    missing = -length % multiple
+    return missing // 2, missing - missing // 2
 
 
 def spans(length: int, window: int, stride: int) -> list[slice]:

@@ -72,6 +72,27 @@ def test_equal_to_the_plain_loop(height: int, width: int, window: int, stride: i
     torch.testing.assert_close(state["scores"].data, plain_loop(picture, window, stride), atol=1e-6, rtol=1e-5)
 
 
+@given(height=st.integers(5, 40), width=st.integers(5, 40), window=st.integers(5, 30), seed=st.integers(0, 9))
+def test_windows_are_padded_evenly_and_cut_back(height: int, width: int, window: int, seed: int) -> None:
+    """Without overlap, each window alone: margins of the colour around it, maps enlarged to all of it and cut."""
+    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+    stage = SlidingWindow(window=window, stride=window, multiple=4, colour=(255.0, 0.0, 51.0), inner=(Waves(),))
+    [state] = Driver({}, {}).run([stage], [{"image": Image(picture)}])
+    total, count = torch.zeros(3, height, width), torch.zeros(height, width)
+    for row in spans(height, window, window):
+        for column in spans(width, window, window):
+            crop = picture[:, row, column]
+            sides = [side + (4 - side % 4) % 4 for side in crop.shape[1:]]
+            top, left = ((whole - side) // 2 for whole, side in zip(sides, crop.shape[1:], strict=True))
+            padded = torch.tensor([1.0, 0.0, 0.2])[:, None, None].repeat(1, *sides)
+            inside = (slice(None), slice(top, top + crop.shape[1]), slice(left, left + crop.shape[2]))
+            padded[inside] = crop
+            maps = torch.nn.functional.interpolate(Waves().run(Image(padded)).data[None], sides, mode="bilinear")[0]
+            total[:, row, column] += maps[inside]
+            count[row, column] += 1
+    torch.testing.assert_close(state["scores"].data, total / count, atol=1e-5, rtol=1e-5)
+
+
 def test_in_one_piece_the_maps_stay_as_they_are() -> None:
     image = Image(torch.rand(3, 20, 33))
     [state] = Driver({}, {}).run([SlidingWindow(window=0, inner=(Waves(),))], [{"image": image}])
