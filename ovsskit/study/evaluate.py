@@ -89,7 +89,11 @@ class Evaluator:
         """
         recipe = self.plan.search.candidate(values)
         models = {name: self._shared(model) for name, model in recipe.models.items()}
-        return Pipeline(recipe.stages, models, self.plan.vocabulary, device=self.device, batch=self.batch, store=self.store)
+        pipeline = Pipeline(recipe.stages, models, self.plan.vocabulary, device=self.device, batch=self.batch, store=self.store)
+        for name in {name for asked in pipeline.links.values() for name in asked.values()}:
+            _ = models[name].network  # read once, and only if a stage asks it
+            pipeline.models[name] = models[name]
+        return pipeline
 
     def judge(self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None) -> Verdict:
         """Run the recipe with these values on the pictures in this order, and judge what comes out.
@@ -145,7 +149,6 @@ class Evaluator:
         key = f"{type(model).__qualname__} {model.model_dump_json()}"
         if key not in self._models:
             self._models[key] = model.to(self.device)
-            _ = self._models[key].network  # read now, so that pipelines' copies share it
         return self._models[key]
 
     def _picture(self, index: int) -> Image:

@@ -13,7 +13,12 @@ from ovsskit.study.plan import Search
 from ovsskit.study.samplers import TURN
 from ovsskit.study.turns import ERROR, is_spent
 
+DEFAULT = "default"
+"""The attribute of a study that holds what the recipe as it is was worth."""
+
 VERDICT = "verdict"
+"""The attribute of a trial that holds what it was worth."""
+
 State = Literal["done", "pruned", "failed"]
 STATES: dict[TrialState, State] = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 

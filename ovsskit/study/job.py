@@ -19,16 +19,13 @@ from ovsskit.lazy import torch
 from ovsskit.output.files import make_folder, write_text
 from ovsskit.study import work as working
 from ovsskit.study.evaluate import Evaluator
-from ovsskit.study.history import Row, best_row, front, read_rows
+from ovsskit.study.history import DEFAULT, Row, best_row, front, read_rows
 from ovsskit.study.memory import PeakMemory
 from ovsskit.study.plan import Plan, StudyWishes, make_plan, starting_values
 from ovsskit.study.samplers import group_of
 from ovsskit.study.turns import Turns
 
 OUT = Path("ovsskit-studies")
-DEFAULT = "default"
-"""The attribute of a study that holds what the recipe as it is was worth."""
-
 GIGABYTE = 1 << 30
 
 

@@ -21,6 +21,9 @@ from ovsskit.study.space import grid
 FIRST_STEP, LAST_STEP = 0.5, 0.03
 """Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
 
+KEPT = 3
+"""Successive halving keeps the best of so many, three times: after a twelfth, a quarter and three quarters of the pictures."""
+
 TURN = "turn"
 """The attribute of a trial that says which of the study's turns it takes."""
 
@@ -51,19 +54,19 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
 
 
 def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
-    """Return the study's pruner. Wilcoxon hears of single pictures, halving of the mean so far."""
+    """Return the study's pruner. Wilcoxon hears of single pictures, halving of the mean gain so far."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if search.settings.pruner == "wilcoxon":
             return optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=4)
         if search.settings.pruner == "halving":
-            return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung(pictures), reduction_factor=2)
+            return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_rung(pictures), reduction_factor=KEPT)
         return optuna.pruners.NopPruner()
 
 
 def first_rung(pictures: int) -> int:
     """Return after how many pictures successive halving first leaves candidates."""
-    return math.ceil(pictures / 8)
+    return math.ceil(pictures / 12)
 
 
 def turns_of(search: Search) -> int:

@@ -204,10 +204,10 @@ class Server:
 
     def dead(self, study: optuna.Study) -> list[FrozenTrial]:
         """Return running trials without a sign of life for long, which fail thereby, and those whose worker died taking them."""
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(study)
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [trial for trial in running if WORKER not in trial.user_attrs]
 
     def close(self) -> None:

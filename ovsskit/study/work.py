@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
@@ -20,7 +21,7 @@ from ovsskit.lazy import torch
 from ovsskit.registry import load_plugin
 from ovsskit.store import Store
 from ovsskit.study.evaluate import Evaluator, Report, Verdict
-from ovsskit.study.history import VERDICT, Row
+from ovsskit.study.history import DEFAULT, VERDICT, Row
 from ovsskit.study.plan import Plan
 from ovsskit.study.samplers import TURN
 from ovsskit.study.storage import Keeper, open_keeper
@@ -56,10 +57,9 @@ class Place:
 
 
 def order_of(plan: Plan, turn: int) -> list[int]:
-    """Return the shuffled order of the pictures: another in every trial, or the same where trials are compared step by step."""
+    """Return the shuffled order of a trial's pictures: another in each, or the search would be for the first pictures."""
     order = list(range(len(plan.pictures)))
-    settings = plan.search.settings
-    random.Random(f"{settings.seed} {turn if settings.pruner == 'wilcoxon' else ''}").shuffle(order)
+    random.Random(f"{plan.search.settings.seed} {turn}").shuffle(order)
     return order
 
 
@@ -86,17 +86,24 @@ def judge_trial(plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: M
 
 
 def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
-    """Return what hears of single pictures and asks the pruner, if there is one."""
+    """Return what hears of single pictures and asks the pruner, if there is one.
+
+    Wilcoxon compares picture by picture. Halving compares means over few pictures, others in each trial: of what is
+    better there than with the recipe as it is, since pictures differ more than candidates do.
+    """
     pruner = plan.search.settings.pruner
     if pruner == "none":
         return None
-    heard: list[float] = []
+    before = {int(index): value for index, value in trial.study.user_attrs[DEFAULT]["pictures"].items()}
+    gains: list[float] = []
 
     def report(index: int, value: float) -> bool:
-        if value == value:  # a picture without any class says nothing
-            heard.append(value)
-            step, shown = (index, value) if pruner == "wilcoxon" else (len(heard), sum(heard) / len(heard))
-            trial.report(shown, step)
+        gain = value - before[index]
+        if pruner == "wilcoxon" and not math.isnan(value):
+            trial.report(value, index)
+        elif pruner == "halving" and not math.isnan(gain):  # a picture without any class says nothing
+            gains.append(gain)
+            trial.report(sum(gains) / len(gains), len(gains))
         return trial.should_prune()
 
     return report

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ovsskit.backbones.base import EncodesImage
 from ovsskit.stage import Stage, Wrapper, Wraps
-from ovsskit.values import Image, Labels, S, Saliency, Value
+from ovsskit.values import Image, Labels, Present, S, Saliency, Value
 
 BEST = {"toy_shade.layer": 2, "toy_cut.at": 0.6}
 
@@ -44,6 +44,15 @@ class ToyTwice(Wrapper, writes="scores"):
         [out] = yield [{}]
         scores: Any = out["scores"]
         return scores.with_data(scores.data * (1 - self.away))
+
+
+class ToyPresence(Stage, writes="present"):
+    """Say that some pictures show the first class, and the others none."""
+
+    shown: Annotated[tuple[str, ...], Field(description="names of the pictures that show it")] = ()
+
+    def run(self, image: Image) -> Present:
+        return Present((1,) if image.name in self.shown else ())
 
 
 class ToyDim(Stage, writes="scores"):

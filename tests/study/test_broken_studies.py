@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,6 +48,41 @@ def test_pictures_in_which_no_class_is_found(search: Search, study_file: Write) 
     tables = '[objective]\nuse = "toy_goal"\nempty = true\n'
     with pytest.raises(NothingFound, match="no class is found in any of them"):
         search(study_file(tables=tables), trials=2)
+
+
+JUDGED = """
+name = "judged"
+extends = "toy.toml"
+
+[[stage]]
+use = "toy_presence"
+before = "toy_cut"
+shown = []
+
+[study]
+objective = { use = "clip_reward" }
+
+[study.models.judge]
+use     = "clip"
+weights = "embedded"
+"""
+
+
+def test_pictures_in_which_no_class_is_found_judged_by_clip(search: Search, tmp_path: Path) -> None:
+    shutil.copy(HERE / "toy.toml", tmp_path)
+    (tmp_path / "none.toml").write_text(JUDGED)
+    with pytest.raises(NothingFound) as caught:
+        search(tmp_path / "none.toml", classes="dog", trials=2)
+    assert str(caught.value) == (
+        f"{tmp_path / 'none.toml'}:11  OV605  nothing to judge\n"
+        "  No picture gives `clip_reward` anything to judge: no class is found in any of them.\n"
+        "  Look for classes that the pictures show, or let more classes pass for present."
+    )
+    (tmp_path / "some.toml").write_text(JUDGED.replace("shown = []", 'shown = ["p1", "p4"]'))
+    [row] = search(tmp_path / "some.toml", classes="dog", trials=1, out="some").rows
+    found = row.verdict["pictures"]
+    assert [index for index, reward in found.items() if not math.isnan(reward)] == ["1", "4"]
+    assert row.values == [pytest.approx((found["1"] + found["4"]) / 2)]
 
 
 def test_miou_needs_masks(search: Search, study_file: Write, pictures: Path, tmp_path: Path) -> None:

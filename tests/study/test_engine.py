@@ -106,7 +106,7 @@ def test_pruners_leave_hopeless_candidates_after_some_pictures(search: Search, p
     assert best is not None
     assert len(best.verdict["pictures"]) == 6
     firsts = {next(iter(row.verdict["pictures"])) for row in pruned if len(row.verdict["pictures"]) == 1}
-    assert len(firsts) == (1 if pruner == "halving" else 0)  # the same picture first; one alone is too few for a test
+    assert (len(firsts) > 1) == (pruner == "halving")  # others first in each trial; one picture is too few for a test
 
 
 def test_candidates_that_cost_too_much_do_not_count(search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
