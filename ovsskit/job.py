@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovsskit.devices import choose_batch, choose_device
+from ovsskit.errors import MissingWeights
 from ovsskit.identity import identify
 from ovsskit.listen import Listener, Notices, Summary
 from ovsskit.output.folder import OutputFolder
@@ -41,6 +42,9 @@ def run_job(wishes: Wishes, listener: Listener) -> int:
             return job.run()
         finally:
             job.folder.close()
+    except MissingWeights as error:
+        error.fix = error.fix.replace("RECIPE", wishes.recipe)
+        raise
     finally:
         log.removeHandler(notices)
 

@@ -108,11 +108,14 @@ def fetch_weights(weights: str, revision: str, files: HubFiles = ANY) -> Path:
     Raises:
         MissingWeights: the hub cannot be reached, or has no such repository or revision.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     fix = "With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
     try:
+        HfApi().model_info(
+            weights, revision=revision, timeout=10
+        )  # a download would try six times to find a hub that is not there
         path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.safe]))
         if not any(path.glob(files.safe)):
             path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.pickled]))

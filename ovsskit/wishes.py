@@ -20,7 +20,7 @@ class Wishes:
 
     recipe: str
     images: tuple[str, ...] = ()
-    classes: str = ""
+    classes: str | None = None
     classes_file: Path | None = None
     out: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -51,22 +51,24 @@ def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    if samples and not (wishes.classes or wishes.classes_file) and recipe.vocabulary.make() is None:
+    if samples and wishes.classes is None and not wishes.classes_file and recipe.vocabulary.make() is None:
         from ovsskit.embedded import NOUNS
 
         return recipe.vocabulary.replace(NOUNS)
     return choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
 
 
-def choose_named(classes: str, classes_file: Path | None, table: VocabularyTable) -> Vocabulary:
+def choose_named(classes: str | None, classes_file: Path | None, table: VocabularyTable) -> Vocabulary:
     """Return the classes that the person names on the command line, else the recipe's.
 
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    if classes and classes_file:
+    if classes is not None and classes_file:
         raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
-    if classes:
+    if classes is not None:
+        if not classes.strip():
+            raise BadClasses("The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".')
         return table.replace(split_classes(classes))
     if classes_file:
         return table.replace(read_classes(classes_file))

@@ -12,7 +12,7 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 def expand(
     recipe: Annotated[str, typer.Argument(help="Recipe whose classes to take: a file, or the name of a shipped one.")] = "",
-    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='Other classes: "dog, cat, grass".')] = "",
+    classes: Annotated[str | None, typer.Option("--classes", metavar="NAMES", help='Other classes: "dog, cat, grass".')] = None,
     classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one class on each line.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The file to write, in TOML.", show_default="KIND.toml")] = None,
     kind: Annotated[Literal["definitions", "synonyms"], typer.Option("--kind", help="What to ask for.")] = "definitions",

@@ -12,7 +12,9 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 def fit(
     recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe, whose model can be tuned.")],
-    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to tune for: "dog, cat, grass".')] = "",
+    classes: Annotated[
+        str | None, typer.Option("--classes", metavar="NAMES", help='What to tune for: "dog, cat, grass".')
+    ] = None,
     classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the weights.", show_default="ovsskit-fit/RECIPE")

@@ -17,7 +17,9 @@ def run(
         list[str],
         typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the recipe's own, else sample scenes."),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
-    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')] = "",
+    classes: Annotated[
+        str | None, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')
+    ] = None,
     classes_file: Annotated[
         Path | None, typer.Option("--classes-file", help="Text file with one class on each line, its synonyms after commas.")
     ] = None,

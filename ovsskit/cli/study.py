@@ -22,7 +22,9 @@ def study(
         list[str],
         typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the study's own, else as for `run`."),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
-    classes: Annotated[str, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')] = "",
+    classes: Annotated[
+        str | None, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')
+    ] = None,
     classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-studies/NAME")] = None,
     objective: Annotated[

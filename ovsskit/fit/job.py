@@ -26,7 +26,7 @@ class FitWishes:
     """Hold what the person asked for; see the options of `ovsskit fit`."""
 
     recipe: str
-    classes: str = ""
+    classes: str | None = None
     classes_file: Path | None = None
     out: Path | None = None
     overrides: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ class StudyWishes:
 
     study: str
     images: tuple[str, ...] = ()
-    classes: str = ""
+    classes: str | None = None
     classes_file: Path | None = None
     out: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ def make_plan(wishes: StudyWishes) -> Plan:
         limit=wishes.limit,
     )
     pictures, samples = choose_pictures(plain, recipe)
-    if search.classes and not wishes.classes and not wishes.classes_file:
+    if search.classes and wishes.classes is None and not wishes.classes_file:
         vocabulary = recipe.vocabulary.replace(search.classes)
     else:
         vocabulary = choose_classes(plain, recipe, samples)

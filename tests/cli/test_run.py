@@ -203,10 +203,21 @@ def test_bad_input_ends_before_anything_ran(
     ]
 
 
+def test_weights_that_cannot_be_had(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    ended = run("photos", "--set", "backbone.weights=nobody/nothing", toy=("--classes", "dog"), recipe="pnp_blip")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.error == (
+        "OV401  missing weights\n"
+        "  The weights `nobody/nothing` are not on this machine, and the hub cannot be reached.\n"
+        "  With a network: `ovsskit models pnp_blip --fetch`; or name a local folder as `weights`.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("", "Nothing says which classes to look for"),
+        ("", "The list of classes is empty"),
         ("dog,,cat", "empty name"),
         ("dog, Dog", "Named more than once: dog"),
         ("background", "no class to look for"),
