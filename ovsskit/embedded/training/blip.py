@@ -96,11 +96,6 @@ def vision_weights(clip: TinyClip) -> dict[str, Tensor]:
     return {name: weight.detach() for name, weight in weights.items()}
 
 
-def blend_weights(first: dict[str, Tensor], second: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Mix two states of one model; a share of one is the second state."""
-    return {name: torch.lerp(weight, second[name], share) for name, weight in first.items()}
-
-
 def write_blip(model: BlipForImageTextRetrieval, folder: Path) -> None:
     """Write configuration, tokenizer and half-precision weights."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,10 @@ DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
 
 TRAINING_SEED: Final = 0
 VARIED_SEED: Final = 1_000_000
+STYLES_SEED: Final = 2_000_000
 SAMPLE_SEED: Final = 10_000_000
 EVALUATION_SEED: Final = 20_000_000
+SEEDS: Final[dict[DrawingSet, int]] = {"training": TRAINING_SEED, "varied": VARIED_SEED, "styles": STYLES_SEED}
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,7 @@ def words_of(scene: Scene) -> Bool[ndarray, " classes"]:
 def training_scene(number: int, drawing_set: DrawingSet) -> Scene:
     """Make a training scene of a shape that depends on its number."""
     width, height = RENDER_SIZES[number % len(RENDER_SIZES)]
-    seed = VARIED_SEED if drawing_set == "varied" else TRAINING_SEED
-    return make_scene(seed + number, width, height, drawing_set)
+    return make_scene(SEEDS[drawing_set] + number, width, height, drawing_set)
 
 
 def render(folder: Path, scenes: int, drawing_set: DrawingSet = "training") -> Dataset:

@@ -10,8 +10,8 @@ from ovsskit.embedded.names import NOUNS
 
 FOLDER: Final = Path(__file__).parent / "drawings"
 
-DrawingSet = Literal["training", "varied", "held-out"]
-"""The plain training drawings, these and more of them changed at random, or those never trained on."""
+DrawingSet = Literal["training", "varied", "styles", "held-out"]
+"""The plain training drawings, these and more of them changed at random, these and other styles so, or those never trained on."""
 
 
 def file_names(noun: str, drawing_set: DrawingSet) -> list[str]:
@@ -22,7 +22,10 @@ def file_names(noun: str, drawing_set: DrawingSet) -> list[str]:
     plain = sorted(path.name for path in FOLDER.glob(f"{stem}_[0-9].png"))
     if drawing_set == "training":
         return plain
-    return plain + sorted(path.name for path in FOLDER.glob(f"{stem}_extra_[0-9].png"))
+    varied = plain + sorted(path.name for path in FOLDER.glob(f"{stem}_extra_[0-9].png"))
+    if drawing_set == "varied":
+        return varied
+    return varied + sorted(path.name for path in FOLDER.glob(f"{stem}_[ft]*_[0-9]*.png"))
 
 
 @cache

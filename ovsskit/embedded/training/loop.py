@@ -17,7 +17,7 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and how fast."""
+    """How long to train and how fast; the rate is lowest at the last step, or would be at a later one."""
 
     steps: int
     peak_rate: float
@@ -25,12 +25,13 @@ class Schedule:
     weight_decay: float = 0.05
     log_every: int = 50
     save_every: int = 200
+    lowest_at: int | None = None
 
     def rate(self, step: int) -> float:
         """Warm up, then follow a cosine down to a hundredth of the peak."""
         if step < self.warmup:
             return self.peak_rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        done = (step - self.warmup) / max(1, (self.lowest_at or self.steps) - self.warmup)
         return self.peak_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 

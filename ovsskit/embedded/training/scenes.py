@@ -56,7 +56,7 @@ def make_scene(
     for noun in rng.choice(list(drawable), count, replace=False):
         file_name = str(rng.choice(drawable[noun]))
         drawing = drawings.load(file_name)
-        drawing = vary(rng, drawing) if drawing_set == "varied" else drawing
+        drawing = vary(rng, drawing) if drawing_set in ("varied", "styles") else drawing
         thing = _transform(rng, drawing, min(height, width), count)
         solid = np.asarray(thing.getchannel("A")) > 127
         corner = _find_place(rng, owner, areas, solid)

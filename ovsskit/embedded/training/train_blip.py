@@ -27,13 +27,13 @@ WORD_LAYER: Final = 2
 
 @dataclass(frozen=True)
 class BlipPlan:
-    """How many pictures share a step, and how many of their patches are dropped."""
+    """Whether names fade and patches are hidden, how many pictures share a step, how many of their patches are dropped."""
 
     schedule: Schedule
-    fading_from: int
+    fading: bool
+    hiding: bool
     batch: int = 48
     dropped: float = 0.5
-    hiding: bool = False
 
 
 class BlipInTraining(nn.Module):
@@ -83,8 +83,7 @@ def train_blip(model: BlipInTraining, dataset: Dataset, plan: BlipPlan, checkpoi
         batch = dataset.draw(rng, plan.batch)
         if plan.hiding:
             batch = replace(batch, pixels=hide_patches(rng, batch.pixels, patch))
-        faded = step >= plan.fading_from
-        return blip_losses(model, tokenizer, batch, rng, plan.dropped, faded)
+        return blip_losses(model, tokenizer, batch, rng, plan.dropped, plan.fading)
 
     train(model, losses_of, plan.schedule, checkpoint)
 
