@@ -10,7 +10,7 @@ import ovsskit
 from ovsskit.embedded import sample_scenes
 from ovsskit.output.heat import heat_tile
 
-SCENE = 7
+SCENE, NAME = 7, "car"
 HEIGHT, GAP, CAPTION = 300, 12, 30
 TARGET = Path(__file__).parent / "pictures" / "quickstart.png"
 
@@ -29,16 +29,15 @@ def main() -> None:
     scene = sample_scenes()[SCENE - 1]
     result = ovsskit.load("quickstart")(scene.picture, trace=True)
     names = result.vocabulary.labels
-    position = next(i for i, label in enumerate(result.at("merge_tokens").labels) if names[label] in scene.nouns)
-    name = names[result.at("merge_tokens").labels[position]]
+    position = result.at("merge_tokens").labels.index(names.index(NAME))
     first = result.trace["grad_cam"][0]
     token_maps = first.data[first.positions == position].mean(0)
     summed = result.at("merge_tokens").data[position]
     photo = Image.open(scene.picture).convert("RGB")
     panels = [
         panel(photo, "the picture"),
-        panel(heat_tile(token_maps.numpy(), photo, name).picture, f"GradCAM of “{name}”"),
-        panel(heat_tile(summed.numpy(), photo, name).picture, "with Salience DropOut"),
+        panel(heat_tile(token_maps.numpy(), photo, NAME).picture, f"GradCAM of “{NAME}”"),
+        panel(heat_tile(summed.numpy(), photo, NAME).picture, "with Salience DropOut"),
         panel(result.overlay(), "blurred, refined, labelled"),
     ]
     width = sum(one.width for one in panels) + GAP * (len(panels) - 1)
