@@ -161,9 +161,11 @@ def main() -> None:
         order = range(len(evaluator.plan.pictures))
         counts = Counter(path[-1] for path in found["tpe"])
         default = evaluator.judge({}, order).values[1]
-        judged = {point: evaluator.judge(dict(point), order).values[1] for point in track(counts, "unseen")}
+        by_masks = max(table, key=lambda point: table[point][1])
+        judged = {point: evaluator.judge(dict(point), order).values[1] for point in track([*counts, by_masks], "unseen")}
         everywhere = [judged[point] for point in counts.elements()]
         print(f"{len(order)} unseen scenes: mIoU as it is {default:.3f}, found by TPE {spread(everywhere)}")
+        print(f"the point that the masks of the searched scenes choose: {judged[by_masks]:.3f}")
         for point, count in counts.most_common():
             print(f"{count:3d} of {chosen.seeds} seeds found {dict(point)}: {judged[point]:.3f}")
 

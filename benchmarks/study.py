@@ -3,8 +3,9 @@
     python benchmarks/study.py
     python benchmarks/study.py --pruner none --trials 100 --objective miou
 
-The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP; searched are layer, head, threshold,
-blur, and the weights of the CRF. Seconds of the clock and of the processor are printed, start of the program included.
+The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP, or the whole quickstart; searched
+are layer, head, threshold, blur, and the weights of the CRF. Seconds of the clock and of the processor are printed, start
+of the program included.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ def main() -> None:
     parser.add_argument("--pruner", default="halving")
     parser.add_argument("--sampler", default="tpe")
     parser.add_argument("--objective", default="miou")
+    parser.add_argument("--whole", action="store_true", help="the whole quickstart, with Salience DropOut")
     parser.add_argument("--out", type=Path, default=None, help="keep the study's folder here")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         recipe = folder / "gradcam.toml"
-        recipe.write_text(RECIPE)
+        recipe.write_text('extends = "quickstart"\n' if chosen.whole else RECIPE)
         plain = measure("run", recipe, "--out", folder / "run", "--json", "--device", "cpu")
         options = ["--trials", str(chosen.trials), "--pruner", chosen.pruner, "--sampler", chosen.sampler]
         options += ["--objective", chosen.objective, "--out", str(chosen.out or folder / "study"), "--json", "--device", "cpu"]
