@@ -146,8 +146,8 @@ def make_plan(wishes: StudyWishes) -> Plan:
     return Plan(search, tuple(pictures), samples, vocabulary, truths[0] if truths else None, wishes.max_pixels)
 
 
-def read_search(wishes: StudyWishes) -> Search:
-    """Read and check a study without its pictures.
+def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
+    """Read and check a study without its pictures; with `set_is_settled` what is set is not searched, and no objection.
 
     Raises:
         Problems: all that is wrong, with files and lines.
@@ -171,7 +171,7 @@ def read_search(wishes: StudyWishes) -> Search:
     if wishes.objectives:
         options["objective"] = [objective_of(word) for word in wishes.objectives]
     table = merge(own if isinstance(own, Table) else None, file, options)
-    search = _check(table, tables, fixed, recipe_path, problems)
+    search = _check(table, tables, fixed, recipe_path, problems, set_is_settled)
     if search.settings.sampler == "cmaes" and wishes.storage:
         what = "The sampler `cmaes` keeps pickles with the trials, and whoever writes to a shared storage could have them run code."
         fix = "Leave out --storage: then the study's own folder keeps the trials."
@@ -188,8 +188,9 @@ def check_file(name: str, overrides: Sequence[str] = ()) -> None:
         Problems: all that is wrong, with files and lines.
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
-    if _is_study(read(find_recipe(name))) or "study" in load_recipe(name, overrides).tables:
-        read_search(StudyWishes(name, overrides=tuple(overrides)))
+    is_study = _is_study(read(find_recipe(name)))
+    if is_study or "study" in load_recipe(name, overrides).tables:
+        read_search(StudyWishes(name, overrides=tuple(overrides)), set_is_settled=not is_study)
 
 
 def _is_study(file: Table) -> bool:
@@ -205,7 +206,9 @@ def _recipe_of(file: Table, path: Path) -> Path:
     return find_recipe(named, beside=path.parent, where=file.place_of("recipe"))
 
 
-def _check(table: Table, tables: Table, fixed: dict[str, Any], path: Path, problems: list[OvsskitError]) -> Search:
+def _check(
+    table: Table, tables: Table, fixed: dict[str, Any], path: Path, problems: list[OvsskitError], set_is_settled: bool
+) -> Search:
     settings = read_settings(table, problems)
     constraints = read_constraints(table, problems)
     objectives = read_objectives(table, problems)
@@ -226,6 +229,7 @@ def _check(table: Table, tables: Table, fixed: dict[str, Any], path: Path, probl
     images = tuple(str(beside(table, "images") / text) for text in settings.images)
     space_table = section(table, "space", problems)
     space = read_space(space_table, recipe, problems)
+    space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
     search = Search(path, tables, fixed, settings, objectives, constraints, space, images, settings.classes)
     if sound:
         problems += _problems_of_values(search)

@@ -88,6 +88,14 @@ def test_stages_explains_one_and_guesses_misspelt_ones() -> None:
     assert "Did you mean `threshold`?" in done.stderr
 
 
+def test_what_is_set_for_a_check_is_not_searched() -> None:
+    assert ovsskit("check", "pnp_mplug", "--set", "select_head.layer=2").returncode == 0
+    refused = ovsskit("check", "pnp_mplug", "--set", "select_head.layer=6")
+    assert refused.returncode == 2
+    assert "select_head.layer is 6, and after the last layer `mplug` reads only the first token" in refused.stderr
+    assert "searched" not in refused.stderr
+
+
 @pytest.mark.parametrize("options", [[], ["--whole"]])
 def test_a_new_recipe_passes_the_check_and_never_replaces_a_file(tmp_path: Path, options: list[str]) -> None:
     path = tmp_path / "mine.toml"
