@@ -20,6 +20,7 @@ class Lattice:
     A pixel with d features lies in a simplex of d + 1 vertices, which `vertices` names. The other way, `pixels` lists
     the pixels around vertex after vertex, and `starts` where each list begins and the last ends. `neighbours` are the
     vertices before and after a vertex along an axis, and itself. The last vertex stands for missing ones: it is zero.
+    `threes` says where the neighbours of each vertex begin, `corners` where the vertices of each pixel do.
     """
 
     pixels: Int[torch.Tensor, " entry"]
@@ -29,6 +30,8 @@ class Lattice:
     blur_weights: Float[torch.Tensor, "vertex 3"]
     vertices: Int[torch.Tensor, "pixel axis"]
     slice_weights: Float[torch.Tensor, "pixel axis"]
+    threes: Int[torch.Tensor, " vertex_start"]
+    corners: Int[torch.Tensor, " pixel_start"]
 
     @classmethod
     def build(cls, features: Float[torch.Tensor, "pixel d"]) -> Lattice:
@@ -50,6 +53,8 @@ class Lattice:
             torch.tensor([0.5, 0.5, 1.0], dtype=torch.float32, device=features.device).repeat(len(found) + 1, 1),
             torch.stack(vertices.unbind(), 1)[:count],
             torch.stack(weights.unbind(), 1)[:count],
+            torch.arange(0, 3 * len(found) + 4, 3, dtype=torch.int32, device=features.device),
+            torch.arange(0, (d + 1) * count + 1, d + 1, dtype=torch.int32, device=features.device),
         )
         gain = 1 / (1 + 2.0**-d)
         mass = gain * lattice.sliced(lattice.blurred(weights.new_ones(count, 1)))[:, 0]
@@ -71,24 +76,29 @@ class Lattice:
         """Return values spread to the vertices and blurred along every axis of the lattice."""
         table = _sums(values, self.pixels, self.splat_weights, self.starts)
         for neighbours in self.neighbours:
-            table = _sums(table, neighbours, self.blur_weights)
+            table = _sums(table, neighbours, self.blur_weights, self.threes)
         return table
 
     def sliced(self, table: Float[torch.Tensor, "vertex class"], rows: slice = slice(None)) -> Float[torch.Tensor, "row class"]:
         """Return blurred values at some of the pixels (default: all), from the vertices around them."""
-        return _sums(table, self.vertices[rows], self.slice_weights[rows])
+        vertices = self.vertices[rows]
+        return _sums(table, vertices, self.slice_weights[rows], self.corners[: len(vertices) + 1])
 
 
 def _sums(
     table: Float[torch.Tensor, "row class"],
     rows: Int[torch.Tensor, "..."],
     weights: Float[torch.Tensor, "..."],
-    starts: Int[torch.Tensor, " start"] | None = None,
+    starts: Int[torch.Tensor, " start"],
 ) -> Float[torch.Tensor, "bag class"]:
-    """Return weighted sums of rows of a table: of those from each start to the next, or in each line of `rows`."""
-    return torch.nn.functional.embedding_bag(
-        rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=starts is not None
-    )
+    """Return weighted sums of rows of a table, of those from each start to the next.
+
+    `torch.nn.functional` would make the starts of lines of equal length anew in each call.
+    """
+    sums: torch.Tensor = torch.embedding_bag(
+        table, rows.flatten(), starts, mode=0, per_sample_weights=weights.flatten(), include_last_offset=True
+    )[0]
+    return sums
 
 
 def _codes(

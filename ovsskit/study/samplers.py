@@ -21,8 +21,8 @@ from ovsskit.study.space import grid
 FIRST_STEP, LAST_STEP = 0.5, 0.03
 """Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
 
-KEPT = 3
-"""Successive halving keeps the best of so many, three times: after a twelfth, a quarter and three quarters of the pictures."""
+KEPT = 4
+"""Successive halving keeps the best of so many, three times: after a 24th, a sixth and two thirds of the pictures."""
 
 TURN = "turn"
 """The attribute of a trial that says which of the study's turns it takes."""
@@ -66,7 +66,7 @@ def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
 
 def first_rung(pictures: int) -> int:
     """Return after how many pictures successive halving first leaves candidates."""
-    return math.ceil(pictures / 12)
+    return math.ceil(pictures / 24)
 
 
 def turns_of(search: Search) -> int:

@@ -135,7 +135,14 @@ GO_ON = "What was answered is kept: the same command goes on where it stopped."
 def clean(answer: str) -> str:
     """Return an answer without thoughts, marks and quotes around it, and a synonym's or definition's final stop."""
     text = answer.encode("utf-8", "replace").decode()  # an endpoint can send half a character
-    return THOUGHT.sub("", text).strip().strip(AROUND).removesuffix(".").strip(AROUND)
+    return _bare(_bare(THOUGHT.sub("", text)).removesuffix("."))
+
+
+def _bare(text: str) -> str:
+    """Take blanks, marks and quotes from both ends until none is left."""
+    while (bare := text.strip().strip(AROUND)) != text:
+        text = bare
+    return text
 
 
 def what_is_wrong(text: str, question: str, kind: Kind, names: set[str]) -> str:

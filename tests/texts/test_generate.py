@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ovsskit.cli.__main__ import main
@@ -449,6 +449,7 @@ def test_what_is_no_language_model_is_told(expand: Expand, tmp_path: Path) -> No
     assert ended.error.startswith("empty  OV406  no usable answer\n  `dog`: This is no causal language model: ")
 
 
+@example(text="'\r0")
 @given(text=st.text(max_size=80))
 def test_any_answer_is_either_refused_or_survives_the_file(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     cleaned = clean(text)
