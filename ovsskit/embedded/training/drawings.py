@@ -10,6 +10,9 @@ from ovsskit.embedded.names import NOUNS
 
 FOLDER: Final = Path(__file__).parent / "drawings"
 
+STYLES: Final = ("twemoji", "fluent_flat", "fluent_3d")
+"""Styles beside Noto's, as the names of files tell them."""
+
 DrawingSet = Literal["training", "varied", "styles", "held-out"]
 """The plain training drawings, these and more of them changed at random, these and other styles so, or those never trained on."""
 
@@ -25,7 +28,7 @@ def file_names(noun: str, drawing_set: DrawingSet) -> list[str]:
     varied = plain + sorted(path.name for path in FOLDER.glob(f"{stem}_extra_[0-9].png"))
     if drawing_set == "varied":
         return varied
-    return varied + sorted(path.name for path in FOLDER.glob(f"{stem}_[ft]*_[0-9]*.png"))
+    return varied + sorted(path.name for style in STYLES for path in FOLDER.glob(f"{stem}_{style}_*.png"))
 
 
 @cache

@@ -8,15 +8,12 @@ Run once, with the unpacked packages `@twemoji/svg`, `@lobehub/fluent-emoji-flat
 import io
 import sys
 from pathlib import Path
-from typing import Final
 
 from PIL import Image
 
 from ovsskit.embedded.names import NOUNS
-from ovsskit.embedded.training.drawings import FOLDER
+from ovsskit.embedded.training.drawings import FOLDER, STYLES
 from ovsskit.embedded.training.extract_drawings import BITMAP_SIZE, COLOURS, EXTRA_GLYPHS, HELD_OUT_GLYPHS, TRAINING_GLYPHS
-
-STYLES: Final = ("twemoji", "fluent_flat", "fluent_3d")
 
 
 def find_file(folder: Path, glyph: str) -> Path | None:
