@@ -7,7 +7,7 @@ each pixel of a photograph (three times that while they are built), 600 for one 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -27,14 +27,14 @@ class Shelf:
         self.limit, self.size = limit, 0
         self._lattices: OrderedDict[Any, Lattice] = OrderedDict()
 
-    def build(self, features: Float[torch.Tensor, "pixel d"]) -> Lattice:
-        """Return the lattice of these features, built now or before."""
+    def build(self, values: UInt8[torch.Tensor, "h w _"], sigmas: Sequence[float]) -> Lattice:
+        """Return the lattice of pixels with these values and places, built now or before."""
         from ovsskit.digests import digest_tensor
 
-        key = f"{features.device} {digest_tensor(features)}"
+        key = values.device, tuple(sigmas), digest_tensor(values)
         lattice = self._lattices.get(key)
         if lattice is None:
-            lattice = self._lattices[key] = Lattice.build(features)
+            lattice = self._lattices[key] = build_lattice(values, sigmas)
             self.size += lattice.nbytes
         self._lattices.move_to_end(key)
         while self.size > self.limit:
@@ -66,20 +66,24 @@ def build_lattices(
 
     The first two sigmas are in pixels, the third in steps of 0 to 255. A kernel with a sigma of zero is left out.
     """
-    height, width, _ = pixels.shape
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    place = torch.stack([columns, rows], -1).to(pixels.device, torch.float32)
-
-    def kernel(values: Float[torch.Tensor, "h w d"], sigmas: list[float]) -> Lattice | None:
-        # By a tensor on the device: CUDA divides by a number as a product with its reciprocal, which rounds otherwise.
-        deviations = torch.tensor(sigmas, dtype=torch.float32, device=pixels.device)
-        shelf, features = _shelf.get(), (values / deviations).flatten(0, 1)
-        return (Lattice if shelf is None else shelf).build(features) if all(sigmas) else None
-
-    return (
-        kernel(place, [gaussian_sigma] * 2),
-        kernel(torch.cat([place, pixels], -1), [bilateral_sigma] * 2 + [bilateral_colour_sigma] * 3),
+    shelf = _shelf.get()
+    build = build_lattice if shelf is None else shelf.build
+    kernels = (
+        (pixels[:, :, :0], [gaussian_sigma] * 2),
+        (pixels, [bilateral_sigma] * 2 + [bilateral_colour_sigma] * 3),
     )
+    gaussian, bilateral = (build(values, sigmas) if all(sigmas) else None for values, sigmas in kernels)
+    return gaussian, bilateral
+
+
+def build_lattice(values: UInt8[torch.Tensor, "h w _"], sigmas: Sequence[float]) -> Lattice:
+    """Build the kernel of column, row and values, by the standard deviations of each."""
+    height, width, _ = values.shape
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    place = torch.stack([columns, rows], -1).to(values.device, torch.float32)
+    # By a tensor on the device: CUDA divides by a number as a product with its reciprocal, which rounds otherwise.
+    deviations = torch.tensor(sigmas, dtype=torch.float32, device=values.device)
+    return Lattice.build((torch.cat([place, values], -1) / deviations).flatten(0, 1))
 
 
 def mean_field(
@@ -121,9 +125,10 @@ def mean_field(
             tables = [lattice.blurred(marginal).mul_(weight) for lattice, weight in terms]
             for first in range(0, len(unary), block):
                 rows = slice(first, first + block)
-                logits = marginal[rows].copy_(unary[rows])
-                for (lattice, _), table in zip(terms, tables, strict=True):
-                    logits += lattice.sliced(table, rows)
+                sums = [lattice.sliced(table, rows) for (lattice, _), table in zip(terms, tables, strict=True)]
+                logits = torch.add(unary[rows], sums[0], out=marginal[rows]) if sums else marginal[rows].copy_(unary[rows])
+                for others in sums[1:]:
+                    logits += others
                 if marginal is marginals[-1]:
                     _normalise([part[rows] for part in marginals])
     result = torch.empty_like(values)
@@ -135,7 +140,22 @@ def mean_field(
 def _normalise(parts: list[Float[torch.Tensor, "pixel _"]]) -> None:
     """Replace logits by their softmax over the classes of all parts."""
     logits = torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-    # On a CPU, torch vectorises a softmax along rows from 16 classes on, and one along columns for any number.
-    softmax = logits.softmax(1) if logits.shape[1] >= 16 else torch.stack(logits.unbind(1)).softmax(0).T
-    for part, values in zip(parts, softmax.split([part.shape[1] for part in parts], 1), strict=True):
-        part.copy_(values)
+    if logits.device.type != "cpu" or not _normalise_few(logits):
+        logits.copy_(logits.softmax(1))
+    if len(parts) > 1:
+        for part, values in zip(parts, logits.split([part.shape[1] for part in parts], 1), strict=True):
+            part.copy_(values)
+
+
+def _normalise_few(logits: Float[torch.Tensor, "pixel class"]) -> bool:
+    """Replace logits by their softmax and say so, unless sums of powers get too large or too small.
+
+    On a CPU, torch's softmax of short rows takes ten times as long.
+    """
+    powers = logits.exp()
+    sums = powers @ powers.new_ones(powers.shape[1], 1)
+    low, high = sums.aminmax()
+    safe = bool(low > 1e-30) and bool(high < 1e30)
+    if safe:
+        torch.mul(powers, sums.reciprocal_(), out=logits)
+    return safe

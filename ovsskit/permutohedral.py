@@ -2,7 +2,7 @@
 
 The kernel is normalised symmetrically, as a term of a dense CRF (Kraehenbuehl & Koltun 2011). Everything is float32 in
 the order of pydensecrf, since another rounding would put some pixels into another simplex. Splat, blur and slice are
-the same operation, a weighted sum of some rows of a table; `embedding_bag` is the fastest way to do it.
+the same operation, a sum of some rows of a table; `embedding_bag` is the fastest way to do it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ class Lattice:
 
     A pixel with d features lies in a simplex of d + 1 vertices, which `vertices` names. The other way, `pixels` lists
     the pixels around vertex after vertex, and `starts` where each list begins and the last ends. `neighbours` are the
-    vertices before and after a vertex along an axis, and itself. The last vertex stands for missing ones: it is zero.
-    `threes` says where the neighbours of each vertex begin, `corners` where the vertices of each pixel do.
+    vertices before and after a vertex along an axis. The last vertex stands for missing ones: it is zero.
+    `pairs` says where the neighbours of each vertex begin, `corners` where the vertices of each pixel do.
     """
 
     pixels: Int[torch.Tensor, " entry"]
     starts: Int[torch.Tensor, " start"]
     splat_weights: Float[torch.Tensor, " entry"]
-    neighbours: Int[torch.Tensor, "axis vertex 3"]
-    blur_weights: Float[torch.Tensor, "vertex 3"]
+    neighbours: Int[torch.Tensor, "axis vertex 2"]
     vertices: Int[torch.Tensor, "pixel axis"]
     slice_weights: Float[torch.Tensor, "pixel axis"]
-    threes: Int[torch.Tensor, " vertex_start"]
+    pairs: Int[torch.Tensor, " vertex_start"]
     corners: Int[torch.Tensor, " pixel_start"]
 
     @classmethod
@@ -50,10 +49,9 @@ class Lattice:
             starts.int(),
             weights.flatten().index_select(0, entries),
             _neighbours(found, steps),
-            torch.tensor([0.5, 0.5, 1.0], dtype=torch.float32, device=features.device).repeat(len(found) + 1, 1),
             torch.stack(vertices.unbind(), 1)[:count],
             torch.stack(weights.unbind(), 1)[:count],
-            torch.arange(0, 3 * len(found) + 4, 3, dtype=torch.int32, device=features.device),
+            torch.arange(0, 2 * len(found) + 3, 2, dtype=torch.int32, device=features.device),
             torch.arange(0, (d + 1) * count + 1, d + 1, dtype=torch.int32, device=features.device),
         )
         gain = 1 / (1 + 2.0**-d)
@@ -74,29 +72,31 @@ class Lattice:
 
     def blurred(self, values: Float[torch.Tensor, "pixel class"]) -> Float[torch.Tensor, "vertex class"]:
         """Return values spread to the vertices and blurred along every axis of the lattice."""
-        table = _sums(values, self.pixels, self.splat_weights, self.starts)
+        table = _sums(values, self.pixels, self.starts, self.splat_weights)
         for neighbours in self.neighbours:
-            table = _sums(table, neighbours, self.blur_weights, self.threes)
+            sums = _sums(table, neighbours, self.pairs)
+            table = torch.add(table, sums, alpha=0.5, out=sums)
         return table
 
     def sliced(self, table: Float[torch.Tensor, "vertex class"], rows: slice = slice(None)) -> Float[torch.Tensor, "row class"]:
         """Return blurred values at some of the pixels (default: all), from the vertices around them."""
         vertices = self.vertices[rows]
-        return _sums(table, vertices, self.slice_weights[rows], self.corners[: len(vertices) + 1])
+        return _sums(table, vertices, self.corners[: len(vertices) + 1], self.slice_weights[rows])
 
 
 def _sums(
     table: Float[torch.Tensor, "row class"],
     rows: Int[torch.Tensor, "..."],
-    weights: Float[torch.Tensor, "..."],
     starts: Int[torch.Tensor, " start"],
+    weights: Float[torch.Tensor, "..."] | None = None,
 ) -> Float[torch.Tensor, "bag class"]:
-    """Return weighted sums of rows of a table, of those from each start to the next.
+    """Return sums of rows of a table, weighted or not, of those from each start to the next.
 
     `torch.nn.functional` would make the starts of lines of equal length anew in each call.
     """
+    weights = None if weights is None else weights.flatten()
     sums: torch.Tensor = torch.embedding_bag(
-        table, rows.flatten(), starts, mode=0, per_sample_weights=weights.flatten(), include_last_offset=True
+        table, rows.flatten(), starts, mode=0, per_sample_weights=weights, include_last_offset=True
     )[0]
     return sums
 
@@ -161,8 +161,8 @@ def _simplices(
     return corners[:-1] - corners[1:], order, weights
 
 
-def _neighbours(codes: Int[torch.Tensor, " vertex"], steps: list[int]) -> Int[torch.Tensor, "axis _ 3"]:
-    """Return for every axis the vertices before and after each vertex, and itself; `codes` ascend."""
+def _neighbours(codes: Int[torch.Tensor, " vertex"], steps: list[int]) -> Int[torch.Tensor, "axis _ 2"]:
+    """Return for every axis the vertices before and after each vertex; `codes` ascend."""
     none = len(codes)
     here = torch.arange(none + 1, dtype=torch.int32, device=codes.device)
     lowered = torch.where(codes % len(steps) == 0, codes + (len(steps) - 1), codes - 1)
@@ -173,5 +173,5 @@ def _neighbours(codes: Int[torch.Tensor, " vertex"], steps: list[int]) -> Int[to
         before[:-1] = torch.where(codes.index_select(0, position) == lowered + step, position, none)
         after = torch.full_like(here, none).scatter_(0, before.long(), here)
         after[-1] = none
-        neighbours.append(torch.stack([before, after, here], 1))
+        neighbours.append(torch.stack([before, after], 1))
     return torch.stack(neighbours)

@@ -7,7 +7,7 @@ result.overlay().show()
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -126,10 +126,19 @@ class Pipeline:
 
     def run_many(self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None) -> list[State]:
         """Segment several pictures, sharing batches, and return all slots of each."""
+        [states] = self.run_groups([images], vocabulary, watch)
+        return states
+
+    def run_groups(
+        self, groups: Iterable[Sequence[Image]], vocabulary: Vocabulary, watch: Watch | None = None
+    ) -> Iterator[list[State]]:
+        """Segment groups of pictures one after the other as `run_many` does; files that stages read must stay as they are."""
         driver = Driver(self.models, self.links, self.batch, watch, self.store, self.device, self._known)
-        states = [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
-        with torch.inference_mode(False), torch.no_grad():
-            return driver.run(self.stages, states)
+        for images in groups:
+            states = [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
+            with torch.inference_mode(False), torch.no_grad():
+                states = driver.run(self.stages, states)
+            yield states
 
 
 def load(

@@ -75,6 +75,30 @@ def test_any_size_and_plain_or_noisy_pictures(height: int, width: int, classes: 
     assert (marginals - reference(probabilities, pixels, 2)).abs().max() <= 1e-4
 
 
+def test_weights_whose_powers_no_float_holds() -> None:
+    pixels, probabilities = photograph(40, 51, seed=11), soft_masks(4, 40, 51, seed=12)
+    heavy = {**CRF, "gaussian_weight": 400.0, "bilateral_weight": 300.0}
+    marginals = mean_field(probabilities, pixels, steps=1, **heavy)
+    first = probabilities.clamp(1e-5, 1)
+    first = (first / first.sum(0)).flatten(1)
+    kernels = build_lattices(pixels, **SIGMAS)
+    logits = sum(lattice.filter(first) * weight for lattice, weight in zip(kernels, (400, 300), strict=True) if lattice)
+    expected = (logits + probabilities.clamp(1e-5, 1).log().flatten(1)).softmax(0).view_as(marginals)
+    torch.testing.assert_close(marginals, expected, atol=1e-3, rtol=0)
+
+
+def test_a_shelf_tells_pictures_and_sigmas_apart() -> None:
+    pictures, probabilities = [photograph(30, 40, seed) for seed in (13, 14)], soft_masks(3, 30, 40, seed=15)
+    settings = [CRF, {**CRF, "gaussian_sigma": 2.0}, {**CRF, "bilateral_colour_sigma": 9.0}]
+    shelf = module.Shelf(1 << 30)
+    for _ in range(2):
+        for pixels in pictures:
+            for chosen in settings:
+                with module.keeping(shelf):
+                    kept = mean_field(probabilities, pixels, steps=2, **chosen)
+                assert torch.equal(kept, mean_field(probabilities, pixels, steps=2, **chosen))
+
+
 def test_filters_like_a_gaussian() -> None:
     place = torch.cartesian_prod(torch.arange(24.0), torch.arange(30.0)) / 4
     features = torch.cat([place, photograph(24, 30, seed=1).flatten(0, 1) / 60], 1)

@@ -23,7 +23,7 @@ from ovsskit.stage import Stage
 from ovsskit.store import Store
 from ovsskit.study.memory import PeakMemory
 from ovsskit.study.objectives import Objective, mean_of, miou_of
-from ovsskit.study.plan import Plan
+from ovsskit.study.plan import Plan, starting_values
 from ovsskit.study.samplers import first_rung
 from ovsskit.values import Image, Labels
 
@@ -74,6 +74,7 @@ class Evaluator:
 
     def __init__(self, plan: Plan, device: str, batch: int, store: Store) -> None:
         self.plan, self.device, self.batch, self.store = plan, device, batch, store
+        self.as_it_is = starting_values(plan.search)
         self.shelf: dict[Path, Image] = {}
         self._shelf_bytes = 0
         self._models: dict[str, Backbone] = {}
@@ -109,13 +110,13 @@ class Evaluator:
         before = self._count(judges)
         gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
         left = False
-        for group in self._groups(order):
-            images = [self._picture(index) for index in group]
-            with keeping(self._lattices):
-                states = pipeline.run_many(images, self.plan.vocabulary, meter)
-            self._gather(group, states, meter, gathered)
-            if report is not None and (left := any(report(one, self._of_picture(gathered, one)) for one in group)):
-                break
+        groups = list(self._groups(order))
+        images = ([self._picture(index) for index in group] for group in groups)
+        with keeping(self._lattices):
+            for group, states in zip(groups, pipeline.run_groups(images, self.plan.vocabulary, meter), strict=True):
+                self._gather(group, states, meter, gathered)
+                if report is not None and (left := any(report(one, self._of_picture(gathered, one)) for one in group)):
+                    break
         seen = len(next(iter(gathered.values()))) if gathered else 0
         totals = [self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives]
         return Verdict(

@@ -5,7 +5,9 @@ So a study tries the same candidates whether or not it was interrupted, and no t
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 import random
 import warnings
 from typing import Any
@@ -67,6 +69,12 @@ def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
 def first_rung(pictures: int) -> int:
     """Return after how many pictures successive halving first leaves candidates."""
     return math.ceil(pictures / 24)
+
+
+def rungs(pictures: int) -> list[int]:
+    """Return all counts of pictures after which it does."""
+    steps = itertools.accumulate(itertools.repeat(KEPT), operator.mul, initial=first_rung(pictures))
+    return list(itertools.takewhile(lambda step: step <= pictures, steps))
 
 
 def turns_of(search: Search) -> int:

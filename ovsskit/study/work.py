@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -23,7 +23,7 @@ from ovsskit.store import Store
 from ovsskit.study.evaluate import Evaluator, Report, Verdict
 from ovsskit.study.history import DEFAULT, VERDICT, Row
 from ovsskit.study.plan import Plan
-from ovsskit.study.samplers import TURN
+from ovsskit.study.samplers import TURN, rungs
 from ovsskit.study.storage import Keeper, open_keeper
 from ovsskit.study.turns import ERROR, Failed, Turns
 
@@ -69,8 +69,12 @@ def judge_trial(plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: M
     Raises:
         Failed: it cannot be run; the reason is noted.
     """
+    order, report = order_of(plan, trial.user_attrs[TURN]), _reports(plan, trial)
     try:
-        verdict = evaluator.judge(values, order_of(plan, trial.user_attrs[TURN]), _reports(plan, trial))
+        if values == evaluator.as_it_is:
+            verdict = _as_it_is(trial.study.user_attrs[DEFAULT], order, report)
+        else:
+            verdict = evaluator.judge(values, order, report)
     except Exception as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
         trial.set_user_attr(ERROR, reason_of(error))
         raise Failed from error
@@ -83,6 +87,17 @@ def judge_trial(plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: M
     if not verdict.whole:
         raise optuna.TrialPruned
     return verdict.values
+
+
+def _as_it_is(default: Mapping[str, Any], order: Sequence[int], report: Report | None) -> Verdict:
+    """Return the verdict of the recipe as it is, which was judged before all trials, as that of a trial."""
+    pictures = {int(index): value for index, value in default["pictures"].items()}
+    if report is not None:
+        for index in order:
+            report(index, pictures[index])
+    counts = {"calls": 0, "saved": default["calls"] + default["saved"]}
+    counts |= {"judge_calls": 0, "judge_saved": default["judge_calls"] + default["judge_saved"]}
+    return Verdict(**{**default, **counts, "pictures": pictures}, whole=True)
 
 
 def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
@@ -99,11 +114,15 @@ def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
 
     def report(index: int, value: float) -> bool:
         gain = value - before[index]
-        if pruner == "wilcoxon" and not math.isnan(value):
+        if math.isnan(value if pruner == "wilcoxon" else gain):  # a picture without any class says nothing
+            return False
+        gains.append(gain)
+        if pruner == "wilcoxon":
             trial.report(value, index)
-        elif pruner == "halving" and not math.isnan(gain):  # a picture without any class says nothing
-            gains.append(gain)
+        elif len(gains) in rungs(len(before)):  # nothing is asked in between, and a report waits for the disk
             trial.report(sum(gains) / len(gains), len(gains))
+        else:
+            return False
         return trial.should_prune()
 
     return report

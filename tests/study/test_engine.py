@@ -55,6 +55,31 @@ def test_the_first_trial_is_the_recipe_as_it_is_unless_told_otherwise(search: Se
     assert standing.default["values"] == first.values
 
 
+def test_the_recipe_as_it_is_is_run_once(search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[dict[str, Any]] = []
+    judge = Evaluator.judge
+
+    def watch(self: Evaluator, values: Any, order: Any, report: Any = None) -> Verdict:
+        judged.append(dict(values))
+        return judge(self, values, order, report)
+
+    monkeypatch.setattr(Evaluator, "judge", watch)
+    space = """
+[space]
+"toy_shade.layer" = { low = 1, high = 2 }
+"toy_cut.at"      = { choices = [0.1, 0.3] }
+"""
+    standing = search(study_file('sampler = "grid"\nas_it_is = false', space), pruner="wilcoxon")
+    as_it_is = {"toy_shade.layer": 1, "toy_cut.at": 0.1}
+    assert judged[0] == {}
+    assert len(judged) == 4
+    assert as_it_is not in judged
+    [row] = [row for row in standing.rows if row.params == as_it_is]
+    assert row.values == standing.default["values"]
+    assert row.verdict["pictures"] == standing.default["pictures"]
+    assert row.verdict["calls"] == 0
+
+
 def test_a_grid_tries_every_point_once(search: Search, study_file: Write) -> None:
     tables = """
 [space]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class DenseCrf(Stage, writes="scores"):
     no number are returned as they are; a picture larger than the maps is reduced to their size.
     Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's notebook.
     """
+
+    version: ClassVar[int] = 2
 
     steps: Annotated[int, Field(ge=0, description="iterations of mean field")] = 10
     gaussian_sigma: Annotated[float, Field(ge=0.5, description="reach of the smoothness term, in pixels")] = 3.0

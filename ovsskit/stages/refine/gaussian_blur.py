@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
@@ -28,19 +29,21 @@ class GaussianBlur(Stage, writes="scores"):
         if sigma == 0:
             return scores
         # In float64 a constant map stays constant to the last bit; Apple's GPUs have none.
-        place = "cpu" if scores.data.device.type == "mps" else scores.data.device
-        vertical, horizontal = (blur_matrix(size, sigma).to(place) for size in (height, width))
+        place = torch.device("cpu") if scores.data.device.type == "mps" else scores.data.device
+        vertical, horizontal = (blur_matrix(size, sigma, place) for size in (height, width))
         once = (vertical @ scores.data.to(place, torch.float64)).to(scores.data.dtype)
         return scores.with_data((once.double() @ horizontal.T).to(scores.data))
 
 
-def blur_matrix(size: int, sigma: float) -> Float[torch.Tensor, "size size"]:
+@lru_cache(maxsize=2)
+def blur_matrix(size: int, sigma: float, device: torch.device) -> Float[torch.Tensor, "size size"]:
     """Return the matrix that blurs a line of pixels, in float64.
 
     A matrix holds the mirrored border however wide the kernel is, and multiplies faster than a wide kernel convolves.
+    The next picture is often as large as this one.
     """
     radius = int(TRUNCATE * sigma + 0.5)
     kernel = kornia.filters.get_gaussian_kernel1d(2 * radius + 1, sigma, dtype=torch.float64)[0]
     sources = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)).remainder(2 * size)
     mirrored = torch.where(sources < size, sources, 2 * size - 1 - sources)
-    return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, mirrored, kernel.expand(size, -1))
+    return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, mirrored, kernel.expand(size, -1)).to(device)

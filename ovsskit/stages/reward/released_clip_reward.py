@@ -92,7 +92,7 @@ def soft_masks(
 ) -> Float[torch.Tensor, "class size size"]:
     """Return the maps, cut, enlarged, blurred and scaled to 0 to 1; what is greater than `at` in them is shown."""
     cut = (scaled(maps) > at).to(maps.dtype)
-    blur = blur_matrix(size, sigma * size).to(maps) if sigma else torch.eye(size).to(maps)
+    blur = blur_matrix(size, sigma * size, torch.device("cpu")).to(maps) if sigma else torch.eye(size).to(maps)
     return scaled(blur @ resize_cubic(cut, size) @ blur.T)
 
 
