@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from study_stages import BEST
 
 from ovsskit.recipe import load_recipe
 from ovsskit.study.evaluate import Evaluator, Verdict
 from ovsskit.study.job import Standing
+from ovsskit.study.samplers import TURN, Halving
 
 Search = Callable[..., Standing]
 Write = Callable[..., Path]
@@ -132,6 +134,36 @@ def test_pruners_leave_hopeless_candidates_after_some_pictures(search: Search, p
     assert len(best.verdict["pictures"]) == 6
     firsts = {next(iter(row.verdict["pictures"])) for row in pruned if len(row.verdict["pictures"]) == 1}
     assert (len(firsts) > 1) == (pruner == "halving")  # others first in each trial; one picture is too few for a test
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ([0.5, 0.4, 0.6, 0.6, 0.6], [True, False, True, True, False]),  # few: the best goes on, and one that equals it
+        ([0.5] * 9, [True] * 2 + [False] * 7),
+        ([1.0, *[0.0] * 10, 0.9, 0.9, 1.0], [True, *[False] * 10, True, True, True]),  # a quarter, with those they equal
+    ],
+)
+def test_halving_keeps_a_quarter_and_not_all_that_are_equal(values: list[float], kept: list[bool]) -> None:
+    study = optuna.create_study(direction="maximize", pruner=Halving())
+    went_on = []
+    for turn, value in enumerate(values):
+        trial = study.ask()
+        trial.set_user_attr(TURN, turn)
+        trial.report(value, 1)
+        went_on.append(not trial.should_prune())
+        study.tell(trial, value)
+    assert went_on == kept
+
+
+def test_halving_does_not_compare_a_trial_with_its_own_first_attempt() -> None:
+    study = optuna.create_study(direction="maximize", pruner=Halving())
+    for state in (optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE):
+        trial = study.ask()
+        trial.set_user_attr(TURN, 0)
+        trial.report(0.5, 1)
+        assert not trial.should_prune()
+        study.tell(trial, None if state == optuna.trial.TrialState.FAIL else 0.5, state=state)
 
 
 def test_candidates_that_cost_too_much_do_not_count(search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
