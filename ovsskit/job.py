@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovsskit.devices import choose_batch, choose_device
-from ovsskit.errors import MissingWeights
 from ovsskit.identity import identify
 from ovsskit.listen import Listener, Notices, Summary
 from ovsskit.output.folder import OutputFolder
@@ -21,6 +20,7 @@ from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.runner import Runner
 from ovsskit.samples import sample_score
 from ovsskit.values import Vocabulary
+from ovsskit.weights import naming
 from ovsskit.wishes import Wishes, check_outcome, choose_classes, choose_explained, choose_pictures
 
 OUT = Path("ovsskit-out")
@@ -37,14 +37,12 @@ def run_job(wishes: Wishes, listener: Listener) -> int:
     log.addHandler(notices)
     log.setLevel(logging.INFO)
     try:
-        job = _prepare(wishes, listener, notices)
-        try:
-            return job.run()
-        finally:
-            job.folder.close()
-    except MissingWeights as error:
-        error.fix = error.fix.replace("RECIPE", wishes.recipe)
-        raise
+        with naming(wishes.recipe):
+            job = _prepare(wishes, listener, notices)
+            try:
+                return job.run()
+            finally:
+                job.folder.close()
     finally:
         log.removeHandler(notices)
 

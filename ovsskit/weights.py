@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,6 +16,16 @@ BESIDE = "embedded:"
 """With a name behind it: another folder of weights in the package than a backbone's first."""
 PATTERNS = ("*.json", "*.txt", "*.model")
 """What is fetched of a hub repository beside its weights: configuration and tokenizer."""
+
+
+@contextmanager
+def naming(recipe: str) -> Iterator[None]:
+    """Let errors about missing weights say how to fetch those of this recipe."""
+    try:
+        yield
+    except MissingWeights as error:
+        error.fix = error.fix.replace("RECIPE", recipe)
+        raise
 
 
 @dataclass(frozen=True)

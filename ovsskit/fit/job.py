@@ -16,6 +16,7 @@ from ovsskit.fit.folder import Progress, TunedFolder
 from ovsskit.lazy import torch
 from ovsskit.listen import Notices, TakesNotice
 from ovsskit.recipe import Recipe, load_recipe
+from ovsskit.weights import naming
 from ovsskit.wishes import choose_named
 
 OUT = Path("ovsskit-fit")
@@ -58,7 +59,8 @@ def run_fit(wishes: FitWishes, listener: FitListener) -> None:
     log.addHandler(notices)
     log.setLevel(logging.INFO)
     try:
-        _fit(wishes, listener)
+        with naming(wishes.recipe):
+            _fit(wishes, listener)
     finally:
         log.removeHandler(notices)
 
