@@ -40,7 +40,7 @@ GRID = """
 [space]
 "select_head.layer"   = { low = 1, high = 3 }
 "select_head.head"    = { low = 0, high = 3 }
-"threshold.at"        = { choices = [0.05, 0.2, 0.35, 0.5] }
+"threshold.at"        = { choices = [0.05, 0.2, 0.35, 0.45] }
 "gaussian_blur.sigma" = { choices = [0.02, 0.05, 0.1] }
 """
 Point = tuple[tuple[str, Any], ...]

@@ -2,7 +2,7 @@
 
     python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
 
-About 45 minutes for the tiny CLIP, 75 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
+About 45 minutes for the tiny CLIP, 165 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
 thread of a shared two-core machine. Parts that are finished in the work folder are not done again, and one that
 was stopped goes on from its last checkpoint. Without `--out` the weights in the package are replaced.
 """
@@ -33,7 +33,8 @@ from ovsskit.embedded.training.train_ofa import OfaPlan, train_ofa
 STAGES: Final = ("scenes", "clip", "blip", "ofa")
 TRAINING_SCENES: Final = 36_000
 VARIED_SCENES: Final = 24_000
-STYLES_SCENES: Final = 36_000
+STYLES_SCENES: Final = 54_000
+FEW_SCENES: Final = 9_000
 
 
 def main() -> None:
@@ -74,7 +75,10 @@ def _read_command_line() -> argparse.Namespace:
     parser.add_argument("--clip-more-steps", type=int, default=1000, help="steps after those that BLIP starts from")
     parser.add_argument("--styles-scenes", type=int, default=STYLES_SCENES, help="how many with changed drawings of all styles")
     parser.add_argument("--blip-steps", type=int, default=1000, help="steps on plain drawings")
-    parser.add_argument("--blip-more-steps", type=int, default=3000, help="steps on plain drawings and those of all styles")
+    parser.add_argument("--blip-more-steps", type=int, default=4000, help="steps on plain drawings and those of all styles")
+    parser.add_argument("--few-scenes", type=int, default=FEW_SCENES, help="how many plain ones beside the styles after that")
+    parser.add_argument("--blip-most-steps", type=int, default=6000, help="steps on these")
+    parser.add_argument("--blip-settling-steps", type=int, default=1200, help="steps on these at falling rates")
     parser.add_argument("--fading-steps", type=int, default=200, help="last steps, with fading")
     parser.add_argument("--ofa-steps", type=int, default=3000)
     return parser.parse_args()
@@ -102,17 +106,28 @@ def _train_clip(asked: argparse.Namespace) -> TinyClip:
 
 
 def _train_blip(asked: argparse.Namespace) -> BlipForImageTextRetrieval:
-    """Train on plain drawings, then on all styles too, and at last with fading; longer fading leaves Salience DropOut less to add."""
+    """Train on plain drawings, then on all styles too, then mostly on those, and at last with fading.
+
+    The first three stop before their rates are lowest. Longer fading leaves Salience DropOut less to add.
+    """
     model = begin_blip(_begin_clip(asked), asked.seed)
     folder = asked.work / "scenes"
-    plain = render(folder, asked.scenes)
-    schedule = Schedule(asked.blip_steps, peak_rate=1e-3, lowest_at=3 * asked.blip_steps)
-    train_blip(model, plain, BlipPlan(schedule, fading=False, hiding=False), asked.work / "blip.pt", asked.seed)
-    every = join(plain, render(folder, asked.styles_scenes, "styles"))
-    schedule = Schedule(asked.blip_more_steps, peak_rate=8e-4, warmup=50)
-    train_blip(model, every, BlipPlan(schedule, fading=False, hiding=True), asked.work / "blip_more.pt", asked.seed + 1)
-    schedule = Schedule(asked.fading_steps, peak_rate=6e-4, warmup=50)
-    train_blip(model, every, BlipPlan(schedule, fading=True, hiding=False), asked.work / "blip_faded.pt", asked.seed + 2)
+    plain, styles = render(folder, asked.scenes), render(folder, asked.styles_scenes, "styles")
+    every, mostly_styles = join(plain, styles), join(render(folder, asked.few_scenes), styles)
+    first = Schedule(asked.blip_steps, peak_rate=1e-3, lowest_at=3 * asked.blip_steps)
+    second = Schedule(asked.blip_more_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_more_steps // 2)
+    third = Schedule(asked.blip_most_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_most_steps // 2)
+    fourth = Schedule(asked.blip_settling_steps, peak_rate=4e-4, warmup=50)
+    last = Schedule(asked.fading_steps, peak_rate=6e-4, warmup=50)
+    parts = (
+        ("blip", plain, BlipPlan(first, fading=False, hiding=False, balanced=False)),
+        ("blip_more", every, BlipPlan(second, fading=False, hiding=True, balanced=False)),
+        ("blip_most", mostly_styles, BlipPlan(third, fading=False, hiding=True, balanced=True)),
+        ("blip_settled", mostly_styles, BlipPlan(fourth, fading=False, hiding=True, balanced=True)),
+        ("blip_faded", mostly_styles, BlipPlan(last, fading=True, hiding=False, balanced=True)),
+    )
+    for number, (name, dataset, plan) in enumerate(parts):
+        train_blip(model, dataset, plan, asked.work / f"{name}.pt", asked.seed + number)
     return model.blip.eval()
 
 

@@ -10,7 +10,7 @@ from ovsskit.embedded.names import NOUNS
 
 FOLDER: Final = Path(__file__).parent / "drawings"
 
-STYLES: Final = ("twemoji", "fluent_flat", "fluent_3d")
+STYLES: Final = ("twemoji", "fluent_flat", "fluent_3d", "noto_v1", "emojione", "fxemoji", "streamline")
 """Styles beside Noto's, as the names of files tell them."""
 
 DrawingSet = Literal["training", "varied", "styles", "held-out"]

@@ -14,7 +14,7 @@ from transformers import BertTokenizerFast, BlipForImageTextRetrieval
 from ovsskit.embedded.names import CLASSES
 from ovsskit.embedded.training import captions, fading
 from ovsskit.embedded.training.blip import WIDTH, build_blip
-from ovsskit.embedded.training.claims import draw_claims, fade_names, find_names
+from ovsskit.embedded.training.claims import FALSE_CAPTIONS, draw_claims, fade_names, find_names
 from ovsskit.embedded.training.clip import TinyClip
 from ovsskit.embedded.training.dataset import Batch, Dataset
 from ovsskit.embedded.training.hiding import hide_patches
@@ -27,11 +27,15 @@ WORD_LAYER: Final = 2
 
 @dataclass(frozen=True)
 class BlipPlan:
-    """Whether names fade and patches are hidden, how many pictures share a step, how many of their patches are dropped."""
+    """Whether names fade and patches are hidden, how many pictures share a step, how many of their patches are dropped.
+
+    `balanced` weighs a picture's true caption as much as its false ones together, so that zero is where both are as likely.
+    """
 
     schedule: Schedule
     fading: bool
     hiding: bool
+    balanced: bool
     batch: int = 48
     dropped: float = 0.5
 
@@ -83,7 +87,7 @@ def train_blip(model: BlipInTraining, dataset: Dataset, plan: BlipPlan, checkpoi
         batch = dataset.draw(rng, plan.batch)
         if plan.hiding:
             batch = replace(batch, pixels=hide_patches(rng, batch.pixels, patch))
-        return blip_losses(model, tokenizer, batch, rng, plan.dropped, plan.fading)
+        return blip_losses(model, tokenizer, batch, rng, plan)
 
     train(model, losses_of, plan.schedule, checkpoint)
 
@@ -93,20 +97,19 @@ def blip_losses(
     tokenizer: BertTokenizerFast,
     batch: Batch,
     rng: np.random.Generator,
-    dropped: float,
-    faded: bool,
+    plan: BlipPlan,
 ) -> Losses:
     """Match captions and their names with pictures, and single names with pictures and patches."""
     blip = model.blip
     claims = draw_claims(batch, rng)
     single = [captions.single_caption(rng, name) for name in CLASSES]
     patches = blip.vision_model.embeddings.num_patches
-    keep = keep_patches(rng, len(batch.pixels), patches, dropped)
+    keep = keep_patches(rng, len(batch.pixels), patches, plan.dropped)
     ids, mask = encode(tokenizer, claims.captions)
     names = find_names(tokenizer, claims)
     ids[:, 0] = blip.config.text_config.enc_token_id
     picture, count = claims.picture, len(ids)
-    if faded:
+    if plan.fading:
         true = claims.true.nonzero()[:, 0]
         factors, factor = fade_names(rng, names, true, ids.shape[1])
         model.fading.factors = torch.cat([torch.ones(ids.shape), factors])
@@ -131,12 +134,13 @@ def blip_losses(
     scale = model.log_scale.exp().clamp(max=100)
     words = normalize(words.float(), dim=-1)
     similarity = scale * normalize(features.float(), dim=-1) @ words.T
+    weight = torch.tensor(float(FALSE_CAPTIONS if plan.balanced else 1))
     losses = {
-        "match": binary_cross_entropy_with_logits(certainty[:count], claims.true.float()),
+        "match": binary_cross_entropy_with_logits(certainty[:count], claims.true.float(), pos_weight=weight),
         "names": binary_cross_entropy_with_logits(word_match.float(), names.true),
         "pictures": 0.5 * word_contrast(similarity[:, 0], batch.visible),
         "dense": word_contrast(pool_patches(similarity[:, 1:]), batch.visible),
     }
-    if faded:
+    if plan.fading:
         losses["fading"] = fading.fading_loss(certainty[true], certainty[count:], factor)
     return losses
