@@ -91,7 +91,7 @@ def point_of(values: Mapping[str, Any]) -> Point:
 
 def found_by(search: Search, table: Mapping[Point, Sequence[float]]) -> list[Point]:
     """Search the table by its rewards; return the best point after each trial."""
-    turns = Turns(search, Memory(), {}, 1)
+    turns = Turns(search, Memory(), {})
     tried: list[Point] = []
 
     def look_up(trial: optuna.Trial, values: Mapping[str, Any]) -> float:

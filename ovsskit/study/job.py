@@ -100,7 +100,7 @@ def run_study(wishes: StudyWishes, listener: StudyListener, memory_gigabytes: fl
     try:
         keeper = place.keeper(plan)
         try:
-            turns = Turns(plan.search, keeper, identify_study(plan), len(plan.pictures))
+            turns = Turns(plan.search, keeper, identify_study(plan))
             return _Job(plan, place, turns, listener, devices, batch).run()
         finally:
             keeper.close()

@@ -56,7 +56,7 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.RandomSampler(seed=seed)
 
 
-def make_pruner(search: Search, pictures: int) -> optuna.pruners.BasePruner:
+def make_pruner(search: Search) -> optuna.pruners.BasePruner:
     """Return the study's pruner. Wilcoxon hears of single pictures, halving of the mean gain so far."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

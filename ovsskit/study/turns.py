@@ -35,7 +35,7 @@ class Failed(Exception):
 class Turns:
     """Hand out the turns of one study in one storage."""
 
-    def __init__(self, search: Search, keeper: Keeper, identity: Mapping[str, Any], pictures: int) -> None:
+    def __init__(self, search: Search, keeper: Keeper, identity: Mapping[str, Any]) -> None:
         """Open the study in the storage, or begin it.
 
         Raises:
@@ -49,7 +49,7 @@ class Turns:
                 study_name=search.title,
                 storage=keeper.trials,
                 directions=[one.direction for one in search.objectives],
-                pruner=make_pruner(search, pictures),
+                pruner=make_pruner(search),
                 load_if_exists=True,
             )
             self._see_identity(identity)

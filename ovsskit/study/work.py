@@ -227,7 +227,7 @@ def run_worker(plan: Plan, place: Place, identity: Mapping[str, Any], device: st
         torch.set_num_threads(threads)
     keeper = place.keeper(plan)
     try:
-        turns = Turns(plan.search, keeper, identity, len(plan.pictures))
+        turns = Turns(plan.search, keeper, identity)
         work(turns, plan, Evaluator(plan, device, batch, place.store()), lambda: None)
     except KeyboardInterrupt:
         return
