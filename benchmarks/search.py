@@ -80,7 +80,7 @@ def paint(folder: Path, count: int, seed: int, drawings: Any) -> None:
 def judge_of(folder: Path, reward: str) -> Evaluator:
     """Return what judges the quickstart on the scenes of a folder, by a reward and by the masks."""
     goals = f'[[objective]]\nuse = "{reward}"\n[[objective]]\nmetric = "miou"\nmasks = "masks"\n'
-    (folder / "study.toml").write_text(f'recipe = "quickstart"\nimages = ["*.png"]\n{goals}{GRID}')
+    (folder / "study.toml").write_text(f'recipe = "quickstart"\nimages = ["*.png"]\npruner = "none"\n{goals}{GRID}')
     return Evaluator(make_plan(StudyWishes(str(folder / "study.toml"))), "cpu", 8, Store())
 
 
@@ -138,7 +138,7 @@ def main() -> None:
         print(f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the grid's best")
 
         study = Path(name) / "search.toml"
-        study.write_text(f'recipe = "quickstart"\nas_it_is = false\n[objective]\nuse = "{chosen.reward}"\n{GRID}')
+        study.write_text(f'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\nuse = "{chosen.reward}"\n{GRID}')
         search = read_search(StudyWishes(str(study)))
         found: dict[str, list[list[Point]]] = {}
         for sampler in ("tpe", "random"):

@@ -29,11 +29,12 @@ extends = "quickstart"
 """
 
 
-def measure(*arguments: str | Path) -> tuple[float, float, str]:
+def measure(threads: int, *arguments: str | Path) -> tuple[float, float, str]:
     """Run a command of the program; return its seconds of the clock and of the processor, and what it printed."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "ovsskit", *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return time.perf_counter() - start, processor, done.stdout
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--pruner", default="halving")
     parser.add_argument("--sampler", default="tpe")
     parser.add_argument("--objective", default="miou")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--whole", action="store_true", help="the whole quickstart, with Salience DropOut")
     parser.add_argument("--out", type=Path, default=None, help="keep the study's folder here")
     chosen = parser.parse_args()
@@ -53,10 +55,10 @@ def main() -> None:
         folder = Path(name)
         recipe = folder / "gradcam.toml"
         recipe.write_text('extends = "quickstart"\n' if chosen.whole else RECIPE)
-        plain = measure("run", recipe, "--out", folder / "run", "--json", "--device", "cpu")
+        plain = measure(chosen.threads, "run", recipe, "--out", folder / "run", "--json", "--device", "cpu")
         options = ["--trials", str(chosen.trials), "--pruner", chosen.pruner, "--sampler", chosen.sampler]
         options += ["--objective", chosen.objective, "--out", str(chosen.out or folder / "study"), "--json", "--device", "cpu"]
-        study = measure("study", recipe, *options)
+        study = measure(chosen.threads, "study", recipe, *options)
         summary = json.loads(study[2].splitlines()[-1])["summary"]
     print(f"one plain run       {plain[0]:7.1f} s, {plain[1]:7.1f} s of the processor")
     print(f"study, {chosen.trials:3d} trials   {study[0]:7.1f} s, {study[1]:7.1f} s of the processor")

@@ -41,7 +41,7 @@ class Image(Value):
     @property
     def pixels(self) -> UInt8[torch.Tensor, "h w 3"]:
         """Return the picture as bytes, as it was decoded."""
-        return (self.data * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+        return torch.stack((self.data * 255).round().to(torch.uint8).unbind(), -1)
 
     def hide(self, patches: Bool[torch.Tensor, "rows cols"]) -> Image:
         """Return the picture with these patches of the model's grid hidden."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -139,7 +139,9 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         prepared = [self.preprocess(Pillow.fromarray(image.pixels.cpu().numpy())) for image in images]
         with torch.no_grad():
             pixels = torch.stack(prepared).to(self._device, self.dtype)
-            features: torch.Tensor = self.network.encode_image(pixels).float()
+            visual = self.network.visual
+            encode = partial(vision.encode, visual) if vision.has_class_token(visual) else self.network.encode_image
+            features: torch.Tensor = encode(pixels).float()
         return features
 
     @cached_property

@@ -278,11 +278,11 @@ def _problems_of_method(search: Search, table: Table) -> list[OvsskitError]:
     problems = [*_problems_of_sampler(search, table.place_of("sampler")), *_problems_of_groups(search, table)]
     if settings.pruner != "none" and len(search.objectives) > 1:
         what = f"The pruner `{settings.pruner}` compares one number, and there are {len(search.objectives)} objectives."
-        problems.append(BadStudy(what, fix='pruner = "none".', where=table.place_of("pruner")))
+        problems.append(BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner")))
     costs = {"seconds", "megabytes"} & {one.name for one in search.objectives}
     if settings.pruner != "none" and costs:
         what = f"The pruner `{settings.pruner}` compares pictures, and `{min(costs)}` is one number for all."
-        problems.append(BadStudy(what, fix='pruner = "none".', where=table.place_of("pruner")))
+        problems.append(BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner")))
     if settings.pruner == "wilcoxon":
         problems += _missing("scipy", "The pruner `wilcoxon`", table.place_of("pruner"))
     searched = {one.address for one in space}

@@ -166,6 +166,16 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
     close(backbone.encode_image([image]), backbone.network.encode_image(squashed[None]), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("more", [{}, {"ls_init_value": 0.3}, {"pool_type": "avg"}, {"no_ln_pre": True}, {"attentional_pool": True}])
+def test_whole_pictures_equal_open_clips(tmp_path: Path, more: dict[str, Any]) -> None:
+    """Only for a class token the last block can be run in part."""
+    own = Clip(weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}})))
+    assert vision.has_class_token(own.network.visual) != bool({"pool_type", "attentional_pool"} & set(more))
+    images = [picture(64, 64), picture(64, 64, 1)]
+    pixels = torch.stack([own.preprocess(PIL.Image.fromarray(image.pixels.numpy())) for image in images])
+    close(own.encode_image(images), own.network.encode_image(pixels), atol=1e-5, rtol=1e-5)
+
+
 def test_texts_equal_open_clips(backbone: Clip) -> None:
     texts = ["a photo of a dog.", "dog", "a  bad photo of the fire truck!", "ice cream, grass & water"]
     for own in (backbone, Clip(weights=clip_twin())):
