@@ -138,7 +138,9 @@ def main() -> None:
         print(f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the grid's best")
 
         study = Path(name) / "search.toml"
-        study.write_text(f'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\nuse = "{chosen.reward}"\n{GRID}')
+        study.write_text(
+            f'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\nuse = "{chosen.reward}"\n{GRID}'
+        )
         search = read_search(StudyWishes(str(study)))
         found: dict[str, list[list[Point]]] = {}
         for sampler in ("tpe", "random"):

@@ -166,7 +166,9 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
     close(backbone.encode_image([image]), backbone.network.encode_image(squashed[None]), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("more", [{}, {"ls_init_value": 0.3}, {"pool_type": "avg"}, {"no_ln_pre": True}, {"attentional_pool": True}])
+@pytest.mark.parametrize(
+    "more", [{}, {"ls_init_value": 0.3}, {"pool_type": "avg"}, {"no_ln_pre": True}, {"attentional_pool": True}]
+)
 def test_whole_pictures_equal_open_clips(tmp_path: Path, more: dict[str, Any]) -> None:
     """Only for a class token the last block can be run in part."""
     own = Clip(weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}})))
