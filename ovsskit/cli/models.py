@@ -17,6 +17,7 @@ def models(
         Path | None,
         typer.Option("--convert", help="Write a local checkpoint as safetensors into this file, tokenizer beside it."),
     ] = None,
+    study: Annotated[bool, typer.Option("--study", help="Count in what a study of it needs beside: its judge.")] = False,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -26,15 +27,19 @@ def models(
     from ovsskit.cli.console import console, show_error
     from ovsskit.errors import BadValue, BadWeights
     from ovsskit.extends import recipe_folder
-    from ovsskit.recipe import load_recipe
+    from ovsskit.recipe import Recipe, load_recipe
     from ovsskit.stage import use_of
+    from ovsskit.study.plan import StudyWishes, read_search
+
+    def read(name: str) -> Recipe:
+        if study:
+            return read_search(StudyWishes(name, overrides=tuple(sets)), set_is_settled=True).candidate({})
+        return load_recipe(name, sets)
 
     load_plugins(plugins)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
     needed = {
-        (use_of(type(model)), model.source, model.pinned): model
-        for name in names
-        for model in load_recipe(name, sets).models.values()
+        (use_of(type(model)), model.source, model.pinned): model for name in names for model in read(name).models.values()
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("backbone", "weights", "revision", "here", "fits", "size", "licence"):

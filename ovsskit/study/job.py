@@ -24,6 +24,7 @@ from ovsskit.study.memory import PeakMemory
 from ovsskit.study.plan import Plan, StudyWishes, make_plan, starting_values
 from ovsskit.study.samplers import group_of
 from ovsskit.study.turns import Turns
+from ovsskit.weights import naming
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30
@@ -100,8 +101,9 @@ def run_study(wishes: StudyWishes, listener: StudyListener, memory_gigabytes: fl
     try:
         keeper = place.keeper(plan)
         try:
-            turns = Turns(plan.search, keeper, identify_study(plan))
-            return _Job(plan, place, turns, listener, devices, batch).run()
+            with naming(f"{wishes.study} --study"):
+                turns = Turns(plan.search, keeper, identify_study(plan))
+                return _Job(plan, place, turns, listener, devices, batch).run()
         finally:
             keeper.close()
     finally:

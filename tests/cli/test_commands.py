@@ -134,3 +134,9 @@ def test_models_tells_what_is_here() -> None:
     done = ovsskit("models", "quickstart")
     assert done.returncode == 0, done.stderr
     assert "in the package" in done.stdout
+
+
+def test_models_of_a_study_are_its_judge_too() -> None:
+    done = ovsskit("models", "quickstart", "--study")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["clip", "blip_itm"]

@@ -80,3 +80,15 @@ def test_the_best_recipe_passes_the_check(done: tuple[Path, list[subprocess.Comp
     checked = ovsskit("check", done[0] / "one" / "best.toml", TESTS / "toy.toml", "--plugin", TESTS / "study_stages.py")
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.count("ok ") == 2
+
+
+def test_a_judge_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    study = tmp_path / "far.toml"
+    study.write_text('recipe = "quickstart"\n[models.judge]\nuse = "clip"\nweights = "nobody/nothing"\n')
+    done = ovsskit("study", study, "--limit", "2", "--device", "cpu", "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-2:] == [
+        "  The weights `nobody/nothing` are not on this machine, and the hub cannot be reached.",
+        f"  With a network: `ovsskit models {study} --study --fetch`; or name a local folder as `weights`.",
+    ]
