@@ -2,7 +2,7 @@
 
     python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
 
-About 45 minutes for the tiny CLIP, 165 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
+About 45 minutes for the tiny CLIP, 240 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
 thread of a shared two-core machine. Parts that are finished in the work folder are not done again, and one that
 was stopped goes on from its last checkpoint. Without `--out` the weights in the package are replaced.
 """
@@ -78,7 +78,7 @@ def _read_command_line() -> argparse.Namespace:
     parser.add_argument("--blip-more-steps", type=int, default=4000, help="steps on plain drawings and those of all styles")
     parser.add_argument("--few-scenes", type=int, default=FEW_SCENES, help="how many plain ones beside the styles after that")
     parser.add_argument("--blip-most-steps", type=int, default=6000, help="steps on these")
-    parser.add_argument("--blip-settling-steps", type=int, default=1200, help="steps on these at falling rates")
+    parser.add_argument("--blip-settling-steps", type=int, default=9000, help="steps on these until rates are lowest")
     parser.add_argument("--fading-steps", type=int, default=200, help="last steps, with fading")
     parser.add_argument("--ofa-steps", type=int, default=3000)
     return parser.parse_args()
@@ -117,8 +117,8 @@ def _train_blip(asked: argparse.Namespace) -> BlipForImageTextRetrieval:
     first = Schedule(asked.blip_steps, peak_rate=1e-3, lowest_at=3 * asked.blip_steps)
     second = Schedule(asked.blip_more_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_more_steps // 2)
     third = Schedule(asked.blip_most_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_most_steps // 2)
-    fourth = Schedule(asked.blip_settling_steps, peak_rate=4e-4, warmup=50)
-    last = Schedule(asked.fading_steps, peak_rate=6e-4, warmup=50)
+    fourth = Schedule(asked.blip_settling_steps, peak_rate=8e-4, warmup=50)
+    last = Schedule(asked.fading_steps, peak_rate=4e-4, warmup=50)
     parts = (
         ("blip", plain, BlipPlan(first, fading=False, hiding=False, balanced=False)),
         ("blip_more", every, BlipPlan(second, fading=False, hiding=True, balanced=False)),
