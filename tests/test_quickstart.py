@@ -5,7 +5,7 @@ from __future__ import annotations
 import ablation
 import pytest
 
-PARTS = {"Salience DropOut": 4, "blur": 8, "CRF": 13}
+PARTS = {"Salience DropOut": 3, "blur": 12, "CRF": 14}
 """What the whole recipe gains by each, at least, in points of mean IoU."""
 
 
@@ -26,12 +26,12 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 
 def test_the_sample_scenes_are_segmented(scores: dict[str, float]) -> None:
-    assert scores["as it is"] >= 46
-    assert scores["the whole recipe"] >= 56
-    assert scores["GradCAM alone"] >= 35
+    assert scores["as it is"] >= 50
+    assert scores["the whole recipe"] >= 61
+    assert scores["GradCAM alone"] >= 38
 
 
 def test_every_part_pays_off(scores: dict[str, float]) -> None:
-    assert scores["GradCAM and Salience DropOut"] >= scores["GradCAM alone"] + 3
+    assert scores["GradCAM and Salience DropOut"] >= scores["GradCAM alone"] + 2
     for part, gain in PARTS.items():
         assert scores["the whole recipe"] >= scores[f"without {part}"] + gain

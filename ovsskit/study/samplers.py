@@ -27,6 +27,9 @@ FIRST_STEP, LAST_STEP = 0.5, 0.03
 KEPT = 4
 """Successive halving keeps the best of so many, three times: after a 24th, a sixth and two thirds of the pictures."""
 
+LAST = 20
+"""Successive halving compares a trial with so many before it. With all of them, more and more go on as a search gets better."""
+
 TURN = "turn"
 """The attribute of a trial that says which of the study's turns it takes."""
 
@@ -68,9 +71,10 @@ def make_pruner(search: Search) -> optuna.pruners.BasePruner:
 
 
 class Halving(optuna.pruners.BasePruner):
-    """Leave a trial that is not among the best quarter of those that reported after as many pictures; equal ones share a place.
+    """Leave a trial that is not among the best quarter of the last that reported after as many pictures; equal ones share a place.
 
     Optuna's own lets all equal ones go on, and over a few pictures many are: a reward that counts wins takes few values there.
+    It compares with all before, too, and as a search gets better, ever more trials are among the best of those.
     Source: Li et al. 2020 (ASHA), without its promotion of earlier trials.
     """
 
@@ -85,7 +89,7 @@ class Halving(optuna.pruners.BasePruner):
             if step in one.intermediate_values
             and one.state != TrialState.FAIL
             and one.user_attrs.get(TURN) != trial.user_attrs.get(TURN)
-        ]
+        ][-LAST:]
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         own = trial.intermediate_values[step]
         ahead = sum(sign * other > sign * own for other in reached) + sum(other == own for other in reached) / 2

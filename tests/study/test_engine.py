@@ -142,6 +142,7 @@ def test_pruners_leave_hopeless_candidates_after_some_pictures(search: Search, p
         ([0.5, 0.4, 0.6, 0.6, 0.6], [True, False, True, True, False]),  # few: the best goes on, and one that equals it
         ([0.5] * 9, [True] * 2 + [False] * 7),
         ([1.0, *[0.0] * 10, 0.9, 0.9, 1.0], [True, *[False] * 10, True, True, True]),  # a quarter, with those they equal
+        ([0.0] * 40 + [1.0] * 40, [True] * 2 + [False] * 38 + [True] * 10 + [False] * 30),  # a quarter of the last, not of all
     ],
 )
 def test_halving_keeps_a_quarter_and_not_all_that_are_equal(values: list[float], kept: list[bool]) -> None:

@@ -3,7 +3,7 @@
     python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
 
 About 45 minutes for the tiny CLIP, 240 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
-thread of a shared two-core machine. Parts that are finished in the work folder are not done again, and one that
+or two threads of a shared two-core machine. Parts that are finished in the work folder are not done again, and one that
 was stopped goes on from its last checkpoint. Without `--out` the weights in the package are replaced.
 """
 
