@@ -167,15 +167,29 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"ls_init_value": 0.3}, {"pool_type": "avg"}, {"no_ln_pre": True}, {"attentional_pool": True}]
+    ("more", "is_run_here"),
+    [
+        ({}, True),
+        ({"ls_init_value": 0.3}, True),
+        ({"no_ln_pre": True}, True),
+        ({"pool_type": "avg"}, False),
+        ({"attentional_pool": True}, False),
+        ({"qk_norm": True}, False),
+    ],
 )
-def test_whole_pictures_equal_open_clips(tmp_path: Path, more: dict[str, Any]) -> None:
-    """Only for a class token the last block can be run in part."""
+def test_whole_pictures_equal_open_clips(tmp_path: Path, more: dict[str, Any], is_run_here: bool) -> None:
+    """Only for a class token, and attention of the common kind, the last block can be run in part."""
     own = Clip(weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}})))
-    assert vision.has_class_token(own.network.visual) != bool({"pool_type", "attentional_pool"} & set(more))
+    assert vision.has_class_token(own.network.visual) == is_run_here
     images = [picture(64, 64), picture(64, 64, 1)]
     pixels = torch.stack([own.preprocess(PIL.Image.fromarray(image.pixels.numpy())) for image in images])
     close(own.encode_image(images), own.network.encode_image(pixels), atol=1e-5, rtol=1e-5)
+
+
+def test_patches_of_another_kind_of_attention_are_refused(tmp_path: Path) -> None:
+    own = Clip(weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], "qk_norm": True}})))
+    with pytest.raises(BadWeights, match="whose patches cannot be had"):
+        own.hidden([picture(64, 64)], (1,))
 
 
 def test_texts_equal_open_clips(backbone: Clip) -> None:
