@@ -94,7 +94,10 @@ class Example:
 def samples() -> list[Example]:
     """Return the packaged sample scenes."""
     scenes = sample_scenes()
-    return [Example(read_picture(s.picture), _mask(np.asarray(Pillow.open(s.mask))), s.nouns) for s in scenes]
+    return [
+        Example(read_picture(s.picture), _mask(np.asarray(Pillow.open(s.mask))), s.nouns)
+        for s in scenes
+    ]
 
 
 def fresh(count: int, drawing_set: str, seed: int) -> list[Example]:
@@ -105,7 +108,9 @@ def fresh(count: int, drawing_set: str, seed: int) -> list[Example]:
     for index in range(count):
         scene = make_scene(seed + index, 288, 288, drawing_set)  # type: ignore[arg-type]
         image = read_picture(scene.picture)
-        found.append(Example(Image(image.data, f"fresh{index}"), _mask(scene.things), tuple(scene.nouns)))
+        found.append(
+            Example(Image(image.data, f"fresh{index}"), _mask(scene.things), tuple(scene.nouns))
+        )
     return [example for example in found if example.nouns]
 
 
@@ -134,13 +139,24 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="quickstart")
-    parser.add_argument("--fresh", type=int, default=0, metavar="N", help="paint N scenes instead of the packaged ones")
+    parser.add_argument(
+        "--fresh",
+        type=int,
+        default=0,
+        metavar="N",
+        help="paint N scenes instead of the packaged ones",
+    )
     parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
     parser.add_argument("--seed", type=int, default=50_000_000)
     arguments = parser.parse_args()
-    examples = fresh(arguments.fresh, arguments.drawings, arguments.seed) if arguments.fresh else samples()
+    examples = (
+        fresh(arguments.fresh, arguments.drawings, arguments.seed) if arguments.fresh else samples()
+    )
     console = Console(width=100)
-    tables = [("true things given", WITH_TRUTH, TRUE_THINGS), ("which things are there", PRESENCE, "")]
+    tables = [
+        ("true things given", WITH_TRUTH, TRUE_THINGS),
+        ("which things are there", PRESENCE, ""),
+    ]
     if any(stage.address == "text_features" for stage in load_recipe(arguments.recipe).stages):
         tables = [("parts of ITACLIP", ITACLIP, "")]
     with tempfile.TemporaryDirectory() as temporary:

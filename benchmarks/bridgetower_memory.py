@@ -41,7 +41,13 @@ def make_weights(folder: Path) -> None:
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 1024, "num_hidden_layers": 24}
-    text = {**sizes, "vocab_size": 50265, "num_attention_heads": 16, "intermediate_size": 4096, "max_position_embeddings": 514}
+    text = {
+        **sizes,
+        "vocab_size": 50265,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+        "max_position_embeddings": 514,
+    }
     config = transformers.BridgeTowerConfig(
         hidden_size=1024,
         num_attention_heads=16,
@@ -52,7 +58,9 @@ def make_weights(folder: Path) -> None:
     transformers.BridgeTowerForImageAndTextRetrieval(config).save_pretrained(folder)
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet())]
     tokens += [f"word{index}" for index in range(50265 - len(tokens))]
-    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
+    (folder / "vocab.json").write_text(
+        json.dumps({token: index for index, token in enumerate(tokens)})
+    )
     (folder / "merges.txt").write_text("#version: 0.2\n")
 
 
@@ -76,7 +84,9 @@ def run_plain(backbone: Bridgetower, layer: int) -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Do one run, and print seconds per picture and peak memory as JSON."""
     torch.set_num_threads(arguments.threads)
-    size = 294 if arguments.side == "plain" else arguments.image_size  # the plain run resizes its positions itself
+    size = (
+        294 if arguments.side == "plain" else arguments.image_size
+    )  # the plain run resizes its positions itself
     backbone = Bridgetower(weights=arguments.weights, image_size=size)
     assert backbone.network is not None
     layers = [int(layer) for layer in (arguments.layers or "").split(",") if layer]
@@ -86,7 +96,9 @@ def measure(arguments: argparse.Namespace) -> None:
     if arguments.side == "plain":
         run_plain(backbone.model_copy(update={"image_size": arguments.image_size}), layers[0])
     elif arguments.side == "match":
-        backbone.match(images, [[Caption(f"A picture of {name}", ()) for name in NAMES]] * len(images))
+        backbone.match(
+            images, [[Caption(f"A picture of {name}", ()) for name in NAMES]] * len(images)
+        )
     else:
         captions = [Captions((Caption(TEXT, ()),))] * len(images)
         backbone.cross_attention(images, captions, layers=layers, objective="match_logit", pad_to=0)
@@ -97,17 +109,34 @@ def measure(arguments: argparse.Namespace) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Do all runs and print what each took."""
-    table = Table("run", "layers", "batch", "s per picture", "peak MB", "of which weights", "the rest, MB")
+    table = Table(
+        "run", "layers", "batch", "s per picture", "peak MB", "of which weights", "the rest, MB"
+    )
     with tempfile.TemporaryDirectory() as folder:
         make_weights(Path(folder))
         for run in RUNS:
-            options = {**run, "weights": folder, "image_size": arguments.image_size, "threads": arguments.threads}
-            command = [sys.executable, __file__, *(f"--{key.replace('_', '-')}={value}" for key, value in options.items())]
+            options = {
+                **run,
+                "weights": folder,
+                "image_size": arguments.image_size,
+                "threads": arguments.threads,
+            }
+            command = [
+                sys.executable,
+                __file__,
+                *(f"--{key.replace('_', '-')}={value}" for key, value in options.items()),
+            ]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found = json.loads(printed.splitlines()[-1])
             what = (str(run["side"]), str(run.get("layers", "")), str(run["batch"]))
             peak, loaded = found["peak"], found["loaded"]
-            table.add_row(*what, f"{found['seconds']:.1f}", f"{peak:.0f}", f"{loaded:.0f}", f"{peak - loaded:.0f}")
+            table.add_row(
+                *what,
+                f"{found['seconds']:.1f}",
+                f"{peak:.0f}",
+                f"{loaded:.0f}",
+                f"{peak - loaded:.0f}",
+            )
             print(*what, json.dumps(found), flush=True)
     Console(width=120).print(table)
 

@@ -28,17 +28,32 @@ def photograph(height: int, width: int, random: np.random.Generator) -> torch.Te
     down, right = np.mgrid[:height, :width]
     picture = np.full((height, width, 3), random.uniform(40, 210, 3))
     for _ in range(60):
-        y, x, radius = random.uniform(0, height), random.uniform(0, width), height * random.uniform(0.02, 0.3)
+        y, x, radius = (
+            random.uniform(0, height),
+            random.uniform(0, width),
+            height * random.uniform(0.02, 0.3),
+        )
         inside = (down - y) ** 2 + (right - x) ** 2 < radius**2
-        picture[inside] = random.uniform(10, 245, 3) + ((down - y)[inside] * random.normal(0, 0.15))[:, None]
-    texture = sum(gaussian_filter(random.normal(size=(height, width)), sigma) * sigma * 6 for sigma in (1, 2, 4, 8, 16, 32))
-    picture = gaussian_filter(picture, (0.7, 0.7, 0)) + texture[..., None] + random.normal(0, 3, picture.shape)
+        picture[inside] = (
+            random.uniform(10, 245, 3) + ((down - y)[inside] * random.normal(0, 0.15))[:, None]
+        )
+    texture = sum(
+        gaussian_filter(random.normal(size=(height, width)), sigma) * sigma * 6
+        for sigma in (1, 2, 4, 8, 16, 32)
+    )
+    picture = (
+        gaussian_filter(picture, (0.7, 0.7, 0))
+        + texture[..., None]
+        + random.normal(0, 3, picture.shape)
+    )
     return torch.tensor(picture.clip(0, 255).astype(np.uint8))
 
 
 def soft_masks(classes: int, height: int, width: int, random: np.random.Generator) -> torch.Tensor:
     """Draw smooth random probabilities."""
-    maps = [gaussian_filter(random.normal(size=(height, width)), height * 0.06) for _ in range(classes)]
+    maps = [
+        gaussian_filter(random.normal(size=(height, width)), height * 0.06) for _ in range(classes)
+    ]
     scores = np.stack(maps) / np.std(maps) + random.normal(0, 0.05, (classes, height, width))
     return torch.tensor(scores, dtype=torch.float32).softmax(0)
 
@@ -53,7 +68,9 @@ def reference(probabilities: torch.Tensor, pixels: torch.Tensor, steps: int) -> 
     return torch.tensor(np.array(model.inference(steps))).view(classes, height, width)
 
 
-def timed(function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> tuple[float, Result]:
+def timed(
+    function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> tuple[float, Result]:
     """Return the milliseconds of processor time that a call takes (other programs hardly disturb it), and its result."""
     start = time.process_time()
     result = function(*args, **kwargs)
@@ -63,16 +80,26 @@ def timed(function: Callable[Arguments, Result], *args: Arguments.args, **kwargs
 def compare(height: int, width: int, classes: int, steps: int, runs: int) -> list[str]:
     """Run both engines in turn, and return their best times, the share of equal labels and the mean difference."""
     random = np.random.default_rng(classes)
-    pixels, probabilities = photograph(height, width, random), soft_masks(classes, height, width, random)
+    pixels, probabilities = (
+        photograph(height, width, random),
+        soft_masks(classes, height, width, random),
+    )
     times = []
     for _ in range(runs):
         published, expected = timed(reference, probabilities, pixels, steps)
         building, lattices = timed(build_lattices, pixels, **SIGMAS)
-        stepping, marginals = timed(mean_field, probabilities, pixels, steps=steps, lattices=lattices, **SIGMAS, **WEIGHTS)
+        stepping, marginals = timed(
+            mean_field, probabilities, pixels, steps=steps, lattices=lattices, **SIGMAS, **WEIGHTS
+        )
         times.append((published, building, stepping))
     published, building, stepping = np.min(times, axis=0)
     equal = (marginals.argmax(0) == expected.argmax(0)).double().mean()
-    numbers = [f"{published:.0f}", f"{building:.0f}", f"{stepping:.0f}", f"{published / (building + stepping):.2f}"]
+    numbers = [
+        f"{published:.0f}",
+        f"{building:.0f}",
+        f"{stepping:.0f}",
+        f"{published / (building + stepping):.2f}",
+    ]
     return [*numbers, f"{equal:.4%}", f"{(marginals - expected).abs().mean():.0e}"]
 
 
@@ -84,7 +111,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table("picture", "classes", "pydensecrf", "build", "steps", "ratio", "labels", "error", title="milliseconds")
+    table = Table(
+        "picture",
+        "classes",
+        "pydensecrf",
+        "build",
+        "steps",
+        "ratio",
+        "labels",
+        "error",
+        title="milliseconds",
+    )
     for height, width in SIZES:
         for classes in arguments.classes:
             cells = compare(height, width, classes, arguments.steps, arguments.runs)

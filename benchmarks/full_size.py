@@ -28,8 +28,18 @@ LAYER, HEAD = 8, 9
 NAMES = ("person", "dog", "bicycle", "car")
 TEXT = f"A picture of {' '.join(NAMES)}"
 SIZES = {
-    "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
-    "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
+    "large": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    },
+    "base": {
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+    },
 }
 
 
@@ -39,8 +49,15 @@ def make_weights(folder: Path, size: str) -> None:
 
     torch.manual_seed(0)
     vision = {**SIZES[size], "image_size": 384, "patch_size": 16, "layer_norm_eps": 1e-6}
-    text = {"vocab_size": 30524, "num_attention_heads": 12, "encoder_hidden_size": vision["hidden_size"], "is_decoder": True}
-    config = transformers.BlipConfig(vision_config=vision, text_config=text, image_text_hidden_size=256)
+    text = {
+        "vocab_size": 30524,
+        "num_attention_heads": 12,
+        "encoder_hidden_size": vision["hidden_size"],
+        "is_decoder": True,
+    }
+    config = transformers.BlipConfig(
+        vision_config=vision, text_config=text, image_text_hidden_size=256
+    )
     transformers.BlipForImageTextRetrieval(config).save_pretrained(folder)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "picture", "of", *NAMES]
     filler = [f"word{index}" for index in range(30522 - len(words))]
@@ -57,12 +74,16 @@ def pictures(count: int) -> list[Image]:
 
 def run_ours(backbone: BlipItm, images: list[Image], batch: int) -> list[torch.Tensor]:
     """Return the GradCAM of one layer and head for every picture, in batches."""
-    spans = [Span(i, TEXT.index(name), TEXT.index(name) + len(name)) for i, name in enumerate(NAMES)]
+    spans = [
+        Span(i, TEXT.index(name), TEXT.index(name) + len(name)) for i, name in enumerate(NAMES)
+    ]
     captions = Captions((Caption(TEXT, tuple(spans)),))
     found = []
     for start in range(0, len(images), batch):
         some = images[start : start + batch]
-        for one in backbone.cross_attention(some, [captions] * len(some), layers=[LAYER], objective="match_logit", pad_to=0):
+        for one in backbone.cross_attention(
+            some, [captions] * len(some), layers=[LAYER], objective="match_logit", pad_to=0
+        ):
             found.append((one.probability * one.gradient.clamp(min=0))[0, HEAD, 1:, 1:])
     return found
 
@@ -95,12 +116,18 @@ def run_plain(backbone: BlipItm, images: list[Image]) -> list[torch.Tensor]:
 def measure(arguments: argparse.Namespace) -> None:
     """Run one side, write its maps, and print seconds per picture and peak memory as JSON."""
     torch.set_num_threads(arguments.threads)
-    backbone = BlipItm(weights=arguments.weights, image_size=arguments.image_size, precision=arguments.precision)
+    backbone = BlipItm(
+        weights=arguments.weights, image_size=arguments.image_size, precision=arguments.precision
+    )
     assert backbone.network is not None
     images = pictures(arguments.pictures)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()
-    maps = run_plain(backbone, images) if arguments.side == "plain" else run_ours(backbone, images, arguments.batch)
+    maps = (
+        run_plain(backbone, images)
+        if arguments.side == "plain"
+        else run_ours(backbone, images, arguments.batch)
+    )
     seconds = (time.perf_counter() - start) / len(images)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     np.save(arguments.save, torch.stack(maps).float().numpy())
@@ -113,16 +140,41 @@ def compare(arguments: argparse.Namespace) -> None:
         folder = Path(temporary)
         make_weights(folder / "weights", arguments.size)
         results: dict[str, dict[str, Any]] = {}
-        for side, precision, batch in [("plain", "fp32", 1), ("ours", "fp32", 1), ("ours", "fp32", 4), ("ours", "bf16", 4)]:
+        for side, precision, batch in [
+            ("plain", "fp32", 1),
+            ("ours", "fp32", 1),
+            ("ours", "fp32", 4),
+            ("ours", "bf16", 4),
+        ]:
             name = f"{side} {precision} batch {batch}"
             save = folder / f"{name}.npy"
-            options = {"side": side, "weights": folder / "weights", "save": save, "precision": precision, "batch": batch}
-            options |= {key: getattr(arguments, key) for key in ("pictures", "threads", "image_size")}
-            command = [sys.executable, __file__, *(f"--{key.replace('_', '-')}={value}" for key, value in options.items())]
+            options = {
+                "side": side,
+                "weights": folder / "weights",
+                "save": save,
+                "precision": precision,
+                "batch": batch,
+            }
+            options |= {
+                key: getattr(arguments, key) for key in ("pictures", "threads", "image_size")
+            }
+            command = [
+                sys.executable,
+                __file__,
+                *(f"--{key.replace('_', '-')}={value}" for key, value in options.items()),
+            ]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             results[name] = {**json.loads(printed.splitlines()[-1]), "maps": np.load(save)}
     plain = results["plain fp32 batch 1"]
-    table = Table("run", "s per picture", "times faster", "peak MB", "of which weights", "peak ratio", "largest difference")
+    table = Table(
+        "run",
+        "s per picture",
+        "times faster",
+        "peak MB",
+        "of which weights",
+        "peak ratio",
+        "largest difference",
+    )
     for name, result in results.items():
         table.add_row(
             name,

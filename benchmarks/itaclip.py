@@ -50,7 +50,10 @@ def make_weights(folder: Path) -> None:
 
     torch.manual_seed(0)
     network = open_clip.create_model(MODEL)
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in network.state_dict().items()},
+        folder / "weights.safetensors",
+    )
 
 
 def picture(height: int, width: int) -> Image:
@@ -71,20 +74,33 @@ def make_texts(backbone: Clip, recipe: Recipe, image: Image) -> TextFeatures:
     chain = {stage.address: stage for stage in flat(recipe.stages)}
     small = ResizeImage(short_side=224).run(image)
     state: State = {"image": Image(small.data[:, :224, :224]), "backbone": backbone}
-    inside = [chain[name] for name in ("hidden", "self_similarity", "self_attention", "merge_layers", "attend")]
+    inside = [
+        chain[name]
+        for name in ("hidden", "self_similarity", "self_attention", "merge_layers", "attend")
+    ]
     for stage in inside:
         state[stage.writes] = stage.run(
-            **{name: state[name] for name in (*type(stage).run.__annotations__,) if name != "return"}
+            **{
+                name: state[name]
+                for name in (*type(stage).run.__annotations__,)
+                if name != "return"
+            }
         )
     patches = functional.normalize(state["patch_features"].data, dim=0).flatten(1).T
-    chosen = patches[torch.randperm(len(patches), generator=torch.Generator().manual_seed(2))[: len(labels)]]
+    chosen = patches[
+        torch.randperm(len(patches), generator=torch.Generator().manual_seed(2))[: len(labels)]
+    ]
     directions = functional.normalize(chosen - patches.mean(0), dim=1)
     return TextFeatures(directions * SPREAD / (patches @ directions.T).std(), tuple(labels))
 
 
 def flat(stages: Any) -> list[Stage]:
     """List stages, and those inside wrappers."""
-    return [one for stage in stages for one in (stage, *(flat(stage.inner) if isinstance(stage, Wrapper) else ()))]
+    return [
+        one
+        for stage in stages
+        for one in (stage, *(flat(stage.inner) if isinstance(stage, Wrapper) else ()))
+    ]
 
 
 @dataclass
@@ -105,7 +121,9 @@ class PlainLoop:
         """Return the attention of queries to queries and of keys to keys, summed, and the values."""
         packed = functional.linear(tokens, block.attn.in_proj_weight, block.attn.in_proj_bias)
         heads = block.attn.num_heads
-        query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in packed.chunk(3, -1))
+        query, key, value = (
+            part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in packed.chunk(3, -1)
+        )
         scale = query.shape[-1] ** -0.5
         maps = [(one @ one.transpose(-1, -2) * scale).softmax(-1) for one in (query, key)]
         return maps[0] + maps[1], value
@@ -119,8 +137,12 @@ class PlainLoop:
         places = visual.positional_embedding
         if grid[0] * grid[1] + 1 != len(places):
             table = places[1:].T.unflatten(1, visual.grid_size)[None]
-            scale = [(side + 0.1) / before for side, before in zip(grid, visual.grid_size, strict=True)]
-            resized = functional.interpolate(table, scale_factor=scale, mode="bicubic")[0].flatten(1).T
+            scale = [
+                (side + 0.1) / before for side, before in zip(grid, visual.grid_size, strict=True)
+            ]
+            resized = (
+                functional.interpolate(table, scale_factor=scale, mode="bicubic")[0].flatten(1).T
+            )
             places = torch.cat([places[:1], resized])
         tokens = visual.ln_pre(torch.cat([first, patches.flatten(2).transpose(1, 2)], 1) + places)
         kept = []
@@ -142,7 +164,9 @@ class PlainLoop:
         grey = (0.2989 * red + 0.587 * green + 0.114 * blue)[:, None].expand(-1, 3, -1, -1)
         line = torch.exp(-((torch.arange(11.0) - 5) ** 2) / (2 * 5.0**2))
         kernel = torch.outer(line / line.sum(), line / line.sum()).expand(3, 1, 11, 11)
-        blurred = functional.conv2d(functional.pad(pixels, (5, 5, 5, 5), mode="reflect"), kernel, groups=3)
+        blurred = functional.conv2d(
+            functional.pad(pixels, (5, 5, 5, 5), mode="reflect"), kernel, groups=3
+        )
         first = [self.encode(one) for one in (pixels, grey, blurred)]
         grid = first[0][1]
         mean = torch.stack([tokens for tokens, _ in first]).mean(0)
@@ -154,7 +178,9 @@ class PlainLoop:
         weight: float = views.same_weight
         return weight * same + (1 - weight) * torch.stack(altered).mean(0)
 
-    def enlarge(self, tokens: torch.Tensor, grid: tuple[int, int], pixels: torch.Tensor) -> torch.Tensor:
+    def enlarge(
+        self, tokens: torch.Tensor, grid: tuple[int, int], pixels: torch.Tensor
+    ) -> torch.Tensor:
         """Compare patches with all texts, and enlarge the maps to the crop."""
         maps = (tokens[:, 1:] @ self.texts.data.T).transpose(1, 2).unflatten(2, grid)
         return functional.interpolate(maps, pixels.shape[2:], mode="bilinear")
@@ -163,10 +189,16 @@ class PlainLoop:
         """Return the mean logits of all windows."""
         window, stride = self.stages["sliding_window"].window, self.stages["sliding_window"].stride
         height, width = pixels.shape[2:]
-        total, count = torch.zeros(1, len(self.texts.data), height, width), torch.zeros(1, 1, height, width)
+        total, count = (
+            torch.zeros(1, len(self.texts.data), height, width),
+            torch.zeros(1, 1, height, width),
+        )
         for row in range(max(height - window + stride - 1, 0) // stride + 1):
             for column in range(max(width - window + stride - 1, 0) // stride + 1):
-                bottom, right = min(row * stride + window, height), min(column * stride + window, width)
+                bottom, right = (
+                    min(row * stride + window, height),
+                    min(column * stride + window, width),
+                )
                 top, left = max(bottom - window, 0), max(right - window, 0)
                 logits = self.crop(pixels[:, :, top:bottom, left:right])
                 total += functional.pad(logits, (left, width - right, top, height - bottom))
@@ -180,7 +212,9 @@ class PlainLoop:
         batch, classes, height, width = maps.shape
         flat_maps = maps.reshape(batch * classes, 1, height, width)
         found = [
-            functional.conv2d(functional.pad(flat_maps, (step,) * 4, mode="replicate"), kernel, dilation=step)
+            functional.conv2d(
+                functional.pad(flat_maps, (step,) * 4, mode="replicate"), kernel, dilation=step
+            )
             for step in self.stages["pamr"].dilations
         ]
         return torch.cat(found, 1).view(batch, classes, -1, height, width)
@@ -188,7 +222,9 @@ class PlainLoop:
     def pamr(self, pixels: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         """Refine the maps."""
         spread = self.neighbours(pixels, True).std(2, keepdim=True)
-        difference = (self.neighbours(pixels, False) - pixels[:, :, None]).abs() / (1e-8 + 0.1 * spread)
+        difference = (self.neighbours(pixels, False) - pixels[:, :, None]).abs() / (
+            1e-8 + 0.1 * spread
+        )
         weights = (-difference).mean(1, keepdim=True).softmax(2)
         for _ in range(self.stages["pamr"].steps):
             maps = (self.neighbours(maps, False) * weights).sum(2)
@@ -203,10 +239,14 @@ class PlainLoop:
         self.seconds["pamr"] = time.process_time() - start
         maps = (maps * self.stages["softmax"].scale).softmax(0)
         numbers = torch.tensor(self.texts.labels)
-        scores = torch.stack([maps[numbers == label].amax(0) for label in numbers.unique().tolist()])
+        scores = torch.stack(
+            [maps[numbers == label].amax(0) for label in numbers.unique().tolist()]
+        )
         first = int(numbers.min())
         if "drop_small_areas" in self.stages:
-            counts = (scores.argmax(0) + first).flatten().bincount(minlength=len(scores) + first)[first:]
+            counts = (
+                (scores.argmax(0) + first).flatten().bincount(minlength=len(scores) + first)[first:]
+            )
             foreground = counts[1 - first :].sum()
             for index in range(1 - first, len(scores)):
                 if counts[index] <= self.stages["drop_small_areas"].fraction * foreground:
@@ -232,7 +272,9 @@ def measure(arguments: argparse.Namespace) -> None:
         save_file({"data": texts.data, "labels": torch.tensor(texts.labels)}, stored)
     tensors = load_file(stored)
     texts = TextFeatures(tensors["data"], tuple(tensors["labels"].tolist()))
-    backbone.encode_image([Image(image.data[:, :64, :64])])  # what is done at first use is no part of a picture's time
+    backbone.encode_image(
+        [Image(image.data[:, :64, :64])]
+    )  # what is done at first use is no part of a picture's time
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.process_time()
     with torch.no_grad():
@@ -275,11 +317,21 @@ def compare(arguments: argparse.Namespace) -> None:
         results: dict[str, dict[str, Any]] = {}
         for side in arguments.sides:
             options = {"side": side, "folder": folder}
-            options |= {key: getattr(arguments, key) for key in ("recipe", "height", "width", "threads", "batch")}
+            options |= {
+                key: getattr(arguments, key)
+                for key in ("recipe", "height", "width", "threads", "batch")
+            }
             options |= {} if arguments.stride is None else {"stride": arguments.stride}
-            command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in options.items())]
+            command = [
+                sys.executable,
+                __file__,
+                *(f"--{key}={value}" for key, value in options.items()),
+            ]
             printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            results[side] = {**json.loads(printed.splitlines()[-1]), "labels": np.load(folder / f"{side}.npy")}
+            results[side] = {
+                **json.loads(printed.splitlines()[-1]),
+                "labels": np.load(folder / f"{side}.npy"),
+            }
     table = Table("", "s", "of which pamr", "peak MB", "of which weights", "labels")
     for side, result in results.items():
         present = f"{len(np.unique(result['labels']))} different"
@@ -295,7 +347,12 @@ def compare(arguments: argparse.Namespace) -> None:
         faster = f"{plain['parts']['pamr'] / ours['parts']['pamr']:.1f} x"
         equal = f"{(plain['labels'] == ours['labels']).mean():.3%} equal"
         table.add_row(
-            "ratio", f"{plain['seconds'] / ours['seconds']:.1f} x", faster, f"{plain['peak'] / ours['peak']:.1f} x", "", equal
+            "ratio",
+            f"{plain['seconds'] / ours['seconds']:.1f} x",
+            faster,
+            f"{plain['peak'] / ours['peak']:.1f} x",
+            "",
+            equal,
         )
     console = Console(width=110)
     console.print(table)

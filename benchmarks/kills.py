@@ -54,7 +54,16 @@ class Outcome:
     status: int = -1
 
 
-def torture(folder: Path, *, kills: int, workers: int, more: int, seconds: float, seed: int, storage: str = "") -> Outcome:
+def torture(
+    folder: Path,
+    *,
+    kills: int,
+    workers: int,
+    more: int,
+    seconds: float,
+    seed: int,
+    storage: str = "",
+) -> Outcome:
     """Kill a study of the toy recipe so many times, at last as a whole, and let it end after so many more trials.
 
     A picture takes so many seconds.
@@ -66,9 +75,22 @@ def torture(folder: Path, *, kills: int, workers: int, more: int, seconds: float
         grey = numpy.random.default_rng(index).integers(0, 255, (16, 16)).astype("uint8")
         Image.fromarray(grey).convert("RGB").save(pictures / f"p{index}.png")
     study = folder / "study.toml"
-    study.write_text(f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n"toy_cut.seconds" = {seconds}\n')
+    study.write_text(
+        f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n"toy_cut.seconds" = {seconds}\n'
+    )
     out = folder / "out"
-    command = [sys.executable, "-m", "ovsskit", "study", str(study), str(pictures), "--out", str(out), "--plugin", str(PLUGIN)]
+    command = [
+        sys.executable,
+        "-m",
+        "ovsskit",
+        "study",
+        str(study),
+        str(pictures),
+        "--out",
+        str(out),
+        "--plugin",
+        str(PLUGIN),
+    ]
     command += [
         "--workers",
         str(workers),
@@ -83,7 +105,9 @@ def torture(folder: Path, *, kills: int, workers: int, more: int, seconds: float
     process = subprocess.Popen([*command, str(ENDLESS)])
     try:
         while len(outcome.at_kills) < kills and process.poll() is None:
-            wanted = len(seen) + chance.choice([0, 1, 2, 5])  # none: while it starts, or soon after another kill
+            wanted = len(seen) + chance.choice(
+                [0, 1, 2, 5]
+            )  # none: while it starts, or soon after another kill
             while len(seen) < wanted and process.poll() is None:
                 time.sleep(0.3)
                 seen |= finished(search, out, storage)
@@ -114,7 +138,9 @@ def torture(folder: Path, *, kills: int, workers: int, more: int, seconds: float
 
 def finished(search: Search, out: Path, storage: str) -> Finished:
     """Return number and values of the finished trials by turn."""
-    return {row.turn: (row.number, tuple(row.values or ())) for row in rows_of(search, out, storage)[0]}
+    return {
+        row.turn: (row.number, tuple(row.values or ())) for row in rows_of(search, out, storage)[0]
+    }
 
 
 def rows_of(search: Search, out: Path, storage: str) -> tuple[list[Any], int]:
@@ -135,14 +161,20 @@ def workers_of(pid: int) -> list[int]:
     """Return the processes that a study has started to work for it (Linux)."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        return [
+            int(one)
+            for one in children
+            if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()
+        ]
     except FileNotFoundError:
         return []
 
 
 def main() -> None:
     """Kill as often as asked, and print what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--more", type=int, default=20, help="trials after the last kill")
@@ -154,11 +186,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         outcome = torture(Path(folder), **options)
-        print(f"kills: {outcome.kills['study']} of the study, {outcome.kills['worker']} of a worker")
+        print(
+            f"kills: {outcome.kills['study']} of the study, {outcome.kills['worker']} of a worker"
+        )
         print(f"finished trials before each: {', '.join(map(str, outcome.at_kills))}")
         print(f"finished trials lost: {len(outcome.lost)}")
         print(f"turns counted twice: {len(outcome.turns) - len(set(outcome.turns))}")
-        print(f"turns done: {len(set(outcome.turns))} of {outcome.trials}; exit status {outcome.status}")
+        print(
+            f"turns done: {len(set(outcome.turns))} of {outcome.trials}; exit status {outcome.status}"
+        )
         print(f"trials that died: {outcome.retried}; {time.perf_counter() - start:.0f} s")
 
 

@@ -39,7 +39,9 @@ CLASSES, LENGTH = 15, 36
 PICTURE = (512, 688)
 
 
-def plain_attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
+def plain_attend(
+    queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float
+) -> Tensor:
     """Attend step by step."""
     return (queries * scale @ keys.transpose(2, 3) + bias).softmax(3) @ values
 
@@ -65,9 +67,13 @@ def plain_step(tuner: Tuner, batch: int) -> float:
     network, side = tuner.network, tuner.network.shape.patch_side
     images = enlarge(draw_grids(torch.Generator().manual_seed(0), batch, CLASSES, side), side)
     biases = [network.biases((side, side), LENGTH) for _ in range(batch)]
-    decoded = plain_forward(network, tuner.words[images.patches.flatten(1)], tuner.ids.expand(batch, -1), biases)
+    decoded = plain_forward(
+        network, tuner.words[images.patches.flatten(1)], tuner.ids.expand(batch, -1), biases
+    )
     logits = (tuner.words @ decoded.transpose(1, 2)).unflatten(2, (side, side))
-    loss = cross_entropy(interpolate(logits, images.pixels.shape[1:], mode="bilinear"), images.pixels)
+    loss = cross_entropy(
+        interpolate(logits, images.pixels.shape[1:], mode="bilinear"), images.pixels
+    )
     tuner.optimiser.zero_grad()
     loss.backward()
     tuner.update(0)
@@ -94,7 +100,9 @@ def infer(network: OfaNetwork, batch: int, *, plain: bool) -> float:
             features = network.encoder.patches(pixels)
             tokens, grid = network.encoder.project(features), (features.shape[2], features.shape[3])
             if plain:
-                decoded = plain_forward(network, tokens, ids, [network.biases(grid, LENGTH) for _ in range(batch)])
+                decoded = plain_forward(
+                    network, tokens, ids, [network.biases(grid, LENGTH) for _ in range(batch)]
+                )
             else:
                 kept[grid] = kept.get(grid) or network.biases(grid, LENGTH)
                 decoded = network(tokens, ids, kept[grid])
@@ -106,7 +114,11 @@ def measure(arguments: argparse.Namespace) -> None:
     """Run one side of one task, and print seconds, peak memory and a number that both sides share as JSON."""
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    network, plain, batch = OfaNetwork(SHAPES[arguments.size]).eval(), arguments.side == "plain", arguments.batch
+    network, plain, batch = (
+        OfaNetwork(SHAPES[arguments.size]).eval(),
+        arguments.side == "plain",
+        arguments.batch,
+    )
     work: Callable[[], float]
     if plain:
         _ofa_layers.attend = plain_attend
@@ -128,13 +140,36 @@ def measure(arguments: argparse.Namespace) -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """Run both sides of both tasks and print the ratios."""
-    table = Table("task", "side", "processor s", "wall s", "times faster", "MB above the weights", "ratio", "loss or mean")
+    table = Table(
+        "task",
+        "side",
+        "processor s",
+        "wall s",
+        "times faster",
+        "MB above the weights",
+        "ratio",
+        "loss or mean",
+    )
     for task, batch in (("tune", arguments.batch), ("infer", min(4, arguments.batch))):
         plain: dict[str, float] = {}
         for side in ("plain", "ours"):
-            options = {"side": side, "task": task, "batch": batch, "size": arguments.size, "threads": arguments.threads}
-            command = [sys.executable, __file__, *(f"--{key}={value}" for key, value in options.items())]
-            result = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+            options = {
+                "side": side,
+                "task": task,
+                "batch": batch,
+                "size": arguments.size,
+                "threads": arguments.threads,
+            }
+            command = [
+                sys.executable,
+                __file__,
+                *(f"--{key}={value}" for key, value in options.items()),
+            ]
+            result = json.loads(
+                subprocess.run(
+                    command, capture_output=True, text=True, check=True
+                ).stdout.splitlines()[-1]
+            )
             plain = plain or result
             table.add_row(
                 f"{task}, batch {batch}",
@@ -151,7 +186,9 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Compare the two sides, or (called by itself) measure one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=SHAPES, default="tiny")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)

@@ -74,24 +74,37 @@ class Remembering(Clip):
     def encode_image(self, images: Sequence[Image]) -> torch.Tensor:
         """Return one vector per picture, as `Clip` does."""
         keys = [digest_tensor(image.data) for image in images]
-        fresh = {key: image for key, image in zip(keys, images, strict=True) if key not in self._known}
+        fresh = {
+            key: image for key, image in zip(keys, images, strict=True) if key not in self._known
+        }
         if fresh:
             self._known.update(zip(fresh, super().encode_image(list(fresh.values())), strict=True))
         return torch.stack([self._known[key] for key in keys])
 
 
 def evaluate(
-    point: Point, examples: Sequence[Example], rewards: Mapping[str, Stage], presence: str, store: Store
+    point: Point,
+    examples: Sequence[Example],
+    rewards: Mapping[str, Stage],
+    presence: str,
+    store: Store,
 ) -> dict[str, float]:
     """Return the mIoU and every mean reward of the quickstart at a point of the grid."""
     layer, head, at = point
-    changes = [f"select_head.layer={layer}", f"select_head.head={head}", f"threshold.at={at}", 'cross_attention.layers="all"']
+    changes = [
+        f"select_head.layer={layer}",
+        f"select_head.head={head}",
+        f"threshold.at={at}",
+        'cross_attention.layers="all"',
+    ]
     recipe = ovsskit.load("quickstart", *changes)
     models = {**recipe.models, "judge": JUDGE}
     stages = list(recipe.stages)
     if presence == "similarity":
         stages.append(PresenceBySimilarity(reads={"backbone": "judge"}))
-    pipeline = Pipeline([*stages, *rewards.values()], models, make_vocabulary(NOUNS), store=store, batch=8)
+    pipeline = Pipeline(
+        [*stages, *rewards.values()], models, make_vocabulary(NOUNS), store=store, batch=8
+    )
     names = {stage.address: name for name, stage in rewards.items()}
     found: dict[str, list[float]] = {name: [] for name in rewards}
 
@@ -102,16 +115,25 @@ def evaluate(
     total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
     for first in range(0, len(examples), pipeline.batch):
         group = examples[first : first + pipeline.batch]
-        states = pipeline.run_many([example.image for example in group], make_vocabulary(NOUNS), watch)
+        states = pipeline.run_many(
+            [example.image for example in group], make_vocabulary(NOUNS), watch
+        )
         for example, state in zip(group, states, strict=True):
             total += confusion(example.truth, state["labels"].data, len(NOUNS) + 1)
-    known = {name: [value for value in values if not math.isnan(value)] for name, values in found.items()}
-    return {"miou": mean_iou(total), **{name: sum(values) / max(1, len(values)) for name, values in known.items()}}
+    known = {
+        name: [value for value in values if not math.isnan(value)] for name, values in found.items()
+    }
+    return {
+        "miou": mean_iou(total),
+        **{name: sum(values) / max(1, len(values)) for name, values in known.items()},
+    }
 
 
 def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
     """Return Spearman's rank correlation; equal values share their mean rank."""
-    ranks = torch.stack([mean_ranks(torch.tensor(values, dtype=torch.float64)) for values in (one, other)])
+    ranks = torch.stack(
+        [mean_ranks(torch.tensor(values, dtype=torch.float64)) for values in (one, other)]
+    )
     return float(torch.corrcoef(ranks)[0, 1])
 
 
@@ -137,11 +159,17 @@ def plot(points: Mapping[Point, Mapping[str, float]], rewards: Sequence[str], pa
         title = f"{name}: {rank_correlation(values, scores):.2f}"
         lines.append(f'<text x="{left}" y="{gap - 12}">{title}</text>')
         lines.append(f'<text x="{left}" y="{bottom + 18}">{low:.3g}</text>')
-        lines.append(f'<text x="{left + size}" y="{bottom + 18}" text-anchor="end">{high:.3g}</text>')
+        lines.append(
+            f'<text x="{left + size}" y="{bottom + 18}" text-anchor="end">{high:.3g}</text>'
+        )
         for (layer, _, _), value, score in zip(points, values, scores, strict=True):
             x, y = left + size * (value - low) / (high - low), bottom - size * score / top
-            lines.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[layer]}" fill-opacity="0.7"/>')
-    lines.append(f'<text x="4" y="{gap - 28}">mIoU, 0 to {max(scores):.1f}, over the reward; layers ')
+            lines.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[layer]}" fill-opacity="0.7"/>'
+            )
+    lines.append(
+        f'<text x="4" y="{gap - 28}">mIoU, 0 to {max(scores):.1f}, over the reward; layers '
+    )
     lines += [f'<tspan fill="{colour}">{layer} </tspan>' for layer, colour in COLOURS.items()]
     path.write_text("".join([*lines, "</text></svg>\n"]))
 
@@ -152,10 +180,20 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--seed", type=int, default=70_000_000)
     parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
-    parser.add_argument("--presence", choices=["matching", "similarity"], default="matching", help="who says what is judged")
+    parser.add_argument(
+        "--presence",
+        choices=["matching", "similarity"],
+        default="matching",
+        help="who says what is judged",
+    )
     parser.add_argument("--rewards", nargs="+", choices=list(REWARDS), default=["clip", "entropy"])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--plot", nargs=2, metavar=("REWARDS", "FILE"), help="draw these, between semicolons, as SVG")
+    parser.add_argument(
+        "--plot",
+        nargs=2,
+        metavar=("REWARDS", "FILE"),
+        help="draw these, between semicolons, as SVG",
+    )
     parser.add_argument("--out", type=Path, default=Path("reward.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -166,14 +204,23 @@ def main() -> None:
     points: dict[Point, dict[str, float]] = {}
     for point in track(grid, "points"):
         points[point] = evaluate(point, examples, rewards, arguments.presence, store)
-        arguments.out.write_text(json.dumps([[point, found] for point, found in points.items()], indent=1))
+        arguments.out.write_text(
+            json.dumps([[point, found] for point, found in points.items()], indent=1)
+        )
     scores = [found["miou"] for found in points.values()]
     title = f"{len(examples)} scenes, {len(grid)} points, best mIoU {100 * max(scores):.1f}, median {100 * sorted(scores)[len(scores) // 2]:.1f}"
-    table = Table("reward", "rank correlation", "mIoU at its best", "share of the grid's best", title=title)
+    table = Table(
+        "reward", "rank correlation", "mIoU at its best", "share of the grid's best", title=title
+    )
     for name in rewards:
         values = [found[name] for found in points.values()]
         best = scores[values.index(max(values))]
-        table.add_row(name, f"{rank_correlation(values, scores):.2f}", f"{100 * best:.1f}", f"{best / max(scores):.2f}")
+        table.add_row(
+            name,
+            f"{rank_correlation(values, scores):.2f}",
+            f"{100 * best:.1f}",
+            f"{best / max(scores):.2f}",
+        )
     Console(width=100).print(table)
     if arguments.plot:
         plot(points, arguments.plot[0].split(";"), Path(arguments.plot[1]))

@@ -80,7 +80,9 @@ def paint(folder: Path, count: int, seed: int, drawings: Any) -> None:
 def judge_of(folder: Path, reward: str) -> Evaluator:
     """Return what judges the quickstart on the scenes of a folder, by a reward and by the masks."""
     goals = f'[[objective]]\nuse = "{reward}"\n[[objective]]\nmetric = "miou"\nmasks = "masks"\n'
-    (folder / "study.toml").write_text(f'recipe = "quickstart"\nimages = ["*.png"]\npruner = "none"\n{goals}{GRID}')
+    (folder / "study.toml").write_text(
+        f'recipe = "quickstart"\nimages = ["*.png"]\npruner = "none"\n{goals}{GRID}'
+    )
     return Evaluator(make_plan(StudyWishes(str(folder / "study.toml"))), "cpu", 8, Store())
 
 
@@ -100,7 +102,9 @@ def found_by(search: Search, table: Mapping[Point, Sequence[float]]) -> list[Poi
 
     while not turns.finished():
         turns.take(look_up)
-    return [max(tried[: index + 1], key=lambda point: table[point][0]) for index in range(len(tried))]
+    return [
+        max(tried[: index + 1], key=lambda point: table[point][0]) for index in range(len(tried))
+    ]
 
 
 def spread(values: Sequence[float]) -> str:
@@ -111,7 +115,9 @@ def spread(values: Sequence[float]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pictures", type=int, default=12, help="to search on")
     parser.add_argument("--unseen", type=int, default=48, help="scenes to compare on")
     parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
@@ -129,13 +135,21 @@ def main() -> None:
         evaluator = judge_of(searched, chosen.reward)
         order = range(len(evaluator.plan.pictures))
         points = sorted(grid(evaluator.plan.search.space), key=json.dumps)
-        table = {point_of(point): evaluator.judge(point, order).values for point in track(points, "grid")}
+        table = {
+            point_of(point): evaluator.judge(point, order).values for point in track(points, "grid")
+        }
         rewards, scores = zip(*table.values(), strict=True)
         best = max(scores)
-        print(f"{len(order)} scenes, {len(points)} points; mIoU: best {best:.3f}, median {median(scores):.3f}")
-        print(f"rank correlation of {chosen.reward} and mIoU: {rank_correlation(rewards, scores):.2f}")
+        print(
+            f"{len(order)} scenes, {len(points)} points; mIoU: best {best:.3f}, median {median(scores):.3f}"
+        )
+        print(
+            f"rank correlation of {chosen.reward} and mIoU: {rank_correlation(rewards, scores):.2f}"
+        )
         at_best = scores[rewards.index(max(rewards))]
-        print(f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the grid's best")
+        print(
+            f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the grid's best"
+        )
 
         study = Path(name) / "search.toml"
         study.write_text(
@@ -146,16 +160,33 @@ def main() -> None:
         for sampler in ("tpe", "random"):
             settings = {"sampler": sampler, "trials": chosen.trials}
             found[sampler] = [
-                found_by(replace(search, settings=search.settings.model_copy(update={**settings, "seed": seed})), table)
+                found_by(
+                    replace(
+                        search,
+                        settings=search.settings.model_copy(update={**settings, "seed": seed}),
+                    ),
+                    table,
+                )
                 for seed in track(range(chosen.seeds), sampler)
             ]
         title = f"{chosen.seeds} seeds: median (quartiles)"
-        outcome = Table("trials", "sampler", "best reward", "mIoU of the found point", "share of the grid's best", title=title)
+        outcome = Table(
+            "trials",
+            "sampler",
+            "best reward",
+            "mIoU of the found point",
+            "share of the grid's best",
+            title=title,
+        )
         for trials in (chosen.trials // 4, chosen.trials // 2, chosen.trials):
             for sampler, paths in found.items():
                 values = [table[path[trials - 1]] for path in paths]
                 shares = [score / best for _, score in values]
-                cells = [spread([reward for reward, _ in values]), spread([score for _, score in values]), spread(shares)]
+                cells = [
+                    spread([reward for reward, _ in values]),
+                    spread([score for _, score in values]),
+                    spread(shares),
+                ]
                 outcome.add_row(str(trials), sampler, *cells)
         console.print(outcome)
 
@@ -164,9 +195,14 @@ def main() -> None:
         counts = Counter(path[-1] for path in found["tpe"])
         default = evaluator.judge({}, order).values[1]
         by_masks = max(table, key=lambda point: table[point][1])
-        judged = {point: evaluator.judge(dict(point), order).values[1] for point in track([*counts, by_masks], "unseen")}
+        judged = {
+            point: evaluator.judge(dict(point), order).values[1]
+            for point in track([*counts, by_masks], "unseen")
+        }
         everywhere = [judged[point] for point in counts.elements()]
-        print(f"{len(order)} unseen scenes: mIoU as it is {default:.3f}, found by TPE {spread(everywhere)}")
+        print(
+            f"{len(order)} unseen scenes: mIoU as it is {default:.3f}, found by TPE {spread(everywhere)}"
+        )
         print(f"the point that the masks of the searched scenes choose: {judged[by_masks]:.3f}")
         for point, count in counts.most_common():
             print(f"{count:3d} of {chosen.seeds} seeds found {dict(point)}: {judged[point]:.3f}")

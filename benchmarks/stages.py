@@ -50,7 +50,9 @@ def measure(pipeline: Pipeline, images: Sequence[Image], names: Sequence[str]) -
     vocabulary = make_vocabulary(names)
     for start in range(0, len(images), pipeline.batch):
         pipeline.run_many(images[start : start + pipeline.batch], vocabulary, watch)
-    table = Table("stage", "s per picture", "peak MB", title=f"{len(images)} pictures, batch {pipeline.batch}")
+    table = Table(
+        "stage", "s per picture", "peak MB", title=f"{len(images)} pictures, batch {pipeline.batch}"
+    )
     table.add_row("reading the weights", "", f"{loaded:.0f}")
     for address, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         table.add_row(address, f"{spent / len(images):.3f}", f"{peaks[address]:.0f}")
@@ -69,7 +71,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         if arguments.full_size:
             make_weights(Path(temporary), "large")
-            pipeline = ovsskit.load("pnp_blip", f"backbone.weights={temporary}", batch=arguments.batch)
+            pipeline = ovsskit.load(
+                "pnp_blip", f"backbone.weights={temporary}", batch=arguments.batch
+            )
             table = measure(pipeline, pictures(arguments.pictures), NAMES)
         else:
             images = [read_picture(scene.picture) for scene in sample_scenes()]

@@ -47,7 +47,11 @@ def timed(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def measure(
-    recipe: str, overrides: Sequence[str], store: Store | None, images: Sequence[Image], names: Sequence[str]
+    recipe: str,
+    overrides: Sequence[str],
+    store: Store | None,
+    images: Sequence[Image],
+    names: Sequence[str],
 ) -> list[str]:
     """Run a recipe and return seconds per picture, the share of keys and stores, and the counts of network calls."""
     global spent
@@ -61,7 +65,9 @@ def measure(
         pipeline.run_many(images[first : first + pipeline.batch], make_vocabulary(names))
     seconds = time.process_time() - start
     counts = [store.calls - before[0], store.hits - before[1]] if store else ["", ""]
-    cost = [f"{1000 * spent / len(images):.2f}", f"{100 * spent / seconds:.2f}"] if store else ["", ""]
+    cost = (
+        [f"{1000 * spent / len(images):.2f}", f"{100 * spent / seconds:.2f}"] if store else ["", ""]
+    )
     return [f"{seconds / len(images):.3f}", *cost, *map(str, counts)]
 
 
@@ -85,7 +91,15 @@ def main() -> None:
         memory, disk = Store(), Store(Path(temporary) / "store")
         more = "salience_dropout.rounds=6"
         title = f"{recipe}, {len(images)} pictures"
-        table = Table("run", "s per picture", "keys and store, ms", "per cent", "network calls", "saved", title=title)
+        table = Table(
+            "run",
+            "s per picture",
+            "keys and store, ms",
+            "per cent",
+            "network calls",
+            "saved",
+            title=title,
+        )
         for what, changes, store in (
             ("without a store", [], None),
             ("empty store in memory", [], memory),

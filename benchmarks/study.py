@@ -42,30 +42,55 @@ def measure(threads: int, *arguments: str | Path) -> tuple[float, float, str]:
 
 def main() -> None:
     """Run both, and print what they cost."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--pruner", default="halving")
     parser.add_argument("--sampler", default="tpe")
     parser.add_argument("--objective", default="miou")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--whole", action="store_true", help="the whole quickstart, with Salience DropOut")
+    parser.add_argument(
+        "--whole", action="store_true", help="the whole quickstart, with Salience DropOut"
+    )
     parser.add_argument("--out", type=Path, default=None, help="keep the study's folder here")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         recipe = folder / "gradcam.toml"
         recipe.write_text('extends = "quickstart"\n' if chosen.whole else RECIPE)
-        plain = measure(chosen.threads, "run", recipe, "--out", folder / "run", "--json", "--device", "cpu")
-        options = ["--trials", str(chosen.trials), "--pruner", chosen.pruner, "--sampler", chosen.sampler]
-        options += ["--objective", chosen.objective, "--out", str(chosen.out or folder / "study"), "--json", "--device", "cpu"]
+        plain = measure(
+            chosen.threads, "run", recipe, "--out", folder / "run", "--json", "--device", "cpu"
+        )
+        options = [
+            "--trials",
+            str(chosen.trials),
+            "--pruner",
+            chosen.pruner,
+            "--sampler",
+            chosen.sampler,
+        ]
+        options += [
+            "--objective",
+            chosen.objective,
+            "--out",
+            str(chosen.out or folder / "study"),
+            "--json",
+            "--device",
+            "cpu",
+        ]
         study = measure(chosen.threads, "study", recipe, *options)
         summary = json.loads(study[2].splitlines()[-1])["summary"]
     print(f"one plain run       {plain[0]:7.1f} s, {plain[1]:7.1f} s of the processor")
-    print(f"study, {chosen.trials:3d} trials   {study[0]:7.1f} s, {study[1]:7.1f} s of the processor")
+    print(
+        f"study, {chosen.trials:3d} trials   {study[0]:7.1f} s, {study[1]:7.1f} s of the processor"
+    )
     print(f"times               {study[0] / plain[0]:7.2f}    {study[1] / plain[1]:9.2f}")
     print(f"network calls       {summary['network_calls']}")
     best = summary["best"]
-    print(f"{chosen.objective}: {summary['default'][0]:.4f} as it is, {best['values'][0]:.4f} best (trial {best['turn']})")
+    print(
+        f"{chosen.objective}: {summary['default'][0]:.4f} as it is, {best['values'][0]:.4f} best (trial {best['turn']})"
+    )
 
 
 if __name__ == "__main__":

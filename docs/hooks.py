@@ -41,7 +41,9 @@ VALUES = (
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the reference to the navigation."""
     stages: list[Any] = [{title: name} for name, title in page_titles("reference/stages/").items()]
-    backbones: list[Any] = [{title: name} for name, title in page_titles("reference/backbones/").items()]
+    backbones: list[Any] = [
+        {title: name} for name, title in page_titles("reference/backbones/").items()
+    ]
     first = [
         "reference/recipes.md",
         "reference/commands.md",
@@ -50,7 +52,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         "reference/python.md",
     ]
     titles = page_titles("reference/")
-    section = ["reference/index.md", {"Stages": stages}, {"Backbones": backbones}, *({titles[name]: name} for name in first)]
+    section = [
+        "reference/index.md",
+        {"Stages": stages},
+        {"Backbones": backbones},
+        *({titles[name]: name} for name in first),
+    ]
     assert config.nav is not None
     config.nav.append({"Reference": section})
     return config
@@ -87,12 +94,18 @@ def pages() -> dict[str, str]:
         "reference/python.md": python_page(),
         "reference/recipe.schema.json": json.dumps(recipe_schema(), indent=2) + "\n",
     }
-    return found | {f"reference/recipes/{path.name}": path.read_text(encoding="utf-8") for path in shipped()}
+    return found | {
+        f"reference/recipes/{path.name}": path.read_text(encoding="utf-8") for path in shipped()
+    }
 
 
 def page_titles(folder: str) -> dict[str, str]:
     """Return the heading of every generated page under a folder."""
-    found = {name: text for name, text in pages().items() if name.startswith(folder) and name.endswith(".md")}
+    found = {
+        name: text
+        for name, text in pages().items()
+        if name.startswith(folder) and name.endswith(".md")
+    }
     return {name: text.splitlines()[0].removeprefix("# ") for name, text in found.items()}
 
 
@@ -104,7 +117,12 @@ def families() -> dict[str, list[str]]:
     for name, module in stage_files().items():
         found.setdefault(module.split(".")[2], []).append(name)
     order = list(FAMILIES)
-    return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0])))
+    return dict(
+        sorted(
+            found.items(),
+            key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0]),
+        )
+    )
 
 
 def backbones() -> list[str]:
@@ -126,17 +144,30 @@ def overview() -> str:
     from ovsskit.describe import summary
     from ovsskit.registry import find_backbone, find_stage
 
-    lines = ["# Reference", "", "These pages are made from the code each time the documentation is built.", ""]
+    lines = [
+        "# Reference",
+        "",
+        "These pages are made from the code each time the documentation is built.",
+        "",
+    ]
     for family, names in families().items():
-        lines += [f"## {FAMILIES.get(family, family)}", "", "| stage | reads | writes | what it does |", "|---|---|---|---|"]
+        lines += [
+            f"## {FAMILIES.get(family, family)}",
+            "",
+            "| stage | reads | writes | what it does |",
+            "|---|---|---|---|",
+        ]
         for name in names:
             cls: Any = find_stage(name)
             reads = ", ".join(f"`{slot}`" for slot, _ in reads_of(cls))
-            lines.append(f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{cls.writes}` | {cell(summary(cls))} |")
+            lines.append(
+                f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{cls.writes}` | {cell(summary(cls))} |"
+            )
         lines.append("")
     lines += ["## Backbones", "", "| backbone | what it does |", "|---|---|"]
     lines += [
-        f"| [`{name}`](backbones/{name}.md) | {cell(summary(found_class(find_backbone(name))))} |" for name in backbones()
+        f"| [`{name}`](backbones/{name}.md) | {cell(summary(found_class(find_backbone(name))))} |"
+        for name in backbones()
     ]
     more = {
         "Shipped recipes": "recipes.md",
@@ -146,7 +177,9 @@ def overview() -> str:
         "Python": "python.md",
         "JSON Schema of recipes": "recipe.schema.json",
     }
-    return "\n".join([*lines, "", "## More", "", *(f"- [{title}]({link})" for title, link in more.items()), ""])
+    return "\n".join(
+        [*lines, "", "## More", "", *(f"- [{title}]({link})" for title, link in more.items()), ""]
+    )
 
 
 def family_page(family: str) -> str:
@@ -164,13 +197,19 @@ def stage_part(name: str, cls: Any) -> str:
 
     plan = wiring(cls)
     reads = ", ".join(f"`{slot}` ({kind})" for slot, kind in reads_of(cls))
-    facts = [f"reads {reads}", f"writes `{plan.writes}` ({kind_link(plan.kind)})", f"version {cls.version}"]
+    facts = [
+        f"reads {reads}",
+        f"writes `{plan.writes}` ({kind_link(plan.kind)})",
+        f"version {cls.version}",
+    ]
     facts += ["runs a network"] if cls.network else []
     if issubclass(cls, Wrapper) and cls.repeats:
         facts.append(f"runs the stages before it again, and merges their `{cls.merges}`")
     elif issubclass(cls, Wrapper):
         neutral = ", ".join(f"`{key} = {to_toml(value)}`" for key, value in cls.neutral.items())
-        facts.append(f"is a wrapper: its `inner` stages write `{plan.writes}`; with {neutral} it equals them")
+        facts.append(
+            f"is a wrapper: its `inner` stages write `{plan.writes}`; with {neutral} it equals them"
+        )
     return "\n".join(
         [
             f"## {name} {{ #{name} }}",
@@ -191,8 +230,12 @@ def backbone_page(name: str) -> str:
     from ovsskit.registry import find_backbone
 
     cls = found_class(find_backbone(name))
-    able = [f"- **{one.__name__}**: {prose(inspect.getdoc(one) or '')}" for one in capabilities(cls)]
-    return "\n".join([f"# {name}", "", prose(inspect.getdoc(cls) or ""), "", *able, "", parameters(cls), ""])
+    able = [
+        f"- **{one.__name__}**: {prose(inspect.getdoc(one) or '')}" for one in capabilities(cls)
+    ]
+    return "\n".join(
+        [f"# {name}", "", prose(inspect.getdoc(cls) or ""), "", *able, "", parameters(cls), ""]
+    )
 
 
 def recipes_page() -> str:
@@ -201,14 +244,24 @@ def recipes_page() -> str:
     for path in shipped():
         text = path.read_text(encoding="utf-8")
         about = tomllib.loads(text).get("about", "")
-        lines += [f"## {path.stem} {{ #{path.stem} }}", "", f"{about}. [{path.name}](recipes/{path.name})", ""]
+        lines += [
+            f"## {path.stem} {{ #{path.stem} }}",
+            "",
+            f"{about}. [{path.name}](recipes/{path.name})",
+            "",
+        ]
         lines += ["```toml", text.rstrip(), "```", ""]
     return "\n".join(lines)
 
 
 def commands_page() -> str:
     """Return the page of the commands, as their `--help` has it."""
-    lines = ["# Commands", "", "The same as `ovsskit --help` and `ovsskit COMMAND --help`; what they do is told on", ""]
+    lines = [
+        "# Commands",
+        "",
+        "The same as `ovsskit --help` and `ovsskit COMMAND --help`; what they do is told on",
+        "",
+    ]
     lines[-1] = "[the page of the command line](../command-line.md)."
     lines += ["", "## Before any command", "", options(command_line()), ""]
     for name, command in command_line().commands.items():
@@ -219,7 +272,10 @@ def commands_page() -> str:
                 "ovsskit",
                 name,
                 "[OPTIONS]",
-                *(f"{w}..." if one.nargs == -1 else w for w, one in zip(words, arguments, strict=True)),
+                *(
+                    f"{w}..." if one.nargs == -1 else w
+                    for w, one in zip(words, arguments, strict=True)
+                ),
             ]
         )
         lines += [
@@ -248,7 +304,9 @@ def options(command: Any) -> str:
         else:
             spelt = ", ".join(f"`{flag}`" for flag in one.opts)
             name = spelt if one.is_flag else f"{spelt} {one.metavar or 'VALUE'}"
-        shown = one.show_default if isinstance(getattr(one, "show_default", None), str) else one.default
+        shown = (
+            one.show_default if isinstance(getattr(one, "show_default", None), str) else one.default
+        )
         default = "" if shown in (None, "", False) or shown == [] else f"`{shown}`"
         rows.append(f"| {name} | {cell(one.help or '')} | {default} |")
     return "\n".join(rows)
@@ -277,7 +335,9 @@ def errors_page() -> str:
     lines += ["", "| code | title | meaning | status | class |", "|---|---|---|---|---|"]
     for cls in error_classes():
         meaning = cell((inspect.getdoc(cls) or "").replace("\n", " "))
-        lines.append(f'| <span id="{cls.code}">{cls.code}</span> | {cls.title} | {meaning} | {cls.status} | `{cls.__name__}` |')
+        lines.append(
+            f'| <span id="{cls.code}">{cls.code}</span> | {cls.title} | {meaning} | {cls.status} | `{cls.__name__}` |'
+        )
     return "\n".join([*lines, ""])
 
 
@@ -285,7 +345,11 @@ def error_classes() -> list[Any]:
     """Return every kind of error that a person can meet."""
     from ovsskit import errors
 
-    own = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, errors.OvsskitError)]
+    own = [
+        one
+        for one in vars(errors).values()
+        if inspect.isclass(one) and issubclass(one, errors.OvsskitError)
+    ]
     return sorted((one for one in own if one is not errors.OvsskitError), key=lambda one: one.code)
 
 
@@ -298,10 +362,17 @@ def values_page() -> str:
     for name in VALUES:
         cls = getattr(values, name)
         parent = cls.__mro__[1]
-        kind = f"A kind of [{parent.__name__}](#{parent.__name__}). " if parent is not values.Value else ""
+        kind = (
+            f"A kind of [{parent.__name__}](#{parent.__name__}). "
+            if parent is not values.Value
+            else ""
+        )
         lines += [f"## {name} {{ #{name} }}", "", kind + prose(inspect.getdoc(cls) or ""), ""]
         held = ", ".join(f"`{field.name}`" for field in dataclasses.fields(cls))
-        lines += [f"Fields: {held}." + (f" Axes of the tensors: `{axes(cls)}`." if axes(cls) else ""), ""]
+        lines += [
+            f"Fields: {held}." + (f" Axes of the tensors: `{axes(cls)}`." if axes(cls) else ""),
+            "",
+        ]
         lines += [*members(cls, 3), ""]
     return "\n".join(lines)
 
@@ -311,17 +382,29 @@ def python_page() -> str:
     import ovsskit
 
     values = [name for name in ovsskit.__all__ if name in VALUES]
-    named = [name for name in ovsskit.__all__ if name not in VALUES and not is_type_variable(getattr(ovsskit, name))]
+    named = [
+        name
+        for name in ovsskit.__all__
+        if name not in VALUES and not is_type_variable(getattr(ovsskit, name))
+    ]
     lines = ["# Python", "", prose(inspect.getdoc(ovsskit) or ""), ""]
     lines += [
-        "Public names of `ovsskit`, besides the [values](values.md) " + ", ".join(f"`{name}`" for name in values) + ",",
+        "Public names of `ovsskit`, besides the [values](values.md) "
+        + ", ".join(f"`{name}`" for name in values)
+        + ",",
         "",
     ]
-    lines[-1] = "and `S`, the type variable for `Scores` of any kind, which a stage that keeps the kind uses twice."
+    lines[-1] = (
+        "and `S`, the type variable for `Scores` of any kind, which a stage that keeps the kind uses twice."
+    )
     lines += ["", *api(ovsskit, named)]
     testing = importlib.import_module("ovsskit.testing")
     lines += ["## ovsskit.testing", "", prose((inspect.getdoc(testing) or "").split("\n\n")[0]), ""]
-    lines += api(testing, [name for name in testing.__all__ if not inspect.isclass(getattr(testing, name))], 3)
+    lines += api(
+        testing,
+        [name for name in testing.__all__ if not inspect.isclass(getattr(testing, name))],
+        3,
+    )
     base = importlib.import_module("ovsskit.backbones.base")
     lines += ["## ovsskit.backbones.base", "", prose(inspect.getdoc(base) or ""), ""]
     return "\n".join([*lines, *api(base, ["Backbone", "CrossAttends", "MatchesText"], 3)])
@@ -336,7 +419,10 @@ def api(module: Any, names: Iterable[str], level: int = 2) -> list[str]:
         if get_origin(item):
             alias = re.sub(r"\b(?:\w+\.)+", "", str(item)).replace("~", "")
             lines += ["```python", f"{name} = {alias}", "```", ""]
-            lines += ["What the `run` of a wrapper returns: `Wraps[S]` is a generator of requests that ends with an `S`.", ""]
+            lines += [
+                "What the `run` of a wrapper returns: `Wraps[S]` is a generator of requests that ends with an `S`.",
+                "",
+            ]
             continue
         has_signature = not inspect.isclass(item) or "__init__" in vars(item)
         lines += ["```python", signature(name, item), "```", ""] if has_signature else []
@@ -350,8 +436,16 @@ def members(cls: type, level: int) -> list[str]:
     """List the public methods and properties that a class defines itself."""
     lines = []
     for name, item in vars(cls).items():
-        function = item.fget if isinstance(item, property) else getattr(item, "func", None) or getattr(item, "__func__", item)
-        if name == "model_post_init" or (name.startswith("_") and name != "__call__") or not inspect.isfunction(function):
+        function = (
+            item.fget
+            if isinstance(item, property)
+            else getattr(item, "func", None) or getattr(item, "__func__", item)
+        )
+        if (
+            name == "model_post_init"
+            or (name.startswith("_") and name != "__call__")
+            or not inspect.isfunction(function)
+        ):
             continue
         shown = (
             f"`.{name}`"
@@ -367,7 +461,9 @@ class Bare:
     """Stand for an annotation in a signature, to be written without quotes, modules, and the machinery of jaxtyping."""
 
     def __init__(self, annotation: Any) -> None:
-        self.text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        self.text = (
+            annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        )
 
     def __repr__(self) -> str:
         return re.sub(r"\b(?:\w+\.)+([A-Z]\w+)", r"\1", self.text).replace("Tensor,  ", "Tensor, ")
@@ -381,7 +477,11 @@ def signature(name: str, item: Callable[..., Any]) -> str:
         for key, one in found.parameters.items()
         if key not in ("self", "cls")
     ]
-    returns = found.empty if found.return_annotation in (found.empty, "None", None) else Bare(found.return_annotation)
+    returns = (
+        found.empty
+        if found.return_annotation in (found.empty, "None", None)
+        else Bare(found.return_annotation)
+    )
     return name + str(found.replace(parameters=kept, return_annotation=returns))
 
 
@@ -391,7 +491,8 @@ def reads_of(cls: Any) -> Iterator[tuple[str, str]]:
 
     plan = wiring(cls)
     yield from (
-        (slot, kind_link(kind) + (", if there is one" if slot in plan.optional else "")) for slot, kind in plan.reads.items()
+        (slot, kind_link(kind) + (", if there is one" if slot in plan.optional else ""))
+        for slot, kind in plan.reads.items()
     )
     yield from ((slot, f"a model that is `{kind.__name__}`") for slot, kind in plan.models.items())
 
@@ -476,5 +577,9 @@ def model_card() -> str:
         is_code ^= line.lstrip().startswith("```")
         if is_code or not line.startswith("# "):
             text = f"#{line}" if line.startswith("##") and not is_code else line
-            lines.append(text if is_code else re.sub(r"!?\[([^]]*)\]\((?!https?:|#)([^)]*)\)", r"\1 (`\2`)", text))
+            lines.append(
+                text
+                if is_code
+                else re.sub(r"!?\[([^]]*)\]\((?!https?:|#)([^)]*)\)", r"\1 (`\2`)", text)
+            )
     return "\n".join(lines)

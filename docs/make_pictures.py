@@ -17,7 +17,9 @@ TARGET = Path(__file__).parent / "pictures" / "quickstart.png"
 
 def panel(picture: Image.Image, caption: str) -> Image.Image:
     """Return a picture at the common height with a caption under it."""
-    resized = picture.resize((round(picture.width * HEIGHT / picture.height), HEIGHT), Image.Resampling.LANCZOS)
+    resized = picture.resize(
+        (round(picture.width * HEIGHT / picture.height), HEIGHT), Image.Resampling.LANCZOS
+    )
     framed = Image.new("RGB", (resized.width, HEIGHT + CAPTION), "white")
     framed.paste(resized)
     ImageDraw.Draw(framed).text((4, HEIGHT + 6), caption, "black", ImageFont.load_default(16))

@@ -49,19 +49,28 @@ def range_of(schema: Mapping[str, Any]) -> str:
     if "prefixItems" in schema:
         return f"list of {len(schema['prefixItems'])}: {' and '.join(dict.fromkeys(map(range_of, schema['prefixItems'])))}"
     if kind == "array":
-        items: Mapping[str, Any] = schema.get("items") or next(iter(schema.get("prefixItems", [])), {})
+        items: Mapping[str, Any] = schema.get("items") or next(
+            iter(schema.get("prefixItems", [])), {}
+        )
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         size = f", {least} of them" if least == most else f", at least {least}"
         return f"list of {range_of(items)}{size if least else ''}"
     if "pattern" in schema:
         return str(schema["description"])
-    words = {"integer": "whole number", "string": "text", "boolean": "true or false", "object": "table"}.get(kind, kind)
+    words = {
+        "integer": "whole number",
+        "string": "text",
+        "boolean": "true or false",
+        "object": "table",
+    }.get(kind, kind)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
         return f"{words}, {low} to {high}"
     bounds = [(low, "{} or more"), (above, "above {}"), (high, "at most {}"), (below, "below {}")]
-    return ", ".join([words, *(phrase.format(bound) for bound, phrase in bounds if bound is not None)])
+    return ", ".join(
+        [words, *(phrase.format(bound) for bound, phrase in bounds if bound is not None)]
+    )
 
 
 def toml(value: Any) -> str:

@@ -43,5 +43,9 @@ def choose_batch(batch: int | str, device: str) -> int:
     except ValueError:
         size = 0
     if size < 1:
-        raise BadValue(f"--batch is {batch}.", fix="Give `auto` or a whole number, 1 or more.", where=Place("--batch"))
+        raise BadValue(
+            f"--batch is {batch}.",
+            fix="Give `auto` or a whole number, 1 or more.",
+            where=Place("--batch"),
+        )
     return size

@@ -27,7 +27,9 @@ def digest_path(path: Path) -> str:
             return stored.name
         status = stored.stat()
         return _digest_file(stored, status.st_mtime_ns, status.st_size)
-    files = sorted(file for file in path.rglob("*") if file.suffix in WEIGHT_FILES and file.is_file())
+    files = sorted(
+        file for file in path.rglob("*") if file.suffix in WEIGHT_FILES and file.is_file()
+    )
     lines = [f"{digest_path(file)}  {file.relative_to(path).as_posix()}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -100,7 +102,13 @@ class Digests:
         known = None if base is None else self._find(base)
         if base is None or known is None:
             return None
-        place = (tensor.storage_offset() - base.storage_offset(), tensor.shape, tensor.stride(), base.stride(), tensor.dtype)
+        place = (
+            tensor.storage_offset() - base.storage_offset(),
+            tensor.shape,
+            tensor.stride(),
+            base.stride(),
+            tensor.dtype,
+        )
         return f"{known}{place}"
 
     def _find(self, tensor: torch.Tensor) -> str | None:

@@ -60,7 +60,10 @@ class Driver:
     _identities: dict[int, str] = field(default_factory=dict, init=False)
 
     def run(
-        self, stages: Sequence[Stage], states: Sequence[State], shared: frozenset[str] = frozenset({"vocabulary"})
+        self,
+        stages: Sequence[Stage],
+        states: Sequence[State],
+        shared: frozenset[str] = frozenset({"vocabulary"}),
     ) -> list[State]:
         """Return the states after all stages, in the same order; `shared` are slots that hold nothing of a picture.
 
@@ -74,7 +77,9 @@ class Driver:
             size = max(len(current), 1) if stage.network or isinstance(stage, Wrapper) else 1
             for first in range(0, len(current), size):
                 self._advance(stage, current, slice(first, first + size), shared)
-            shared = shared | {stage.writes} if _reads_only(stage, shared) else shared - {stage.writes}
+            shared = (
+                shared | {stage.writes} if _reads_only(stage, shared) else shared - {stage.writes}
+            )
             if self.watch is not None:
                 if torch.cuda.is_initialized():
                     torch.cuda.synchronize()  # a GPU works on after a stage returns; its time belongs to the stage
@@ -83,21 +88,32 @@ class Driver:
                 self.watch(stage, current, seconds)
         return current
 
-    def _advance(self, stage: Stage, states: list[State], some: slice, shared: frozenset[str]) -> None:
+    def _advance(
+        self, stage: Stage, states: list[State], some: slice, shared: frozenset[str]
+    ) -> None:
         """Run a stage on some of the states, and put what it writes into them."""
         if self.store is None:
             values = self._fresh(stage, states[some], shared)
         else:
             values = self._recall(self.store, stage, states[some], shared)
-        states[some] = [{**state, stage.writes: value} for state, value in zip(states[some], values, strict=True)]
+        states[some] = [
+            {**state, stage.writes: value}
+            for state, value in zip(states[some], values, strict=True)
+        ]
 
-    def _recall(self, store: Store, stage: Stage, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
+    def _recall(
+        self, store: Store, stage: Stage, states: Sequence[State], shared: frozenset[str]
+    ) -> list[Any]:
         """Take from the store what was computed before; of states with the same key, run one."""
         keys = [self._key(store, stage, state) for state in states]
         if stage.network or stage.cached:
             found = {key: store.find(key, self.device) for key in dict.fromkeys(keys)}
-            missing = {key: state for key, state in zip(keys, states, strict=True) if found[key] is None}
-            for key, value in zip(missing, self._fresh(stage, list(missing.values()), shared), strict=True):
+            missing = {
+                key: state for key, state in zip(keys, states, strict=True) if found[key] is None
+            }
+            for key, value in zip(
+                missing, self._fresh(stage, list(missing.values()), shared), strict=True
+            ):
                 found[key] = value
                 store.keep(key, value)
             store.note(stage.address, calls=len(missing), hits=len(keys) - len(missing))
@@ -110,14 +126,24 @@ class Driver:
 
     def _key(self, store: Store, stage: Stage, state: State) -> str:
         if id(stage) not in self._identities:
-            self._identities[id(stage)] = json.dumps([__version__, self._identify(stage)], sort_keys=True)
+            self._identities[id(stage)] = json.dumps(
+                [__version__, self._identify(stage)], sort_keys=True
+            )
         slots = sorted(reads_from_outside(stage) & state.keys())
-        return digest_texts([self._identities[id(stage)], *(f"{slot}={store.digests.of(state[slot])}" for slot in slots)])
+        return digest_texts(
+            [
+                self._identities[id(stage)],
+                *(f"{slot}={store.digests.of(state[slot])}" for slot in slots),
+            ]
+        )
 
     def _identify(self, stage: Stage) -> dict[str, Any]:
         """Return what a stage's results follow from, but for the slots: not its address, nor where weights lie."""
         identity = {key: item for key, item in stage_identity(stage).items() if key != "address"}
-        models = {name: model_identity(self.models[slot]) for name, slot in self.links.get(stage.address, {}).items()}
+        models = {
+            name: model_identity(self.models[slot])
+            for name, slot in self.links.get(stage.address, {}).items()
+        }
         for model in models.values():
             del model["weights"], model["revision"]
         inner = [self._identify(one) for one in stage.inner] if isinstance(stage, Wrapper) else []
@@ -126,7 +152,9 @@ class Driver:
     def _fresh(self, stage: Stage, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
         if isinstance(stage, Wrapper):
             return self._wrap(stage, states, shared)
-        return self._once(stage, states) if _reads_only(stage, shared) else self._plain(stage, states)
+        return (
+            self._once(stage, states) if _reads_only(stage, shared) else self._plain(stage, states)
+        )
 
     def _once(self, stage: Stage, states: Sequence[State]) -> list[Any]:
         """Run a stage that sees nothing of the picture, unless it has run before on the very same inputs and files."""
@@ -134,8 +162,14 @@ class Driver:
         for state in states:
             inputs = self._inputs(stage, state)
             known = self.known.get(stage.address)
-            if known is None or known.identity != identity or any(known.inputs[name] is not inputs[name] for name in inputs):
-                known = self.known[stage.address] = Known(identity, inputs, self._plain(stage, [state])[0])
+            if (
+                known is None
+                or known.identity != identity
+                or any(known.inputs[name] is not inputs[name] for name in inputs)
+            ):
+                known = self.known[stage.address] = Known(
+                    identity, inputs, self._plain(stage, [state])[0]
+                )
             values.append(known.value)
         return values
 
@@ -159,7 +193,11 @@ class Driver:
         while active:
             requests = [{**states[i], **override} for i in active for override in wanted[i]]
             counts = [len(wanted[i]) for i in active]
-            outs = self._inner(stage, requests, shared.difference(*(override for i in active for override in wanted[i])))
+            outs = self._inner(
+                stage,
+                requests,
+                shared.difference(*(override for i in active for override in wanted[i])),
+            )
             still = []
             for i, count in zip(active, counts, strict=True):
                 mine, outs = outs[:count], outs[count:]
@@ -171,7 +209,9 @@ class Driver:
             active = still
         return results
 
-    def _inner(self, stage: Wrapper, requests: Sequence[State], shared: frozenset[str]) -> list[Slots]:
+    def _inner(
+        self, stage: Wrapper, requests: Sequence[State], shared: frozenset[str]
+    ) -> list[Slots]:
         """Run the inner chain batch by batch, and keep only what the wrapper merges."""
         outs: list[Slots] = []
         merged = stage.merges or stage.writes
@@ -183,8 +223,14 @@ class Driver:
     def _inputs(self, stage: Stage, state: State) -> State:
         plan = wiring(type(stage))
         slots = {name: stage.reads.get(name, name) for name in plan.reads}
-        values = {name: state.get(slot) if name in plan.optional else state[slot] for name, slot in slots.items()}
-        return {**values, **{name: self.models[slot] for name, slot in self.links.get(stage.address, {}).items()}}
+        values = {
+            name: state.get(slot) if name in plan.optional else state[slot]
+            for name, slot in slots.items()
+        }
+        return {
+            **values,
+            **{name: self.models[slot] for name, slot in self.links.get(stage.address, {}).items()},
+        }
 
     def _shrink(self, stage: Stage, error: Exception) -> None:
         if self.batch == 1 or not stage.network:

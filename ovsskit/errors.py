@@ -30,13 +30,17 @@ class OvsskitError(Exception):
     title: ClassVar[str] = "error"
     status: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, there: str = "", fix: str = "", where: Place | None = None) -> None:
+    def __init__(
+        self, what: str, *, there: str = "", fix: str = "", where: Place | None = None
+    ) -> None:
         super().__init__(what)
         self.what, self.there, self.fix, self.where = what, there, fix, where
 
     def __str__(self) -> str:
         head = "  ".join(part for part in (str(self.where or ""), self.code, self.title) if part)
-        return "\n".join([head, *(f"  {line}" for line in (self.what, self.there, self.fix) if line)])
+        return "\n".join(
+            [head, *(f"  {line}" for line in (self.what, self.there, self.fix) if line)]
+        )
 
 
 class Problems(OvsskitError):

@@ -55,7 +55,12 @@ def find_recipe(name: str | Path, beside: Path | None = None, where: Place | Non
     """
     path = Path(name)
     shipped = recipe_folder()
-    tries = [(beside / path if beside else path), shipped / path, shipped / f"{path}.toml", shipped.parent / path]
+    tries = [
+        (beside / path if beside else path),
+        shipped / path,
+        shipped / f"{path}.toml",
+        shipped.parent / path,
+    ]
     for candidate in tries:
         if candidate.is_file():
             return candidate
@@ -88,7 +93,11 @@ def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
     base_path = find_recipe(table["extends"], beside=path.parent, where=where)
     if base_path.resolve() in chain:
         circle = " -> ".join(p.name for p in [*chain, base_path])
-        raise ExtendsCycle(f"The recipes go round in a circle: {circle}", fix="Let one of them stand alone.", where=where)
+        raise ExtendsCycle(
+            f"The recipes go round in a circle: {circle}",
+            fix="Let one of them stand alone.",
+            where=where,
+        )
     base = _read(base_path, chain, problems)
     return _merge(base, table, problems)
 
@@ -106,7 +115,9 @@ def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
         elif key == "study" and isinstance(value, Table):
             merged[key] = _merge_table(base.get("study"), value)
             if isinstance(value.get("models"), Table):
-                merged[key]["models"] = _merge_models(base.get("study", {}).get("models"), value["models"])
+                merged[key]["models"] = _merge_models(
+                    base.get("study", {}).get("models"), value["models"]
+                )
         elif key not in ("stage", *EXTENDING_KEYS):
             merged[key] = value
     for address in _strings(change, "remove", problems):
@@ -136,7 +147,11 @@ def _forget_removed(study: Table, merged: Table) -> None:
 
 def _merge_models(base: object, change: Table) -> Table:
     models = base if isinstance(base, Table) else Table({}, change.place, {})
-    return Table({**models, **{key: _merge_table(models.get(key), value) for key, value in change.items()}}, change.place, {})
+    return Table(
+        {**models, **{key: _merge_table(models.get(key), value) for key, value in change.items()}},
+        change.place,
+        {},
+    )
 
 
 def _merge_table(base: object, change: Table) -> Table:
@@ -150,7 +165,11 @@ def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> N
     placements = [key for key in PLACEMENTS if key in entry]
     if len(placements) != 1:
         what = f"`{address_of(entry)}` must say where it goes among the stages that the recipe extends."
-        problems.append(MissingKey(what, fix='Give one of before, after, replaces = "address".', where=entry.place))
+        problems.append(
+            MissingKey(
+                what, fix='Give one of before, after, replaces = "address".', where=entry.place
+            )
+        )
         return
     [placement] = placements
     address = str(entry.pop(placement))
@@ -163,7 +182,9 @@ def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> N
             stages.insert(index + 1, entry)
 
 
-def _at(merged: Table, address: str, where: Place, problems: list[OvsskitError]) -> list[tuple[list[Any], int, Table]]:
+def _at(
+    merged: Table, address: str, where: Place, problems: list[OvsskitError]
+) -> list[tuple[list[Any], int, Table]]:
     found = [item for item in all_stages(merged) if address_of(item[2]) == address]
     if not found:
         known = [address_of(entry) for _, _, entry in all_stages(merged)]

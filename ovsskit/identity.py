@@ -20,7 +20,9 @@ from ovsskit.stage import Stage, Wrapper, use_of
 from ovsskit.values import Vocabulary
 
 
-def identify(stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary: Vocabulary) -> dict[str, Any]:
+def identify(
+    stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary: Vocabulary
+) -> dict[str, Any]:
     """Return the identity of a run as plain JSON values.
 
     Raises:
@@ -57,7 +59,11 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
         file = Path(str(getattr(stage, name)))
         if "path of recipe" in info.metadata and file.is_file():
             entry[f"{name} (content)"] = digest_path(file)
-    return entry | ({"inner": [stage_identity(inner) for inner in stage.inner]} if isinstance(stage, Wrapper) else {})
+    return entry | (
+        {"inner": [stage_identity(inner) for inner in stage.inner]}
+        if isinstance(stage, Wrapper)
+        else {}
+    )
 
 
 def model_identity(model: Backbone) -> dict[str, Any]:
@@ -67,13 +73,22 @@ def model_identity(model: Backbone) -> dict[str, Any]:
         MissingWeights: they are neither here nor to be had.
     """
     cls = type(model)
-    return {"use": use_of(cls), **model.model_dump(mode="json"), "digest": model.digest, **_code(cls)}
+    return {
+        "use": use_of(cls),
+        **model.model_dump(mode="json"),
+        "digest": model.digest,
+        **_code(cls),
+    }
 
 
 def _code(cls: type) -> dict[str, str]:
     """Return what tells versions of a class of somebody else's apart."""
     source = _source(cls)
-    return {} if source.is_relative_to(PACKAGE) else {"code": digest_path(source) if source.is_file() else _unsaved(cls)}
+    return (
+        {}
+        if source.is_relative_to(PACKAGE)
+        else {"code": digest_path(source) if source.is_file() else _unsaved(cls)}
+    )
 
 
 @cache
@@ -106,7 +121,9 @@ def _flatten(value: Any, address: str = "") -> Iterator[tuple[str, Any]]:
 def _stages(entries: Sequence[Mapping[str, Any]], address: str) -> Iterator[tuple[str, Any]]:
     yield f"stages of {address or 'the recipe'}", [entry["address"] for entry in entries]
     for entry in entries:
-        yield from _flatten({key: item for key, item in entry.items() if key != "address"}, entry["address"])
+        yield from _flatten(
+            {key: item for key, item in entry.items() if key != "address"}, entry["address"]
+        )
 
 
 def _show(values: Mapping[str, Any], key: str) -> str:

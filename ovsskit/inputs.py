@@ -57,8 +57,15 @@ def name_pictures(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
     for path, source in zip(paths, sources, strict=True):
         name = known.get(source, "")
         if not name:
-            first = path.stem if stems[path.stem.casefold()] == 1 else f"{path.absolute().parent.name}_{path.stem}"
-            first = UNSAFE.sub("_", first).encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .") or "picture"
+            first = (
+                path.stem
+                if stems[path.stem.casefold()] == 1
+                else f"{path.absolute().parent.name}_{path.stem}"
+            )
+            first = (
+                UNSAFE.sub("_", first).encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
+                or "picture"
+            )
             name = next(one for one in _numbered(first) if one.casefold() not in taken)
             taken.add(name.casefold())
         names.append(name)
@@ -84,20 +91,28 @@ def _expand(text: str) -> list[Path]:
     if path.exists() or not glob.has_magic(text):
         return [path] if path.exists() else []
     matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - takes absolute patterns too
-    return sorted(one for one in map(Path, matches) if one.suffix.lower() in SUFFIXES and one.is_file())
+    return sorted(
+        one for one in map(Path, matches) if one.suffix.lower() in SUFFIXES and one.is_file()
+    )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     for where, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(where, name) for name in files if Path(name).suffix.lower() in SUFFIXES and name[0] != ".")
+        yield from (
+            Path(where, name)
+            for name in files
+            if Path(name).suffix.lower() in SUFFIXES and name[0] != "."
+        )
 
 
 def _read_list(path: Path) -> Iterator[Path]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoPictures("The list of pictures is no UTF-8 text.", where=Place(str(path))) from error
+        raise NoPictures(
+            "The list of pictures is no UTF-8 text.", where=Place(str(path))
+        ) from error
     for line in map(str.strip, lines):
         if line and not line.startswith("#"):
             entry = str(path.parent / line)
@@ -106,10 +121,14 @@ def _read_list(path: Path) -> Iterator[Path]:
 
 def _nothing(text: str) -> NoPictures:
     if _is_list(text):
-        return NoPictures("The list names no picture.", fix="Write one file on each line.", where=Place(text))
+        return NoPictures(
+            "The list names no picture.", fix="Write one file on each line.", where=Place(text)
+        )
     if Path(text).is_dir():
         return NoPictures(
-            "There is no picture in this folder.", fix=f"Looked for: {' '.join(sorted(SUFFIXES))}", where=Place(text)
+            "There is no picture in this folder.",
+            fix=f"Looked for: {' '.join(sorted(SUFFIXES))}",
+            where=Place(text),
         )
     what = "No picture matches." if glob.has_magic(text) else "There is no such file or folder."
     return NoPictures(what, fix="Name files, folders, globs, or a list (.txt).", where=Place(text))

@@ -59,12 +59,16 @@ def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     for model in recipe.models.values():
         model.check_vocabulary(vocabulary)
     title = recipe.header.name or recipe.path.stem
-    folder = OutputFolder(wishes.out or OUT / title, identify(recipe.stages, recipe.models, vocabulary))
+    folder = OutputFolder(
+        wishes.out or OUT / title, identify(recipe.stages, recipe.models, vocabulary)
+    )
     todo = folder.add(pictures, wishes.save, explained)
     if not wishes.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
-    return _Job(wishes, listener, notices, recipe, vocabulary, pipeline, folder, title, samples, todo)
+    return _Job(
+        wishes, listener, notices, recipe, vocabulary, pipeline, folder, title, samples, todo
+    )
 
 
 @dataclass
@@ -93,7 +97,9 @@ class _Job:
         records = list(self.folder.records.values())
         gallery = self.folder.path / "index.html"
         costs = self.folder.costs.plus(self.costs)
-        self.listener.end(Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score))
+        self.listener.end(
+            Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score)
+        )
         return int(any(record.state == "failed" for record in records))
 
     def _work(self) -> None:
@@ -125,19 +131,29 @@ class _Job:
         self._note_facts()
         self.folder.save(self.costs)
         write_classes(self.folder.path, self.vocabulary)
-        write_gallery(self.folder.path, self.title, self._gallery_facts(records), records, self.vocabulary)
+        write_gallery(
+            self.folder.path, self.title, self._gallery_facts(records), records, self.vocabulary
+        )
 
     def _measure(self) -> None:
         """Compare masks of the sample scenes with the true ones."""
         if self.samples:
             records = self.folder.records.values()
-            done = [self.folder.path / "masks" / f"{one.name}.png" for one in records if one.state == "done"]
+            done = [
+                self.folder.path / "masks" / f"{one.name}.png"
+                for one in records
+                if one.state == "done"
+            ]
             self.score = sample_score(done, self.vocabulary)
 
     def _note_facts(self) -> None:
         known = self.folder.facts.get("notices", [])
         self.folder.facts |= {
-            "recipe": {"name": self.title, "file": str(self.recipe.path), "tables": self.recipe.tables},
+            "recipe": {
+                "name": self.title,
+                "file": str(self.recipe.path),
+                "tables": self.recipe.tables,
+            },
             "overrides": list(self.wishes.overrides),
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,
@@ -151,4 +167,8 @@ class _Job:
         facts = [self.recipe.header.about] if self.recipe.header.about else []
         facts += [f"{done} of {len(records)} pictures", f"{len(self.vocabulary.names)} classes"]
         facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
-        return facts if self.score is None else [*facts, f"mIoU {100 * self.score:.1f} against the true masks"]
+        return (
+            facts
+            if self.score is None
+            else [*facts, f"mIoU {100 * self.score:.1f} against the true masks"]
+        )

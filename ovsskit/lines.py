@@ -48,7 +48,9 @@ def parse(text: str, file: str) -> Table:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else text.count("\n") + 1
-        raise BrokenToml(re.sub(r"\s*\(at .*\)$", ".", str(error)), where=Place(file, line)) from error
+        raise BrokenToml(
+            re.sub(r"\s*\(at .*\)$", ".", str(error)), where=Place(file, line)
+        ) from error
     root: Table = _with_places(content, locate(text), file, ())
     return root
 
@@ -114,10 +116,14 @@ def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _with_places(value: Any, lines: dict[Keys, int], file: str, path: Keys) -> Any:
-    here = Place(file, next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 1))
+    here = Place(
+        file, next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 1)
+    )
     if isinstance(value, dict):
         items = {key: _with_places(item, lines, file, (*path, key)) for key, item in value.items()}
-        return Table(items, here, {key: Place(file, lines.get((*path, key), here.line)) for key in value})
+        return Table(
+            items, here, {key: Place(file, lines.get((*path, key), here.line)) for key in value}
+        )
     if isinstance(value, list):
         return [_with_places(item, lines, file, (*path, index)) for index, item in enumerate(value)]
     return value

@@ -72,7 +72,9 @@ def build_lattices(
         (pixels[:, :, :0], [gaussian_sigma] * 2),
         (pixels, [bilateral_sigma] * 2 + [bilateral_colour_sigma] * 3),
     )
-    gaussian, bilateral = (build(values, sigmas) if all(sigmas) else None for values, sigmas in kernels)
+    gaussian, bilateral = (
+        build(values, sigmas) if all(sigmas) else None for values, sigmas in kernels
+    )
     return gaussian, bilateral
 
 
@@ -125,8 +127,15 @@ def mean_field(
             tables = [lattice.blurred(marginal).mul_(weight) for lattice, weight in terms]
             for first in range(0, len(unary), block):
                 rows = slice(first, first + block)
-                sums = [lattice.sliced(table, rows) for (lattice, _), table in zip(terms, tables, strict=True)]
-                logits = torch.add(unary[rows], sums[0], out=marginal[rows]) if sums else marginal[rows].copy_(unary[rows])
+                sums = [
+                    lattice.sliced(table, rows)
+                    for (lattice, _), table in zip(terms, tables, strict=True)
+                ]
+                logits = (
+                    torch.add(unary[rows], sums[0], out=marginal[rows])
+                    if sums
+                    else marginal[rows].copy_(unary[rows])
+                )
                 for others in sums[1:]:
                     logits += others
                 if marginal is marginals[-1]:
@@ -143,7 +152,9 @@ def _normalise(parts: list[Float[torch.Tensor, "pixel _"]]) -> None:
     if logits.device.type != "cpu" or not _normalise_few(logits):
         logits.copy_(logits.softmax(1))
     if len(parts) > 1:
-        for part, values in zip(parts, logits.split([part.shape[1] for part in parts], 1), strict=True):
+        for part, values in zip(
+            parts, logits.split([part.shape[1] for part in parts], 1), strict=True
+        ):
             part.copy_(values)
 
 

@@ -21,8 +21,15 @@ def find_objections(
     """Yield what the stages of a chain object to; `links` says which models each stage reads, by its address."""
     for index, stage in enumerate(stages):
         ahead = [*before, *stages[:index]]
-        read = {one.address: [models[name] for name in links.get(one.address, {}).values() if name in models] for one in ahead}
-        for address, parameter, what, there in stage.objections([(one, read[one.address]) for one in ahead]):
+        read = {
+            one.address: [
+                models[name] for name in links.get(one.address, {}).values() if name in models
+            ]
+            for one in ahead
+        }
+        for address, parameter, what, there in stage.objections(
+            [(one, read[one.address]) for one in ahead]
+        ):
             yield address, parameter, BadValue(what, there=there)
         if isinstance(stage, Wrapper):
             yield from find_objections(stage.inner, models, links, ahead)

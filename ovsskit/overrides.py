@@ -37,7 +37,9 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     address, equals, value = text.partition("=")
     if not equals or not address.strip():
-        raise BadValue(f"`{text}` is no assignment.", fix="Write --set address=value", where=Place("--set"))
+        raise BadValue(
+            f"`{text}` is no assignment.", fix="Write --set address=value", where=Place("--set")
+        )
     try:
         [parsed] = tomllib.loads(f"value = {value}").values()
         return address.strip(), parsed
@@ -51,8 +53,16 @@ def set_value(table: Table, address: str, value: Any, where: Place) -> list[Ovss
     targets: dict[str, Table] = {}
     for _, _, entry in all_stages(table):
         targets.setdefault(address_of(entry), entry)
-    targets |= {f"models.{name}": model for name, model in table.get("models", {}).items() if isinstance(model, Table)}
-    targets |= {name: table.setdefault(name, Table({}, where, {})) for name in SECTIONS if name in table or name == owner}
+    targets |= {
+        f"models.{name}": model
+        for name, model in table.get("models", {}).items()
+        if isinstance(model, Table)
+    }
+    targets |= {
+        name: table.setdefault(name, Table({}, where, {}))
+        for name in SECTIONS
+        if name in table or name == owner
+    }
     if owner not in targets or not key:
         known = list(targets)
         return [

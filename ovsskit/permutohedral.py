@@ -37,11 +37,19 @@ class Lattice:
         """Embed pixels, given by features in standard deviations of the kernel (Adams et al. 2010)."""
         count, d = features.shape
         # pydensecrf embeds four pixels at a time: the missing ones leave vertices around the origin, without weight.
-        codes, steps, weights = _codes(torch.nn.functional.pad(features.float(), (0, 0, 0, -count % 4)))
+        codes, steps, weights = _codes(
+            torch.nn.functional.pad(features.float(), (0, 0, 0, -count % 4))
+        )
         weights[:, count:] = 0
         ordered, entries = codes.flatten().sort(stable=True)
-        found, positions, sizes = torch.unique_consecutive(ordered, return_inverse=True, return_counts=True)
-        vertices = torch.empty_like(entries, dtype=torch.int32).scatter_(0, entries, positions.int()).view_as(codes)
+        found, positions, sizes = torch.unique_consecutive(
+            ordered, return_inverse=True, return_counts=True
+        )
+        vertices = (
+            torch.empty_like(entries, dtype=torch.int32)
+            .scatter_(0, entries, positions.int())
+            .view_as(codes)
+        )
         pixels = entries.int().remainder_(codes.shape[1]).clamp_(max=count - 1)
         starts = torch.cat([sizes.new_zeros(1), sizes.cumsum(0), sizes.sum(0, keepdim=True)])
         lattice = cls(
@@ -66,11 +74,15 @@ class Lattice:
         """Return how much memory it takes."""
         return sum(getattr(self, one.name).nbytes for one in fields(self))
 
-    def filter(self, values: Float[torch.Tensor, "class pixel"]) -> Float[torch.Tensor, "class pixel"]:
+    def filter(
+        self, values: Float[torch.Tensor, "class pixel"]
+    ) -> Float[torch.Tensor, "class pixel"]:
         """Return at every pixel the sum of the values of all pixels, itself included, weighted by the kernel."""
         return self.sliced(self.blurred(values.T)).T
 
-    def blurred(self, values: Float[torch.Tensor, "pixel class"]) -> Float[torch.Tensor, "vertex class"]:
+    def blurred(
+        self, values: Float[torch.Tensor, "pixel class"]
+    ) -> Float[torch.Tensor, "vertex class"]:
         """Return values spread to the vertices and blurred along every axis of the lattice."""
         table = _sums(values, self.pixels, self.starts, self.splat_weights)
         for neighbours in self.neighbours:
@@ -78,7 +90,9 @@ class Lattice:
             table = torch.add(table, sums, alpha=0.5, out=sums)
         return table
 
-    def sliced(self, table: Float[torch.Tensor, "vertex class"], rows: slice = slice(None)) -> Float[torch.Tensor, "row class"]:
+    def sliced(
+        self, table: Float[torch.Tensor, "vertex class"], rows: slice = slice(None)
+    ) -> Float[torch.Tensor, "row class"]:
         """Return blurred values at some of the pixels (default: all), from the vertices around them."""
         vertices = self.vertices[rows]
         return _sums(table, vertices, self.corners[: len(vertices) + 1], self.slice_weights[rows])
@@ -105,7 +119,9 @@ def _codes(
     features: Float[torch.Tensor, "pixel d"],
 ) -> tuple[Int[torch.Tensor, "axis pixel"], list[int], Float[torch.Tensor, "axis pixel"]]:
     """Return an integer for every vertex of the simplices, what a step along each axis adds to it, and their weights."""
-    blocks = [_simplices(block) for block in features.split(2**16)]  # blocks stay in the cache of a CPU
+    blocks = [
+        _simplices(block) for block in features.split(2**16)
+    ]  # blocks stay in the cache of a CPU
     differences, order, weights = (torch.cat(parts, 1) for parts in zip(*blocks, strict=True))
     # The margins hold the other vertices of the simplex and their neighbours. The last digit is the remainder.
     low = differences.amin(1, keepdim=True) - 2
@@ -119,13 +135,19 @@ def _codes(
     for axis, difference in enumerate(differences - low):
         codes[0] += difference.to(kind) * units[axis + 1]
     for remainder in range(1, len(order)):
-        codes[remainder] = codes[remainder - 1] - (steps - 1).index_select(0, order[-remainder].int())
+        codes[remainder] = codes[remainder - 1] - (steps - 1).index_select(
+            0, order[-remainder].int()
+        )
     return codes, steps.tolist(), weights
 
 
 def _simplices(
     features: Float[torch.Tensor, "pixel d"],
-) -> tuple[Float[torch.Tensor, "d pixel"], Int[torch.Tensor, "axis pixel"], Float[torch.Tensor, "axis pixel"]]:
+) -> tuple[
+    Float[torch.Tensor, "d pixel"],
+    Int[torch.Tensor, "axis pixel"],
+    Float[torch.Tensor, "axis pixel"],
+]:
     """Return of every pixel's simplex the place, the axes by falling offset, and the weights of its vertices.
 
     The place is the difference, in cells, of the first vertex between each axis and the next. It follows the features
@@ -134,7 +156,9 @@ def _simplices(
     d = features.shape[1]
     numbers = torch.arange(1, d + 1, dtype=torch.float64)
     deviation = torch.tensor(math.sqrt(2 / 3) * (d + 1), dtype=torch.float32)
-    scale = ((numbers * (numbers + 1)).sqrt().reciprocal() * deviation).to(features.device, torch.float32)
+    scale = ((numbers * (numbers + 1)).sqrt().reciprocal() * deviation).to(
+        features.device, torch.float32
+    )
     shrink = torch.tensor(1 / (d + 1), dtype=torch.float32).item()
     axes = torch.arange(d + 1, dtype=torch.int8, device=features.device)[:, None]
 
@@ -156,12 +180,18 @@ def _simplices(
 
     places = ranks.long()
     order = torch.empty_like(ranks).scatter_(0, places, axes.expand(ranks.shape))
-    falling = torch.empty_like(elevated).scatter_(0, places, (elevated - corners * (d + 1)) * shrink)
-    weights = torch.cat([(falling[-1] + (1 - falling[0]))[None], (falling[:-1] - falling[1:]).flip(0)])
+    falling = torch.empty_like(elevated).scatter_(
+        0, places, (elevated - corners * (d + 1)) * shrink
+    )
+    weights = torch.cat(
+        [(falling[-1] + (1 - falling[0]))[None], (falling[:-1] - falling[1:]).flip(0)]
+    )
     return corners[:-1] - corners[1:], order, weights
 
 
-def _neighbours(codes: Int[torch.Tensor, " vertex"], steps: list[int]) -> Int[torch.Tensor, "axis _ 2"]:
+def _neighbours(
+    codes: Int[torch.Tensor, " vertex"], steps: list[int]
+) -> Int[torch.Tensor, "axis _ 2"]:
     """Return for every axis the vertices before and after each vertex; `codes` ascend."""
     none = len(codes)
     here = torch.arange(none + 1, dtype=torch.int32, device=codes.device)

@@ -20,7 +20,9 @@ from ovsskit.values import Image
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """What is opened; a file's content decides, not its name."""
 
-Picture: TypeAlias = "str | Path | PIL.Image.Image | UInt8[numpy.ndarray, 'h w 3'] | UInt8[numpy.ndarray, 'h w']"
+Picture: TypeAlias = (
+    "str | Path | PIL.Image.Image | UInt8[numpy.ndarray, 'h w 3'] | UInt8[numpy.ndarray, 'h w']"
+)
 """A path, a PIL image, or an array of bytes."""
 
 
@@ -53,10 +55,15 @@ def to_colour(picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode.startswith("I;16"):
         return PIL.Image.fromarray((numpy.asarray(picture) >> 8).astype("uint8")).convert("RGB")
     if picture.mode in ("I", "F"):
-        raise BadPicture("Its numbers have 32 bits, and nothing says which of them is white.", fix="Save it with 8 or 16 bits.")
+        raise BadPicture(
+            "Its numbers have 32 bits, and nothing says which of them is white.",
+            fix="Save it with 8 or 16 bits.",
+        )
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
-        return PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        return PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer).convert(
+            "RGB"
+        )
     return picture.convert("RGB")
 
 
@@ -67,7 +74,9 @@ def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
-        raise BadPicture(f"The file cannot be read: {error.strerror or error}.", where=where) from error
+        raise BadPicture(
+            f"The file cannot be read: {error.strerror or error}.", where=where
+        ) from error
     if empty:
         raise BadPicture("The file is empty.", where=where)
     try:
@@ -77,13 +86,19 @@ def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
     except BadPicture as error:
         raise BadPicture(error.what, fix=error.fix, where=where) from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise BadPicture(f"It is far larger than {max_pixels:,} pixels.", fix="Make it smaller.", where=where) from error
+        raise BadPicture(
+            f"It is far larger than {max_pixels:,} pixels.", fix="Make it smaller.", where=where
+        ) from error
     except PIL.UnidentifiedImageError as error:
         raise BadPicture(
-            "This is no picture of a known format.", fix=f"Known are: {', '.join(FORMATS)}.", where=where
+            "This is no picture of a known format.",
+            fix=f"Known are: {', '.join(FORMATS)}.",
+            where=where,
         ) from error
     except Exception as error:  # decoders of broken files raise whatever they stumble over
-        raise BadPicture(f"The picture is broken: {error}.".replace("..", "."), where=where) from error
+        raise BadPicture(
+            f"The picture is broken: {error}.".replace("..", "."), where=where
+        ) from error
 
 
 def _check_size(picture: PIL.Image.Image, max_pixels: int, where: Place | None) -> None:

@@ -59,15 +59,23 @@ class Result:
         """
         if address not in self.trace:
             there = f"There are: {', '.join(self.trace)}" if self.trace else "Nothing was kept."
-            fix = did_you_mean(address, list(self.trace)) if self.trace else "Call the pipeline with trace=True."
-            raise UnknownAddress(f"Nothing that a stage `{address}` wrote was kept.", there=there, fix=fix)
+            fix = (
+                did_you_mean(address, list(self.trace))
+                if self.trace
+                else "Call the pipeline with trace=True."
+            )
+            raise UnknownAddress(
+                f"Nothing that a stage `{address}` wrote was kept.", there=there, fix=fix
+            )
         return self.trace[address][-1]
 
     def overlay(self) -> PilImage:
         """Draw the classes over the picture, with a legend."""
         from ovsskit.output.overlay import draw_overlay
 
-        return draw_overlay(self.image.pixels.cpu().numpy(), self.labels.cpu().numpy(), self.vocabulary)
+        return draw_overlay(
+            self.image.pixels.cpu().numpy(), self.labels.cpu().numpy(), self.vocabulary
+        )
 
 
 class Pipeline:
@@ -91,7 +99,9 @@ class Pipeline:
             Problems: the stages do not fit together.
             UnknownDevice: this machine has no such device.
         """
-        links, problems = wire([Node.of(stage) for stage in stages], {k: type(v) for k, v in (models or {}).items()})
+        links, problems = wire(
+            [Node.of(stage) for stage in stages], {k: type(v) for k, v in (models or {}).items()}
+        )
         if problems:
             raise Problems(problems)
         self.device = choose_device(device)
@@ -101,9 +111,13 @@ class Pipeline:
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
         self.vocabulary, self.store = vocabulary, store
         self._known: dict[str, Known] = {}
-        self._replace = lru_cache(maxsize=1)(lambda names: replace_classes(names, background, background_words))
+        self._replace = lru_cache(maxsize=1)(
+            lambda names: replace_classes(names, background, background_words)
+        )
 
-    def __call__(self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False) -> Result:
+    def __call__(
+        self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False
+    ) -> Result:
         """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`; synonyms follow a class after commas.
 
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
@@ -124,7 +138,9 @@ class Pipeline:
         [slots] = self.run_many([image], vocabulary, keep if trace else None)
         return Result(image, vocabulary, slots, kept)
 
-    def run_many(self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None) -> list[State]:
+    def run_many(
+        self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None
+    ) -> list[State]:
         """Segment several pictures, sharing batches, and return all slots of each."""
         [states] = self.run_groups([images], vocabulary, watch)
         return states
@@ -133,16 +149,24 @@ class Pipeline:
         self, groups: Iterable[Sequence[Image]], vocabulary: Vocabulary, watch: Watch | None = None
     ) -> Iterator[list[State]]:
         """Segment groups of pictures one after the other as `run_many` does; files that stages read must stay as they are."""
-        driver = Driver(self.models, self.links, self.batch, watch, self.store, self.device, self._known)
+        driver = Driver(
+            self.models, self.links, self.batch, watch, self.store, self.device, self._known
+        )
         for images in groups:
-            states = [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
+            states = [
+                {"image": image.to(self.device), "vocabulary": vocabulary} for image in images
+            ]
             with torch.inference_mode(False), torch.no_grad():
                 states = driver.run(self.stages, states)
             yield states
 
 
 def load(
-    recipe: str | Path, *overrides: str, device: str = "auto", batch: int | str = "auto", store: Store | None = None
+    recipe: str | Path,
+    *overrides: str,
+    device: str = "auto",
+    batch: int | str = "auto",
+    store: Store | None = None,
 ) -> Pipeline:
     """Read a recipe, by path or by the name of a shipped one; overrides are `"address=value"`.
 

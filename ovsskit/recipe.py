@@ -44,7 +44,9 @@ class Header(BaseModel, frozen=True, extra="forbid", strict=True):
 class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Name the pictures that a recipe runs on when the command line names none."""
 
-    images: Annotated[tuple[str, ...], Field(description="files, folders or globs, relative to the recipe")] = ()
+    images: Annotated[
+        tuple[str, ...], Field(description="files, folders or globs, relative to the recipe")
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,26 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     fit = _section(FitTable, "fit", table, problems)
     nodes, stages = _build_stages(table, "stage", problems)
     if not nodes:
-        problems.append(MissingKey("The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place))
+        problems.append(
+            MissingKey(
+                "The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place
+            )
+        )
     links, wiring_problems = wire(nodes, model_classes)
     problems += wiring_problems
     settled = settle(stages)
     problems += _objections(settled, models, links, table)
-    return Recipe(header, models, vocabulary, inputs, fit, settled, tuple(links), Path(table.place.file), _plain(table))
+    return Recipe(
+        header,
+        models,
+        vocabulary,
+        inputs,
+        fit,
+        settled,
+        tuple(links),
+        Path(table.place.file),
+        _plain(table),
+    )
 
 
 def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -105,7 +121,9 @@ def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     for index, stage in enumerate(stages):
         if isinstance(stage, Wrapper):
             before = tuple(one for one in settled if one.writes != stage.writes)
-            stage = stage.model_copy(update={"inner": before if stage.repeats else settle(stage.inner)})
+            stage = stage.model_copy(
+                update={"inner": before if stage.repeats else settle(stage.inner)}
+            )
         settled.append(stage.settle(stages[index + 1 :]))
     return tuple(settled)
 
@@ -120,14 +138,18 @@ def _objections(
         yield problem
 
 
-def _build_models(table: Table, problems: list[OvsskitError]) -> tuple[dict[str, Backbone], dict[str, type]]:
+def _build_models(
+    table: Table, problems: list[OvsskitError]
+) -> tuple[dict[str, Backbone], dict[str, type]]:
     tables = dict(table.get("models", {}))
     if "backbone" in table:
         tables["backbone"] = table["backbone"]
     built: dict[str, Backbone] = {}
     classes: dict[str, type] = {}
     for name, entry in tables.items():
-        cls = _class_of(entry, "backbone", backbone_names(), find_backbone, UnknownBackbone, table, problems)
+        cls = _class_of(
+            entry, "backbone", backbone_names(), find_backbone, UnknownBackbone, table, problems
+        )
         classes[name] = cls or object
         if cls is not None:
             model = validate(cls, _without(entry, "use"), name, problems)
@@ -135,24 +157,34 @@ def _build_models(table: Table, problems: list[OvsskitError]) -> tuple[dict[str,
     return built, classes
 
 
-def _build_stages(parent: Table, key: str, problems: list[OvsskitError]) -> tuple[list[Node], list[Stage]]:
+def _build_stages(
+    parent: Table, key: str, problems: list[OvsskitError]
+) -> tuple[list[Node], list[Stage]]:
     entries = parent.get(key, [])
     if not isinstance(entries, list):
-        problems.append(BadValue(f"`{key}` is a list of tables: write [[{key}]].", where=parent.place_of(key)))
+        problems.append(
+            BadValue(f"`{key}` is a list of tables: write [[{key}]].", where=parent.place_of(key))
+        )
         return [], []
     nodes, stages = [], []
     for entry in entries:
         cls = _class_of(entry, "stage", stage_names(), find_stage, UnknownStage, parent, problems)
         if not isinstance(entry, Table):
             continue
-        inner_nodes, inner = _build_stages(entry, "inner", problems) if "inner" in entry else ([], [])
+        inner_nodes, inner = (
+            _build_stages(entry, "inner", problems) if "inner" in entry else ([], [])
+        )
         reads = entry["reads"] if isinstance(entry.get("reads"), dict) else {}
         nodes.append(Node(cls, address_of(entry), reads, tuple(inner_nodes), entry.place))
         if cls is not None:
             own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))
             stage = validate(cls, own, address_of(entry), problems)
             if stage is not None:
-                stages.append(stage.model_copy(update={"inner": tuple(inner)}) if issubclass(cls, Wrapper) else stage)
+                stages.append(
+                    stage.model_copy(update={"inner": tuple(inner)})
+                    if issubclass(cls, Wrapper)
+                    else stage
+                )
     return nodes, stages
 
 
@@ -168,12 +200,22 @@ def _class_of(
     """Return the class that a table uses; for a misspelt name its nearest, so that wiring can go on."""
     if not isinstance(entry, Table):
         header = {"stage": "[[stage]]"}.get(word, f"[{word}]")
-        problems.append(BadValue(f"A {word} is a table.", fix=f'Write {header} with use = "...".', where=parent.place_of(word)))
+        problems.append(
+            BadValue(
+                f"A {word} is a table.",
+                fix=f'Write {header} with use = "...".',
+                where=parent.place_of(word),
+            )
+        )
         return None
     use = entry.get("use")
     if not isinstance(use, str):
         there = f"There are: {', '.join(known)}"
-        problems.append(MissingKey(f"A {word} says what it is.", there=there, fix='Add use = "...".', where=entry.place))
+        problems.append(
+            MissingKey(
+                f"A {word} says what it is.", there=there, fix='Add use = "...".', where=entry.place
+            )
+        )
         return None
     if use in known:
         return find(use)

@@ -27,7 +27,11 @@ PLUGINS: dict[str, type] = {}
 def stage_files() -> dict[str, str]:
     """Return the module of every built-in stage by name, without importing any."""
     found = (PACKAGE / "stages").glob("*/*.py")
-    return {path.stem: f"ovsskit.stages.{path.parent.name}.{path.stem}" for path in sorted(found) if path.stem[0] != "_"}
+    return {
+        path.stem: f"ovsskit.stages.{path.parent.name}.{path.stem}"
+        for path in sorted(found)
+        if path.stem[0] != "_"
+    }
 
 
 @cache
@@ -35,7 +39,9 @@ def backbone_files() -> dict[str, str]:
     """Return the module of every built-in backbone by name, without importing any."""
     found = (PACKAGE / "backbones").glob("*.py")
     return {
-        path.stem: f"ovsskit.backbones.{path.stem}" for path in sorted(found) if path.stem[0] != "_" and path.stem != "base"
+        path.stem: f"ovsskit.backbones.{path.stem}"
+        for path in sorted(found)
+        if path.stem[0] != "_" and path.stem != "base"
     }
 
 
@@ -75,25 +81,35 @@ def load_plugin(path: Path) -> list[str]:
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise BadPlugin(
-            "A plugin is a Python file, and there is none.", fix="Give the path of a .py file.", where=Place(str(path))
+            "A plugin is a Python file, and there is none.",
+            fix="Give the path of a .py file.",
+            where=Place(str(path)),
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise BadPlugin(f"The file cannot be imported: {type(error).__name__}: {error}", where=Place(str(path))) from error
+        raise BadPlugin(
+            f"The file cannot be imported: {type(error).__name__}: {error}", where=Place(str(path))
+        ) from error
     found = {use_of(cls): cls for cls in _own_classes(module) if issubclass(cls, Stage | Backbone)}
     if not found:
         raise BadPlugin(
-            "The file defines no stage.", fix="Define a class that inherits `ovsskit.Stage`.", where=Place(str(path))
+            "The file defines no stage.",
+            fix="Define a class that inherits `ovsskit.Stage`.",
+            where=Place(str(path)),
         )
     PLUGINS.update(found)
     return list(found)
 
 
 def _own_classes(module: ModuleType) -> list[type]:
-    return [item for item in vars(module).values() if isinstance(item, type) and item.__module__ == module.__name__]
+    return [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and item.__module__ == module.__name__
+    ]
 
 
 @cache
@@ -119,5 +135,7 @@ def _find(name: str, group: str, files: dict[str, str], base: type) -> type | No
     try:
         cls = point.load()
     except Exception as error:
-        raise BadPlugin(f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)) from error
+        raise BadPlugin(
+            f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)
+        ) from error
     return cls if isinstance(cls, type) and issubclass(cls, base) else None

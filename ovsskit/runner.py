@@ -86,7 +86,9 @@ class Runner:
                 self.costs.seconds += time.perf_counter() - start
                 self.costs.peak_memory, self.costs.peak_device_memory = peak_memory()
 
-    def _groups(self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor) -> Iterator[list[tuple[PictureRecord, Image]]]:
+    def _groups(
+        self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor
+    ) -> Iterator[list[tuple[PictureRecord, Image]]]:
         """Yield pictures in groups; what cannot be read is noted and left out."""
         group: list[tuple[PictureRecord, Image]] = []
         pixels = 0
@@ -104,12 +106,19 @@ class Runner:
         if group:
             yield group
 
-    def _read(self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor) -> Iterator[tuple[PictureRecord, Image]]:
+    def _read(
+        self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[PictureRecord, Image]]:
         ahead: deque[tuple[PictureRecord, Future[Image]]] = deque()
         coming = iter(todo)
         while True:
             for record in coming:
-                ahead.append((record, pool.submit(read_picture, Path(record.source), max_pixels=self.max_pixels)))
+                ahead.append(
+                    (
+                        record,
+                        pool.submit(read_picture, Path(record.source), max_pixels=self.max_pixels),
+                    )
+                )
                 if len(ahead) > self.pipeline.batch:
                     break
             if not ahead:
@@ -135,7 +144,9 @@ class Runner:
 
         try:
             states = self.pipeline.run_many([image for _, image in group], self.vocabulary, watch)
-        except Exception as error:  # stages may be anybody's, and one picture's failure shall not stop the others
+        except (
+            Exception
+        ) as error:  # stages may be anybody's, and one picture's failure shall not stop the others
             if isinstance(error, MissingExtra):
                 raise
             if len(group) > 1:
@@ -147,14 +158,21 @@ class Runner:
             return []
         self._failures = 0
         sheets = None if collector is None else tuple(collector.sheets)
-        return [self._finding(record, image, state, sheets) for (record, image), state in zip(group, states, strict=True)]
+        return [
+            self._finding(record, image, state, sheets)
+            for (record, image), state in zip(group, states, strict=True)
+        ]
 
     def _finding(self, record: PictureRecord, image: Image, state: State, sheets: Any) -> Finding:
         labels = state["labels"].data
         if tuple(labels.shape) != image.size:
-            labels = torch.nn.functional.interpolate(labels[None, None].float(), image.size)[0, 0].long()
+            labels = torch.nn.functional.interpolate(labels[None, None].float(), image.size)[
+                0, 0
+            ].long()
         scores = state["scores"].to("cpu") if {*record.saved} & {"scores", "confidence"} else None
-        return Finding(record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets)
+        return Finding(
+            record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets
+        )
 
     def _save(self, finding: Finding) -> None:
         try:

@@ -26,7 +26,11 @@ def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
     not know, or a mask is of no sample scene.
     """
     scenes = {scene.name: scene for scene in sample_scenes()}
-    if not set(vocabulary.names) <= set(CLASSES) or not masks or any(mask.stem not in scenes for mask in masks):
+    if (
+        not set(vocabulary.names) <= set(CLASSES)
+        or not masks
+        or any(mask.stem not in scenes for mask in masks)
+    ):
         return None
     has_background = set(vocabulary.names) <= set(NOUNS)
     number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
@@ -42,6 +46,8 @@ def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
 
 def _places(scene: SampleScene) -> Int[numpy.ndarray, "h w"]:
     """Return the place of every pixel's class in the list of all: every pixel is a thing's or a stuff's."""
-    things, stuffs = (numpy.asarray(PIL.Image.open(path)).astype(int) for path in (scene.mask, scene.stuff_mask))
+    things, stuffs = (
+        numpy.asarray(PIL.Image.open(path)).astype(int) for path in (scene.mask, scene.stuff_mask)
+    )
     found: numpy.ndarray = numpy.where(things > 0, things, stuffs + len(NOUNS)) - 1
     return found

@@ -31,8 +31,15 @@ def recipe_schema() -> Schema:
         "properties": {
             **_properties(Header),
             "extends": {**text, "description": "the recipe that this one changes"},
-            "remove": {"type": "array", "items": text, "description": "addresses of stages to leave out"},
-            "set": {"type": "object", "description": 'changed values by address: "threshold.at" = 0.3'},
+            "remove": {
+                "type": "array",
+                "items": text,
+                "description": "addresses of stages to leave out",
+            },
+            "set": {
+                "type": "object",
+                "description": 'changed values by address: "threshold.at" = 0.3',
+            },
             "backbone": {"$ref": "#/$defs/backbone"},
             "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
             "vocabulary": _table(_properties(VocabularyTable)),
@@ -49,14 +56,20 @@ def recipe_schema() -> Schema:
                 "oneOf": [_stage(name, find_stage(name)) for name in stage_names()],
             },
             # A variant may change a key of its base's backbone without repeating what it uses.
-            "backbone": {"type": "object", "anyOf": [_used(name, find_backbone(name)) for name in backbone_names()]},
+            "backbone": {
+                "type": "object",
+                "anyOf": [_used(name, find_backbone(name)) for name in backbone_names()],
+            },
         },
     }
 
 
 def _study() -> Schema:
     """Return the schema of the table `[study]`; what stands in the space and the objectives is for the check."""
-    objective = {"type": "object", "properties": {"use": {"type": "string"}, "metric": {"enum": list(METRICS)}}}
+    objective = {
+        "type": "object",
+        "properties": {"use": {"type": "string"}, "metric": {"enum": list(METRICS)}},
+    }
     own = {key: value for key, value in _properties(StudyTable).items() if key != "recipe"}
     tables = {
         "objective": {"anyOf": [objective, {"type": "array", "items": objective}]},
@@ -65,13 +78,23 @@ def _study() -> Schema:
         "set": {"type": "object"},
         "space": {"type": "object", "additionalProperties": _table({key: {} for key in KEYS})},
     }
-    return {**_table({**own, **tables}), "description": "what `ovsskit study` searches in this recipe"}
+    return {
+        **_table({**own, **tables}),
+        "description": "what `ovsskit study` searches in this recipe",
+    }
 
 
 def _stage(name: str, cls: Any) -> Schema:
     table = _used(name, cls)
-    place = {key: {"type": "string", "description": f"in a variant: {key} which stage this one goes"} for key in PLACEMENTS}
-    inner = {"inner": {"type": "array", "items": {"$ref": "#/$defs/stage"}}} if issubclass(cls, Wrapper) else {}
+    place = {
+        key: {"type": "string", "description": f"in a variant: {key} which stage this one goes"}
+        for key in PLACEMENTS
+    }
+    inner = (
+        {"inner": {"type": "array", "items": {"$ref": "#/$defs/stage"}}}
+        if issubclass(cls, Wrapper)
+        else {}
+    )
     return {**table, "properties": {**table["properties"], **inner, **place}, "required": ["use"]}
 
 
@@ -86,4 +109,6 @@ def _table(properties: Schema) -> Schema:
 
 def _properties(cls: type[BaseModel]) -> Schema:
     properties: Schema = cls.model_json_schema()["properties"]
-    return {key: {k: v for k, v in value.items() if k != "title"} for key, value in properties.items()}
+    return {
+        key: {k: v for k, v in value.items() if k != "title"} for key, value in properties.items()
+    }

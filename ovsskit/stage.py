@@ -72,8 +72,13 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     cached: ClassVar[bool] = False
     writes: ClassVar[str] = ""
 
-    name: Annotated[str, Field(description="address in the recipe, if the stage is used more than once")] = ""
-    reads: Annotated[dict[str, str], Field(description="other slots or models to read than those of the same name")] = {}
+    name: Annotated[
+        str, Field(description="address in the recipe, if the stage is used more than once")
+    ] = ""
+    reads: Annotated[
+        dict[str, str],
+        Field(description="other slots or models to read than those of the same name"),
+    ] = {}
 
     def __init_subclass__(cls, writes: str = "", **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -97,7 +102,9 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
         """Return this stage with parameters that are left to the stages after it filled in."""
         return self
 
-    def objections(self, ahead: Sequence[tuple[Stage, Sequence[Any]]]) -> Iterable[tuple[str, str, str, str]]:
+    def objections(
+        self, ahead: Sequence[tuple[Stage, Sequence[Any]]]
+    ) -> Iterable[tuple[str, str, str, str]]:
         """Yield what cannot work: the address and parameter to blame, a sentence, and what there is.
 
         `ahead` holds the stages before this one with the models that each reads; nothing has been read of their weights.
@@ -116,7 +123,9 @@ class Wrapper(Stage):
     merges: ClassVar[str] = ""
     repeats: ClassVar[bool] = False
 
-    inner: Annotated[tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")] = ()
+    inner: Annotated[
+        tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")
+    ] = ()
 
 
 def use_of(cls: type) -> str:
@@ -132,5 +141,15 @@ def wiring(cls: type[Stage]) -> Wiring:
     optional = frozenset(name for name, hint in hints.items() if NoneType in get_args(hint))
     hints = {name: get_args(hint)[0] if name in optional else hint for name, hint in hints.items()}
     kind = get_args(returned)[2] if issubclass(cls, Wrapper) else returned
-    models = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Capability)}
-    return Wiring({name: hint for name, hint in hints.items() if name not in models}, models, cls.writes, kind, optional)
+    models = {
+        name: hint
+        for name, hint in hints.items()
+        if isinstance(hint, type) and issubclass(hint, Capability)
+    }
+    return Wiring(
+        {name: hint for name, hint in hints.items() if name not in models},
+        models,
+        cls.writes,
+        kind,
+        optional,
+    )

@@ -38,7 +38,11 @@ def _variant(recipe: Recipe, base: str, name: str) -> str:
     document.add(tomlkit.comment('names = ["dog", "cat", "grass"]'))
     document.add(tomlkit.nl())
     changes = tomlkit.table()
-    changes.add(tomlkit.comment("Take away the # before what you want to change; these are the present values."))
+    changes.add(
+        tomlkit.comment(
+            "Take away the # before what you want to change; these are the present values."
+        )
+    )
     for address, value in _parameters(recipe.stages):
         changes.add(tomlkit.comment(f'"{address}" = {value}'))
     document["set"] = changes

@@ -44,7 +44,12 @@ class Count:
 class Store:
     """Keep values by key in memory and, if a folder is given, there too; count what that saves."""
 
-    def __init__(self, folder: Path | None = None, memory_bytes: int = MEMORY_BYTES, disk_bytes: int = DISK_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        memory_bytes: int = MEMORY_BYTES,
+        disk_bytes: int = DISK_BYTES,
+    ) -> None:
         """Make an empty store, or open what a folder holds.
 
         Raises:
@@ -125,7 +130,15 @@ class Disk:
             value = _unpack(json.loads(notes["value"]), tensors)
         except FileNotFoundError:
             return None
-        except (SafetensorError, RuntimeError, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
+        except (
+            SafetensorError,
+            RuntimeError,
+            OSError,
+            LookupError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
             log.debug("%s cannot be read and is made anew: %s", path, error)
             return None
         return value if isinstance(value, Value) else None
@@ -142,7 +155,11 @@ class Disk:
             self._write(self._path(key), value)
         except (OSError, SafetensorError, TypeError) as error:
             if not self._warned:
-                log.warning("results cannot be kept in %s, and will be computed again: %s", self.folder, error)
+                log.warning(
+                    "results cannot be kept in %s, and will be computed again: %s",
+                    self.folder,
+                    error,
+                )
             self._warned = True
 
     def _write(self, path: Path, value: Value) -> None:
@@ -150,7 +167,9 @@ class Disk:
 
         tensors: dict[str, torch.Tensor] = {}
         described = json.dumps(_pack(value, tensors))
-        part = path.with_name(f".{uuid4().hex}{PART}")  # of its own, as processes may write the same key
+        part = path.with_name(
+            f".{uuid4().hex}{PART}"
+        )  # of its own, as processes may write the same key
         path.parent.mkdir(exist_ok=True)
         try:
             save_file(tensors, part, {"value": described, "check": _check(described, tensors)})
@@ -193,7 +212,11 @@ def _alone(value: Value) -> Value:
     """Return a value whose tensors keep no larger ones alive, such as those of its batch."""
     tensors = {f.name: getattr(value, f.name) for f in fields(value)}
     tensors = {name: item for name, item in tensors.items() if isinstance(item, torch.Tensor)}
-    large = {name: item.clone() for name, item in tensors.items() if item.untyped_storage().nbytes() > item.nbytes}
+    large = {
+        name: item.clone()
+        for name, item in tensors.items()
+        if item.untyped_storage().nbytes() > item.nbytes
+    }
     return replace(value, **large) if large else value
 
 

@@ -16,28 +16,38 @@ from ovsskit.lines import Table
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(cls: type[M], table: Table, who: str, problems: list[OvsskitError], keys: Sequence[str] = ()) -> M | None:
+def validate(
+    cls: type[M], table: Table, who: str, problems: list[OvsskitError], keys: Sequence[str] = ()
+) -> M | None:
     """Return the model that a table describes, or None with its problems added; `keys` are known beside the fields."""
     values = {key: _tuples(value) for key, value in table.items()}
     for name, info in cls.model_fields.items():
         if "path of recipe" in info.metadata and isinstance(values.get(name), str) and values[name]:
             place = table.place_of(name)
-            beside = Path(place.file).parent if place.line else Path()  # what the command line gives has no line
+            beside = (
+                Path(place.file).parent if place.line else Path()
+            )  # what the command line gives has no line
             values[name] = str((beside / values[name]).resolve())
     try:
         return cls.model_validate(values)
     except ValidationError as error:
         known = [*keys, *cls.model_fields]
-        problems += [_explain(cls, detail, table, who, known) for detail in _distinct(error.errors())]
+        problems += [
+            _explain(cls, detail, table, who, known) for detail in _distinct(error.errors())
+        ]
         return None
 
 
-def _explain(cls: type[BaseModel], detail: ErrorDetails, table: Table, who: str, known: Sequence[str]) -> OvsskitError:
+def _explain(
+    cls: type[BaseModel], detail: ErrorDetails, table: Table, who: str, known: Sequence[str]
+) -> OvsskitError:
     key = str(detail["loc"][0]) if detail["loc"] else ""
     where = table.place_of(key)
     if detail["type"] == "extra_forbidden":
         there = f"There are: {', '.join(sorted(known))}"
-        return UnknownKey(f"`{who}` has no key `{key}`.", there=there, fix=did_you_mean(key, known), where=where)
+        return UnknownKey(
+            f"`{who}` has no key `{key}`.", there=there, fix=did_you_mean(key, known), where=where
+        )
     if detail["type"] == "missing":
         return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
     allowed = range_of(cls.model_json_schema()["properties"][key])

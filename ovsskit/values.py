@@ -21,7 +21,11 @@ class Value:
 
     def to(self: V, device: Any) -> V:
         """Return the same value with its tensors on another device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), torch.Tensor)}
+        tensors = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), torch.Tensor)
+        }
         return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
@@ -67,7 +71,11 @@ class Vocabulary(Value):
         """Return label and text of everything to look for: words of the background, then every class's name and synonyms."""
         others = self.synonyms or ((),) * len(self.names)
         words = [(name, *more) for name, more in zip(self.names, others, strict=True)]
-        return tuple((label, word) for label, mine in enumerate((self.background_words, *words)) for word in mine)
+        return tuple(
+            (label, word)
+            for label, mine in enumerate((self.background_words, *words))
+            for word in mine
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -125,8 +133,13 @@ class CrossAttention(Value):
 
     def pick(self, layers: tuple[int, ...], heads: tuple[int, ...]) -> CrossAttention:
         """Return what these layers and heads hold."""
-        rows, columns = [self.layers.index(layer) for layer in layers], [self.heads.index(head) for head in heads]
-        probability, gradient = (tensor[rows][:, columns] for tensor in (self.probability, self.gradient))
+        rows, columns = (
+            [self.layers.index(layer) for layer in layers],
+            [self.heads.index(head) for head in heads],
+        )
+        probability, gradient = (
+            tensor[rows][:, columns] for tensor in (self.probability, self.gradient)
+        )
         return replace(self, probability=probability, gradient=gradient, layers=layers, heads=heads)
 
     def maps(self, weights: Float[torch.Tensor, "layer head token key"]) -> TokenMaps:

@@ -22,16 +22,31 @@ LINES = 'Write a class on each line, its synonyms after commas: "cat, kitten".'
 class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Name the classes that a recipe looks for when the command line names none."""
 
-    names: Annotated[tuple[str, ...], Field(description='the classes; synonyms follow a name after commas: "cat, kitten"')] = ()
-    file: Annotated[PathOfRecipe, Field(description="a file in place of `names`, with one class on each line")] = ""
-    preset: Annotated[str, Field(description="a shipped list of classes in place of `names`, such as voc21")] = ""
-    ids: Annotated[tuple[int, ...], Field(description="number of each class in the mask; 1, 2, 3... if empty")] = ()
-    synonyms: Annotated[dict[str, tuple[str, ...]], Field(description="more words for classes, by name")] = {}
-    background: Annotated[str, Field(description="what to call pixels of no class; their number is 0")] = "background"
-    background_words: Annotated[tuple[str, ...], Field(description="words for what is none of the classes")] = ()
-    first_is_background: Annotated[bool, Field(description="the first name and its synonyms are words for the background")] = (
-        False
-    )
+    names: Annotated[
+        tuple[str, ...],
+        Field(description='the classes; synonyms follow a name after commas: "cat, kitten"'),
+    ] = ()
+    file: Annotated[
+        PathOfRecipe, Field(description="a file in place of `names`, with one class on each line")
+    ] = ""
+    preset: Annotated[
+        str, Field(description="a shipped list of classes in place of `names`, such as voc21")
+    ] = ""
+    ids: Annotated[
+        tuple[int, ...], Field(description="number of each class in the mask; 1, 2, 3... if empty")
+    ] = ()
+    synonyms: Annotated[
+        dict[str, tuple[str, ...]], Field(description="more words for classes, by name")
+    ] = {}
+    background: Annotated[
+        str, Field(description="what to call pixels of no class; their number is 0")
+    ] = "background"
+    background_words: Annotated[
+        tuple[str, ...], Field(description="words for what is none of the classes")
+    ] = ()
+    first_is_background: Annotated[
+        bool, Field(description="the first name and its synonyms are words for the background")
+    ] = False
 
     def make(self) -> Vocabulary | None:
         """Return the vocabulary, or None if the table names no classes.
@@ -41,7 +56,10 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         """
         ways = [way for way in NAMING if getattr(self, way)]
         if len(ways) > 1:
-            raise BadClasses(f"Classes are named in {len(ways)} ways: {', '.join(ways)}.", fix="Keep one of them.")
+            raise BadClasses(
+                f"Classes are named in {len(ways)} ways: {', '.join(ways)}.",
+                fix="Keep one of them.",
+            )
         if not ways:
             return None
         path = Path(self.file) if self.file else find_preset(self.preset) if self.preset else None
@@ -62,7 +80,9 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
             BadClasses: the classes are no good.
         """
         own = self.make()
-        return replace_classes(names, self.background, own.background_words if own else self.background_words)
+        return replace_classes(
+            names, self.background, own.background_words if own else self.background_words
+        )
 
 
 NAMING = ("names", "file", "preset")
@@ -88,30 +108,53 @@ def make_vocabulary(
             the ids do not match the names, or there are synonyms for no class.
     """
     lines = [split_classes(name) for name in names]
-    behind = [*(lines.pop(0) if first_is_background and lines else []), *map(_clean, background_words)]
+    behind = [
+        *(lines.pop(0) if first_is_background and lines else []),
+        *map(_clean, background_words),
+    ]
     behind += [word for line in lines if _is(line, background) and not ids for word in line[1:]]
     kept = [line for line in lines if ids or not _is(line, background)]
     kept = _with_synonyms(kept, synonyms or {})
     if any("" in line for line in [*kept, behind]):
-        raise BadClasses("A class has an empty name.", fix='Separate names by single commas: "dog, cat, grass".')
+        raise BadClasses(
+            "A class has an empty name.", fix='Separate names by single commas: "dog, cat, grass".'
+        )
     if not kept:
-        raise BadClasses("There is no class to look for.", fix='Name some: --classes "dog, cat, grass".')
+        raise BadClasses(
+            "There is no class to look for.", fix='Name some: --classes "dog, cat, grass".'
+        )
     twice = [] if ids else [*_repeated(word for line in kept for word in line), *_repeated(behind)]
     if twice:
-        fix = "Name each class once." if not any(line[1:] for line in kept) else "Give each word to one class, once."
+        fix = (
+            "Name each class once."
+            if not any(line[1:] for line in kept)
+            else "Give each word to one class, once."
+        )
         raise BadClasses(f"Named more than once: {', '.join(twice)}.", fix=fix)
     if max(ids, default=0) > LARGEST_ID:
-        raise BadClasses(f"The id {max(ids)} is too large.", fix=f"Masks hold numbers up to {LARGEST_ID}.")
+        raise BadClasses(
+            f"The id {max(ids)} is too large.", fix=f"Masks hold numbers up to {LARGEST_ID}."
+        )
     if ids and (len(ids) != len(kept) or len(set(ids)) != len(ids) or min(ids) < 1):
         raise BadClasses(
-            f"{len(ids)} ids for {len(kept)} names.", fix="Give every name an id of its own, 1 or more (0 is the background)."
+            f"{len(ids)} ids for {len(kept)} names.",
+            fix="Give every name an id of its own, 1 or more (0 is the background).",
         )
     numbers = tuple(ids) or tuple(range(1, len(kept) + 1))
     others = tuple(tuple(line[1:]) for line in kept) if any(line[1:] for line in kept) else ()
-    return Vocabulary(tuple(line[0] for line in kept), (0, *numbers), _colours(len(kept)), background, others, tuple(behind))
+    return Vocabulary(
+        tuple(line[0] for line in kept),
+        (0, *numbers),
+        _colours(len(kept)),
+        background,
+        others,
+        tuple(behind),
+    )
 
 
-def replace_classes(names: Sequence[str], background: str, background_words: Sequence[str]) -> Vocabulary:
+def replace_classes(
+    names: Sequence[str], background: str, background_words: Sequence[str]
+) -> Vocabulary:
     """Make a vocabulary of other classes; words for the background stay, but for those that name a class now."""
     wanted = {word.casefold() for name in names for word in split_classes(name)}
     words = [word for word in background_words if word.casefold() not in wanted]
@@ -133,10 +176,14 @@ def read_classes(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadClasses(f"The file of classes cannot be read: {reason}.", fix=LINES, where=Place(str(path))) from error
+        raise BadClasses(
+            f"The file of classes cannot be read: {reason}.", fix=LINES, where=Place(str(path))
+        ) from error
     for number, line in enumerate(lines, 1):
         if line.strip() and "" in split_classes(line):
-            raise BadClasses("A class has an empty name.", fix=LINES, where=Place(str(path), number))
+            raise BadClasses(
+                "A class has an empty name.", fix=LINES, where=Place(str(path), number)
+            )
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise BadClasses("The file of classes is empty.", fix=LINES, where=Place(str(path)))
@@ -154,11 +201,17 @@ def find_preset(name: str) -> Path:
     found = {path.stem: path for path in sorted((recipe_folder() / "vocabularies").glob("*.txt"))}
     if name not in found:
         there = f"There are: {', '.join(found)}"
-        raise BadClasses(f"There is no shipped list of classes `{name}`.", there=there, fix=did_you_mean(name, list(found)))
+        raise BadClasses(
+            f"There is no shipped list of classes `{name}`.",
+            there=there,
+            fix=did_you_mean(name, list(found)),
+        )
     return found[name]
 
 
-def _with_synonyms(classes: list[list[str]], synonyms: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def _with_synonyms(
+    classes: list[list[str]], synonyms: Mapping[str, Sequence[str]]
+) -> list[list[str]]:
     names = [line[0] for line in classes]
     for name in synonyms:
         if _clean(name) not in names:

@@ -82,7 +82,9 @@ def refuse_to_fetch(weights: str, known: Published) -> MissingWeights:
     """Return the error that a published file has to be fetched by the person."""
     there = f"It is published at {known.where}: {known.holds}. Licence: {known.licence}, {known.remark}."
     fix = "Fetch it, put its tokenizer beside it, and name the file: --set backbone.weights=PATH"
-    return MissingWeights(f"`{weights}` is not on this machine, and the hub does not have it.", there=there, fix=fix)
+    return MissingWeights(
+        f"`{weights}` is not on this machine, and the hub does not have it.", there=there, fix=fix
+    )
 
 
 def packaged(weights: str, embedded: Path) -> Path | None:
@@ -109,8 +111,13 @@ def need_weights(weights: str, revision: str, embedded: Path, files: HubFiles = 
         MissingWeights: they are neither here nor to be had.
     """
     if weights == EMBEDDED and embedded == Path():
-        raise MissingWeights("The package holds no weights of this backbone.", fix="Name a hub repository, a folder or a file.")
-    return find_weights(weights, revision, embedded, files) or fetch_weights(weights, revision, files)
+        raise MissingWeights(
+            "The package holds no weights of this backbone.",
+            fix="Name a hub repository, a folder or a file.",
+        )
+    return find_weights(weights, revision, embedded, files) or fetch_weights(
+        weights, revision, files
+    )
 
 
 def fetch_weights(weights: str, revision: str, files: HubFiles = ANY) -> Path:
@@ -120,32 +127,50 @@ def fetch_weights(weights: str, revision: str, files: HubFiles = ANY) -> Path:
         MissingWeights: the hub cannot be reached, or has no such repository or revision.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     fix = "With a network: `ovsskit models RECIPE --fetch`; or name a local folder as `weights`."
     try:
         HfApi().model_info(
             weights, revision=revision, timeout=10
         )  # a download would try six times to find a hub that is not there
-        path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.safe]))
+        path = Path(
+            snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.safe])
+        )
         if not any(path.glob(files.safe)):
-            path = Path(snapshot_download(weights, revision=revision, allow_patterns=[*PATTERNS, files.pickled]))
+            path = Path(
+                snapshot_download(
+                    weights, revision=revision, allow_patterns=[*PATTERNS, files.pickled]
+                )
+            )
         return path
     except HFValidationError as error:
         raise MissingWeights(
-            f"`{weights}` is neither a file or folder here nor the name of a hub repository.", fix=fix
+            f"`{weights}` is neither a file or folder here nor the name of a hub repository.",
+            fix=fix,
         ) from error
     except RepositoryNotFoundError as error:
-        raise MissingWeights(f"The hub has no repository `{weights}`, or it is closed to you.", fix=fix) from error
+        raise MissingWeights(
+            f"The hub has no repository `{weights}`, or it is closed to you.", fix=fix
+        ) from error
     except RevisionNotFoundError as error:
-        raise MissingWeights(f"The hub's repository `{weights}` has no revision `{revision}`.", fix=fix) from error
+        raise MissingWeights(
+            f"The hub's repository `{weights}` has no revision `{revision}`.", fix=fix
+        ) from error
     except Exception as error:  # the hub client passes on errors of whichever HTTP library it uses
         raise MissingWeights(
-            f"The weights `{weights}` are not on this machine, and the hub cannot be reached.", fix=fix
+            f"The weights `{weights}` are not on this machine, and the hub cannot be reached.",
+            fix=fix,
         ) from error
 
 
-def describe_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> WeightsInfo:
+def describe_weights(
+    weights: str, revision: str, embedded: Path, files: HubFiles = ANY
+) -> WeightsInfo:
     """Say what is known of weights here and, if the hub answers, of weights that are not here."""
     path = find_weights(weights, revision, embedded, files)
     folder = packaged(weights, embedded)
@@ -163,7 +188,11 @@ def _cached(weights: str, revision: str, files: HubFiles) -> Path | None:
 
     try:
         wanted = [*PATTERNS, files.safe]
-        path = Path(snapshot_download(weights, revision=revision, allow_patterns=wanted, local_files_only=True))
+        path = Path(
+            snapshot_download(
+                weights, revision=revision, allow_patterns=wanted, local_files_only=True
+            )
+        )
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     return path if any(path.glob(files.safe)) or (path / files.pickled).is_file() else None
@@ -174,13 +203,19 @@ def _ask_hub(weights: str, revision: str, files: HubFiles) -> tuple[int | None, 
 
     try:
         info = HfApi().model_info(weights, revision=revision, files_metadata=True, timeout=5)
-    except Exception:  # what the hub would say is a courtesy, and its client passes on errors of its HTTP library
+    except (
+        Exception
+    ):  # what the hub would say is a courtesy, and its client passes on errors of its HTTP library
         return None, None
     there = {file.rfilename: file.size or 0 for file in info.siblings or []}
     safe = sum(size for name, size in there.items() if fnmatch(name, files.safe))
-    return safe or there.get(files.pickled), info.card_data.get("license") if info.card_data else None
+    return safe or there.get(files.pickled), info.card_data.get(
+        "license"
+    ) if info.card_data else None
 
 
 def _size(path: Path) -> int:
-    files: Sequence[Path] = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    files: Sequence[Path] = (
+        [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    )
     return sum(file.stat().st_size for file in files)

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ovsskit.backbones.base import capabilities
-from ovsskit.errors import BadInner, DuplicateAddress, MissingCapability, OvsskitError, Place, UnfilledSlot, WrongKind
+from ovsskit.errors import (
+    BadInner,
+    DuplicateAddress,
+    MissingCapability,
+    OvsskitError,
+    Place,
+    UnfilledSlot,
+    WrongKind,
+)
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Capability, Stage, Wiring, Wrapper, wiring
 from ovsskit.values import Image, Vocabulary
@@ -32,7 +40,11 @@ class Node:
     @classmethod
     def of(cls, stage: Stage) -> Node:
         """Make the node of a stage that was built in Python."""
-        inner = tuple(map(cls.of, stage.inner)) if isinstance(stage, Wrapper) and not stage.repeats else ()
+        inner = (
+            tuple(map(cls.of, stage.inner))
+            if isinstance(stage, Wrapper) and not stage.repeats
+            else ()
+        )
         return cls(type(stage), stage.address, stage.reads, inner, Place(stage.address))
 
 
@@ -68,7 +80,10 @@ def flatten(links: Sequence[Link]) -> list[Link]:
 
 
 def _wire_chain(
-    nodes: Sequence[Node], slots: dict[str, Written], models: dict[str, type], problems: list[OvsskitError]
+    nodes: Sequence[Node],
+    slots: dict[str, Written],
+    models: dict[str, type],
+    problems: list[OvsskitError],
 ) -> list[Link]:
     links = []
     for node in nodes:
@@ -80,7 +95,11 @@ def _wire_chain(
 
 
 def _wire_one(
-    node: Node, cls: type[Stage], slots: dict[str, Written], models: dict[str, type], problems: list[OvsskitError]
+    node: Node,
+    cls: type[Stage],
+    slots: dict[str, Written],
+    models: dict[str, type],
+    problems: list[OvsskitError],
 ) -> Link:
     plan = wiring(cls)
     bound: dict[Any, Any] = {}
@@ -97,7 +116,10 @@ def _wire_one(
             problems.append(_wrong_kind(node, slot, hint, written))
         elif isinstance(hint, TypeVar):
             bound[hint] = written.kind
-    chosen = {name: _choose_model(node, name, need, models, problems) for name, need in plan.models.items()}
+    chosen = {
+        name: _choose_model(node, name, need, models, problems)
+        for name, need in plan.models.items()
+    }
     inner: list[Link] = []
     kind = bound.get(plan.kind, plan.kind)
     if issubclass(cls, Wrapper):
@@ -113,7 +135,11 @@ def _wire_one(
 
 
 def _merged_kind(
-    node: Node, plan: Wiring, outside: dict[str, Written], inside: dict[str, Written], problems: list[OvsskitError]
+    node: Node,
+    plan: Wiring,
+    outside: dict[str, Written],
+    inside: dict[str, Written],
+    problems: list[OvsskitError],
 ) -> Any:
     written = inside.get(plan.writes)
     if written is None or written is outside.get(plan.writes):
@@ -127,7 +153,13 @@ def _merged_kind(
     return written.kind
 
 
-def _choose_model(node: Node, name: str, need: type[Capability], models: dict[str, type], problems: list[OvsskitError]) -> str:
+def _choose_model(
+    node: Node,
+    name: str,
+    need: type[Capability],
+    models: dict[str, type],
+    problems: list[OvsskitError],
+) -> str:
     slot = node.reads.get(name, name)
     able = [model for model, cls in models.items() if issubclass(cls, need)]
     if slot in able or (slot in models and models[slot] is object):
@@ -137,14 +169,24 @@ def _choose_model(node: Node, name: str, need: type[Capability], models: dict[st
     what = f"{node.address} reads `{slot}` ({need.__name__}), "
     if len(able) > 1:
         fix = f'Say which: reads = {{ {name} = "{able[0]}" }}'
-        problems.append(MissingCapability(f"{what}and several models are that: {', '.join(able)}.", fix=fix, where=node.where))
+        problems.append(
+            MissingCapability(
+                f"{what}and several models are that: {', '.join(able)}.", fix=fix, where=node.where
+            )
+        )
         return slot
     there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
-    others = [other for other in backbone_names() if issubclass(find_backbone(other) or object, need)]
+    others = [
+        other for other in backbone_names() if issubclass(find_backbone(other) or object, need)
+    ]
     fix = f"Backbones that do: {', '.join(others) or 'none'}"
     if slot not in models and slot != "backbone" and others:
         fix += f'. Add one: [models.{slot}] with use = "{others[0]}"'
-    problems.append(MissingCapability(what + f"but {there or 'the recipe has no model'}.", fix=fix, where=node.where))
+    problems.append(
+        MissingCapability(
+            what + f"but {there or 'the recipe has no model'}.", fix=fix, where=node.where
+        )
+    )
     return slot
 
 
@@ -165,7 +207,9 @@ def _duplicates(nodes: Sequence[Node], seen: dict[str, Node]) -> Iterable[Ovsski
         yield from _duplicates(node.inner, seen)
 
 
-def _unfilled(node: Node, parameter: str, slot: str, hint: Any, slots: dict[str, Written]) -> OvsskitError:
+def _unfilled(
+    node: Node, parameter: str, slot: str, hint: Any, slots: dict[str, Written]
+) -> OvsskitError:
     return UnfilledSlot(
         f"{node.address} reads `{slot}` ({_kind_name(hint)}); nothing above writes it.",
         there=f"Written so far: {', '.join(slots)}",
@@ -183,7 +227,11 @@ def _wrong_kind(node: Node, slot: str, hint: Any, written: Written) -> OvsskitEr
 
 
 def _writers(slot: str, hint: Any, but: type[Stage] | None = None) -> str:
-    found = [name for name in stage_names() if find_stage(name) is not but and _writes(find_stage(name), slot, hint)]
+    found = [
+        name
+        for name in stage_names()
+        if find_stage(name) is not but and _writes(find_stage(name), slot, hint)
+    ]
     return f"Stages that write it: {', '.join(found) or 'none'}"
 
 

@@ -51,30 +51,43 @@ def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    if samples and wishes.classes is None and not wishes.classes_file and recipe.vocabulary.make() is None:
+    if (
+        samples
+        and wishes.classes is None
+        and not wishes.classes_file
+        and recipe.vocabulary.make() is None
+    ):
         from ovsskit.embedded import NOUNS
 
         return recipe.vocabulary.replace(NOUNS)
     return choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
 
 
-def choose_named(classes: str | None, classes_file: Path | None, table: VocabularyTable) -> Vocabulary:
+def choose_named(
+    classes: str | None, classes_file: Path | None, table: VocabularyTable
+) -> Vocabulary:
     """Return the classes that the person names on the command line, else the recipe's.
 
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
     if classes is not None and classes_file:
-        raise BadClasses("Classes are named twice.", fix="Give --classes or --classes-file, not both.")
+        raise BadClasses(
+            "Classes are named twice.", fix="Give --classes or --classes-file, not both."
+        )
     if classes is not None:
         if not classes.strip():
-            raise BadClasses("The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".')
+            raise BadClasses(
+                "The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".'
+            )
         return table.replace(split_classes(classes))
     if classes_file:
         return table.replace(read_classes(classes_file))
     own = table.make()
     if own is None:
-        raise BadClasses("Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".')
+        raise BadClasses(
+            "Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".'
+        )
     return own
 
 
@@ -90,7 +103,10 @@ def choose_explained(pictures: Sequence[Path], names: Sequence[str]) -> list[Pat
     for name in names:
         fitting = [path for path in pictures if name in (str(path), path.name, path.stem)]
         if not fitting and name != "none":
-            fix = did_you_mean(name, [path.stem for path in pictures]) or "Give the name of a picture, `all` or `none`."
+            fix = (
+                did_you_mean(name, [path.stem for path in pictures])
+                or "Give the name of a picture, `all` or `none`."
+            )
             raise BadValue(f"No picture is called `{name}`.", fix=fix, where=Place("--explain"))
         chosen += fitting
     return chosen
@@ -106,6 +122,8 @@ def check_outcome(wishes: Wishes, recipe: Recipe) -> None:
     where = Place(str(recipe.path))
     if "labels" not in written:
         what = "No stage writes `labels`, so there is no mask to save."
-        raise UnfilledSlot(what, fix='End the recipe with a stage that does: use = "label_map".', where=where)
+        raise UnfilledSlot(
+            what, fix='End the recipe with a stage that does: use = "label_map".', where=where
+        )
     if wishes.save and "scores" not in written:
         raise UnfilledSlot("No stage writes `scores`, so they cannot be saved.", where=where)

@@ -27,7 +27,10 @@ def write_clip(folder: Path, shape: dict[str, Any] = SHAPE) -> Path:
     network = open_clip.CLIP(**shape)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": shape}))
-    save_file({key: one.contiguous() for key, one in network.state_dict().items()}, folder / "open_clip_model.safetensors")
+    save_file(
+        {key: one.contiguous() for key, one in network.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
     return folder
 
 

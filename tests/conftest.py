@@ -11,7 +11,9 @@ from ovsskit.torchvision_names import declare_torchvision
 
 declare_torchvision()  # before a test imports transformers
 
-settings.register_profile("ovsskit", deadline=None)  # how long an example takes depends on the machine
+settings.register_profile(
+    "ovsskit", deadline=None
+)  # how long an example takes depends on the machine
 settings.load_profile("ovsskit")
 
 torch.set_num_threads(1)
@@ -25,7 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "parity",
         help="folder with recorded results of published code (`pnp_ovss/`); another one tests against another recording",
     )
-    parser.addoption("--write-golden", action="store_true", help="write the summaries of the stages' numbers anew")
+    parser.addoption(
+        "--write-golden",
+        action="store_true",
+        help="write the summaries of the stages' numbers anew",
+    )
 
 
 @pytest.fixture(scope="session")

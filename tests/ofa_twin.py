@@ -19,7 +19,9 @@ PUBLISHED_ROWS = 59457
 
 
 def small_shape(rows: int = PUBLISHED_ROWS, positions: int = 1026) -> Shape:
-    return Shape(16, 32, 2, 2, 2, 2, (1, 2, 1), rows, positions, image_side=4, patch_side=4, trained_side=4)
+    return Shape(
+        16, 32, 2, 2, 2, 2, (1, 2, 1), rows, positions, image_side=4, patch_side=4, trained_side=4
+    )
 
 
 def random_network(shape: Shape, seed: int = 0) -> OfaNetwork:
@@ -37,7 +39,10 @@ def write_ofa(folder: Path, network: OfaNetwork, words: Sequence[str] = ()) -> P
     if words:
         pieces = sorted({piece for word in words for piece in gpt2_ids(word)})
         (folder / "dict.txt").write_text("".join(f"{piece} 1\n" for piece in pieces))
-    save_file({key: one.contiguous() for key, one in network.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {key: one.contiguous() for key, one in network.state_dict().items()},
+        folder / "model.safetensors",
+    )
     return folder
 
 

@@ -32,7 +32,10 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
 def test_a_tensor_is_hashed_once(hashed: list[torch.Size]) -> None:
     image, known = example(Image), Digests()
     assert (
-        known.of(image) == known.of(image) == known.of(image.to("cpu")) == Digests().of(Image(image.data.clone(), image.name))
+        known.of(image)
+        == known.of(image)
+        == known.of(image.to("cpu"))
+        == Digests().of(Image(image.data.clone(), image.name))
     )
     assert len(hashed) == 2
 
@@ -40,14 +43,21 @@ def test_a_tensor_is_hashed_once(hashed: list[torch.Size]) -> None:
 def test_what_is_cut_out_is_not_hashed(hashed: list[torch.Size]) -> None:
     image, known = example(Image), Digests()
     known.of(image)
-    windows = [Image(image.data[:, top : top + 8, left : left + 8]) for top in (0, 4) for left in (0, 4)]
+    windows = [
+        Image(image.data[:, top : top + 8, left : left + 8]) for top in (0, 4) for left in (0, 4)
+    ]
     inside = Image(windows[3].data[:, 0:4, 0:4])
-    found = [known.of(window) for window in [*windows, inside, Image(image.data[:, :, ::2]), Image(image.data.flip(2))]]
+    found = [
+        known.of(window)
+        for window in [*windows, inside, Image(image.data[:, :, ::2]), Image(image.data.flip(2))]
+    ]
     assert len(set(found)) == 7
     assert len(hashed) == 2, "the picture, and the mirrored one, which is a copy"
     again = Digests()
     again.of(example(Image))
-    assert again.of(Image(windows[3].data)) != found[3], "another picture's window is known by nothing but its content"
+    assert again.of(Image(windows[3].data)) != found[3], (
+        "another picture's window is known by nothing but its content"
+    )
     image, again = example(Image), Digests()
     again.of(image)
     assert again.of(Image(image.data[:, 4:12, 4:12])) == found[3]
@@ -74,7 +84,10 @@ def test_tensors_of_inference_mode_have_digests_too() -> None:
         (Image(torch.zeros(3, 2, 2), "a"), Image(torch.zeros(3, 2, 2), "b")),
         (Image(torch.zeros(3, 2, 4)), Image(torch.zeros(3, 4, 2))),
         (Image(torch.zeros(3, 2, 2)), Image(torch.zeros(3, 2, 2, dtype=torch.float64))),
-        (Image(torch.zeros(3, 2, 2)), Image(torch.zeros(3, 2, 2), hidden=torch.zeros(1, 1, dtype=torch.bool))),
+        (
+            Image(torch.zeros(3, 2, 2)),
+            Image(torch.zeros(3, 2, 2), hidden=torch.zeros(1, 1, dtype=torch.bool)),
+        ),
         (Scores(torch.ones(1, 2, 2), (1,)), Scores(torch.ones(1, 2, 2), (2,))),
         (Present((1, 23)), Present((12, 3))),
         (Present(()), Present((0,))),
@@ -103,7 +116,9 @@ def test_marked_values_keep_the_first_key() -> None:
     assert known.of(scores) == digest != Digests().of(scores)
 
 
-def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_read_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "a.txt"
     file.write_text("one")
     first = digest_path(file)

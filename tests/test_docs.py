@@ -46,7 +46,13 @@ def blocks(*languages: str) -> Iterator[Block]:
             title = re.search(r'title="([^"]+)"', found[3])
             if found[2] in languages:
                 line = text.count("\n", 0, found.start()) + 1
-                yield Block(page.relative_to(ROOT).as_posix(), line, found[2], title[1] if title else "", found[4])
+                yield Block(
+                    page.relative_to(ROOT).as_posix(),
+                    line,
+                    found[2],
+                    title[1] if title else "",
+                    found[4],
+                )
 
 
 def name_of(block: Any) -> str:
@@ -54,7 +60,9 @@ def name_of(block: Any) -> str:
 
 
 def whole_recipes() -> list[Block]:
-    return [block for block in blocks("toml") if block.title and not block.title.startswith("broken")]
+    return [
+        block for block in blocks("toml") if block.title and not block.title.startswith("broken")
+    ]
 
 
 def commands() -> list[tuple[str, list[str]]]:
@@ -66,7 +74,10 @@ def commands() -> list[tuple[str, list[str]]]:
             starts = [index for index, word in enumerate(words) if Path(word).name == "ovsskit"]
             if starts and words[-1] != "...":
                 rest = words[starts[0] + 1 :]
-                end = next((index for index, word in enumerate(rest) if word in (">", "&&", "|", ";")), len(rest))
+                end = next(
+                    (index for index, word in enumerate(rest) if word in (">", "&&", "|", ";")),
+                    len(rest),
+                )
                 found.append((f"{block.page}: {line.strip()}", rest[:end]))
     return found
 
@@ -107,9 +118,15 @@ def test_whole_recipes_pass_the_check(block: Block, recipes: Path) -> None:
     check_file(str(recipes / block.title))
 
 
-@pytest.mark.parametrize("block", [one for one in blocks("toml") if one.title.startswith("broken")], ids=name_of)
-def test_broken_recipes_give_the_messages_that_follow(block: Block, recipes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    following = next(one for one in blocks("text") if one.page == block.page and one.line > block.line)
+@pytest.mark.parametrize(
+    "block", [one for one in blocks("toml") if one.title.startswith("broken")], ids=name_of
+)
+def test_broken_recipes_give_the_messages_that_follow(
+    block: Block, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = next(
+        one for one in blocks("text") if one.page == block.page and one.line > block.line
+    )
     monkeypatch.chdir(recipes)
     with pytest.raises(OvsskitError) as caught:
         check_file(block.title)
@@ -126,12 +143,21 @@ def test_commands_parse(where: str, words: list[str]) -> None:
 
 
 def test_documented_scripts_have_the_options_that_are_given() -> None:
-    lines = [line for block in blocks("sh") for line in block.text.splitlines() if line.startswith("python ")]
+    lines = [
+        line
+        for block in blocks("sh")
+        for line in block.text.splitlines()
+        if line.startswith("python ")
+    ]
     assert lines
     for words in map(shlex.split, lines):
         is_module = words[1] == "-m"
         name = words[2].replace(".", "/") if is_module else words[1]
-        script = ROOT / name if not is_module else next(iter(ROOT.glob(f"{name}/__main__.py")), ROOT / f"{name}.py")
+        script = (
+            ROOT / name
+            if not is_module
+            else next(iter(ROOT.glob(f"{name}/__main__.py")), ROOT / f"{name}.py")
+        )
         text = script.read_text(encoding="utf-8")
         assert all(f'"{word}"' in text for word in words if word.startswith("--")), words
 
@@ -174,7 +200,11 @@ def test_every_stage_and_backbone_is_in_the_reference(hooks: ModuleType) -> None
         page = pages[f"reference/stages/{module.split('.')[2]}.md"]
         part = page.split(f"{{ #{name} }}\n")[1].split("\n## ")[0]
         cls: Any = registry.find_stage(name)
-        assert all(f"| `{field}` |" in part for field in cls.model_fields if field not in ("name", "reads", "inner"))
+        assert all(
+            f"| `{field}` |" in part
+            for field in cls.model_fields
+            if field not in ("name", "reads", "inner")
+        )
         assert f"stages/{module.split('.')[2]}.md#{name}" in pages["reference/index.md"]
     for name in registry.backbone_files():
         assert "| `weights` |" in pages[f"reference/backbones/{name}.md"]
@@ -189,7 +219,10 @@ def test_every_error_command_recipe_and_public_name_is_in_the_reference(hooks: M
     assert all(f'id="{code}"' in pages["reference/errors.md"] for code in codes)
     group: Any = typer.main.get_command(app)
     assert all(f"## {name} " in pages["reference/commands.md"] for name in group.commands)
-    assert all(f"## {path.stem} " in pages["reference/recipes.md"] for path in recipe_folder().rglob("*.toml"))
+    assert all(
+        f"## {path.stem} " in pages["reference/recipes.md"]
+        for path in recipe_folder().rglob("*.toml")
+    )
     described = pages["reference/python.md"] + pages["reference/values.md"]
     assert all(f"{{ #{name} }}" in described for name in ovsskit.__all__ if name != "S")
 
@@ -197,9 +230,13 @@ def test_every_error_command_recipe_and_public_name_is_in_the_reference(hooks: M
 def test_the_pages_name_only_stages_and_addresses_that_exist() -> None:
     known = {*registry.stage_names(), *registry.backbone_names()}
     fields = {
-        name: set(found.model_fields) for name in known if (found := registry.find_stage(name) or registry.find_backbone(name))
+        name: set(found.model_fields)
+        for name in known
+        if (found := registry.find_stage(name) or registry.find_backbone(name))
     }
     for page in sorted(DOCS.rglob("*.md")):
-        for stage, field in re.findall(r"`(\w+)\.(\w+)(?:`| = |=)", page.read_text(encoding="utf-8")):
+        for stage, field in re.findall(
+            r"`(\w+)\.(\w+)(?:`| = |=)", page.read_text(encoding="utf-8")
+        ):
             if stage in fields:
                 assert field in fields[stage], f"{page.name}: {stage}.{field}"

@@ -45,7 +45,9 @@ class Brighten(Wrapper, writes="scores"):
     def run(self, image: Image) -> Wraps[Saliency]:
         total = []
         for _ in range(self.rounds):
-            outs = yield [{"image": Image(image.data * (view + 1), image.name)} for view in range(self.views)]
+            outs = yield [
+                {"image": Image(image.data * (view + 1), image.name)} for view in range(self.views)
+            ]
             total += [out["scores"].data for out in outs]
         return Saliency(torch.stack(total).mean(0), (1, 2, 3))
 
@@ -140,20 +142,30 @@ class OtherWords(Wrapper, writes="scores"):
     """Run the inner chain with another vocabulary."""
 
     def run(self, vocabulary: Vocabulary) -> Wraps[Saliency]:
-        [first, second] = yield [{"vocabulary": make_vocabulary(["a"])}, {"vocabulary": make_vocabulary(["a", "b"])}]
+        [first, second] = yield [
+            {"vocabulary": make_vocabulary(["a"])},
+            {"vocabulary": make_vocabulary(["a", "b"])},
+        ]
         return Saliency(first["scores"].data + second["scores"].data, (1, 2, 3))
 
 
 def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
     SIZES.clear()
-    pipeline = Pipeline([CountNames(), NamesOnPicture()], vocabulary=make_vocabulary(["a", "b", "c"]), batch=2)
+    pipeline = Pipeline(
+        [CountNames(), NamesOnPicture()], vocabulary=make_vocabulary(["a", "b", "c"]), batch=2
+    )
     images = [example(Image, seed) for seed in range(3)]
     for _ in range(2):
         states = pipeline.run_many(images, pipeline.vocabulary or make_vocabulary(["a"]))
-        assert all(torch.equal(state["scores"].data, 3 * image.data) for state, image in zip(states, images, strict=True))
+        assert all(
+            torch.equal(state["scores"].data, 3 * image.data)
+            for state, image in zip(states, images, strict=True)
+        )
     assert SIZES == [3]
     pixels = images[0].pixels.numpy()
-    assert [len(pipeline(pixels, classes=names).slots["present"].labels) for names in ("a", "a", "ab")] == [1, 1, 2]
+    assert [
+        len(pipeline(pixels, classes=names).slots["present"].labels) for names in ("a", "a", "ab")
+    ] == [1, 1, 2]
     assert SIZES == [3, 1, 2]
 
 

@@ -22,7 +22,9 @@ def test_one_head_localises_and_most_do_not(scores: BlipScores) -> None:
     assert scores.best_to_median >= 3
 
 
-def test_salience_dropout_adds_to_the_best_grad_cam_before_any_refinement(scores: BlipScores) -> None:
+def test_salience_dropout_adds_to_the_best_grad_cam_before_any_refinement(
+    scores: BlipScores,
+) -> None:
     assert scores.dropout_gain >= 3
 
 

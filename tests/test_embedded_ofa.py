@@ -9,6 +9,8 @@ from ovsskit.embedded.training.evaluate_ofa import all_ways, score, tiny
 
 def test_the_shipped_tuned_weights() -> None:
     scenes, untuned, tuned = evaluation_scenes(40), tiny("embedded"), tiny()
-    alone, found, *_ = score(scenes, CLASSES, lambda image: all_ways(image, CLASSES, untuned, tuned))
+    alone, found, *_ = score(
+        scenes, CLASSES, lambda image: all_ways(image, CLASSES, untuned, tuned)
+    )
     assert found >= 53
     assert found >= alone + 1

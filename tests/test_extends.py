@@ -67,7 +67,9 @@ def test_variants_of_variants(tmp_path: Path) -> None:
 
 
 def test_overrides_come_last_and_reach_into_wrappers() -> None:
-    recipe = load_recipe("pnp_blip", ["threshold.at=0.33", "select_head.layer=3", "backbone.weights=embedded"])
+    recipe = load_recipe(
+        "pnp_blip", ["threshold.at=0.33", "select_head.layer=3", "backbone.weights=embedded"]
+    )
     dropout = next(stage for stage in recipe.stages if isinstance(stage, Wrapper))
     assert recipe.tables["backbone"]["weights"] == "embedded"
     assert [stage.layers for stage in dropout.inner if stage.address == "cross_attention"] == [(3,)]  # type: ignore[attr-defined]
@@ -75,7 +77,9 @@ def test_overrides_come_last_and_reach_into_wrappers() -> None:
 
 def test_paths_are_relative_to_the_recipe_that_names_them(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    text = '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "all_classes"\n'
+    text = (
+        '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "all_classes"\n'
+    )
     recipe = load(tmp_path, text, name="sub/mine.toml")
     assert recipe.stages[0].file == str(tmp_path / "sub" / "present.json")  # type: ignore[attr-defined]
 

@@ -48,19 +48,29 @@ def test_inner_parameters_and_files_count(tmp_path: Path) -> None:
     first = identify([Around(inner=(ReadFile(file=str(tmp_path / "a.txt")),))], {}, DOG)
     (tmp_path / "a.txt").write_text("two")
     second = identify([Around(inner=(ReadFile(file=str(tmp_path / "a.txt"), at=0.25),))], {}, DOG)
-    assert [line.split(":")[0] for line in differences(first, second)] == ["read_file.at", "read_file.file (content)"]
+    assert [line.split(":")[0] for line in differences(first, second)] == [
+        "read_file.at",
+        "read_file.file (content)",
+    ]
     assert not differences(first, first)
 
 
 def test_synonyms_and_words_of_the_background_count() -> None:
     words = make_vocabulary(["dog, hound"], background_words=["sky"])
     changed = differences(identify([], {}, DOG), identify([], {}, words))
-    assert [line.split(":")[0] for line in changed] == ["classes.synonyms", "classes.background_words"]
+    assert [line.split(":")[0] for line in changed] == [
+        "classes.synonyms",
+        "classes.background_words",
+    ]
 
 
 def test_added_and_removed_stages_are_named() -> None:
-    old, new = (identify(stages, {}, DOG) for stages in ([ReadFile()], [ReadFile(), ReadFile(name="again")]))
-    assert 'stages of the recipe: ["read_file"] there, ["read_file", "again"] now' in differences(old, new)
+    old, new = (
+        identify(stages, {}, DOG) for stages in ([ReadFile()], [ReadFile(), ReadFile(name="again")])
+    )
+    assert 'stages of the recipe: ["read_file"] there, ["read_file", "again"] now' in differences(
+        old, new
+    )
 
 
 def test_other_weights_of_the_same_name_are_told_apart(tmp_path: Path) -> None:

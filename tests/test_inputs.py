@@ -13,7 +13,15 @@ from ovsskit.inputs import find_pictures, name_pictures
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("b/x.jpg", "a/x.JPG", "a/deep/y.png", "a/notes.md", "a/.hidden/z.png", "a/._x.jpg", "odd.data"):
+    for name in (
+        "b/x.jpg",
+        "a/x.JPG",
+        "a/deep/y.png",
+        "a/notes.md",
+        "a/.hidden/z.png",
+        "a/._x.jpg",
+        "odd.data",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
@@ -79,9 +87,16 @@ def test_names_suit_every_file_system() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("ab"), st.text("xyX_2", min_size=1, max_size=3), st.sampled_from(["jpg", "png"])), unique=True
+        st.tuples(
+            st.sampled_from("ab"),
+            st.text("xyX_2", min_size=1, max_size=3),
+            st.sampled_from(["jpg", "png"]),
+        ),
+        unique=True,
     )
 )
 def test_names_are_distinct_in_any_case(parts: list[tuple[str, str, str]]) -> None:
-    names = name_pictures([Path(f"/{folder}/{stem}.{ending}") for folder, stem, ending in parts], {})
+    names = name_pictures(
+        [Path(f"/{folder}/{stem}.{ending}") for folder, stem, ending in parts], {}
+    )
     assert len({name.casefold() for name in names}) == len(parts)

@@ -13,18 +13,29 @@ from hypothesis import strategies as st
 from ovsskit.errors import BrokenToml, Place
 from ovsskit.lines import Table, locate, parse
 
-keys = st.from_regex(r"[a-z][a-z0-9_-]{0,6}", fullmatch=True) | st.sampled_from(["a.b", "with blank", "ä", 'quo"te', ""])
-scalars = st.integers(-9, 9) | st.booleans() | st.text(max_size=12) | st.lists(st.text(max_size=4), max_size=3)
+keys = st.from_regex(r"[a-z][a-z0-9_-]{0,6}", fullmatch=True) | st.sampled_from(
+    ["a.b", "with blank", "ä", 'quo"te', ""]
+)
+scalars = (
+    st.integers(-9, 9)
+    | st.booleans()
+    | st.text(max_size=12)
+    | st.lists(st.text(max_size=4), max_size=3)
+)
 tables = st.recursive(
     st.dictionaries(keys, scalars, max_size=3),
-    lambda inner: st.dictionaries(keys, scalars | inner | st.lists(inner, min_size=1, max_size=3), max_size=4),
+    lambda inner: st.dictionaries(
+        keys, scalars | inner | st.lists(inner, min_size=1, max_size=3), max_size=4
+    ),
     max_leaves=12,
 )
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     if isinstance(value, dict):
-        return [p for key, item in value.items() for p in [(*path, key), *paths(item, (*path, key))]]
+        return [
+            p for key, item in value.items() for p in [(*path, key), *paths(item, (*path, key))]
+        ]
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return [p for index, item in enumerate(value) for p in paths(item, (*path, index))]
     return []
@@ -38,7 +49,10 @@ def test_every_path_has_a_line_that_names_it(content: dict[str, Any]) -> None:
     for path in paths(tomllib.loads(text)):
         if path in lines and isinstance(path[-1], str):
             key = path[-1]
-            assert key in written[lines[path] - 1] or repr(key)[1:-1].replace('"', '\\"') in written[lines[path] - 1]
+            assert (
+                key in written[lines[path] - 1]
+                or repr(key)[1:-1].replace('"', '\\"') in written[lines[path] - 1]
+            )
         assert any(path[:n] in lines for n in range(1, len(path) + 1))
 
 

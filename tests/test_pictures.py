@@ -96,10 +96,17 @@ def huge_png(side: int) -> bytes:
     """Say in its header to be huge, and hold nothing."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
 def broken(kind: str) -> bytes:
@@ -111,7 +118,12 @@ def broken(kind: str) -> bytes:
     elif kind in ("cut", "stump"):
         PIL.Image.effect_noise((64, 64), 90).save(file, "JPEG")
         return file.getvalue()[: -600 if kind == "cut" else 30]
-    return {"empty": b"", "text": b"no picture", "large": huge_png(9_000), "bomb": huge_png(100_000)}.get(kind, file.getvalue())
+    return {
+        "empty": b"",
+        "text": b"no picture",
+        "large": huge_png(9_000),
+        "bomb": huge_png(100_000),
+    }.get(kind, file.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -156,8 +168,14 @@ def test_every_size_and_colour_comes_back(height: int, width: int, colour: bytes
     assert numpy.array_equal(image.pixels.numpy(), pixels)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-@given(kind=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF"]), cut=st.floats(0, 1), flip=st.floats(0, 1))
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF"]),
+    cut=st.floats(0, 1),
+    flip=st.floats(0, 1),
+)
 def test_damaged_files_end_well(tmp_path: Path, kind: str, cut: float, flip: float) -> None:
     file = io.BytesIO()
     PIL.Image.fromarray(SOME).save(file, kind)

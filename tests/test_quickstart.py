@@ -13,7 +13,9 @@ PARTS = {"Salience DropOut": 3, "blur": 12, "CRF": 14}
 def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """Return the mean IoU of the variants that the floors are about, from 0 to 100."""
     folder, examples = tmp_path_factory.mktemp("quickstart"), ablation.samples()
-    changes = {name: ablation.WITH_TRUTH[name] + ablation.TRUE_THINGS for name in ablation.WITH_TRUTH}
+    changes = {
+        name: ablation.WITH_TRUTH[name] + ablation.TRUE_THINGS for name in ablation.WITH_TRUTH
+    }
     changes["as it is"] = ""
     wanted = (
         "as it is",
@@ -22,7 +24,9 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
         "GradCAM alone",
         "GradCAM and Salience DropOut",
     )
-    return {name: ablation.score("quickstart", changes[name], examples, folder)[0] for name in wanted}
+    return {
+        name: ablation.score("quickstart", changes[name], examples, folder)[0] for name in wanted
+    }
 
 
 def test_the_sample_scenes_are_segmented(scores: dict[str, float]) -> None:

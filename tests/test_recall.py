@@ -38,7 +38,9 @@ class Counting(ToyBackbone):
     def to(self, device: str) -> Counting:
         return self
 
-    def cross_attention(self, images: Sequence[Image], captions: Any, **keywords: Any) -> list[Attention]:
+    def cross_attention(
+        self, images: Sequence[Image], captions: Any, **keywords: Any
+    ) -> list[Attention]:
         self._batches.append(len(images))
         return super().cross_attention(images, captions, **keywords)
 
@@ -69,7 +71,9 @@ class ReadText(Stage, writes="text_features"):
 
     def run(self, vocabulary: Vocabulary) -> TextFeatures:
         self.seen.append(1)
-        return TextFeatures(torch.ones(len(vocabulary.names), 2), tuple(range(len(vocabulary.names))))
+        return TextFeatures(
+            torch.ones(len(vocabulary.names), 2), tuple(range(len(vocabulary.names)))
+        )
 
 
 class Solve(Stage, writes="scores"):
@@ -93,7 +97,9 @@ class Windows(Wrapper, writes="scores"):
 
     def run(self, image: Image) -> Wraps[S]:
         starts = range(0, max(1, image.size[1] - self.width), self.stride)
-        outs = yield [{"image": Image(image.data[:, :, at : at + self.width], image.name)} for at in starts]
+        outs = yield [
+            {"image": Image(image.data[:, :, at : at + self.width], image.name)} for at in starts
+        ]
         total = sum(float(out["scores"].data.sum()) for out in outs)
         scores: S = outs[0]["scores"]
         return scores.with_data(scores.data * total)
@@ -107,7 +113,9 @@ class Views(Wrapper, writes="scores"):
     def run(self, image: Image) -> Wraps[S]:
         plain, bright = yield [{}, {"image": Image(image.data * 2, image.name)}]
         scores: S = plain["scores"]
-        return scores.with_data(scores.data * self.weight + bright["scores"].data * (1 - self.weight))
+        return scores.with_data(
+            scores.data * self.weight + bright["scores"].data * (1 - self.weight)
+        )
 
 
 class InPlace(Wrapper, writes="scores"):
@@ -142,9 +150,17 @@ IMAGES = [example(Image, seed) for seed in (0, 7)]
 VOCABULARY = example(Vocabulary)
 
 
-def run(stages: Sequence[Stage], store: Store | None, images: Sequence[Image] = IMAGES, batch: int = 8, **models: Any) -> Any:
+def run(
+    stages: Sequence[Stage],
+    store: Store | None,
+    images: Sequence[Image] = IMAGES,
+    batch: int = 8,
+    **models: Any,
+) -> Any:
     pipeline = Pipeline(stages, models, VOCABULARY, device="cpu", batch=batch, store=store)
-    return [fingerprint(state[stages[-1].writes]) for state in pipeline.run_many(images, VOCABULARY)]
+    return [
+        fingerprint(state[stages[-1].writes]) for state in pipeline.run_many(images, VOCABULARY)
+    ]
 
 
 def dropout(rounds: int = 3, at: float = 0.15, head: int = 0, **fields: Any) -> list[Stage]:
@@ -157,7 +173,9 @@ def test_a_change_downstream_runs_no_network() -> None:
     store, backbone = Store(), Counting()
     run(dropout(), store, backbone=backbone)
     assert backbone._batches == [2, 2, 2]
-    assert run(dropout(at=0.7), store, backbone=backbone) == run(dropout(at=0.7), None, backbone=Counting())
+    assert run(dropout(at=0.7), store, backbone=backbone) == run(
+        dropout(at=0.7), None, backbone=Counting()
+    )
     assert backbone._batches == [2, 2, 2]
     assert (store.calls, store.hits) == (6, 6)
 
@@ -192,7 +210,10 @@ def test_neither_names_nor_batches_count() -> None:
     alone = [run([Look(name="first")], store, [image], batch=1) for image in IMAGES]
     assert run([Look(name="second")], store) == [one for [one] in alone]
     assert Look.seen == [1, 1]
-    assert {name: (count.calls, count.hits) for name, count in store.counts.items()} == {"first": (2, 0), "second": (0, 2)}
+    assert {name: (count.calls, count.hits) for name, count in store.counts.items()} == {
+        "first": (2, 0),
+        "second": (0, 2),
+    }
 
 
 def test_only_what_is_missing_is_batched() -> None:
@@ -208,7 +229,9 @@ def test_equal_items_are_run_once() -> None:
     run([Look()], store, [IMAGES[0]] * 5)
     run([ReadText()], store, IMAGES)
     assert Look.seen == [1]
-    assert ReadText.seen == [1], "what follows from the vocabulary alone is the same for all pictures"
+    assert ReadText.seen == [1], (
+        "what follows from the vocabulary alone is the same for all pictures"
+    )
     assert (store.calls, store.hits) == (2, 5)
 
 
@@ -216,7 +239,9 @@ def test_windows_with_a_larger_stride_are_known() -> None:
     store = Store()
     run([Windows(stride=4, inner=(Look(),))], store)
     fine = sum(Look.seen)
-    assert run([Windows(stride=8, inner=(Look(),))], store) == run([Windows(stride=8, inner=(Look(),))], None)
+    assert run([Windows(stride=8, inner=(Look(),))], store) == run(
+        [Windows(stride=8, inner=(Look(),))], None
+    )
     assert (fine, store.calls) == (10, 10)
 
 

@@ -42,7 +42,11 @@ def test_the_documented_plugin_is_found_and_keeps_the_contract() -> None:
 def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint("brighten", "tests.no_such_module:Brighten", "ovsskit.stages")]
     points.append(EntryPoint("grey", "ovsskit.testing:ToyScores", "ovsskit.stages"))
-    monkeypatch.setattr(registry, "_installed", lambda group: {point.name: point for point in points if point.group == group})
+    monkeypatch.setattr(
+        registry,
+        "_installed",
+        lambda group: {point.name: point for point in points if point.group == group},
+    )
     assert {"brighten", "grey"} <= set(registry.stage_names())
     found = registry.find_stage("grey")
     assert found is not None
@@ -53,7 +57,11 @@ def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1 +", "SyntaxError"), ("import no_such_thing", "No module named"), ("x = 1", "defines no stage")],
+    [
+        ("1 +", "SyntaxError"),
+        ("import no_such_thing", "No module named"),
+        ("x = 1", "defines no stage"),
+    ],
 )
 def test_a_bad_plugin_says_why(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.py"

@@ -15,7 +15,9 @@ from ovsskit.vocabulary import make_vocabulary
 def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:
     """Write the true masks of three scenes in the numbers of another vocabulary."""
     vocabulary = make_vocabulary(names)
-    table = numpy.array([0, *(vocabulary.labels.index(noun) if noun in names else 0 for noun in NOUNS)])
+    table = numpy.array(
+        [0, *(vocabulary.labels.index(noun) if noun in names else 0 for noun in NOUNS)]
+    )
     paths = []
     for scene in sample_scenes()[:3]:
         paths.append(folder / f"{scene.name}.png")
@@ -24,7 +26,9 @@ def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 @pytest.mark.parametrize("names", [NOUNS, NOUNS[::-1], ("bus", "dog")])
-def test_true_masks_are_perfect_whatever_the_order_of_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_true_masks_are_perfect_whatever_the_order_of_names(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
     assert sample_score(copies(tmp_path, names), make_vocabulary(names)) == 1.0
 
 
@@ -34,7 +38,9 @@ def test_things_and_stuffs_together(tmp_path: Path) -> None:
     vocabulary = make_vocabulary(names)
     paths = []
     for scene in sample_scenes()[:3]:
-        things, stuffs = (numpy.asarray(PIL.Image.open(path)) for path in (scene.mask, scene.stuff_mask))
+        things, stuffs = (
+            numpy.asarray(PIL.Image.open(path)) for path in (scene.mask, scene.stuff_mask)
+        )
         labels = numpy.full(things.shape, names.index("bus") + 1)
         labels[things == NOUNS.index("cow") + 1] = names.index("cow") + 1
         for stuff in ("night", "grass"):
@@ -51,7 +57,11 @@ def test_things_and_stuffs_together(tmp_path: Path) -> None:
 def test_nothing_but_background_is_poor(tmp_path: Path) -> None:
     paths = copies(tmp_path, NOUNS)
     for path in paths:
-        write_mask(path, numpy.zeros(numpy.asarray(PIL.Image.open(path)).shape, "int64"), make_vocabulary(NOUNS))
+        write_mask(
+            path,
+            numpy.zeros(numpy.asarray(PIL.Image.open(path)).shape, "int64"),
+            make_vocabulary(NOUNS),
+        )
     score = sample_score(paths, make_vocabulary(NOUNS))
     assert score is not None
     assert score < 0.2

@@ -15,7 +15,17 @@ import torch
 from ovsskit.errors import BadOutput
 from ovsskit.store import OVERHEAD, STALE, Store, size_of
 from ovsskit.testing import example, fingerprint
-from ovsskit.values import Captions, CrossAttention, Image, Labels, PatchFeatures, Present, TextFeatures, Value, Vocabulary
+from ovsskit.values import (
+    Captions,
+    CrossAttention,
+    Image,
+    Labels,
+    PatchFeatures,
+    Present,
+    TextFeatures,
+    Value,
+    Vocabulary,
+)
 
 KINDS = [Image, Vocabulary, Present, Captions, CrossAttention, TextFeatures, Labels]
 
@@ -86,7 +96,9 @@ def test_disk_holds_what_was_used_last(tmp_path: Path) -> None:
     for number in range(60):
         Store(tmp_path, disk_bytes=limit).keep(f"{number:02}", features(number, 1024))
         assert size_on_disk(tmp_path) <= limit
-        assert Store(tmp_path, disk_bytes=limit).find("00") is not None, "it is asked for all the time"
+        assert Store(tmp_path, disk_bytes=limit).find("00") is not None, (
+            "it is asked for all the time"
+        )
     kept = [Store(tmp_path).find(f"{number:02}") is not None for number in range(60)]
     assert 15 <= sum(kept) < 60
     assert kept == [True, *sorted(kept[1:])], "the oldest are gone"
@@ -101,7 +113,9 @@ def test_one_process_looks_at_its_folder_now_and_then(tmp_path: Path) -> None:
     assert store.find("large") is None
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped bit", "no blob", "of an unknown kind"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "empty", "a flipped bit", "no blob", "of an unknown kind"]
+)
 def test_what_cannot_be_read_is_absent_and_made_anew(damage: str, tmp_path: Path) -> None:
     Store(tmp_path).keep("key", features(5))
     [path] = tmp_path.rglob("*.safetensors")
@@ -125,7 +139,9 @@ class Strange(Value):
     what: object
 
 
-def test_what_cannot_be_written_is_kept_in_memory_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_written_is_kept_in_memory_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = Store(tmp_path)
     with caplog.at_level(logging.WARNING):
         store.keep("key", Strange({1, 2}))
@@ -137,7 +153,9 @@ def test_what_cannot_be_written_is_kept_in_memory_only(tmp_path: Path, caplog: p
     ]
 
 
-def test_a_folder_that_vanished_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_vanished_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = Store(tmp_path / "store")
     (tmp_path / "store").rmdir()
     (tmp_path / "store").write_text("a file")

@@ -16,7 +16,9 @@ from ovsskit.recipe import load_recipe
 from ovsskit.values import Vocabulary
 from ovsskit.vocabulary import VocabularyTable, make_vocabulary, split_classes
 
-WORDS = st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=2, max_size=12, unique=True)
+WORDS = st.lists(
+    st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=2, max_size=12, unique=True
+)
 
 
 def table(folder: Path, text: str, **fields: Any) -> VocabularyTable:
@@ -47,12 +49,19 @@ def test_the_first_line_may_hold_the_words_of_the_background(tmp_path: Path) -> 
 
 def test_a_line_of_the_backgrounds_own_name_is_no_class_wherever_it_stands(tmp_path: Path) -> None:
     vocabulary = made(table(tmp_path, "cat\nBackground, sky\ndog"))
-    assert (vocabulary.names, vocabulary.ids, vocabulary.background_words) == (("cat", "dog"), (0, 1, 2), ("sky",))
+    assert (vocabulary.names, vocabulary.ids, vocabulary.background_words) == (
+        ("cat", "dog"),
+        (0, 1, 2),
+        ("sky",),
+    )
 
 
 def test_synonyms_and_words_of_the_background_may_stand_apart() -> None:
     names = VocabularyTable(
-        names=("cat, tabby", "dog"), synonyms={"cat": ("kitten",), "dog": ("hound",)}, background_words=("sky",), ids=(7, 4)
+        names=("cat, tabby", "dog"),
+        synonyms={"cat": ("kitten",), "dog": ("hound",)},
+        background_words=("sky",),
+        ids=(7, 4),
     )
     vocabulary = made(names)
     assert vocabulary.ids == (0, 7, 4)
@@ -61,7 +70,10 @@ def test_synonyms_and_words_of_the_background_may_stand_apart() -> None:
 
 
 def test_a_word_of_the_background_may_be_a_class_too_as_in_the_published_lists() -> None:
-    assert make_vocabulary(["bed", "cat"], background_words=["bed"]).queries[:2] == ((0, "bed"), (1, "bed"))
+    assert make_vocabulary(["bed", "cat"], background_words=["bed"]).queries[:2] == (
+        (0, "bed"),
+        (1, "bed"),
+    )
 
 
 def test_without_synonyms_every_class_is_one_query() -> None:
@@ -71,8 +83,14 @@ def test_without_synonyms_every_class_is_one_query() -> None:
 
 
 def test_other_classes_keep_the_background_but_for_what_is_a_class_now(tmp_path: Path) -> None:
-    vocabulary = table(tmp_path, "sky, wall\ncat", first_is_background=True, background="rest").replace(["Sky", "dog, hound"])
-    assert (vocabulary.names, vocabulary.background, vocabulary.background_words) == (("Sky", "dog"), "rest", ("wall",))
+    vocabulary = table(
+        tmp_path, "sky, wall\ncat", first_is_background=True, background="rest"
+    ).replace(["Sky", "dog, hound"])
+    assert (vocabulary.names, vocabulary.background, vocabulary.background_words) == (
+        ("Sky", "dog"),
+        "rest",
+        ("wall",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,18 +130,26 @@ def test_a_bad_line_of_a_file_is_named(tmp_path: Path) -> None:
 def test_every_word_of_every_line_is_one_query_in_order(lines: list[list[str]]) -> None:
     names = [", ".join(f"{word}{index}" for word in words) for index, words in enumerate(lines)]
     vocabulary = make_vocabulary(names)
-    assert [word for _, word in vocabulary.queries] == [word for name in names for word in split_classes(name)]
+    assert [word for _, word in vocabulary.queries] == [
+        word for name in names for word in split_classes(name)
+    ]
     assert sorted({label for label, _ in vocabulary.queries}) == list(range(1, len(lines) + 1))
 
 
 def test_a_variant_that_names_classes_starts_afresh(tmp_path: Path) -> None:
     base, mine = tmp_path / "base.toml", tmp_path / "mine.toml"
-    base.write_text('[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\nuse = "all_classes"\n')
+    base.write_text(
+        '[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\nuse = "all_classes"\n'
+    )
     mine.write_text('extends = "base.toml"\n[vocabulary]\nnames = ["dog"]\n')
     assert made(load_recipe(mine).vocabulary).ids == (0, 1)
     mine.write_text('extends = "base.toml"\n[vocabulary]\nbackground = "rest"\n')
     vocabulary = made(load_recipe(mine).vocabulary)
-    assert (vocabulary.ids, vocabulary.background, vocabulary.synonyms) == ((0, 9), "rest", (("tabby",),))
+    assert (vocabulary.ids, vocabulary.background, vocabulary.synonyms) == (
+        (0, 9),
+        "rest",
+        (("tabby",),),
+    )
 
 
 CLASSES = {
@@ -132,10 +158,14 @@ CLASSES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted((recipe_folder() / "vocabularies").glob("*.txt")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((recipe_folder() / "vocabularies").glob("*.txt")), ids=lambda path: path.stem
+)
 def test_shipped_lists_have_the_classes_of_their_data_set(path: Path) -> None:
     official = max((name for name in CLASSES if path.stem.endswith(name)), key=len, default="")
     has_background = official in ("voc21", "context60", "coco_object")
     vocabulary = made(VocabularyTable(preset=path.stem, first_is_background=has_background))
-    assert len(vocabulary.names) == CLASSES.get(official, len(vocabulary.names)) == max(vocabulary.ids)
+    assert (
+        len(vocabulary.names) == CLASSES.get(official, len(vocabulary.names)) == max(vocabulary.ids)
+    )
     assert vocabulary.background_words or not has_background

@@ -33,7 +33,9 @@ def stage(name: str, **fields: object) -> Stage:
 
 
 def chosen(models: dict[str, type], **fields: object) -> str:
-    [_, link], problems = wire([Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models)
+    [_, link], problems = wire(
+        [Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models
+    )
     if problems:
         raise Problems(problems)
     return link.models["backbone"]
@@ -51,26 +53,37 @@ def test_else_the_one_that_the_stage_names() -> None:
     models = {"first": ToyBackbone, "second": ToyBackbone}
     assert chosen(models, reads={"backbone": "second"}) == "second"
     with pytest.raises(
-        Problems, match=r'several models are that: first, second.\n  Say which: reads = \{ backbone = "first" }'
+        Problems,
+        match=r'several models are that: first, second.\n  Say which: reads = \{ backbone = "first" }',
     ):
         chosen(models)
 
 
 def test_a_model_that_cannot_is_refused_with_those_that_can() -> None:
-    with pytest.raises(Problems, match="`backbone` is MatchesText.\n  Backbones that do: .*blip_itm"):
+    with pytest.raises(
+        Problems, match="`backbone` is MatchesText.\n  Backbones that do: .*blip_itm"
+    ):
         chosen({"backbone": OnlyMatches})
 
 
 def test_stages_put_together_in_python_are_checked_too() -> None:
-    with pytest.raises(Problems, match="dense_crf reads `scores` as Probabilities, but it is Saliency, written by threshold"):
+    with pytest.raises(
+        Problems,
+        match="dense_crf reads `scores` as Probabilities, but it is Saliency, written by threshold",
+    ):
         Pipeline([ToyScores(), stage("threshold"), stage("dense_crf")])
 
 
 def test_a_stage_that_keeps_the_kind_passes_it_on() -> None:
-    nodes = [Node.of(one) for one in (ToyScores(), stage("softmax"), stage("upsample"), stage("dense_crf"))]
+    nodes = [
+        Node.of(one)
+        for one in (ToyScores(), stage("softmax"), stage("upsample"), stage("dense_crf"))
+    ]
     links, problems = wire(nodes, {})
     assert not problems
-    assert [link.writes for link in links] == [("scores", kind) for kind in ("Saliency", *["Probabilities"] * 3)]
+    assert [link.writes for link in links] == [
+        ("scores", kind) for kind in ("Saliency", *["Probabilities"] * 3)
+    ]
     assert links[2].reads["scores"] == ("scores", "Probabilities", "softmax")
 
 
@@ -92,7 +105,9 @@ def test_a_slot_that_need_not_be_there_is_read_if_it_is() -> None:
     image, vocabulary = example(Image), example(Vocabulary)
     for store in (None, Store()):
         [without] = Pipeline([Welcome()], store=store, device="cpu").run_many([image], vocabulary)
-        [with_] = Pipeline([stage("all_classes"), Welcome()], store=store, device="cpu").run_many([image], vocabulary)
+        [with_] = Pipeline([stage("all_classes"), Welcome()], store=store, device="cpu").run_many(
+            [image], vocabulary
+        )
         assert not without["scores"].data.any()
         assert torch.equal(with_["scores"].data, image.data * 3)
 

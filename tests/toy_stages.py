@@ -14,7 +14,12 @@ from ovsskit.stage import Stage
 from ovsskit.values import Image, Labels, Probabilities, Saliency, Vocabulary
 
 log = logging.getLogger("ovsskit.toy")
-COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0), "white": (1.0, 1.0, 1.0)}
+COLOURS = {
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 1.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+    "white": (1.0, 1.0, 1.0),
+}
 
 
 class ToyColours(Stage, writes="scores"):

@@ -16,7 +16,9 @@ class TwoViews(Wrapper, writes="scores"):
 
     neutral: ClassVar[dict[str, Any]] = {"mirror_weight": 0.0}
 
-    mirror_weight: Annotated[float, Field(ge=0, le=1, description="share of the mirror image; 0 leaves it out")] = 0.5
+    mirror_weight: Annotated[
+        float, Field(ge=0, le=1, description="share of the mirror image; 0 leaves it out")
+    ] = 0.5
 
     def run(self, image: Image) -> Wraps[S]:
         """Return the blend of both views."""
@@ -27,4 +29,6 @@ class TwoViews(Wrapper, writes="scores"):
         first = outs[0]["scores"]
         if len(outs) == 1:
             return first
-        return first.with_data(torch.lerp(first.data, outs[1]["scores"].data.flip(-1), self.mirror_weight))
+        return first.with_data(
+            torch.lerp(first.data, outs[1]["scores"].data.flip(-1), self.mirror_weight)
+        )

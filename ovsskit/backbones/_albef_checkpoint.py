@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.backbones._blip_checkpoint import VISION_RENAMES, infer_text, infer_vision
-from ovsskit.backbones._checkpoint import Family, check_fit, file_of, fill, read_official, read_sizes, rename, rename_back
+from ovsskit.backbones._checkpoint import (
+    Family,
+    check_fit,
+    file_of,
+    fill,
+    read_official,
+    read_sizes,
+    rename,
+    rename_back,
+)
 from ovsskit.lazy import transformers
 
-UNUSED = re.compile(r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|position_ids$|^text_encoder\.pooler\.")
+UNUSED = re.compile(
+    r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|position_ids$|^text_encoder\.pooler\."
+)
 """Momentum copies, queues, the masked-language head, and what the contrastive loss alone needs."""
 CROSSING = re.compile(r"text_encoder\.encoder\.layer\.(\d+)\.crossattention\.")
 TYPES = "text_encoder.embeddings.token_type_embeddings.weight"
@@ -83,7 +94,9 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
     state = {rename(name, VISION_RENAMES): tensor for name, tensor in state.items()}
     has_types = TYPES in state
     try:
-        if has_types:  # a caption has one sentence, of type 0, so that the type can be part of every position
+        if (
+            has_types
+        ):  # a caption has one sentence, of type 0, so that the type can be part of every position
             state[POSITIONS] = state[POSITIONS] + state.pop(TYPES)[:1]
         config = _infer_config(state, read_sizes(file))
     except KeyError as error:

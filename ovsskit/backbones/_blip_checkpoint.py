@@ -42,7 +42,11 @@ VISION_RENAMES = (
 
 def name_in_file(name: str, stored: Collection[str]) -> str:
     """Return the name of a tensor of the network in a file with such names: of LAVIS or of transformers."""
-    return rename_back(name, VISION_RENAMES) if any(one.startswith("visual_encoder.") for one in stored) else name
+    return (
+        rename_back(name, VISION_RENAMES)
+        if any(one.startswith("visual_encoder.") for one in stored)
+        else name
+    )
 
 
 BLIP = Family(
@@ -83,7 +87,9 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
         config = read_json(path / "config.json", BLIP)
         named = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config.get('model_type')})."
         if config.get("model_type") != "blip":
-            raise BLIP.unfit(path, "These are the weights of another architecture than BLIP.", named)
+            raise BLIP.unfit(
+                path, "These are the weights of another architecture than BLIP.", named
+            )
         # A configuration that leaves the heads out means BERT's 12, not the default of BlipTextConfig.
         config["text_config"] = {"num_attention_heads": 12, **config["text_config"]}
         config["vision_config"] = {**config["vision_config"], "layer_norm_eps": VISION_EPSILON}
@@ -100,7 +106,11 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
 def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:
     text = infer_text(state, "text_encoder.", 0)
     shared = state["vision_proj.weight"].shape[0]
-    return {"vision_config": infer_vision(state), "text_config": text, "image_text_hidden_size": shared}
+    return {
+        "vision_config": infer_vision(state),
+        "text_config": text,
+        "image_text_hidden_size": shared,
+    }
 
 
 def infer_vision(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,10 +142,14 @@ def infer_text(state: Mapping[str, Any], prefix: str, crossing: int) -> dict[str
     return {
         "vocab_size": words[0],
         "hidden_size": words[1],
-        "encoder_hidden_size": state[f"{prefix}encoder.layer.{crossing}.crossattention.self.key.weight"].shape[1],
+        "encoder_hidden_size": state[
+            f"{prefix}encoder.layer.{crossing}.crossattention.self.key.weight"
+        ].shape[1],
         "intermediate_size": state[f"{prefix}encoder.layer.0.intermediate.dense.weight"].shape[0],
         "max_position_embeddings": state[f"{prefix}embeddings.position_embeddings.weight"].shape[0],
-        "num_hidden_layers": count_of(state, prefix.replace(".", r"\.") + r"encoder\.layer\.(\d+)\."),
+        "num_hidden_layers": count_of(
+            state, prefix.replace(".", r"\.") + r"encoder\.layer\.(\d+)\."
+        ),
         "num_attention_heads": max(1, words[1] // HEAD_WIDTH),
         "is_decoder": True,
         "bos_token_id": None,

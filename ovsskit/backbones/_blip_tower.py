@@ -35,7 +35,9 @@ class BlipTowerBackbone(ItmBackbone):
         """Return the width of a patch in pixels."""
         return int(self.network.vision_model.embeddings.patch_size)
 
-    def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image key width"]:
+    def look(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image key width"]:
         """Return the image encoder's output, class token first."""
         found: torch.Tensor = self.network.vision_model(pixels).last_hidden_state
         return found

@@ -6,18 +6,32 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ovsskit.backbones._checkpoint import Family, check_fit, count_of, fill, read_json, read_official, rename, rename_back
+from ovsskit.backbones._checkpoint import (
+    Family,
+    check_fit,
+    count_of,
+    fill,
+    read_json,
+    read_official,
+    rename,
+    rename_back,
+)
 from ovsskit.backbones._clip_tower import RENAMES as CLIP_RENAMES
 from ovsskit.lazy import transformers
 
 HEAD_WIDTH = 64
 """Width of an attention head in both published sizes; an original checkpoint does not say it."""
-TOWERS = (("vit_model.", "bridgetower.vision_model."), ("text_transformer.", "bridgetower.text_model."))
+TOWERS = (
+    ("vit_model.", "bridgetower.vision_model."),
+    ("text_transformer.", "bridgetower.text_model."),
+)
 
 
 def hub_name(name: str) -> str:
     """Return the name in transformers of a tensor, also of an original checkpoint; empty if matching does not need it."""
-    if name.startswith(("mlm_score.", "itc_", "temperature", "logit_scale")) or name.endswith("position_ids"):
+    if name.startswith(("mlm_score.", "itc_", "temperature", "logit_scale")) or name.endswith(
+        "position_ids"
+    ):
         return ""
     if name.startswith(("bridgetower.", "itm_score.")):
         return name
@@ -53,7 +67,9 @@ def read_network(path: Path, dtype: Any) -> Any:
         BadWeights: a file is missing or broken, or belongs to another architecture.
     """
     config, state, there = _read(path, dtype, shapes_only=False)
-    check_fit(BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there)
+    check_fit(
+        BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there
+    )
     return fill(transformers.BridgeTowerForImageAndTextRetrieval, config, state, dtype)
 
 
@@ -64,7 +80,9 @@ def check_network(path: Path) -> int:
         BadWeights: they do not fit.
     """
     config, state, there = _read(path, None, shapes_only=True)
-    check_fit(BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there)
+    check_fit(
+        BRIDGETOWER, path, transformers.BridgeTowerForImageAndTextRetrieval, config, state, there
+    )
     return int(config.text_config.vocab_size)
 
 
@@ -75,7 +93,9 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
         config = read_json(path / "config.json", BRIDGETOWER)
         there = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config.get('model_type')})."
         if config.get("model_type") != "bridgetower":
-            raise BRIDGETOWER.unfit(path, "These are the weights of another architecture than BridgeTower.", there)
+            raise BRIDGETOWER.unfit(
+                path, "These are the weights of another architecture than BridgeTower.", there
+            )
     state = read_official(path, BRIDGETOWER, dtype, shapes_only=shapes_only)
     if not path.is_dir():
         try:
@@ -86,7 +106,11 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
 
 
 def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:
-    own, visual, text = "bridgetower.", "bridgetower.vision_model.visual.", "bridgetower.text_model."
+    own, visual, text = (
+        "bridgetower.",
+        "bridgetower.vision_model.visual.",
+        "bridgetower.text_model.",
+    )
     patches = state[f"{visual}embeddings.patch_embedding.weight"].shape
     cells = state[f"{visual}embeddings.position_embedding.weight"].shape[0] - 1
     words = state[f"{text}embeddings.word_embeddings.weight"].shape
@@ -99,15 +123,21 @@ def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:
             "hidden_size": patches[0],
             "patch_size": patches[-1],
             "image_size": round(cells**0.5) * patches[-1],
-            "num_hidden_layers": count_of(state, r"bridgetower\.vision_model\.visual\.transformer\.resblocks\.(\d+)\."),
+            "num_hidden_layers": count_of(
+                state, r"bridgetower\.vision_model\.visual\.transformer\.resblocks\.(\d+)\."
+            ),
         },
         "text_config": {
             "vocab_size": words[0],
             "hidden_size": words[1],
             "num_attention_heads": max(1, words[1] // HEAD_WIDTH),
-            "num_hidden_layers": count_of(state, r"bridgetower\.text_model\.encoder\.layer\.(\d+)\."),
+            "num_hidden_layers": count_of(
+                state, r"bridgetower\.text_model\.encoder\.layer\.(\d+)\."
+            ),
             "intermediate_size": state[f"{text}encoder.layer.0.intermediate.dense.weight"].shape[0],
-            "max_position_embeddings": state[f"{text}embeddings.position_embeddings.weight"].shape[0],
+            "max_position_embeddings": state[f"{text}embeddings.position_embeddings.weight"].shape[
+                0
+            ],
             "type_vocab_size": state[f"{text}embeddings.token_type_embeddings.weight"].shape[0],
         },
     }

@@ -29,7 +29,9 @@ def run_cross_modal(
     padding: Any,
     wanted: Sequence[int],
 ) -> tuple[
-    Float[torch.Tensor, "row _ width"], Float[torch.Tensor, "row 1 width"], list[Float[torch.Tensor, "row head token key"]]
+    Float[torch.Tensor, "row _ width"],
+    Float[torch.Tensor, "row 1 width"],
+    list[Float[torch.Tensor, "row head token key"]],
 ]:
     """Run the cross-modal layers; return both last states and the text's attention to the picture in the wanted layers.
 
@@ -45,7 +47,9 @@ def run_cross_modal(
         with torch.set_grad_enabled(number > first):
             if number > 1:
                 text = model.cross_modal_text_link_tower[number - 2](texts[number - 1], text, None)
-                picture = model.cross_modal_image_link_tower[number - 2](pictures[number - 1], picture, None)
+                picture = model.cross_modal_image_link_tower[number - 2](
+                    pictures[number - 1], picture, None
+                )
             head = slice(0, 1) if number == count else slice(None)
             layer = model.cross_modal_image_layers[number - 1]
             next_picture, _ = _run(layer, picture[:, head], picture, text, None, padding, False)
@@ -53,13 +57,17 @@ def run_cross_modal(
             asking = text.detach().requires_grad_() if number == first else text
             layer = model.cross_modal_text_layers[number - 1]
             part = slice(None) if number in wanted else head
-            text, attention = _run(layer, asking[:, part], asking, picture, padding, None, number in wanted)
+            text, attention = _run(
+                layer, asking[:, part], asking, picture, padding, None, number in wanted
+            )
             kept += [attention] if number in wanted else []
         picture = next_picture
     return text, picture, kept
 
 
-def _run(layer: Any, queries: Any, own: Any, other: Any, own_mask: Any, other_mask: Any, keep: bool) -> tuple[Any, Any]:
+def _run(
+    layer: Any, queries: Any, own: Any, other: Any, own_mask: Any, other_mask: Any, keep: bool
+) -> tuple[Any, Any]:
     """Run a layer for some tokens of a sequence: attention to the sequence itself, to the other one, and feed-forward."""
     hidden, _ = attend(layer.attention, queries, own, own_mask, keep=False)
     hidden, attention = attend(layer.crossattention, hidden, other, other_mask, keep=keep)
@@ -71,12 +79,19 @@ def attend(block: Any, queries: Any, others: Any, mask: Any, *, keep: bool) -> t
     heads = block.self.num_attention_heads
     query, key, value = (
         project(states).unflatten(-1, (heads, -1)).transpose(1, 2)
-        for project, states in ((block.self.query, queries), (block.self.key, others), (block.self.value, others))
+        for project, states in (
+            (block.self.query, queries),
+            (block.self.key, others),
+            (block.self.value, others),
+        )
     )
     if keep:
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         probability = (scores if mask is None else scores + mask).softmax(-1)
         context = probability @ value
     else:
-        probability, context = None, torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        probability, context = (
+            None,
+            torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask),
+        )
     return block.output(context.transpose(1, 2).flatten(2), queries), probability

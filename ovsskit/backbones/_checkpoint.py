@@ -21,7 +21,14 @@ from ovsskit.output.files import write_whole
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 HEADER = 100_000_000
 """The longest header, in bytes, that safetensors allows."""
-BESIDE = ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.json", "config.json", "config_bert.json")
+BESIDE = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "config.json",
+    "config_bert.json",
+)
 """What may lie beside weights: the tokenizer, and what shapes do not tell."""
 ENVELOPES = ("model", "module", "state_dict")
 """Keys under which a training's checkpoint holds the tensors of its model."""
@@ -45,7 +52,9 @@ class Family:
         """Return the error that the weights at a path do not fit."""
         return BadWeights(what, there=there, fix=self.fix, where=Place(str(path)))
 
-    def lacks(self, path: Path, missing: Collection[str], misshapen: Collection[str] = (), there: str = "") -> BadWeights:
+    def lacks(
+        self, path: Path, missing: Collection[str], misshapen: Collection[str] = (), there: str = ""
+    ) -> BadWeights:
         """Return the error that a file lacks some of the network's tensors, or has them in another shape."""
         stored = stored_names(path)
         parts = [
@@ -63,8 +72,16 @@ class Family:
         """
         looks = looks_like(names)
         if looks != self.name:
-            there = f"They look like {looks}'s." if looks else f"They begin with {', '.join(sorted(names)[:3])}."
-            raise self.unfit(path, f"The recipe asks for {self.name}, and these weights are another model's.", there)
+            there = (
+                f"They look like {looks}'s."
+                if looks
+                else f"They begin with {', '.join(sorted(names)[:3])}."
+            )
+            raise self.unfit(
+                path,
+                f"The recipe asks for {self.name}, and these weights are another model's.",
+                there,
+            )
         if not any(name.removeprefix("model.").startswith(self.head) for name in names):
             what = f"These weights of {self.name} have no head for image-text matching: no name begins with `{self.head}`."
             raise self.unfit(path, what, "A head of random weights would make every map random.")
@@ -77,7 +94,9 @@ def looks_like(names: Collection[str]) -> str:
         return "BridgeTower"
     if "fusion_encoder." in text:
         return "mPLUG"
-    if "crossattention." in text and re.search(r"^(model\.)?(visual_encoder\.blocks|vision_model\.encoder)\.", text, re.M):
+    if "crossattention." in text and re.search(
+        r"^(model\.)?(visual_encoder\.blocks|vision_model\.encoder)\.", text, re.M
+    ):
         return "BLIP" if ".layer.0.crossattention." in text else "ALBEF"
     if re.search(r"^(visual\.transformer\.resblocks|vision_model\.encoder)\.", text, re.M):
         return "CLIP"
@@ -89,7 +108,11 @@ def stored_names(path: Path) -> list[str]:
 
     They stand in the header of safetensors, and in the pickle of a file that torch wrote; that is looked through, not run.
     """
-    file = next((path / name for name in FOLDER_FILES if (path / name).is_file()), None) if path.is_dir() else path
+    file = (
+        next((path / name for name in FOLDER_FILES if (path / name).is_file()), None)
+        if path.is_dir()
+        else path
+    )
     if file is None or not file.is_file():
         return []
     try:
@@ -101,15 +124,21 @@ def stored_names(path: Path) -> list[str]:
 def _names_in_header(file: Path) -> list[str]:
     with file.open("rb") as opened:
         size = int.from_bytes(opened.read(8), "little")
-        return [name for name in json.loads(opened.read(min(size, HEADER))) if name != "__metadata__"]
+        return [
+            name for name in json.loads(opened.read(min(size, HEADER))) if name != "__metadata__"
+        ]
 
 
 def _names_in_pickle(file: Path) -> list[str]:
     """Return all words in the pickle that may be names of tensors in a module."""
     with zipfile.ZipFile(file) as opened:
-        pickled = opened.read(next((name for name in opened.namelist() if name.endswith("/data.pkl")), ""))
+        pickled = opened.read(
+            next((name for name in opened.namelist() if name.endswith("/data.pkl")), "")
+        )
     words = [word for _, word, _ in pickletools.genops(pickled) if isinstance(word, str)]
-    return [word for word in words if "." in word and " " not in word and not word.startswith("torch")]
+    return [
+        word for word in words if "." in word and " " not in word and not word.startswith("torch")
+    ]
 
 
 def file_of(path: Path, family: Family) -> Path:
@@ -126,7 +155,9 @@ def file_of(path: Path, family: Family) -> Path:
     return file
 
 
-def read_tensors(file: Path, family: Family, dtype: Any = None, *, shapes_only: bool = False) -> dict[str, Any]:
+def read_tensors(
+    file: Path, family: Family, dtype: Any = None, *, shapes_only: bool = False
+) -> dict[str, Any]:
     """Read the tensors of a model by name; floating ones are converted one by one, so that memory holds them once.
 
     With `shapes_only` the tensors have shapes and no content.
@@ -142,26 +173,54 @@ def read_tensors(file: Path, family: Family, dtype: Any = None, *, shapes_only: 
             with safe_open(file, "pt") as opened:
                 keys = list(opened.keys())
                 if shapes_only:
-                    tensors = {key: torch.empty(opened.get_slice(key).get_shape(), device="meta") for key in keys}
+                    tensors = {
+                        key: torch.empty(opened.get_slice(key).get_shape(), device="meta")
+                        for key in keys
+                    }
                 else:
                     tensors = {key: _converted(opened.get_tensor(key), dtype) for key in keys}
         else:
-            tensors = torch.load(file, map_location="meta" if shapes_only else "cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            tensors = torch.load(
+                file, map_location="meta" if shapes_only else "cpu", weights_only=True
+            )
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+    ) as error:
         if known := re.search(r"GLOBAL (\S+)", str(error)):
             what = f"The file holds more than tensors ({known[1]}); it is not read, since reading such things can run code."
-            raise family.unfit(file, what, "A file of tensors alone can be made of it where it can be trusted.") from error
+            raise family.unfit(
+                file, what, "A file of tensors alone can be made of it where it can be trusted."
+            ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise family.unfit(file, f"The file of weights is broken or incomplete: {reason}") from error
+        raise family.unfit(
+            file, f"The file of weights is broken or incomplete: {reason}"
+        ) from error
     for envelope in ENVELOPES:
-        tensors = tensors[envelope] if isinstance(tensors, dict) and isinstance(tensors.get(envelope), dict) else tensors
+        tensors = (
+            tensors[envelope]
+            if isinstance(tensors, dict) and isinstance(tensors.get(envelope), dict)
+            else tensors
+        )
     if not isinstance(tensors, dict):
-        raise family.unfit(file, f"The file holds a {type(tensors).__name__}, not the tensors of a model by name.")
+        raise family.unfit(
+            file, f"The file holds a {type(tensors).__name__}, not the tensors of a model by name."
+        )
     found = {str(key): value for key, value in tensors.items() if isinstance(value, torch.Tensor)}
-    return found if file.suffix == ".safetensors" else {key: _converted(value, dtype) for key, value in found.items()}
+    return (
+        found
+        if file.suffix == ".safetensors"
+        else {key: _converted(value, dtype) for key, value in found.items()}
+    )
 
 
-def read_official(path: Path, family: Family, dtype: Any = None, *, shapes_only: bool = False) -> dict[str, Any]:
+def read_official(
+    path: Path, family: Family, dtype: Any = None, *, shapes_only: bool = False
+) -> dict[str, Any]:
     """Read what matching needs of the weights at a path, by official names.
 
     Raises:
@@ -169,7 +228,9 @@ def read_official(path: Path, family: Family, dtype: Any = None, *, shapes_only:
     """
     tensors = read_tensors(file_of(path, family), family, dtype, shapes_only=shapes_only)
     family.check_looks(path, tensors)
-    return {official: tensor for name, tensor in tensors.items() if (official := family.official(name))}
+    return {
+        official: tensor for name, tensor in tensors.items() if (official := family.official(name))
+    }
 
 
 def convert(path: Path, family: Family, file: Path) -> None:
@@ -181,7 +242,9 @@ def convert(path: Path, family: Family, file: Path) -> None:
     """
     from safetensors.torch import save
 
-    state = {name: tensor.contiguous().clone() for name, tensor in read_official(path, family).items()}
+    state = {
+        name: tensor.contiguous().clone() for name, tensor in read_official(path, family).items()
+    }
     write_whole(file, partial(_write, save(state)))
     folder = path if path.is_dir() else path.parent
     for beside in (folder / name for name in BESIDE):
@@ -211,7 +274,11 @@ def read_sizes(file: Path) -> dict[str, Any]:
                 found = json.loads((file.parent / name).read_text(encoding="utf-8"))
             except ValueError:
                 return {}
-            tables = [found, *(value for value in found.values() if isinstance(value, dict))] if isinstance(found, dict) else []
+            tables = (
+                [found, *(value for value in found.values() if isinstance(value, dict))]
+                if isinstance(found, dict)
+                else []
+            )
             return {key: value for table in tables for key, value in table.items()}
     return {}
 
@@ -233,7 +300,9 @@ def count_of(names: Collection[str], pattern: str) -> int:
     return len({found[1] for name in names if (found := re.match(pattern, name))})
 
 
-def check_fit(family: Family, path: Path, cls: type, config: Any, state: Mapping[str, Any], there: str = "") -> None:
+def check_fit(
+    family: Family, path: Path, cls: type, config: Any, state: Mapping[str, Any], there: str = ""
+) -> None:
     """Compare names and shapes with what a network needs, without reading the tensors.
 
     Raises:
@@ -243,7 +312,9 @@ def check_fit(family: Family, path: Path, cls: type, config: Any, state: Mapping
         needed = cls(config).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in needed.items()}
     missing = sorted(set(shapes) - set(state))
-    misshapen = sorted(name for name in set(shapes) & set(state) if tuple(state[name].shape) != shapes[name])
+    misshapen = sorted(
+        name for name in set(shapes) & set(state) if tuple(state[name].shape) != shapes[name]
+    )
     if missing or misshapen:
         raise family.lacks(path, missing, misshapen, there)
 

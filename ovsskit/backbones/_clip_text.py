@@ -48,17 +48,29 @@ def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
     settings = config["text_cfg"]
     limit, named = settings.get("context_length", 77), settings.get("hf_tokenizer_name")
     if not named:
-        plain = open_clip.SimpleTokenizer(context_length=limit, **settings.get("tokenizer_kwargs", {}))
-        return TextReader(lambda text: [plain.sot_token_id, *plain.encode(text), plain.eot_token_id], limit)
+        plain = open_clip.SimpleTokenizer(
+            context_length=limit, **settings.get("tokenizer_kwargs", {})
+        )
+        return TextReader(
+            lambda text: [plain.sot_token_id, *plain.encode(text), plain.eot_token_id], limit
+        )
     folder = path if path.is_dir() else path.parent
     if (folder / "tokenizer.json").is_file():
         return _read_folder(folder, limit)
     try:
-        other = open_clip.tokenizer.HFTokenizer(named, context_length=limit, **settings.get("tokenizer_kwargs", {}))
+        other = open_clip.tokenizer.HFTokenizer(
+            named, context_length=limit, **settings.get("tokenizer_kwargs", {})
+        )
     except Exception as error:  # the hub client passes on errors of whichever HTTP library it uses
         fix = "With a network, run once; or put its tokenizer.json beside the weights."
-        raise MissingWeights(f"The model's tokenizer `{named}` is not on this machine.", fix=fix) from error
-    return TextReader(lambda text: other.tokenizer(other.clean_fn(text)).input_ids, limit, other.tokenizer.pad_token_id)
+        raise MissingWeights(
+            f"The model's tokenizer `{named}` is not on this machine.", fix=fix
+        ) from error
+    return TextReader(
+        lambda text: other.tokenizer(other.clean_fn(text)).input_ids,
+        limit,
+        other.tokenizer.pad_token_id,
+    )
 
 
 def _read_folder(folder: Path, limit: int) -> TextReader:
@@ -73,7 +85,9 @@ def _read_folder(folder: Path, limit: int) -> TextReader:
     return TextReader(lambda text: list(tokenizer.encode(clean(text)).ids), limit, padding or 0)
 
 
-def encode_texts(network: Any, reader: TextReader, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
+def encode_texts(
+    network: Any, reader: TextReader, texts: Sequence[str]
+) -> Float[torch.Tensor, "text width"]:
     """Return one vector per text; texts of like length go together, so that little padding is computed."""
     rows = reader.read_all(texts)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
@@ -89,14 +103,24 @@ def encode_texts(network: Any, reader: TextReader, texts: Sequence[str]) -> Floa
 
 def _run(network: Any, ids: Any, longest: int) -> Any:
     """Run the text encoder; where no token looks ahead and the last is read, what follows it is left out."""
-    if not isinstance(network, open_clip.CLIP) or network.attn_mask is None or network.text_pool_type != "argmax":
+    if (
+        not isinstance(network, open_clip.CLIP)
+        or network.attn_mask is None
+        or network.text_pool_type != "argmax"
+    ):
         return network.encode_text(ids).float()
     dtype = network.transformer.get_cast_dtype()
     ids = ids[:, :longest]
-    tokens = network.token_embedding(ids).to(dtype) + network.positional_embedding[:longest].to(dtype)
-    tokens = network.ln_final(network.transformer(tokens, attn_mask=network.attn_mask[:longest, :longest]))
+    tokens = network.token_embedding(ids).to(dtype) + network.positional_embedding[:longest].to(
+        dtype
+    )
+    tokens = network.ln_final(
+        network.transformer(tokens, attn_mask=network.attn_mask[:longest, :longest])
+    )
     features = tokens[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
     projection = network.text_projection
     if projection is None:
         return features.float()
-    return (projection(features) if isinstance(projection, torch.nn.Linear) else features @ projection).float()
+    return (
+        projection(features) if isinstance(projection, torch.nn.Linear) else features @ projection
+    ).float()

@@ -28,7 +28,9 @@ def run_tower(
     embeddings = visual.embeddings
     patches = embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
     first = embeddings.class_embedding.expand(len(patches), 1, -1)
-    state = visual.ln_pre(torch.cat([first, patches], 1) + embeddings.position_embedding.weight).transpose(0, 1)
+    state = visual.ln_pre(
+        torch.cat([first, patches], 1) + embeddings.position_embedding.weight
+    ).transpose(0, 1)
     kept: list[torch.Tensor] = []
     for block in visual.transformer.resblocks:
         state = block(state)

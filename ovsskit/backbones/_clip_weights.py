@@ -17,7 +17,12 @@ from ovsskit.weights import EMBEDDED, HubFiles
 CONFIG = "open_clip_config.json"
 HUB_FILES = HubFiles("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """The hub's repositories often hold a second copy of the weights, or of one tower, in another format."""
-FOLDER_FILES = (HUB_FILES.safe, "open_clip_pytorch_model.safetensors", HUB_FILES.pickled, "model.safetensors")
+FOLDER_FILES = (
+    HUB_FILES.safe,
+    "open_clip_pytorch_model.safetensors",
+    HUB_FILES.pickled,
+    "model.safetensors",
+)
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
@@ -44,29 +49,54 @@ def hub_repository(model: str, weights: str) -> str:
     """
     if model and open_clip.get_model_config(model) is None:
         known = open_clip.list_models()
-        fix = did_you_mean(model, known) or "Those with patches are the ViTs, such as ViT-B-16, ViT-L-14, ViT-L-14-336."
-        raise BadValue(f"backbone.model is `{model}`, and open_clip has no such architecture.", fix=fix)
+        fix = (
+            did_you_mean(model, known)
+            or "Those with patches are the ViTs, such as ViT-B-16, ViT-L-14, ViT-L-14-336."
+        )
+        raise BadValue(
+            f"backbone.model is `{model}`, and open_clip has no such architecture.", fix=fix
+        )
     settings = tag_settings(model, weights)
     if not settings:
-        is_name = "/" not in weights and weights != EMBEDDED and not Path(weights).expanduser().exists()
+        is_name = (
+            "/" not in weights and weights != EMBEDDED and not Path(weights).expanduser().exists()
+        )
         if is_name:
             raise _unknown_tag(model, weights)
         return weights
     if not settings.get("hf_hub"):
         what = f"open_clip offers `{weights}` of {model} by address only: {settings.get('url')}"
         raise BadValue(what, fix="Download the file and give its path as `weights`.")
-    return str(settings["hf_hub"]).rstrip("/") if settings["hf_hub"].endswith("/") else str(Path(settings["hf_hub"]).parent)
+    return (
+        str(settings["hf_hub"]).rstrip("/")
+        if settings["hf_hub"].endswith("/")
+        else str(Path(settings["hf_hub"]).parent)
+    )
 
 
 def _unknown_tag(model: str, weights: str) -> BadValue:
     if not model:
         models = open_clip.pretrained.list_pretrained_models_by_tag(weights)
-        there = f"It is a tag of {', '.join(models[:8])}." if models else "It is no tag of open_clip either."
-        fix = 'Say which architecture: model = "ViT-B-16".' if models else "Give a hub id, a path, or `embedded`."
-        return BadValue(f"backbone.weights is `{weights}`: no file or folder here, and no hub id.", there=there, fix=fix)
+        there = (
+            f"It is a tag of {', '.join(models[:8])}."
+            if models
+            else "It is no tag of open_clip either."
+        )
+        fix = (
+            'Say which architecture: model = "ViT-B-16".'
+            if models
+            else "Give a hub id, a path, or `embedded`."
+        )
+        return BadValue(
+            f"backbone.weights is `{weights}`: no file or folder here, and no hub id.",
+            there=there,
+            fix=fix,
+        )
     tags = open_clip.pretrained.list_pretrained_tags_by_model(model)
     what = f"backbone.weights is `{weights}`: no file or folder here, no hub id, and no tag of {model}."
-    return BadValue(what, there=f"Its tags are: {', '.join(tags) or 'none'}", fix=did_you_mean(weights, tags))
+    return BadValue(
+        what, there=f"Its tags are: {', '.join(tags) or 'none'}", fix=did_you_mean(weights, tags)
+    )
 
 
 def read_blueprint(path: Path, model: str, weights: str) -> Blueprint:
@@ -80,9 +110,15 @@ def read_blueprint(path: Path, model: str, weights: str) -> Blueprint:
     """
     folder = path if path.is_dir() else path.parent
     stored = _read_config(folder / CONFIG)
-    file = path if path.is_file() else next((folder / name for name in FOLDER_FILES if (folder / name).is_file()), None)
+    file = (
+        path
+        if path.is_file()
+        else next((folder / name for name in FOLDER_FILES if (folder / name).is_file()), None)
+    )
     if file is None:
-        raise BadWeights(f"The folder holds none of {', '.join(FOLDER_FILES)}.", where=Place(str(folder)))
+        raise BadWeights(
+            f"The folder holds none of {', '.join(FOLDER_FILES)}.", where=Place(str(folder))
+        )
     if model:
         settings = tag_settings(model, weights)
         config = open_clip.get_model_config(model)
@@ -92,8 +128,14 @@ def read_blueprint(path: Path, model: str, weights: str) -> Blueprint:
         config, preprocessing = stored["model_cfg"], stored.get("preprocess_cfg", {})
     else:
         what = f"Nothing says which architecture these weights are of: there is no {CONFIG}."
-        raise BadWeights(what, fix='Name it: model = "ViT-B-16" (or "ViT-B-16-quickgelu").', where=Place(str(folder)))
-    return Blueprint(file, config, {name: preprocessing[name] for name in PREPROCESSING if name in preprocessing})
+        raise BadWeights(
+            what,
+            fix='Name it: model = "ViT-B-16" (or "ViT-B-16-quickgelu").',
+            where=Place(str(folder)),
+        )
+    return Blueprint(
+        file, config, {name: preprocessing[name] for name in PREPROCESSING if name in preprocessing}
+    )
 
 
 def _read_config(file: Path) -> dict[str, Any]:
@@ -102,7 +144,9 @@ def _read_config(file: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadWeights(f"The model's configuration cannot be read: {error}.", where=Place(str(file))) from error
+        raise BadWeights(
+            f"The model's configuration cannot be read: {error}.", where=Place(str(file))
+        ) from error
     return found
 
 
@@ -128,7 +172,9 @@ def build_network(config: Mapping[str, Any], precision: str, *, device: str = "c
             make = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
             network = make(**parts, cast_dtype=open_clip.get_cast_dtype(precision))
     except (TypeError, ValueError, KeyError, AssertionError, OSError) as error:
-        raise BadWeights(f"The configuration describes no CLIP that open_clip can build: {error}") from error
+        raise BadWeights(
+            f"The configuration describes no CLIP that open_clip can build: {error}"
+        ) from error
     if precision != "fp32":
         open_clip.convert_weights_to_lp(network, dtype=open_clip.get_cast_dtype(precision))
     if not is_foreign and device != "meta":
@@ -150,10 +196,22 @@ def fill_network(network: Any, file: Path) -> None:
 
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*TorchScript archive")  # an error follows, and is told below
-            warnings.filterwarnings("ignore", message=".*meta parameter")  # then only names and shapes are compared
+            warnings.filterwarnings(
+                "ignore", message=".*TorchScript archive"
+            )  # an error follows, and is told below
+            warnings.filterwarnings(
+                "ignore", message=".*meta parameter"
+            )  # then only names and shapes are compared
             open_clip.load_checkpoint(network, str(file), strict=True, weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, StopIteration) as error:
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        StopIteration,
+    ) as error:
         reason = " ".join(str(error).split())[:300]
         if "TorchScript" in reason:
             what = "The file is a TorchScript archive, which holds code and is not read."

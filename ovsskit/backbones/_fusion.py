@@ -46,7 +46,9 @@ def fuse(
     return hidden, kept
 
 
-def by_picture(attention: Float[torch.Tensor, "_ head _ key"], count: int) -> Float[torch.Tensor, "image head token key"]:
+def by_picture(
+    attention: Float[torch.Tensor, "_ head _ key"], count: int
+) -> Float[torch.Tensor, "image head token key"]:
     """Return attention with the tokens of all rows of a picture in one line, whether its rows ran as one or as several."""
     found: torch.Tensor = attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
     return found
@@ -56,6 +58,8 @@ def _connect(layer: Any, hidden: Any, padding: Any, features: Any) -> tuple[Any,
     """Run a layer over picture and text as one sequence; what it makes of the picture is added to the picture."""
     features = features.repeat_interleave(len(hidden) // len(features), 0)
     keys = features.shape[1]
-    both = layer.attention(torch.cat([features, hidden], 1), attention_mask=torch.nn.functional.pad(padding, (keys, 0)))[0]
+    both = layer.attention(
+        torch.cat([features, hidden], 1), attention_mask=torch.nn.functional.pad(padding, (keys, 0))
+    )[0]
     both = layer.feed_forward_chunk(both)
     return both[:, keys:], features + both[:, :keys]

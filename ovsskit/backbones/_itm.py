@@ -37,10 +37,16 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
     image_size: Annotated[
         Size | tuple[Size, Size],
-        Field(description="height and width that pictures are resized to, in pixels: one number, or two"),
+        Field(
+            description="height and width that pictures are resized to, in pixels: one number, or two"
+        ),
     ] = 336
-    interpolation: Annotated[Literal["bicubic", "bilinear"], Field(description="how pictures are resized")] = "bicubic"
-    normalise: Annotated[bool, Field(description="subtract the mean and divide by the deviation of CLIP's training")] = True
+    interpolation: Annotated[
+        Literal["bicubic", "bilinear"], Field(description="how pictures are resized")
+    ] = "bicubic"
+    normalise: Annotated[
+        bool, Field(description="subtract the mean and divide by the deviation of CLIP's training")
+    ] = True
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
 
@@ -51,7 +57,9 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
     def known_layer_count(self) -> int | None:
         """Return the number of layers with cross-attention, from the names in the weights if they are here and quick to ask."""
-        names = stored_names(self.embedded if self.weights == EMBEDDED else Path(self.weights).expanduser())
+        names = stored_names(
+            self.embedded if self.weights == EMBEDDED else Path(self.weights).expanduser()
+        )
         return count_of(names, self.layer_names) or None if names else self.published_layers
 
     @property
@@ -75,7 +83,10 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
     @abstractmethod
     def fuse(
-        self, features: Float[torch.Tensor, "image ..."], rows: Sequence[Sequence[Tokens]], wanted: Sequence[int]
+        self,
+        features: Float[torch.Tensor, "image ..."],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Return the matching head's output and the cross-attention of the wanted layers, tied to it by a graph.
 
@@ -100,7 +111,11 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     @property
     def size(self) -> tuple[int, int]:
         """Return the height and width that pictures are resized to."""
-        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+        return (
+            self.image_size
+            if isinstance(self.image_size, tuple)
+            else (self.image_size, self.image_size)
+        )
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -132,14 +147,20 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         """Return a picture as the network sees it: resized, normalised, hidden patches at 0."""
         from PIL import Image as Pillow
 
-        method = {"bicubic": Pillow.Resampling.BICUBIC, "bilinear": Pillow.Resampling.BILINEAR}[self.interpolation]
+        method = {"bicubic": Pillow.Resampling.BICUBIC, "bilinear": Pillow.Resampling.BILINEAR}[
+            self.interpolation
+        ]
         resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(self.size[::-1], method)
         data = torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).float() / 255
         if self.normalise:
-            data = (data - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
+            data = (data - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[
+                :, None, None
+            ]
         if image.hidden is not None:
             patch = self.size[0] // image.hidden.shape[0]
-            data = data.masked_fill(image.hidden.cpu().repeat_interleave(patch, 0).repeat_interleave(patch, 1), 0)
+            data = data.masked_fill(
+                image.hidden.cpu().repeat_interleave(patch, 0).repeat_interleave(patch, 1), 0
+            )
         return data
 
     def encode(self, images: Sequence[Image]) -> Float[torch.Tensor, "image ..."]:
@@ -149,7 +170,9 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         """
         fresh = [image for image in dict.fromkeys(images) if image not in self._seen]
         if fresh:
-            pixels = torch.stack([self.pixels(image) for image in fresh]).to(self._device, self.dtype)
+            pixels = torch.stack([self.pixels(image) for image in fresh]).to(
+                self._device, self.dtype
+            )
             with torch.no_grad():
                 self._seen.update(zip(fresh, self.look(pixels).unbind(), strict=True))
         return torch.stack([self._seen[image] for image in images])
@@ -170,29 +193,51 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         Raises:
             BadValue: the network has no such layer.
         """
-        wanted = tuple(sorted(set(layers))) if layers is not None else tuple(range(1, self.layer_count + 1))
+        wanted = (
+            tuple(sorted(set(layers)))
+            if layers is not None
+            else tuple(range(1, self.layer_count + 1))
+        )
         if not wanted or not set(wanted) <= set(range(1, self.layer_count + 1)):
-            raise BadValue(f"Layers {_listed(wanted)} are asked for; the model has 1 to {self.layer_count}.")
+            raise BadValue(
+                f"Layers {_listed(wanted)} are asked for; the model has 1 to {self.layer_count}."
+            )
         reader = self.reader
-        rows = [[reader.read(caption).padded(pad_to, reader.padding) for caption in mine.captions] for mine in captions]
+        rows = [
+            [reader.read(caption).padded(pad_to, reader.padding) for caption in mine.captions]
+            for mine in captions
+        ]
         features = self.encode(images)
         parts: list[list[Any]] = [[] for _ in rows]
         for some, group in self._groups(rows):
-            for index, part in zip(some, self._attend(features[some], group, wanted, objective), strict=True):
+            for index, part in zip(
+                some, self._attend(features[some], group, wanted, objective), strict=True
+            ):
                 parts[index].append(part)
         found = []
         for row, mine in zip(rows, parts, strict=True):
             probability, gradient = (torch.cat(tensors, 2) for tensors in zip(*mine, strict=True))
-            positions = torch.tensor([mark for tokens in row for mark in tokens.positions], device=self._device)
-            heads, lengths = tuple(range(probability.shape[1])), tuple(len(tokens.ids) for tokens in row)
-            found.append(CrossAttention(probability, gradient, positions, wanted, heads, self.grid, lengths))
+            positions = torch.tensor(
+                [mark for tokens in row for mark in tokens.positions], device=self._device
+            )
+            heads, lengths = (
+                tuple(range(probability.shape[1])),
+                tuple(len(tokens.ids) for tokens in row),
+            )
+            found.append(
+                CrossAttention(probability, gradient, positions, wanted, heads, self.grid, lengths)
+            )
         return found
 
-    def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, " caption"]]:
+    def match(
+        self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
+    ) -> list[Float[torch.Tensor, " caption"]]:
         """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
         return [logits.softmax(-1)[:, 1] for logits in self.logits(images, captions)]
 
-    def logits(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, "caption 2"]]:
+    def logits(
+        self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
+    ) -> list[Float[torch.Tensor, "caption 2"]]:
         """Return, for every picture, the matching head's output for each of its captions: no match, match."""
         rows = [[self.reader.read(caption) for caption in mine] for mine in captions]
         found: list[Any] = [[] for _ in rows]
@@ -204,7 +249,9 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
                     found[index].append(one[: len(row)])
         return [torch.cat(parts) for parts in found]
 
-    def _groups(self, rows: Sequence[Sequence[Tokens]]) -> Iterator[tuple[list[int], list[Sequence[Tokens]]]]:
+    def _groups(
+        self, rows: Sequence[Sequence[Tokens]]
+    ) -> Iterator[tuple[list[int], list[Sequence[Tokens]]]]:
         """Split the captions of pictures into passes; yield the pictures of each and what it holds of their captions."""
         size = max(1, self.pairs_at_once // len(rows))
         for start in range(0, max(map(len, rows)), size):
@@ -212,24 +259,47 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
             yield some, [rows[index][start : start + size] for index in some]
 
     def _attend(
-        self, features: Any, rows: Sequence[Sequence[Tokens]], wanted: Sequence[int], objective: Objective
-    ) -> Iterator[tuple[Float[torch.Tensor, "layer head token key"], Float[torch.Tensor, "layer head token key"]]]:
+        self,
+        features: Any,
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
+        objective: Objective,
+    ) -> Iterator[
+        tuple[
+            Float[torch.Tensor, "layer head token key"], Float[torch.Tensor, "layer head token key"]
+        ]
+    ]:
         """Yield, for every picture, probabilities and gradients of all its tokens, padding to the longest left out."""
         with torch.inference_mode(False), torch.enable_grad():
             logits, attention = self.fuse(features, rows, wanted)
             scale = HALF_SCALE if self.precision == "fp16" else 1.0
-            matches = logits[..., 1].sum() if objective == "match_logit" else logits.log_softmax(-1)[..., 1].sum()
+            matches = (
+                logits[..., 1].sum()
+                if objective == "match_logit"
+                else logits.log_softmax(-1)[..., 1].sum()
+            )
             gradients = torch.autograd.grad(matches * scale, attention)
-        kept = [[by_picture(one.detach().float(), len(rows)) for one in tensors] for tensors in (attention, gradients)]
+        kept = [
+            [by_picture(one.detach().float(), len(rows)) for one in tensors]
+            for tensors in (attention, gradients)
+        ]
         longest = max(len(tokens.ids) for row in rows for tokens in row)
         for index, row in enumerate(rows):
-            places = [start * longest + token for start, tokens in enumerate(row) for token in range(len(tokens.ids))]
-            probability, gradient = (torch.stack([one[index][:, places] for one in tensors]) for tensors in kept)
+            places = [
+                start * longest + token
+                for start, tokens in enumerate(row)
+                for token in range(len(tokens.ids))
+            ]
+            probability, gradient = (
+                torch.stack([one[index][:, places] for one in tensors]) for tensors in kept
+            )
             yield probability, gradient / scale
 
 
 def resize_positions(
-    table: Float[torch.Tensor, "position width"], grid: tuple[int, int], mode: Literal["bicubic", "bilinear"]
+    table: Float[torch.Tensor, "position width"],
+    grid: tuple[int, int],
+    mode: Literal["bicubic", "bilinear"],
 ) -> Float[torch.Tensor, "_ width"]:
     """Return position embeddings of a square grid for another grid; the first row, the class token's, stays as it is."""
     side = round((len(table) - 1) ** 0.5)

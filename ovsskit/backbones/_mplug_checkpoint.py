@@ -96,7 +96,10 @@ def count_layers(path: Path, stride: int | None) -> int | None:
         return None
     sizes = read_sizes(path / "weights" if path.is_dir() else path)
     is_base = "visn_fc.weight" not in names if names else "base" in path.name
-    layers = min(sizes.get("fusion_layers", FUSION_LAYERS), count_of(names, FUSED) if names else FUSION_LAYERS)
+    layers = min(
+        sizes.get("fusion_layers", FUSION_LAYERS),
+        count_of(names, FUSED) if names else FUSION_LAYERS,
+    )
     stride = stride or sizes.get("stride_layer", STRIDES["base" if is_base else "large"])
     return fusion_kinds(layers, stride).count("cross")
 
@@ -111,7 +114,9 @@ def network_class() -> Any:
         def __init__(self, config: Any) -> None:
             super().__init__(config)
             text = config.text_config
-            self.visual_encoder = BridgeTowerVisionModel(transformers.BridgeTowerVisionConfig(**config.clip))
+            self.visual_encoder = BridgeTowerVisionModel(
+                transformers.BridgeTowerVisionConfig(**config.clip)
+            )
             self.visn_fc: torch.nn.Module = torch.nn.Identity()
             self.visn_layer_norm: torch.nn.Module = torch.nn.Identity()
             if config.size == "large":
@@ -119,7 +124,10 @@ def network_class() -> Any:
                 self.visn_layer_norm = torch.nn.LayerNorm(text.hidden_size, eps=TEXT_EPSILON)
             plain = transformers.BlipTextConfig.from_dict({**text.to_dict(), "is_decoder": False})
             self.text_encoder = BlipTextModel(plain, add_pooling_layer=False)
-            layers = {str(config.unused_layers + index): BlipTextLayer(text, index) for index in range(config.fusion_layers)}
+            layers = {
+                str(config.unused_layers + index): BlipTextLayer(text, index)
+                for index in range(config.fusion_layers)
+            }
             encoder = torch.nn.ModuleDict({"layer": torch.nn.ModuleDict(layers)})
             self.fusion_encoder = torch.nn.ModuleDict({"encoder": encoder})
             self.itm_head = torch.nn.Linear(text.hidden_size, 2)
@@ -128,12 +136,16 @@ def network_class() -> Any:
     return Mplug
 
 
-def _read(path: Path, dtype: Any, stride: int | None, *, shapes_only: bool) -> tuple[Any, dict[str, Any]]:
+def _read(
+    path: Path, dtype: Any, stride: int | None, *, shapes_only: bool
+) -> tuple[Any, dict[str, Any]]:
     file = file_of(path, MPLUG)
     state = read_official(path, MPLUG, dtype, shapes_only=shapes_only)
     try:
         config = _infer_config(state, read_sizes(file), stride)
-        return config, {new: tensor for name, tensor in state.items() if (new := _own_name(name, config))}
+        return config, {
+            new: tensor for name, tensor in state.items() if (new := _own_name(name, config))
+        }
     except KeyError as error:
         raise MPLUG.lacks(path, error.args) from error
 
@@ -154,22 +166,39 @@ def _infer_config(state: dict[str, Any], sizes: Mapping[str, Any], stride: int |
 
     The token type, always the first, becomes part of the position embeddings.
     """
-    positions, types = (f"text_encoder.embeddings.{kind}_embeddings.weight" for kind in ("position", "token_type"))
+    positions, types = (
+        f"text_encoder.embeddings.{kind}_embeddings.weight" for kind in ("position", "token_type")
+    )
     state[positions] = state[positions] + state[types][:1]
-    fused = 1 + max((int(found[1]) for name in state if (found := re.match(FUSED, name))), default=0)
+    fused = 1 + max(
+        (int(found[1]) for name in state if (found := re.match(FUSED, name))), default=0
+    )
     layers = min(sizes.get("fusion_layers", FUSION_LAYERS), fused)
     crossing = state[f"fusion_encoder.encoder.layer.{fused - 1}.crossattention.self.key.weight"]
-    text = infer_text({**state, "text_encoder.encoder.layer.0.crossattention.self.key.weight": crossing}, "text_encoder.", 0)
+    text = infer_text(
+        {**state, "text_encoder.encoder.layer.0.crossattention.self.key.weight": crossing},
+        "text_encoder.",
+        0,
+    )
     text["num_attention_heads"] = sizes.get("num_attention_heads", text["num_attention_heads"])
     patches = state["visual_encoder.visual.conv1.weight"].shape
     size = "large" if "visn_fc.weight" in state else "base"
     clip = {
         "hidden_size": patches[0],
         "patch_size": patches[-1],
-        "image_size": round((state["visual_encoder.visual.positional_embedding"].shape[0] - 1) ** 0.5) * patches[-1],
-        "num_hidden_layers": count_of(state, r"visual_encoder\.visual\.transformer\.resblocks\.(\d+)\."),
+        "image_size": round(
+            (state["visual_encoder.visual.positional_embedding"].shape[0] - 1) ** 0.5
+        )
+        * patches[-1],
+        "num_hidden_layers": count_of(
+            state, r"visual_encoder\.visual\.transformer\.resblocks\.(\d+)\."
+        ),
     }
     facts = {"size": size, "fusion_layers": layers, "unused_layers": fused - layers, "clip": clip}
     stride = stride or sizes.get("stride_layer", STRIDES[size])
-    width = {"hidden_size": text["encoder_hidden_size"]}  # what BlipConfig takes for the width of the picture's tokens
-    return transformers.BlipConfig.from_dict({"text_config": text, "vision_config": width, "stride": stride, **facts})
+    width = {
+        "hidden_size": text["encoder_hidden_size"]
+    }  # what BlipConfig takes for the width of the picture's tokens
+    return transformers.BlipConfig.from_dict(
+        {"text_config": text, "vision_config": width, "stride": stride, **facts}
+    )

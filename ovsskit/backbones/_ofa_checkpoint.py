@@ -70,7 +70,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if is_new:
         begin_decoder(network.decoder, seed=0)
     embeddings = state.pop(CLASSES, None)
-    network.load_state_dict({key: state[key] for key in network.state_dict() if key in state}, strict=False)
+    network.load_state_dict(
+        {key: state[key] for key in network.state_dict() if key in state}, strict=False
+    )
     names = read_names(file)
     tuned = Tuned(names, embeddings) if names or embeddings is not None else None
     return Checkpoint(network, tuned, is_new)
@@ -100,7 +102,10 @@ def convert(path: Path, file: Path) -> None:
     state = _official(_read_tensors(source))
     with torch.device("meta"):
         network, _ = _network_for(state, source)
-    read = (CLASSES, *(key for key in network.state_dict() if not key.endswith("num_batches_tracked")))
+    read = (
+        CLASSES,
+        *(key for key in network.state_dict() if not key.endswith("num_batches_tracked")),
+    )
     kept = {key: state[key].contiguous().clone() for key in read if key in state}
     content = save(kept, {**read_notes(source), "format": "pt"})
     write_whole(file, lambda opened: opened.write(content))
@@ -116,8 +121,16 @@ def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool
     except (KeyError, AttributeError, ValueError, TypeError) as error:
         raise _unfit(file, f"These are no weights of OFA: they lack {error}.") from error
     is_new = "decoder.embed_seg_positions.weight" not in state
-    wanted = {key: tensor for key, tensor in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    added = ("decoder.embed_seg_positions.", "decoder.seg_pos_ln.", "decoder.seg_rel_pos_table_list.")
+    wanted = {
+        key: tensor
+        for key, tensor in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    added = (
+        "decoder.embed_seg_positions.",
+        "decoder.seg_pos_ln.",
+        "decoder.seg_rel_pos_table_list.",
+    )
     missing = [key for key in wanted if key not in state and not (is_new and key.startswith(added))]
     wrong = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
     if missing or wrong:
@@ -187,7 +200,9 @@ def _official(state: Mapping[str, Any]) -> dict[str, Any]:
         # A side of s cells has (2 s - 1)^2 steps; the released code fills missing rows with random numbers.
         full = ((round((len(table) - ORIGIN) ** 0.5) + 1) // 2) ** 2 + 1
         if len(rows) < full:
-            noise = torch.randn(full - len(rows), rows.shape[1], generator=torch.Generator().manual_seed(0))
+            noise = torch.randn(
+                full - len(rows), rows.shape[1], generator=torch.Generator().manual_seed(0)
+            )
             named[IMAGE_POSITIONS] = torch.cat([rows, (noise * rows.shape[1] ** -0.5).to(rows)])
     return named
 
@@ -199,9 +214,14 @@ def _read_tensors(file: Path, *, shapes_only: bool = False) -> dict[str, Any]:
         if file.suffix == ".safetensors":
             with safe_open(file, "pt") as opened:
                 if shapes_only:
-                    return {key: torch.empty(opened.get_slice(key).get_shape(), device=place) for key in opened.keys()}  # noqa: SIM118
+                    return {
+                        key: torch.empty(opened.get_slice(key).get_shape(), device=place)
+                        for key in opened.keys()  # noqa: SIM118
+                    }
                 return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        with torch.serialization.safe_globals([argparse.Namespace]):  # fairseq's settings: it holds values, and runs nothing
+        with torch.serialization.safe_globals(
+            [argparse.Namespace]
+        ):  # fairseq's settings: it holds values, and runs nothing
             read = torch.load(file, map_location=place, weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
@@ -212,7 +232,9 @@ def _read_tensors(file: Path, *, shapes_only: bool = False) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _unfit(file, f"The file of weights is broken or incomplete: {reason}") from error
     state = read.get("model", read) if isinstance(read, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(one, torch.Tensor) for one in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(one, torch.Tensor) for one in state.values()
+    ):
         raise _unfit(file, "The file holds no tensors by name.")
     return state
 

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 
 from ovsskit.backbones._ofa_encoder import masked, tables
 from ovsskit.backbones._ofa_layers import DecoderLayer, Dropped
-from ovsskit.backbones._ofa_positions import ORIGIN, Grid, absolute_bias, grid_bias, resized_bias, resized_rows, with_origin
+from ovsskit.backbones._ofa_positions import (
+    ORIGIN,
+    Grid,
+    absolute_bias,
+    grid_bias,
+    resized_bias,
+    resized_rows,
+    with_origin,
+)
 from ovsskit.backbones._ofa_shape import Shape
 
 
@@ -37,8 +45,14 @@ class Decoder(nn.Module):
         self.layernorm_embedding = nn.LayerNorm(width)
         self.embed_seg_positions = nn.Embedding(shape.patch_side**2 + 1, width)
         self.seg_pos_ln = nn.LayerNorm(width)
-        self.self_pos_q_linear, self.self_pos_k_linear = nn.Linear(width, width), nn.Linear(width, width)
-        self.cross_pos_q_linear, self.cross_pos_k_linear = nn.Linear(width, width), nn.Linear(width, width)
+        self.self_pos_q_linear, self.self_pos_k_linear = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+        )
+        self.cross_pos_q_linear, self.cross_pos_k_linear = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+        )
         table = (2 * shape.patch_side - 1) ** 2 + ORIGIN
         self.seg_rel_pos_table_list = nn.ModuleList(nn.Embedding(table, heads) for _ in layers)
         self.layers = nn.ModuleList(DecoderLayer(width, shape.hidden, heads) for _ in layers)
@@ -50,14 +64,21 @@ class Decoder(nn.Module):
         heads, count = self.shape.heads, grid[0] * grid[1]
         rows = self.embed_seg_positions.weight
         positions = self.seg_pos_ln(torch.cat([rows[:1], resized_rows(rows[1:], grid)])[:count])
-        absolute = absolute_bias(self.self_pos_q_linear, self.self_pos_k_linear, positions, positions, heads)
-        later = torch.full((count, count), -torch.inf, device=rows.device, dtype=absolute.dtype).triu(1)
+        absolute = absolute_bias(
+            self.self_pos_q_linear, self.self_pos_k_linear, positions, positions, heads
+        )
+        later = torch.full(
+            (count, count), -torch.inf, device=rows.device, dtype=absolute.dtype
+        ).triu(1)
         layers = []
         for table in tables(self.seg_rel_pos_table_list):
             between = resized_bias(grid_bias(table, self.shape.patch_side), grid)
             layers.append(absolute + with_origin(between, table)[:, :count, :count] + later)
         return DecoderBiases(
-            tuple(layers), absolute_bias(self.cross_pos_q_linear, self.cross_pos_k_linear, positions, encoded, heads)
+            tuple(layers),
+            absolute_bias(
+                self.cross_pos_q_linear, self.cross_pos_k_linear, positions, encoded, heads
+            ),
         )
 
     def forward(

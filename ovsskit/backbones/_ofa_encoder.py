@@ -46,14 +46,21 @@ class Encoder(nn.Module):
         self.embed_images = Trunk(shape.trunk_width, shape.trunk_blocks)
         self.image_proj = nn.Linear(shape.channels, width)
         self.type_embedding = nn.Embedding(2, width)
-        self.layernorm_embedding, self.patch_layernorm_embedding = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.layernorm_embedding, self.patch_layernorm_embedding = (
+            nn.LayerNorm(width),
+            nn.LayerNorm(width),
+        )
         self.embed_positions = nn.Embedding(shape.positions, width)
         self.embed_image_positions = nn.Embedding(shape.image_side**2 + 1, width)
         self.pos_ln, self.image_pos_ln = nn.LayerNorm(width), nn.LayerNorm(width)
         self.pos_q_linear, self.pos_k_linear = nn.Linear(width, width), nn.Linear(width, width)
         image_table = (2 * shape.image_side - 1) ** 2 + ORIGIN
-        self.token_rel_pos_table_list = nn.ModuleList(nn.Embedding(TEXT_TABLE, heads) for _ in layers)
-        self.image_rel_pos_table_list = nn.ModuleList(nn.Embedding(image_table, heads) for _ in layers)
+        self.token_rel_pos_table_list = nn.ModuleList(
+            nn.Embedding(TEXT_TABLE, heads) for _ in layers
+        )
+        self.image_rel_pos_table_list = nn.ModuleList(
+            nn.Embedding(image_table, heads) for _ in layers
+        )
         self.layers = nn.ModuleList(EncoderLayer(width, shape.hidden, heads) for _ in layers)
         self.layer_norm = nn.LayerNorm(width)
         self.dropped = Dropped()
@@ -61,14 +68,19 @@ class Encoder(nn.Module):
     def biases(self, grid: Grid, length: int) -> EncoderBiases:
         """Return positions and biases for a grid of patches followed by a text of this length."""
         shape, count = self.shape, grid[0] * grid[1]
-        cells = self.embed_image_positions(cell_rows(grid, shape.image_side, shape.trained_side).to(self.device))
+        cells = self.embed_image_positions(
+            cell_rows(grid, shape.image_side, shape.trained_side).to(self.device)
+        )
         cells = cells if len(cells) == count else resized_rows(cells, grid)
         words = self.embed_positions.weight[:length]
         positions = torch.cat([self.image_pos_ln(cells), self.pos_ln(words)])
-        absolute = absolute_bias(self.pos_q_linear, self.pos_k_linear, positions, positions, shape.heads)
+        absolute = absolute_bias(
+            self.pos_q_linear, self.pos_k_linear, positions, positions, shape.heads
+        )
         layers = []
         for image_table, text_table in zip(
-            *map(tables, (self.image_rel_pos_table_list, self.token_rel_pos_table_list)), strict=True
+            *map(tables, (self.image_rel_pos_table_list, self.token_rel_pos_table_list)),
+            strict=True,
         ):
             image = resized_bias(grid_bias(image_table, shape.trained_side), grid)
             blocks = torch.nn.functional.pad(image, (0, length, 0, length))
@@ -86,7 +98,9 @@ class Encoder(nn.Module):
         found: Tensor = self.image_proj(features.flatten(2).transpose(1, 2))
         return found
 
-    def embed(self, tokens: Float[Tensor, "b n d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b n+t d"]:
+    def embed(
+        self, tokens: Float[Tensor, "b n d"], ids: Int[Tensor, "b t"]
+    ) -> Float[Tensor, "b n+t d"]:
         """Return the sequence that the first layer reads: image tokens, then words; padding is zero."""
         kinds = self.type_embedding.weight
         image = self.dropped(self.patch_layernorm_embedding(tokens + kinds[IMAGE]))
@@ -94,7 +108,10 @@ class Encoder(nn.Module):
         return torch.cat([image, text * (ids != PADDING)[..., None]], 1)
 
     def forward(
-        self, x: Float[Tensor, "b n d"], biases: EncoderBiases, padding: Float[Tensor, "b 1 1 n"] | None
+        self,
+        x: Float[Tensor, "b n d"],
+        biases: EncoderBiases,
+        padding: Float[Tensor, "b 1 1 n"] | None,
     ) -> Float[Tensor, "b n d"]:
         """Return the encoded sequence."""
         for layer, bias in zip(self.layers, biases.layers, strict=True):
@@ -119,9 +136,13 @@ def padding_mask(ids: Int[Tensor, "b t"], patches: int) -> Float[Tensor, "b 1 1 
     if not padded.any():
         return None
     mask = torch.zeros(len(ids), 1, 1, patches + ids.shape[1], device=ids.device)
-    return mask.masked_fill(torch.nn.functional.pad(padded, (patches, 0))[:, None, None], -torch.inf)
+    return mask.masked_fill(
+        torch.nn.functional.pad(padded, (patches, 0))[:, None, None], -torch.inf
+    )
 
 
-def masked(bias: Float[Tensor, "heads q k"], padding: Float[Tensor, "b 1 1 k"] | None) -> Float[Tensor, "#b heads q k"]:
+def masked(
+    bias: Float[Tensor, "heads q k"], padding: Float[Tensor, "b 1 1 k"] | None
+) -> Float[Tensor, "#b heads q k"]:
     """Return a bias for a batch, padding masked."""
     return bias[None] if padding is None else bias + padding

@@ -16,11 +16,16 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(width, width) for _ in range(4))
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
+            nn.Linear(width, width) for _ in range(4)
+        )
         self.c_attn = nn.Parameter(torch.ones(heads))
 
     def forward(
-        self, x: Float[Tensor, "b q d"], seen: Float[Tensor, "b k d"], bias: Float[Tensor, "#b heads q k"]
+        self,
+        x: Float[Tensor, "b q d"],
+        seen: Float[Tensor, "b k d"],
+        bias: Float[Tensor, "#b heads q k"],
     ) -> Float[Tensor, "b q d"]:
         """Return what each of `x` finds in `seen`.
 
@@ -30,7 +35,9 @@ class Attention(nn.Module):
             project(y).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for project, y in ((self.q_proj, x), (self.k_proj, seen), (self.v_proj, seen))
         )
-        found = attend(queries, keys, values, bias.to(queries.dtype), (2 * queries.shape[3]) ** -0.5)
+        found = attend(
+            queries, keys, values, bias.to(queries.dtype), (2 * queries.shape[3]) ** -0.5
+        )
         found = found * self.c_attn[:, None, None]
         out: Tensor = self.out_proj(found.transpose(1, 2).flatten(2))
         return out
@@ -57,7 +64,9 @@ class _Attend(torch.autograd.Function):
     """Attend without keeping the weights: going back they are computed again, one sample after the other."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float) -> Tensor:
+    def forward(
+        ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float
+    ) -> Tensor:
         """Return what is found."""
         # A bias that is trained keeps torch from its fast kernel.
         found = scaled_dot_product_attention(queries, keys, values, bias.detach(), scale=scale)
@@ -71,12 +80,18 @@ class _Attend(torch.autograd.Function):
         bias = ctx.saved_tensors[3]
         of_bias = torch.zeros_like(bias[0])
         parts = []
-        for query, key, value, found, back in zip(*(ctx.saved_tensors[i] for i in (0, 1, 2, 4)), gradient, strict=True):
+        for query, key, value, found, back in zip(
+            *(ctx.saved_tensors[i] for i in (0, 1, 2, 4)), gradient, strict=True
+        ):
             weights = torch.baddbmm(bias[0], query, key.transpose(1, 2), alpha=ctx.scale).softmax(2)
             of_value = weights.transpose(1, 2) @ back
-            of_score = weights.mul_((back @ value.transpose(1, 2)).sub_((back * found).sum(2, keepdim=True)))
+            of_score = weights.mul_(
+                (back @ value.transpose(1, 2)).sub_((back * found).sum(2, keepdim=True))
+            )
             of_bias += of_score
-            parts.append((of_score @ key * ctx.scale, of_score.transpose(1, 2) @ query * ctx.scale, of_value))
+            parts.append(
+                (of_score @ key * ctx.scale, of_score.transpose(1, 2) @ query * ctx.scale, of_value)
+            )
         return *(torch.stack(tensors) for tensors in zip(*parts, strict=True)), of_bias[None], None
 
 
@@ -121,7 +136,9 @@ class EncoderLayer(Layer):
         super().__init__(width, hidden, heads)
         self.attn_ln = nn.LayerNorm(width)
 
-    def forward(self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "#b #heads n n"]) -> Float[Tensor, "b n d"]:
+    def forward(
+        self, x: Float[Tensor, "b n d"], bias: Float[Tensor, "#b #heads n n"]
+    ) -> Float[Tensor, "b n d"]:
         """Return the tokens after this layer."""
         normed = self.self_attn_layer_norm(x)
         return self.think(x + self.dropped(self.attn_ln(self.self_attn(normed, normed, bias))))
@@ -133,7 +150,9 @@ class DecoderLayer(Layer):
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__(width, hidden, heads)
         self.encoder_attn = Attention(width, heads)
-        self.self_attn_ln, self.encoder_attn_layer_norm, self.cross_attn_ln = (nn.LayerNorm(width) for _ in range(3))
+        self.self_attn_ln, self.encoder_attn_layer_norm, self.cross_attn_ln = (
+            nn.LayerNorm(width) for _ in range(3)
+        )
 
     def forward(
         self,

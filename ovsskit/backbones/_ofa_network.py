@@ -46,11 +46,15 @@ class OfaNetwork(nn.Module):
         table = self.encoder.embed_tokens.weight
         return torch.stack([table[list(one)].mean(0) for one in pieces])
 
-    def forward(self, tokens: Float[Tensor, "b n d"], ids: Int[Tensor, "b t"], biases: Biases) -> Float[Tensor, "b n d"]:
+    def forward(
+        self, tokens: Float[Tensor, "b n d"], ids: Int[Tensor, "b t"], biases: Biases
+    ) -> Float[Tensor, "b n d"]:
         """Return a feature for every image token, to be compared with words."""
         padding = padding_mask(ids, tokens.shape[1])
         encoded = self.encoder(self.encoder.embed(tokens, ids), biases.encoder, padding)
-        found: Tensor = self.decoder(self.encoder.embed_tokens.weight[START], encoded, biases.decoder, padding)
+        found: Tensor = self.decoder(
+            self.encoder.embed_tokens.weight[START], encoded, biases.decoder, padding
+        )
         return found
 
 

@@ -21,11 +21,17 @@ TEXT_NEAR, TEXT_FAR = 128, 1023
 
 
 def absolute_bias(
-    query: nn.Linear, key: nn.Linear, here: Float[Tensor, "q d"], there: Float[Tensor, "k d"], heads: int
+    query: nn.Linear,
+    key: nn.Linear,
+    here: Float[Tensor, "q d"],
+    there: Float[Tensor, "k d"],
+    heads: int,
 ) -> Float[Tensor, "heads q k"]:
     """Return how positions attract each other: scaled products of projected position embeddings."""
     scale = (2 * here.shape[1] // heads) ** -0.5
-    left, right = (x.unflatten(1, (heads, -1)).transpose(0, 1) for x in (query(here) * scale, key(there)))
+    left, right = (
+        x.unflatten(1, (heads, -1)).transpose(0, 1) for x in (query(here) * scale, key(there))
+    )
     found: Tensor = left @ right.transpose(1, 2)
     return found
 
@@ -41,7 +47,9 @@ def text_rows(length: int) -> Int[Tensor, "token token"]:
     return steps + 2 * TEXT_NEAR - 1
 
 
-def text_bias(table: Float[Tensor, "rows heads"], length: int) -> Float[Tensor, "heads token token"]:
+def text_bias(
+    table: Float[Tensor, "rows heads"], length: int
+) -> Float[Tensor, "heads token token"]:
     """Return the bias between the words of a text."""
     rows = text_rows(length).to(table.device)
     return table[rows].permute(2, 0, 1)
@@ -55,7 +63,11 @@ def grid_bias(table: Float[Tensor, "rows heads"], side: int) -> Float[Tensor, "h
     reach = math.isqrt(len(table) - ORIGIN)
     steps = table[: reach * reach].T.unflatten(1, (reach, reach)).flip(1, 2)
     first = reach // 2 - side + 1
-    windows = steps[:, first : first + 2 * side - 1, first : first + 2 * side - 1].unfold(1, side, 1).unfold(2, side, 1)
+    windows = (
+        steps[:, first : first + 2 * side - 1, first : first + 2 * side - 1]
+        .unfold(1, side, 1)
+        .unfold(2, side, 1)
+    )
     found: Tensor = windows.flip(1, 2).flatten(3, 4).flatten(1, 2)
     return found
 
@@ -66,7 +78,11 @@ def resized_bias(bias: Float[Tensor, "heads n n"], grid: Grid) -> Float[Tensor, 
     if grid == (side, side):
         return bias
     keys = interpolate(bias.unflatten(2, (side, side)), grid, mode="bilinear").flatten(2)
-    return interpolate(keys.transpose(1, 2).unflatten(2, (side, side)), grid, mode="bilinear").flatten(2).transpose(1, 2)
+    return (
+        interpolate(keys.transpose(1, 2).unflatten(2, (side, side)), grid, mode="bilinear")
+        .flatten(2)
+        .transpose(1, 2)
+    )
 
 
 def resized_rows(rows: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "m d"]:
@@ -78,7 +94,9 @@ def resized_rows(rows: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "m d"]
     return interpolate(square[None], grid, mode="bilinear")[0].flatten(1).T
 
 
-def with_origin(bias: Float[Tensor, "heads n n"], table: Float[Tensor, "rows heads"]) -> Float[Tensor, "heads n+1 n+1"]:
+def with_origin(
+    bias: Float[Tensor, "heads n n"], table: Float[Tensor, "rows heads"]
+) -> Float[Tensor, "heads n+1 n+1"]:
     """Put position 0, which is no cell, before the cells of a grid."""
     heads, count, _ = bias.shape
     from_origin, to_origin, itself = table[-ORIGIN:]

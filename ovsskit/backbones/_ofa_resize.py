@@ -10,7 +10,9 @@ BITS = 11
 """Weights of neighbours are whole numbers that sum to 2^11."""
 
 
-def resize(pixels: UInt8[numpy.ndarray, "h w 3"], rows: int, columns: int) -> UInt8[numpy.ndarray, "rows cols 3"]:
+def resize(
+    pixels: UInt8[numpy.ndarray, "h w 3"], rows: int, columns: int
+) -> UInt8[numpy.ndarray, "rows cols 3"]:
     """Resize a picture; every pixel is blended from its four nearest, also where the picture shrinks."""
     sides = pixels.shape[:2]
     (left, right, near, far) = _neighbours(sides[1], columns)

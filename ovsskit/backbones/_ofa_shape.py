@@ -51,7 +51,9 @@ def shape_of(state: Mapping[str, Any]) -> Shape:
     seg = state.get("decoder.embed_seg_positions.weight")
     image_side = math.isqrt(len(state["encoder.embed_image_positions.weight"]) - 1)
     patch_side = TRAINED_SIDE if seg is None else math.isqrt(len(seg) - 1)
-    blocks = [_count(state, rf"encoder\.embed_images\.layer{number}\.(\d+)\.") for number in (1, 2, 3)]
+    blocks = [
+        _count(state, rf"encoder\.embed_images\.layer{number}\.(\d+)\.") for number in (1, 2, 3)
+    ]
     return Shape(
         width=width,
         hidden=state["encoder.layers.0.fc1.weight"].shape[0],

@@ -75,7 +75,11 @@ def tokenizer() -> Tokenizer:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     with gzip.open(DATA / "gpt2_merges.txt.gz", "rt", encoding="utf-8") as lines:
-        merges = [(pair[0], pair[1]) for line in lines if len(pair := line.split()) == 2 and pair[0] != "#version:"]
+        merges = [
+            (pair[0], pair[1])
+            for line in lines
+            if len(pair := line.split()) == 2 and pair[0] != "#version:"
+        ]
     pieces = [*_byte_symbols(), *(left + right for left, right in merges)]
     made = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -90,7 +94,11 @@ def gpt2_ids(text: str) -> list[int]:
 def full_rows() -> dict[int, int]:
     """Return the row of every one of GPT-2's word pieces in the published models' embeddings."""
     order = numpy.load(DATA / "symbol_order.npy")
-    return {int(piece): FIRST + line for line, piece in enumerate(order) if piece != numpy.iinfo(order.dtype).max}
+    return {
+        int(piece): FIRST + line
+        for line, piece in enumerate(order)
+        if piece != numpy.iinfo(order.dtype).max
+    }
 
 
 def read_rows(file: Path) -> dict[int, int]:

@@ -9,13 +9,22 @@ from __future__ import annotations
 from ovsskit.weights import Published
 
 BRIDGETOWER_LICENCE = ("MIT (code)", "of the authors' repository; the model's card was not seen")
-ALBEF_LICENCE = ("BSD-3-Clause (code)", "of both repositories; no statement for the weights was found")
-MPLUG_LICENCE = ("Apache-2.0 (code)", "of AliceMind, which holds the same code; X-PLUG/mPLUG has no licence file")
+ALBEF_LICENCE = (
+    "BSD-3-Clause (code)",
+    "of both repositories; no statement for the weights was found",
+)
+MPLUG_LICENCE = (
+    "Apache-2.0 (code)",
+    "of AliceMind, which holds the same code; X-PLUG/mPLUG has no licence file",
+)
 ALBEF_STORE = "storage.googleapis.com/sfr-pcl-data-research/ALBEF"
 LAVIS_STORE = "storage.googleapis.com/sfr-vision-language-research/LAVIS/models/ALBEF"
 MPLUG_STORE = "alice-open.oss-cn-zhangjiakou.aliyuncs.com/mPLUG"
 MODELSCOPE = "the ModelScope hub as damo/mplug_image-text-retrieval_flickr30k_large_en"
-BLIP_LICENCE = ("BSD-3-Clause", "of the model's card, as the MTEB benchmark's list of models states it")
+BLIP_LICENCE = (
+    "BSD-3-Clause",
+    "of the model's card, as the MTEB benchmark's list of models states it",
+)
 SIZES = {
     "blip-large": 4 * 446_128_642,
     "blip-base": 4 * 223_744_258,
@@ -83,17 +92,28 @@ ALBEF = {
     },
     **{
         name: Published(
-            f"{LAVIS_STORE}/{name}", "fine-tuned for retrieval by LAVIS, 384 pixels", *ALBEF_LICENCE, SIZES["albef"]
+            f"{LAVIS_STORE}/{name}",
+            "fine-tuned for retrieval by LAVIS, 384 pixels",
+            *ALBEF_LICENCE,
+            SIZES["albef"],
         )
         for name in ("albef_coco_retrieval_lavis.pt", "albef_flickr_retrieval_lavis.pt")
     },
 }
 MPLUG = {
     "mplug_image-text-retrieval_flickr30k_large_en": Published(
-        MODELSCOPE, "fine-tuned for retrieval, with vocab.txt; its folder", *MPLUG_LICENCE, SIZES["mplug-large"]
+        MODELSCOPE,
+        "fine-tuned for retrieval, with vocab.txt; its folder",
+        *MPLUG_LICENCE,
+        SIZES["mplug-large"],
     ),
     **{
-        name: Published(f"{MPLUG_STORE}/{name}", "pre-trained; may lack a trained matching head", *MPLUG_LICENCE, SIZES[size])
+        name: Published(
+            f"{MPLUG_STORE}/{name}",
+            "pre-trained; may lack a trained matching head",
+            *MPLUG_LICENCE,
+            SIZES[size],
+        )
         for name, size in {
             "mplug_large_v2.pth": "mplug-large",
             "mplug_large.pth": "mplug-large",

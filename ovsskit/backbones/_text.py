@@ -71,7 +71,12 @@ class TextReader:
         positions = [PROMPT]
         for start, end in offsets:
             start = end - len(caption.text[start:end].lstrip(" "))
-            positions.append(next((span.position for span in caption.spans if span.start <= start < span.end), PROMPT))
+            positions.append(
+                next(
+                    (span.position for span in caption.spans if span.start <= start < span.end),
+                    PROMPT,
+                )
+            )
         return Tokens(tuple(ids), (*positions, END) if self.separator else tuple(positions))
 
 
@@ -89,7 +94,9 @@ def read_wordpieces(path: Path, rows: int) -> Tokenizer:
         with _readable(folder / "vocab.txt", BERT_FIX):
             tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)._tokenizer
     if tokenizer is None:
-        raise _unfit(folder, "There is no tokenizer: neither tokenizer.json nor vocab.txt.", BERT_FIX)
+        raise _unfit(
+            folder, "There is no tokenizer: neither tokenizer.json nor vocab.txt.", BERT_FIX
+        )
     _check(tokenizer, folder, rows, ("[CLS]", "[SEP]"), BERT_FIX)
     return tokenizer
 
@@ -104,14 +111,26 @@ def read_byte_pairs(path: Path, rows: int) -> Tokenizer:
 
     folder = path if path.is_dir() else path.parent
     tokenizer = _read_json(folder, ROBERTA_FIX)
-    if tokenizer is None and (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+    if (
+        tokenizer is None
+        and (folder / "vocab.json").is_file()
+        and (folder / "merges.txt").is_file()
+    ):
         with _readable(folder / "vocab.json", ROBERTA_FIX):
-            tokenizer = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))._tokenizer
+            tokenizer = ByteLevelBPETokenizer(
+                str(folder / "vocab.json"), str(folder / "merges.txt")
+            )._tokenizer
         first, last = (tokenizer.token_to_id(token) for token in ("<s>", "</s>"))
         if first is not None and last is not None:
-            tokenizer.post_processor = processors.RobertaProcessing(("</s>", last), ("<s>", first), add_prefix_space=False)
+            tokenizer.post_processor = processors.RobertaProcessing(
+                ("</s>", last), ("<s>", first), add_prefix_space=False
+            )
     if tokenizer is None:
-        raise _unfit(folder, "There is no tokenizer: neither tokenizer.json nor vocab.json with merges.txt.", ROBERTA_FIX)
+        raise _unfit(
+            folder,
+            "There is no tokenizer: neither tokenizer.json nor vocab.json with merges.txt.",
+            ROBERTA_FIX,
+        )
     _check(tokenizer, folder, rows, ("<s>", "</s>"), ROBERTA_FIX)
     return tokenizer
 
@@ -123,9 +142,15 @@ def clean_captions(tokenizer: Tokenizer) -> None:
     """
     from tokenizers import Regex, normalizers
 
-    steps: list[tuple[str | Regex, str]] = [(Regex(r"""[,.'!?"()*#:;~]"""), ""), (Regex("[-/]"), " "), ("<person>", "person")]
+    steps: list[tuple[str | Regex, str]] = [
+        (Regex(r"""[,.'!?"()*#:;~]"""), ""),
+        (Regex("[-/]"), " "),
+        ("<person>", "person"),
+    ]
     changes = [normalizers.Replace(old, new) for old, new in steps]
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *changes, tokenizer.normalizer])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Lowercase(), *changes, tokenizer.normalizer]
+    )
 
 
 BERT_FIX = "Put the vocab.txt of bert-base-uncased beside the weights."
@@ -151,10 +176,14 @@ def _readable(file: Path, fix: str) -> Iterator[None]:
         yield
     except Exception as error:  # the library raises no narrower one
         what = "The tokenizer is broken or incomplete."
-        raise BadWeights(what, there=str(error).splitlines()[0], fix=fix, where=Place(str(file))) from error
+        raise BadWeights(
+            what, there=str(error).splitlines()[0], fix=fix, where=Place(str(file))
+        ) from error
 
 
-def _check(tokenizer: Tokenizer, folder: Path, rows: int, special: tuple[str, str], fix: str) -> None:
+def _check(
+    tokenizer: Tokenizer, folder: Path, rows: int, special: tuple[str, str], fix: str
+) -> None:
     around = tuple(tokenizer.encode("").tokens)
     if around != special:
         there = f"It puts {' and '.join(around) or 'nothing'} around a text."
@@ -180,7 +209,12 @@ def batch(
     most = max(map(len, rows))
     longest = max(len(tokens.ids) for row in rows for tokens in row)
     empty = Tokens((rows[0][0].ids[0],), (PROMPT,))
-    full = [[tokens.padded(longest, padding) for tokens in [*row, *[empty] * (most - len(row))]] for row in rows]
+    full = [
+        [tokens.padded(longest, padding) for tokens in [*row, *[empty] * (most - len(row))]]
+        for row in rows
+    ]
     ids = torch.tensor([[tokens.ids for tokens in row] for row in full])
-    mask = torch.tensor([[[int(mark != PADDING) for mark in tokens.positions] for tokens in row] for row in full])
+    mask = torch.tensor(
+        [[[int(mark != PADDING) for mark in tokens.positions] for tokens in row] for row in full]
+    )
     return ids, mask

@@ -33,9 +33,13 @@ class Albef(BlipTowerBackbone):
 
     separator: Annotated[
         bool | Literal["as_trained"],
-        Field(description="end captions with [SEP]; `as_trained`: not for the authors' checkpoints, but for those of LAVIS"),
+        Field(
+            description="end captions with [SEP]; `as_trained`: not for the authors' checkpoints, but for those of LAVIS"
+        ),
     ] = "as_trained"
-    clean: Annotated[bool, Field(description="read captions without punctuation, as the training did")] = True
+    clean: Annotated[
+        bool, Field(description="read captions without punctuation, as the training did")
+    ] = True
 
     def read(self) -> Any:
         """Read the network from its weights."""
@@ -58,7 +62,9 @@ class Albef(BlipTowerBackbone):
         if self.clean:
             clean_captions(tokenizer)
         separator = not config.has_token_types if self.separator == "as_trained" else self.separator
-        return TextReader(tokenizer, config.text_config.max_position_embeddings, separator=separator)
+        return TextReader(
+            tokenizer, config.text_config.max_position_embeddings, separator=separator
+        )
 
     @property
     def layer_count(self) -> int:
@@ -66,7 +72,10 @@ class Albef(BlipTowerBackbone):
         return len(self.network.text_encoder.encoder.layer) - int(self.network.config.fusion_layer)
 
     def fuse(
-        self, features: Float[torch.Tensor, "image key width"], rows: Sequence[Sequence[Tokens]], wanted: Sequence[int]
+        self,
+        features: Float[torch.Tensor, "image key width"],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Run the text encoder: its first layers on the text alone. The matching head reads the first token."""
         ids, mask = (tensor.to(self._device) for tensor in batch(rows))
@@ -74,6 +83,8 @@ class Albef(BlipTowerBackbone):
             hidden = self.network.text_encoder.embeddings(input_ids=ids.flatten(0, 1))
         start = self.network.config.fusion_layer
         layers = enumerate(self.network.text_encoder.encoder.layer)
-        steps: list[Step] = [("cross" if index >= start else "text", layer) for index, layer in layers]
+        steps: list[Step] = [
+            ("cross" if index >= start else "text", layer) for index, layer in layers
+        ]
         hidden, attention = fuse(steps, hidden, mask.flatten(0, 1), features, wanted)
         return self.network.itm_head(hidden[:, 0]).unflatten(0, ids.shape[:2]), attention

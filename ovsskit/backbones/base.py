@@ -15,7 +15,16 @@ from ovsskit.digests import digest_path
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
-from ovsskit.values import Attention, Caption, Captions, CrossAttention, Hidden, Image, PatchFeatures, Vocabulary
+from ovsskit.values import (
+    Attention,
+    Caption,
+    Captions,
+    CrossAttention,
+    Hidden,
+    Image,
+    PatchFeatures,
+    Vocabulary,
+)
 from ovsskit.weights import (
     ANY,
     HubFiles,
@@ -84,7 +93,9 @@ class MatchesText(Capability):
     """Score how well a picture fits a sentence."""
 
     @abstractmethod
-    def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Float[torch.Tensor, " caption"]]:
+    def match(
+        self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
+    ) -> list[Float[torch.Tensor, " caption"]]:
         """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
 
 
@@ -134,7 +145,9 @@ class EncodesPatches(Capability):
         """Return a block's queries, keys and values of the tokens that enter it."""
 
     @abstractmethod
-    def join_heads(self, layer: int, vectors: Float[torch.Tensor, "head token depth"]) -> Float[torch.Tensor, "token width"]:
+    def join_heads(
+        self, layer: int, vectors: Float[torch.Tensor, "head token depth"]
+    ) -> Float[torch.Tensor, "token width"]:
         """Put the heads' vectors together, and project them as a block projects what it gathers."""
 
     @abstractmethod
@@ -142,7 +155,9 @@ class EncodesPatches(Capability):
         """Return the lengths of the tokens that enter a block, after its first normalisation."""
 
     @abstractmethod
-    def finish(self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool) -> PatchFeatures:
+    def finish(
+        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    ) -> PatchFeatures:
         """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts.
 
         With `residual` the sum starts from the tokens that enter the first of these blocks, else from zero. With
@@ -172,11 +187,18 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     published: ClassVar[Mapping[str, Published]] = {}
     """What is known of published checkpoints, by what recipes call them."""
 
-    weights: Annotated[str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")]
+    weights: Annotated[
+        str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")
+    ]
     revision: Annotated[
-        str, Field(description="commit, tag or branch of the hub repository; if empty, the commit that is known, else `main`")
+        str,
+        Field(
+            description="commit, tag or branch of the hub repository; if empty, the commit that is known, else `main`"
+        ),
     ] = ""
-    precision: Annotated[Literal["fp32", "bf16", "fp16"], Field(description="number format of the network")] = "fp32"
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], Field(description="number format of the network")
+    ] = "fp32"
 
     _device: str = PrivateAttr("cpu")
 
@@ -205,7 +227,11 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         if known is not None and self._is_elsewhere():
             return describe_published(self.source, known)
         info = describe_weights(self.source, self.pinned, self.embedded, self.hub_files)
-        return info if known is None else replace(info, published=known, licence=info.licence or known.licence)
+        return (
+            info
+            if known is None
+            else replace(info, published=known, licence=info.licence or known.licence)
+        )
 
     def need_weights(self) -> Path:
         """Return the file or folder of the weights, fetched from the hub if they are not here.
@@ -257,7 +283,9 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     @property
     def dtype(self) -> Any:
         """Return the torch number format of `precision`."""
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[
+            self.precision
+        ]
 
     @cached_property
     def network(self) -> Any:

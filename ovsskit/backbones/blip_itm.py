@@ -57,7 +57,10 @@ class BlipItm(BlipTowerBackbone):
         return len(self.network.text_encoder.encoder.layer)
 
     def fuse(
-        self, features: Float[torch.Tensor, "image key width"], rows: Sequence[Sequence[Tokens]], wanted: Sequence[int]
+        self,
+        features: Float[torch.Tensor, "image key width"],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Run the text encoder; its matching head reads the first token."""
         ids, mask = (tensor.to(self._device) for tensor in batch(rows))

@@ -37,7 +37,10 @@ class Bridgetower(ItmBackbone):
 
     cross_modal_epsilon: Annotated[
         float,
-        Field(gt=0, description="of the norms in the cross-modal layers: 1e-5 in transformers, 1e-12 in the authors' code"),
+        Field(
+            gt=0,
+            description="of the norms in the cross-modal layers: 1e-5 in transformers, 1e-12 in the authors' code",
+        ),
     ] = 1e-5
 
     def load(self) -> Any:
@@ -84,24 +87,36 @@ class Bridgetower(ItmBackbone):
         """Return the width of a patch in pixels."""
         return int(self.network.bridgetower.vision_model.visual.embeddings.patch_size)
 
-    def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image layer key width"]:
+    def look(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image layer key width"]:
         """Return what the last blocks of the image encoder give, as the cross-modal layers take it, class token first."""
         model = self.network.bridgetower
         visual, kind = model.vision_model.visual, model.token_type_embeddings.weight[1]
         states = run_tower(visual, pixels, self.layer_count)
-        taken = [model._apply_image_transform(visual.forward_post(state), i) + kind for i, state in enumerate(states)]
+        taken = [
+            model._apply_image_transform(visual.forward_post(state), i) + kind
+            for i, state in enumerate(states)
+        ]
         return torch.stack(taken, 1)
 
     def fuse(
-        self, features: Float[torch.Tensor, "image layer key width"], rows: Sequence[Sequence[Tokens]], wanted: Sequence[int]
+        self,
+        features: Float[torch.Tensor, "image layer key width"],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Run text encoder and cross-modal layers; the matching head reads the first tokens of text and picture."""
         model = self.network.bridgetower
         ids, mask = (tensor.to(self._device) for tensor in batch(rows, self.reader.padding))
-        padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * torch.finfo(self.dtype).min
+        padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * torch.finfo(
+            self.dtype
+        ).min
         pictures = features if ids.shape[1] == 1 else features.repeat_interleave(ids.shape[1], 0)
         with torch.no_grad():
             texts = encode_text(model, ids.flatten(0, 1), padding, self.layer_count)
-        text, picture, attention = run_cross_modal(model, texts, pictures.unbind(1), padding, wanted)
+        text, picture, attention = run_cross_modal(
+            model, texts, pictures.unbind(1), padding, wanted
+        )
         logits = self.network.itm_score(model.get_cls_features(text, picture))
         return logits.unflatten(0, ids.shape[:2]), attention

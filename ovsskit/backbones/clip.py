@@ -12,7 +12,14 @@ from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones import _clip_vision as vision
 from ovsskit.backbones._clip_text import TextReader, encode_texts, make_reader
-from ovsskit.backbones._clip_weights import HUB_FILES, Blueprint, build_network, fill_network, hub_repository, read_blueprint
+from ovsskit.backbones._clip_weights import (
+    HUB_FILES,
+    Blueprint,
+    build_network,
+    fill_network,
+    hub_repository,
+    read_blueprint,
+)
 from ovsskit.backbones.base import Backbone, EncodesImageAndText, EncodesPatches
 from ovsskit.errors import BadValue, BadWeights
 from ovsskit.lazy import Float, open_clip, torch
@@ -35,10 +42,16 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     hub_files: ClassVar[HubFiles] = HUB_FILES
 
     weights: Annotated[
-        str, Field(description="a tag of open_clip, a hub id, a local folder, a local checkpoint, or `embedded`")
+        str,
+        Field(
+            description="a tag of open_clip, a hub id, a local folder, a local checkpoint, or `embedded`"
+        ),
     ]
     model: Annotated[
-        str, Field(description="architecture as open_clip names it; empty where a configuration lies with the weights")
+        str,
+        Field(
+            description="architecture as open_clip names it; empty where a configuration lies with the weights"
+        ),
     ] = ""
     positions: Annotated[
         vision.Positions,
@@ -47,14 +60,24 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             "methods), to the size (MaskCLIP), or to the size with antialiasing (GEM)"
         ),
     ] = "scale"
-    mean: Annotated[Colour, Field(description="red, green and blue to subtract, on a scale to 255; the model's if empty")] = ()
-    deviation: Annotated[Colour, Field(description="red, green and blue to divide by, to 255; the model's if empty")] = ()
+    mean: Annotated[
+        Colour,
+        Field(
+            description="red, green and blue to subtract, on a scale to 255; the model's if empty"
+        ),
+    ] = ()
+    deviation: Annotated[
+        Colour, Field(description="red, green and blue to divide by, to 255; the model's if empty")
+    ] = ()
     activation: Annotated[
-        Literal["trained", "gelu", "quick_gelu"], Field(description="of the feed-forward parts: as trained, or another")
+        Literal["trained", "gelu", "quick_gelu"],
+        Field(description="of the feed-forward parts: as trained, or another"),
     ] = "trained"
     epsilon: Annotated[float, Field(gt=0, description="of the image encoder's layer norms")] = 1e-5
 
-    _projections: WeakKeyDictionary[Hidden, dict[int, vision.Projection]] = PrivateAttr(default_factory=WeakKeyDictionary)
+    _projections: WeakKeyDictionary[Hidden, dict[int, vision.Projection]] = PrivateAttr(
+        default_factory=WeakKeyDictionary
+    )
     _text_rows: dict[str, int] = PrivateAttr(default_factory=dict)
     _text_features: Any = PrivateAttr(None)
 
@@ -109,7 +132,9 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
-        fill_network(build_network(self.blueprint.config, "fp32", device="meta"), self.blueprint.file)
+        fill_network(
+            build_network(self.blueprint.config, "fp32", device="meta"), self.blueprint.file
+        )
 
     @cached_property
     def reader(self) -> TextReader:
@@ -136,18 +161,26 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         """Return one vector per picture, not normalised; pictures are resized as in the model's training."""
         from PIL import Image as Pillow
 
-        prepared = [self.preprocess(Pillow.fromarray(image.pixels.cpu().numpy())) for image in images]
+        prepared = [
+            self.preprocess(Pillow.fromarray(image.pixels.cpu().numpy())) for image in images
+        ]
         with torch.no_grad():
             pixels = torch.stack(prepared).to(self._device, self.dtype)
             visual = self.network.visual
-            encode = partial(vision.encode, visual) if vision.has_class_token(visual) else self.network.encode_image
+            encode = (
+                partial(vision.encode, visual)
+                if vision.has_class_token(visual)
+                else self.network.encode_image
+            )
             features: torch.Tensor = encode(pixels).float()
         return features
 
     @cached_property
     def preprocess(self) -> Any:
         """Return open_clip's own preparation of a whole picture."""
-        settings = open_clip.transform.PreprocessCfg(**{"size": self.network.visual.image_size, **self.blueprint.preprocessing})
+        settings = open_clip.transform.PreprocessCfg(
+            **{"size": self.network.visual.image_size, **self.blueprint.preprocessing}
+        )
         return open_clip.transform.image_transform_v2(settings, is_train=False)
 
     @cached_property
@@ -160,7 +193,10 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         visual = self.network.visual
         if not vision.has_plain_blocks(visual):
             what = f"The image encoder is a {type(visual).__name__} whose patches cannot be had."
-            raise BadWeights(what, fix="Use a plain vision transformer, such as ViT-B-16, ViT-L-14 or ViT-L-14-336.")
+            raise BadWeights(
+                what,
+                fix="Use a plain vision transformer, such as ViT-B-16, ViT-L-14 or ViT-L-14-336.",
+            )
         return visual
 
     @property
@@ -172,14 +208,22 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         """Return a picture as the network sees it: normalised, at its own size, hidden patches at 0."""
         settings = self.blueprint.preprocessing
         constants = open_clip.constants
-        mean = self.mean or [255 * value for value in settings.get("mean", constants.OPENAI_DATASET_MEAN)]
-        deviation = self.deviation or [255 * value for value in settings.get("std", constants.OPENAI_DATASET_STD)]
-        middle, width = (image.data.new_tensor(values)[:, None, None] for values in (mean, deviation))
+        mean = self.mean or [
+            255 * value for value in settings.get("mean", constants.OPENAI_DATASET_MEAN)
+        ]
+        deviation = self.deviation or [
+            255 * value for value in settings.get("std", constants.OPENAI_DATASET_STD)
+        ]
+        middle, width = (
+            image.data.new_tensor(values)[:, None, None] for values in (mean, deviation)
+        )
         data = (image.data * 255 - middle) / width
         if image.hidden is not None:
             patch = self.visual.patch_size[0]
             hidden = image.hidden.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
-            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[: data.shape[1], : data.shape[2]]
+            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[
+                : data.shape[1], : data.shape[2]
+            ]
         return data
 
     def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
@@ -201,7 +245,9 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             if min(size) < self.visual.patch_size[0]:
                 what = f"A picture is {size[1]} x {size[0]} pixels, smaller than a patch of {self.visual.patch_size[0]}."
                 raise BadValue(what, fix="Enlarge it first: resize_image.")
-            found.update(zip(indices, self._run([images[index] for index in indices], wanted), strict=True))
+            found.update(
+                zip(indices, self._run([images[index] for index in indices], wanted), strict=True)
+            )
         return [found[index] for index in range(len(images))]
 
     def _run(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
@@ -218,7 +264,9 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
                     tokens = vision.attend_as_trained(block, tokens, projection)
         together = [Hidden(data, wanted, grid) for data in torch.stack(kept, 1)]
         for index, one in enumerate(together):
-            self._projections[one] = {number: projection.of(index) for number, projection in projections.items()}
+            self._projections[one] = {
+                number: projection.of(index) for number, projection in projections.items()
+            }
         return together
 
     def _stack(self, images: Sequence[Image]) -> Float[torch.Tensor, "image 3 h w"]:
@@ -229,10 +277,14 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         known = self._projections.setdefault(hidden, {})
         if layer not in known:
             with torch.no_grad():
-                known[layer] = vision.project(vision.blocks_of(self.visual)[layer - 1], hidden.entering(layer))
+                known[layer] = vision.project(
+                    vision.blocks_of(self.visual)[layer - 1], hidden.entering(layer)
+                )
         return known[layer]
 
-    def join_heads(self, layer: int, vectors: Float[torch.Tensor, "head token depth"]) -> Float[torch.Tensor, "token width"]:
+    def join_heads(
+        self, layer: int, vectors: Float[torch.Tensor, "head token depth"]
+    ) -> Float[torch.Tensor, "token width"]:
         """Put the heads' vectors together, and project them as a block projects what it gathers."""
         with torch.no_grad():
             return vision.join_heads(vision.blocks_of(self.visual)[layer - 1], vectors)
@@ -244,7 +296,9 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             lengths: torch.Tensor = normalised.float().norm(dim=-1)
         return lengths
 
-    def finish(self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool) -> PatchFeatures:
+    def finish(
+        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    ) -> PatchFeatures:
         """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts."""
         tokens = self.finish_tokens(hidden, attention, residual=residual, feed_forward=feed_forward)
         return PatchFeatures(tokens[1:].T.unflatten(1, hidden.grid))
@@ -259,7 +313,9 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             total = start if residual else torch.zeros_like(start)
             for layer, weights in zip(attention.layers, attention.data, strict=True):
                 values = self.project(hidden, layer).values
-                total = total + vision.join_heads(blocks[layer - 1], weights.to(values.dtype) @ values)
+                total = total + vision.join_heads(
+                    blocks[layer - 1], weights.to(values.dtype) @ values
+                )
             if feed_forward:
                 total = vision.feed_forward(blocks[attention.layers[-1] - 1], total)
             return vision.project_to_text(self.visual, total).float()

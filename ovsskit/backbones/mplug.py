@@ -14,7 +14,13 @@ from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._clip_tower import fit_grid, run_tower
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._itm import ItmBackbone
-from ovsskit.backbones._mplug_checkpoint import MPLUG, check_network, count_layers, fusion_kinds, read_network
+from ovsskit.backbones._mplug_checkpoint import (
+    MPLUG,
+    check_network,
+    count_layers,
+    fusion_kinds,
+    read_network,
+)
 from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions, read_wordpieces
 from ovsskit.lazy import Float, torch
 from ovsskit.weights import Published
@@ -32,12 +38,17 @@ class Mplug(ItmBackbone):
 
     stride: Annotated[
         PositiveInt | Literal["as_published"],
-        Field(description="every so many fusion layers one runs on picture and text together; `as_published`: large 6, base 3"),
+        Field(
+            description="every so many fusion layers one runs on picture and text together; `as_published`: large 6, base 3"
+        ),
     ] = "as_published"
-    separator: Annotated[bool, Field(description="end captions with [SEP]: the authors' code does not, ModelScope's does")] = (
-        False
-    )
-    clean: Annotated[bool, Field(description="read captions without punctuation, as the training did")] = True
+    separator: Annotated[
+        bool,
+        Field(description="end captions with [SEP]: the authors' code does not, ModelScope's does"),
+    ] = False
+    clean: Annotated[
+        bool, Field(description="read captions without punctuation, as the training did")
+    ] = True
 
     def load(self) -> Any:
         """Read the network, its position embeddings resized to the grid of `image_size`.
@@ -93,15 +104,22 @@ class Mplug(ItmBackbone):
         """Return the width of a patch in pixels."""
         return int(self.network.visual_encoder.visual.embeddings.patch_size)
 
-    def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image key width"]:
+    def look(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image key width"]:
         """Return the image encoder's output, class token first, brought to the text's width."""
         visual = self.network.visual_encoder.visual
         [state] = run_tower(visual, pixels, 1)
-        found: torch.Tensor = self.network.visn_layer_norm(self.network.visn_fc(visual.forward_post(state)))
+        found: torch.Tensor = self.network.visn_layer_norm(
+            self.network.visn_fc(visual.forward_post(state))
+        )
         return found
 
     def fuse(
-        self, features: Float[torch.Tensor, "image key width"], rows: Sequence[Sequence[Tokens]], wanted: Sequence[int]
+        self,
+        features: Float[torch.Tensor, "image key width"],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Run text encoder and fusion layers; the matching head reads the first token."""
         ids, mask = (tensor.to(self._device) for tensor in batch(rows))

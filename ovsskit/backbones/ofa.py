@@ -41,15 +41,24 @@ class Ofa(Backbone, DecodesPatches):
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "ofa"
 
-    image_size: Annotated[int, Field(ge=16, description="length of a picture's shorter side, in pixels; its shape is kept")] = (
-        512
-    )
-    longer_side: Annotated[int, Field(ge=16, description="greatest length of the longer side, in pixels")] = 2048
+    image_size: Annotated[
+        int,
+        Field(
+            ge=16, description="length of a picture's shorter side, in pixels; its shape is kept"
+        ),
+    ] = 512
+    longer_side: Annotated[
+        int, Field(ge=16, description="greatest length of the longer side, in pixels")
+    ] = 2048
 
-    keep_shape: Annotated[bool, Field(description="keep a picture's shape; else it becomes a square")] = True
+    keep_shape: Annotated[
+        bool, Field(description="keep a picture's shape; else it becomes a square")
+    ] = True
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
-    _biases: OrderedDict[tuple[tuple[int, int], int], Any] = PrivateAttr(default_factory=OrderedDict)
+    _biases: OrderedDict[tuple[tuple[int, int], int], Any] = PrivateAttr(
+        default_factory=OrderedDict
+    )
 
     def to(self, device: str) -> Ofa:
         """Return the same backbone, to be read onto another device."""
@@ -64,7 +73,9 @@ class Ofa(Backbone, DecodesPatches):
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
         if self.checkpoint.is_new:
-            log.warning("the weights %s are not tuned for classes: `ovsskit fit` does that", self.weights)
+            log.warning(
+                "the weights %s are not tuned for classes: `ovsskit fit` does that", self.weights
+            )
         return self.checkpoint.network
 
     @cached_property
@@ -115,7 +126,9 @@ class Ofa(Backbone, DecodesPatches):
         from ovsskit.backbones._ofa_checkpoint import check_checkpoint, read_text
 
         path, names = self.need_weights(), vocabulary.names
-        more = next((line for line in zip(names, vocabulary.synonyms, strict=False) if line[1]), None)
+        more = next(
+            (line for line in zip(names, vocabulary.synonyms, strict=False) if line[1]), None
+        )
         if more is not None:
             what = f"The class `{more[0]}` has synonyms ({', '.join(more[1])}), and IFSeg reads one name for each class."
             raise BadClasses(what, fix="Give one name without commas.")
@@ -196,21 +209,40 @@ class Ofa(Backbone, DecodesPatches):
 
     def _compare(self, names: Sequence[str], tuned: Tuned, words: Any) -> None:
         """Refuse names that are not those the weights are tuned for."""
-        where, fix = Place(self.weights), "Name the classes that it is tuned for, or tune it for yours with `ovsskit fit`."
+        where, fix = (
+            Place(self.weights),
+            "Name the classes that it is tuned for, or tune it for yours with `ovsskit fit`.",
+        )
         if tuned.names and tuple(names) != tuned.names:
-            missing, more = [one for one in tuned.names if one not in names], [one for one in names if one not in tuned.names]
-            differs = [f"not named: {_few(missing)}"] * bool(missing) + [f"not tuned for: {_few(more)}"] * bool(more)
+            missing, more = (
+                [one for one in tuned.names if one not in names],
+                [one for one in names if one not in tuned.names],
+            )
+            differs = [f"not named: {_few(missing)}"] * bool(missing) + [
+                f"not tuned for: {_few(more)}"
+            ] * bool(more)
             what = f"The weights are tuned for {len(tuned.names)} classes, and these are others."
-            raise BadClasses(what, there="; ".join(differs) or f"Their order is: {_few(tuned.names)}", fix=fix, where=where)
+            raise BadClasses(
+                what,
+                there="; ".join(differs) or f"Their order is: {_few(tuned.names)}",
+                fix=fix,
+                where=where,
+            )
         if not tuned.names and words is not None:
             stored = tuned.embeddings.to(words)
             if len(stored) != len(names):
-                what = f"The weights are tuned for {len(stored)} classes, and {len(names)} are named."
+                what = (
+                    f"The weights are tuned for {len(stored)} classes, and {len(names)} are named."
+                )
                 raise BadClasses(what, fix=fix, where=where)
             off = (stored - words).abs().amax(1) > SAME_EMBEDDING * words.abs().max()
             if off.any():
-                other = _few([name for name, differs in zip(names, off.tolist(), strict=True) if differs])
-                raise BadClasses(f"The weights are tuned for other words than: {other}.", fix=fix, where=where)
+                other = _few(
+                    [name for name, differs in zip(names, off.tolist(), strict=True) if differs]
+                )
+                raise BadClasses(
+                    f"The weights are tuned for other words than: {other}.", fix=fix, where=where
+                )
 
     def _biases_of(self, grid: tuple[int, int], length: int) -> Biases:
         """Return the biases of a grid and a text length, which do not depend on the pictures, from the last ones if there."""

@@ -19,7 +19,9 @@ from ovsskit.cli.stages import stages
 from ovsskit.cli.study import study
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (run, study, fit, check, plan, stages, new, expand, schema, models):
     app.command()(command)
@@ -37,8 +39,13 @@ def show_version(wanted: bool) -> bool:
 
 @app.callback()
 def start(
-    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the program an error comes from.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the program an error comes from.")
+    ] = False,
 ) -> None:
     """Segment pictures by words, without training: a recipe says how, you say which classes to look for."""
 
@@ -68,9 +75,13 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OvsskitError):
         show_error(error)
         return error.status
-    stderr.print(f"[bold red]ovsskit failed[/]: {type(error).__name__}: {escape(str(error))}", highlight=False)
     stderr.print(
-        "This is an error of the program. `ovsskit --debug ...` shows where it comes from; please report it.", highlight=False
+        f"[bold red]ovsskit failed[/]: {type(error).__name__}: {escape(str(error))}",
+        highlight=False,
+    )
+    stderr.print(
+        "This is an error of the program. `ovsskit --debug ...` shows where it comes from; please report it.",
+        highlight=False,
     )
     return 1
 

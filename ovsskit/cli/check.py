@@ -11,7 +11,10 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 
 def check(
-    recipes: Annotated[list[str], typer.Argument(help="Recipe files, names of shipped recipes, or folders of recipes.")],
+    recipes: Annotated[
+        list[str],
+        typer.Argument(help="Recipe files, names of shipped recipes, or folders of recipes."),
+    ],
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -22,7 +25,11 @@ def check(
 
     load_plugins(plugins)
     paths = [
-        path for name in recipes for path in (sorted(map(str, Path(name).rglob("*.toml"))) if Path(name).is_dir() else [name])
+        path
+        for name in recipes
+        for path in (
+            sorted(map(str, Path(name).rglob("*.toml"))) if Path(name).is_dir() else [name]
+        )
     ]
     found: list[OvsskitError] = []
     for path in paths:

@@ -11,22 +11,51 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 
 def expand(
-    recipe: Annotated[str, typer.Argument(help="Recipe whose classes to take: a file, or the name of a shipped one.")] = "",
-    classes: Annotated[str | None, typer.Option("--classes", metavar="NAMES", help='Other classes: "dog, cat, grass".')] = None,
-    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one class on each line.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The file to write, in TOML.", show_default="KIND.toml")] = None,
-    kind: Annotated[Literal["definitions", "synonyms"], typer.Option("--kind", help="What to ask for.")] = "definitions",
-    model: Annotated[
-        str, typer.Option("--model", help="Model of the endpoint OPENAI_BASE_URL; the key is OPENAI_API_KEY.")
+    recipe: Annotated[
+        str,
+        typer.Argument(help="Recipe whose classes to take: a file, or the name of a shipped one."),
     ] = "",
-    local: Annotated[str, typer.Option("--local", help="Model on this machine: a hub id or a folder.")] = "",
-    prompt: Annotated[Path | None, typer.Option("--prompt", help="File with a prompt; {} stands for the class.")] = None,
-    tries: Annotated[int, typer.Option("--tries", min=1, help="How often to ask for each class.")] = 3,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the endpoint.")] = 60.0,
-    answers: Annotated[
-        Path | None, typer.Option("--answers", help="Folder to keep answers in.", show_default="~/.cache/ovsskit/answers")
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="NAMES", help='Other classes: "dog, cat, grass".'),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="For --local: auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    classes_file: Annotated[
+        Path | None, typer.Option("--classes-file", help="Text file with one class on each line.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The file to write, in TOML.", show_default="KIND.toml"),
+    ] = None,
+    kind: Annotated[
+        Literal["definitions", "synonyms"], typer.Option("--kind", help="What to ask for.")
+    ] = "definitions",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", help="Model of the endpoint OPENAI_BASE_URL; the key is OPENAI_API_KEY."
+        ),
+    ] = "",
+    local: Annotated[
+        str, typer.Option("--local", help="Model on this machine: a hub id or a folder.")
+    ] = "",
+    prompt: Annotated[
+        Path | None, typer.Option("--prompt", help="File with a prompt; {} stands for the class.")
+    ] = None,
+    tries: Annotated[
+        int, typer.Option("--tries", min=1, help="How often to ask for each class.")
+    ] = 3,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Seconds to wait for the endpoint.")
+    ] = 60.0,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            "--answers", help="Folder to keep answers in.", show_default="~/.cache/ovsskit/answers"
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="For --local: auto, cpu, cuda, cuda:1, mps.")
+    ] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
@@ -35,7 +64,13 @@ def expand(
 
     Answers are kept as they come: after a failure the same command goes on where it stopped.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from ovsskit.cli.console import console, stderr
     from ovsskit.devices import choose_device
@@ -49,24 +84,53 @@ def expand(
     load_plugins(plugins)
     path = out or Path(f"{kind}.toml")
     if path.exists() and not force:
-        raise BadOutput("The file is there already.", fix="Choose another with --out, or give --force.", where=Place(str(path)))
+        raise BadOutput(
+            "The file is there already.",
+            fix="Choose another with --out, or give --force.",
+            where=Place(str(path)),
+        )
     if bool(model) == bool(local):
         what = "One model is needed." if not model else "Two models are named."
-        raise BadValue(what, fix="Give --local (a hub id or folder) or --model (of the endpoint OPENAI_BASE_URL).")
+        raise BadValue(
+            what,
+            fix="Give --local (a hub id or folder) or --model (of the endpoint OPENAI_BASE_URL).",
+        )
     table = load_recipe(recipe, sets).vocabulary if recipe else VocabularyTable()
     vocabulary = choose_named(classes, classes_file, table)
     text = read_prompt(kind, prompt)
-    asked: LanguageModel = Endpoint(model, tries=tries, timeout=timeout) if model else LocalModel(local, choose_device(device))
-    columns = (TextColumn("[bold]classes"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal, transient=True) as progress:
+    asked: LanguageModel = (
+        Endpoint(model, tries=tries, timeout=timeout)
+        if model
+        else LocalModel(local, choose_device(device))
+    )
+    columns = (
+        TextColumn("[bold]classes"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=stderr, disable=not stderr.is_terminal, transient=True
+    ) as progress:
         task = progress.add_task("classes", total=len(vocabulary.names))
         kept = Answers(answers or answers_folder())
         try:
-            texts = ask(vocabulary.names, text, kind, asked, kept, tries, lambda name: progress.advance(task))
+            texts = ask(
+                vocabulary.names,
+                text,
+                kind,
+                asked,
+                kept,
+                tries,
+                lambda name: progress.advance(task),
+            )
         except KeyboardInterrupt:
             progress.stop()
             stderr.print("stopped; run the same command to go on")
             raise typer.Exit(130) from None
     write_texts(path, texts, kind, asked.name)
     console.print(f"wrote {path}: {len(texts)} {kind}", highlight=False)
-    console.print(f"read them, change what is wrong, then: --set expand_text.file={path}", highlight=False)
+    console.print(
+        f"read them, change what is wrong, then: --set expand_text.file={path}", highlight=False
+    )

@@ -11,13 +11,20 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 
 def fit(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe, whose model can be tuned.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="Recipe file, or name of a shipped recipe, whose model can be tuned."),
+    ],
     classes: Annotated[
-        str | None, typer.Option("--classes", metavar="NAMES", help='What to tune for: "dog, cat, grass".')
+        str | None,
+        typer.Option("--classes", metavar="NAMES", help='What to tune for: "dog, cat, grass".'),
     ] = None,
-    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
+    classes_file: Annotated[
+        Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the weights.", show_default="ovsskit-fit/RECIPE")
+        Path | None,
+        typer.Option("--out", help="Folder for the weights.", show_default="ovsskit-fit/RECIPE"),
     ] = None,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",

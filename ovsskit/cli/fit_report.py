@@ -6,7 +6,14 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ovsskit.cli.console import console, stderr
@@ -32,7 +39,9 @@ class FitReport:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self.progress = Progress(*columns, console=stderr, disable=quiet or not stderr.is_terminal, transient=True)
+        self.progress = Progress(
+            *columns, console=stderr, disable=quiet or not stderr.is_terminal, transient=True
+        )
         self.task = self.progress.add_task("tuning", total=None, visible=False, loss="")
 
     def __enter__(self) -> FitReport:
@@ -40,7 +49,12 @@ class FitReport:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Take the progress bar away."""
         self.progress.stop()
 
@@ -75,12 +89,16 @@ class FitReport:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         table.add_row("steps", str(len(progress.losses)))
         table.add_row("time", f"{progress.seconds:.1f} s")
-        first, last = (sum(part) / len(part) for part in (progress.losses[:ENDS], progress.losses[-ENDS:]))
+        first, last = (
+            sum(part) / len(part) for part in (progress.losses[:ENDS], progress.losses[-ENDS:])
+        )
         table.add_row("loss", f"{first:.3f} at first, {last:.3f} at last")
         if progress.peak_memory:
             table.add_row("peak memory", f"{progress.peak_memory / 1e9:.2f} GB")
         if progress.peak_device_memory:
             table.add_row("peak memory of the GPU", f"{progress.peak_device_memory / 1e9:.2f} GB")
         table.add_row("folder", escape(str(folder)))
-        table.add_row("use it", escape(f"ovsskit run {self.recipe} ... --set backbone.weights={folder}"))
+        table.add_row(
+            "use it", escape(f"ovsskit run {self.recipe} ... --set backbone.weights={folder}")
+        )
         console.print(table, highlight=False)

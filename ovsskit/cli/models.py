@@ -11,13 +11,25 @@ from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 
 def models(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one; without it, all shipped recipes.")] = "",
-    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch from the hub what is not here.")] = False,
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe file, or name of a shipped one; without it, all shipped recipes."
+        ),
+    ] = "",
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch from the hub what is not here.")
+    ] = False,
     convert: Annotated[
         Path | None,
-        typer.Option("--convert", help="Write a local checkpoint as safetensors into this file, tokenizer beside it."),
+        typer.Option(
+            "--convert",
+            help="Write a local checkpoint as safetensors into this file, tokenizer beside it.",
+        ),
     ] = None,
-    study: Annotated[bool, typer.Option("--study", help="Count in what a study of it needs beside: its judge.")] = False,
+    study: Annotated[
+        bool, typer.Option("--study", help="Count in what a study of it needs beside: its judge.")
+    ] = False,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -33,13 +45,17 @@ def models(
 
     def read(name: str) -> Recipe:
         if study:
-            return read_search(StudyWishes(name, overrides=tuple(sets)), set_is_settled=True).candidate({})
+            return read_search(
+                StudyWishes(name, overrides=tuple(sets)), set_is_settled=True
+            ).candidate({})
         return load_recipe(name, sets)
 
     load_plugins(plugins)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
     needed = {
-        (use_of(type(model)), model.source, model.pinned): model for name in names for model in read(name).models.values()
+        (use_of(type(model)), model.source, model.pinned): model
+        for name in names
+        for model in read(name).models.values()
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("backbone", "weights", "revision", "here", "fits", "size", "licence"):
@@ -50,7 +66,11 @@ def models(
         if fetch and info.path is None:
             model.need_weights()
             info = model.describe_weights()
-        here = {"embedded": "in the package", "local": "local file", "hub": "in the cache"}[info.kind] if info.path else "no"
+        here = (
+            {"embedded": "in the package", "local": "local file", "hub": "in the cache"}[info.kind]
+            if info.path
+            else "no"
+        )
         fits = ""
         if info.path is not None and info.kind != "embedded":
             try:
@@ -63,8 +83,18 @@ def models(
         if known := info.published:
             licence = f"licence: {known.licence}, {known.remark}"
             takes = f"the network takes {known.network / 1e6:,.0f} MB in fp32"
-            places.append("\n  ".join((weights, known.holds, f"from {known.where}", licence, takes)))
-        table.add_row(use, weights, "" if info.kind != "hub" else revision, here, fits, size, info.licence or "unknown")
+            places.append(
+                "\n  ".join((weights, known.holds, f"from {known.where}", licence, takes))
+            )
+        table.add_row(
+            use,
+            weights,
+            "" if info.kind != "hub" else revision,
+            here,
+            fits,
+            size,
+            info.licence or "unknown",
+        )
     console.print(table, highlight=False)
     for place in places:
         console.print(place, highlight=False, soft_wrap=True)
@@ -74,7 +104,9 @@ def models(
         raise typer.Exit(2)
     if convert is not None:
         if len(needed) != 1:
-            raise BadValue("--convert writes the weights of one model.", fix="Name a recipe with one.")
+            raise BadValue(
+                "--convert writes the weights of one model.", fix="Name a recipe with one."
+            )
         [model] = needed.values()
         model.convert_weights(convert)
         console.print(f"Written: {convert}", highlight=False)

@@ -10,8 +10,13 @@ import typer
 
 def new(
     path: Annotated[Path, typer.Argument(help="The file to write.")],
-    base: Annotated[str, typer.Option("--from", metavar="RECIPE", help="The shipped recipe to start from.")] = "quickstart",
-    whole: Annotated[bool, typer.Option("--whole", help="Copy all stages instead of extending the shipped recipe.")] = False,
+    base: Annotated[
+        str, typer.Option("--from", metavar="RECIPE", help="The shipped recipe to start from.")
+    ] = "quickstart",
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Copy all stages instead of extending the shipped recipe."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Start a recipe from a shipped one: a few lines that extend it, or a whole copy."""
@@ -20,6 +25,10 @@ def new(
     from ovsskit.starter import write_starter
 
     if path.exists() and not force:
-        raise BadOutput("The file is there already.", fix="Choose another name, or give --force.", where=Place(str(path)))
+        raise BadOutput(
+            "The file is there already.",
+            fix="Choose another name, or give --force.",
+            where=Place(str(path)),
+        )
     write_starter(path, base, whole=whole)
     console.print(f"wrote {path}\nnext: ovsskit check {path}", highlight=False)

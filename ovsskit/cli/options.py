@@ -8,8 +8,14 @@ from typing import Annotated
 
 import typer
 
-Sets = Annotated[list[str], typer.Option("--set", metavar="ADDRESS=VALUE", help="Change a parameter: threshold.at=0.3")]
-Plugins = Annotated[list[Path], typer.Option("--plugin", metavar="FILE", help="Python file with stages of your own.")]
+Sets = Annotated[
+    list[str],
+    typer.Option("--set", metavar="ADDRESS=VALUE", help="Change a parameter: threshold.at=0.3"),
+]
+Plugins = Annotated[
+    list[Path],
+    typer.Option("--plugin", metavar="FILE", help="Python file with stages of your own."),
+]
 
 
 def load_plugins(paths: Sequence[Path]) -> None:

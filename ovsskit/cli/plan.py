@@ -45,7 +45,9 @@ def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:
         reads = [f"{slot} [dim]from {by}[/]" for slot, _, by in link.reads.values()]
         models = [f"[magenta]{model}[/]" for model in link.models.values()]
         slot, kind = link.writes
-        branch = tree.add(f"[bold cyan]{link.node.address}[/]{' [yellow](network)[/]' if stage.network else ''}")
+        branch = tree.add(
+            f"[bold cyan]{link.node.address}[/]{' [yellow](network)[/]' if stage.network else ''}"
+        )
         parameters = _parameters(stage)
         if parameters:
             branch.add(f"[dim]{escape(parameters)}[/]")
@@ -67,4 +69,6 @@ def _parameters(model: object) -> str:
     from ovsskit.describe import COMMON, toml
 
     fields = type(model).model_fields  # type: ignore[attr-defined]
-    return ", ".join(f"{name} = {toml(getattr(model, name))}" for name in fields if name not in COMMON)
+    return ", ".join(
+        f"{name} = {toml(getattr(model, name))}" for name in fields if name not in COMMON
+    )

@@ -7,7 +7,14 @@ from dataclasses import asdict
 from types import TracebackType
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ovsskit.cli.console import console, stderr
@@ -29,7 +36,12 @@ class Report:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        self.progress = Progress(*columns, console=stderr, disable=quiet or as_json or not stderr.is_terminal, transient=True)
+        self.progress = Progress(
+            *columns,
+            console=stderr,
+            disable=quiet or as_json or not stderr.is_terminal,
+            transient=True,
+        )
         self.task = self.progress.add_task("pictures", total=None, visible=False, rate="")
 
     def __enter__(self) -> Report:
@@ -37,7 +49,12 @@ class Report:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Take the progress bar away."""
         self.progress.stop()
 
@@ -55,11 +72,15 @@ class Report:
         self.progress.advance(self.task)
         task = self.progress.tasks[0]
         speed = task.completed / (task.elapsed or 1.0)
-        self.progress.update(self.task, rate=f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each")
+        self.progress.update(
+            self.task, rate=f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each"
+        )
         if self.as_json:
             print(json.dumps(asdict(record)), flush=True)
         elif record.state == "failed" and self.quiet:  # else the summary lists it
-            stderr.print(f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False)
+            stderr.print(
+                f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False
+            )
 
     def notice(self, text: str) -> None:
         """Show something that the person should know."""
@@ -78,11 +99,14 @@ class Report:
         states = [record.state for record in summary.records]
         failed = states.count("failed")
         if not summary.done_now:
-            console.print(f"Nothing to do: all {len(states)} pictures were done before.", highlight=False)
+            console.print(
+                f"Nothing to do: all {len(states)} pictures were done before.", highlight=False
+            )
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         pending = f", {states.count('pending')} still to do" if "pending" in states else ""
         table.add_row(
-            "pictures", f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}"
+            "pictures",
+            f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
         )
         table.add_row("time", f"{summary.costs.seconds:.1f} s")
         for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
@@ -90,15 +114,23 @@ class Report:
         if summary.costs.peak_memory:
             table.add_row("peak memory", f"{summary.costs.peak_memory / 1e9:.2f} GB")
         if summary.costs.peak_device_memory:
-            table.add_row("peak memory of the GPU", f"{summary.costs.peak_device_memory / 1e9:.2f} GB")
+            table.add_row(
+                "peak memory of the GPU", f"{summary.costs.peak_device_memory / 1e9:.2f} GB"
+            )
         if summary.score is not None:
-            table.add_row("mIoU", f"[bold]{100 * summary.score:.1f}[/] against the true masks of the sample scenes")
+            table.add_row(
+                "mIoU",
+                f"[bold]{100 * summary.score:.1f}[/] against the true masks of the sample scenes",
+            )
         table.add_row("folder", escape(str(summary.out)))
         table.add_row("gallery", escape(str(summary.gallery)))
         console.print(table, highlight=False)
         for record in summary.records:
             if record.state == "failed":
-                console.print(f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False)
+                console.print(
+                    f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}",
+                    highlight=False,
+                )
 
     def _end_json(self, summary: Summary) -> None:
         states = [record.state for record in summary.records]

@@ -15,27 +15,53 @@ def run(
     recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
     images: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the recipe's own, else sample scenes."),
+        typer.Argument(
+            help="Files, folders, globs, or a list (.txt). Without any: the recipe's own, else sample scenes."
+        ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Annotated[
-        str | None, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')
+        str | None,
+        typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".'),
     ] = None,
     classes_file: Annotated[
-        Path | None, typer.Option("--classes-file", help="Text file with one class on each line, its synonyms after commas.")
+        Path | None,
+        typer.Option(
+            "--classes-file",
+            help="Text file with one class on each line, its synonyms after commas.",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-out/RECIPE")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-out/RECIPE")
+    ] = None,
     sets: Sets = [],  # noqa: B006
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch: Annotated[str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")] = "auto",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Run on the first N pictures only.")] = None,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")] = MAX_PIXELS,
-    save_scores: Annotated[bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")] = False,
-    save_confidence: Annotated[bool, typer.Option("--save-confidence", help="Save the winning score (16-bit PNG).")] = False,
+    batch: Annotated[
+        str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
+    ] = "auto",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Run on the first N pictures only.")
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")
+    ] = MAX_PIXELS,
+    save_scores: Annotated[
+        bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")
+    ] = False,
+    save_confidence: Annotated[
+        bool, typer.Option("--save-confidence", help="Save the winning score (16-bit PNG).")
+    ] = False,
     explain: Annotated[
         list[str],
-        typer.Option("--explain", metavar="NAME", help="Save what every stage wrote for this picture; all; none."),
+        typer.Option(
+            "--explain",
+            metavar="NAME",
+            help="Save what every stage wrote for this picture; all; none.",
+        ),
     ] = [],  # noqa: B006
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each picture, and one at the end.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object for each picture, and one at the end."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -59,7 +85,11 @@ def run(
         batch=batch,
         limit=limit,
         max_pixels=max_pixels,
-        save=frozenset(word for word, wanted in (("scores", save_scores), ("confidence", save_confidence)) if wanted),
+        save=frozenset(
+            word
+            for word, wanted in (("scores", save_scores), ("confidence", save_confidence))
+            if wanted
+        ),
         explain=tuple(explain),
     )
     with Report(quiet=quiet, as_json=json) as report:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def stages(
-    name: Annotated[str, typer.Argument(help="A stage or backbone to explain; without it, all are listed.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="A stage or backbone to explain; without it, all are listed.")
+    ] = "",
     plugins: Plugins = [],  # noqa: B006 - typer reads the default, nothing changes it
 ) -> None:
     """List every stage, or show one with its parameters, ranges and source."""
@@ -28,7 +30,9 @@ def stages(
     if found is None:
         known = [*stage_names(), *backbone_names()]
         raise UnknownStage(
-            f"There is no stage `{name}`.", there=f"There are: {', '.join(known)}", fix=did_you_mean(name, known)
+            f"There is no stage `{name}`.",
+            there=f"There are: {', '.join(known)}",
+            fix=did_you_mean(name, known),
         )
     _explain(name, found)
 
@@ -47,9 +51,13 @@ def _list() -> None:
         cls = find_stage(name)
         if cls is not None:
             family = stage_files()[name].split(".")[2] if name in stage_files() else "plugin"
-            table.add_row(f"[cyan]{name}[/]", family, ", ".join(_reads(cls)), cls.writes, summary(cls))
+            table.add_row(
+                f"[cyan]{name}[/]", family, ", ".join(_reads(cls)), cls.writes, summary(cls)
+            )
     for name in backbone_names():
-        table.add_row(f"[magenta]{name}[/]", "backbone", "", "", summary(find_backbone(name) or object))
+        table.add_row(
+            f"[magenta]{name}[/]", "backbone", "", "", summary(find_backbone(name) or object)
+        )
     console.print(table, highlight=False)
 
 
@@ -65,12 +73,17 @@ def _explain(name: str, cls: Any) -> None:
 
     console.print(f"[bold cyan]{name}[/]\n{escape(inspect.getdoc(cls) or '')}\n", highlight=False)
     if issubclass(cls, Stage):
-        console.print(f"reads   {', '.join(_reads(cls))}\nwrites  {cls.writes}\nversion {cls.version}\n", highlight=False)
+        console.print(
+            f"reads   {', '.join(_reads(cls))}\nwrites  {cls.writes}\nversion {cls.version}\n",
+            highlight=False,
+        )
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("parameter", "may be", "default", "meaning"):
         table.add_column(column, overflow="fold")
     for row in field_rows(cls):
-        table.add_row(f"[cyan]{row.name}[/]", escape(row.range), escape(row.default), escape(row.meaning))
+        table.add_row(
+            f"[cyan]{row.name}[/]", escape(row.range), escape(row.default), escape(row.meaning)
+        )
     console.print(table, highlight=False)
 
 

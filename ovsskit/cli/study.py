@@ -20,39 +20,87 @@ def study(
     ],
     images: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, globs, or a list (.txt). Without any: the study's own, else as for `run`."),
+        typer.Argument(
+            help="Files, folders, globs, or a list (.txt). Without any: the study's own, else as for `run`."
+        ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Annotated[
-        str | None, typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".')
+        str | None,
+        typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".'),
     ] = None,
-    classes_file: Annotated[Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-studies/NAME")] = None,
+    classes_file: Annotated[
+        Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Output folder.", show_default="ovsskit-studies/NAME"),
+    ] = None,
     objective: Annotated[
-        list[str], typer.Option("--objective", help="What to make better: a stage that writes `reward`, or a metric.")
+        list[str],
+        typer.Option(
+            "--objective", help="What to make better: a stage that writes `reward`, or a metric."
+        ),
     ] = [],  # noqa: B006
-    trials: Annotated[int | None, typer.Option("--trials", help="How many candidates to try.", show_default="100")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="The same seed tries the same.", show_default="0")] = None,
-    sampler: Annotated[
-        str | None, typer.Option("--sampler", help="tpe, gp, random, grid, cmaes, annealing.", show_default="tpe")
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="How many candidates to try.", show_default="100")
     ] = None,
-    pruner: Annotated[str | None, typer.Option("--pruner", help="none, wilcoxon, halving.", show_default="none")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", help="A published protocol: pnp_ovss, pnp_ovss_annealing.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes; on GPUs, one for each.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The same seed tries the same.", show_default="0")
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            "--sampler", help="tpe, gp, random, grid, cmaes, annealing.", show_default="tpe"
+        ),
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option("--pruner", help="none, wilcoxon, halving.", show_default="none")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="A published protocol: pnp_ovss, pnp_ovss_annealing."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes; on GPUs, one for each.")
+    ] = 1,
     storage: Annotated[
-        str, typer.Option("--storage", metavar="URL", help="PostgreSQL server that machines share; else the folder.")
+        str,
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            help="PostgreSQL server that machines share; else the folder.",
+        ),
     ] = "",
     sets: Sets = [],  # noqa: B006
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch: Annotated[str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")] = "auto",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Search on the first N pictures only.")] = None,
-    max_pixels: Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")] = MAX_PIXELS,
+    batch: Annotated[
+        str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
+    ] = "auto",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Search on the first N pictures only.")
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")
+    ] = MAX_PIXELS,
     keep_memory: Annotated[
-        float, typer.Option("--keep-memory", metavar="GB", min=0, help="What is kept of networks' results in memory.")
+        float,
+        typer.Option(
+            "--keep-memory",
+            metavar="GB",
+            min=0,
+            help="What is kept of networks' results in memory.",
+        ),
     ] = 1.0,
     keep_disk: Annotated[
-        float, typer.Option("--keep-disk", metavar="GB", min=0, help="What is kept of networks' results on disk.")
+        float,
+        typer.Option(
+            "--keep-disk", metavar="GB", min=0, help="What is kept of networks' results on disk."
+        ),
     ] = 10.0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each trial, and one at the end.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object for each trial, and one at the end."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -76,7 +124,13 @@ def study(
         out=out,
         overrides=tuple(sets),
         objectives=tuple(objective),
-        options={"trials": trials, "seed": seed, "sampler": sampler, "pruner": pruner, "preset": preset},
+        options={
+            "trials": trials,
+            "seed": seed,
+            "sampler": sampler,
+            "pruner": pruner,
+            "preset": preset,
+        },
         storage=storage,
         workers=workers,
         device=device,

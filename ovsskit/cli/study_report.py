@@ -10,7 +10,14 @@ from typing import Any
 from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ovsskit.cli.console import console, stderr
@@ -41,7 +48,12 @@ class StudyReport:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Take the live table away."""
         self.live.stop()
 
@@ -58,11 +70,15 @@ class StudyReport:
         search = standing.plan.search
         names = ", ".join(f"{one.name} ({one.direction})" for one in search.objectives)
         stderr.print(
-            escape(f"{search.title}: {len(standing.plan.pictures)} pictures, {len(search.space)} parameters, {names}"),
+            escape(
+                f"{search.title}: {len(standing.plan.pictures)} pictures, {len(search.space)} parameters, {names}"
+            ),
             highlight=False,
         )
         if standing.rows:
-            stderr.print(f"goes on after {len(standing.rows)} of {standing.total} trials", highlight=False)
+            stderr.print(
+                f"goes on after {len(standing.rows)} of {standing.total} trials", highlight=False
+            )
 
     def tell(self, standing: Standing, new: Sequence[Row]) -> None:
         """Show trials that ended."""
@@ -82,7 +98,9 @@ class StudyReport:
                 "trials": len(standing.rows),
                 "default": standing.default.get("values"),
                 "best": None if best is None else best.plain(),
-                "front": [row.turn for row in standing.front] if len(standing.plan.search.objectives) > 1 else None,
+                "front": [row.turn for row in standing.front]
+                if len(standing.plan.search.objectives) > 1
+                else None,
                 "network_calls": calls,
                 "out": str(standing.out),
                 "report": str(standing.out / "index.html"),
@@ -107,16 +125,26 @@ def best_table(standing: Standing) -> Table:
     ):
         table.add_column(column, overflow="fold")
     default = standing.default.get("values", [])
-    table.add_row("as it is", *map(_number, default), *(_number(standing.start.get(one.address)) for one in search.space), "")
+    table.add_row(
+        "as it is",
+        *map(_number, default),
+        *(_number(standing.start.get(one.address)) for one in search.space),
+        "",
+    )
     if len(search.objectives) > 1:
         rows = standing.front
     else:
         counting = [row for row in standing.rows if row.counts]
-        rows = sorted(counting, key=lambda row: (-search.objectives[0].sign * (row.values or [0.0])[0], row.turn))
+        rows = sorted(
+            counting,
+            key=lambda row: (-search.objectives[0].sign * (row.values or [0.0])[0], row.turn),
+        )
     for row in rows[:SHOWN]:
         found = [_number(row.params.get(one.address)) for one in search.space]
         style = "bold green" if row == standing.best else ""
-        table.add_row(str(row.turn), *map(_number, row.values or []), *found, f"{row.took:.1f}", style=style)
+        table.add_row(
+            str(row.turn), *map(_number, row.values or []), *found, f"{row.took:.1f}", style=style
+        )
     return table
 
 
@@ -127,14 +155,26 @@ def facts(standing: Standing) -> list[str]:
     pruned = f", {states.count('pruned')} pruned" if "pruned" in states else ""
     failed = f", {states.count('failed')} failed" if "failed" in states else ""
     broken = sum(bool(row.broken) for row in standing.rows)
-    lines = [f"trials          {states.count('done')} done{pruned}{failed}" + (f", {broken} break a limit" if broken else "")]
+    lines = [
+        f"trials          {states.count('done')} done{pruned}{failed}"
+        + (f", {broken} break a limit" if broken else "")
+    ]
     lines.append(f"network calls   {calls['calls']:,} made, {calls['saved']:,} saved")
     if calls["judge_calls"]:
-        lines.append(f"judge's calls   {calls['judge_calls']:,} made, {calls['judge_saved']:,} saved")
+        lines.append(
+            f"judge's calls   {calls['judge_calls']:,} made, {calls['judge_saved']:,} saved"
+        )
     if standing.plan.search.settings.groups > 1:
-        found = [f"{row.values[0]:.4g} (trial {row.turn})" if row and row.values else "none" for row in standing.groups]
+        found = [
+            f"{row.values[0]:.4g} (trial {row.turn})" if row and row.values else "none"
+            for row in standing.groups
+        ]
         lines.append(f"groups          {', '.join(found)}")
-    lines.append(f"best recipe     {standing.out / 'best.toml'}" if standing.best else "best recipe     none: no trial counts")
+    lines.append(
+        f"best recipe     {standing.out / 'best.toml'}"
+        if standing.best
+        else "best recipe     none: no trial counts"
+    )
     return [*lines, f"report          {standing.out / 'index.html'}"]
 
 
@@ -143,19 +183,33 @@ def comparison_tables(found: dict[str, Any]) -> list[Table]:
     studies = found["studies"]
     names = [f"{one['name']} ({one['sampler']})" for one in studies]
     whole = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("study", "trials", "seconds", "as it is", f"best {found['objective']}", "parameters"):
+    for column in (
+        "study",
+        "trials",
+        "seconds",
+        "as it is",
+        f"best {found['objective']}",
+        "parameters",
+    ):
         whole.add_column(column, overflow="fold")
     for name, one in zip(names, studies, strict=True):
-        params = ", ".join(f"{address} = {_number(value)}" for address, value in one["params"].items())
+        params = ", ".join(
+            f"{address} = {_number(value)}" for address, value in one["params"].items()
+        )
         best = _number(one["best"][0]) if one["best"] else "-"
-        whole.add_row(name, str(one["trials"]), f"{one['seconds']:.1f}", _number(one["default"]), best, params)
+        whole.add_row(
+            name, str(one["trials"]), f"{one['seconds']:.1f}", _number(one["default"]), best, params
+        )
     tables = [whole]
     for key, word in (("by_trial", "trials"), ("by_second", "seconds")):
         table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
         for column in (f"best after {word}", *names):
             table.add_column(column, overflow="fold")
         for step in found[key]:
-            table.add_row(f"{step['at']:g}" if key == "by_trial" else f"{step['at']:.1f}", *map(_number, step["best"]))
+            table.add_row(
+                f"{step['at']:g}" if key == "by_trial" else f"{step['at']:.1f}",
+                *map(_number, step["best"]),
+            )
         tables.append(table)
     return tables
 

@@ -17,7 +17,9 @@ class Artificial:
     pixels: Int[torch.Tensor, "image size size"]
 
 
-def draw_grids(generator: torch.Generator, count: int, classes: int, side: int) -> list[Int[torch.Tensor, "_ _"]]:
+def draw_grids(
+    generator: torch.Generator, count: int, classes: int, side: int
+) -> list[Int[torch.Tensor, "_ _"]]:
     """Draw grids of 1 to `side` rows and columns, every cell of a class, all equally likely."""
     grids = []
     for _ in range(count):
@@ -33,5 +35,7 @@ def enlarge(grids: list[Int[torch.Tensor, "_ _"]], side: int) -> Artificial:
 
 
 def _nearest(grid: Int[torch.Tensor, "rows cols"], size: int) -> Int[torch.Tensor, "size size"]:
-    found: Float[torch.Tensor, "size size"] = torch.nn.functional.interpolate(grid[None, None].float(), (size, size))[0, 0]
+    found: Float[torch.Tensor, "size size"] = torch.nn.functional.interpolate(
+        grid[None, None].float(), (size, size)
+    )[0, 0]
     return found.long()

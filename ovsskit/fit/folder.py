@@ -58,7 +58,10 @@ class TunedFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            what, fix = "Another tuning is writing into this folder.", "Wait until it ends, or name another with --out."
+            what, fix = (
+                "Another tuning is writing into this folder.",
+                "Wait until it ends, or name another with --out.",
+            )
             raise BadOutput(what, fix=fix, where=Place(str(path))) from error
         try:
             self._read()
@@ -97,7 +100,9 @@ class TunedFolder:
                 moments = {key: tensors[f"{key} of {name}"].to(parameter.device) for key in MOMENTS}
                 tuner.optimiser.state[parameter] = {"step": torch.tensor(float(step)), **moments}
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise BadOutput("What the tuning needs to go on is broken.", fix=FIX, where=Place(str(file))) from error
+            raise BadOutput(
+                "What the tuning needs to go on is broken.", fix=FIX, where=Place(str(file))
+            ) from error
         return step
 
     def save_state(self, tuner: Tuner) -> None:
@@ -109,7 +114,9 @@ class TunedFolder:
         tensors = {}
         for name, parameter in tuner.tuned().items():
             tensors[name] = parameter.detach()
-            tensors |= {f"{key} of {name}": tuner.optimiser.state[parameter][key] for key in MOMENTS}
+            tensors |= {
+                f"{key} of {name}": tuner.optimiser.state[parameter][key] for key in MOMENTS
+            }
         self._save(STATE, tensors)
 
     def finish(self, tuner: Tuner, dictionary: Path) -> None:
@@ -120,7 +127,11 @@ class TunedFolder:
         """
         if dictionary.is_file():
             write_text(self.path / dictionary.name, dictionary.read_text(encoding="utf-8"))
-        tensors = {key: one for key, one in tuner.network.state_dict().items() if not key.endswith("num_batches_tracked")}
+        tensors = {
+            key: one
+            for key, one in tuner.network.state_dict().items()
+            if not key.endswith("num_batches_tracked")
+        }
         self._save(MODEL, {**tensors, "encoder.seg_embed_tokens.weight": tuner.words})
         self.write_record()
         (self.path / STATE).unlink(missing_ok=True)
@@ -160,15 +171,37 @@ class TunedFolder:
             changed = differences(plain["identity"], self.identity)
             self.progress = Progress(**plain["progress"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadOutput("The record of the tuning in this folder is broken.", fix=FIX, where=Place(str(path))) from error
+            raise BadOutput(
+                "The record of the tuning in this folder is broken.",
+                fix=FIX,
+                where=Place(str(path)),
+            ) from error
         if changed:
             raise BadOutput(
-                "The folder holds another tuning.", there="; ".join(changed[:4]), fix=FIX, where=Place(str(self.path))
+                "The folder holds another tuning.",
+                there="; ".join(changed[:4]),
+                fix=FIX,
+                where=Place(str(self.path)),
             )
 
     def _refuse_strange_files(self) -> None:
         if self.path.is_dir() and not (self.path / RECORD).exists():
-            strange = next((one.name for one in self.path.iterdir() if one.name != LOCK and not one.name.endswith(PART)), None)
+            strange = next(
+                (
+                    one.name
+                    for one in self.path.iterdir()
+                    if one.name != LOCK and not one.name.endswith(PART)
+                ),
+                None,
+            )
             if strange is not None:
-                what, there = "The folder holds files that are of no tuning.", f"There is `{strange}`, and no `{RECORD}`."
-                raise BadOutput(what, there=there, fix="Name another folder with --out.", where=Place(str(self.path)))
+                what, there = (
+                    "The folder holds files that are of no tuning.",
+                    f"There is `{strange}`, and no `{RECORD}`.",
+                )
+                raise BadOutput(
+                    what,
+                    there=there,
+                    fix="Name another folder with --out.",
+                    where=Place(str(self.path)),
+                )

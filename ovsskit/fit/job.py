@@ -85,7 +85,12 @@ def _fit(wishes: FitWishes, listener: FitListener) -> None:
 
 
 def _tune(
-    recipe: Recipe, backbone: Ofa, names: tuple[str, ...], device: str, folder: TunedFolder, listener: FitListener
+    recipe: Recipe,
+    backbone: Ofa,
+    names: tuple[str, ...],
+    device: str,
+    folder: TunedFolder,
+    listener: FitListener,
 ) -> None:
     from ovsskit.backbones._ofa_text import DICTIONARY
     from ovsskit.fit.tuning import Tuner
@@ -94,7 +99,9 @@ def _tune(
     settings, source = recipe.fit, backbone.need_weights()
     reader = backbone.reader
     text, pieces = reader.read(names), [reader.pieces(name) for name in names]
-    mixed = settings.precision == "bf16" or (settings.precision == "auto" and device.startswith("cuda"))
+    mixed = settings.precision == "bf16" or (
+        settings.precision == "auto" and device.startswith("cuda")
+    )
     tuner = Tuner(backbone.checkpoint.network.to(device), pieces, text, settings, mixed)
     first = folder.resume(tuner)
     folder.write_record()
@@ -115,7 +122,9 @@ def _tune(
         raise
     except torch.OutOfMemoryError as error:
         fix = "Let the network see fewer images at once: --set fit.at_once=1."
-        raise OutOfMemory(f"{settings.at_once} artificial images at once do not fit into memory.", fix=fix) from error
+        raise OutOfMemory(
+            f"{settings.at_once} artificial images at once do not fit into memory.", fix=fix
+        ) from error
     progress.peak_memory, progress.peak_device_memory = peak_memory()
     folder.finish(tuner, (source if source.is_dir() else source.parent) / DICTIONARY)
     listener.end(folder.path, progress, settings.updates - first)
@@ -127,7 +136,9 @@ def _backbone(recipe: Recipe) -> Ofa:
     if len(found) != 1:
         there = ", ".join(type(model).__name__ for model in recipe.models.values())
         what = f"`fit` tunes the one model `ofa` of a recipe, and this one has {len(found)}."
-        raise MissingCapability(what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path)))
+        raise MissingCapability(
+            what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path))
+        )
     weights = recipe.fit.weights or found[0].weights
     return found[0].model_copy(update={"weights": weights})
 

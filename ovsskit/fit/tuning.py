@@ -43,7 +43,9 @@ class Tuner:
         self.network.encoder.embed_images.eval()
         self.words = self.network.words(self.pieces).detach()
         self.ids = torch.tensor([list(self.text)], device=self.device)
-        self.optimiser = torch.optim.AdamW(list(self.tuned().values()), betas=BETAS, weight_decay=self.settings.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            list(self.tuned().values()), betas=BETAS, weight_decay=self.settings.weight_decay
+        )
 
     def tuned(self) -> dict[str, nn.Parameter]:
         """Return the parameters that are tuned."""
@@ -52,7 +54,9 @@ class Tuner:
     def step(self, number: int) -> float:
         """Do a step (numbers from 0) and return its loss; the random numbers depend on the seed and the step alone."""
         seed = torch.Generator().manual_seed(self.settings.seed * self.settings.updates + number)
-        grids = draw_grids(seed, self.settings.batch, len(self.words), self.network.shape.patch_side)
+        grids = draw_grids(
+            seed, self.settings.batch, len(self.words), self.network.shape.patch_side
+        )
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int(torch.randint(2**62, (), generator=seed)))
             loss = self.gradients(enlarge(grids, self.network.shape.patch_side))
@@ -71,7 +75,9 @@ class Tuner:
         leaves, joined = _detached(biases)
         for start in range(0, count, self.settings.at_once):
             part = slice(start, start + self.settings.at_once)
-            some = Artificial(images.patches[part].to(self.device), images.pixels[part].to(self.device))
+            some = Artificial(
+                images.patches[part].to(self.device), images.pixels[part].to(self.device)
+            )
             with self._precision():
                 loss = self.loss(some, joined) * (len(some.patches) / count)
             loss.backward()
@@ -83,21 +89,27 @@ class Tuner:
     def loss(self, images: Artificial, biases: Biases) -> Tensor:
         """Return the mean over all pixels of the cross-entropy of logits that are enlarged to them."""
         logits = self.logits(images, biases).float()
-        return torch.stack([pixel_loss(one, pixels) for one, pixels in zip(logits, images.pixels, strict=True)]).mean()
+        return torch.stack(
+            [pixel_loss(one, pixels) for one, pixels in zip(logits, images.pixels, strict=True)]
+        ).mean()
 
     def logits(self, images: Artificial, biases: Biases) -> Tensor:
         """Return the logits of all classes at all patches; the words stand in for what a trunk would see."""
         side = self.network.shape.patch_side
         tokens = self.words[images.patches.flatten(1)]
         decoded = self.network(tokens, self.ids.expand(len(tokens), -1), biases)
-        found: Tensor = (self.words.to(decoded) @ decoded.transpose(1, 2)).unflatten(2, (side, side))
+        found: Tensor = (self.words.to(decoded) @ decoded.transpose(1, 2)).unflatten(
+            2, (side, side)
+        )
         return found
 
     def update(self, number: int) -> None:
         """Change the parameters by their gradients: Adam with decoupled decay, the rate falling along a cosine."""
         nn.utils.clip_grad_norm_(self.tuned().values(), self.settings.clip)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate * (1 + math.cos(math.pi * number / self.settings.updates)) / 2
+            group["lr"] = (
+                self.settings.rate * (1 + math.cos(math.pi * number / self.settings.updates)) / 2
+            )
             # fairseq adds epsilon before it corrects the second moment for its start, torch after.
             group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** (number + 1))
         self.optimiser.step()
@@ -108,7 +120,9 @@ class Tuner:
             yield
 
 
-def pixel_loss(logits: Float[Tensor, "class rows cols"], pixels: Int[Tensor, "h w"]) -> Float[Tensor, ""]:
+def pixel_loss(
+    logits: Float[Tensor, "class rows cols"], pixels: Int[Tensor, "h w"]
+) -> Float[Tensor, ""]:
     """Return the mean cross-entropy over the pixels of an image.
 
     With the classes of a pixel side by side, and one image at a time, a processor is four times as fast.

@@ -41,7 +41,9 @@ def write_text(path: Path, text: str) -> None:
 def cannot_write(error: OSError, path: Path) -> CannotWrite:
     """Return the error that tells a person why a file could not be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    what = "The disk is full." if full else f"The file cannot be written: {error.strerror or error}."
+    what = (
+        "The disk is full." if full else f"The file cannot be written: {error.strerror or error}."
+    )
     fix = f"{'Make room' if full else 'See to the folder'}, then run the same command again: it goes on where it stopped."
     return CannotWrite(what, fix=fix, where=Place(str(path)))
 

@@ -53,7 +53,10 @@ class OutputFolder:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            what, fix = "Another run is writing into this folder.", "Wait until it ends, or name another with --out."
+            what, fix = (
+                "Another run is writing into this folder.",
+                "Wait until it ends, or name another with --out.",
+            )
             raise BadOutput(what, fix=fix, where=Place(str(path))) from error
         self.costs, self.facts = Costs(), dict[str, Any]()
         self.records: dict[str, PictureRecord] = {}
@@ -69,19 +72,30 @@ class OutputFolder:
         """Let other runs use the folder."""
         self._lock.release()
 
-    def add(self, pictures: Sequence[Path], wanted: frozenset[str], explained: Collection[Path]) -> list[PictureRecord]:
+    def add(
+        self, pictures: Sequence[Path], wanted: frozenset[str], explained: Collection[Path]
+    ) -> list[PictureRecord]:
         """Enter pictures into the record, and return those that are still to do, in order.
 
         Done is a picture whose file has not changed since and of which everything wanted was saved, also its maps if it
         is one of the explained.
         """
-        names = name_pictures(pictures, {record.source: record.name for record in self.records.values()})
+        names = name_pictures(
+            pictures, {record.source: record.name for record in self.records.values()}
+        )
         todo = []
         for name, path in zip(names, pictures, strict=True):
             old = self.records.get(name)
             parts = wanted | {"maps"} if path in explained else wanted
-            new = PictureRecord(name, str(path.absolute()), stamp=stamp_of(path), saved=tuple(sorted(parts)))
-            if old is not None and old.state == "done" and old.stamp == new.stamp and parts <= {*old.saved}:
+            new = PictureRecord(
+                name, str(path.absolute()), stamp=stamp_of(path), saved=tuple(sorted(parts))
+            )
+            if (
+                old is not None
+                and old.state == "done"
+                and old.stamp == new.stamp
+                and parts <= {*old.saved}
+            ):
                 continue
             self.records[name] = new
             todo.append(new)
@@ -137,7 +151,10 @@ class OutputFolder:
             records = [PictureRecord.from_plain(one) for one in plain["pictures"]]
             self.costs = Costs(**plain["costs"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            what, fix = "The record of the run in this folder is broken.", "Name another folder with --out, or remove this one."
+            what, fix = (
+                "The record of the run in this folder is broken.",
+                "Name another folder with --out, or remove this one.",
+            )
             raise BadOutput(what, fix=fix, where=Place(str(path))) from error
         if changed:
             more = f"; and {len(changed) - 4} more" if len(changed) > 4 else ""
@@ -163,10 +180,25 @@ class OutputFolder:
 
     def _refuse_strange_files(self) -> None:
         if self.path.is_dir() and not (self.path / RUN).exists():
-            strange = next((one.name for one in self.path.iterdir() if one.name != LOCK and not one.name.endswith(PART)), None)
+            strange = next(
+                (
+                    one.name
+                    for one in self.path.iterdir()
+                    if one.name != LOCK and not one.name.endswith(PART)
+                ),
+                None,
+            )
             if strange is not None:
-                what, there = "The folder holds files that are of no run.", f"There is `{strange}`, and no `{RUN}`."
-                raise BadOutput(what, there=there, fix="Name another folder with --out.", where=Place(str(self.path)))
+                what, there = (
+                    "The folder holds files that are of no run.",
+                    f"There is `{strange}`, and no `{RUN}`.",
+                )
+                raise BadOutput(
+                    what,
+                    there=there,
+                    fix="Name another folder with --out.",
+                    where=Place(str(self.path)),
+                )
 
 
 def versions() -> dict[str, str]:

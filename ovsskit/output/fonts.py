@@ -34,7 +34,10 @@ SYSTEM_FONTS = (
 @cache
 def font_for(text: str, size: int) -> FreeTypeFont | None:
     """Return a font that has every letter of the text, at a size in pixels, or None where the machine has none."""
-    return next((font for name in ("", *SYSTEM_FONTS) if (font := _load(name, size)) and _has(font, text)), None)
+    return next(
+        (font for name in ("", *SYSTEM_FONTS) if (font := _load(name, size)) and _has(font, text)),
+        None,
+    )
 
 
 @cache
@@ -51,4 +54,6 @@ def _load(name: str, size: int) -> FreeTypeFont | None:
 def _has(font: FreeTypeFont, text: str) -> bool:
     """Tell by the picture of each letter: those that a font lacks all look like its sign for a missing one."""
     missing = bytes(font.getmask("\U0010fffd"))
-    return all(bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace())
+    return all(
+        bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace()
+    )

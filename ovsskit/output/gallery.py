@@ -13,7 +13,11 @@ from ovsskit.values import Vocabulary
 
 
 def write_gallery(
-    folder: Path, title: str, facts: Sequence[str], records: Sequence[PictureRecord], vocabulary: Vocabulary
+    folder: Path,
+    title: str,
+    facts: Sequence[str],
+    records: Sequence[PictureRecord],
+    vocabulary: Vocabulary,
 ) -> Path:
     """Write the gallery of a run and return its path; `facts` stand under the title.
 
@@ -27,15 +31,24 @@ def write_gallery(
         "facts": list(facts),
         "classes": list_classes(vocabulary),
         "pictures": [
-            {"name": record.name, "source": record.source, "size": record.size, "areas": record.areas}
+            {
+                "name": record.name,
+                "source": record.source,
+                "size": record.size,
+                "areas": record.areas,
+            }
             for record in records
             if record.state == "done"
         ],
         "failed": [
-            {"source": _clean(record.source), "reason": record.reason} for record in records if record.state == "failed"
+            {"source": _clean(record.source), "reason": record.reason}
+            for record in records
+            if record.state == "failed"
         ],
     }
-    template = Environment(loader=PackageLoader("ovsskit.output", ""), autoescape=True).get_template("gallery.html")
+    template = Environment(
+        loader=PackageLoader("ovsskit.output", ""), autoescape=True
+    ).get_template("gallery.html")
     path = folder / "index.html"
     write_text(path, template.render(data=data))
     return path
@@ -47,7 +60,10 @@ def write_classes(folder: Path, vocabulary: Vocabulary) -> None:
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
     """
-    write_text(folder / "classes.json", f"{json.dumps(list_classes(vocabulary), indent=1, ensure_ascii=False)}\n")
+    write_text(
+        folder / "classes.json",
+        f"{json.dumps(list_classes(vocabulary), indent=1, ensure_ascii=False)}\n",
+    )
 
 
 def list_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
@@ -55,7 +71,12 @@ def list_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     others = (vocabulary.background_words, *(vocabulary.synonyms or ((),) * len(vocabulary.names)))
     rows = zip(vocabulary.ids, vocabulary.labels, vocabulary.colours, others, strict=True)
     return [
-        {"number": number, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour), "words": list(words)}
+        {
+            "number": number,
+            "name": name,
+            "colour": "#{:02x}{:02x}{:02x}".format(*colour),
+            "words": list(words),
+        }
         for number, name, colour, words in rows
     ]
 

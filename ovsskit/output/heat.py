@@ -12,7 +12,15 @@ import PIL.ImageDraw
 from ovsskit.lazy import Float, UInt8, numpy
 from ovsskit.output.fonts import font_for
 
-HEAT = ((0, 0, 4), (50, 10, 94), (120, 28, 109), (187, 55, 84), (237, 105, 37), (252, 165, 10), (252, 255, 164))
+HEAT = (
+    (0, 0, 4),
+    (50, 10, 94),
+    (120, 28, 109),
+    (187, 55, 84),
+    (237, 105, 37),
+    (252, 165, 10),
+    (252, 255, 164),
+)
 """Colours from low to high, evenly spaced: dark to bright throughout, so that they stay in order in grey as well."""
 
 WIDEST = 1320
@@ -31,7 +39,9 @@ class Tile:
 def heat_colours(values: Float[numpy.ndarray, "h w"]) -> UInt8[numpy.ndarray, "h w 3"]:
     """Colour values from 0 to 1."""
     steps = numpy.linspace(0, 1, len(HEAT))
-    channels = [numpy.interp(values, steps, [colour[channel] for colour in HEAT]) for channel in range(3)]
+    channels = [
+        numpy.interp(values, steps, [colour[channel] for colour in HEAT]) for channel in range(3)
+    ]
     return numpy.stack(channels, axis=-1).round().astype("uint8")
 
 
@@ -40,7 +50,9 @@ def heat_tile(values: Float[numpy.ndarray, "h w"], ground: PIL.Image.Image, name
     finite = numpy.nan_to_num(values, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
     heat = PIL.Image.fromarray(heat_colours((finite - low) / (high - low if high > low else 1.0)))
-    large = heat.resize(ground.size, PIL.Image.Resampling.NEAREST if max(values.shape) < max(ground.size) else None)
+    large = heat.resize(
+        ground.size, PIL.Image.Resampling.NEAREST if max(values.shape) < max(ground.size) else None
+    )
     grey = ground.convert("L").convert("RGB")
     return Tile(PIL.Image.blend(grey, large, 0.7), f"{name}  {low:.2g} to {high:.2g}")
 
@@ -52,7 +64,9 @@ def draw_sheet(tiles: Sequence[Tile], note: str = "") -> PIL.Image.Image:
     columns = max(1, min(len(tiles), (WIDEST + GAP) // (width + GAP)))
     rows = math.ceil(len(tiles) / columns)
     sheet = PIL.Image.new(
-        "RGB", (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP + bool(note) * LETTERS * 2), "white"
+        "RGB",
+        (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP + bool(note) * LETTERS * 2),
+        "white",
     )
     draw = PIL.ImageDraw.Draw(sheet)
     for index, tile in enumerate(tiles):

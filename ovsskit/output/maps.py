@@ -51,7 +51,9 @@ class MapCollector:
                 picture, text = _draw(state[stage.writes], state)
                 if picture is not None or text:
                     kind = type(state[stage.writes]).__name__
-                    self.sheets.append(Sheet(stage.address, kind, self._rounds[stage.address], picture, text))
+                    self.sheets.append(
+                        Sheet(stage.address, kind, self._rounds[stage.address], picture, text)
+                    )
 
     def _see_hidden(self, image: Image, number: int) -> None:
         """Show the picture with its hidden patches, once for every new choice of them."""
@@ -85,8 +87,12 @@ def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
         small, numbers = resize_both(pixels, numpy.asarray(labels), 1.0)
         return draw_sheet([Tile(tint_picture(small, numbers, vocabulary), "")]), ""
     if isinstance(value, Present):
-        return None, ", ".join(vocabulary.labels[label] for label in value.labels) or "none of the classes"
-    return None, "\n".join(caption.text for caption in value.captions) if isinstance(value, Captions) else ""
+        return None, ", ".join(
+            vocabulary.labels[label] for label in value.labels
+        ) or "none of the classes"
+    return None, "\n".join(caption.text for caption in value.captions) if isinstance(
+        value, Captions
+    ) else ""
 
 
 def name_maps(scores: Scores, vocabulary: Vocabulary) -> list[str]:
@@ -95,18 +101,35 @@ def name_maps(scores: Scores, vocabulary: Vocabulary) -> list[str]:
     if scores.labels != tuple(label for label, _ in vocabulary.queries):
         return classes
     words = [word for _, word in vocabulary.queries]
-    return [name if name == word else f"{name}: {word}" for name, word in zip(classes, words, strict=True)]
+    return [
+        name if name == word else f"{name}: {word}"
+        for name, word in zip(classes, words, strict=True)
+    ]
 
 
 def _maps(data: torch.Tensor, names: Sequence[str], image: Image) -> PIL.Image.Image | None:
     """Draw the maps, of many those with the highest peaks."""
     chosen: Sequence[int] = range(len(data))
     if len(data) > MOST_TILES:
-        chosen = sorted(data.detach().flatten(1).amax(1).nan_to_num(-torch.inf).topk(MOST_TILES).indices.tolist())
+        chosen = sorted(
+            data.detach()
+            .flatten(1)
+            .amax(1)
+            .nan_to_num(-torch.inf)
+            .topk(MOST_TILES)
+            .indices.tolist()
+        )
     ground = _small(image)
-    tiles = [heat_tile(data[index].detach().float().cpu().numpy(), ground, names[index]) for index in chosen]
+    tiles = [
+        heat_tile(data[index].detach().float().cpu().numpy(), ground, names[index])
+        for index in chosen
+    ]
     left_out = len(data) - len(tiles)
-    return draw_sheet(tiles, f"and {left_out} more, with lower peaks" if left_out else "") if tiles else None
+    return (
+        draw_sheet(tiles, f"and {left_out} more, with lower peaks" if left_out else "")
+        if tiles
+        else None
+    )
 
 
 def _token_names(maps: TokenMaps, state: State) -> list[str]:
@@ -118,7 +141,11 @@ def _token_names(maps: TokenMaps, state: State) -> list[str]:
     for position in positions:
         seen[position] += 1
         known = present is not None and 0 <= position < len(present.labels)
-        name = state["vocabulary"].labels[present.labels[position]] if known and present else f"class {position + 1}"
+        name = (
+            state["vocabulary"].labels[present.labels[position]]
+            if known and present
+            else f"class {position + 1}"
+        )
         part = f" {seen[position]}/{counts[position]}" if counts[position] > 1 else ""
         names.append(f"{name}{part}" if position >= 0 else "")
     return names
@@ -127,4 +154,6 @@ def _token_names(maps: TokenMaps, state: State) -> list[str]:
 def _small(image: Image) -> PIL.Image.Image:
     picture = PIL.Image.fromarray(image.pixels.cpu().numpy())
     scale = SIDE / max(picture.size)
-    return picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+    return picture.resize(
+        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    )

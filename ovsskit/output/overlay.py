@@ -37,7 +37,9 @@ class Area:
 def measure_areas(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> list[Area]:
     """Return how much of a picture each of its classes covers, the largest first."""
     numbers, counts = numpy.unique(labels, return_counts=True)
-    known = dict(zip(vocabulary.ids, zip(vocabulary.labels, vocabulary.colours, strict=True), strict=True))
+    known = dict(
+        zip(vocabulary.ids, zip(vocabulary.labels, vocabulary.colours, strict=True), strict=True)
+    )
     areas = [
         Area(int(number), *known[int(number)], float(count / labels.size))
         for number, count in zip(numbers, counts, strict=True)
@@ -53,15 +55,25 @@ def draw_overlay(
     The longer side of the picture is brought between `SHORTEST` and `LONGEST` pixels; masks keep the original size.
     """
     longest = max(labels.shape)
-    scale = float(math.ceil(SHORTEST / longest)) if longest < SHORTEST else min(1.0, LONGEST / longest)
+    scale = (
+        float(math.ceil(SHORTEST / longest)) if longest < SHORTEST else min(1.0, LONGEST / longest)
+    )
     picture = tint_picture(*resize_both(pixels, labels, scale), vocabulary)
     legend = _Legend(measure_areas(labels, vocabulary), max(15, round(max(picture.size) / 48)))
     width, height = picture.size
     beneath = width > 1.7 * height
     columns = max(1, width // legend.column) if beneath else 1
-    rows = min(MOST_ROWS, math.ceil(len(legend.areas) / columns)) if beneath else max(MOST_ROWS, height // legend.row - 1)
+    rows = (
+        min(MOST_ROWS, math.ceil(len(legend.areas) / columns))
+        if beneath
+        else max(MOST_ROWS, height // legend.row - 1)
+    )
     drawn = legend.draw(columns, rows)
-    canvas = (max(width, drawn.width), height + drawn.height) if beneath else (width + drawn.width, max(height, drawn.height))
+    canvas = (
+        (max(width, drawn.width), height + drawn.height)
+        if beneath
+        else (width + drawn.width, max(height, drawn.height))
+    )
     whole = PIL.Image.new("RGB", canvas, "white")
     whole.paste(picture, (0, 0))
     whole.paste(drawn, (0, height) if beneath else (width, 0))
@@ -78,7 +90,9 @@ def resize_both(
     return picture.resize(size, smooth), numpy.asarray(numbers.resize(size, nearest))
 
 
-def tint_picture(picture: PIL.Image.Image, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> PIL.Image.Image:
+def tint_picture(
+    picture: PIL.Image.Image, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary
+) -> PIL.Image.Image:
     """Tint every class but the background, and draw its border in its full colour."""
     table = numpy.zeros((max(vocabulary.ids) + 1, 3), "float32")
     table[list(vocabulary.ids)] = vocabulary.colours
@@ -117,21 +131,40 @@ class _Legend:
         panel = PIL.Image.new("RGB", (self.column * columns, self.row * used + self.row), "white")
         draw = PIL.ImageDraw.Draw(panel)
         for index, (area, name) in enumerate(zip(self.areas[:shown], self.names, strict=False)):
-            self._entry(draw, index // used * self.column + self.row // 2, index % used * self.row + self.row // 2, area, name)
+            self._entry(
+                draw,
+                index // used * self.column + self.row // 2,
+                index % used * self.row + self.row // 2,
+                area,
+                name,
+            )
         if shown < len(self.areas):
-            left, top = shown // used * self.column + self.row // 2, shown % used * self.row + self.row // 2
+            left, top = (
+                shown // used * self.column + self.row // 2,
+                shown % used * self.row + self.row // 2,
+            )
             self._write(draw, left, top, f"and {len(self.areas) - shown} more", "dimgrey")
         return panel
 
-    def _entry(self, draw: PIL.ImageDraw.ImageDraw, left: int, top: int, area: Area, name: str) -> None:
+    def _entry(
+        self, draw: PIL.ImageDraw.ImageDraw, left: int, top: int, area: Area, name: str
+    ) -> None:
         swatch = (left, top + self.row // 8, left + self.size, top + self.row // 8 + self.size)
         draw.rectangle(swatch, fill=area.colour, outline="dimgrey")
         self._write(draw, left + self.row, top, name, "black")
         right = left + self.column - self.row // 2 - self.size // 2
         self._write(draw, right - self._width(area.percent), top, area.percent, "dimgrey")
 
-    def _write(self, draw: PIL.ImageDraw.ImageDraw, left: int, top: int, text: str, colour: str) -> None:
-        draw.text((left, top + self.row // 2), text, fill=colour, font=font_for(text, self.size), anchor="lm")
+    def _write(
+        self, draw: PIL.ImageDraw.ImageDraw, left: int, top: int, text: str, colour: str
+    ) -> None:
+        draw.text(
+            (left, top + self.row // 2),
+            text,
+            fill=colour,
+            font=font_for(text, self.size),
+            anchor="lm",
+        )
 
     def _text(self, area: Area) -> str:
         """Return the name, shortened if long; its number where no font has its letters."""

@@ -39,9 +39,13 @@ class PictureRecord:
         """Read a record back from what JSON gave."""
         known = {one.name for one in fields(cls)}
         values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items() if key in known
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in plain.items()
+            if key in known
         }
-        areas = tuple((int(number), float(fraction)) for number, fraction in values.get("areas", ()))
+        areas = tuple(
+            (int(number), float(fraction)) for number, fraction in values.get("areas", ())
+        )
         return cls(**{**values, "areas": areas})
 
 
@@ -60,9 +64,14 @@ class Costs:
 
     def plus(self, other: Costs) -> Costs:
         """Return the costs of both."""
-        stages = {key: self.stages.get(key, 0.0) + other.stages.get(key, 0.0) for key in {**self.stages, **other.stages}}
+        stages = {
+            key: self.stages.get(key, 0.0) + other.stages.get(key, 0.0)
+            for key in {**self.stages, **other.stages}
+        }
         memory = max(filter(None, (self.peak_memory, other.peak_memory)), default=None)
-        device = max(filter(None, (self.peak_device_memory, other.peak_device_memory)), default=None)
+        device = max(
+            filter(None, (self.peak_device_memory, other.peak_device_memory)), default=None
+        )
         return Costs(self.seconds + other.seconds, stages, memory, device)
 
 

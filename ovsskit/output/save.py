@@ -44,10 +44,16 @@ def save_finding(folder: Path, finding: Finding, vocabulary: Vocabulary) -> Pict
     height, width = finding.pixels.shape[:2]
     areas = measure_areas(finding.labels, vocabulary)
     write_mask(folder / "masks" / f"{name}.png", finding.labels, vocabulary)
-    _write_jpeg(folder / "overlays" / f"{name}.jpg", draw_overlay(finding.pixels, finding.labels, vocabulary), 92)
+    _write_jpeg(
+        folder / "overlays" / f"{name}.jpg",
+        draw_overlay(finding.pixels, finding.labels, vocabulary),
+        92,
+    )
     confidence, wanted = None, finding.record.saved
     if finding.scores is not None and "confidence" in wanted:
-        confidence = write_confidence(folder / "confidence" / f"{name}.png", finding.scores, (height, width))
+        confidence = write_confidence(
+            folder / "confidence" / f"{name}.png", finding.scores, (height, width)
+        )
     if finding.scores is not None and "scores" in wanted:
         write_scores(folder / "scores" / f"{name}.npz", finding.scores, vocabulary)
     maps = _write_sheets(folder, name, finding.sheets or ())
@@ -69,7 +75,9 @@ def write_confidence(path: Path, scores: Scores, size: tuple[int, int]) -> tuple
     best = scores.data.float().amax(0)
     if tuple(best.shape) != size:
         best = torch.nn.functional.interpolate(best[None, None], size, mode="bilinear")[0, 0]
-    low, high = (0.0, 1.0) if isinstance(scores, Probabilities) else (float(best.min()), float(best.max()))
+    low, high = (
+        (0.0, 1.0) if isinstance(scores, Probabilities) else (float(best.min()), float(best.max()))
+    )
     grey = ((best - low) / (high - low if high > low else 1.0)).clamp(0, 1) * 65535
     picture = PIL.Image.fromarray(grey.round().numpy().astype("uint16"))
     write_whole(path, lambda file: picture.save(file, "PNG"))
@@ -88,23 +96,37 @@ def _write_sheets(folder: Path, name: str, sheets: tuple[Sheet, ...]) -> list[di
     """Write the sheets in the order of the stages; return what the gallery has to know about them."""
     listed: list[dict[str, str | int]] = []
     for number, sheet in enumerate(sheets, start=1):
-        entry: dict[str, str | int] = {"stage": sheet.stage, "kind": sheet.kind, "round": sheet.round, "text": sheet.text}
+        entry: dict[str, str | int] = {
+            "stage": sheet.stage,
+            "kind": sheet.kind,
+            "round": sheet.round,
+            "text": sheet.text,
+        }
         if sheet.picture is not None:
             entry["file"] = f"{number:02d}-{sheet.stage.replace(' ', '-')}-{sheet.round}.png"
-            write_whole(folder / "maps" / name / str(entry["file"]), partial(sheet.picture.save, format="PNG"))
+            write_whole(
+                folder / "maps" / name / str(entry["file"]),
+                partial(sheet.picture.save, format="PNG"),
+            )
         listed.append(entry)
     return listed
 
 
 def _write_gallery(
-    folder: Path, finding: Finding, vocabulary: Vocabulary, areas: list[Area], maps: list[dict[str, str | int]]
+    folder: Path,
+    finding: Finding,
+    vocabulary: Vocabulary,
+    areas: list[Area],
+    maps: list[dict[str, str | int]],
 ) -> None:
     """Write a small picture, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
     name, longest = finding.record.name, max(finding.labels.shape)
     picture, numbers = resize_both(finding.pixels, finding.labels, min(1.0, GALLERY_SIDE / longest))
     small, small_numbers = resize_both(finding.pixels, finding.labels, THUMB_SIDE / longest)
     _write_jpeg(folder / "pictures" / f"{name}.jpg", picture, 88)
-    _write_jpeg(folder / "thumbs" / f"{name}.jpg", tint_picture(small, small_numbers, vocabulary), 85)
+    _write_jpeg(
+        folder / "thumbs" / f"{name}.jpg", tint_picture(small, small_numbers, vocabulary), 85
+    )
     ranks = numpy.zeros(numbers.shape, "uint8")
     for rank, area in enumerate(areas[1:256], start=1):
         ranks[numbers == area.number] = rank

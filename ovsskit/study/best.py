@@ -37,9 +37,17 @@ def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
     """Return a recipe with the values of a trial, to stand in a folder."""
     search = standing.plan.search
     document = tomlkit.document()
-    scores = zip(search.objectives, row.values or [], standing.default.get("values", []), strict=True)
-    told = ", ".join(f"{one.name} {value:.4g} (the recipe as it was: {was:.4g})" for one, value, was in scores)
-    document.add(tomlkit.comment(f"Trial {row.turn} of {standing.total} of the study `{search.title}`: {told}."))
+    scores = zip(
+        search.objectives, row.values or [], standing.default.get("values", []), strict=True
+    )
+    told = ", ".join(
+        f"{one.name} {value:.4g} (the recipe as it was: {was:.4g})" for one, value, was in scores
+    )
+    document.add(
+        tomlkit.comment(
+            f"Trial {row.turn} of {standing.total} of the study `{search.title}`: {told}."
+        )
+    )
     document.add(tomlkit.nl())
     document["name"] = f"{search.title}-trial-{row.turn}"
     document["extends"] = _base(search.path, folder)
@@ -56,13 +64,18 @@ def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
         document["remove"] = removed
     vocabulary = standing.plan.vocabulary
     if tuple(search.tables.get("vocabulary", {}).get("names", ())) != vocabulary.names:
-        document["vocabulary"] = tomlkit.item({"names": list(vocabulary.names), "ids": list(vocabulary.ids[1:])})
+        document["vocabulary"] = tomlkit.item(
+            {"names": list(vocabulary.names), "ids": list(vocabulary.ids[1:])}
+        )
     changes = tomlkit.table()
     notes = comments_of(search.path)
     for address, value in values.items():
         item: Item = tomlkit.item(value)
         was = standing.start.get(address)
-        said = [f"{toml(was)} before" if was is not None and was != value else "as before", notes.get(address, "")]
+        said = [
+            f"{toml(was)} before" if was is not None and was != value else "as before",
+            notes.get(address, ""),
+        ]
         item.comment("; ".join(part for part in said if part))
         changes.add(address, item)
     if values:
@@ -81,8 +94,16 @@ def comments_of(path: Path) -> dict[str, str]:
         address = str(stage.get("name") or stage.get("use"))
         found |= {f"{address}.{key}": note for key in stage if (note := _comment(stage, key))}
     for section in ("backbone", "vocabulary"):
-        found |= {f"{section}.{key}": note for key in document.get(section, {}) if (note := _comment(document[section], key))}
-    return found | {str(key): note for key in document.get("set", {}) if (note := _comment(document["set"], key))}
+        found |= {
+            f"{section}.{key}": note
+            for key in document.get(section, {})
+            if (note := _comment(document[section], key))
+        }
+    return found | {
+        str(key): note
+        for key in document.get("set", {})
+        if (note := _comment(document["set"], key))
+    }
 
 
 def _stages(stages: Any) -> list[Any]:

@@ -47,7 +47,9 @@ class Scale:
         """Return the scale of a searched parameter."""
         if dimension.choices:
             return cls(first, last, words=tuple(map(toml, dimension.choices)))
-        return cls(first, last, dimension.low, dimension.high, dimension.log, whole=dimension.kind == "int")
+        return cls(
+            first, last, dimension.low, dimension.high, dimension.log, whole=dimension.kind == "int"
+        )
 
     def place(self, value: Any) -> float:
         """Return where a value stands."""
@@ -118,20 +120,30 @@ class Chart:
     label: str = ""
 
 
-def history_chart(rows: Sequence[Row], objective: str, sign: int, default: float | None, width: int = 900) -> Chart:
+def history_chart(
+    rows: Sequence[Row], objective: str, sign: int, default: float | None, width: int = 900
+) -> Chart:
     """Return the value of every trial in the order in which they ended, and the best so far."""
     height = 300
     judged = [(index, row) for index, row in enumerate(rows, 1) if row.values]
-    values = [row.values[0] for _, row in judged if row.values] + ([default] if default is not None else [])
+    values = [row.values[0] for _, row in judged if row.values] + (
+        [default] if default is not None else []
+    )
     x = Scale(LEFT, width - RIGHT, 0, max(len(rows), 1) + 1)
     y = Scale.of(values, height - BOTTOM, TOP)
     points = [
-        Point(x.place(index), y.place(row.values[0]), "broken" if row.broken else "trial", _told(row))
+        Point(
+            x.place(index), y.place(row.values[0]), "broken" if row.broken else "trial", _told(row)
+        )
         for index, row in judged
         if row.values
     ]
     steps = [(x.place(count), y.place(best)) for count, _, best in progress(rows, sign)]
-    stairs = [place for before, after in itertools.pairwise(steps) for place in (before, (after[0], before[1]))]
+    stairs = [
+        place
+        for before, after in itertools.pairwise(steps)
+        for place in (before, (after[0], before[1]))
+    ]
     paths = [Path((*stairs, *steps[-1:]), "best", f"best {objective} so far")] if steps else []
     if default is not None:
         line = ((x.first, y.place(default)), (x.last, y.place(default)))
@@ -139,10 +151,14 @@ def history_chart(rows: Sequence[Row], objective: str, sign: int, default: float
     return Chart("History", width, height, x.ticks(8), y.ticks(), points, paths, "trial")
 
 
-def slice_charts(rows: Sequence[Row], space: Sequence[Dimension], start: dict[str, Any], default: float | None) -> list[Chart]:
+def slice_charts(
+    rows: Sequence[Row], space: Sequence[Dimension], start: dict[str, Any], default: float | None
+) -> list[Chart]:
     """Return for each parameter the values of all trials over it."""
     width, height = 290, 220
-    values = [row.values[0] for row in rows if row.values] + ([default] if default is not None else [])
+    values = [row.values[0] for row in rows if row.values] + (
+        [default] if default is not None else []
+    )
     y = Scale.of(values, height - BOTTOM, TOP)
     charts = []
     for one in space:
@@ -154,15 +170,26 @@ def slice_charts(rows: Sequence[Row], space: Sequence[Dimension], start: dict[st
         ]
         was = start.get(one.address)
         if default is not None and was is not None and (not one.choices or was in one.choices):
-            points.append(Point(x.place(was), y.place(default), "was", f"the recipe as it was: {toml(was)}, {default:.4g}"))
+            points.append(
+                Point(
+                    x.place(was),
+                    y.place(default),
+                    "was",
+                    f"the recipe as it was: {toml(was)}, {default:.4g}",
+                )
+            )
         charts.append(Chart(one.address, width, height, x.ticks(3), y.ticks(), points))
     return charts
 
 
-def parallel_chart(rows: Sequence[Row], space: Sequence[Dimension], objective: str, sign: int, width: int = 900) -> Chart:
+def parallel_chart(
+    rows: Sequence[Row], space: Sequence[Dimension], objective: str, sign: int, width: int = 900
+) -> Chart:
     """Return a line through the parameters of each trial, the better the warmer."""
     height = 320
-    judged = sorted((row for row in rows if row.values), key=lambda row: sign * (row.values or [0.0])[0])
+    judged = sorted(
+        (row for row in rows if row.values), key=lambda row: sign * (row.values or [0.0])[0]
+    )
     columns = [LEFT + index * (width - LEFT - 60) / len(space) for index in range(len(space) + 1)]
     scales = [Scale.along(one, height - BOTTOM, TOP) for one in space]
     last = Scale.of([row.values[0] for row in judged if row.values], height - BOTTOM, TOP)
@@ -191,20 +218,34 @@ def parallel_chart(rows: Sequence[Row], space: Sequence[Dimension], objective: s
     )
 
 
-def front_chart(rows: Sequence[Row], front: Sequence[Row], names: Sequence[str], default: Sequence[float]) -> Chart:
+def front_chart(
+    rows: Sequence[Row], front: Sequence[Row], names: Sequence[str], default: Sequence[float]
+) -> Chart:
     """Return the first two objectives of all trials, and the Pareto front among them."""
     width, height = 900, 340
     judged = [row for row in rows if row.values]
-    pairs = [(row.values[0], row.values[1]) for row in judged if row.values] + [(default[0], default[1])]
-    x, y = Scale.of([a for a, _ in pairs], LEFT, width - RIGHT), Scale.of([b for _, b in pairs], height - BOTTOM, TOP)
+    pairs = [(row.values[0], row.values[1]) for row in judged if row.values] + [
+        (default[0], default[1])
+    ]
+    x, y = (
+        Scale.of([a for a, _ in pairs], LEFT, width - RIGHT),
+        Scale.of([b for _, b in pairs], height - BOTTOM, TOP),
+    )
     kept = {row.number for row in front}
     points = [
-        Point(x.place(row.values[0]), y.place(row.values[1]), "front" if row.number in kept else "trial", _told(row))
+        Point(
+            x.place(row.values[0]),
+            y.place(row.values[1]),
+            "front" if row.number in kept else "trial",
+            _told(row),
+        )
         for row in judged
         if row.values
     ]
     points.append(Point(x.place(default[0]), y.place(default[1]), "was", "the recipe as it was"))
-    return Chart(f"{names[1]} over {names[0]}", width, height, x.ticks(8), y.ticks(), points, [], names[0])
+    return Chart(
+        f"{names[1]} over {names[0]}", width, height, x.ticks(8), y.ticks(), points, [], names[0]
+    )
 
 
 def _told(row: Row) -> str:

@@ -48,10 +48,21 @@ def read_finished(folder: Path) -> Finished:
         first = content["objectives"][0]
         default = content["default"].get("values", [None])[0]
         rows = [Row.from_plain(one) for one in content["trials"]]
-        return Finished(folder.name or str(folder), content["sampler"], first["name"], first["direction"], default, rows)
+        return Finished(
+            folder.name or str(folder),
+            content["sampler"],
+            first["name"],
+            first["direction"],
+            default,
+            rows,
+        )
     except (OSError, ValueError, LookupError, TypeError) as error:
         what = "No finished study is here."
-        raise BadFile(what, fix="Name the folder of a study that has come to its end.", where=Place(str(folder))) from error
+        raise BadFile(
+            what,
+            fix="Name the folder of a study that has come to its end.",
+            where=Place(str(folder)),
+        ) from error
 
 
 def compare(folders: Sequence[Path]) -> dict[str, Any]:
@@ -62,11 +73,16 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
         BadFile: a folder holds no finished study.
     """
     if len(folders) < 2:
-        raise BadStudy("A comparison takes two studies or more.", fix="ovsskit study compare A B, with their folders.")
+        raise BadStudy(
+            "A comparison takes two studies or more.",
+            fix="ovsskit study compare A B, with their folders.",
+        )
     studies = [read_finished(folder) for folder in folders]
     goals = {(one.objective, one.direction) for one in studies}
     if len(goals) > 1:
-        raise BadStudy(f"The studies have different first objectives: {', '.join(sorted(name for name, _ in goals))}.")
+        raise BadStudy(
+            f"The studies have different first objectives: {', '.join(sorted(name for name, _ in goals))}."
+        )
     steps = [progress(one.rows, one.sign) for one in studies]
     most_trials = max(len(one.rows) for one in studies)
     most_seconds = max((one.rows[-1].at for one in studies if one.rows), default=0.0)
@@ -92,7 +108,9 @@ def _describe(study: Finished) -> dict[str, Any]:
     }
 
 
-def _reached(steps: Sequence[Sequence[tuple[int, float, float]]], by: int, most: float) -> list[dict[str, Any]]:
+def _reached(
+    steps: Sequence[Sequence[tuple[int, float, float]]], by: int, most: float
+) -> list[dict[str, Any]]:
     marks = [*(mark for mark in MARKS if mark < most), most]
     return [{"at": mark, "best": [_last(one, by, mark) for one in steps]} for mark in marks]
 

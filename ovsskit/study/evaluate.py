@@ -90,13 +90,22 @@ class Evaluator:
         """
         recipe = self.plan.search.candidate(values)
         models = {name: self._shared(model) for name, model in recipe.models.items()}
-        pipeline = Pipeline(recipe.stages, models, self.plan.vocabulary, device=self.device, batch=self.batch, store=self.store)
+        pipeline = Pipeline(
+            recipe.stages,
+            models,
+            self.plan.vocabulary,
+            device=self.device,
+            batch=self.batch,
+            store=self.store,
+        )
         for name in {name for asked in pipeline.links.values() for name in asked.values()}:
             _ = models[name].network  # read once, and only if a stage asks it
             pipeline.models[name] = models[name]
         return pipeline
 
-    def judge(self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None) -> Verdict:
+    def judge(
+        self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
+    ) -> Verdict:
         """Run the recipe with these values on the pictures in this order, and judge what comes out.
 
         Raises:
@@ -105,7 +114,9 @@ class Evaluator:
         """
         pipeline = self.pipeline(values)
         judges = {one.name for one in self.plan.search.objectives if one.stage is not None}
-        last = next(stage.address for stage in reversed(pipeline.stages) if stage.address not in judges)
+        last = next(
+            stage.address for stage in reversed(pipeline.stages) if stage.address not in judges
+        )
         meter = Meter(self._costs, self.store, judges, last)
         before = self._count(judges)
         gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
@@ -113,12 +124,18 @@ class Evaluator:
         groups = list(self._groups(order))
         images = ([self._picture(index) for index in group] for group in groups)
         with keeping(self._lattices):
-            for group, states in zip(groups, pipeline.run_groups(images, self.plan.vocabulary, meter), strict=True):
+            for group, states in zip(
+                groups, pipeline.run_groups(images, self.plan.vocabulary, meter), strict=True
+            ):
                 self._gather(group, states, meter, gathered)
-                if report is not None and (left := any(report(one, self._of_picture(gathered, one)) for one in group)):
+                if report is not None and (
+                    left := any(report(one, self._of_picture(gathered, one)) for one in group)
+                ):
                     break
         seen = len(next(iter(gathered.values()))) if gathered else 0
-        totals = [self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives]
+        totals = [
+            self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives
+        ]
         return Verdict(
             totals,
             {index: self._of_picture(gathered, index) for index in next(iter(gathered.values()))},
@@ -137,7 +154,9 @@ class Evaluator:
             found[f"{who}saved"] += count.hits
         return found
 
-    def segment(self, values: Mapping[str, Any], indices: Sequence[int]) -> Iterator[tuple[Image, State]]:
+    def segment(
+        self, values: Mapping[str, Any], indices: Sequence[int]
+    ) -> Iterator[tuple[Image, State]]:
         """Yield pictures of the study, and what the recipe with these values finds in them."""
         pipeline = self.pipeline(values)
         for index in indices:
@@ -169,14 +188,27 @@ class Evaluator:
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
-    def _gather(self, group: Sequence[int], states: Sequence[State], meter: Meter, gathered: dict[str, dict[int, Any]]) -> None:
+    def _gather(
+        self,
+        group: Sequence[int],
+        states: Sequence[State],
+        meter: Meter,
+        gathered: dict[str, dict[int, Any]],
+    ) -> None:
         """Take from the slots what each objective needs of each picture."""
         for one in self.plan.search.objectives:
             for position, (index, state) in enumerate(zip(group, states, strict=True)):
                 gathered[one.name][index] = self._found(one, index, state, meter.rewards, position)
         meter.next_group()
 
-    def _found(self, one: Objective, index: int, state: State, rewards: dict[str, list[float]], position: int) -> Any:
+    def _found(
+        self,
+        one: Objective,
+        index: int,
+        state: State,
+        rewards: dict[str, list[float]],
+        position: int,
+    ) -> Any:
         if one.stage is not None:
             return rewards[one.name][position]
         if one.name in ("seconds", "megabytes"):
@@ -230,7 +262,9 @@ class Meter:
         peak = None if self._memory is None else self._memory.lap()
         if stage.address in self.judges:
             self.rewards[stage.address] = [float(state[stage.writes].data) for state in states]
-        if stage.address in self.judges or self._judging:  # a judge may run the recipe again; that is not the recipe's cost
+        if (
+            stage.address in self.judges or self._judging
+        ):  # a judge may run the recipe again; that is not the recipe's cost
             return
         self._judging = stage.address == self.last
         if stage.network:

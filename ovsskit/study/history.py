@@ -20,7 +20,11 @@ VERDICT = "verdict"
 """The attribute of a trial that holds what it was worth."""
 
 State = Literal["done", "pruned", "failed"]
-STATES: dict[TrialState, State] = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,11 @@ class Row:
 
 def read_rows(study: optuna.Study, search: Search) -> list[Row]:
     """Return the trials that are over, in the order in which they ended; of a turn that was tried again, the last."""
-    spent = [trial for trial in study.get_trials(deepcopy=False) if TURN in trial.user_attrs and is_spent(trial)]
+    spent = [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if TURN in trial.user_attrs and is_spent(trial)
+    ]
     spent.sort(key=lambda trial: (trial.datetime_complete or trial.datetime_start, trial.number))
     rows, at = [], 0.0
     for trial in spent:
@@ -73,7 +81,11 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
         turn=trial.user_attrs[TURN],
         number=trial.number,
         state=STATES[trial.state],
-        params={one.address: one.value_of(trial.params[one.address]) for one in search.space if one.address in trial.params},
+        params={
+            one.address: one.value_of(trial.params[one.address])
+            for one in search.space
+            if one.address in trial.params
+        },
         values=list(trial.values) if trial.state == TrialState.COMPLETE else None,
         took=took,
         at=at,
@@ -86,16 +98,27 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
 def best_row(rows: Sequence[Row], sign: int) -> Row | None:
     """Return the row with the best first value, the earliest turn of equal ones; None if none counts."""
     counting = [row for row in rows if row.counts and row.values]
-    return max(counting, key=lambda row: (sign * (row.values or [0.0])[0], -row.turn)) if counting else None
+    return (
+        max(counting, key=lambda row: (sign * (row.values or [0.0])[0], -row.turn))
+        if counting
+        else None
+    )
 
 
 def front(rows: Sequence[Row], signs: Sequence[int]) -> list[Row]:
     """Return the rows that no other is better than in every objective (the Pareto front), by their first value."""
-    scored = [(row, [sign * value for sign, value in zip(signs, row.values or (), strict=True)]) for row in rows if row.counts]
+    scored = [
+        (row, [sign * value for sign, value in zip(signs, row.values or (), strict=True)])
+        for row in rows
+        if row.counts
+    ]
     kept = [
         row
         for row, mine in scored
-        if not any(all(b >= a for a, b in zip(mine, other, strict=True)) and other != mine for _, other in scored)
+        if not any(
+            all(b >= a for a, b in zip(mine, other, strict=True)) and other != mine
+            for _, other in scored
+        )
     ]
     return sorted(kept, key=lambda row: -signs[0] * (row.values or [0.0])[0])
 

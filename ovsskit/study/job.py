@@ -55,14 +55,20 @@ class Standing:
     def groups(self) -> list[Row | None]:
         """Return the best trial of each group."""
         search = self.plan.search
-        mine = [[row for row in self.rows if group_of(search, row.turn) == group] for group in range(search.settings.groups)]
+        mine = [
+            [row for row in self.rows if group_of(search, row.turn) == group]
+            for group in range(search.settings.groups)
+        ]
         return [best_row(rows, search.objectives[0].sign) for rows in mine]
 
     @property
     def calls(self) -> dict[str, int]:
         """Return how many calls of networks, each for one picture, were made and saved: the recipe's and the judges'."""
         verdicts = [self.default, *(row.verdict for row in self.rows)]
-        return {key: sum(one.get(key, 0) for one in verdicts) for key in ("calls", "saved", "judge_calls", "judge_saved")}
+        return {
+            key: sum(one.get(key, 0) for one in verdicts)
+            for key in ("calls", "saved", "judge_calls", "judge_saved")
+        }
 
 
 @runtime_checkable
@@ -79,7 +85,12 @@ class StudyListener(Protocol):
         """Take note of how the study ended."""
 
 
-def run_study(wishes: StudyWishes, listener: StudyListener, memory_gigabytes: float = 1.0, disk_gigabytes: float = 10.0) -> int:
+def run_study(
+    wishes: StudyWishes,
+    listener: StudyListener,
+    memory_gigabytes: float = 1.0,
+    disk_gigabytes: float = 10.0,
+) -> int:
     """Search as a person wishes, telling a listener how it goes; return the exit status.
 
     Raises:
@@ -95,9 +106,18 @@ def run_study(wishes: StudyWishes, listener: StudyListener, memory_gigabytes: fl
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        what, fix = "Another study is at work in this folder.", "Wait for it, or name another folder with --out."
+        what, fix = (
+            "Another study is at work in this folder.",
+            "Wait for it, or name another folder with --out.",
+        )
         raise BadOutput(what, fix=fix, where=Place(str(out))) from error
-    place = working.Place(out, wishes.storage, int(memory_gigabytes * GIGABYTE), int(disk_gigabytes * GIGABYTE), wishes.plugins)
+    place = working.Place(
+        out,
+        wishes.storage,
+        int(memory_gigabytes * GIGABYTE),
+        int(disk_gigabytes * GIGABYTE),
+        wishes.plugins,
+    )
     try:
         keeper = place.keeper(plan)
         try:
@@ -137,7 +157,13 @@ class _Job:
                 torch.cuda.empty_cache()
             identity = self.turns.study.user_attrs["identity"]
             working.work_in_processes(
-                self.plan, self.place, identity, self.devices, self.batch, self.turns.finished, self._poll
+                self.plan,
+                self.place,
+                identity,
+                self.devices,
+                self.batch,
+                self.turns.finished,
+                self._poll,
             )
             evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
         self._poll()
@@ -186,7 +212,9 @@ def write_trials(standing: Standing) -> None:
         "default": standing.default,
         "trials": [row.plain() for row in standing.rows],
     }
-    write_text(standing.out / "trials.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n")
+    write_text(
+        standing.out / "trials.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
+    )
 
 
 def identify_study(plan: Plan) -> dict[str, Any]:
@@ -196,7 +224,10 @@ def identify_study(plan: Plan) -> dict[str, Any]:
     pictures = hashlib.sha256()
     for path in plan.pictures:
         pictures.update(hashlib.sha256(path.read_bytes()).digest())
-    method = {key: getattr(settings, key) for key in ("sampler", "pruner", "seed", "as_it_is", "groups", "split")}
+    method = {
+        key: getattr(settings, key)
+        for key in ("sampler", "pruner", "seed", "as_it_is", "groups", "split")
+    }
     if settings.groups > 1 or settings.sampler == "annealing":
         method["trials"] = settings.trials  # it decides what a turn tries
     identity = {
@@ -224,4 +255,7 @@ def _see_memory(plan: Plan) -> None:
         one.name == "megabytes" for one in plan.search.objectives
     )
     if wanted and PeakMemory.start() is None:
-        raise BadStudy("This system does not tell how much memory a trial needs.", fix="Linux and NVIDIA GPUs do.")
+        raise BadStudy(
+            "This system does not tell how much memory a trial needs.",
+            fix="Linux and NVIDIA GPUs do.",
+        )

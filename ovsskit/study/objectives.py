@@ -22,7 +22,16 @@ from typing import Any, Literal
 
 import PIL.Image
 
-from ovsskit.errors import BadFile, BadStudy, BadValue, OvsskitError, Place, UnknownKey, UnknownStage, did_you_mean
+from ovsskit.errors import (
+    BadFile,
+    BadStudy,
+    BadValue,
+    OvsskitError,
+    Place,
+    UnknownKey,
+    UnknownStage,
+    did_you_mean,
+)
 from ovsskit.lazy import Int, numpy, torch
 from ovsskit.lines import Table
 from ovsskit.metrics import confusion, mean_iou
@@ -59,14 +68,25 @@ def read_objectives(table: Table, problems: list[OvsskitError]) -> tuple[Objecti
     if not entries or not all(isinstance(entry, Table) for entry in listed):
         there = f"Rewards: {', '.join(rewards()) or 'none'}. Metrics: {', '.join(METRICS)}."
         fix = 'Add [objective] with use = "..." or metric = "...", or give --objective.'
-        problems.append(BadStudy("Nothing says what to make better.", there=there, fix=fix, where=table.place_of("objective")))
+        problems.append(
+            BadStudy(
+                "Nothing says what to make better.",
+                there=there,
+                fix=fix,
+                where=table.place_of("objective"),
+            )
+        )
         return ()
     found = [one for entry in listed for one in _objective(entry, problems)]
     names = [one.name for one in found]
     twice = [one for one in found if names.count(one.name) > 1]
     if twice:
         fix = "Give one of them a name."
-        problems.append(BadStudy(f"Two objectives are called `{twice[0].name}`.", fix=fix, where=twice[-1].place))
+        problems.append(
+            BadStudy(
+                f"Two objectives are called `{twice[0].name}`.", fix=fix, where=twice[-1].place
+            )
+        )
     return tuple(found)
 
 
@@ -98,30 +118,50 @@ def _objective(entry: Table, problems: list[OvsskitError]) -> list[Objective]:
     if use not in known:
         there = f"Stages that write `reward`: {', '.join(known) or 'none'}. Metrics: {', '.join(METRICS)}."
         fix = did_you_mean(str(use), known)
-        problems.append(UnknownStage(f"No stage `{use}` writes `reward`.", there=there, fix=fix, where=entry.place_of("use")))
+        problems.append(
+            UnknownStage(
+                f"No stage `{use}` writes `reward`.",
+                there=there,
+                fix=fix,
+                where=entry.place_of("use"),
+            )
+        )
         return []
     kept = {key: value for key, value in entry.items() if key != "direction"}
     stage = Table({**kept, "name": name}, where, entry.places)
     return [Objective(str(name), direction or "maximize", where, stage=stage)]
 
 
-def _metric(entry: Table, metric: Any, name: str, direction: Any, problems: list[OvsskitError]) -> list[Objective]:
+def _metric(
+    entry: Table, metric: Any, name: str, direction: Any, problems: list[OvsskitError]
+) -> list[Objective]:
     if metric not in METRICS:
         there, fix = f"There are: {', '.join(METRICS)}", did_you_mean(str(metric), list(METRICS))
-        problems.append(BadValue(f"There is no metric `{metric}`.", there=there, fix=fix, where=entry.place_of("metric")))
+        problems.append(
+            BadValue(
+                f"There is no metric `{metric}`.",
+                there=there,
+                fix=fix,
+                where=entry.place_of("metric"),
+            )
+        )
         return []
     known = ["metric", "direction", "name", *(["masks"] if metric == "miou" else [])]
     unknown = [key for key in entry if key not in known]
     problems += [
         UnknownKey(
-            f"The metric `{metric}` has no key `{key}`.", there=f"There are: {', '.join(known)}", where=entry.place_of(key)
+            f"The metric `{metric}` has no key `{key}`.",
+            there=f"There are: {', '.join(known)}",
+            where=entry.place_of(key),
         )
         for key in unknown
     ]
     masks = beside(entry, "masks") / str(entry["masks"]) if "masks" in entry else None
     if masks is not None and not masks.is_dir():
         what = f"There is no folder of masks `{masks}`."
-        problems.append(BadValue(what, fix="Name a folder with <picture>.png.", where=entry.place_of("masks")))
+        problems.append(
+            BadValue(what, fix="Name a folder with <picture>.png.", where=entry.place_of("masks"))
+        )
     return [Objective(name, direction or METRICS[metric], entry.place, masks=masks)]
 
 
@@ -133,13 +173,19 @@ class Truth:
     table: Mapping[int, int] | None
     count: int
 
-    def confusion(self, picture: Path, found: Int[torch.Tensor, "h w"]) -> Int[torch.Tensor, "classes classes"]:
+    def confusion(
+        self, picture: Path, found: Int[torch.Tensor, "h w"]
+    ) -> Int[torch.Tensor, "classes classes"]:
         """Count the pixels of a picture by true and found class."""
         true = _read_mask(self.masks[picture])
         if self.table is not None:
-            true = torch.tensor([self.table.get(number, 0) for number in range(int(true.max()) + 1)])[true]
+            true = torch.tensor(
+                [self.table.get(number, 0) for number in range(int(true.max()) + 1)]
+            )[true]
         if found.shape != true.shape:
-            found = torch.nn.functional.interpolate(found[None, None].float(), true.shape)[0, 0].long()
+            found = torch.nn.functional.interpolate(found[None, None].float(), true.shape)[
+                0, 0
+            ].long()
         return confusion(torch.where(true == IGNORED, -1, true), found.cpu(), self.count)
 
 
@@ -148,7 +194,9 @@ def _read_mask(path: Path) -> Int[torch.Tensor, "h w"]:
     return torch.from_numpy(numpy.asarray(PIL.Image.open(path)).astype(numpy.int64))
 
 
-def read_truth(objective: Objective, pictures: Sequence[Path], samples: bool, vocabulary: Vocabulary) -> Truth:
+def read_truth(
+    objective: Objective, pictures: Sequence[Path], samples: bool, vocabulary: Vocabulary
+) -> Truth:
     """Return the true masks of pictures: of a folder, or those of the sample scenes.
 
     Raises:
@@ -160,8 +208,12 @@ def read_truth(objective: Objective, pictures: Sequence[Path], samples: bool, vo
         masks = {path: objective.masks / f"{path.stem}.png" for path in pictures}
         missing = [mask for mask in masks.values() if not mask.is_file()]
         if missing:
-            what = f"{len(missing)} of {len(masks)} pictures have no mask, such as {missing[0].name}."
-            raise BadFile(what, fix="Give the masks the names of their pictures.", where=objective.place)
+            what = (
+                f"{len(missing)} of {len(masks)} pictures have no mask, such as {missing[0].name}."
+            )
+            raise BadFile(
+                what, fix="Give the masks the names of their pictures.", where=objective.place
+            )
         return Truth(masks, None, count)
     from ovsskit.embedded import NOUNS, sample_scenes
 
@@ -170,9 +222,14 @@ def read_truth(objective: Objective, pictures: Sequence[Path], samples: bool, vo
         fix = 'Add masks = "folder" to the objective, or take a reward, which needs none.'
         raise BadStudy("The metric `miou` needs true masks.", fix=fix, where=objective.place)
     if not set(vocabulary.names) <= set(NOUNS):
-        raise BadStudy("The masks of the sample scenes do not know all of these classes.", where=objective.place)
+        raise BadStudy(
+            "The masks of the sample scenes do not know all of these classes.",
+            where=objective.place,
+        )
     number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
-    return Truth(scenes, {index: number_of.get(noun, 0) for index, noun in enumerate(NOUNS, 1)}, count)
+    return Truth(
+        scenes, {index: number_of.get(noun, 0) for index, noun in enumerate(NOUNS, 1)}, count
+    )
 
 
 def mean_of(values: Sequence[float]) -> float:

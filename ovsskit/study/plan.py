@@ -142,8 +142,19 @@ def make_plan(wishes: StudyWishes) -> Plan:
         vocabulary = recipe.vocabulary.replace(search.classes)
     else:
         vocabulary = choose_classes(plain, recipe, samples)
-    truths = [read_truth(one, pictures, samples, vocabulary) for one in search.objectives if one.name == "miou" or one.masks]
-    return Plan(search, tuple(pictures), samples, vocabulary, truths[0] if truths else None, wishes.max_pixels)
+    truths = [
+        read_truth(one, pictures, samples, vocabulary)
+        for one in search.objectives
+        if one.name == "miou" or one.masks
+    ]
+    return Plan(
+        search,
+        tuple(pictures),
+        samples,
+        vocabulary,
+        truths[0] if truths else None,
+        wishes.max_pixels,
+    )
 
 
 def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
@@ -201,13 +212,21 @@ def _is_study(file: Table) -> bool:
 def _recipe_of(file: Table, path: Path) -> Path:
     named = file.get("recipe")
     if not isinstance(named, str) or not named:
-        what, fix = "The study names no recipe.", 'Add recipe = "pnp_blip", or the file of one of your own.'
+        what, fix = (
+            "The study names no recipe.",
+            'Add recipe = "pnp_blip", or the file of one of your own.',
+        )
         raise Problems([BadStudy(what, fix=fix, where=file.place_of("recipe"))])
     return find_recipe(named, beside=path.parent, where=file.place_of("recipe"))
 
 
 def _check(
-    table: Table, tables: Table, fixed: dict[str, Any], path: Path, problems: list[OvsskitError], set_is_settled: bool
+    table: Table,
+    tables: Table,
+    fixed: dict[str, Any],
+    path: Path,
+    problems: list[OvsskitError],
+    set_is_settled: bool,
 ) -> Search:
     settings = read_settings(table, problems)
     constraints = read_constraints(table, problems)
@@ -216,7 +235,9 @@ def _check(
         problems += set_value(tables, address, value, table["set"].place_of(address))
         fixed[address] = value
     _add_models(tables, section(table, "models", problems))
-    objectives = tuple(_apart(one, {address_of(entry) for _, _, entry in all_stages(tables)}) for one in objectives)
+    objectives = tuple(
+        _apart(one, {address_of(entry) for _, _, entry in all_stages(tables)}) for one in objectives
+    )
     stages = tables.get("stage", [])
     if isinstance(stages, list):
         stages += [one.stage for one in objectives if one.stage is not None]
@@ -225,12 +246,16 @@ def _check(
     sound = len(problems) == before
     if not {stage.writes for stage in recipe.stages} & {"labels"} and sound:
         what = "No stage writes `labels`, so there is nothing to judge."
-        problems.append(UnfilledSlot(what, fix='End the recipe with use = "label_map".', where=Place(str(path))))
+        problems.append(
+            UnfilledSlot(what, fix='End the recipe with use = "label_map".', where=Place(str(path)))
+        )
     images = tuple(str(beside(table, "images") / text) for text in settings.images)
     space_table = section(table, "space", problems)
     space = read_space(space_table, recipe, problems)
     space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
-    search = Search(path, tables, fixed, settings, objectives, constraints, space, images, settings.classes)
+    search = Search(
+        path, tables, fixed, settings, objectives, constraints, space, images, settings.classes
+    )
     if sound:
         problems += _problems_of_values(search)
         problems += _problems_of_method(search, table)
@@ -257,7 +282,10 @@ def _problems_of_values(search: Search) -> list[OvsskitError]:
     stages = [address_of(entry) for _, _, entry in all_stages(search.tables)]
     for one in search.space:
         if one.kind == "switch" and one.address not in stages:
-            what, there = f"The recipe has no stage `{one.address}`.", f"There are: {', '.join(stages)}"
+            what, there = (
+                f"The recipe has no stage `{one.address}`.",
+                f"There are: {', '.join(stages)}",
+            )
             fix = did_you_mean(one.address, stages)
             found[one.address] = UnknownAddress(what, there=there, fix=fix, where=one.place)
             continue
@@ -266,7 +294,12 @@ def _problems_of_values(search: Search) -> list[OvsskitError]:
             build(search.change({one.address: value}, problems), problems)
             if one.kind == "switch" and problems and value == "off":
                 reason = " ".join(part for part in (problems[0].what, problems[0].fix) if part)
-                problems = [BadSpace(f"Without `{one.address}` the recipe does not fit together: {reason}", where=one.place)]
+                problems = [
+                    BadSpace(
+                        f"Without `{one.address}` the recipe does not fit together: {reason}",
+                        where=one.place,
+                    )
+                ]
             for problem in problems:
                 found.setdefault(f"{one.address} {problem.what}", problem)
     return list(found.values())
@@ -275,19 +308,29 @@ def _problems_of_values(search: Search) -> list[OvsskitError]:
 def _problems_of_method(search: Search, table: Table) -> list[OvsskitError]:
     """See that sampler, pruner, groups and objectives fit the space and each other."""
     settings, space = search.settings, search.space
-    problems = [*_problems_of_sampler(search, table.place_of("sampler")), *_problems_of_groups(search, table)]
+    problems = [
+        *_problems_of_sampler(search, table.place_of("sampler")),
+        *_problems_of_groups(search, table),
+    ]
     if settings.pruner != "none" and len(search.objectives) > 1:
         what = f"The pruner `{settings.pruner}` compares one number, and there are {len(search.objectives)} objectives."
-        problems.append(BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner")))
+        problems.append(
+            BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
+        )
     costs = {"seconds", "megabytes"} & {one.name for one in search.objectives}
     if settings.pruner != "none" and costs:
         what = f"The pruner `{settings.pruner}` compares pictures, and `{min(costs)}` is one number for all."
-        problems.append(BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner")))
+        problems.append(
+            BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
+        )
     if settings.pruner == "wilcoxon":
         problems += _missing("scipy", "The pruner `wilcoxon`", table.place_of("pruner"))
     searched = {one.address for one in space}
     both = sorted(searched & set(search.fixed))
-    problems += [BadSpace(f"`{one}` is searched and set.", fix="Keep one of them.", where=_place(space, one)) for one in both]
+    problems += [
+        BadSpace(f"`{one}` is searched and set.", fix="Keep one of them.", where=_place(space, one))
+        for one in both
+    ]
     return problems
 
 
@@ -301,16 +344,38 @@ def _problems_of_sampler(search: Search, where: Place) -> list[OvsskitError]:
         endless = [one.address for one in space if one.values() is None]
         if endless:
             fix = 'Give `step` or `choices`, or take sampler = "tpe".'
-            return [BadStudy(f"{name} needs steps, and these are continuous: {', '.join(endless)}.", fix=fix, where=where)]
+            return [
+                BadStudy(
+                    f"{name} needs steps, and these are continuous: {', '.join(endless)}.",
+                    fix=fix,
+                    where=where,
+                )
+            ]
         size = grid_size(space) or 0
         if size > LARGEST_GRID:
-            return [BadStudy(f"The grid has {size:,} points.", fix="Take larger steps, or another sampler.", where=where)]
+            return [
+                BadStudy(
+                    f"The grid has {size:,} points.",
+                    fix="Take larger steps, or another sampler.",
+                    where=where,
+                )
+            ]
     if sampler == "cmaes":
         if worded:
             fix = 'Give ranges, or take sampler = "tpe".'
-            return [BadStudy(f"{name} searches numbers, and these are choices: {', '.join(worded)}.", fix=fix, where=where)]
+            return [
+                BadStudy(
+                    f"{name} searches numbers, and these are choices: {', '.join(worded)}.",
+                    fix=fix,
+                    where=where,
+                )
+            ]
         if len(space) < 2:
-            return [BadStudy(f"{name} needs two parameters or more.", fix='sampler = "tpe".', where=where)]
+            return [
+                BadStudy(
+                    f"{name} needs two parameters or more.", fix='sampler = "tpe".', where=where
+                )
+            ]
     if sampler == "gp" and depending:
         what = f"{name} needs every parameter in every trial, and switches leave these out: {', '.join(depending)}."
         return [BadStudy(what, fix='sampler = "tpe".', where=where)]
@@ -328,19 +393,35 @@ def _problems_of_groups(search: Search, table: Table) -> list[OvsskitError]:
         return []
     if settings.sampler not in ("random", "annealing"):
         fix = 'sampler = "random" or "annealing".'
-        return [BadStudy(f"The sampler `{settings.sampler}` cannot search in groups.", fix=fix, where=where)]
+        return [
+            BadStudy(
+                f"The sampler `{settings.sampler}` cannot search in groups.", fix=fix, where=where
+            )
+        ]
     if settings.trials < settings.groups:
-        return [BadStudy(f"{settings.trials} trials are too few for {settings.groups} groups.", where=where)]
+        return [
+            BadStudy(
+                f"{settings.trials} trials are too few for {settings.groups} groups.", where=where
+            )
+        ]
     divided = next((one for one in search.space if one.address == settings.split), None)
     if settings.split and (divided is None or divided.values() is None):
         known = [one.address for one in search.space if one.values() is not None]
         preset = PRESETS.get(settings.preset, {}).get("split") == settings.split
         who = f"The preset `{settings.preset}`" if preset else "The study"
-        what = f"{who} divides `{settings.split}` among the groups, and the space has no values of it."
-        there = f"There are: {', '.join(known)}" if known else "It has no parameter with steps or choices."
+        what = (
+            f"{who} divides `{settings.split}` among the groups, and the space has no values of it."
+        )
+        there = (
+            f"There are: {', '.join(known)}"
+            if known
+            else "It has no parameter with steps or choices."
+        )
         return [BadStudy(what, there=there, where=where)]
     if divided is not None and len(divided.values() or ()) < settings.groups:
-        return [BadStudy(f"`{settings.split}` has fewer values than there are groups.", where=where)]
+        return [
+            BadStudy(f"`{settings.split}` has fewer values than there are groups.", where=where)
+        ]
     return []
 
 
@@ -349,7 +430,11 @@ def _missing(module: str, who: str, where: Place) -> list[OvsskitError]:
 
     if find_spec(module):
         return []
-    return [MissingExtra(f"{who} needs the package {module}.", fix='pip install "ovsskit[study]".', where=where)]
+    return [
+        MissingExtra(
+            f"{who} needs the package {module}.", fix='pip install "ovsskit[study]".', where=where
+        )
+    ]
 
 
 def _place(space: Sequence[Dimension], address: str) -> Place:

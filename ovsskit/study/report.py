@@ -51,12 +51,18 @@ def write_report(standing: Standing, evaluator: Evaluator, study: optuna.Study) 
     several = len(search.objectives) > 1
     charts: dict[str, Chart | list[Chart] | None] = {
         "history": history_chart(rows, first.name, first.sign, was),
-        "front": front_chart(rows, standing.front, [one.name for one in search.objectives], default) if several else None,
+        "front": front_chart(rows, standing.front, [one.name for one in search.objectives], default)
+        if several
+        else None,
         "slices": slice_charts(rows, search.space, standing.start, was),
         "parallel": parallel_chart(rows, search.space, first.name, first.sign),
     }
-    shown = sorted((row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0])
-    template = Environment(loader=PackageLoader("ovsskit.output", ""), autoescape=True).get_template("study.html")
+    shown = sorted(
+        (row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0]
+    )
+    template = Environment(
+        loader=PackageLoader("ovsskit.output", ""), autoescape=True
+    ).get_template("study.html")
     text = template.render(
         title=search.title,
         facts=_facts(standing),
@@ -91,22 +97,39 @@ def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
 def _facts(standing: Standing) -> list[str]:
     plan, settings = standing.plan, standing.plan.search.settings
     seconds = standing.rows[-1].at if standing.rows else 0.0
-    facts = [f"{len(standing.rows)} of {standing.total} trials", f"sampler {settings.sampler}, seed {settings.seed}"]
+    facts = [
+        f"{len(standing.rows)} of {standing.total} trials",
+        f"sampler {settings.sampler}, seed {settings.seed}",
+    ]
     facts += [f"pruner {settings.pruner}"] if settings.pruner != "none" else []
-    facts += [f"{len(plan.pictures)} pictures", f"{len(plan.vocabulary.names)} classes", f"{seconds:.0f} s of work"]
+    facts += [
+        f"{len(plan.pictures)} pictures",
+        f"{len(plan.vocabulary.names)} classes",
+        f"{seconds:.0f} s of work",
+    ]
     calls = standing.calls
     facts.append(f"{calls['calls']:,} network calls, {calls['saved']:,} saved")
-    return [*facts, f"{calls['judge_calls']:,} of the judge, {calls['judge_saved']:,} saved"] if calls["judge_calls"] else facts
+    return (
+        [*facts, f"{calls['judge_calls']:,} of the judge, {calls['judge_saved']:,} saved"]
+        if calls["judge_calls"]
+        else facts
+    )
 
 
 def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
     """Return pictures segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
     was, now = standing.default.get("pictures", {}), best.verdict.get("pictures", {})
     sign = standing.plan.search.objectives[0].sign
-    known = [int(index) for index in was if index in now and was[index] == was[index] and now[index] == now[index]]
+    known = [
+        int(index)
+        for index in was
+        if index in now and was[index] == was[index] and now[index] == now[index]
+    ]
     ranked = sorted(known, key=lambda index: -sign * (now[str(index)] - was[str(index)]))
     count = min(SHOWN_PICTURES, len(ranked))
-    chosen = [ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)]
+    chosen = [
+        ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)
+    ]
     before, after = _drawn(evaluator, {}, chosen), _drawn(evaluator, best.params, chosen)
     paths = standing.plan.pictures
     return [
@@ -119,7 +142,11 @@ def _drawn(evaluator: Evaluator, values: dict[str, Any], chosen: list[int]) -> l
     found = []
     for image, state in evaluator.segment(values, chosen):
         labels: Labels = state["labels"]
-        found.append(draw_overlay(image.pixels.cpu().numpy(), labels.data.cpu().numpy(), evaluator.plan.vocabulary))
+        found.append(
+            draw_overlay(
+                image.pixels.cpu().numpy(), labels.data.cpu().numpy(), evaluator.plan.vocabulary
+            )
+        )
     return found
 
 

@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -51,9 +56,13 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
                 seed=seed,
             )
         if settings.sampler == "gp":
-            return optuna.samplers.GPSampler(n_startup_trials=10, warn_independent_sampling=False, seed=seed)
+            return optuna.samplers.GPSampler(
+                n_startup_trials=10, warn_independent_sampling=False, seed=seed
+            )
         if settings.sampler == "cmaes":
-            return optuna.samplers.CmaEsSampler(n_startup_trials=1, warn_independent_sampling=False, seed=seed)
+            return optuna.samplers.CmaEsSampler(
+                n_startup_trials=1, warn_independent_sampling=False, seed=seed
+            )
         if settings.sampler == "annealing":
             return AnnealingSampler(search, turn, seed)
         return optuna.samplers.RandomSampler(seed=seed)
@@ -92,7 +101,10 @@ class Halving(optuna.pruners.BasePruner):
         ][-LAST:]
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         own = trial.intermediate_values[step]
-        ahead = sum(sign * other > sign * own for other in reached) + sum(other == own for other in reached) / 2
+        ahead = (
+            sum(sign * other > sign * own for other in reached)
+            + sum(other == own for other in reached) / 2
+        )
         return ahead >= max(1, (len(reached) + 1) // KEPT)
 
 
@@ -126,7 +138,10 @@ def fixed_values(search: Search, count: int) -> list[dict[str, Any]]:
         points = list(grid(search.space))
         random.Random(settings.seed).shuffle(points)
         held = {one.address: one.hold for one in search.space}
-        return [{address: held[address](value) for address, value in point.items()} for point in points[:count]]
+        return [
+            {address: held[address](value) for address, value in point.items()}
+            for point in points[:count]
+        ]
     divided = next((one for one in search.space if one.address == settings.split), None)
     if settings.groups == 1:
         return [_as_it_is(search), *({} for _ in range(1, count))]
@@ -136,15 +151,21 @@ def fixed_values(search: Search, count: int) -> list[dict[str, Any]]:
     fixed = []
     for turn in range(count):
         group = group_of(search, turn)
-        share = values[group * len(values) // settings.groups : (group + 1) * len(values) // settings.groups]
-        fixed.append({divided.address: divided.hold(random.Random(f"{settings.seed} {turn}").choice(share))})
+        share = values[
+            group * len(values) // settings.groups : (group + 1) * len(values) // settings.groups
+        ]
+        fixed.append(
+            {divided.address: divided.hold(random.Random(f"{settings.seed} {turn}").choice(share))}
+        )
     return fixed
 
 
 def _as_it_is(search: Search) -> dict[str, Any]:
     """Return what the recipe has at the searched addresses, or nothing if this is not wanted or not in the space."""
     start = starting_values(search)
-    if not search.settings.as_it_is or not all(one.holds(start[one.address]) for one in search.space):
+    if not search.settings.as_it_is or not all(
+        one.holds(start[one.address]) for one in search.space
+    ):
         return {}
     return {one.address: one.hold(start[one.address]) for one in search.space}
 
@@ -159,11 +180,19 @@ class AnnealingSampler(optuna.samplers.BaseSampler):
     def __init__(self, search: Search, turn: int, seed: int) -> None:
         self.search, self.turn = search, turn
         self.random = numpy.random.default_rng(seed)
-        mine = [one for one in range(search.settings.trials) if group_of(search, one) == group_of(search, turn)]
+        mine = [
+            one
+            for one in range(search.settings.trials)
+            if group_of(search, one) == group_of(search, turn)
+        ]
         self.group = set(mine)
-        self.step = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (mine.index(turn) / max(1, len(mine) - 1))
+        self.step = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** (
+            mine.index(turn) / max(1, len(mine) - 1)
+        )
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         """Return nothing: every parameter steps by itself."""
         return {}
 
@@ -174,13 +203,23 @@ class AnnealingSampler(optuna.samplers.BaseSampler):
         return {}
 
     def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """Return a value near the best one of the group, or any at all for its first trial."""
         here = self._best(study, param_name)
         if isinstance(param_distribution, CategoricalDistribution):
             stays = here is not None and self.random.random() > self.step
-            return here if stays else param_distribution.choices[self.random.integers(len(param_distribution.choices))]
+            return (
+                here
+                if stays
+                else param_distribution.choices[
+                    self.random.integers(len(param_distribution.choices))
+                ]
+            )
         assert isinstance(param_distribution, FloatDistribution | IntDistribution)
         scale = math.log if param_distribution.log else float
         low, high = scale(param_distribution.low), scale(param_distribution.high)
@@ -204,4 +243,8 @@ class AnnealingSampler(optuna.samplers.BaseSampler):
             if one.user_attrs.get(TURN) in self.group and address in one.params
         ]
         sign = self.search.objectives[0].sign
-        return max(done, key=lambda one: (sign * one.values[0], -one.number)).params[address] if done else None
+        return (
+            max(done, key=lambda one: (sign * one.values[0], -one.number)).params[address]
+            if done
+            else None
+        )

@@ -57,10 +57,16 @@ class Dimension:
     def suggest(self, trial: optuna.Trial) -> Any:
         """Return the value that a trial shall have."""
         if self.kind == "float":
-            return trial.suggest_float(self.address, self.low, self.high, log=self.log, step=self.step)
+            return trial.suggest_float(
+                self.address, self.low, self.high, log=self.log, step=self.step
+            )
         if self.kind == "int":
-            return trial.suggest_int(self.address, int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
-        return self.value_of(trial.suggest_categorical(self.address, list(map(self.hold, self.choices))))
+            return trial.suggest_int(
+                self.address, int(self.low), int(self.high), log=self.log, step=int(self.step or 1)
+            )
+        return self.value_of(
+            trial.suggest_categorical(self.address, list(map(self.hold, self.choices)))
+        )
 
     @staticmethod
     def hold(value: Any) -> Any:
@@ -87,7 +93,11 @@ class Dimension:
         step = self.step or 1
         count = int((self.high - self.low) / step + 1e-9) + 1
         found = [self.low + index * step for index in range(count)]
-        return [int(value) for value in found] if self.kind == "int" else [round(value, 12) for value in found]
+        return (
+            [int(value) for value in found]
+            if self.kind == "int"
+            else [round(value, 12) for value in found]
+        )
 
     def __str__(self) -> str:
         if self.choices:
@@ -104,17 +114,26 @@ def read_space(space: Table, recipe: Recipe, problems: list[OvsskitError]) -> tu
     if not space:
         fix = 'Add a table [space] with lines such as "threshold.at" = { low = 0.1, high = 0.5 }.'
         problems.append(BadSpace("The study has no space to search.", fix=fix, where=space.place))
-    found = [_dimension(address, entry, space.place_of(address), recipe, problems) for address, entry in space.items()]
+    found = [
+        _dimension(address, entry, space.place_of(address), recipe, problems)
+        for address, entry in space.items()
+    ]
     return tuple(one for one in found if one is not None)
 
 
 def grid(space: Sequence[Dimension]) -> Iterator[dict[str, Any]]:
     """Yield every point of a space without continuous ranges, each once; what a switch leaves out is left out."""
     seen = set()
-    for point in itertools.product(*([(one.address, value) for value in one.values() or ()] for one in space)):
+    for point in itertools.product(
+        *([(one.address, value) for value in one.values() or ()] for one in space)
+    ):
         values = dict(point)
         off = {address for address, value in values.items() if value == "off"}
-        kept = {one.address: values[one.address] for one in space if one.kind == "switch" or one.owner not in off}
+        kept = {
+            one.address: values[one.address]
+            for one in space
+            if one.kind == "switch" or one.owner not in off
+        }
         key = tuple((address, toml(value)) for address, value in kept.items())
         if key not in seen:
             seen.add(key)
@@ -154,15 +173,22 @@ def present_value(recipe: Recipe, address: str) -> Any:
     return getattr(holder, key, None)
 
 
-def _dimension(address: str, entry: Any, place: Place, recipe: Recipe, problems: list[OvsskitError]) -> Dimension | None:
+def _dimension(
+    address: str, entry: Any, place: Place, recipe: Recipe, problems: list[OvsskitError]
+) -> Dimension | None:
     if not isinstance(entry, Mapping):
         fix = f'Write "{address}" = {{ low = ..., high = ... }} or {{ choices = [...] }}.'
-        problems.append(BadSpace(f"`{address}` is {toml(entry)}, which is no range.", fix=fix, where=place))
+        problems.append(
+            BadSpace(f"`{address}` is {toml(entry)}, which is no range.", fix=fix, where=place)
+        )
         return None
     unknown = [key for key in entry if key not in KEYS]
     problems += [
         UnknownKey(
-            f"`{address}` has no key `{key}`.", there=f"There are: {', '.join(KEYS)}", fix=did_you_mean(key, KEYS), where=place
+            f"`{address}` has no key `{key}`.",
+            there=f"There are: {', '.join(KEYS)}",
+            fix=did_you_mean(key, KEYS),
+            where=place,
         )
         for key in unknown
     ]
@@ -180,21 +206,35 @@ def _dimension(address: str, entry: Any, place: Place, recipe: Recipe, problems:
         return None
 
 
-def _switch(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe) -> Dimension | None:
+def _switch(
+    address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe
+) -> Dimension | None:
     stage = find_stage_of(recipe.stages, address)
     if stage is None:
-        return Dimension(address, "switch", place, choices=SWITCH)  # the plan reports that there is no such stage
-    if list(entry) != ["choices"] or sorted(map(toml, entry["choices"])) != sorted(map(toml, SWITCH)):
-        raise BadSpace(f"`{address}` is a stage, and a stage is on or off.", fix=f'"{address}" = {{ choices = ["on", "off"] }}')
+        return Dimension(
+            address, "switch", place, choices=SWITCH
+        )  # the plan reports that there is no such stage
+    if list(entry) != ["choices"] or sorted(map(toml, entry["choices"])) != sorted(
+        map(toml, SWITCH)
+    ):
+        raise BadSpace(
+            f"`{address}` is a stage, and a stage is on or off.",
+            fix=f'"{address}" = {{ choices = ["on", "off"] }}',
+        )
     if isinstance(stage, Wrapper) and not stage.neutral:
-        raise BadSpace(f"`{address}` cannot be switched off: it has no settings at which it changes nothing.")
+        raise BadSpace(
+            f"`{address}` cannot be switched off: it has no settings at which it changes nothing."
+        )
     return Dimension(address, "switch", place, choices=SWITCH)
 
 
 def _choices(address: str, entry: Mapping[str, Any], place: Place) -> Dimension:
     choices = entry["choices"]
     if not isinstance(choices, list) or not choices:
-        raise BadSpace(f"`{address}` has nothing to choose from.", fix="Give a list of values: choices = [1, 2, 3].")
+        raise BadSpace(
+            f"`{address}` has nothing to choose from.",
+            fix="Give a list of values: choices = [1, 2, 3].",
+        )
     if len({toml(choice) for choice in choices}) < len(choices):
         raise BadSpace(f"`{address}` names a choice twice.")
     if len(entry) > 1:
@@ -209,26 +249,38 @@ def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe)
     if not _is_number(low) or not _is_number(high):
         raise BadSpace(f"`{address}` needs numbers as `low` and `high`, or `choices`.")
     if low == high:
-        raise BadSpace(f"`{address}` goes from {low} to {high}: there is nothing to search.", fix="Set it instead: --set.")
+        raise BadSpace(
+            f"`{address}` goes from {low} to {high}: there is nothing to search.",
+            fix="Set it instead: --set.",
+        )
     if low > high:
         raise BadSpace(f"`{address}` goes from {low} down to {high}.", fix="Swap `low` and `high`.")
     if not isinstance(log, bool):
         raise BadSpace(f"`{address}` has log = {toml(log)}; it is true or false.")
     if log and low <= 0:
-        raise BadSpace(f"`{address}` is logarithmic and begins at {low}.", fix="Begin above 0, or leave out `log`.")
+        raise BadSpace(
+            f"`{address}` is logarithmic and begins at {low}.",
+            fix="Begin above 0, or leave out `log`.",
+        )
     if step is not None and (not _is_number(step) or not 0 < step <= high - low):
-        raise BadSpace(f"`{address}` has a step of {toml(step)}; it is above 0 and fits into the range.")
+        raise BadSpace(
+            f"`{address}` has a step of {toml(step)}; it is above 0 and fits into the range."
+        )
     if log and step is not None:
         raise BadSpace(f"`{address}` has both `step` and `log`.", fix="Keep one of them.")
     kinds = _number_kinds(recipe, address)
     whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
     if kinds == {"integer"} and not whole:
-        raise BadSpace(f"`{address}` is a whole number, and {low} to {high} is not.", fix="Give whole numbers.")
+        raise BadSpace(
+            f"`{address}` is a whole number, and {low} to {high} is not.", fix="Give whole numbers."
+        )
     if not kinds:
         raise BadSpace(f"`{address}` is no number, so it has no range.", fix="Give `choices`.")
     if kinds == {"integer"}:
         return Dimension(address, "int", place, low, high, step, log)
-    return Dimension(address, "float", place, float(low), float(high), None if step is None else float(step), log)
+    return Dimension(
+        address, "float", place, float(low), float(high), None if step is None else float(step), log
+    )
 
 
 def _number_kinds(recipe: Recipe, address: str) -> set[str]:

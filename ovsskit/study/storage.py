@@ -72,10 +72,13 @@ class Journal:
         with turn:
             _mend(path)
         try:
-            self.trials: BaseStorage = JournalStorage(JournalFileBackend(str(path), lock_obj=Dying(turn)))  # type: ignore[arg-type]
+            backend = JournalFileBackend(str(path), lock_obj=Dying(turn))  # type: ignore[arg-type]
+            self.trials: BaseStorage = JournalStorage(backend)
         except (ValueError, KeyError, TypeError) as error:
             what = f"The file is no journal of a study: {error}"
-            raise BadStorage(what, fix="Name another folder with --out, or remove it.", where=Place(str(path))) from error
+            raise BadStorage(
+                what, fix="Name another folder with --out, or remove it.", where=Place(str(path))
+            ) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -177,14 +180,20 @@ class Server:
                 )
         except ImportError as error:
             raise MissingExtra(
-                "A PostgreSQL storage needs psycopg.", fix='pip install "ovsskit[study]".', where=where
+                "A PostgreSQL storage needs psycopg.",
+                fix='pip install "ovsskit[study]".',
+                where=where,
             ) from error
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             reason = str(error.__cause__ or error).splitlines()[0].replace(full, shown)
             what = f"The storage `{shown}` cannot be reached: {reason}"
-            raise BadStorage(what, fix="See that the server runs and lets you in.", where=where) from error
+            raise BadStorage(
+                what, fix="See that the server runs and lets you in.", where=where
+            ) from error
         except RuntimeError as error:  # tables of another version of Optuna
-            raise BadStorage(f"The storage `{shown}` cannot be used: {error}", where=where) from error
+            raise BadStorage(
+                f"The storage `{shown}` cannot be used: {error}", where=where
+            ) from error
         self.trials: BaseStorage = self._storage
         self.name, self._key = uuid4().hex, zlib.crc32(study.encode())
 
@@ -224,7 +233,10 @@ def _alone_at(address: str) -> Iterator[None]:
     engine = sqlalchemy.create_engine(address)
     try:
         with engine.begin() as connection:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(b"ovsskit tables")})
+            connection.execute(
+                sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"),
+                {"key": zlib.crc32(b"ovsskit tables")},
+            )
             yield
     finally:
         engine.dispose()

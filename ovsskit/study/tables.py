@@ -23,7 +23,12 @@ TABLES = ("objective", "constraints", "models", "space", "set")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "pnp_ovss": {"sampler": "random", "groups": 3, "split": "select_head.layer", "trials": 102},
-    "pnp_ovss_annealing": {"sampler": "annealing", "groups": 3, "split": "select_head.layer", "trials": 102},
+    "pnp_ovss_annealing": {
+        "sampler": "annealing",
+        "groups": 3,
+        "split": "select_head.layer",
+        "trials": 102,
+    },
 }
 """The protocol of PnP-OVSS: three groups of layers, 34 trials each, best of three; its released code anneals at random."""
 
@@ -31,30 +36,57 @@ PRESETS: dict[str, dict[str, Any]] = {
 class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Say what to search, on which pictures, how, and how often."""
 
-    recipe: Annotated[str, Field(description="the recipe to search: a file, relative to this one, or a shipped one")] = ""
-    name: Annotated[str, Field(description="the study's name in its storage; the recipe's if left out")] = ""
-    images: Annotated[tuple[str, ...], Field(description="files, folders or globs, relative to this file")] = ()
-    classes: Annotated[tuple[str, ...], Field(description="the classes to look for; the recipe's if left out")] = ()
+    recipe: Annotated[
+        str,
+        Field(description="the recipe to search: a file, relative to this one, or a shipped one"),
+    ] = ""
+    name: Annotated[
+        str, Field(description="the study's name in its storage; the recipe's if left out")
+    ] = ""
+    images: Annotated[
+        tuple[str, ...], Field(description="files, folders or globs, relative to this file")
+    ] = ()
+    classes: Annotated[
+        tuple[str, ...], Field(description="the classes to look for; the recipe's if left out")
+    ] = ()
     preset: Annotated[
-        Literal["", "pnp_ovss", "pnp_ovss_annealing"], Field(description="a published protocol to start from")
+        Literal["", "pnp_ovss", "pnp_ovss_annealing"],
+        Field(description="a published protocol to start from"),
     ] = ""
     trials: Annotated[int, Field(ge=1, description="how many candidates to try")] = 100
     seed: Annotated[int, Field(ge=0, description="the same seed tries the same candidates")] = 0
     sampler: Annotated[Sampler, Field(description="how candidates are chosen")] = "tpe"
-    pruner: Annotated[Pruner, Field(description="how hopeless candidates are left before the last picture")] = "none"
-    as_it_is: Annotated[bool, Field(description="try the recipe as it is first, if the space holds it")] = True
-    groups: Annotated[int, Field(ge=1, description="searches that know nothing of each other and share the trials")] = 1
-    split: Annotated[str, Field(description="the address whose values are divided among the groups")] = ""
+    pruner: Annotated[
+        Pruner, Field(description="how hopeless candidates are left before the last picture")
+    ] = "none"
+    as_it_is: Annotated[
+        bool, Field(description="try the recipe as it is first, if the space holds it")
+    ] = True
+    groups: Annotated[
+        int,
+        Field(ge=1, description="searches that know nothing of each other and share the trials"),
+    ] = 1
+    split: Annotated[
+        str, Field(description="the address whose values are divided among the groups")
+    ] = ""
     heartbeat: Annotated[
-        int, Field(ge=1, description="seconds between signs of life on a shared storage; three missed ones mean a dead worker")
+        int,
+        Field(
+            ge=1,
+            description="seconds between signs of life on a shared storage; three missed ones mean a dead worker",
+        ),
     ] = 20
 
 
 class ConstraintsTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Say what a candidate may cost."""
 
-    seconds_per_picture: Annotated[float | None, Field(gt=0, description="the most seconds that a picture may take")] = None
-    peak_megabytes: Annotated[float | None, Field(gt=0, description="the most memory that the stages may need")] = None
+    seconds_per_picture: Annotated[
+        float | None, Field(gt=0, description="the most seconds that a picture may take")
+    ] = None
+    peak_megabytes: Annotated[
+        float | None, Field(gt=0, description="the most memory that the stages may need")
+    ] = None
 
 
 def merge(recipe: Table | None, file: Table, options: Mapping[str, Any]) -> Table:
@@ -70,7 +102,9 @@ def merge(recipe: Table | None, file: Table, options: Mapping[str, Any]) -> Tabl
 
 def read_settings(table: Table, problems: list[OvsskitError]) -> StudyTable:
     """Return the plain settings of a merged table."""
-    plain = Table({key: value for key, value in table.items() if key not in TABLES}, table.place, table.places)
+    plain = Table(
+        {key: value for key, value in table.items() if key not in TABLES}, table.place, table.places
+    )
     return validate(StudyTable, plain, "study", problems, TABLES) or StudyTable()
 
 

@@ -110,7 +110,14 @@ class Turns:
 
     def done(self) -> int:
         """Return how many turns are done."""
-        return len({trial.user_attrs.get(TURN) for trial in self.study.get_trials(deepcopy=False) if is_spent(trial)} - {None})
+        return len(
+            {
+                trial.user_attrs.get(TURN)
+                for trial in self.study.get_trials(deepcopy=False)
+                if is_spent(trial)
+            }
+            - {None}
+        )
 
     def _next(self) -> int | None:
         """Let the first turn that no trial has wait as one, and return it; None if all turns are taken or done."""
@@ -120,7 +127,9 @@ class Turns:
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
         if waiting:  # whoever let it wait died
             return int(waiting[0].user_attrs[TURN])
-        held = {trial.user_attrs.get(TURN) for trial in trials if trial.state in LIVE or is_spent(trial)}
+        held = {
+            trial.user_attrs.get(TURN) for trial in trials if trial.state in LIVE or is_spent(trial)
+        }
         for turn in range(self.count):
             if turn not in held:
                 before = [trial for trial in trials if trial.user_attrs.get(TURN) == turn]
@@ -135,12 +144,20 @@ class Turns:
         attributes: dict[str, Any] = {TURN: turn}
         if len(before) >= MOST_DEATHS:
             reason = f"{len(before)} workers died over it."
-            return optuna.trial.create_trial(state=TrialState.FAIL, user_attrs={**attributes, ERROR: reason})
+            return optuna.trial.create_trial(
+                state=TrialState.FAIL, user_attrs={**attributes, ERROR: reason}
+            )
         fixed = self._fixed[turn]
         system = {"fixed_params": fixed} if fixed else {}
-        params, distributions = (before[-1].params, before[-1].distributions) if before else ({}, {})
+        params, distributions = (
+            (before[-1].params, before[-1].distributions) if before else ({}, {})
+        )
         return optuna.trial.create_trial(
-            state=TrialState.WAITING, params=params, distributions=distributions, user_attrs=attributes, system_attrs=system
+            state=TrialState.WAITING,
+            params=params,
+            distributions=distributions,
+            user_attrs=attributes,
+            system_attrs=system,
         )
 
 

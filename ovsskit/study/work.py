@@ -49,7 +49,9 @@ class Place:
 
     def keeper(self, plan: Plan) -> Keeper:
         """Open the storage of the trials."""
-        return open_keeper(self.storage, self.folder, plan.search.settings.heartbeat, plan.search.title)
+        return open_keeper(
+            self.storage, self.folder, plan.search.settings.heartbeat, plan.search.title
+        )
 
     def store(self) -> Store:
         """Open the store of what networks wrote."""
@@ -63,7 +65,9 @@ def order_of(plan: Plan, turn: int) -> list[int]:
     return order
 
 
-def judge_trial(plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: Mapping[str, Any]) -> list[float]:
+def judge_trial(
+    plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: Mapping[str, Any]
+) -> list[float]:
     """Judge the candidate of a trial, and note with it what came out.
 
     Raises:
@@ -75,7 +79,9 @@ def judge_trial(plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: M
             verdict = _as_it_is(trial.study.user_attrs[DEFAULT], order, report)
         else:
             verdict = evaluator.judge(values, order, report)
-    except Exception as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
+    except (
+        Exception
+    ) as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
         trial.set_user_attr(ERROR, reason_of(error))
         raise Failed from error
     trial.set_user_attr(VERDICT, describe(verdict))
@@ -109,17 +115,23 @@ def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
     pruner = plan.search.settings.pruner
     if pruner == "none":
         return None
-    before = {int(index): value for index, value in trial.study.user_attrs[DEFAULT]["pictures"].items()}
+    before = {
+        int(index): value for index, value in trial.study.user_attrs[DEFAULT]["pictures"].items()
+    }
     gains: list[float] = []
 
     def report(index: int, value: float) -> bool:
         gain = value - before[index]
-        if math.isnan(value if pruner == "wilcoxon" else gain):  # a picture without any class says nothing
+        if math.isnan(
+            value if pruner == "wilcoxon" else gain
+        ):  # a picture without any class says nothing
             return False
         gains.append(gain)
         if pruner == "wilcoxon":
             trial.report(value, index)
-        elif len(gains) in rungs(len(before)):  # nothing is asked in between, and a report waits for the disk
+        elif len(gains) in rungs(
+            len(before)
+        ):  # nothing is asked in between, and a report waits for the disk
             trial.report(sum(gains) / len(gains), len(gains))
         else:
             return False
@@ -168,7 +180,8 @@ def see_failures(rows: list[Row]) -> None:
     last = rows[-SAME_FAILURES:]
     if len(last) == SAME_FAILURES and all(row.state == "failed" for row in last):
         raise StudyFailed(
-            f"{SAME_FAILURES} trials in a row failed: {last[-1].reason}", fix="Narrow the space, or mend the recipe."
+            f"{SAME_FAILURES} trials in a row failed: {last[-1].reason}",
+            fix="Narrow the space, or mend the recipe.",
         )
 
 
@@ -192,7 +205,9 @@ def work_in_processes(
 
     def start(device: str) -> Any:
         threads = max(1, (os.cpu_count() or 1) // len(devices))
-        process = context.Process(target=run_worker, args=(plan, place, identity, device, batch, threads), daemon=True)
+        process = context.Process(
+            target=run_worker, args=(plan, place, identity, device, batch, threads), daemon=True
+        )
         process.start()
         return process
 
@@ -216,7 +231,9 @@ def work_in_processes(
             worker.kill()
 
 
-def run_worker(plan: Plan, place: Place, identity: Mapping[str, Any], device: str, batch: int, threads: int) -> None:
+def run_worker(
+    plan: Plan, place: Place, identity: Mapping[str, Any], device: str, batch: int, threads: int
+) -> None:
     """Take turns in a process of its own, which ends with the process that started it."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -6,7 +6,13 @@ def test_sharpen():
 check_stage(Sharpen())
 """
 
-from ovsskit.testing.checks import check_backbone, check_stage, check_value, check_wrapper, fingerprint
+from ovsskit.testing.checks import (
+    check_backbone,
+    check_stage,
+    check_value,
+    check_wrapper,
+    fingerprint,
+)
 from ovsskit.testing.examples import example
 from ovsskit.testing.toys import ToyBackbone, ToyScores, ToyTokenMaps
 

@@ -58,8 +58,12 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
         with torch.no_grad():
             alone = [stage.run(**one, **models) for one in many]
             together = stage.run_many([{**one, **models} for one in many])
-        assert before == [{name: fingerprint(value) for name, value in one.items()} for one in many], "it changed its inputs"
-        assert list(map(fingerprint, alone)) == list(map(fingerprint, together)), "many pictures differ from one by one"
+        assert before == [
+            {name: fingerprint(value) for name, value in one.items()} for one in many
+        ], "it changed its inputs"
+        assert list(map(fingerprint, alone)) == list(map(fingerprint, together)), (
+            "many pictures differ from one by one"
+        )
         declared = wiring(type(stage)).kind
         for value in alone:
             check_value(value, kind if isinstance(declared, TypeVar) else declared)
@@ -76,19 +80,29 @@ def check_wrapper(wrapper: Wrapper) -> None:
     toy: Stage = {"token_maps": ToyTokenMaps, "scores": ToyScores}[wrapper.writes]()
     plain = _drive([toy])
     neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
-    nested = neutral.model_copy(update={"inner": (neutral.model_copy(update={"name": "second"}),), "name": "first"})
-    assert _prints(_drive([neutral]), wrapper.writes) == _prints(plain, wrapper.writes), "its neutral setting changes something"
-    assert _prints(_drive([nested]), wrapper.writes) == _prints(plain, wrapper.writes), "nested in itself it changes something"
+    nested = neutral.model_copy(
+        update={"inner": (neutral.model_copy(update={"name": "second"}),), "name": "first"}
+    )
+    assert _prints(_drive([neutral]), wrapper.writes) == _prints(plain, wrapper.writes), (
+        "its neutral setting changes something"
+    )
+    assert _prints(_drive([nested]), wrapper.writes) == _prints(plain, wrapper.writes), (
+        "nested in itself it changes something"
+    )
     real = wrapper.model_copy(update={"inner": (toy,)})
     together = _prints(_drive([real], batch=2), wrapper.writes)
-    assert together == _prints(_drive([real], batch=1), wrapper.writes), "its result depends on the batch"
+    assert together == _prints(_drive([real], batch=1), wrapper.writes), (
+        "its result depends on the batch"
+    )
     _check_requests(real)
 
 
 def _check_requests(wrapper: Wrapper) -> None:
     reads = wiring(type(wrapper)).reads
     requests = next(wrapper.run(**{name: example(kind) for name, kind in reads.items()}))
-    assert all(set(request) <= set(reads) for request in requests), "it overrides a slot that it does not read"
+    assert all(set(request) <= set(reads) for request in requests), (
+        "it overrides a slot that it does not read"
+    )
 
 
 def check_backbone(backbone: Backbone) -> None:
@@ -104,7 +118,10 @@ def check_backbone(backbone: Backbone) -> None:
             assert scores.shape == (1,)
             assert 0 <= float(scores[0]) <= 1
     if isinstance(backbone, EncodesText):
-        _check_vectors(backbone.encode_text, [caption.text for caption in captions.captions] + ["ice cream", "dog"])
+        _check_vectors(
+            backbone.encode_text,
+            [caption.text for caption in captions.captions] + ["ice cream", "dog"],
+        )
     if isinstance(backbone, EncodesImage):
         _check_vectors(backbone.encode_image, images)
     if isinstance(backbone, EncodesPatches):
@@ -113,11 +130,17 @@ def check_backbone(backbone: Backbone) -> None:
         _check_decoding(backbone, images)
     for module in backbone.network.modules():
         assert not module._forward_hooks, "a hook is left"
-    assert all(parameter.grad is None for parameter in backbone.network.parameters()), "a gradient is left"
+    assert all(parameter.grad is None for parameter in backbone.network.parameters()), (
+        "a gradient is left"
+    )
 
 
-def _check_cross_attention(backbone: CrossAttends, images: Sequence[Image], captions: Captions) -> None:
-    both = backbone.cross_attention(images, [captions] * 2, layers=None, objective="match_logit", pad_to=0)
+def _check_cross_attention(
+    backbone: CrossAttends, images: Sequence[Image], captions: Captions
+) -> None:
+    both = backbone.cross_attention(
+        images, [captions] * 2, layers=None, objective="match_logit", pad_to=0
+    )
     rows, columns = backbone.grid
     for attention in both:
         check_value(attention, CrossAttention)
@@ -127,7 +150,9 @@ def _check_cross_attention(backbone: CrossAttends, images: Sequence[Image], capt
         assert {0, 1, 2} <= set(attention.positions.tolist()), "a class of the caption has no token"
         assert not attention.probability.requires_grad
         assert not attention.gradient.requires_grad
-    [alone] = backbone.cross_attention(images[:1], [captions], layers=None, objective="match_logit", pad_to=0)
+    [alone] = backbone.cross_attention(
+        images[:1], [captions], layers=None, objective="match_logit", pad_to=0
+    )
     torch.testing.assert_close(alone.probability, both[0].probability, atol=1e-5, rtol=1e-4)
     assert backbone.count_tokens(captions.captions[0].text) == len(alone.positions)
 
@@ -156,11 +181,17 @@ def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
         for layer in layers:
             assert {part.shape[1] for part in backbone.project(hidden, layer)} == {count}
             assert backbone.norms(hidden, layer).shape == (count,)
-            assert backbone.join_heads(layer, backbone.project(hidden, layer)[1]).shape == hidden.entering(layer).shape
+            assert (
+                backbone.join_heads(layer, backbone.project(hidden, layer)[1]).shape
+                == hidden.entering(layer).shape
+            )
         itself = torch.eye(count).expand(len(layers), 1, -1, -1).to(hidden.data)
         for residual, feed_forward in ((True, True), (False, False)):
             features = backbone.finish(
-                hidden, Attention(itself, layers, hidden.grid), residual=residual, feed_forward=feed_forward
+                hidden,
+                Attention(itself, layers, hidden.grid),
+                residual=residual,
+                feed_forward=feed_forward,
             )
             check_value(features, PatchFeatures)
             assert features.data.shape[1:] == (rows, columns)
@@ -190,8 +221,12 @@ def check_round_trip(stage: Stage) -> None:
     """Test that a stage survives being written to TOML and read back."""
     plain = stage.model_dump(mode="json", exclude={"inner"})
     back = tomlkit.parse(tomlkit.dumps(plain)).unwrap()
-    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in back.items()}
-    assert type(stage).model_validate(tuples) == stage.model_copy(update={"inner": ()} if isinstance(stage, Wrapper) else {})
+    tuples = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in back.items()
+    }
+    assert type(stage).model_validate(tuples) == stage.model_copy(
+        update={"inner": ()} if isinstance(stage, Wrapper) else {}
+    )
     assert use_of(type(stage)).isidentifier()
 
 
@@ -200,7 +235,9 @@ def check_value(value: Any, kind: type) -> None:
     assert isinstance(value, kind), f"it wrote {type(value).__name__}, not {kind.__name__}"
     assert is_dataclass(value)
     make: Any = type(value)
-    rebuilt = make(**{f.name: getattr(value, f.name) for f in fields(value)})  # checked where jaxtyping is on
+    rebuilt = make(
+        **{f.name: getattr(value, f.name) for f in fields(value)}
+    )  # checked where jaxtyping is on
     assert fingerprint(rebuilt) == fingerprint(value)
     if isinstance(value, Scores):
         assert len(value.labels) == value.data.shape[0]
@@ -213,7 +250,9 @@ def check_stored(value: Value) -> None:
         Store(Path(folder)).keep("key", value)
         back = Store(Path(folder)).find("key")
     assert back is not None, "it cannot be stored"
-    assert fingerprint(back) == fingerprint(value), "it comes back from a store otherwise than it was"
+    assert fingerprint(back) == fingerprint(value), (
+        "it comes back from a store otherwise than it was"
+    )
 
 
 def fingerprint(value: Any) -> tuple[Any, ...]:
@@ -221,23 +260,36 @@ def fingerprint(value: Any) -> tuple[Any, ...]:
     parts: list[Any] = [type(value).__name__]
     for f in fields(value):
         item = getattr(value, f.name)
-        parts.append((item.dtype, tuple(item.shape), item.numpy().tobytes()) if isinstance(item, torch.Tensor) else item)
+        parts.append(
+            (item.dtype, tuple(item.shape), item.numpy().tobytes())
+            if isinstance(item, torch.Tensor)
+            else item
+        )
     return tuple(parts)
 
 
 def _kinds(stage: Stage) -> list[Any]:
     hints = wiring(type(stage)).reads.values()
-    return [Saliency, Logits, Probabilities] if any(isinstance(hint, TypeVar) for hint in hints) else [None]
+    return (
+        [Saliency, Logits, Probabilities]
+        if any(isinstance(hint, TypeVar) for hint in hints)
+        else [None]
+    )
 
 
 def _inputs(stage: Stage, kind: Any, seed: int, slots: Mapping[str, Value]) -> State:
     reads = wiring(type(stage)).reads
-    values = {name: example(kind if isinstance(hint, TypeVar) else hint, seed) for name, hint in reads.items()}
+    values = {
+        name: example(kind if isinstance(hint, TypeVar) else hint, seed)
+        for name, hint in reads.items()
+    }
     return {**values, **slots}
 
 
 def _drive(stages: Sequence[Stage], batch: int = 8) -> list[State]:
-    states = [{"image": example(Image, seed), "vocabulary": example(Vocabulary)} for seed in (0, 7, 9)]
+    states = [
+        {"image": example(Image, seed), "vocabulary": example(Vocabulary)} for seed in (0, 7, 9)
+    ]
     with torch.no_grad():
         return Driver({}, {}, batch).run(stages, states)
 

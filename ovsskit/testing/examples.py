@@ -69,10 +69,16 @@ def example(kind: Any, seed: int = 0) -> Any:
         ),
         TokenMaps: lambda: TokenMaps(_uniform(seed, 6, *GRID), positions[1:], (6,)),
         Hidden: lambda: Hidden(_uniform(seed, 2, TOKENS, WIDTH) - 0.5, (LAYERS - 1, LAYERS), GRID),
-        Similarity: lambda: Similarity(_uniform(seed, 2, 2, 2, TOKENS, TOKENS) * 4, (LAYERS - 1, LAYERS), GRID),
-        Attention: lambda: Attention((_uniform(seed, 2, 2, TOKENS, TOKENS) * 4).softmax(-1), (LAYERS - 1, LAYERS), GRID),
+        Similarity: lambda: Similarity(
+            _uniform(seed, 2, 2, 2, TOKENS, TOKENS) * 4, (LAYERS - 1, LAYERS), GRID
+        ),
+        Attention: lambda: Attention(
+            (_uniform(seed, 2, 2, TOKENS, TOKENS) * 4).softmax(-1), (LAYERS - 1, LAYERS), GRID
+        ),
         PatchFeatures: lambda: PatchFeatures(_uniform(seed, WIDTH, *GRID) - 0.5),
-        TextFeatures: lambda: TextFeatures(torch.nn.functional.normalize(_uniform(seed, 4, WIDTH) - 0.5), (1, 2, 2, 3)),
+        TextFeatures: lambda: TextFeatures(
+            torch.nn.functional.normalize(_uniform(seed, 4, WIDTH) - 0.5), (1, 2, 2, 3)
+        ),
         Confidences: lambda: Confidences(maps, (1, 2, 3)),
         Saliency: lambda: Saliency(maps, (1, 2, 3)),
         Logits: lambda: Logits(maps * 8 - 4, (1, 2, 3)),

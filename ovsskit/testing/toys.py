@@ -38,7 +38,9 @@ TOY_HEADS = 2
 """Heads of the toy's image encoder."""
 
 
-class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, EncodesPatches, DecodesPatches):
+class ToyBackbone(
+    Backbone, CrossAttends, MatchesText, EncodesImageAndText, EncodesPatches, DecodesPatches
+):
     """Attend by brightness instead of by a network, so that stages can be tested without weights."""
 
     weights: Annotated[str, Field(description="there are none")] = "none"
@@ -88,7 +90,10 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
     def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Any]:
         """Score a caption by the brightness of the picture and the letters of the caption."""
         pairs = zip(images, captions, strict=True)
-        return [torch.tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine]) for i, mine in pairs]
+        return [
+            torch.tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine])
+            for i, mine in pairs
+        ]
 
     def encode_text(self, texts: Sequence[str]) -> Any:
         """Make a vector of the letters of a text."""
@@ -97,7 +102,9 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
 
     def encode_image(self, images: Sequence[Image]) -> Any:
         """Make a vector of the brightness of a picture."""
-        return torch.stack([(torch.arange(1, WIDTH + 1) * image.data.mean() * 7).cos() for image in images])
+        return torch.stack(
+            [(torch.arange(1, WIDTH + 1) * image.data.mean() * 7).cos() for image in images]
+        )
 
     @property
     def block_count(self) -> int:
@@ -109,8 +116,14 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
         return [self._hide(image, tuple(layers)) for image in images]
 
     def _hide(self, image: Image, layers: tuple[int, ...]) -> Hidden:
-        bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[0].flatten()
-        tokens = torch.cat([bright.mean(0, keepdim=True), bright])[:, None] * torch.arange(1, WIDTH + 1) * 5
+        bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[
+            0
+        ].flatten()
+        tokens = (
+            torch.cat([bright.mean(0, keepdim=True), bright])[:, None]
+            * torch.arange(1, WIDTH + 1)
+            * 5
+        )
         return Hidden(torch.stack([(tokens * layer).sin() for layer in layers]), layers, GRID)
 
     def project(self, hidden: Hidden, layer: int) -> tuple[Any, Any, Any]:
@@ -126,7 +139,9 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
         """Return the lengths of a block's tokens."""
         return hidden.entering(layer).norm(dim=-1)
 
-    def finish(self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool) -> PatchFeatures:
+    def finish(
+        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    ) -> PatchFeatures:
         """Add up attended values; the toy's second half is a sine."""
         total = hidden.entering(attention.layers[0]) * residual
         for layer, weights in zip(attention.layers, attention.data, strict=True):
@@ -136,14 +151,23 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
 
     def decode_patches(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[Any]:
         """Score a class by the brightness of a patch and the letters of the name."""
-        waves = [torch.tensor([sum(map(ord, name)) % 13 + 1.0 for name in mine])[:, None, None] for mine in names]
-        bright = [torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID) for image in images]
+        waves = [
+            torch.tensor([sum(map(ord, name)) % 13 + 1.0 for name in mine])[:, None, None]
+            for mine in names
+        ]
+        bright = [
+            torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)
+            for image in images
+        ]
         return [(wave * one * 5).sin() for wave, one in zip(waves, bright, strict=True)]
 
     def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
         """Make features of the brightness of patches."""
         waves = torch.arange(1.0, WIDTH + 1)[:, None, None] * 5
-        bright = [torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID) for image in images]
+        bright = [
+            torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)
+            for image in images
+        ]
         return [PatchFeatures((waves * one).sin()) for one in bright]
 
     def _attend(self, image: Image, captions: Captions, layers: tuple[int, ...]) -> CrossAttention:
@@ -151,12 +175,22 @@ class ToyBackbone(Backbone, CrossAttends, MatchesText, EncodesImageAndText, Enco
         bright = bright if image.hidden is None else bright.masked_fill(image.hidden, 0)
         positions = [mark for caption in captions.captions for mark in self._positions(caption)]
         token = torch.arange(1, len(positions) + 1)[None, None, :, None]
-        slope = token * torch.tensor(layers)[:, None, None, None] * torch.arange(1, HEADS + 1)[None, :, None, None]
+        slope = (
+            token
+            * torch.tensor(layers)[:, None, None, None]
+            * torch.arange(1, HEADS + 1)[None, :, None, None]
+        )
         look = (bright.flatten()[None, None, None] * slope.float() * 7).sin()
         padded = torch.nn.functional.pad(look, (1, 0))
         lengths = tuple(len(self._positions(caption)) for caption in captions.captions)
         return CrossAttention(
-            padded.softmax(-1), padded.cos(), torch.tensor(positions), layers, tuple(range(HEADS)), GRID, lengths
+            padded.softmax(-1),
+            padded.cos(),
+            torch.tensor(positions),
+            layers,
+            tuple(range(HEADS)),
+            GRID,
+            lengths,
         )
 
     def _positions(self, caption: Caption) -> list[int]:

@@ -52,7 +52,9 @@ class Answers:
             CannotWrite: the folder cannot be written.
         """
         entry = {"model": model, "prompt": prompt, "answer": answer}
-        write_text(self._path(model, prompt), f"{json.dumps(entry, ensure_ascii=False, indent=1)}\n")
+        write_text(
+            self._path(model, prompt), f"{json.dumps(entry, ensure_ascii=False, indent=1)}\n"
+        )
 
     def _path(self, model: str, prompt: str) -> Path:
         return self.folder / f"{digest_texts([model, prompt])}.json"
@@ -76,7 +78,11 @@ def read_prompt(kind: Kind, path: Path | None) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadFile(f"The prompt cannot be read: {reason}.", where=Place(str(file))) from error
     if NAME not in text:
-        raise BadFile("The prompt has no place for the class.", fix="Write {} where it goes.", where=Place(str(file)))
+        raise BadFile(
+            "The prompt has no place for the class.",
+            fix="Write {} where it goes.",
+            where=Place(str(file)),
+        )
     return text
 
 
@@ -153,7 +159,9 @@ def what_is_wrong(text: str, question: str, kind: Kind, names: set[str]) -> str:
         return "an answer of several lines"
     if REFUSALS.search(text):
         return "a refusal"
-    if key_of(question) in key_of(text) or (len(text.split()) > MOST_WORDS["synonyms"] and key_of(text) in key_of(question)):
+    if key_of(question) in key_of(text) or (
+        len(text.split()) > MOST_WORDS["synonyms"] and key_of(text) in key_of(question)
+    ):
         return "the question again"
     if key_of(text) in names:
         return "the name of a class"
@@ -169,8 +177,12 @@ def write_texts(path: Path, texts: dict[str, str], kind: Kind, model: str) -> No
         CannotWrite: the file cannot be written.
     """
     document = tomlkit.document()
-    document.add(tomlkit.comment(f"{kind.capitalize()} by {model}. Read them, and change what is wrong."))
-    document.add(tomlkit.comment("Looked up by name; capitals, blanks and hyphens make no difference."))
+    document.add(
+        tomlkit.comment(f"{kind.capitalize()} by {model}. Read them, and change what is wrong.")
+    )
+    document.add(
+        tomlkit.comment("Looked up by name; capitals, blanks and hyphens make no difference.")
+    )
     document.add(tomlkit.nl())
     for name, text in texts.items():
         document.add(name, tomlkit.string(text))

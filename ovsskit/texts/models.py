@@ -67,8 +67,15 @@ class Endpoint(LanguageModel):
         try:
             import openai
         except ImportError as error:
-            raise MissingExtra("Asking an endpoint needs the package `openai`.", fix='pip install "ovsskit[llm]"') from error
-        return openai.OpenAI(base_url=self.url, api_key=self.key or "none", timeout=self.timeout, max_retries=self.tries - 1)
+            raise MissingExtra(
+                "Asking an endpoint needs the package `openai`.", fix='pip install "ovsskit[llm]"'
+            ) from error
+        return openai.OpenAI(
+            base_url=self.url,
+            api_key=self.key or "none",
+            timeout=self.timeout,
+            max_retries=self.tries - 1,
+        )
 
     def answer(self, prompt: str, attempt: int) -> str:
         """Return an answer, or an empty text where what comes back is no answer.
@@ -80,7 +87,9 @@ class Endpoint(LanguageModel):
         import openai
 
         try:
-            completion = client.chat.completions.create(model=self.model, messages=[{"role": "user", "content": prompt}])
+            completion = client.chat.completions.create(
+                model=self.model, messages=[{"role": "user", "content": prompt}]
+            )
         except openai.OpenAIError as error:
             raise self._explain(error) from None  # what it came from may show the key
         except ValueError:  # no JSON
@@ -95,20 +104,35 @@ class Endpoint(LanguageModel):
         where = Place(self.address)
         if status in (401, 403):
             there = "OPENAI_API_KEY is set." if self.key else "OPENAI_API_KEY is not set."
-            return NoAnswer(f"The endpoint refuses the key (status {status}).", there=there, where=where)
+            return NoAnswer(
+                f"The endpoint refuses the key (status {status}).", there=there, where=where
+            )
         if status == 404:
             fix = "Look at --model and OPENAI_BASE_URL."
-            return NoAnswer(f"The endpoint has no model `{self.model}`, or is none (status 404).", fix=fix, where=where)
+            return NoAnswer(
+                f"The endpoint has no model `{self.model}`, or is none (status 404).",
+                fix=fix,
+                where=where,
+            )
         if status is not None:
             what = (
                 f"The endpoint failed with status {status}, {self.tries} times."
                 if status >= 408
                 else f"The endpoint refuses the request (status {status})."
             )
-            return NoAnswer(what, there=self._hide(str(getattr(error, "message", "")))[:300], where=where)
+            return NoAnswer(
+                what, there=self._hide(str(getattr(error, "message", "")))[:300], where=where
+            )
         if type(error).__name__ == "APITimeoutError":
-            return NoAnswer(f"The endpoint gave no answer within {self.timeout:g} seconds, {self.tries} times.", where=where)
-        return NoAnswer("The endpoint cannot be reached.", fix="Look at OPENAI_BASE_URL, and at the network.", where=where)
+            return NoAnswer(
+                f"The endpoint gave no answer within {self.timeout:g} seconds, {self.tries} times.",
+                where=where,
+            )
+        return NoAnswer(
+            "The endpoint cannot be reached.",
+            fix="Look at OPENAI_BASE_URL, and at the network.",
+            where=where,
+        )
 
     def _hide(self, text: str) -> str:
         return text.replace(self.key, "***") if self.key else text
@@ -140,10 +164,14 @@ class LocalModel(LanguageModel):
         folder = str(need_weights(self.weights, "main", Path()))
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            network = transformers.AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
+            network = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, dtype="auto"
+            )
         except (OSError, ValueError, KeyError) as error:
             what = f"This is no causal language model: {str(error).splitlines()[0][:200]}"
-            raise NoAnswer(what, fix="Name one by hub id or folder.", where=Place(self.weights)) from error
+            raise NoAnswer(
+                what, fix="Name one by hub id or folder.", where=Place(self.weights)
+            ) from error
         return tokenizer, network.to(self.device).eval()
 
     def answer(self, prompt: str, attempt: int) -> str:
@@ -152,13 +180,21 @@ class LocalModel(LanguageModel):
         chats = bool(tokenizer.chat_template)
         if chats:
             message = [{"role": "user", "content": prompt}]
-            inputs = tokenizer.apply_chat_template(message, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+            inputs = tokenizer.apply_chat_template(
+                message, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            )
         else:
             inputs = tokenizer(f"{prompt.strip()}\n", return_tensors="pt")
         inputs = inputs.to(self.device)
-        filler = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        filler = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        )
         with torch.no_grad(), torch.random.fork_rng():
             torch.manual_seed(attempt)
-            tokens = network.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=attempt > 0, pad_token_id=filler)
-        text = str(tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)).strip()
+            tokens = network.generate(
+                **inputs, max_new_tokens=MOST_TOKENS, do_sample=attempt > 0, pad_token_id=filler
+            )
+        text = str(
+            tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        ).strip()
         return text if chats else text.partition("\n")[0]

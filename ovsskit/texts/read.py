@@ -75,7 +75,10 @@ def read_toml(path: Path) -> list[Line]:
     keys = [key_of(line.name) for line in lines]
     for index, line in enumerate(lines):
         if keys[index] in keys[:index]:
-            raise BadFile(f"`{line.name}` stands twice, spelt alike but for blanks or capitals.", where=line.where)
+            raise BadFile(
+                f"`{line.name}` stands twice, spelt alike but for blanks or capitals.",
+                where=line.where,
+            )
     return lines
 
 
@@ -95,26 +98,39 @@ def read_lines(path: Path) -> list[Line]:
         if rest and rest[0]:
             lines.append(Line(name, rest[0], Place(str(path), number)))
         elif text.strip():
-            raise BadFile(f"The line has no text after `{MARK}`.", there=FORMS, where=Place(str(path), number))
+            raise BadFile(
+                f"The line has no text after `{MARK}`.", there=FORMS, where=Place(str(path), number)
+            )
     return lines
 
 
 def _in_order(path: Path, vocabulary: Vocabulary) -> list[Line]:
     lines = read_lines(path)
     others = vocabulary.synonyms or ((),) * len(vocabulary.names)
-    keys = [{key_of(word) for word in (name, *more)} for name, more in zip(vocabulary.names, others, strict=True)]
+    keys = [
+        {key_of(word) for word in (name, *more)}
+        for name, more in zip(vocabulary.names, others, strict=True)
+    ]
     for line, own, name in zip(lines, keys, vocabulary.names, strict=False):
         if key_of(line.name) not in own and any(key_of(line.name) in other for other in keys):
             what = f"The text for `{line.name}` stands where that for `{name}` is due."
-            raise BadFile(what, fix="Bring the lines into the order of the classes.", where=line.where)
+            raise BadFile(
+                what, fix="Bring the lines into the order of the classes.", where=line.where
+            )
         if key_of(line.name) not in own:
             _warn(str(line.where), line.name, name)
     if len(lines) != len(vocabulary.names):
-        where = lines[len(vocabulary.names)].where if len(lines) > len(vocabulary.names) else Place(str(path))
+        where = (
+            lines[len(vocabulary.names)].where
+            if len(lines) > len(vocabulary.names)
+            else Place(str(path))
+        )
         what = f"There are {len(lines)} texts for {len(vocabulary.names)} classes."
         missing = vocabulary.names[len(lines) :]
         there = f"The first class without one: {missing[0]}" if missing else ""
-        raise BadFile(what, there=there, fix="Write one line for each class, in their order.", where=where)
+        raise BadFile(
+            what, there=there, fix="Write one line for each class, in their order.", where=where
+        )
     return lines
 
 
@@ -135,4 +151,6 @@ def _warn(where: str, found: str, due: str) -> None:
 
 def _unreadable(path: Path, error: Exception) -> BadFile:
     reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-    return BadFile(f"The file of texts cannot be read: {reason}.", there=FORMS, where=Place(str(path)))
+    return BadFile(
+        f"The file of texts cannot be read: {reason}.", there=FORMS, where=Place(str(path))
+    )

@@ -44,10 +44,14 @@ def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
     if templates in ("simple", "name"):
         return ("a photo of a {}." if templates == "simple" else NAME,)
     imagenet = tuple(fill(NAME) for fill in open_clip.OPENAI_IMAGENET_TEMPLATES)
-    return {"imagenet_80": imagenet, "scene_5": SCENE, "clip_surgery_85": imagenet + SCENE}[templates]
+    return {"imagenet_80": imagenet, "scene_5": SCENE, "clip_surgery_85": imagenet + SCENE}[
+        templates
+    ]
 
 
-def encode_words(words: Sequence[str], templates: Sequence[str], backbone: EncodesText) -> Float[torch.Tensor, "text width"]:
+def encode_words(
+    words: Sequence[str], templates: Sequence[str], backbone: EncodesText
+) -> Float[torch.Tensor, "text width"]:
     """Return for every word the mean of the vectors of all sentences with it, all of length 1.
 
     Each sentence's vector is brought to length 1 before the mean, and the mean after it (CLIP's prompt ensemble).
@@ -57,7 +61,9 @@ def encode_words(words: Sequence[str], templates: Sequence[str], backbone: Encod
     return ensemble(vectors.unflatten(0, (len(words), len(templates))))
 
 
-def ensemble(vectors: Float[torch.Tensor, "text template width"]) -> Float[torch.Tensor, "text width"]:
+def ensemble(
+    vectors: Float[torch.Tensor, "text template width"],
+) -> Float[torch.Tensor, "text width"]:
     """Return the means of vectors over the templates, each brought to length 1 before and after."""
     mean = torch.nn.functional.normalize(vectors, dim=-1).mean(1)
     return torch.nn.functional.normalize(mean, dim=-1)
@@ -68,12 +74,18 @@ def _read(path: Path) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadFile(f"The file of templates cannot be read: {reason}.", where=Place(str(path))) from error
+        raise BadFile(
+            f"The file of templates cannot be read: {reason}.", where=Place(str(path))
+        ) from error
     for number, line in enumerate(lines, 1):
         if line.strip() and NAME not in line:
             fix = 'Put {} where the name goes: "a photo of a {}."'
-            raise BadFile("A template has no place for the name.", fix=fix, where=Place(str(path), number))
+            raise BadFile(
+                "A template has no place for the name.", fix=fix, where=Place(str(path), number)
+            )
     found = tuple(line.strip() for line in lines if line.strip())
     if not found:
-        raise BadFile("The file of templates is empty.", fix="Write one on each line.", where=Place(str(path)))
+        raise BadFile(
+            "The file of templates is empty.", fix="Write one on each line.", where=Place(str(path))
+        )
     return found

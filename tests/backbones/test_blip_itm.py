@@ -34,8 +34,16 @@ def captions(*texts: str) -> Captions:
     return Captions(tuple(Caption(text, ()) for text in texts))
 
 
-def attend(backbone: BlipItm, images: list[Image], texts: list[Captions], layers: Any = None, **options: Any) -> Any:
-    return backbone.cross_attention(images, texts, layers=layers, **{"objective": "match_logit", "pad_to": 0, **options})
+def attend(
+    backbone: BlipItm,
+    images: list[Image],
+    texts: list[Captions],
+    layers: Any = None,
+    **options: Any,
+) -> Any:
+    return backbone.cross_attention(
+        images, texts, layers=layers, **{"objective": "match_logit", "pad_to": 0, **options}
+    )
 
 
 IMAGES = [example(Image, seed) for seed in (0, 7)]
@@ -46,7 +54,10 @@ def test_contract(backbone: BlipItm) -> None:
 
 
 def test_batches_of_unlike_captions_equal_one_by_one(backbone: BlipItm) -> None:
-    texts = [captions("a dog", "a very long picture of a cat and a cow"), captions("a picture of grass")]
+    texts = [
+        captions("a dog", "a very long picture of a cat and a cow"),
+        captions("a picture of grass"),
+    ]
     for together, image, text in zip(attend(backbone, IMAGES, texts), IMAGES, texts, strict=True):
         [alone] = attend(backbone, [image], [text])
         torch.testing.assert_close(together.probability, alone.probability, atol=1e-6, rtol=1e-4)
@@ -54,10 +65,14 @@ def test_batches_of_unlike_captions_equal_one_by_one(backbone: BlipItm) -> None:
         assert together.lengths == alone.lengths
     matches = backbone.match(IMAGES, [text.captions for text in texts])
     for match, image, text in zip(matches, IMAGES, texts, strict=True):
-        torch.testing.assert_close(match, backbone.match([image], [text.captions])[0], atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            match, backbone.match([image], [text.captions])[0], atol=1e-6, rtol=1e-4
+        )
 
 
-def test_many_captions_are_matched_in_chunks(backbone: BlipItm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_captions_are_matched_in_chunks(
+    backbone: BlipItm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = [[Caption(f"a {number}", ()) for number in range(count)] for count in (5, 2)]
     whole = backbone.match(IMAGES, texts)
     monkeypatch.setattr(BlipItm, "pairs_at_once", 4)
@@ -67,20 +82,31 @@ def test_many_captions_are_matched_in_chunks(backbone: BlipItm, monkeypatch: pyt
 
 def test_the_gradient_is_that_of_a_full_backward(backbone: BlipItm) -> None:
     [found] = attend(backbone, IMAGES[:1], [captions("a picture of dog")], layers=[3, 8])
-    network, ids = backbone.network, torch.tensor([backbone.reader.read(Caption("a picture of dog", ())).ids])
+    network, ids = (
+        backbone.network,
+        torch.tensor([backbone.reader.read(Caption("a picture of dog", ())).ids]),
+    )
     with torch.enable_grad():
         features = backbone.encode(IMAGES[:1]).requires_grad_()
-        out = network.text_encoder(input_ids=ids, encoder_hidden_states=features, output_attentions=True)
+        out = network.text_encoder(
+            input_ids=ids, encoder_hidden_states=features, output_attentions=True
+        )
         logits = network.itm_head(out.last_hidden_state[:, 0])
         maps = [out.cross_attentions[index] for index in (2, 7)]
         expected = torch.autograd.grad(logits[0, 1], maps, retain_graph=True)
-        of_loss = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, torch.tensor([1])), maps)
+        of_loss = torch.autograd.grad(
+            torch.nn.functional.cross_entropy(logits, torch.tensor([1])), maps
+        )
     torch.testing.assert_close(found.gradient, torch.cat(expected), atol=1e-7, rtol=1e-4)
-    [loss] = attend(backbone, IMAGES[:1], [captions("a picture of dog")], layers=[3, 8], objective="match_loss")
+    [loss] = attend(
+        backbone, IMAGES[:1], [captions("a picture of dog")], layers=[3, 8], objective="match_loss"
+    )
     torch.testing.assert_close(loss.gradient, -torch.cat(of_loss), atol=1e-7, rtol=1e-4)
 
 
-def test_the_graph_starts_at_the_lowest_wanted_layer(backbone: BlipItm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graph_starts_at_the_lowest_wanted_layer(
+    backbone: BlipItm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     has_graph = []
     for layer in backbone.network.text_encoder.encoder.layer:
         plain = layer.feed_forward_chunk
@@ -100,7 +126,10 @@ def test_the_graph_starts_at_the_lowest_wanted_layer(backbone: BlipItm, monkeypa
 @pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 0.1), ("fp16", 0.02)])
 def test_half_precision(folder: Path, backbone: BlipItm, precision: Any, tolerance: float) -> None:
     half = BlipItm(weights=str(folder), image_size=96, precision=precision)
-    [low], [full] = (attend(one, IMAGES[:1], [captions("a picture of dog")], layers=[8]) for one in (half, backbone))
+    [low], [full] = (
+        attend(one, IMAGES[:1], [captions("a picture of dog")], layers=[8])
+        for one in (half, backbone)
+    )
     assert low.gradient.dtype == torch.float32
     assert float((low.gradient - full.gradient).abs().max() / full.gradient.abs().max()) < tolerance
 
@@ -114,7 +143,9 @@ def test_hidden_patches_are_zero(backbone: BlipItm) -> None:
     torch.testing.assert_close(seen, plain)
 
 
-@pytest.mark.parametrize("names", [["ice cream", "wall-brick", "dog"], ["Öl für Café", "猫 cat", "o'clock (tower)"]])
+@pytest.mark.parametrize(
+    "names", [["ice cream", "wall-brick", "dog"], ["Öl für Café", "猫 cat", "o'clock (tower)"]]
+)
 def test_tokens_belong_to_classes_by_their_characters(backbone: BlipItm, names: list[str]) -> None:
     present = Present(tuple(range(1, len(names) + 1)))
     [caption] = WriteCaption().run(make_vocabulary(names), present, backbone).captions
@@ -137,8 +168,20 @@ def test_300_classes_are_split_into_captions_that_fit(backbone: BlipItm) -> None
 def test_an_original_checkpoint_is_read(tmp_path: Path, folder: Path) -> None:
     from transformers import BlipConfig, BlipForImageTextRetrieval
 
-    vision = {"hidden_size": 128, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 96, "image_size": 32}
-    text = {"hidden_size": 64, "num_attention_heads": 1, "num_hidden_layers": 3, "intermediate_size": 80, "vocab_size": 223}
+    vision = {
+        "hidden_size": 128,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "intermediate_size": 96,
+        "image_size": 32,
+    }
+    text = {
+        "hidden_size": 64,
+        "num_attention_heads": 1,
+        "num_hidden_layers": 3,
+        "intermediate_size": 80,
+        "vocab_size": 223,
+    }
     text |= {"encoder_hidden_size": 128, "max_position_embeddings": 40}
     settings = {
         "vision_config": {**vision, "patch_size": 8, "layer_norm_eps": 1e-6},
@@ -162,7 +205,9 @@ def test_an_original_checkpoint_is_read(tmp_path: Path, folder: Path) -> None:
     torch.save({"model": {**state, "queue": torch.zeros(2)}}, tmp_path / "retrieval.pth")
     shutil.copy(folder / "vocab.txt", tmp_path)
     found = BlipItm(weights=str(tmp_path / "retrieval.pth"), image_size=32)
-    for (key, mine), theirs in zip(found.network.state_dict().items(), network.state_dict().values(), strict=True):
+    for (key, mine), theirs in zip(
+        found.network.state_dict().items(), network.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(mine, theirs, msg=key)
     assert found.network.config.text_config.num_attention_heads == 1
     assert found.token_limit == 40
@@ -183,12 +228,17 @@ def truncate(copy: Path) -> None:
 
 
 def rename(copy: Path) -> None:
-    (copy / "config.json").write_text(json.dumps({"model_type": "clip", "architectures": ["CLIPModel"]}))
+    (copy / "config.json").write_text(
+        json.dumps({"model_type": "clip", "architectures": ["CLIPModel"]})
+    )
 
 
 def behead(copy: Path) -> None:
     state = load_file(copy / "model.safetensors")
-    save_file({key: value for key, value in state.items() if not key.startswith("itm_head")}, copy / "model.safetensors")
+    save_file(
+        {key: value for key, value in state.items() if not key.startswith("itm_head")},
+        copy / "model.safetensors",
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,7 +252,9 @@ def behead(copy: Path) -> None:
         (lambda copy: (copy / "vocab.txt").unlink(), "no tokenizer"),
     ],
 )
-def test_spoilt_weights(folder: Path, tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_spoilt_weights(
+    folder: Path, tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     copy = copy_of(folder, tmp_path)
     spoil(copy)
     with pytest.raises(BadWeights) as caught:
@@ -243,10 +295,16 @@ def test_importing_it_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_picture_is_encoded_once_while_it_lives(backbone: BlipItm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_encoded_once_while_it_lives(
+    backbone: BlipItm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts: list[int] = []
     vision, forward = backbone.network.vision_model, backbone.network.vision_model.forward
-    monkeypatch.setattr(vision, "forward", lambda pixels, **options: counts.append(len(pixels)) or forward(pixels, **options))
+    monkeypatch.setattr(
+        vision,
+        "forward",
+        lambda pixels, **options: counts.append(len(pixels)) or forward(pixels, **options),
+    )
     first, second = example(Image, 11), example(Image, 12)
     expected = backbone.encode([first])
     assert torch.equal(backbone.encode([first, second, first])[2], expected[0])

@@ -42,7 +42,9 @@ def as_trained(backbone: Clip, hidden: Hidden) -> torch.Tensor:
     layer = backbone.block_count
     queries, keys, _ = backbone.project(hidden, layer)
     weights = (queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5).softmax(-1)[None]
-    return backbone.finish_tokens(hidden, Attention(weights, (layer,), hidden.grid), residual=True, feed_forward=True)
+    return backbone.finish_tokens(
+        hidden, Attention(weights, (layer,), hidden.grid), residual=True, feed_forward=True
+    )
 
 
 def test_the_last_block_as_trained_gives_what_open_clip_gives(backbone: Clip) -> None:
@@ -71,7 +73,9 @@ def test_pictures_of_several_sizes_share_a_call(backbone: Clip) -> None:
     close(backbone.hidden([trimmed], (6,))[0].data, together[3].data[1:], atol=1e-5, rtol=1e-4)
 
 
-def cubic(before: int, after: int, step: float, sharpness: float, widen: float = 1.0) -> torch.Tensor:
+def cubic(
+    before: int, after: int, step: float, sharpness: float, widen: float = 1.0
+) -> torch.Tensor:
     """Return the matrix of Keys' cubic convolution that samples a line at steps, borders repeated (or cut, if widened)."""
     matrix = torch.zeros(after, before, dtype=torch.float64)
     for row in range(after):
@@ -95,7 +99,9 @@ def test_position_embeddings() -> None:
     ways: dict[Any, list[torch.Tensor]] = {
         "scale": [cubic(12, side, 12 / (side + 0.1), -0.75) for side in grid],
         "size": [cubic(12, side, 12 / side, -0.75) for side in grid],
-        "size_antialias": [cubic(12, side, 12 / side, -0.5, max(1.0, 12 / side) + 1e-9) for side in grid],
+        "size_antialias": [
+            cubic(12, side, 12 / side, -0.5, max(1.0, 12 / side) + 1e-9) for side in grid
+        ],
     }
     for how, (vertical, horizontal) in ways.items():
         found = vision.place_embeddings(table, (12, 12), grid, how)
@@ -117,16 +123,22 @@ def test_colours_are_the_models_unless_given(backbone: Clip) -> None:
     image = picture(16, 16)
     mean, deviation = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     given = Clip(weights="embedded", mean=mean, deviation=deviation)
-    expected = (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+    expected = (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[
+        :, None, None
+    ]
     close(given.pixels(image), expected)
     own = open_clip.image_transform(112, is_train=False).transforms[-1](image.data)
     close(backbone.pixels(image), own, atol=1e-5, rtol=1e-5)
 
 
-def test_queries_keys_and_values_are_computed_once_per_layer(backbone: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_keys_and_values_are_computed_once_per_layer(
+    backbone: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[int] = []
     plain = vision.project
-    monkeypatch.setattr(vision, "project", lambda block, tokens: calls.append(1) or plain(block, tokens))
+    monkeypatch.setattr(
+        vision, "project", lambda block, tokens: calls.append(1) or plain(block, tokens)
+    )
     images = [picture(16, 16), picture(16, 16, 1)]
     found = backbone.hidden(images, (4, 6))
     assert len(calls) == 6
@@ -149,7 +161,9 @@ def test_half_precision(backbone: Clip, precision: Any, tolerance: float) -> Non
     assert half.network.visual.conv1.weight.dtype == half.dtype
     assert half.network.visual.ln_post.weight.dtype == torch.float32
     image = picture(56, 80)
-    [low], [full] = (as_trained(own, own.hidden([image], (6,))[0])[None] for own in (half, backbone))
+    [low], [full] = (
+        as_trained(own, own.hidden([image], (6,))[0])[None] for own in (half, backbone)
+    )
     assert low.dtype == torch.float32
     assert float((low - full).norm() / full.norm()) < tolerance
     for encode in ("encode_text", "encode_image"):
@@ -163,7 +177,12 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
     image = picture(64, 200)
     squashed = backbone.preprocess(PIL.Image.fromarray(image.pixels.numpy()))
     assert squashed.shape == (3, 112, 112)
-    close(backbone.encode_image([image]), backbone.network.encode_image(squashed[None]), atol=1e-5, rtol=1e-5)
+    close(
+        backbone.encode_image([image]),
+        backbone.network.encode_image(squashed[None]),
+        atol=1e-5,
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,23 +196,38 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
         ({"qk_norm": True}, False),
     ],
 )
-def test_whole_pictures_equal_open_clips(tmp_path: Path, more: dict[str, Any], is_run_here: bool) -> None:
+def test_whole_pictures_equal_open_clips(
+    tmp_path: Path, more: dict[str, Any], is_run_here: bool
+) -> None:
     """Only for a class token, and attention of the common kind, the last block can be run in part."""
-    own = Clip(weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}})))
+    own = Clip(
+        weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}}))
+    )
     assert vision.has_class_token(own.network.visual) == is_run_here
     images = [picture(64, 64), picture(64, 64, 1)]
-    pixels = torch.stack([own.preprocess(PIL.Image.fromarray(image.pixels.numpy())) for image in images])
+    pixels = torch.stack(
+        [own.preprocess(PIL.Image.fromarray(image.pixels.numpy())) for image in images]
+    )
     close(own.encode_image(images), own.network.encode_image(pixels), atol=1e-5, rtol=1e-5)
 
 
 def test_patches_of_another_kind_of_attention_are_refused(tmp_path: Path) -> None:
-    own = Clip(weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], "qk_norm": True}})))
+    own = Clip(
+        weights=str(
+            write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], "qk_norm": True}})
+        )
+    )
     with pytest.raises(BadWeights, match="whose patches cannot be had"):
         own.hidden([picture(64, 64)], (1,))
 
 
 def test_texts_equal_open_clips(backbone: Clip) -> None:
-    texts = ["a photo of a dog.", "dog", "a  bad photo of the fire truck!", "ice cream, grass & water"]
+    texts = [
+        "a photo of a dog.",
+        "dog",
+        "a  bad photo of the fire truck!",
+        "ice cream, grass & water",
+    ]
     for own in (backbone, Clip(weights=clip_twin())):
         name = f"local-dir:{own.need_weights()}"
         ids = open_clip.get_tokenizer(name)(texts)
@@ -204,16 +238,27 @@ def test_texts_equal_open_clips(backbone: Clip) -> None:
             close(own.encode_text(texts), own.network.encode_text(ids), atol=1e-5, rtol=1e-5)
 
 
-def test_many_texts_are_encoded_in_chunks_and_once(backbone: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_texts_are_encoded_in_chunks_and_once(
+    backbone: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = [f"a photo of {'very ' * (number % 5)}dog {number}" for number in range(11)]
     whole = Clip(weights="embedded").encode_text(texts)
     monkeypatch.setattr(_clip_text, "TEXTS_AT_ONCE", 4)
     own, seen = Clip(weights="embedded"), []
     plain = _clip_text._run
-    monkeypatch.setattr(_clip_text, "_run", lambda network, ids, longest: seen.append(len(ids)) or plain(network, ids, longest))
+    monkeypatch.setattr(
+        _clip_text,
+        "_run",
+        lambda network, ids, longest: seen.append(len(ids)) or plain(network, ids, longest),
+    )
     close(own.encode_text(texts), whole, atol=1e-5, rtol=1e-5)
     assert seen == [4, 4, 3]
-    close(own.encode_text([texts[3], texts[3], "new", texts[0]])[[0, 1, 3]], whole[[3, 3, 0]], atol=1e-5, rtol=1e-5)
+    close(
+        own.encode_text([texts[3], texts[3], "new", texts[0]])[[0, 1, 3]],
+        whole[[3, 3, 0]],
+        atol=1e-5,
+        rtol=1e-5,
+    )
     assert seen == [4, 4, 3, 1]
 
 
@@ -239,10 +284,38 @@ def test_a_text_that_is_too_long_is_cut_and_said_once(caplog: pytest.LogCaptureF
         ("ViT-L-14-336", "openai", "timm/vit_large_patch14_clip_336.openai", True, 24, 24),
         ("ViT-B-16", "laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", False, 14, 12),
         ("ViT-L-14", "laion2b_s32b_b82k", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", False, 16, 24),
-        ("ViT-B-16", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", False, 14, 12),
-        ("ViT-L-14", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", False, 16, 24),
-        ("ViT-B-16", "metaclip_fullcc", "timm/vit_base_patch16_clip_224.metaclip_2pt5b", True, 14, 12),
-        ("ViT-H-14", "metaclip_fullcc", "timm/vit_huge_patch14_clip_224.metaclip_2pt5b", True, 16, 32),
+        (
+            "ViT-B-16",
+            "datacomp_xl_s13b_b90k",
+            "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
+            False,
+            14,
+            12,
+        ),
+        (
+            "ViT-L-14",
+            "datacomp_xl_s13b_b90k",
+            "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
+            False,
+            16,
+            24,
+        ),
+        (
+            "ViT-B-16",
+            "metaclip_fullcc",
+            "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
+            True,
+            14,
+            12,
+        ),
+        (
+            "ViT-H-14",
+            "metaclip_fullcc",
+            "timm/vit_huge_patch14_clip_224.metaclip_2pt5b",
+            True,
+            16,
+            32,
+        ),
         ("ViT-B-16", "dfn2b", "apple/DFN2B-CLIP-ViT-B-16", True, 14, 12),
         ("ViT-L-14", "dfn2b", "apple/DFN2B-CLIP-ViT-L-14", True, 16, 24),
     ],
@@ -267,7 +340,9 @@ def test_published_models(
     own._device = "meta"
     visual = own.visual
     assert visual.grid_size == (patches, patches)
-    assert type(visual.transformer.resblocks[0].mlp.gelu).__name__ == ("QuickGELU" if is_quick else "GELU")
+    assert type(visual.transformer.resblocks[0].mlp.gelu).__name__ == (
+        "QuickGELU" if is_quick else "GELU"
+    )
     assert own.blueprint.preprocessing["mean"] == tag_settings(model, tag)["mean"]
     side = visual.patch_size[0]
     image = Image(torch.empty(3, 10 * side, 13 * side, device="meta"))
@@ -305,7 +380,9 @@ def test_a_checkpoint_file(tmp_path: Path, suffix: str, monkeypatch: pytest.Monk
     save_file(state, file) if suffix == ".safetensors" else torch.save({"state_dict": state}, file)
     with pytest.raises(BadWeights, match="which architecture"):
         Clip(weights=str(file)).load()
-    monkeypatch.setattr(open_clip, "get_model_config", lambda name: SHAPE if name == "Small" else None)
+    monkeypatch.setattr(
+        open_clip, "get_model_config", lambda name: SHAPE if name == "Small" else None
+    )
     own = Clip(weights=str(file), model="Small")
     for key, value in own.network.state_dict().items():
         close(value, state[key])
@@ -330,7 +407,10 @@ def behead(folder: Path) -> None:
 
 def script(folder: Path) -> None:
     (folder / "open_clip_model.safetensors").unlink()
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), folder / "open_clip_pytorch_model.bin")
+    torch.jit.save(
+        torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)),
+        folder / "open_clip_pytorch_model.bin",
+    )
 
 
 def reshape(folder: Path) -> None:
@@ -346,12 +426,20 @@ def reshape(folder: Path) -> None:
         (behead, "visual.proj"),
         (script, r"TorchScript archive[\s\S]*openai"),
         (reshape, "no CLIP that open_clip can build"),
-        (lambda folder: (folder / "open_clip_config.json").write_text("{"), "configuration cannot be read"),
+        (
+            lambda folder: (folder / "open_clip_config.json").write_text("{"),
+            "configuration cannot be read",
+        ),
         (lambda folder: (folder / "open_clip_config.json").unlink(), "which architecture"),
-        (lambda folder: (folder / "open_clip_model.safetensors").unlink(), "holds none of open_clip_model.safetensors"),
+        (
+            lambda folder: (folder / "open_clip_model.safetensors").unlink(),
+            "holds none of open_clip_model.safetensors",
+        ),
     ],
 )
-def test_spoilt_weights(tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_spoilt_weights(
+    tmp_path: Path, spoil: Any, what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = write_clip(tmp_path / "model")
     spoil(folder)
     for look in ("network", "check_weights"):
@@ -370,7 +458,9 @@ def test_spoilt_weights(tmp_path: Path, spoil: Any, what: str, capfd: pytest.Cap
         ({"weights": "nothing_of_the_kind"}, "no tag of open_clip either"),
     ],
 )
-def test_names_that_open_clip_does_not_know(fields: Any, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_open_clip_does_not_know(
+    fields: Any, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadValue) as caught:
         _ = Clip(**fields).source
@@ -396,17 +486,28 @@ def test_what_is_known_of_a_tags_weights(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """A repository holds several copies of the weights; only what is read is fetched and counted."""
     from types import SimpleNamespace
 
-    sizes = {"open_clip_model.safetensors": 600, "open_clip_pytorch_model.bin": 601, "model.safetensors": 350, "README.md": 1}
+    sizes = {
+        "open_clip_model.safetensors": 600,
+        "open_clip_pytorch_model.bin": 601,
+        "model.safetensors": 350,
+        "README.md": 1,
+    }
     files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
     info = SimpleNamespace(siblings=files, card_data={"license": "mit"})
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda self, name, **options: info)
     found = Clip(model="ViT-B-16", weights="openai").describe_weights()
-    assert (found.weights, found.kind, found.path) == ("timm/vit_base_patch16_clip_224.openai", "hub", None)
+    assert (found.weights, found.kind, found.path) == (
+        "timm/vit_base_patch16_clip_224.openai",
+        "hub",
+        None,
+    )
     assert (found.size, found.licence) == (600, "mit")
     asked: list[list[str]] = []
 
-    def fetch(name: str, *, revision: str, allow_patterns: list[str], local_files_only: bool = False) -> str:
+    def fetch(
+        name: str, *, revision: str, allow_patterns: list[str], local_files_only: bool = False
+    ) -> str:
         asked.append(allow_patterns)
         if not local_files_only and "open_clip_pytorch_model.bin" in allow_patterns:
             write_clip(tmp_path)
@@ -420,7 +521,9 @@ def test_what_is_known_of_a_tags_weights(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_other_image_encoders_have_no_patches() -> None:
     own = Clip(model="RN50", weights="openai")
-    own.__dict__["network"] = build_network(open_clip.get_model_config("RN50"), "fp32", device="meta")
+    own.__dict__["network"] = build_network(
+        open_clip.get_model_config("RN50"), "fp32", device="meta"
+    )
     with pytest.raises(BadWeights, match="ModifiedResNet"):
         _ = own.block_count
 
@@ -441,7 +544,5 @@ def test_moved_to_another_device_it_starts_afresh(backbone: Clip) -> None:
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, ovsskit.backbones.clip; sys.exit(' '.join({'torch', 'open_clip', 'tokenizers'} & set(sys.modules)) or 0)"
-    )
+    code = "import sys, ovsskit.backbones.clip; sys.exit(' '.join({'torch', 'open_clip', 'tokenizers'} & set(sys.modules)) or 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

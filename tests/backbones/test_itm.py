@@ -39,12 +39,23 @@ def captions(*texts: str) -> Captions:
     return Captions(tuple(Caption(text, ()) for text in texts))
 
 
-def attend(backbone: ItmBackbone, images: list[Image], texts: list[Captions], layers: Any = None, **options: Any) -> Any:
-    return backbone.cross_attention(images, texts, layers=layers, **{"objective": "match_logit", "pad_to": 0, **options})
+def attend(
+    backbone: ItmBackbone,
+    images: list[Image],
+    texts: list[Captions],
+    layers: Any = None,
+    **options: Any,
+) -> Any:
+    return backbone.cross_attention(
+        images, texts, layers=layers, **{"objective": "match_logit", "pad_to": 0, **options}
+    )
 
 
 def test_batches_of_unlike_captions_equal_one_by_one(backbone: ItmBackbone) -> None:
-    texts = [captions("a dog", "a very long picture of a cat and a cow"), captions("a picture of grass")]
+    texts = [
+        captions("a dog", "a very long picture of a cat and a cow"),
+        captions("a picture of grass"),
+    ]
     for together, image, text in zip(attend(backbone, IMAGES, texts), IMAGES, texts, strict=True):
         [alone] = attend(backbone, [image], [text])
         torch.testing.assert_close(together.probability, alone.probability, **CLOSE)
@@ -55,8 +66,12 @@ def test_batches_of_unlike_captions_equal_one_by_one(backbone: ItmBackbone) -> N
         torch.testing.assert_close(match, backbone.match([image], [text.captions])[0], **CLOSE)
 
 
-def test_the_number_of_pairs_in_a_pass_changes_nothing(backbone: ItmBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [captions(*(f"a picture of dog {number}" for number in range(count))) for count in (5, 2)]
+def test_the_number_of_pairs_in_a_pass_changes_nothing(
+    backbone: ItmBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        captions(*(f"a picture of dog {number}" for number in range(count))) for count in (5, 2)
+    ]
     found = []
     for pairs in (1, 4, 256):
         monkeypatch.setattr(type(backbone), "pairs_at_once", pairs)
@@ -106,12 +121,17 @@ def test_rectangles(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision(name: str, precision: str, tolerance: float) -> None:
     texts = [captions("a picture of dog")]
-    [low], [full] = (attend(make(name, **fields), IMAGES[:1], texts, [2]) for fields in ({"precision": precision}, {}))
+    [low], [full] = (
+        attend(make(name, **fields), IMAGES[:1], texts, [2])
+        for fields in ({"precision": precision}, {})
+    )
     assert low.gradient.dtype == torch.float32
     assert float((low.gradient - full.gradient).abs().max() / full.gradient.abs().max()) < tolerance
 
 
-@pytest.mark.parametrize("names", [["ice cream", "wall-brick", "dog"], ["Öl für Café", "猫 cat", "o'clock (tower)"]])
+@pytest.mark.parametrize(
+    "names", [["ice cream", "wall-brick", "dog"], ["Öl für Café", "猫 cat", "o'clock (tower)"]]
+)
 def test_every_class_has_its_tokens(backbone: ItmBackbone, names: list[str]) -> None:
     present = Present(tuple(range(1, len(names) + 1)))
     [caption] = WriteCaption().run(make_vocabulary(names), present, backbone).captions
@@ -128,7 +148,9 @@ def test_nothing_below_the_lowest_wanted_layer_has_a_graph(backbone: ItmBackbone
         logits, [attention] = backbone.fuse(backbone.encode(IMAGES[:1]), rows, [2])
         assert logits.requires_grad
         leaves = leaves_of(attention.grad_fn)
-    assert len(leaves) == 1  # the state of the text that enters the layer; weights and picture are no leaves
+    assert (
+        len(leaves) == 1
+    )  # the state of the text that enters the layer; weights and picture are no leaves
 
 
 def leaves_of(function: Any) -> set[Any]:
@@ -141,14 +163,21 @@ def leaves_of(function: Any) -> set[Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_last_layer_gives_classes_no_gradient_and_this_is_known_without_reading_weights(name: str) -> None:
+def test_the_last_layer_gives_classes_no_gradient_and_this_is_known_without_reading_weights(
+    name: str,
+) -> None:
     backbone = make(name)
     useful = backbone.layers_with_gradient()
     assert "network" not in backbone.__dict__
     assert backbone.known_layer_count() == backbone.layer_count
     [found] = attend(backbone, IMAGES[:1], [captions("a picture of dog")])
     largest = found.gradient[:, :, 1:].abs().amax((1, 2, 3))
-    assert tuple(layer for layer, value in zip(found.layers, largest.tolist(), strict=True) if value > 0) == useful
+    assert (
+        tuple(
+            layer for layer, value in zip(found.layers, largest.tolist(), strict=True) if value > 0
+        )
+        == useful
+    )
     assert useful == tuple(range(1, backbone.layer_count))
 
 
@@ -156,7 +185,9 @@ def test_the_same_of_the_packaged_blip() -> None:
     backbone = make("blip_itm", weights="embedded", image_size=112)
     [found] = attend(backbone, IMAGES[:1], [captions("a picture of dog")])
     largest = found.gradient[:, :, 1:].abs().amax((1, 2, 3))
-    assert tuple(layer for layer, value in zip(found.layers, largest.tolist(), strict=True) if value > 0) == (1, 2, 3)
+    assert tuple(
+        layer for layer, value in zip(found.layers, largest.tolist(), strict=True) if value > 0
+    ) == (1, 2, 3)
     assert backbone.layers_with_gradient() == (1, 2, 3)
 
 
@@ -178,7 +209,13 @@ def test_layers_of_models_that_are_not_here(name: str, fields: dict[str, Any], c
 def test_layers_of_a_file_that_only_reading_would_tell(tmp_path: Path) -> None:
     (tmp_path / "mplug.pth").write_bytes(b"")
     assert make("mplug", weights=str(tmp_path / "mplug.pth")).layers_with_gradient() is None
-    assert make("mplug", weights=str(tmp_path / "mplug.pth"), stride=6).layers_with_gradient() == (1, 2, 3, 4, 5)
+    assert make("mplug", weights=str(tmp_path / "mplug.pth"), stride=6).layers_with_gradient() == (
+        1,
+        2,
+        3,
+        4,
+        5,
+    )
     (tmp_path / "broken.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0nothing")
     assert make("albef", weights=str(tmp_path / "broken.safetensors")).known_layer_count() == 6
 

@@ -41,7 +41,9 @@ def folder_of(name: str, folder: Path) -> Path:
 
 def change(folder: Path, keep: Callable[[str], bool]) -> None:
     state = load_file(folder / "model.safetensors")
-    save_file({name: tensor for name, tensor in state.items() if keep(name)}, folder / "model.safetensors")
+    save_file(
+        {name: tensor for name, tensor in state.items() if keep(name)}, folder / "model.safetensors"
+    )
 
 
 def behead(folder: Path) -> None:
@@ -59,7 +61,9 @@ def put_the_weights_of(name: str) -> Callable[[Path], None]:
 
 def change_all(folder: Path, name: str) -> None:
     (folder / "model.safetensors").unlink()
-    shutil.copyfile(folder_of(name, folder.parent / "other") / "model.safetensors", folder / "model.safetensors")
+    shutil.copyfile(
+        folder_of(name, folder.parent / "other") / "model.safetensors", folder / "model.safetensors"
+    )
 
 
 def truncate(folder: Path) -> None:
@@ -79,17 +83,21 @@ def with_another_kind_of_tokenizer(folder: Path) -> None:
     if other == "albef":
         from tokenizers import BertWordPieceTokenizer
 
-        BertWordPieceTokenizer(str(PARITY / "albef" / "vocab.txt")).save(str(folder / "tokenizer.json"))
-    else:
-        ByteLevelBPETokenizer(str(PARITY / other / "vocab.json"), str(PARITY / other / "merges.txt")).save(
+        BertWordPieceTokenizer(str(PARITY / "albef" / "vocab.txt")).save(
             str(folder / "tokenizer.json")
         )
+    else:
+        ByteLevelBPETokenizer(
+            str(PARITY / other / "vocab.json"), str(PARITY / other / "merges.txt")
+        ).save(str(folder / "tokenizer.json"))
 
 
 def with_half_a_vocabulary(folder: Path) -> None:
     """Break off a vocabulary before the tokens that stand around a caption, as a download does that was stopped."""
     if (folder / "vocab.txt").is_file():
-        (folder / "vocab.txt").write_text("\n".join((folder / "vocab.txt").read_text().splitlines()[:50]))
+        (folder / "vocab.txt").write_text(
+            "\n".join((folder / "vocab.txt").read_text().splitlines()[:50])
+        )
     else:
         (folder / "vocab.json").write_text((folder / "vocab.json").read_text()[:500])
 
@@ -113,8 +121,15 @@ def as_published(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.T
         theirs = dict(json.loads((PARITY / "bridgetower" / "case.json").read_text())["key_names"])
         return {theirs[hub]: tensor for hub, tensor in state.items() if hub in theirs}
     if name == "albef":
-        return {key.replace("text_encoder.", "text_encoder.bert."): tensor for key, tensor in state.items()}
-    return {rename_back(key, VISION_RENAMES): tensor for key, tensor in state.items()} if name == "blip_itm" else state
+        return {
+            key.replace("text_encoder.", "text_encoder.bert."): tensor
+            for key, tensor in state.items()
+        }
+    return (
+        {rename_back(key, VISION_RENAMES): tensor for key, tensor in state.items()}
+        if name == "blip_itm"
+        else state
+    )
 
 
 ORIGINALS = {
@@ -153,7 +168,11 @@ def as_original(name: str, lacking: Sequence[str], misshapen: str = "") -> Calla
     def spoil(folder: Path) -> Path:
         state = as_published(name, load_file(folder / "model.safetensors"))
         assert {*lacking, misshapen} - {""} <= set(state)
-        left = {key: tensor[:1] if key == misshapen else tensor for key, tensor in state.items() if key not in lacking}
+        left = {
+            key: tensor[:1] if key == misshapen else tensor
+            for key, tensor in state.items()
+            if key not in lacking
+        }
         torch.save({"model": left, "args": "--output ./out"}, folder / "original.pth")
         return folder / "original.pth"
 
@@ -161,7 +180,12 @@ def as_original(name: str, lacking: Sequence[str], misshapen: str = "") -> Calla
 
 
 CASES: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
-    **{f"{name}_given_{other}": (name, put_the_weights_of(other)) for name in SETS for other in SETS if name != other},
+    **{
+        f"{name}_given_{other}": (name, put_the_weights_of(other))
+        for name in SETS
+        for other in SETS
+        if name != other
+    },
     **{f"{name}_without_head": (name, behead) for name in SETS},
     **{f"{name}_lacks_a_layer": (name, thin_out) for name in SETS},
     **{f"{name}_broken": (name, truncate) for name in ("albef",)},
@@ -170,8 +194,14 @@ CASES: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
     **{f"{name}_with_a_larger_tokenizer": (name, with_a_larger_tokenizer) for name in SETS},
     **{f"{name}_with_half_a_vocabulary": (name, with_half_a_vocabulary) for name in SETS},
     **{f"{name}_with_a_broken_tokenizer": (name, with_a_broken_tokenizer) for name in SETS},
-    **{f"{name}_original_misfits": (name, as_original(name, more[:2], more[2])) for name, more in ORIGINALS.items()},
-    **{f"{name}_original_of_no_size": (name, as_original(name, [one])) for name, one in SIZED.items()},
+    **{
+        f"{name}_original_misfits": (name, as_original(name, more[:2], more[2]))
+        for name, more in ORIGINALS.items()
+    },
+    **{
+        f"{name}_original_of_no_size": (name, as_original(name, [one]))
+        for name, one in SIZED.items()
+    },
 }
 
 
@@ -196,7 +226,9 @@ def test_message(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> N
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_layers_of_a_file_that_torch_wrote_are_known_without_running_it(name: str, tmp_path: Path) -> None:
+def test_layers_of_a_file_that_torch_wrote_are_known_without_running_it(
+    name: str, tmp_path: Path
+) -> None:
     weights = as_original(name, [])(folder_of(name, tmp_path / "weights"))
     names = as_published(name, load_file(weights.parent / "model.safetensors"))
     assert {name for name in names if "." in name} <= set(stored_names(weights))
@@ -205,18 +237,31 @@ def test_layers_of_a_file_that_torch_wrote_are_known_without_running_it(name: st
     known = backbone.known_layer_count()
     assert "network" not in backbone.__dict__
     assert known == backbone.layer_count
-    with pytest.raises(Problems, match=f"select_head.layer is {known}, and after the last layer `{name}` reads only"):
-        load_recipe(f"pnp_{name.removesuffix('_itm')}", [f"backbone.weights={weights}", f"select_head.layer={known}"])
+    with pytest.raises(
+        Problems,
+        match=f"select_head.layer is {known}, and after the last layer `{name}` reads only",
+    ):
+        load_recipe(
+            f"pnp_{name.removesuffix('_itm')}",
+            [f"backbone.weights={weights}", f"select_head.layer={known}"],
+        )
 
 
 def test_a_file_that_is_no_archive_has_no_names(tmp_path: Path) -> None:
-    torch.save({"itm_head.weight": torch.zeros(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save(
+        {"itm_head.weight": torch.zeros(2)},
+        tmp_path / "old.pth",
+        _use_new_zipfile_serialization=False,
+    )
     assert stored_names(tmp_path / "old.pth") == []
     assert stored_names(tmp_path / "none.pth") == []
 
 
 def test_objects_beside_tensors_are_not_read(tmp_path: Path) -> None:
-    torch.save({"state_dict": {"itm_head.weight": torch.zeros(2)}, "callback": Path("x")}, tmp_path / "some.ckpt")
+    torch.save(
+        {"state_dict": {"itm_head.weight": torch.zeros(2)}, "callback": Path("x")},
+        tmp_path / "some.ckpt",
+    )
     cls: Any = find_backbone("bridgetower")
     with pytest.raises(BadWeights, match="more than tensors .*reading such things can run code"):
         cls(weights=str(tmp_path / "some.ckpt")).check_weights()
@@ -234,7 +279,9 @@ def test_a_converted_checkpoint_is_the_same_model(name: str, tmp_path: Path) -> 
     converted = cls(weights=str(tmp_path / "new" / "weights.safetensors"), image_size=size)
     converted.check_weights()
     assert "text_queue" not in load_file(tmp_path / "new" / "weights.safetensors")
-    pairs = zip(converted.network.state_dict().items(), original.network.state_dict().values(), strict=True)
+    pairs = zip(
+        converted.network.state_dict().items(), original.network.state_dict().values(), strict=True
+    )
     assert all(torch.equal(mine, theirs) for (_, mine), theirs in pairs)
     assert converted.count_tokens("a dog") == original.count_tokens("a dog")
 
@@ -259,15 +306,38 @@ def test_models_tells_whether_weights_fit(tmp_path: Path) -> None:
     good = run(app, ["models", "pnp_albef", "--set", f"backbone.weights={folder}"])
     assert good.exit_code == 0
     assert "yes" in good.output
-    bad = run(app, ["models", "pnp_mplug", "--set", f"backbone.weights={folder}", "--convert", str(tmp_path / "a.safetensors")])
+    bad = run(
+        app,
+        [
+            "models",
+            "pnp_mplug",
+            "--set",
+            f"backbone.weights={folder}",
+            "--convert",
+            str(tmp_path / "a.safetensors"),
+        ],
+    )
     assert bad.exit_code == 2
     assert "look like ALBEF's" in bad.output
     assert not (tmp_path / "a.safetensors").exists()
     made = run(
-        app, ["models", "pnp_albef", "--set", f"backbone.weights={folder}", "--convert", str(tmp_path / "a.safetensors")]
+        app,
+        [
+            "models",
+            "pnp_albef",
+            "--set",
+            f"backbone.weights={folder}",
+            "--convert",
+            str(tmp_path / "a.safetensors"),
+        ],
     )
     assert made.exit_code == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"weights", "a.safetensors", "vocab.txt", "config.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "weights",
+        "a.safetensors",
+        "vocab.txt",
+        "config.json",
+    }
 
 
 def test_models_tells_where_weights_are_published() -> None:

@@ -34,7 +34,9 @@ def ofa(weights: str | Path, **fields: Any) -> Ofa:
     return Ofa(weights=str(weights), **{"image_size": 64, **fields})
 
 
-def maps(backbone: Ofa, images: list[Image] = IMAGES, names: tuple[str, ...] = NAMES) -> list[torch.Tensor]:
+def maps(
+    backbone: Ofa, images: list[Image] = IMAGES, names: tuple[str, ...] = NAMES
+) -> list[torch.Tensor]:
     return backbone.decode_patches(images, [names] * len(images))
 
 
@@ -49,10 +51,14 @@ def test_pictures_of_any_shape_in_one_call_equal_one_by_one(folder: Path) -> Non
         torch.testing.assert_close(maps(ofa(folder), [image])[0], one, atol=1e-5, rtol=1e-4)
 
 
-def test_biases_and_features_are_computed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_biases_and_features_are_computed_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backbone, seen = ofa(folder), []
     network = backbone.network
-    monkeypatch.setattr(network, "biases", lambda *key: seen.append(key) or type(network).biases(network, *key))
+    monkeypatch.setattr(
+        network, "biases", lambda *key: seen.append(key) or type(network).biases(network, *key)
+    )
     first = maps(backbone)
     hook = network.encoder.embed_images.register_forward_hook(lambda *_: seen.append("trunk"))
     assert all(map(torch.equal, maps(backbone), first))
@@ -61,7 +67,9 @@ def test_biases_and_features_are_computed_once(folder: Path, monkeypatch: pytest
     assert seen == [((4, 6), seen[0][1])]
 
 
-def test_biases_of_the_last_grid_are_kept_however_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_biases_of_the_last_grid_are_kept_however_large(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ovsskit.backbones.ofa.KEPT_BIASES", 0)
     backbone = ofa(folder)
     maps(backbone, [*IMAGES, WIDE])
@@ -101,7 +109,9 @@ def fairseq(folder: Path, **more: Any) -> Path:
     state["encoder.version"] = torch.tensor([3.0])
     state["encoder.token_rp_bucket"] = torch.zeros(1024, 1024, dtype=torch.int64)
     file = folder / "checkpoint.pt"
-    torch.save({"model": state, "args": argparse.Namespace(arch="ofa_tiny"), "cfg": None, **more}, file)
+    torch.save(
+        {"model": state, "args": argparse.Namespace(arch="ofa_tiny"), "cfg": None, **more}, file
+    )
     return file
 
 
@@ -124,7 +134,9 @@ class Danger:
         return (print, ("code was run",))
 
 
-def test_a_checkpoint_that_needs_more_than_tensors_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_needs_more_than_tensors_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(BadWeights, match=re.escape("more than tensors and plain values: print")):
         maps(ofa(fairseq(folder, extra_state=Danger())))
     assert "code was run" not in capsys.readouterr().out
@@ -161,7 +173,11 @@ def test_the_hub_ports_names_read_the_same(folder: Path, tmp_path: Path) -> None
 
 def change(folder: Path, **tensors: Any) -> None:
     file = folder / "model.safetensors"
-    state = {key: one for key, one in load_file(file).items() if key not in tensors or tensors[key] is not None}
+    state = {
+        key: one
+        for key, one in load_file(file).items()
+        if key not in tensors or tensors[key] is not None
+    }
     save_file({**state, **{key: one for key, one in tensors.items() if one is not None}}, file)
 
 
@@ -170,11 +186,19 @@ def change(folder: Path, **tensors: Any) -> None:
     [
         ({"encoder.layer_norm.weight": None}, "lacks encoder.layer_norm.weight"),
         ({"encoder.embed_tokens.weight": None}, "they lack 'encoder.embed_tokens.weight'"),
-        ({"decoder.layers.1.fc1.weight": torch.zeros(8, 8)}, "has another size in decoder.layers.1.fc1.weight"),
-        ({"encoder.image_rel_pos_table_list.1.weight": torch.zeros(12, 2)}, "has another size in encoder.image_rel"),
+        (
+            {"decoder.layers.1.fc1.weight": torch.zeros(8, 8)},
+            "has another size in decoder.layers.1.fc1.weight",
+        ),
+        (
+            {"encoder.image_rel_pos_table_list.1.weight": torch.zeros(12, 2)},
+            "has another size in encoder.image_rel",
+        ),
     ],
 )
-def test_weights_of_another_model_or_size_are_refused(folder: Path, tensors: dict[str, Any], message: str) -> None:
+def test_weights_of_another_model_or_size_are_refused(
+    folder: Path, tensors: dict[str, Any], message: str
+) -> None:
     change(folder, **tensors)
     with pytest.raises(BadWeights, match=message):
         maps(ofa(folder))
@@ -194,7 +218,9 @@ def test_a_broken_file_is_refused(folder: Path) -> None:
 
 def test_a_model_of_other_words_is_refused(folder: Path) -> None:
     (folder / "dict.txt").unlink()  # as a Chinese OFA has fewer words than the published dictionary
-    with pytest.raises(BadWeights, match=f"embeddings of {rows_for(KNOWN)} words, and the dictionary has"):
+    with pytest.raises(
+        BadWeights, match=f"embeddings of {rows_for(KNOWN)} words, and the dictionary has"
+    ):
         maps(ofa(folder))
 
 
@@ -214,7 +240,10 @@ def test_an_unknown_word_is_refused(folder: Path) -> None:
 def test_too_many_classes_are_refused_before_the_weights_are_read() -> None:
     backbone = ofa(ofa_twin())
     names = [f"thing number {number}" for number in range(1000)]
-    with pytest.raises(BadClasses, match=r"The 1000 class names take \d+ tokens with the prompt, .* positions for 1024"):
+    with pytest.raises(
+        BadClasses,
+        match=r"The 1000 class names take \d+ tokens with the prompt, .* positions for 1024",
+    ):
         backbone.check_vocabulary(make_vocabulary(names))
     assert "network" not in vars(backbone)
 
@@ -253,7 +282,17 @@ def test_a_released_checkpoint_knows_its_classes_by_their_embeddings(folder: Pat
 
 def test_relative_rows_of_a_text() -> None:
     rows = text_rows(1024)
-    for step, row in {0: 255, 10: 265, 127: 382, 128: 383, 129: 384, 130: 384, 140: 389, 200: 411, 1023: 510}.items():
+    for step, row in {
+        0: 255,
+        10: 265,
+        127: 382,
+        128: 383,
+        129: 384,
+        130: 384,
+        140: 389,
+        200: 411,
+        1023: 510,
+    }.items():
         assert int(rows[step, 0]) == row
         assert int(rows[0, step]) == 510 - row
 
@@ -271,9 +310,9 @@ def test_the_bias_of_a_grid_is_that_of_its_steps() -> None:
 
 def test_a_stretched_bias_is_linear_in_both_grids() -> None:
     bias = torch.rand(2, 9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    matrix = torch.nn.functional.interpolate(torch.eye(9, dtype=torch.float64).view(9, 1, 3, 3), (4, 5), mode="bilinear").view(
-        9, 20
-    )
+    matrix = torch.nn.functional.interpolate(
+        torch.eye(9, dtype=torch.float64).view(9, 1, 3, 3), (4, 5), mode="bilinear"
+    ).view(9, 20)
     torch.testing.assert_close(resized_bias(bias, (4, 5)), matrix.T @ bias @ matrix)
     assert resized_bias(bias, (3, 3)) is bias
 
@@ -288,7 +327,9 @@ def test_sizes_after_resizing() -> None:
     assert ofa("none", image_size=60, longer_side=300).pixels(wide).shape == (3, 45, 300)
     assert ofa("none", image_size=60, longer_side=1000).pixels(wide).shape == (3, 60, 400)
     assert ofa("none", image_size=60, keep_shape=False).pixels(wide).shape == (3, 60, 60)
-    assert ofa("none", image_size=60, longer_side=100).pixels(Image(torch.zeros(3, 1, 200))).shape == (3, 1, 100)
+    assert ofa("none", image_size=60, longer_side=100).pixels(
+        Image(torch.zeros(3, 1, 200))
+    ).shape == (3, 1, 100)
 
 
 def test_the_published_number_of_rows_holds_the_dictionary() -> None:

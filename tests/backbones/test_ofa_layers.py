@@ -19,9 +19,14 @@ def example(count: int, masked: bool) -> list[torch.Tensor]:
 @pytest.mark.parametrize("masked", [False, True])
 def test_gradients_are_those_of_torchs_attention(masked: bool) -> None:
     mine, theirs = ([one.requires_grad_() for one in example(4, masked)] for _ in range(2))
-    weights = torch.randn(4, 3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weights = torch.randn(
+        4, 3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     (attend(*mine, 0.3) * weights).sum().backward()  # type: ignore[call-arg]
-    (scaled_dot_product_attention(theirs[0], theirs[1], theirs[2], theirs[3], scale=0.3) * weights).sum().backward()
+    (
+        scaled_dot_product_attention(theirs[0], theirs[1], theirs[2], theirs[3], scale=0.3)
+        * weights
+    ).sum().backward()
     for one, other in zip(mine, theirs, strict=True):
         torch.testing.assert_close(one.grad, other.grad)
 
@@ -29,6 +34,8 @@ def test_gradients_are_those_of_torchs_attention(masked: bool) -> None:
 def test_weights_are_not_kept_for_the_way_back() -> None:
     kept: list[torch.Tensor] = []
     tensors = [one.requires_grad_() for one in example(50, False)]
-    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda one: one):  # type: ignore[func-returns-value]
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda one: kept.append(one) or one, lambda one: one
+    ):  # type: ignore[func-returns-value]
         attend(*tensors, 0.3)  # type: ignore[call-arg]
     assert (50, 3, 5, 7) not in [tuple(one.shape) for one in kept]

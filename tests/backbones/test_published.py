@@ -21,7 +21,13 @@ BERT = {
     "max_position_embeddings": 512,
     "is_decoder": True,
 }
-VIT = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "patch_size": 16}
+VIT = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "patch_size": 16,
+}
 
 
 def bridgetower(width: int, layers: int, patch: int, image: int) -> Any:
@@ -58,12 +64,19 @@ def blip(width: int, layers: int) -> Any:
     }
     vision = {**VIT, **sizes, "image_size": 384}
     text = {**BERT, "vocab_size": 30524, "num_hidden_layers": 12, "encoder_hidden_size": width}
-    config = transformers.BlipConfig(vision_config=vision, text_config=text, image_text_hidden_size=256)
+    config = transformers.BlipConfig(
+        vision_config=vision, text_config=text, image_text_hidden_size=256
+    )
     return transformers.BlipForImageTextRetrieval(config)
 
 
 def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
-    clip = {"hidden_size": width, "patch_size": patch, "image_size": image, "num_hidden_layers": layers}
+    clip = {
+        "hidden_size": width,
+        "patch_size": patch,
+        "image_size": image,
+        "num_hidden_layers": layers,
+    }
     text = {**BERT, "vocab_size": 30522, "num_hidden_layers": 6, "encoder_hidden_size": 768}
     config = {
         "text_config": text,
@@ -91,7 +104,9 @@ MAKERS = {
 def test_sizes_are_those_of_the_published_architecture(name: str) -> None:
     with torch.device("meta"):
         network = MAKERS[name]()
-    assert _published.SIZES[name] == 4 * sum(tensor.numel() for tensor in network.state_dict().values())
+    assert _published.SIZES[name] == 4 * sum(
+        tensor.numel() for tensor in network.state_dict().values()
+    )
 
 
 def test_a_revision_that_is_not_named_is_the_known_commit_or_main() -> None:

@@ -61,12 +61,16 @@ def test_blocks_that_the_model_has_not() -> None:
     ]
 
 
-def test_a_definition_that_the_tokenizer_cuts_is_said_and_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_definition_that_the_tokenizer_cuts_is_said_and_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     long = " ".join(["brown"] * 60)
     with caplog.at_level(logging.WARNING):
         cut = segment(written(tmp_path, f"dog >= {long}\ncat >= a pet\n"), *SMALL)
     limit = 48
-    [said] = [record.getMessage() for record in caplog.records if "lose their end" in record.getMessage()]
+    [said] = [
+        record.getMessage() for record in caplog.records if "lose their end" in record.getMessage()
+    ]
     assert said == (
         f"the model reads {limit} tokens: 1 of 2 texts are longer and lose their end, such as: a photo of a {long}."
     )
@@ -103,7 +107,9 @@ def test_a_definition_that_the_tokenizer_cuts_is_said_and_used(tmp_path: Path, c
         ),
     ],
 )
-def test_a_file_of_texts_whose_lines_do_not_match_the_classes(tmp_path: Path, texts: str, lines: list[str]) -> None:
+def test_a_file_of_texts_whose_lines_do_not_match_the_classes(
+    tmp_path: Path, texts: str, lines: list[str]
+) -> None:
     with pytest.raises(BadFile) as caught:
         segment(written(tmp_path, texts), *SMALL)
     assert str(caught.value).removeprefix(f"{tmp_path}/").splitlines() == lines

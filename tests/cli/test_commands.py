@@ -33,7 +33,9 @@ def test_check_reports_all_problems_of_all_recipes_and_fails() -> None:
     done = ovsskit("check", "misspelt.toml", "circle_a.toml", "base/whole.toml", cwd=broken)
     assert done.returncode == 2
     assert done.stdout == "ok base/whole.toml\n"
-    assert done.stderr == (broken / "misspelt.txt").read_text() + (broken / "circle_a.txt").read_text()
+    assert (
+        done.stderr == (broken / "misspelt.txt").read_text() + (broken / "circle_a.txt").read_text()
+    )
 
 
 def test_check_and_help_import_no_torch() -> None:
@@ -43,19 +45,34 @@ def test_check_and_help_import_no_torch() -> None:
         "except SystemExit: pass\n"
         "print({'torch', 'transformers', 'kornia'} & set(sys.modules) or 'light')"
     )
-    for arguments in (["--help"], ["check", str(RECIPES[0])], ["stages"], ["plan", str(RECIPES[0])]):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    for arguments in (
+        ["--help"],
+        ["check", str(RECIPES[0])],
+        ["stages"],
+        ["plan", str(RECIPES[0])],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
         assert done.stdout.endswith("light\n"), arguments
 
 
 def test_plan_shows_stages_parameters_links_and_shapes() -> None:
     done = ovsskit("plan", "pnp_blip", "--set", "threshold.at=0.25")
     assert done.returncode == 0, done.stderr
-    for part in ("salience_dropout", "at = 0.25", "from merge_tokens", "scores: Probabilities [class h w]", "backbone"):
+    for part in (
+        "salience_dropout",
+        "at = 0.25",
+        "from merge_tokens",
+        "scores: Probabilities [class h w]",
+        "backbone",
+    ):
         assert part in done.stdout
 
 
-@pytest.mark.parametrize("override", ["threshold.ta=0.2", "treshold.at=0.2", "threshold.at=high", "threshold.at"])
+@pytest.mark.parametrize(
+    "override", ["threshold.ta=0.2", "treshold.at=0.2", "threshold.at=high", "threshold.at"]
+)
 def test_bad_overrides_are_clear(override: str) -> None:
     done = ovsskit("plan", "pnp_blip", "--set", override)
     assert done.returncode == 2
@@ -92,12 +109,17 @@ def test_what_is_set_for_a_check_is_not_searched() -> None:
     assert ovsskit("check", "pnp_mplug", "--set", "select_head.layer=2").returncode == 0
     refused = ovsskit("check", "pnp_mplug", "--set", "select_head.layer=6")
     assert refused.returncode == 2
-    assert "select_head.layer is 6, and after the last layer `mplug` reads only the first token" in refused.stderr
+    assert (
+        "select_head.layer is 6, and after the last layer `mplug` reads only the first token"
+        in refused.stderr
+    )
     assert "searched" not in refused.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--whole"]])
-def test_a_new_recipe_passes_the_check_and_never_replaces_a_file(tmp_path: Path, options: list[str]) -> None:
+def test_a_new_recipe_passes_the_check_and_never_replaces_a_file(
+    tmp_path: Path, options: list[str]
+) -> None:
     path = tmp_path / "mine.toml"
     assert ovsskit("new", path, "--from", "pnp_blip", *options).returncode == 0
     assert ovsskit("check", path).returncode == 0

@@ -38,7 +38,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def ran(*arguments: str, toy: tuple[str, ...] = TOY, recipe: str = str(TESTS / "toy.toml")) -> Ran:
+    def ran(
+        *arguments: str, toy: tuple[str, ...] = TOY, recipe: str = str(TESTS / "toy.toml")
+    ) -> Ran:
         monkeypatch.setattr(sys, "argv", ["ovsskit", "run", recipe, *arguments, *toy])
         with pytest.raises(SystemExit) as stopped:
             main()
@@ -73,20 +75,32 @@ def test_a_run_leaves_masks_overlays_and_a_gallery(run: Run, photos: Path, tmp_p
         assert mask.shape == (10, 20 + index)
         assert (mask == number).all()
     assert len(list((out / "overlays").iterdir())) == len(list((out / "scores").iterdir())) == 4
-    assert [one["name"] for one in json.loads((out / "classes.json").read_text())] == ["background", "red", "green", "blue"]
+    assert [one["name"] for one in json.loads((out / "classes.json").read_text())] == [
+        "background",
+        "red",
+        "green",
+        "blue",
+    ]
     plain = record(out)
     assert plain["counts"] == {"done": 4, "failed": 0, "pending": 0}
     assert plain["device"] in ("cpu", "cuda:0", "mps")
     assert plain["costs"]["stages"].keys() == {"toy_colours", "toy_softmax", "toy_labels"}
     assert plain["versions"]["torch"]
-    assert [one["saved"] for one in plain["pictures"][:2]] == [["confidence", "maps", "scores"], ["confidence", "scores"]]
+    assert [one["saved"] for one in plain["pictures"][:2]] == [
+        ["confidence", "maps", "scores"],
+        ["confidence", "scores"],
+    ]
     assert sorted(path.name for path in (out / "maps" / "0").iterdir())[0] == "01-toy_colours-1.png"
 
 
 def test_a_finished_run_does_nothing(run: Run, photos: Path, tmp_path: Path) -> None:
     run("photos")
     folder = tmp_path / "ovsskit-out" / "toy"
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
     again = run("photos")
     assert again.status == 0
     assert "Nothing to do: all 4 pictures were done before." in again.out
@@ -96,10 +110,17 @@ def test_a_finished_run_does_nothing(run: Run, photos: Path, tmp_path: Path) -> 
 def test_pictures_may_be_added_and_limited(run: Run, photos: Path, tmp_path: Path) -> None:
     assert "2 done" in run("photos", "--limit", "2").out
     assert "4 done" in run("photos").out
-    assert [one["name"] for one in record(tmp_path / "ovsskit-out" / "toy")["pictures"]] == ["0", "1", "2", "3"]
+    assert [one["name"] for one in record(tmp_path / "ovsskit-out" / "toy")["pictures"]] == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
 
 
-def test_a_broken_picture_is_reported_and_the_others_are_done(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_a_broken_picture_is_reported_and_the_others_are_done(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
     (photos / "1.png").write_bytes(b"")
     ended = run("photos")
     assert ended.status == 1
@@ -107,10 +128,16 @@ def test_a_broken_picture_is_reported_and_the_others_are_done(run: Run, photos: 
     assert "3 done, 1 failed" in ended.out
     PIL.Image.new("RGB", (5, 5), "red").save(photos / "1.png")
     assert run("photos").status == 0
-    assert record(tmp_path / "ovsskit-out" / "toy")["counts"] == {"done": 4, "failed": 0, "pending": 0}
+    assert record(tmp_path / "ovsskit-out" / "toy")["counts"] == {
+        "done": 4,
+        "failed": 0,
+        "pending": 0,
+    }
 
 
-def test_a_picture_that_a_stage_fails_at_does_not_stop_its_batch_mates(run: Run, photos: Path) -> None:
+def test_a_picture_that_a_stage_fails_at_does_not_stop_its_batch_mates(
+    run: Run, photos: Path
+) -> None:
     ended = run("photos", "--batch", "4", "--explain", "none", "--set", 'toy_colours.fail_at="2"')
     assert ended.status == 1
     assert "2.png: ZeroDivisionError: this picture divides by zero" in ended.out
@@ -132,7 +159,10 @@ def test_equal_names_do_not_overwrite_each_other(run: Run, photos: Path, tmp_pat
     (tmp_path / "more").mkdir()
     PIL.Image.new("RGB", (3, 3), "blue").save(tmp_path / "more" / "0.png")
     run("photos/0.png", "more/0.png", "--out", "out")
-    assert {path.name for path in (tmp_path / "out" / "masks").iterdir()} == {"photos_0.png", "more_0.png"}
+    assert {path.name for path in (tmp_path / "out" / "masks").iterdir()} == {
+        "photos_0.png",
+        "more_0.png",
+    }
 
 
 def test_json_is_all_there_is_on_standard_output(run: Run, photos: Path) -> None:
@@ -140,7 +170,12 @@ def test_json_is_all_there_is_on_standard_output(run: Run, photos: Path) -> None
     ended = run("photos", "--json")
     lines = [json.loads(line) for line in ended.out.splitlines()]
     assert ended.status == 1
-    assert {line["name"]: line["state"] for line in lines[:-1]} == {"0": "done", "1": "failed", "2": "done", "3": "done"}
+    assert {line["name"]: line["state"] for line in lines[:-1]} == {
+        "0": "done",
+        "1": "failed",
+        "2": "done",
+        "3": "done",
+    }
     assert (lines[-1]["summary"]["done"], lines[-1]["summary"]["failed"]) == (3, 1)
 
 
@@ -148,7 +183,9 @@ def test_quiet_prints_nothing_but_errors(run: Run, photos: Path) -> None:
     assert run("photos", "--quiet") == Ran(0, "", "")
 
 
-def test_what_a_stage_has_to_say_is_shown_once_and_recorded(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_what_a_stage_has_to_say_is_shown_once_and_recorded(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
     ended = run("photos", "--out", "out", toy=(*TOY[:2], "--classes", "red"))
     assert ended.error == "note one class only: every pixel gets it\n"
     assert record(tmp_path / "out")["notices"] == ["one class only: every pixel gets it"]
@@ -173,7 +210,10 @@ def test_sample_scenes_are_run_without_pictures(run: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--out", "out", "--set", "toy_colours.seconds=0.001"), "toy_colours.seconds: 0.0 there, 0.001 now"),
+        (
+            ("--out", "out", "--set", "toy_colours.seconds=0.001"),
+            "toy_colours.seconds: 0.0 there, 0.001 now",
+        ),
         (("--out", "file/out"), "OV501"),
         (("--out", "photos"), "of no run"),
         (("--device", "cuda:7"), "There is no device `cuda:7` here"),
@@ -203,9 +243,17 @@ def test_bad_input_ends_before_anything_ran(
     ]
 
 
-def test_weights_that_cannot_be_had(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_had(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    ended = run("photos", "--set", "backbone.weights=nobody/nothing", toy=("--classes", "dog"), recipe="pnp_blip")
+    ended = run(
+        "photos",
+        "--set",
+        "backbone.weights=nobody/nothing",
+        toy=("--classes", "dog"),
+        recipe="pnp_blip",
+    )
     assert (ended.status, ended.out) == (2, "")
     assert ended.error == (
         "OV401  missing weights\n"
@@ -229,7 +277,12 @@ def test_bad_classes(run: Run, photos: Path, names: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", ["dog", "ice-cream van, Größe (klein), 犬, a.b: c/d", ", ".join(f"class {index}" for index in range(300))]
+    "names",
+    [
+        "dog",
+        "ice-cream van, Größe (klein), 犬, a.b: c/d",
+        ", ".join(f"class {index}" for index in range(300)),
+    ],
 )
 def test_odd_classes_are_fine(run: Run, photos: Path, names: str) -> None:
     ended = run("photos", toy=(*TOY[:2], "--classes", names))
@@ -238,8 +291,12 @@ def test_odd_classes_are_fine(run: Run, photos: Path, names: str) -> None:
 
 def test_classes_from_a_file(run: Run, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("red\n\n green \n", encoding="utf-8")
-    assert run("photos", "--out", "out", toy=(*TOY[:2], "--classes-file", "classes.txt")).status == 0
-    assert [one["name"] for one in json.loads((tmp_path / "out" / "classes.json").read_text())[1:]] == ["red", "green"]
+    assert (
+        run("photos", "--out", "out", toy=(*TOY[:2], "--classes-file", "classes.txt")).status == 0
+    )
+    assert [
+        one["name"] for one in json.loads((tmp_path / "out" / "classes.json").read_text())[1:]
+    ] == ["red", "green"]
 
 
 def test_a_recipe_must_write_labels(run: Run, photos: Path, tmp_path: Path) -> None:
@@ -271,9 +328,25 @@ def test_a_full_disk_stops_the_run_which_then_goes_on(
 
 
 def start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ovsskit", "run", str(TESTS / "toy.toml"), "photos", "--out", "out", *TOY, *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "ovsskit",
+        "run",
+        str(TESTS / "toy.toml"),
+        "photos",
+        "--out",
+        "out",
+        *TOY,
+        *arguments,
+    ]
     return subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=tmp_path,
+        env=os.environ | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -286,7 +359,9 @@ def test_a_killed_run_loses_only_what_was_in_flight(run: Run, photos: Path, tmp_
     ended = run("photos", "--out", "out", "--json", "--set", "toy_colours.seconds=0.2")
     lines = [json.loads(line) for line in ended.out.splitlines()]
     assert ended.status == 0
-    assert {line["name"] for line in lines[:-1]} == {"0", "1", "2", "3"} - {json.loads(line)["name"] for line in finished}
+    assert {line["name"] for line in lines[:-1]} == {"0", "1", "2", "3"} - {
+        json.loads(line)["name"] for line in finished
+    }
     assert record(tmp_path / "out")["counts"] == {"done": 4, "failed": 0, "pending": 0}
 
 

@@ -20,15 +20,35 @@ def ovsskit(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
+def done(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
     """Return a folder with two finished studies, and what the commands printed."""
     folder = tmp_path_factory.mktemp("studies")
     for index in range(2):
         grey = numpy.random.default_rng(index).integers(0, 255, (12, 12)).astype("uint8")
         Image.fromarray(grey).convert("RGB").save(folder / f"p{index}.png")
-    common = [folder / "p0.png", folder / "p1.png", "--plugin", TESTS / "study_stages.py", "--device", "cpu", "--trials", "12"]
+    common = [
+        folder / "p0.png",
+        folder / "p1.png",
+        "--plugin",
+        TESTS / "study_stages.py",
+        "--device",
+        "cpu",
+        "--trials",
+        "12",
+    ]
     plain = ovsskit("study", TESTS / "toy.toml", *common, "--out", folder / "one")
-    lines = ovsskit("study", TESTS / "toy.toml", *common, "--out", folder / "two", "--sampler", "random", "--json")
+    lines = ovsskit(
+        "study",
+        TESTS / "toy.toml",
+        *common,
+        "--out",
+        folder / "two",
+        "--sampler",
+        "random",
+        "--json",
+    )
     return folder, [plain, lines]
 
 
@@ -41,10 +61,17 @@ def test_a_study_prints_the_best_trials_and_the_network_calls_saved(
     assert "12 done" in plain.stdout
     assert "network calls" in plain.stdout
     assert str(folder / "one" / "best.toml") in plain.stdout
-    assert {path.name for path in (folder / "one").iterdir()} >= {"best.toml", "index.html", "trials.json", "study.journal"}
+    assert {path.name for path in (folder / "one").iterdir()} >= {
+        "best.toml",
+        "index.html",
+        "trials.json",
+        "study.journal",
+    }
 
 
-def test_json_has_a_line_for_each_trial(done: tuple[Path, list[subprocess.CompletedProcess[str]]]) -> None:
+def test_json_has_a_line_for_each_trial(
+    done: tuple[Path, list[subprocess.CompletedProcess[str]]],
+) -> None:
     lines = [json.loads(line) for line in done[1][1].stdout.splitlines()]
     assert [line["turn"] for line in lines[:-1]] == list(range(12))
     summary = lines[-1]["summary"]
@@ -53,10 +80,14 @@ def test_json_has_a_line_for_each_trial(done: tuple[Path, list[subprocess.Comple
     assert summary["network_calls"]["saved"] > 0
 
 
-def test_studies_are_compared_by_trial_and_by_second(done: tuple[Path, list[subprocess.CompletedProcess[str]]]) -> None:
+def test_studies_are_compared_by_trial_and_by_second(
+    done: tuple[Path, list[subprocess.CompletedProcess[str]]],
+) -> None:
     folder = done[0]
     found = json.loads(ovsskit("study", "compare", folder / "one", folder / "two", "--json").stdout)
-    trials = [json.loads((folder / name / "trials.json").read_text())["trials"] for name in ("one", "two")]
+    trials = [
+        json.loads((folder / name / "trials.json").read_text())["trials"] for name in ("one", "two")
+    ]
     for step in found["by_trial"]:
         bests = [max(row["values"][0] for row in rows[: step["at"]]) for rows in trials]
         assert step["best"] == bests
@@ -67,7 +98,9 @@ def test_studies_are_compared_by_trial_and_by_second(done: tuple[Path, list[subp
     assert "one (tpe)" in shown
 
 
-def test_what_cannot_be_compared_is_told(tmp_path: Path, done: tuple[Path, list[subprocess.CompletedProcess[str]]]) -> None:
+def test_what_cannot_be_compared_is_told(
+    tmp_path: Path, done: tuple[Path, list[subprocess.CompletedProcess[str]]]
+) -> None:
     alone = ovsskit("study", "compare", done[0] / "one")
     assert alone.returncode == 2
     assert "two studies or more" in alone.stderr
@@ -76,8 +109,16 @@ def test_what_cannot_be_compared_is_told(tmp_path: Path, done: tuple[Path, list[
     assert "No finished study is here" in nothing.stderr
 
 
-def test_the_best_recipe_passes_the_check(done: tuple[Path, list[subprocess.CompletedProcess[str]]]) -> None:
-    checked = ovsskit("check", done[0] / "one" / "best.toml", TESTS / "toy.toml", "--plugin", TESTS / "study_stages.py")
+def test_the_best_recipe_passes_the_check(
+    done: tuple[Path, list[subprocess.CompletedProcess[str]]],
+) -> None:
+    checked = ovsskit(
+        "check",
+        done[0] / "one" / "best.toml",
+        TESTS / "toy.toml",
+        "--plugin",
+        TESTS / "study_stages.py",
+    )
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.count("ok ") == 2
 
@@ -85,7 +126,9 @@ def test_the_best_recipe_passes_the_check(done: tuple[Path, list[subprocess.Comp
 def test_a_judge_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     study = tmp_path / "far.toml"
-    study.write_text('recipe = "quickstart"\n[models.judge]\nuse = "clip"\nweights = "nobody/nothing"\n')
+    study.write_text(
+        'recipe = "quickstart"\n[models.judge]\nuse = "clip"\nweights = "nobody/nothing"\n'
+    )
     done = ovsskit("study", study, "--limit", "2", "--device", "cpu", "--out", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-2:] == [

@@ -28,12 +28,19 @@ def load(path: Path, folder: Path) -> Pipeline:
     changes = []
     addresses = [link.node.address for link in flatten(recipe.links)]
     if not recipe.models["backbone"].weights.startswith("embedded"):
-        changes += [f"backbone.{key}={value}" for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()]
-        changes += [f"{key}={value}" for key, value in SMALLER.items() if key.split(".")[0] in addresses]
+        changes += [
+            f"backbone.{key}={value}"
+            for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()
+        ]
+        changes += [
+            f"{key}={value}" for key, value in SMALLER.items() if key.split(".")[0] in addresses
+        ]
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
         own = recipe.vocabulary.make()
         names = list(own.names[:3]) if own else ["dog"]
-        (folder / "present.json").write_text(json.dumps({f"picture{seed}": names for seed in (0, 1, 2)}))
+        (folder / "present.json").write_text(
+            json.dumps({f"picture{seed}": names for seed in (0, 1, 2)})
+        )
         changes.append(f"presence_from_file.file={folder / 'present.json'}")
     return ovsskit.load(path, *changes)
 

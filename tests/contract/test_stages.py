@@ -22,8 +22,12 @@ def make(name: str, folder: Path) -> Any:
     """Return the stage with its defaults, and with an example of the file that it reads, if it reads one."""
     cls = find_stage(name)
     assert cls is not None
-    (folder / "present.json").write_text(json.dumps({f"picture{seed}": ["dog", "grass"] for seed in (0, 7)}))
-    (folder / "texts.toml").write_text('dog = "a pet"\n"ice cream" = "a sweet"\ngrass = "green blades"\n')
+    (folder / "present.json").write_text(
+        json.dumps({f"picture{seed}": ["dog", "grass"] for seed in (0, 7)})
+    )
+    (folder / "texts.toml").write_text(
+        'dog = "a pet"\n"ice cream" = "a sweet"\ngrass = "green blades"\n'
+    )
     files = {"presence_from_file": "present.json", "expand_text": "texts.toml"}
     return cls(**{"file": str(folder / files[name])} if name in files else {})
 
@@ -40,15 +44,26 @@ def test_wrapper(name: str, tmp_path: Path) -> None:
 
 def summary(value: Any) -> list[float]:
     """Return size, mean, deviation and a fixed random projection of what a stage wrote."""
-    tensors = [tensor for tensor in vars(value).values() if isinstance(tensor, torch.Tensor) and tensor.numel()]
+    tensors = [
+        tensor
+        for tensor in vars(value).values()
+        if isinstance(tensor, torch.Tensor) and tensor.numel()
+    ]
     if not tensors:
         return [float(len(next(iter(vars(value).values()))))]
     data = torch.cat([tensor.double().flatten() for tensor in tensors])
     weights = torch.rand(len(data), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    return [float(len(data)), float(data.mean()), float(data.std(correction=int(len(data) > 1))), float((data * weights).sum())]
+    return [
+        float(len(data)),
+        float(data.mean()),
+        float(data.std(correction=int(len(data) > 1))),
+        float((data * weights).sum()),
+    ]
 
 
-def test_numbers_do_not_move_without_a_new_version(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_numbers_do_not_move_without_a_new_version(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     found = {}
     for name in STAGES:
         stage = make(name, tmp_path)
@@ -59,6 +74,8 @@ def test_numbers_do_not_move_without_a_new_version(tmp_path: Path, request: pyte
     if request.config.getoption("--write-golden"):
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
     golden = json.loads(GOLDEN.read_text())
-    assert sorted(found) == sorted(golden), "write new summaries with --write-golden, and the change into CHANGELOG.md"
+    assert sorted(found) == sorted(golden), (
+        "write new summaries with --write-golden, and the change into CHANGELOG.md"
+    )
     for key, values in found.items():
         assert values == pytest.approx(golden[key], rel=1e-4, abs=1e-5), key

@@ -19,7 +19,11 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "surface.json"
 def surface() -> dict[str, object]:
     """Return every name that people use, sorted."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    kinds = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.OvsskitError)]
+    kinds = [
+        item
+        for item in vars(errors).values()
+        if isinstance(item, type) and issubclass(item, errors.OvsskitError)
+    ]
     return {
         "ovsskit": sorted(ovsskit.__all__),
         "ovsskit.testing": sorted(testing.__all__),
@@ -40,7 +44,11 @@ def test_public_names_exist() -> None:
 
 
 def test_error_codes_are_unique() -> None:
-    kinds = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.OvsskitError)]
+    kinds = [
+        item
+        for item in vars(errors).values()
+        if isinstance(item, type) and issubclass(item, errors.OvsskitError)
+    ]
     assert len({kind.code for kind in kinds}) == len(kinds)
 
 
@@ -48,4 +56,6 @@ def test_the_surface_has_not_changed(request: pytest.FixtureRequest) -> None:
     found = json.loads(json.dumps(surface()))
     if request.config.getoption("--write-golden"):
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
-    assert found == json.loads(GOLDEN.read_text()), "if this is meant: --write-golden, and the change into CHANGELOG.md"
+    assert found == json.loads(GOLDEN.read_text()), (
+        "if this is meant: --write-golden, and the change into CHANGELOG.md"
+    )

@@ -23,7 +23,10 @@ def test_every_place_takes_the_cell_that_it_lies_in(seed: int, classes: int, sid
 
 def test_all_sizes_and_classes_are_drawn() -> None:
     grids = draw_grids(torch.Generator().manual_seed(0), 2000, 4, 3)
-    counts = {shape: sum(tuple(grid.shape) == shape for grid in grids) for shape in {tuple(grid.shape) for grid in grids}}
+    counts = {
+        shape: sum(tuple(grid.shape) == shape for grid in grids)
+        for shape in {tuple(grid.shape) for grid in grids}
+    }
     assert len(counts) == 9
     assert min(counts.values()) > 2000 / 9 * 0.7
     cells = torch.cat([grid.flatten() for grid in grids]).bincount(minlength=4)

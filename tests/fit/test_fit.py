@@ -37,21 +37,35 @@ GOLDEN = Path(__file__).parent.parent / "broken" / "fit"
 
 @pytest.fixture
 def start(tmp_path: Path) -> Path:
-    return write_ofa(tmp_path / "start", random_network(small_shape(rows_for(WORDS), positions=30)), WORDS)
+    return write_ofa(
+        tmp_path / "start", random_network(small_shape(rows_for(WORDS), positions=30)), WORDS
+    )
 
 
 def arguments(start: Path, out: Path, classes: str = "dog, grass", *more: str) -> list[str]:
     sets = [f"backbone.weights={start}", "backbone.image_size=64", *(f"fit.{one}" for one in QUICK)]
     named = ["--classes", classes] if classes else []
-    return ["fit", "ifseg", *named, "--out", str(out), *(part for one in sets for part in ("--set", one)), *more]
+    return [
+        "fit",
+        "ifseg",
+        *named,
+        "--out",
+        str(out),
+        *(part for one in sets for part in ("--set", one)),
+        *more,
+    ]
 
 
 @pytest.fixture
-def fit(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Fit:
+def fit(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Fit:
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(out: str = "out", classes: str = "dog, grass", *more: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ovsskit", *arguments(start, tmp_path / out, classes, *more)])
+        monkeypatch.setattr(
+            sys, "argv", ["ovsskit", *arguments(start, tmp_path / out, classes, *more)]
+        )
         with pytest.raises(SystemExit) as stopped:
             main()
         captured = capfd.readouterr()
@@ -70,12 +84,19 @@ def keep(case: str, error: str, tmp_path: Path, request: pytest.FixtureRequest) 
     assert text == golden.read_text()
 
 
-def test_the_folder_is_what_a_recipe_names_as_weights(fit: Fit, start: Path, tmp_path: Path) -> None:
+def test_the_folder_is_what_a_recipe_names_as_weights(
+    fit: Fit, start: Path, tmp_path: Path
+) -> None:
     status, out, error = fit()
     assert (status, error) == (0, "")
     assert "backbone.weights=" in out
     folder = tmp_path / "out"
-    assert {file.name for file in folder.iterdir()} == {"model.safetensors", "dict.txt", "fit.json", ".lock"}
+    assert {file.name for file in folder.iterdir()} == {
+        "model.safetensors",
+        "dict.txt",
+        "fit.json",
+        ".lock",
+    }
     with safe_open(folder / "model.safetensors", "pt") as opened:
         notes = opened.metadata()
     assert json.loads(notes["classes"]) == ["dog", "grass"]
@@ -86,7 +107,9 @@ def test_the_folder_is_what_a_recipe_names_as_weights(fit: Fit, start: Path, tmp
     before, after = load_file(start / "model.safetensors"), load_file(folder / "model.safetensors")
     assert torch.equal(before["encoder.embed_tokens.weight"], after["encoder.embed_tokens.weight"])
     assert not torch.equal(before["encoder.layer_norm.weight"], after["encoder.layer_norm.weight"])
-    pipeline = ovsskit.load("ifseg", f"backbone.weights={folder}", "backbone.image_size=64", device="cpu")
+    pipeline = ovsskit.load(
+        "ifseg", f"backbone.weights={folder}", "backbone.image_size=64", device="cpu"
+    )
     labels = pipeline(example(Image).pixels.numpy(), classes=["dog", "grass"]).labels
     assert set(labels.unique().tolist()) <= {1, 2}
 
@@ -114,20 +137,29 @@ def test_a_killed_tuning_goes_on_and_ends_the_same(
         "TunedFolder.save_state = once\n"
         "main()\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, *arguments(start, tmp_path / "killed")], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", code, *arguments(start, tmp_path / "killed")], check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "state.safetensors").is_file()
     assert not (tmp_path / "killed" / "model.safetensors").exists()
     status, _, error = fit("killed")
     assert status == 0
     keep("killed", error, tmp_path, request)
-    whole, killed_weights = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    whole, killed_weights = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed")
+    )
     assert all(torch.equal(tensor, killed_weights[name]) for name, tensor in whole.items())
-    losses = [json.loads((tmp_path / name / "fit.json").read_text())["progress"]["losses"] for name in ("whole", "killed")]
+    losses = [
+        json.loads((tmp_path / name / "fit.json").read_text())["progress"]["losses"]
+        for name in ("whole", "killed")
+    ]
     assert losses[0] == losses[1]
 
 
-def test_ctrl_c_saves_what_was_done(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_saves_what_was_done(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     step = fit_folder.Tuner.step
 
     def stop(tuner: Any, number: int) -> float:
@@ -166,7 +198,9 @@ def test_a_full_disk_leaves_what_was_saved_before(
 def test_two_tunings_do_not_share_a_folder(fit: Fit, start: Path, tmp_path: Path) -> None:
     code = "import sys, time\nfrom ovsskit.fit.tuning import Tuner\nTuner.step = lambda *_: time.sleep(60)\n"
     code += "from ovsskit.cli.__main__ import main\nmain()\n"
-    with subprocess.Popen([sys.executable, "-c", code, *arguments(start, tmp_path / "out")]) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments(start, tmp_path / "out")]
+    ) as other:
         while not (tmp_path / "out" / "fit.json").exists():
             time.sleep(0.05)
         status, _, error = fit()
@@ -187,7 +221,9 @@ def test_another_list_or_strange_files_in_the_folder_are_refused(
     assert "There is `thesis.tex`" in fit("strange")[2]
 
 
-def test_a_broken_state_is_refused(fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_state_is_refused(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(fit_folder.TunedFolder, "finish", lambda *_: None)
         fit()
@@ -216,36 +252,56 @@ def test_a_broken_state_is_refused(fit: Fit, tmp_path: Path, monkeypatch: pytest
     ],
 )
 def test_bad_input_is_said_before_anything_is_written(
-    fit: Fit, start: Path, tmp_path: Path, case: str, classes: str, more: tuple[str, ...], request: pytest.FixtureRequest
+    fit: Fit,
+    start: Path,
+    tmp_path: Path,
+    case: str,
+    classes: str,
+    more: tuple[str, ...],
+    request: pytest.FixtureRequest,
 ) -> None:
     (tmp_path / "comma.txt").write_text("dog, grass\nsky\n")
     (tmp_path / "empty.txt").write_text("\n")
-    narrow = write_ofa(tmp_path / "narrow", random_network(small_shape(rows_for(WORDS), positions=30)), WORDS)
+    narrow = write_ofa(
+        tmp_path / "narrow", random_network(small_shape(rows_for(WORDS), positions=30)), WORDS
+    )
     state = load_file(narrow / "model.safetensors")
-    save_file({**state, "encoder.image_proj.weight": torch.zeros(16, 64)}, narrow / "model.safetensors")
-    status, out, error = fit("out", classes, *(one.replace("{folder}", str(tmp_path)) for one in more))
+    save_file(
+        {**state, "encoder.image_proj.weight": torch.zeros(16, 64)}, narrow / "model.safetensors"
+    )
+    status, out, error = fit(
+        "out", classes, *(one.replace("{folder}", str(tmp_path)) for one in more)
+    )
     assert (status, out) == (2, "")
     keep(case, error.replace(str(PARITY), "PARITY"), tmp_path, request)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_thousand_classes_are_refused_before_tuning(fit: Fit, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_thousand_classes_are_refused_before_tuning(
+    fit: Fit, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """As many tokens as the published models take, prompt and ends included, are 1024."""
     names = [" ".join(words) for words in itertools.product(KNOWN, repeat=5)][:1000]
     (tmp_path / "classes.txt").write_text("\n".join(names))
-    write_ofa(tmp_path / "start", random_network(small_shape(rows_for(WORDS), positions=1026)), WORDS)
+    write_ofa(
+        tmp_path / "start", random_network(small_shape(rows_for(WORDS), positions=1026)), WORDS
+    )
     status, out, error = fit("out", "", "--classes-file", str(tmp_path / "classes.txt"))
     assert (status, out) == (2, "")
     keep("thousand_classes", error, tmp_path, request)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_recipe_without_a_model_to_tune(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_recipe_without_a_model_to_tune(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["ovsskit", "fit", "quickstart"])
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    assert "`fit` tunes the one model `ofa` of a recipe, and this one has 0" in capfd.readouterr().err
+    assert (
+        "`fit` tunes the one model `ofa` of a recipe, and this one has 0" in capfd.readouterr().err
+    )
 
 
 def test_classes_that_differ_from_the_tuned_ones_stop_a_run(
@@ -257,7 +313,18 @@ def test_classes_that_differ_from_the_tuned_ones_stop_a_run(
 ) -> None:
     fit()
     weights = f"backbone.weights={tmp_path / 'out'}"
-    arguments = ["run", "ifseg", "--classes", "dog, sky", "--set", weights, "--out", str(tmp_path / "run"), "--device", "cpu"]
+    arguments = [
+        "run",
+        "ifseg",
+        "--classes",
+        "dog, sky",
+        "--set",
+        weights,
+        "--out",
+        str(tmp_path / "run"),
+        "--device",
+        "cpu",
+    ]
     monkeypatch.setattr(sys, "argv", ["ovsskit", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()

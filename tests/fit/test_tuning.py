@@ -34,7 +34,11 @@ def test_only_what_is_tuned_changes() -> None:
     one = tuner()
     before = {name: parameter.clone() for name, parameter in one.network.state_dict().items()}
     one.step(0)
-    changed = {name for name, tensor in one.network.state_dict().items() if not torch.equal(tensor, before[name])}
+    changed = {
+        name
+        for name, tensor in one.network.state_dict().items()
+        if not torch.equal(tensor, before[name])
+    }
     assert changed == set(one.tuned())
     assert not any(name.startswith(FROZEN) for name in changed)
 

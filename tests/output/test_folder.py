@@ -15,7 +15,12 @@ from ovsskit.output.record import Costs, PictureRecord
 
 IDENTITY: dict[str, Any] = {
     "stages": [
-        {"address": "threshold", "use": "threshold", "at": 0.15, "inner": [{"address": "look", "use": "look", "at": 1}]}
+        {
+            "address": "threshold",
+            "use": "threshold",
+            "at": 0.15,
+            "inner": [{"address": "look", "use": "look", "at": 1}],
+        }
     ],
     "models": {"backbone": {"weights": "embedded"}},
     "classes": {"names": ["dog"]},
@@ -70,9 +75,17 @@ def test_what_is_done_again(tmp_path: Path, pictures: list[Path]) -> None:
         assert folder.add(pictures, NOTHING, []) == [third]
         pictures[1].write_text("something else")
         assert [record.name for record in folder.add(pictures, NOTHING, [])] == ["b", "c"]
-        assert [record.name for record in folder.add(pictures, NOTHING, [pictures[0]])] == ["a", "b", "c"]
+        assert [record.name for record in folder.add(pictures, NOTHING, [pictures[0]])] == [
+            "a",
+            "b",
+            "c",
+        ]
         folder.finish(done(first))
-        assert [record.name for record in folder.add(pictures, frozenset({"scores"}), [])] == ["a", "b", "c"]
+        assert [record.name for record in folder.add(pictures, frozenset({"scores"}), [])] == [
+            "a",
+            "b",
+            "c",
+        ]
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -91,7 +104,9 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({"names": ["cat"]}, r'classes.names: \["dog"\] there, \["cat"\] now'),
     ],
 )
-def test_another_run_is_refused_with_what_differs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_another_run_is_refused_with_what_differs(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
     with opened(tmp_path / "out") as folder:
         folder.save(Costs())
     with pytest.raises(BadOutput, match=message):

@@ -16,7 +16,9 @@ RECORDS = [
 
 
 def test_the_gallery_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    path = write_gallery(tmp_path, "dogs & cats", ["3 pictures"], RECORDS, make_vocabulary(["dog <b>"]))
+    path = write_gallery(
+        tmp_path, "dogs & cats", ["3 pictures"], RECORDS, make_vocabulary(["dog <b>"])
+    )
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"(?:https?:)?//[a-z]", text)
     assert "<title>dogs &amp; cats" in text

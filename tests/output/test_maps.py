@@ -20,7 +20,11 @@ class Look(Stage, writes="seen"):
 
 
 IMAGE = Image(torch.rand(3, 20, 30))
-STATE: dict[str, Any] = {"image": IMAGE, "vocabulary": make_vocabulary(["dog", "cat"]), "present": Present((2, 1))}
+STATE: dict[str, Any] = {
+    "image": IMAGE,
+    "vocabulary": make_vocabulary(["dog", "cat"]),
+    "present": Present((2, 1)),
+}
 
 
 @pytest.mark.parametrize(
@@ -38,24 +42,46 @@ def test_every_kind_of_value_is_shown(value: Any, text: str) -> None:
     collector = MapCollector()
     collector(Look(name="look"), [{**STATE, "seen": value}], 0.0)
     [sheet] = collector.sheets
-    assert (sheet.stage, sheet.kind, sheet.round, sheet.text) == ("look", type(value).__name__, 1, text)
+    assert (sheet.stage, sheet.kind, sheet.round, sheet.text) == (
+        "look",
+        type(value).__name__,
+        1,
+        text,
+    )
     assert (sheet.picture is None) == bool(text)
 
 
 def test_maps_of_words_bear_the_word() -> None:
     words = make_vocabulary(["dog", "cat, kitten"], background_words=["sky"])
-    assert name_maps(Saliency(torch.rand(4, 2, 2), (0, 1, 2, 2)), words) == ["background: sky", "dog", "cat", "cat: kitten"]
-    assert name_maps(Saliency(torch.rand(3, 2, 2), (0, 1, 2)), words) == ["background", "dog", "cat"]
+    assert name_maps(Saliency(torch.rand(4, 2, 2), (0, 1, 2, 2)), words) == [
+        "background: sky",
+        "dog",
+        "cat",
+        "cat: kitten",
+    ]
+    assert name_maps(Saliency(torch.rand(3, 2, 2), (0, 1, 2)), words) == [
+        "background",
+        "dog",
+        "cat",
+    ]
 
 
-def test_of_many_maps_those_with_the_highest_peaks_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_maps_those_with_the_highest_peaks_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(maps, "heat_tile", lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name))
+    monkeypatch.setattr(
+        maps,
+        "heat_tile",
+        lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name),
+    )
     count = MOST_TILES + 3
     many = torch.arange(float(count))[:, None, None].expand(count, 2, 2).contiguous()
     words = make_vocabulary([f"thing {index}" for index in range(count)])
     labels = tuple(range(1, count + 1))
-    MapCollector()(Look(name="look"), [{**STATE, "vocabulary": words, "seen": Saliency(many, labels)}], 0.0)
+    MapCollector()(
+        Look(name="look"), [{**STATE, "vocabulary": words, "seen": Saliency(many, labels)}], 0.0
+    )
     assert shown == [f"thing {index}" for index in range(3, count)]
 
 
@@ -70,7 +96,9 @@ def test_hidden_patches_are_shown_once_for_each_choice() -> None:
 
 def test_not_every_window_is_kept() -> None:
     collector = MapCollector()
-    collector(Look(name="look"), [{**STATE, "seen": Saliency(torch.rand(1, 2, 2), (1,))}] * 100, 0.0)
+    collector(
+        Look(name="look"), [{**STATE, "seen": Saliency(torch.rand(1, 2, 2), (1,))}] * 100, 0.0
+    )
     assert len(collector.sheets) == MOST_ROUNDS
 
 
@@ -83,5 +111,10 @@ def test_heat_is_ordered_and_bears_odd_numbers() -> None:
 
 
 def test_sheets_break_rows() -> None:
-    ground, _ = resize_both(numpy.zeros((100, 220, 3), "uint8"), numpy.zeros((100, 220), "int64"), 1.0)
-    assert draw_sheet([Tile(ground, "one")] * 7, "and 3 more").size == (5 * 230 - 10, 2 * 138 - 10 + 28)
+    ground, _ = resize_both(
+        numpy.zeros((100, 220, 3), "uint8"), numpy.zeros((100, 220), "int64"), 1.0
+    )
+    assert draw_sheet([Tile(ground, "one")] * 7, "and 3 more").size == (
+        5 * 230 - 10,
+        2 * 138 - 10 + 28,
+    )

@@ -38,7 +38,9 @@ class IfsegRecording:
         return Ofa(weights=str(self.weights), **fields)
 
     def reader(self) -> TextReader:
-        return TextReader(read_rows(self.weights / "dict.txt"), self.facts["config"]["max_positions"])
+        return TextReader(
+            read_rows(self.weights / "dict.txt"), self.facts["config"]["max_positions"]
+        )
 
     def pixels(self, case: str) -> torch.Tensor:
         """Return a case's pictures; large ones are recorded at an eighth of their size."""

@@ -47,7 +47,9 @@ class Run:
         if stage.address == "grad_cam":
             for state in states:
                 nothing = torch.zeros(state["token_maps"].data.shape[1:], dtype=torch.bool)
-                self.hidden.append(nothing if state["image"].hidden is None else state["image"].hidden)
+                self.hidden.append(
+                    nothing if state["image"].hidden is None else state["image"].hidden
+                )
 
 
 def remembered(method: Callable[..., T]) -> Callable[..., T]:
@@ -77,7 +79,10 @@ class Recording:
 
     def images(self, names: Sequence[str] = ("a", "b")) -> list[Image]:
         pictures = self.tensors("images")
-        return [Image(pictures[f"image{i}"].permute(2, 0, 1).float() / 255, name) for i, name in enumerate(names)]
+        return [
+            Image(pictures[f"image{i}"].permute(2, 0, 1).float() / 255, name)
+            for i, name in enumerate(names)
+        ]
 
     @remembered
     def backbone(self) -> BlipItm:
@@ -121,13 +126,17 @@ class Recording:
             f"dense_crf.bilateral_colour_sigma={crf['bilateral_srgb']}",
             f"dense_crf.bilateral_weight={crf['bilateral_compat']}",
         )
-        stages = [stage for stage in recipe.stages if stage.address not in REMOVED[case["postprocess"]]]
+        stages = [
+            stage for stage in recipe.stages if stage.address not in REMOVED[case["postprocess"]]
+        ]
         if kind == "single" and "class_scale" not in [stage.address for stage in stages]:
             place = [stage.address for stage in stages].index("upsample") + 1
             stages.insert(place, MinMax(name="class_scale", only_map="keep", constant="nan"))
         run = Run()
         pipeline = Pipeline(stages, recipe.models, device="cpu", batch=2)
-        pipeline.run_many(self.images(case["image_ids"]), self.vocabulary(case["data_type"]), run.watch)
+        pipeline.run_many(
+            self.images(case["image_ids"]), self.vocabulary(case["data_type"]), run.watch
+        )
         return run
 
     def is_halving(self, case: dict[str, Any]) -> bool:

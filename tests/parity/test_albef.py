@@ -47,7 +47,10 @@ def without_types(recording: Recording, tmp_path_factory: pytest.TempPathFactory
     for name in ("config.json", "vocab.txt"):
         shutil.copyfile(recording.folder / name, folder / name)
     state = load_file(recording.folder / "model.safetensors")
-    save_file({name: tensor for name, tensor in state.items() if name != TYPES}, folder / "model.safetensors")
+    save_file(
+        {name: tensor for name, tensor in state.items() if name != TYPES},
+        folder / "model.safetensors",
+    )
     return Albef(weights=str(folder), image_size=size_of(recording))
 
 
@@ -79,36 +82,68 @@ def test_states_on_the_way(recording: Recording, backbone: Albef) -> None:
 
 
 def test_with_separators(recording: Recording, backbone: Albef) -> None:
-    theirs, images, captions = recording.tensors("itm_sep"), recording.images(), recording.captions()
+    theirs, images, captions = (
+        recording.tensors("itm_sep"),
+        recording.images(),
+        recording.captions(),
+    )
     check_tokens(backbone, captions, theirs, recording.facts["tokens_sep"])
     check_logits(backbone, images, captions, theirs, **LOGITS)
     check_maps(attend(backbone, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES)
 
 
 def test_without_separators_as_the_authors_train(recording: Recording) -> None:
-    theirs, images, captions = recording.tensors("itm_nosep"), recording.images(), recording.captions()
+    theirs, images, captions = (
+        recording.tensors("itm_nosep"),
+        recording.images(),
+        recording.captions(),
+    )
     backbone = Albef(weights=str(recording.folder), image_size=size_of(recording))
     check_tokens(backbone, captions, theirs, recording.facts["tokens_nosep"])
     check_logits(backbone, images, captions, theirs, **LOGITS)
     check_maps(attend(backbone, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES)
 
 
-def test_weights_without_token_types_get_separators(recording: Recording, without_types: Albef) -> None:
-    theirs, images, captions = recording.tensors("itm_no_type_embeddings"), recording.images(), recording.captions()
+def test_weights_without_token_types_get_separators(
+    recording: Recording, without_types: Albef
+) -> None:
+    theirs, images, captions = (
+        recording.tensors("itm_no_type_embeddings"),
+        recording.images(),
+        recording.captions(),
+    )
     check_tokens(without_types, captions, theirs, recording.facts["tokens_sep"])
-    ids, mask = (tensor.flatten(0, 1) for tensor in batch([[without_types.reader.read(one.captions[0])] for one in captions]))
+    ids, mask = (
+        tensor.flatten(0, 1)
+        for tensor in batch([[without_types.reader.read(one.captions[0])] for one in captions])
+    )
     network = without_types.network
-    first = [("text", layer) for layer in network.text_encoder.encoder.layer[: network.config.fusion_layer]]
+    first = [
+        ("text", layer)
+        for layer in network.text_encoder.encoder.layer[: network.config.fusion_layer]
+    ]
     with torch.no_grad():
         start = network.text_encoder.embeddings(input_ids=ids)
-        close(fuse(first, start, mask, without_types.encode(images), ())[0], theirs["text_embeds"], **LOGITS)
+        close(
+            fuse(first, start, mask, without_types.encode(images), ())[0],
+            theirs["text_embeds"],
+            **LOGITS,
+        )
     check_logits(without_types, images, captions, theirs, **LOGITS)
-    check_maps(attend(without_types, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES)
+    check_maps(
+        attend(without_types, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES
+    )
 
 
 def test_another_size(recording: Recording) -> None:
-    theirs, images, captions = recording.tensors("itm_resized"), recording.images(), recording.captions()
-    backbone = Albef(weights=str(recording.folder), image_size=size_of(recording, "itm_resized"), separator=True)
+    theirs, images, captions = (
+        recording.tensors("itm_resized"),
+        recording.images(),
+        recording.captions(),
+    )
+    backbone = Albef(
+        weights=str(recording.folder), image_size=size_of(recording, "itm_resized"), separator=True
+    )
     positions = backbone.network.vision_model.embeddings.position_embedding
     close(positions.detach(), theirs["pos_embed"], atol=1e-6, rtol=0)
     close(backbone.encode(images), theirs["image_embeds"], **LOGITS)
@@ -128,7 +163,10 @@ def test_captions_are_cleaned(recording: Recording, backbone: Albef) -> None:
     bare = backbone.model_copy(update={"separator": False})
     bare.__dict__.pop("reader", None)
     for case in recording.facts["caption_cleaning"]:
-        assert " ".join(backbone.reader.tokenizer.normalizer.normalize_str(case["raw"]).split()) == case["clean"]
+        assert (
+            " ".join(backbone.reader.tokenizer.normalizer.normalize_str(case["raw"]).split())
+            == case["clean"]
+        )
         assert list(backbone.reader.read(Caption(case["raw"], ())).ids) == case["bert_ids"]
         assert list(bare.reader.read(Caption(case["raw"], ())).ids) == case["albef_ids"]
 
@@ -144,11 +182,21 @@ def test_pre_trained_checkpoints(recording: Recording, backbone: Albef, tmp_path
     facts, state = recording.facts, load_file(recording.folder / "model.safetensors")
     renamed = {old: state[new] for old, new in facts["pretrain_to_finetuned"] if new in state}
     assert len(renamed) == len(state)
-    unused = {name: torch.zeros(2) for name in (*facts["pretrain_unused_keys"], *facts["retrieval_class_unused_keys"])}
-    torch.save({"model": {**unused, **renamed}, "epoch": 3, "config": {"image_res": 256}}, tmp_path / "ALBEF.pth")
+    unused = {
+        name: torch.zeros(2)
+        for name in (*facts["pretrain_unused_keys"], *facts["retrieval_class_unused_keys"])
+    }
+    torch.save(
+        {"model": {**unused, **renamed}, "epoch": 3, "config": {"image_res": 256}},
+        tmp_path / "ALBEF.pth",
+    )
     for name in ("config.json", "vocab.txt"):
         shutil.copyfile(recording.folder / name, tmp_path / name)
-    found = Albef(weights=str(tmp_path / "ALBEF.pth"), image_size=backbone.image_size, separator=True)
+    found = Albef(
+        weights=str(tmp_path / "ALBEF.pth"), image_size=backbone.image_size, separator=True
+    )
     found.check_weights()
-    for (name, mine), theirs in zip(found.network.state_dict().items(), backbone.network.state_dict().values(), strict=True):
+    for (name, mine), theirs in zip(
+        found.network.state_dict().items(), backbone.network.state_dict().values(), strict=True
+    ):
         close(mine, theirs, msg=name)

@@ -45,12 +45,16 @@ class Tower:
 
     @property
     def blocks(self) -> range:
-        return range(sum(name.startswith("visual.") and name.endswith("ln_1.weight") for name in self.state))
+        return range(
+            sum(name.startswith("visual.") and name.endswith("ln_1.weight") for name in self.state)
+        )
 
     def norm(self, name: str, x: Tensor) -> Tensor:
         middle = x.mean(-1, keepdim=True)
         spread = ((x - middle) ** 2).mean(-1, keepdim=True)
-        return (x - middle) / (spread + self.epsilon).sqrt() * self.state[f"{name}.weight"] + self.state[f"{name}.bias"]
+        return (x - middle) / (spread + self.epsilon).sqrt() * self.state[
+            f"{name}.weight"
+        ] + self.state[f"{name}.bias"]
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         return x @ self.state[f"{name}.weight"].T + self.state[f"{name}.bias"]
@@ -75,14 +79,19 @@ class Tower:
 
     def ordinary(self, number: int, x: Tensor) -> Tensor:
         queries, keys, values = self.split(number, self.norm(f"{self.block(number)}.ln_1", x))
-        weights = [(q @ k.T / math.sqrt(q.shape[1])).softmax(-1) for q, k in zip(queries, keys, strict=True)]
+        weights = [
+            (q @ k.T / math.sqrt(q.shape[1])).softmax(-1)
+            for q, k in zip(queries, keys, strict=True)
+        ]
         return self.fed(number, x + self.gather(number, weights, values))
 
     def enter(self, pixels: Tensor, places: Tensor) -> Tensor:
         """Cut into patches (one row each of the convolution's matrix), and add what stands for their places."""
         rows, columns = (side // self.patch for side in pixels.shape[1:])
         squares = [
-            pixels[:, self.patch * r : self.patch * (r + 1), self.patch * c : self.patch * (c + 1)].flatten()
+            pixels[
+                :, self.patch * r : self.patch * (r + 1), self.patch * c : self.patch * (c + 1)
+            ].flatten()
             for r in range(rows)
             for c in range(columns)
         ]
@@ -106,7 +115,10 @@ def one_block(tower: Tower, x: Tensor, grid: tuple[int, int], method: str) -> Te
     elif method == "clip_baseline":
         weights = [(q @ k.T / root).softmax(-1) for q, k in zip(queries, keys, strict=True)]
     elif method == "sclip":
-        weights = [(q @ q.T / root).softmax(-1) + (k @ k.T / root).softmax(-1) for q, k in zip(queries, keys, strict=True)]
+        weights = [
+            (q @ q.T / root).softmax(-1) + (k @ k.T / root).softmax(-1)
+            for q, k in zip(queries, keys, strict=True)
+        ]
     elif method == "clearclip":
         weights = [(q @ q.T / root).softmax(-1) for q in queries]
     else:
@@ -158,7 +170,9 @@ def places_of(table: Tensor, grid: tuple[int, int], method: str) -> Tensor:
     plane = table[1:].T.view(1, -1, trained, trained)
     ways: dict[str, Any] = {"maskclip": {"size": grid}, "gem": {"size": grid, "antialias": True}}
     steps = [(side + 0.1) / trained for side in grid]
-    resized = torch.nn.functional.interpolate(plane, mode="bicubic", **ways.get(method, {"scale_factor": steps}))
+    resized = torch.nn.functional.interpolate(
+        plane, mode="bicubic", **ways.get(method, {"scale_factor": steps})
+    )
     return torch.cat([table[:1], resized[0].flatten(1).T])
 
 
@@ -168,7 +182,11 @@ def inner_chain(stages: Sequence[Stage]) -> list[Stage]:
         if isinstance(stage, Wrapper) and (found := inner_chain(stage.inner)):
             return found
     addresses = [stage.address for stage in stages]
-    return list(stages[addresses.index("hidden") : addresses.index("attend") + 1]) if "hidden" in addresses else []
+    return (
+        list(stages[addresses.index("hidden") : addresses.index("attend") + 1])
+        if "hidden" in addresses
+        else []
+    )
 
 
 @pytest.fixture(scope="module")
@@ -183,14 +201,19 @@ def folder(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.parametrize("case", ["square", "nonsquare"])
 @pytest.mark.parametrize("method", RECIPES)
-def test_the_recipes_last_blocks(recording: Recording, folder: Path, method: str, case: str) -> None:
+def test_the_recipes_last_blocks(
+    recording: Recording, folder: Path, method: str, case: str
+) -> None:
     recipe = load_recipe(method)
     settings = recipe.models["backbone"].model_dump(exclude=FULL)
     backbone = Clip(weights=str(folder), **settings)
     image = recording.image("encode", f"{case}.image")
     found = patches_of(recipe.stages, backbone, image)
     facts = recording.facts["vision"]
-    state = {name: tensor.float() for name, tensor in load_file(folder / "open_clip_model.safetensors").items()}
+    state = {
+        name: tensor.float()
+        for name, tensor in load_file(folder / "open_clip_model.safetensors").items()
+    }
     tower = Tower(state, facts["heads"], facts["patch_size"])
     if method == "maskclip":
         tower = replace(tower, activation=torch.nn.functional.gelu, epsilon=1e-6)
@@ -198,7 +221,9 @@ def test_the_recipes_last_blocks(recording: Recording, folder: Path, method: str
     if method != "maskclip":
         colours = ([122.7709383, 116.7460125, 104.09373615], [68.5005327, 66.6321579, 70.3231630])
     grid = tuple(side // tower.patch for side in image.size)
-    x = tower.enter(prepared(image, *colours), places_of(state["visual.positional_embedding"], grid, method))  # type: ignore[arg-type]
+    x = tower.enter(
+        prepared(image, *colours), places_of(state["visual.positional_embedding"], grid, method)
+    )  # type: ignore[arg-type]
     tokens = gem(tower, x) if method == "gem" else one_block(tower, x, grid, method)  # type: ignore[arg-type]
     torch.testing.assert_close(found, tokens[1:], **TOLERANCE)
 
@@ -218,7 +243,9 @@ def own_folder(own: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_what_the_public_codes_return(own: Recording, own_folder: Path, name: str) -> None:
     case, method = name.split(".")
     recipe = load_recipe(method.removesuffix("_residual_and_feed_forward"))
-    is_plain = method == "maskclip_residual_and_feed_forward"  # with CLIP's own activation and colours
+    is_plain = (
+        method == "maskclip_residual_and_feed_forward"
+    )  # with CLIP's own activation and colours
     settings = {} if is_plain else recipe.models["backbone"].model_dump(exclude=FULL)
     image = own.image("encode", f"{case}.image")
     found = patches_of(recipe.stages, Clip(weights=str(own_folder), **settings), image)
@@ -227,17 +254,24 @@ def test_what_the_public_codes_return(own: Recording, own_folder: Path, name: st
 
 @pytest.mark.parametrize("case", ["square", "nonsquare"])
 @pytest.mark.parametrize("run", ["logits", "pd", "ks", "ks_pd"])
-def test_what_maskclip_makes_of_its_scores(own: Recording, own_folder: Path, case: str, run: str) -> None:
+def test_what_maskclip_makes_of_its_scores(
+    own: Recording, own_folder: Path, case: str, run: str
+) -> None:
     """The refined recipe's own stages, with the thresholds of the recording, which keep some texts and patches and not others."""
     recipe = load_recipe("maskclip_refined")
     addresses = [stage.address for stage in recipe.stages]
     chain = list(recipe.stages[addresses.index("hidden") : addresses.index("key_smoothing") + 1])
     kept = [stage for stage in chain if KEEPS.get(stage.address, run) in run]
-    stages = [stage.model_copy(update={"reads": {}, **({"below": 0.9} if stage.address in KEEPS else {})}) for stage in kept]
+    stages = [
+        stage.model_copy(update={"reads": {}, **({"below": 0.9} if stage.address in KEEPS else {})})
+        for stage in kept
+    ]
     backbone = Clip(weights=str(own_folder), **recipe.models["backbone"].model_dump(exclude=FULL))
     pipeline = Pipeline([TextsAsRecorded(), *stages], {"backbone": backbone}, device="cpu")
     [slots] = pipeline.run_many([own.image("encode", f"{case}.image")], example(Vocabulary))
-    torch.testing.assert_close(slots["scores"].data, load_file(REFINED)[f"{case}.{run}"], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        slots["scores"].data, load_file(REFINED)[f"{case}.{run}"], atol=1e-4, rtol=1e-4
+    )
 
 
 KEEPS = {"prompt_denoising": "pd", "key_smoothing": "ks"}
@@ -252,10 +286,14 @@ class TextsAsRecorded(Stage, writes="text_features"):
 def patches_of(stages: Sequence[Stage], backbone: Clip, image: Image) -> Tensor:
     """Run a recipe's stages from the network to `attend` on a picture as it is."""
     chain = [stage.model_copy(update={"reads": {}}) for stage in inner_chain(stages)]
-    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many([image], example(Vocabulary))
+    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many(
+        [image], example(Vocabulary)
+    )
     patches: Tensor = slots["patch_features"].data.flatten(1).T
     return patches
 
 
 def prepared(image: Image, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
-    return (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+    return (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[
+        :, None, None
+    ]

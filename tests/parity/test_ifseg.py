@@ -69,12 +69,29 @@ def passes(recording: IfsegRecording) -> dict[str, dict[str, torch.Tensor]]:
         features = encoder.patches(recording.pixels(case))
         grid, ids = (features.shape[2], features.shape[3]), recording.ids(case)
         assert list(grid) == facts["grid"]
-        hooks = [_keep(layer, f"encoder_state{number}", wrote) for number, layer in enumerate(encoder.layers, 1)]
-        hooks += [_keep(layer, f"decoder_state{number}", wrote) for number, layer in enumerate(decoder.layers, 1)]
-        hooks += [_keep(encoder.layer_norm, "encoder_out", wrote), _keep(decoder.layer_norm, "decoder_features", wrote)]
+        hooks = [
+            _keep(layer, f"encoder_state{number}", wrote)
+            for number, layer in enumerate(encoder.layers, 1)
+        ]
+        hooks += [
+            _keep(layer, f"decoder_state{number}", wrote)
+            for number, layer in enumerate(decoder.layers, 1)
+        ]
+        hooks += [
+            _keep(encoder.layer_norm, "encoder_out", wrote),
+            _keep(decoder.layer_norm, "decoder_features", wrote),
+        ]
         hooks += [_keep(decoder.layernorm_embedding, "decoder_state0", wrote)]
         for side, first in (("encoder", encoder.layers[0]), ("decoder", decoder.layers[0])):
-            parts = ("self_attn", "attn_ln", "self_attn_ln", "encoder_attn", "cross_attn_ln", "ffn_layernorm", "fc2")
+            parts = (
+                "self_attn",
+                "attn_ln",
+                "self_attn_ln",
+                "encoder_attn",
+                "cross_attn_ln",
+                "ffn_layernorm",
+                "fc2",
+            )
             for name in parts:
                 if hasattr(first, name):
                     hooks.append(_keep(getattr(first, name), f"{side}.layer0.{name}.out", wrote))
@@ -107,11 +124,18 @@ def test_every_recorded_state_of_encoder_and_decoder(
     wrote, compared = passes[case], 0
     sequence_first = ("_state", "encoder_out", ".layer0.")
     for name, mine in wrote.items():
-        for suffix, part in (("", slice(None)), (".head", slice(8)), (".first128", slice(128)), (".first64", slice(64))):
+        for suffix, part in (
+            ("", slice(None)),
+            (".head", slice(8)),
+            (".first128", slice(128)),
+            (".first64", slice(64)),
+        ):
             theirs = recording.golden.get(f"{case}.{name}{suffix}")
             if theirs is None:
                 continue
-            theirs = theirs.transpose(0, 1) if any(one in name for one in sequence_first) else theirs
+            theirs = (
+                theirs.transpose(0, 1) if any(one in name for one in sequence_first) else theirs
+            )
             dropped = -1 if name == "logits" or name.startswith("decoder") else None
             close(mine[:, part], theirs[:, :dropped], **NETWORK)
             compared += 1
@@ -122,8 +146,14 @@ def test_every_recorded_state_of_encoder_and_decoder(
 
 
 def test_biases_of_the_encoder(recording: IfsegRecording, encoder_layer: int) -> None:
-    biases = recording.network().biases(tuple(recording.facts["cases"]["a"]["grid"]), recording.ids("a").shape[1])
-    close(biases.encoder.layers[encoder_layer], recording.golden[f"a.encoder.layer{encoder_layer}.self_attn_bias"], **MAPS)
+    biases = recording.network().biases(
+        tuple(recording.facts["cases"]["a"]["grid"]), recording.ids("a").shape[1]
+    )
+    close(
+        biases.encoder.layers[encoder_layer],
+        recording.golden[f"a.encoder.layer{encoder_layer}.self_attn_bias"],
+        **MAPS,
+    )
 
 
 def test_biases_of_the_decoder(recording: IfsegRecording, decoder_layer: int) -> None:
@@ -138,7 +168,9 @@ def test_biases_of_the_decoder(recording: IfsegRecording, decoder_layer: int) ->
     close(biases.cross, recording.golden["a.decoder.cross_attn_bias"][:, :count], **MAPS)
 
 
-def test_relative_biases_before_they_are_resized(recording: IfsegRecording, encoder_layer: int) -> None:
+def test_relative_biases_before_they_are_resized(
+    recording: IfsegRecording, encoder_layer: int
+) -> None:
     encoder, decoder = recording.network().encoder, recording.network().decoder
     length = recording.ids("a").shape[1]
     mine = text_bias(encoder.token_rel_pos_table_list[encoder_layer].weight, length)
@@ -147,7 +179,11 @@ def test_relative_biases_before_they_are_resized(recording: IfsegRecording, enco
     rows = grid_bias(encoder.image_rel_pos_table_list[0].weight, side)[:, :3]
     close(rows, recording.golden["a.encoder.image_rel_bias0.orig_rows0_2"][0], **MAPS)
     table = decoder.seg_rel_pos_table_list[0].weight
-    close(with_origin(grid_bias(table, side), table)[:, :3], recording.golden["a.decoder.seg_rel_bias0.orig_rows0_2"], **MAPS)
+    close(
+        with_origin(grid_bias(table, side), table)[:, :3],
+        recording.golden["a.decoder.seg_rel_bias0.orig_rows0_2"],
+        **MAPS,
+    )
 
 
 def test_which_tokens_are_padding(recording: IfsegRecording) -> None:
@@ -175,7 +211,9 @@ def test_tokens_of_the_prompt_and_of_awkward_phrases(recording: IfsegRecording, 
 def test_tokens_of_a_small_dictionary(recording: IfsegRecording) -> None:
     facts = recording.facts
     assert recording.reader().read(facts["classes"]) == facts["src_tokens"]
-    assert TextReader(full_rows(), 1024).read(facts["classes"]) == facts["src_tokens_full_dictionary"]
+    assert (
+        TextReader(full_rows(), 1024).read(facts["classes"]) == facts["src_tokens_full_dictionary"]
+    )
 
 
 def test_class_words_are_the_mean_of_their_pieces(recording: IfsegRecording) -> None:
@@ -188,7 +226,11 @@ def test_class_words_are_the_mean_of_their_pieces(recording: IfsegRecording) -> 
 
 def post(recording: IfsegRecording) -> tuple[Logits, PatchFeatures, Image]:
     """Return logits, features and a picture of the original size of the recorded evaluation case."""
-    network, facts, pixels = recording.network(), recording.facts, recording.golden["post.in.patch_images"]
+    network, facts, pixels = (
+        recording.network(),
+        recording.facts,
+        recording.golden["post.in.patch_images"],
+    )
     features = network.encoder.patches(pixels)
     grid, ids = (features.shape[2], features.shape[3]), torch.tensor([facts["src_tokens"]])
     decoded = network(network.encoder.project(features), ids, network.biases(grid, ids.shape[1]))
@@ -225,7 +267,8 @@ def test_evaluation(recording: IfsegRecording) -> None:
 def test_neighbours(recording: IfsegRecording, count: int) -> None:
     _, features, _ = post(recording)
     assert torch.equal(
-        nearest(features.data, count).sort(1).values, recording.golden[f"post.topk{count}_idx"][0].long().sort(1).values
+        nearest(features.data, count).sort(1).values,
+        recording.golden[f"post.topk{count}_idx"][0].long().sort(1).values,
     )
 
 
@@ -235,7 +278,9 @@ def test_the_notebook(recording: IfsegRecording) -> None:
     probabilities = Softmax().run(logits)
     plain = Upsample(align="edges").run(probabilities, original)
     close(plain.data, golden["post.prob_raw_upsampled"], **MAPS)
-    smooth = Upsample(align="edges").run(KnnSmoothing(neighbours=5).run(probabilities, features), original)
+    smooth = Upsample(align="edges").run(
+        KnnSmoothing(neighbours=5).run(probabilities, features), original
+    )
     close(smooth.data, golden["post.prob_k5_upsampled"], **MAPS)
     [crf] = [stage for stage in load_recipe("ifseg_notebook").stages if isinstance(stage, DenseCrf)]
     picture = Image(golden["post.crf.in.bgr"].flip(2).permute(2, 0, 1).float() / 255)
@@ -279,7 +324,12 @@ def tuning(recording: IfsegRecording, request: pytest.FixtureRequest) -> dict[st
         dropout=facts["dropout"],
         drop_path=facts["drop_path"],
     )
-    tuner = Tuner(recording.network(), recording.facts["class_tokens"][:-1], recording.facts["src_tokens"], settings)
+    tuner = Tuner(
+        recording.network(),
+        recording.facts["class_tokens"][:-1],
+        recording.facts["src_tokens"],
+        settings,
+    )
     side, steps = recording.facts["config"]["seg_bucket_size"], []
     for number in range(len(facts["steps"])):
         grids = [golden[f"train{number}.grid{item}"].long() for item in range(facts["batch_size"])]
@@ -288,7 +338,9 @@ def tuning(recording: IfsegRecording, request: pytest.FixtureRequest) -> dict[st
             biases = tuner.network.biases((side, side), len(recording.facts["src_tokens"]))
             logits = tuner.logits(images, biases)
         loss = tuner.gradients(images)
-        gradients = {name: one.grad.clone() for name, one in tuner.tuned().items() if one.grad is not None}
+        gradients = {
+            name: one.grad.clone() for name, one in tuner.tuned().items() if one.grad is not None
+        }
         steps.append({"images": images, "logits": logits, "loss": loss, "gradients": gradients})
         tuner.update(number)
     return {"tuner": tuner, "steps": steps}
@@ -300,10 +352,14 @@ UNSEEN = ("k_proj.bias", "pos_k_linear.bias")
 
 def test_what_is_tuned(recording: IfsegRecording, tuning: dict[str, Any]) -> None:
     facts = recording.facts["train"]
-    assert set(tuning["tuner"].tuned()) == set(facts["trainable"]) - set(facts["trainable_without_gradient"])
+    assert set(tuning["tuner"].tuned()) == set(facts["trainable"]) - set(
+        facts["trainable_without_gradient"]
+    )
 
 
-def test_artificial_images_and_their_tokens(recording: IfsegRecording, tuning: dict[str, Any]) -> None:
+def test_artificial_images_and_their_tokens(
+    recording: IfsegRecording, tuning: dict[str, Any]
+) -> None:
     golden = recording.golden
     for number, step in enumerate(tuning["steps"]):
         assert torch.equal(step["images"].patches, golden[f"train{number}.labels32"].long())
@@ -312,30 +368,54 @@ def test_artificial_images_and_their_tokens(recording: IfsegRecording, tuning: d
     first = tuning["steps"][0]["images"].patches[0].flatten()[:64]
     close(tuning["tuner"].words[first], golden["train0.word_image_tokens_item0.first64"], **MAPS)
     pieces = recording.facts["class_tokens"]
-    ends = torch.tensor([len(pieces[label]) for label in tuning["steps"][0]["images"].patches[0].flatten()]).cumsum(0)
+    ends = torch.tensor(
+        [len(pieces[label]) for label in tuning["steps"][0]["images"].patches[0].flatten()]
+    ).cumsum(0)
     assert torch.equal(ends, golden["train0.word_offsets"][: len(ends)].long())
-    written = torch.tensor([piece for label in tuning["steps"][0]["images"].patches[0].flatten() for piece in pieces[label]])
+    written = torch.tensor(
+        [
+            piece
+            for label in tuning["steps"][0]["images"].patches[0].flatten()
+            for piece in pieces[label]
+        ]
+    )
     assert torch.equal(written, golden["train0.word_tokens"][0, : len(written)].long())
 
 
 def test_what_the_encoder_makes_of_an_artificial_image(recording: IfsegRecording) -> None:
     golden, network = recording.golden, recording.network()
-    side, ids = recording.facts["config"]["seg_bucket_size"], recording.golden["train0.src_tokens"][:1].long()
+    side, ids = (
+        recording.facts["config"]["seg_bucket_size"],
+        recording.golden["train0.src_tokens"][:1].long(),
+    )
     words = network.words(recording.facts["class_tokens"][:-1])
     biases = network.biases((side, side), ids.shape[1]).encoder
     tokens = words[golden["train0.labels32"][0].long().flatten()][None]
-    close(network.encoder(network.encoder.embed(tokens, ids), biases, None)[0], golden["train0.encoder_out_item0"], **NETWORK)
+    close(
+        network.encoder(network.encoder.embed(tokens, ids), biases, None)[0],
+        golden["train0.encoder_out_item0"],
+        **NETWORK,
+    )
     close(biases.positions[-40:], golden["train0.position_embeddings_item0.last40"], **NETWORK)
 
 
 def test_losses_and_logits_of_every_step(recording: IfsegRecording, tuning: dict[str, Any]) -> None:
-    for number, (step, facts) in enumerate(zip(tuning["steps"], recording.facts["train"]["steps"], strict=True)):
-        close(step["logits"].flatten(2).transpose(1, 2), recording.golden[f"train{number}.logits"][:, :-1], **NETWORK)
+    for number, (step, facts) in enumerate(
+        zip(tuning["steps"], recording.facts["train"]["steps"], strict=True)
+    ):
+        close(
+            step["logits"].flatten(2).transpose(1, 2),
+            recording.golden[f"train{number}.logits"][:, :-1],
+            **NETWORK,
+        )
         assert step["loss"] == pytest.approx(facts["loss"], rel=1e-5)
 
 
 def test_gradients(recording: IfsegRecording, tuning: dict[str, Any]) -> None:
-    norms, gradients = recording.facts["train"]["steps"][0]["grad_norms"], tuning["steps"][0]["gradients"]
+    norms, gradients = (
+        recording.facts["train"]["steps"][0]["grad_norms"],
+        tuning["steps"][0]["gradients"],
+    )
     for name, gradient in gradients.items():
         if norms[name] > 1e-5:
             assert float(gradient.norm()) == pytest.approx(norms[name], rel=1e-3), name
@@ -344,7 +424,9 @@ def test_gradients(recording: IfsegRecording, tuning: dict[str, Any]) -> None:
             theirs = recording.golden[f"train0.grad_rows.{name}"] if theirs is None else theirs
             close(gradient[: len(theirs)], theirs, atol=1e-5, rtol=1e-3)
     total = torch.stack([one.norm() for one in gradients.values()]).norm()
-    assert float(total) == pytest.approx(recording.facts["train"]["steps"][0]["grad_norm_total"], rel=1e-4)
+    assert float(total) == pytest.approx(
+        recording.facts["train"]["steps"][0]["grad_norm_total"], rel=1e-4
+    )
 
 
 def test_parameters_after_the_steps(recording: IfsegRecording, tuning: dict[str, Any]) -> None:
@@ -355,12 +437,16 @@ def test_parameters_after_the_steps(recording: IfsegRecording, tuning: dict[str,
             close(mine[name.removeprefix("after3.")].detach()[: len(theirs)], theirs, **MAPS)
     for name, norm in facts["param_norms_after3"].items():
         if name in mine and not name.endswith(UNSEEN):
-            assert float(mine[name].detach().norm()) == pytest.approx(norm, rel=1e-5, abs=1e-5), name
+            assert float(mine[name].detach().norm()) == pytest.approx(norm, rel=1e-5, abs=1e-5), (
+                name
+            )
     network.eval()
     ids = recording.ids("a")
     with torch.no_grad():
         features = network.encoder.patches(recording.pixels("a"))
         grid = (features.shape[2], features.shape[3])
-        decoded = network(network.encoder.project(features), ids, network.biases(grid, ids.shape[1]))
+        decoded = network(
+            network.encoder.project(features), ids, network.biases(grid, ids.shape[1])
+        )
     close(decoded @ tuning["tuner"].words.T, recording.golden["after3.a.logits"][:, :-1], **NETWORK)
     network.train()

@@ -47,7 +47,9 @@ class Encoded:
         return MergeLayers(weight=0.5).run(self.maps(*terms))
 
     def tokens(self, *terms: Any) -> torch.Tensor:
-        return self.backbone.finish_tokens(self.hidden, self.merged(*terms), residual=True, feed_forward=False)
+        return self.backbone.finish_tokens(
+            self.hidden, self.merged(*terms), residual=True, feed_forward=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +65,30 @@ def backbone(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def encoded(recording: Recording, backbone: Clip) -> dict[str, Encoded]:
     middle = tuple(recording.facts["vision"]["intermediate_layers_1based"])
-    return {name: Encoded(backbone, recording.image("encode", f"{name}.image"), middle) for name in CASES}
+    return {
+        name: Encoded(backbone, recording.image("encode", f"{name}.image"), middle)
+        for name in CASES
+    }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_prepared_picture(recording: Recording, encoded: dict[str, Encoded], case: str) -> None:
     corner = recording.tensors("encode")[f"{case}.normalised_corner"][0]
     close(
-        encoded[case].backbone.pixels(encoded[case].image)[:, : corner.shape[1], : corner.shape[2]], corner, atol=1e-6, rtol=0
+        encoded[case].backbone.pixels(encoded[case].image)[:, : corner.shape[1], : corner.shape[2]],
+        corner,
+        atol=1e-6,
+        rtol=0,
     )
 
 
-def test_resized_position_embeddings(recording: Recording, backbone: Clip, encoded: dict[str, Encoded]) -> None:
+def test_resized_position_embeddings(
+    recording: Recording, backbone: Clip, encoded: dict[str, Encoded]
+) -> None:
     visual = backbone.visual
-    resized = vision.place_embeddings(visual.positional_embedding, visual.grid_size, encoded["nonsquare"].hidden.grid, "scale")
+    resized = vision.place_embeddings(
+        visual.positional_embedding, visual.grid_size, encoded["nonsquare"].hidden.grid, "scale"
+    )
     close(resized[None], recording.tensors("encode")["nonsquare.pos_embed"], **TOKENS)
 
 
@@ -85,7 +97,9 @@ def test_attention(recording: Recording, encoded: dict[str, Encoded]) -> None:
     maps = own.maps("query_query", "key_key").data
     close(maps[:-1].mean(0), recorded["nonsquare.attn_intermediate_mean"], **TOKENS)
     close(maps[-1], recorded["nonsquare.attn_final"], **TOKENS)
-    close(own.merged("query_query", "key_key").data[0], recorded["nonsquare.attn_combined"], **TOKENS)
+    close(
+        own.merged("query_query", "key_key").data[0], recorded["nonsquare.attn_combined"], **TOKENS
+    )
     rows = encoded["square"].merged("query_query", "key_key").data[0, :, ::16]
     close(rows, recorded["square.attn_combined_rows"], **TOKENS)
 
@@ -93,17 +107,25 @@ def test_attention(recording: Recording, encoded: dict[str, Encoded]) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_tokens(recording: Recording, encoded: dict[str, Encoded], case: str) -> None:
     recorded = recording.tensors("encode")
-    close(encoded[case].tokens("query_query", "key_key")[None], recorded[f"{case}.tokens"], **TOKENS)
-    close(encoded[case].tokens("query_key")[None], recorded[f"{case}.tokens_attn_self_off"], **TOKENS)
+    close(
+        encoded[case].tokens("query_query", "key_key")[None], recorded[f"{case}.tokens"], **TOKENS
+    )
+    close(
+        encoded[case].tokens("query_key")[None], recorded[f"{case}.tokens_attn_self_off"], **TOKENS
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_logits_of_one_crop(recording: Recording, encoded: dict[str, Encoded], case: str) -> None:
     recorded, own = recording.tensors("forward_feature"), encoded[case]
     texts = TextFeatures(recorded["text_voc"], tuple(recorded["query_idx_voc"].tolist()))
-    patches = Attend(residual=True, feed_forward=False).run(own.hidden, own.merged("query_query", "key_key"), own.backbone)
+    patches = Attend(residual=True, feed_forward=False).run(
+        own.hidden, own.merged("query_query", "key_key"), own.backbone
+    )
     maps = TextSimilarity().run(patches, texts)
     assert maps.labels == texts.labels
     step = recording.facts["subsample"]
-    full = torch.nn.functional.interpolate(maps.data[None], own.image.size, mode="bilinear")[..., ::step, ::step]
+    full = torch.nn.functional.interpolate(maps.data[None], own.image.size, mode="bilinear")[
+        ..., ::step, ::step
+    ]
     close(full, recorded[f"{case}.logits_eng_off_sub{step}"], **LOGITS)

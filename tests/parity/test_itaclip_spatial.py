@@ -51,9 +51,13 @@ class Chain:
     def __post_init__(self) -> None:
         middle = self.recording.facts["vision"]["intermediate_layers_1based"]
         settings = {"self_similarity.layers": [*middle, -1], **self.settings}
-        recipe = load_recipe(self.recipe, [f"{address}={value}" for address, value in settings.items()])
+        recipe = load_recipe(
+            self.recipe, [f"{address}={value}" for address, value in settings.items()]
+        )
         self.pipeline = Pipeline(recipe.stages, {"backbone": self.backbone}, device="cpu", batch=8)
-        self.stages = [stage for stage in self.pipeline.stages if stage.address not in GIVEN | self.removed]
+        self.stages = [
+            stage for stage in self.pipeline.stages if stage.address not in GIVEN | self.removed
+        ]
 
     def after(self, address: str) -> list[Stage]:
         """Return the stages that follow one of them."""
@@ -145,7 +149,11 @@ def settings_of(recording: Recording, facts: dict[str, Any]) -> dict[str, Any]:
         "pamr.dilations": facts["pamr_dilations"],
         "softmax.scale": facts["logit_scale"],
         "label_map.background_below": facts["prob_thd"],
-        **({"drop_small_areas.fraction": facts["area_thd"]} if facts["area_thd"] is not None else {}),
+        **(
+            {"drop_small_areas.fraction": facts["area_thd"]}
+            if facts["area_thd"] is not None
+            else {}
+        ),
     }
 
 
@@ -154,15 +162,28 @@ def run_of(recording: Recording, backbone: Clip, runs: dict[str, Run], name: str
     if name not in runs:
         facts = recording.facts["cases"]["slide"]["runs"][name]
         has_background = facts["dataset_type"] == "with background"
-        chain = Chain(recording, backbone, RECIPES[facts["dataset_type"]], settings_of(recording, facts))
+        chain = Chain(
+            recording, backbone, RECIPES[facts["dataset_type"]], settings_of(recording, facts)
+        )
         labels = [label + (not has_background) for label in facts["query_idx"]]
         start: State = {
             "image": Image(torch.zeros(3, *recording.facts["cases"]["slide"]["ori_shape"])),
             "resized": recording.image("slide_voc"),
-            "vocabulary": make_vocabulary([f"class {label}" for label in range(1, max(labels) + 1)]),
-            "text_features": texts(recording, "text_voc" if has_background else "text_stuff", labels),
+            "vocabulary": make_vocabulary(
+                [f"class {label}" for label in range(1, max(labels) + 1)]
+            ),
+            "text_features": texts(
+                recording, "text_voc" if has_background else "text_stuff", labels
+            ),
         }
-        runs[name] = Run(name, facts, recording.tensors(recording.file_of(name)), chain, start, chain.run(chain.stages, start))
+        runs[name] = Run(
+            name,
+            facts,
+            recording.tensors(recording.file_of(name)),
+            chain,
+            start,
+            chain.run(chain.stages, start),
+        )
     return runs[name]
 
 
@@ -174,18 +195,33 @@ def sub(recording: Recording, maps: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("case", ["square", "nonsquare"])
 def test_views_of_one_crop(recording: Recording, backbone: Clip, case: str) -> None:
-    facts, theirs = recording.facts["cases"]["forward_feature"], recording.tensors("forward_feature")
+    facts, theirs = (
+        recording.facts["cases"]["forward_feature"],
+        recording.tensors("forward_feature"),
+    )
     chain = Chain(recording, backbone, settings={"views.same_weight": facts["img_eng_coefficient"]})
     image = recording.image("encode", f"{case}.image")
-    state = {"image": image, "text_features": texts(recording, facts["text"], theirs["query_idx_voc"].tolist())}
+    state = {
+        "image": image,
+        "text_features": texts(recording, facts["text"], theirs["query_idx_voc"].tolist()),
+    }
     maps = chain.run(chain.views(), state)["views"].data[None]
-    for size, name in ((image.size, f"{case}.logits_eng_on"), (tuple(facts["resized_to"]), f"{case}.logits_eng_on_resized")):
+    for size, name in (
+        (image.size, f"{case}.logits_eng_on"),
+        (tuple(facts["resized_to"]), f"{case}.logits_eng_on_resized"),
+    ):
         key = f"{name}_sub{recording.facts['subsample']}"
         if key in theirs:
-            close(sub(recording, torch.nn.functional.interpolate(maps, size, mode="bilinear")), theirs[key], **LOGITS)
+            close(
+                sub(recording, torch.nn.functional.interpolate(maps, size, mode="bilinear")),
+                theirs[key],
+                **LOGITS,
+            )
 
 
-def test_every_map_of_a_run(recording: Recording, backbone: Clip, runs: dict[str, Run], run_name: str) -> None:
+def test_every_map_of_a_run(
+    recording: Recording, backbone: Clip, runs: dict[str, Run], run_name: str
+) -> None:
     run = run_of(recording, backbone, runs, run_name)
     step = recording.facts["subsample"]
     recorded = [key.split(".")[1] for key in run.theirs if key.startswith(f"{run_name}.")]
@@ -199,34 +235,66 @@ def test_every_map_of_a_run(recording: Recording, backbone: Clip, runs: dict[str
             close(sub(recording, run.wrote(address).data).view_as(theirs), theirs, **tolerance)
 
 
-def test_statistics_of_whole_tensors(recording: Recording, backbone: Clip, runs: dict[str, Run], run_name: str) -> None:
+def test_statistics_of_whole_tensors(
+    recording: Recording, backbone: Clip, runs: dict[str, Run], run_name: str
+) -> None:
     run = run_of(recording, backbone, runs, run_name)
     for name, expected in run.facts["stats"].items():
         maps = run.wrote(STATISTICS[name]).data
         assert list(maps.shape) == expected["shape"][-3:]
-        found = [float(one) for one in (maps.mean(), maps.double().std(), maps.double().abs().mean())]
+        found = [
+            float(one) for one in (maps.mean(), maps.double().std(), maps.double().abs().mean())
+        ]
         wanted = [expected["mean"], expected["std"], expected["abs_sum"] / maps.numel()]
         close(torch.tensor(found), torch.tensor(wanted), **LOGITS)
-    counts = run.ours["close_labels"].data.flatten().bincount(minlength=len(run.facts["label_counts"]) + run.shift)
-    assert (counts[run.shift :] - torch.tensor(run.facts["label_counts"])).abs().sum() <= 2 * (1 - LABELS) * counts.sum()
+    counts = (
+        run.ours["close_labels"]
+        .data.flatten()
+        .bincount(minlength=len(run.facts["label_counts"]) + run.shift)
+    )
+    assert (counts[run.shift :] - torch.tensor(run.facts["label_counts"])).abs().sum() <= 2 * (
+        1 - LABELS
+    ) * counts.sum()
 
 
 def test_windows_of_a_picture_smaller_than_a_window(recording: Recording, backbone: Clip) -> None:
     slide, theirs = recording.facts["cases"]["slide"], recording.tensors("slide_stuff")
     facts = slide["runs"]["small"]
-    settings = {"sliding_window.stride": facts["stride"], "views.same_weight": facts["img_eng_coefficient"]}
-    chain = Chain(recording, backbone, settings={"sliding_window.window": slide["crop"], **settings})
+    settings = {
+        "sliding_window.stride": facts["stride"],
+        "views.same_weight": facts["img_eng_coefficient"],
+    }
+    chain = Chain(
+        recording, backbone, settings={"sliding_window.window": slide["crop"], **settings}
+    )
     labels = recording.tensors("forward_feature")["query_idx_voc"].tolist()
-    state = {"resized": recording.image("slide_stuff", "small.image"), "text_features": texts(recording, "text_voc", labels)}
+    state = {
+        "resized": recording.image("slide_stuff", "small.image"),
+        "text_features": texts(recording, "text_voc", labels),
+    }
     maps = chain.run(chain.stages[:1], state)["sliding_window"].data
-    close(sub(recording, maps)[None], theirs[f"small.slide_logits_sub{recording.facts['subsample']}"], **LOGITS)
+    close(
+        sub(recording, maps)[None],
+        theirs[f"small.slide_logits_sub{recording.facts['subsample']}"],
+        **LOGITS,
+    )
 
 
-def test_labels_by_another_threshold(recording: Recording, backbone: Clip, runs: dict[str, Run], variant_name: str) -> None:
+def test_labels_by_another_threshold(
+    recording: Recording, backbone: Clip, runs: dict[str, Run], variant_name: str
+) -> None:
     run = run_of(recording, backbone, runs, variant_name)
     facts = run.facts["prob_variant"]
-    settings = {"softmax.scale": facts["logit_scale"], "label_map.background_below": facts["prob_thd"]}
-    chain = Chain(recording, backbone, settings=settings, removed={"drop_small_areas"} if facts["area_thd"] is None else set())
+    settings = {
+        "softmax.scale": facts["logit_scale"],
+        "label_map.background_below": facts["prob_thd"],
+    }
+    chain = Chain(
+        recording,
+        backbone,
+        settings=settings,
+        removed={"drop_small_areas"} if facts["area_thd"] is None else set(),
+    )
     ours = chain.run(chain.after("pamr"), {**run.start, "scores": run.ours["pamr"]})
     run.agree(ours["close_labels"], "labels_prob_variant")
 

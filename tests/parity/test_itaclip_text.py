@@ -25,7 +25,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     facts = Recording(metafunc.config.getoption("--parity-dir") / "itaclip").facts["cases"]["text"]
     for name, key in (("mixing", "query_idx"), ("whole", "name_file_lines")):
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, [one for one, case in facts.items() if isinstance(case, dict) and key in case])
+            metafunc.parametrize(
+                name, [one for one, case in facts.items() if isinstance(case, dict) and key in case]
+            )
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,9 @@ def backbone(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def words_of(case: dict[str, Any], folder: Path) -> Vocabulary:
     (folder / "names.txt").write_text("\n".join(case["name_file_lines"]), encoding="utf-8")
-    vocabulary = VocabularyTable(file=str(folder / "names.txt"), first_is_background=case["background"]).make()
+    vocabulary = VocabularyTable(
+        file=str(folder / "names.txt"), first_is_background=case["background"]
+    ).make()
     assert vocabulary is not None
     return vocabulary
 
@@ -62,7 +66,11 @@ def test_mixing(recording: Recording, mixing: str) -> None:
     assert tensors[f"{mixing}.query_idx"].tolist() == case["query_idx"]
     aux = tensors[f"{mixing}.aux"]
     found = mix(
-        tensors[f"{mixing}.original"], shift(case["query_idx"], case), aux, tuple(range(1, len(aux) + 1)), case["alpha"]
+        tensors[f"{mixing}.original"],
+        shift(case["query_idx"], case),
+        aux,
+        tuple(range(1, len(aux) + 1)),
+        case["alpha"],
     )
     torch.testing.assert_close(found, tensors[f"{mixing}.query_features"], **FEATURES)
 
@@ -72,7 +80,9 @@ def test_whole_path(recording: Recording, backbone: Clip, whole: str, tmp_path: 
     vocabulary = words_of(case, tmp_path)
     (tmp_path / "texts.txt").write_text("\n".join(case["definition_file_lines"]), encoding="utf-8")
     names = TextFeatures().run(vocabulary, backbone)
-    found = ExpandText(file=str(tmp_path / "texts.txt"), weight=case["alpha"]).run(names, vocabulary, backbone)
+    found = ExpandText(file=str(tmp_path / "texts.txt"), weight=case["alpha"]).run(
+        names, vocabulary, backbone
+    )
     assert found.labels == shift(tensors[f"{whole}.query_idx"].tolist(), case)
     torch.testing.assert_close(found.data, tensors[f"{whole}.query_features"], **TOWER)
 

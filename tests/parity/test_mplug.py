@@ -39,7 +39,9 @@ def folders(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> d
     found = {}
     for size in SIZES:
         found[size] = tmp_path_factory.mktemp(size)
-        shutil.copyfile(recording.folder / f"model_{size}.safetensors", found[size] / "model.safetensors")
+        shutil.copyfile(
+            recording.folder / f"model_{size}.safetensors", found[size] / "model.safetensors"
+        )
         shutil.copyfile(recording.folder / "vocab.txt", found[size] / "vocab.txt")
         (found[size] / "config.json").write_text(json.dumps(recording.facts["config"][size]))
     return found
@@ -54,7 +56,9 @@ def make(folders: dict[str, Path], recording: Recording, name: str, **fields: An
     return Mplug(weights=str(folders[size]), image_size=image_size, **{"separator": True, **fields})
 
 
-@pytest.mark.parametrize("name", ["itm_large_stride6", "itm_base_stride3", "itm_large_resized", "itm_base_resized"])
+@pytest.mark.parametrize(
+    "name", ["itm_large_stride6", "itm_base_stride3", "itm_large_resized", "itm_base_resized"]
+)
 def test_pixels(recording: Recording, folders: dict[str, Path], name: str) -> None:
     theirs = recording.tensors(name)["pixel_values"]
     images = recording.images()[-len(theirs) :]
@@ -71,10 +75,14 @@ def test_pixels(recording: Recording, folders: dict[str, Path], name: str) -> No
         ("itm_base_stride3", "as_published", True),
     ],
 )
-def test_every_tensor(recording: Recording, folders: dict[str, Path], name: str, stride: Any, separator: bool) -> None:
+def test_every_tensor(
+    recording: Recording, folders: dict[str, Path], name: str, stride: Any, separator: bool
+) -> None:
     theirs, images, captions = recording.tensors(name), recording.images(), recording.captions()
     backbone = make(folders, recording, name, stride=stride, separator=separator)
-    check_tokens(backbone, captions, theirs, recording.facts["tokens_sep" if separator else "tokens_nosep"])
+    check_tokens(
+        backbone, captions, theirs, recording.facts["tokens_sep" if separator else "tokens_nosep"]
+    )
     features = backbone.encode(images)
     if "image_embeds" in theirs:
         close(features, theirs["image_embeds"], **LOGITS)
@@ -83,7 +91,10 @@ def test_every_tensor(recording: Recording, folders: dict[str, Path], name: str,
         with torch.no_grad():
             [state] = run_tower(visual, theirs["pixel_values"], 1)
             close(visual.forward_post(state), theirs["clip_tokens"], **LOGITS)
-    ids, mask = (tensor.flatten(0, 1) for tensor in batch([[backbone.reader.read(one.captions[0])] for one in captions]))
+    ids, mask = (
+        tensor.flatten(0, 1)
+        for tensor in batch([[backbone.reader.read(one.captions[0])] for one in captions])
+    )
     text = [step for step in backbone.steps if step[0] == "text"]
     fusion = [step for step in backbone.steps if step[0] != "text"]
     with torch.no_grad():
@@ -101,12 +112,15 @@ def test_every_tensor(recording: Recording, folders: dict[str, Path], name: str,
     assert backbone.layer_count == len(numbers)
 
 
-def fused_image(fusion: Any, state: torch.Tensor, mask: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+def fused_image(
+    fusion: Any, state: torch.Tensor, mask: torch.Tensor, features: torch.Tensor
+) -> torch.Tensor:
     """Return the tokens of the picture that the last layer looks at."""
     seen: list[torch.Tensor] = []
     last = [layer for kind, layer in fusion if kind == "cross"][-1]
     handle = last.crossattention.register_forward_hook(
-        lambda module, inputs, options, output: seen.append(options["encoder_hidden_states"]), with_kwargs=True
+        lambda module, inputs, options, output: seen.append(options["encoder_hidden_states"]),
+        with_kwargs=True,
     )
     with torch.no_grad():
         fuse(fusion, state, mask, features, ())
@@ -117,14 +131,20 @@ def fused_image(fusion: Any, state: torch.Tensor, mask: torch.Tensor, features: 
 @pytest.mark.parametrize("size", SIZES)
 def test_another_size(recording: Recording, folders: dict[str, Path], size: str) -> None:
     name = f"itm_{size}_resized"
-    theirs, images, captions = recording.tensors(name), recording.images()[1:], recording.captions()[1:]
+    theirs, images, captions = (
+        recording.tensors(name),
+        recording.images()[1:],
+        recording.captions()[1:],
+    )
     backbone = make(folders, recording, name)
     positions = backbone.network.visual_encoder.visual.embeddings.position_embedding.weight
     close(positions, theirs["positional_embedding"], atol=1e-6, rtol=0)
     close(backbone.encode(images), theirs["image_embeds"], **LOGITS)
     check_logits(backbone, images, captions, theirs, **LOGITS)
     # The recorded layers are those of the checkpoint; ours count from 1 among those that look at the picture.
-    numbers = recording.facts["report"][next(key for key in recording.facts["report"] if key.startswith(f"{size}_stride"))]
+    numbers = recording.facts["report"][
+        next(key for key in recording.facts["report"] if key.startswith(f"{size}_stride"))
+    ]
     layers = [
         numbers["cross_attention_layers"].index(layer) + 1
         for layer in recording.facts["report"][f"{size}_resized"]["gradcam_layers"]
@@ -142,7 +162,9 @@ def test_position_embeddings(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_last_layer_gives_classes_no_gradient(recording: Recording, folders: dict[str, Path], size: str) -> None:
+def test_the_last_layer_gives_classes_no_gradient(
+    recording: Recording, folders: dict[str, Path], size: str
+) -> None:
     backbone = make(folders, recording, f"itm_{size}_resized")
     for one in attend(backbone, recording.images(), recording.captions(), 0):
         largest = one.gradient[:, :, 1:].abs().amax((1, 2, 3))
@@ -150,7 +172,9 @@ def test_the_last_layer_gives_classes_no_gradient(recording: Recording, folders:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_names_of_released_files(recording: Recording, folders: dict[str, Path], tmp_path: Path, size: str) -> None:
+def test_names_of_released_files(
+    recording: Recording, folders: dict[str, Path], tmp_path: Path, size: str
+) -> None:
     """Names with `fusion.`, `bert.` and `model.`, in an envelope, with everything that matching does not need."""
     state = load_file(folders[size] / "model.safetensors")
     added = {
@@ -168,11 +192,15 @@ def test_names_of_released_files(recording: Recording, folders: dict[str, Path],
     backbone = make(folders, recording, f"itm_{size}_resized")
     found = Mplug(weights=str(tmp_path / "mplug.pth"), image_size=backbone.image_size)
     found.check_weights()
-    for (name, mine), theirs in zip(found.network.state_dict().items(), backbone.network.state_dict().values(), strict=True):
+    for (name, mine), theirs in zip(
+        found.network.state_dict().items(), backbone.network.state_dict().values(), strict=True
+    ):
         close(mine, theirs, msg=name)
 
 
 def re_add(name: str) -> str:
     """Return a name as pre-training writes it."""
-    name = name.replace("text_encoder.", "text_encoder.bert.").replace("fusion_encoder.", "fusion_encoder.fusion.")
+    name = name.replace("text_encoder.", "text_encoder.bert.").replace(
+        "fusion_encoder.", "fusion_encoder.fusion."
+    )
     return f"model.{name}"

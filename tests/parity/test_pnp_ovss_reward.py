@@ -41,7 +41,9 @@ class Recorded(Backbone, EncodesImageAndText):
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    reward = json.loads((metafunc.config.getoption("--parity-dir") / "pnp_ovss" / "case.json").read_text())["reward"]
+    reward = json.loads(
+        (metafunc.config.getoption("--parity-dir") / "pnp_ovss" / "case.json").read_text()
+    )["reward"]
     for name in ("pair", "mask"):
         if f"{name}_index" in metafunc.fixturenames:
             metafunc.parametrize(f"{name}_index", range(len(reward[f"{name}s"])))
@@ -54,14 +56,24 @@ def recording(parity_dir: Any) -> Recording:
 
 def part(recording: Recording, prefix: str) -> dict[str, torch.Tensor]:
     tensors = recording.tensors("reward")
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
 
 
 def test_probabilities_and_counts(recording: Recording, pair_index: int) -> None:
-    theirs, facts = part(recording, f"r{pair_index}."), recording.facts["reward"]["pairs"][pair_index]
+    theirs, facts = (
+        part(recording, f"r{pair_index}."),
+        recording.facts["reward"]["pairs"][pair_index],
+    )
     count = facts["n_classes"]
-    unit = {key: torch.nn.functional.normalize(theirs[f"{key}_features"], dim=-1) for key in ("image", "text")}
-    region, blank = agreement_with_words(unit["image"].unflatten(0, (2, count)), unit["text"], range(count), "present", 100.0)
+    unit = {
+        key: torch.nn.functional.normalize(theirs[f"{key}_features"], dim=-1)
+        for key in ("image", "text")
+    }
+    region, blank = agreement_with_words(
+        unit["image"].unflatten(0, (2, count)), unit["text"], range(count), "present", 100.0
+    )
     diagonals = theirs["probs"].unflatten(0, (2, count)).diagonal(dim1=1, dim2=2)
     torch.testing.assert_close(torch.stack([region, blank]), diagonals, atol=1e-6, rtol=1e-4)
     assert int(compare(region, blank, "wins").sum()) == facts["pos_win_sum"]
@@ -70,7 +82,10 @@ def test_probabilities_and_counts(recording: Recording, pair_index: int) -> None
 
 
 def test_masks_and_contrast(recording: Recording, mask_index: int) -> None:
-    theirs, facts = part(recording, f"k{mask_index}."), recording.facts["reward"]["masks"][mask_index]
+    theirs, facts = (
+        part(recording, f"k{mask_index}."),
+        recording.facts["reward"]["masks"][mask_index],
+    )
     size = theirs["image_hwc"].shape[0]
     soft = soft_masks(theirs["att_map"], facts["threshold"], size, SIGMA)
     torch.testing.assert_close(soft, theirs["soft_mask"], **MASKS)
@@ -80,10 +95,15 @@ def test_masks_and_contrast(recording: Recording, mask_index: int) -> None:
 
 
 def test_what_the_judge_is_shown(recording: Recording, mask_index: int) -> None:
-    theirs, facts = part(recording, f"k{mask_index}."), recording.facts["reward"]["masks"][mask_index]
+    theirs, facts = (
+        part(recording, f"k{mask_index}."),
+        recording.facts["reward"]["masks"][mask_index],
+    )
     maps = theirs["att_map"]
     judge = Recorded()
-    judge.__dict__.update(texts=torch.eye(len(maps), len(maps) + 1), pictures=torch.eye(len(maps) + 1))
+    judge.__dict__.update(
+        texts=torch.eye(len(maps), len(maps) + 1), pictures=torch.eye(len(maps) + 1)
+    )
     image = Image(theirs["image_hwc"].permute(2, 0, 1).contiguous())
     stage = ReleasedClipReward(at=facts["threshold"], size=image.size[0], sigma=SIGMA)
     vocabulary = make_vocabulary([str(index) for index in range(len(maps))])
@@ -91,7 +111,9 @@ def test_what_the_judge_is_shown(recording: Recording, mask_index: int) -> None:
     blank, *masked = (picture.data for picture in judge.__dict__["shown"])
     shown, hidden = theirs["clip_input"].split(len(maps))
     ours = torch.stack(masked)
-    assert ((ours == 0).all(1) == (shown == 0).all(1)).double().mean() >= 0.998, "chance may decide at the threshold"
+    assert ((ours == 0).all(1) == (shown == 0).all(1)).double().mean() >= 0.998, (
+        "chance may decide at the threshold"
+    )
     both = (ours != 0) & (shown != 0)
     torch.testing.assert_close(ours[both], shown[both], atol=1e-6, rtol=0)
     assert not blank.any()

@@ -66,13 +66,21 @@ def study_file(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def search(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Standing]:
+def search(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Standing]:
     """Return what runs a study on the pictures, here and now; a report is drawn on demand."""
 
-    def run(study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **wishes: Any) -> Standing:
+    def run(
+        study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **wishes: Any
+    ) -> Standing:
         if not draw:
             monkeypatch.setattr(report, "write_report", lambda *_: None)
-        options = {key: wishes.pop(key) for key in ("trials", "seed", "sampler", "pruner", "preset") if key in wishes}
+        options = {
+            key: wishes.pop(key)
+            for key in ("trials", "seed", "sampler", "pruner", "preset")
+            if key in wishes
+        }
         quiet = Quiet()
         images = tuple(str(path) for path in sorted(pictures.glob("*.png")))
         given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **wishes}

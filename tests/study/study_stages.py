@@ -87,7 +87,9 @@ class ToyGoal(Stage, writes="reward"):
     empty: Annotated[bool, Field(description="find nothing to judge in any picture")] = False
 
     def run(self, image: Image, labels: Labels) -> ToyReward:
-        reward = 1 - abs(float(labels.data.float().mean()) - self.share) - 0.01 * (image.size[0] % 3)
+        reward = (
+            1 - abs(float(labels.data.float().mean()) - self.share) - 0.01 * (image.size[0] % 3)
+        )
         return ToyReward(torch.tensor(float("nan") if self.empty else reward))
 
 

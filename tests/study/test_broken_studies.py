@@ -22,7 +22,9 @@ Write = Callable[..., Path]
 
 
 @pytest.mark.parametrize("path", sorted(BROKEN.glob("*.toml")), ids=lambda path: path.stem)
-def test_message(path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def test_message(
+    path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(BROKEN)
     with pytest.raises(OvsskitError) as caught:
         check_file(path.name)
@@ -40,7 +42,9 @@ def test_a_study_is_checked_without_torch() -> None:
         "except SystemExit: pass\n"
         "print({'torch', 'transformers', 'optuna'} & set(sys.modules) or 'light')"
     )
-    done = subprocess.run([sys.executable, "-c", code, "quickstart"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "quickstart"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "ok quickstart\nlight\n"
 
 
@@ -85,7 +89,9 @@ def test_pictures_in_which_no_class_is_found_judged_by_clip(search: Search, tmp_
     assert row.values == [pytest.approx((found["1"] + found["4"]) / 2)]
 
 
-def test_miou_needs_masks(search: Search, study_file: Write, pictures: Path, tmp_path: Path) -> None:
+def test_miou_needs_masks(
+    search: Search, study_file: Write, pictures: Path, tmp_path: Path
+) -> None:
     with pytest.raises(BadStudy, match="needs true masks"):
         search(study_file(tables='[objective]\nmetric = "miou"\n'), trials=2)
     (tmp_path / "masks").mkdir()
@@ -93,9 +99,14 @@ def test_miou_needs_masks(search: Search, study_file: Write, pictures: Path, tmp
         search(study_file(tables='[objective]\nmetric = "miou"\nmasks = "masks"\n'), trials=2)
 
 
-def test_a_stage_that_the_others_need_cannot_be_switched_off(search: Search, study_file: Write) -> None:
+def test_a_stage_that_the_others_need_cannot_be_switched_off(
+    search: Search, study_file: Write
+) -> None:
     tables = '[space]\n"toy_cut" = { choices = ["on", "off"] }\n'
-    with pytest.raises(OvsskitError, match="Without `toy_cut` the recipe does not fit together: toy_goal reads `labels`"):
+    with pytest.raises(
+        OvsskitError,
+        match="Without `toy_cut` the recipe does not fit together: toy_goal reads `labels`",
+    ):
         search(study_file(tables=tables), trials=1)
 
 
@@ -105,6 +116,10 @@ def test_cmaes_takes_no_shared_storage(search: Search) -> None:
 
 
 def test_options_are_checked_like_the_file(search: Search) -> None:
-    for options, word in (({"trials": 0}, "--trials"), ({"sampler": "x"}, "--sampler"), ({"preset": "y"}, "--preset")):
+    for options, word in (
+        ({"trials": 0}, "--trials"),
+        ({"sampler": "x"}, "--sampler"),
+        ({"preset": "y"}, "--preset"),
+    ):
         with pytest.raises(OvsskitError, match=word):
             search(**options)

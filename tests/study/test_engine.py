@@ -24,7 +24,10 @@ Write = Callable[..., Path]
 
 
 def values(standing: Standing) -> list[tuple[object, ...]]:
-    return [(row.turn, row.params, row.values) for row in sorted(standing.rows, key=lambda row: row.turn)]
+    return [
+        (row.turn, row.params, row.values)
+        for row in sorted(standing.rows, key=lambda row: row.turn)
+    ]
 
 
 def test_a_study_beats_the_recipe_and_runs_the_network_once_for_each_layer(search: Search) -> None:
@@ -33,7 +36,10 @@ def test_a_study_beats_the_recipe_and_runs_the_network_once_for_each_layer(searc
     assert best is not None
     assert best.values is not None
     assert best.values[0] > standing.default["values"][0] + 0.3
-    assert abs(best.params["toy_cut.at"] - BEST["toy_cut.at"]) < 0.15 or best.params["toy_shade.layer"] != 2
+    assert (
+        abs(best.params["toy_cut.at"] - BEST["toy_cut.at"]) < 0.15
+        or best.params["toy_shade.layer"] != 2
+    )
     calls, saved = standing.calls["calls"], standing.calls["saved"]
     layers = {row.params["toy_shade.layer"] for row in standing.rows} | {1}
     assert calls == 6 * len(layers)
@@ -49,7 +55,9 @@ def test_the_same_seed_tries_the_same_and_another_does_not(search: Search, sampl
     assert [row.turn for row in first.rows] == list(range(options["trials"]))  # type: ignore[call-overload]
 
 
-def test_the_first_trial_is_the_recipe_as_it_is_unless_told_otherwise(search: Search, study_file: Write) -> None:
+def test_the_first_trial_is_the_recipe_as_it_is_unless_told_otherwise(
+    search: Search, study_file: Write
+) -> None:
     first = search(trials=2).rows[0]
     assert first.params == {"toy_shade.layer": 1, "toy_cut.at": 0.1}
     standing = search(study_file("as_it_is = false"), out="other", trials=2)
@@ -57,7 +65,9 @@ def test_the_first_trial_is_the_recipe_as_it_is_unless_told_otherwise(search: Se
     assert standing.default["values"] == first.values
 
 
-def test_the_recipe_as_it_is_is_run_once(search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recipe_as_it_is_is_run_once(
+    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged: list[dict[str, Any]] = []
     judge = Evaluator.judge
 
@@ -98,7 +108,9 @@ def test_a_grid_tries_every_point_once(search: Search, study_file: Write) -> Non
     assert len(fewer.rows) == 5
 
 
-def test_stages_are_switched_off_and_their_parameters_left_out(search: Search, study_file: Write) -> None:
+def test_stages_are_switched_off_and_their_parameters_left_out(
+    search: Search, study_file: Write
+) -> None:
     tables = """
 [space]
 "toy_dim"        = { choices = ["on", "off"] }
@@ -112,7 +124,9 @@ def test_stages_are_switched_off_and_their_parameters_left_out(search: Search, s
         assert ("toy_dim.by" in row.params) == (row.params["toy_dim"] == "on")
         assert ("toy_twice.away" in row.params) == (row.params["toy_twice"] == "on")
     assert {row.params["toy_dim"] for row in standing.rows} == {"on", "off"}
-    off = next(row for row in standing.rows if row.params["toy_dim"] == row.params["toy_twice"] == "off")
+    off = next(
+        row for row in standing.rows if row.params["toy_dim"] == row.params["toy_twice"] == "off"
+    )
     from ovsskit.study.best import recipe_text
 
     text = recipe_text(standing, off, standing.out)
@@ -132,20 +146,35 @@ def test_pruners_leave_hopeless_candidates_after_some_pictures(search: Search, p
     best = standing.best
     assert best is not None
     assert len(best.verdict["pictures"]) == 6
-    firsts = {next(iter(row.verdict["pictures"])) for row in pruned if len(row.verdict["pictures"]) == 1}
-    assert (len(firsts) > 1) == (pruner == "halving")  # others first in each trial; one picture is too few for a test
+    firsts = {
+        next(iter(row.verdict["pictures"])) for row in pruned if len(row.verdict["pictures"]) == 1
+    }
+    assert (len(firsts) > 1) == (
+        pruner == "halving"
+    )  # others first in each trial; one picture is too few for a test
 
 
 @pytest.mark.parametrize(
     ("values", "kept"),
     [
-        ([0.5, 0.4, 0.6, 0.6, 0.6], [True, False, True, True, False]),  # few: the best goes on, and one that equals it
+        (
+            [0.5, 0.4, 0.6, 0.6, 0.6],
+            [True, False, True, True, False],
+        ),  # few: the best goes on, and one that equals it
         ([0.5] * 9, [True] * 2 + [False] * 7),
-        ([1.0, *[0.0] * 10, 0.9, 0.9, 1.0], [True, *[False] * 10, True, True, True]),  # a quarter, with those they equal
-        ([0.0] * 40 + [1.0] * 40, [True] * 2 + [False] * 38 + [True] * 10 + [False] * 30),  # a quarter of the last, not of all
+        (
+            [1.0, *[0.0] * 10, 0.9, 0.9, 1.0],
+            [True, *[False] * 10, True, True, True],
+        ),  # a quarter, with those they equal
+        (
+            [0.0] * 40 + [1.0] * 40,
+            [True] * 2 + [False] * 38 + [True] * 10 + [False] * 30,
+        ),  # a quarter of the last, not of all
     ],
 )
-def test_halving_keeps_a_quarter_and_not_all_that_are_equal(values: list[float], kept: list[bool]) -> None:
+def test_halving_keeps_a_quarter_and_not_all_that_are_equal(
+    values: list[float], kept: list[bool]
+) -> None:
     study = optuna.create_study(direction="maximize", pruner=Halving())
     went_on = []
     for turn, value in enumerate(values):
@@ -167,7 +196,9 @@ def test_halving_does_not_compare_a_trial_with_its_own_first_attempt() -> None:
         study.tell(trial, None if state == optuna.trial.TrialState.FAIL else 0.5, state=state)
 
 
-def test_candidates_that_cost_too_much_do_not_count(search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_that_cost_too_much_do_not_count(
+    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judge = Evaluator.judge
 
     def slow(self: Evaluator, values: dict[str, Any], *others: Any) -> Verdict:
@@ -207,7 +238,10 @@ def test_several_objectives_give_a_pareto_front(search: Search, study_file: Writ
         for other in standing.rows:
             assert other.values is not None
             assert row.values is not None
-            assert not (all(b >= a for a, b in zip(row.values, other.values, strict=True)) and other.values != row.values)
+            assert not (
+                all(b >= a for a, b in zip(row.values, other.values, strict=True))
+                and other.values != row.values
+            )
     files = sorted((standing.out / "front").glob("*.toml"))
     assert len(files) == len(kept)
     for path in files:
@@ -220,13 +254,21 @@ def test_costs_can_be_objectives(search: Search, study_file: Write) -> None:
 
 
 @pytest.mark.parametrize("preset", ["pnp_ovss", "pnp_ovss_annealing"])
-def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(search: Search, study_file: Write, preset: str) -> None:
+def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
+    search: Search, study_file: Write, preset: str
+) -> None:
     text = f'preset = "{preset}"\nsplit = "toy_shade.layer"'
     standing = search(
-        study_file(text, '[space]\n"toy_shade.layer" = { low = 0, high = 4 }\n"toy_cut.at" = { low = 0, high = 1 }\n'),
+        study_file(
+            text,
+            '[space]\n"toy_shade.layer" = { low = 0, high = 4 }\n"toy_cut.at" = { low = 0, high = 1 }\n',
+        ),
         limit=1,
     )
-    layers = [{row.params["toy_shade.layer"] for row in standing.rows if row.turn // 34 == group} for group in range(3)]
+    layers = [
+        {row.params["toy_shade.layer"] for row in standing.rows if row.turn // 34 == group}
+        for group in range(3)
+    ]
     assert len(standing.rows) == 102
     assert layers == [{0}, {1, 2}, {3, 4}]
     bests = [row.values[0] for row in standing.groups if row is not None and row.values is not None]
@@ -234,7 +276,9 @@ def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(search: Sea
     assert standing.best.values == [max(bests)]
 
 
-def test_miou_is_an_objective_where_masks_exist(search: Search, study_file: Write, pictures: Path) -> None:
+def test_miou_is_an_objective_where_masks_exist(
+    search: Search, study_file: Write, pictures: Path
+) -> None:
     tables = f'[objective]\nmetric = "miou"\nmasks = "{pictures / "masks"}"\n'
     standing = search(study_file(tables=tables), trials=30)
     best = standing.best
@@ -244,7 +288,9 @@ def test_miou_is_an_objective_where_masks_exist(search: Search, study_file: Writ
     assert standing.default["values"][0] < 0.5
 
 
-def test_failed_trials_are_told_and_do_not_stop_the_study(search: Search, study_file: Write) -> None:
+def test_failed_trials_are_told_and_do_not_stop_the_study(
+    search: Search, study_file: Write
+) -> None:
     standing = search(study_file(tables='[set]\n"toy_cut.mode" = "fail above"\n'), trials=12)
     failed = [row for row in standing.rows if row.state == "failed"]
     assert {row.params["toy_cut.at"] > 0.5 for row in failed} == {True}
@@ -266,7 +312,15 @@ def test_the_best_recipe_extends_the_original_with_its_comments(search: Search) 
 def test_the_report_needs_nothing_from_elsewhere(search: Search) -> None:
     standing = search(trials=12, draw=True)
     page = (standing.out / "index.html").read_text()
-    for part in ("History", "Importance", "Slices", "Parallel coordinates", "Pictures", "toy_cut.at", "data:image/jpeg"):
+    for part in (
+        "History",
+        "Importance",
+        "Slices",
+        "Parallel coordinates",
+        "Pictures",
+        "toy_cut.at",
+        "data:image/jpeg",
+    ):
         assert part in page
     assert "http://" not in page
     assert "https://" not in page

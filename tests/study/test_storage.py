@@ -43,13 +43,17 @@ def server() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     user = None
     if os.geteuid() == 0:  # the server refuses to run as root
-        user = next((one.pw_name for one in pwd.getpwall() if one.pw_name in ("postgres", "nobody")), None)
+        user = next(
+            (one.pw_name for one in pwd.getpwall() if one.pw_name in ("postgres", "nobody")), None
+        )
         if user is None:
             pytest.skip("PostgreSQL refuses to run as root, and there is no user for it")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="ovsskit-") as name:  # pytest's own folders are closed to other users
+    with tempfile.TemporaryDirectory(
+        prefix="ovsskit-"
+    ) as name:  # pytest's own folders are closed to other users
         folder, data = Path(name), Path(name, "data")
         if user is not None:
             shutil.chown(folder, user)
@@ -59,7 +63,12 @@ def server() -> Iterator[str]:
 
         control = (programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w")
         call(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync")
-        call(*control, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off", "start")
+        call(
+            *control,
+            "-o",
+            f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off",
+            "start",
+        )
         try:
             yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
         finally:
@@ -67,10 +76,15 @@ def server() -> Iterator[str]:
 
 
 def values(standing: Standing) -> list[tuple[object, ...]]:
-    return [(row.turn, row.params, row.values) for row in sorted(standing.rows, key=lambda row: row.turn)]
+    return [
+        (row.turn, row.params, row.values)
+        for row in sorted(standing.rows, key=lambda row: row.turn)
+    ]
 
 
-def test_a_finished_study_does_nothing_more_and_another_number_of_trials_goes_on(search: Search) -> None:
+def test_a_finished_study_does_nothing_more_and_another_number_of_trials_goes_on(
+    search: Search,
+) -> None:
     first = search(trials=6)
     again = search(trials=6)
     assert [row.number for row in again.rows] == [row.number for row in first.rows]
@@ -79,7 +93,9 @@ def test_a_finished_study_does_nothing_more_and_another_number_of_trials_goes_on
     assert values(more) == values(search(trials=9, out="at once"))
 
 
-def test_a_study_that_was_stopped_tries_the_same_as_one_that_was_not(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_that_was_stopped_tries_the_same_as_one_that_was_not(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judge, taken = work.judge_trial, []
 
     def stop(*arguments: object) -> list[float]:
@@ -97,8 +113,12 @@ def test_a_study_that_was_stopped_tries_the_same_as_one_that_was_not(search: Sea
     assert values(stopped) == values(search(trials=14, out="at once"))
 
 
-@pytest.mark.parametrize("change", ["recipe", "space", "seed", "sampler", "objective", "pictures", "classes"])
-def test_another_study_is_refused_with_what_differs(search: Search, study_file: Write, change: str, pictures: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["recipe", "space", "seed", "sampler", "objective", "pictures", "classes"]
+)
+def test_another_study_is_refused_with_what_differs(
+    search: Search, study_file: Write, change: str, pictures: Path
+) -> None:
     search(study_file(), trials=1)
     space = '[space]\n"toy_cut.at" = { low = 0.2, high = 1.0 }\n' if change == "space" else ""
     wishes = {
@@ -118,9 +138,12 @@ def test_another_study_is_refused_with_what_differs(search: Search, study_file: 
             "  method.seed: 0 there, 3 now\n"
             '  Name another folder with --out, or give the study another name: name = "..." in its file.'
         )
-    word = {"recipe": "toy_dim.by: 1.0 there, 0.9 now", "space": "toy_cut.at", "classes": "light", "objective": "toy_goal"}.get(
-        change, change
-    )
+    word = {
+        "recipe": "toy_dim.by: 1.0 there, 0.9 now",
+        "space": "toy_cut.at",
+        "classes": "light",
+        "objective": "toy_goal",
+    }.get(change, change)
     assert word in caught.value.there
 
 
@@ -128,7 +151,10 @@ def test_a_folder_takes_one_command_at_a_time(search: Search, tmp_path: Path) ->
     from filelock import FileLock
 
     search(trials=1)
-    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(BadOutput, match="Another study is at work"):
+    with (
+        FileLock(tmp_path / "out" / ".lock"),
+        pytest.raises(BadOutput, match="Another study is at work"),
+    ):
         search(trials=2)
 
 
@@ -150,7 +176,9 @@ def test_a_worker_that_died_is_known_by_its_lock(tmp_path: Path) -> None:
     keeper = Journal(tmp_path)
     study = optuna.create_study(storage=keeper.trials, study_name="s")
     trial = study.ask()
-    assert [one.number for one in keeper.dead(study)] == [trial.number]  # it died while it took the trial
+    assert [one.number for one in keeper.dead(study)] == [
+        trial.number
+    ]  # it died while it took the trial
     keeper.begin(trial)
     assert keeper.dead(study) == []
     other = Journal(tmp_path)
@@ -160,7 +188,9 @@ def test_a_worker_that_died_is_known_by_its_lock(tmp_path: Path) -> None:
     other.close()
 
 
-def test_a_turn_over_which_workers_die_again_and_again_is_given_up(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_over_which_workers_die_again_and_again_is_given_up(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ovsskit.study import turns
 
     monkeypatch.setattr(turns, "MOST_DEATHS", 2)
@@ -183,7 +213,9 @@ def test_a_turn_over_which_workers_die_again_and_again_is_given_up(search: Searc
 
 
 def test_a_study_in_which_every_trial_fails_stops(search: Search, study_file: Write) -> None:
-    tables = '[set]\n"toy_cut.mode" = "fail above"\n[space]\n"toy_cut.at" = { low = 0.6, high = 1.0 }\n'
+    tables = (
+        '[set]\n"toy_cut.mode" = "fail above"\n[space]\n"toy_cut.at" = { low = 0.6, high = 1.0 }\n'
+    )
     with pytest.raises(StudyFailed, match="divides by zero"):
         search(study_file(tables=tables), trials=30)
 
@@ -227,7 +259,9 @@ def test_several_begin_on_an_empty_server_at_once(tmp_path: Path, server: str) -
 
 
 def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, server: str) -> None:
-    outcome = kills.torture(tmp_path, kills=2, workers=3, more=12, seconds=0.03, seed=1, storage=server)
+    outcome = kills.torture(
+        tmp_path, kills=2, workers=3, more=12, seconds=0.03, seed=1, storage=server
+    )
     assert sum(outcome.kills.values()) == 2
     assert outcome.status == 0
     assert outcome.lost == []
@@ -249,7 +283,9 @@ ADDRESS = "Give postgresql://user@host:port/database, or leave it out: then the 
         ("nonsense", f"This is no address of a storage.\n  {ADDRESS}"),
     ],
 )
-def test_a_storage_that_cannot_be_used_is_told_without_its_password(tmp_path: Path, url: str, message: str) -> None:
+def test_a_storage_that_cannot_be_used_is_told_without_its_password(
+    tmp_path: Path, url: str, message: str
+) -> None:
     with pytest.raises(BadStorage) as caught:
         open_keeper(url, tmp_path, 1, "s")
     told = re.sub("reached: .*", "reached: REASON", str(caught.value))
@@ -257,9 +293,22 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(tmp_path: Pa
     assert "secret" not in str(caught.value)
 
 
-def test_workers_end_with_the_study_that_started_them(tmp_path: Path, pictures: Path, study_file: Write) -> None:
+def test_workers_end_with_the_study_that_started_them(
+    tmp_path: Path, pictures: Path, study_file: Write
+) -> None:
     study = study_file(tables='[set]\n"toy_cut.seconds" = 0.2\n')
-    command = [sys.executable, "-m", "ovsskit", "study", study, pictures, "--out", tmp_path / "out", "--plugin", kills.PLUGIN]
+    command = [
+        sys.executable,
+        "-m",
+        "ovsskit",
+        "study",
+        study,
+        pictures,
+        "--out",
+        tmp_path / "out",
+        "--plugin",
+        kills.PLUGIN,
+    ]
     process = subprocess.Popen([*map(str, command), "--workers", "2", "--quiet", "--device", "cpu"])
     try:
         while len(workers := kills.workers_of(process.pid)) < 2:
@@ -268,9 +317,16 @@ def test_workers_end_with_the_study_that_started_them(tmp_path: Path, pictures: 
     finally:
         process.kill()
         process.wait()
-    gone = [not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes() for pid in workers]
+    gone = [
+        not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
+        for pid in workers
+    ]
     deadline = time.monotonic() + 60
     while not all(gone) and time.monotonic() < deadline:
         time.sleep(0.1)
-        gone = [not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes() for pid in workers]
+        gone = [
+            not Path(f"/proc/{pid}/cmdline").exists()
+            or not Path(f"/proc/{pid}/cmdline").read_bytes()
+            for pid in workers
+        ]
     assert all(gone)

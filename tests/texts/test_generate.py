@@ -96,15 +96,23 @@ Expand = Callable[..., Ran]
 
 
 @pytest.fixture
-def expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Expand:
+def expand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Expand:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "prompt.txt").write_text("What is a <{}>?")
 
-    def ran(*arguments: str, model: tuple[str, ...] = ("--model", "teller"), classes: str = "dog, ice cream") -> Ran:
+    def ran(
+        *arguments: str,
+        model: tuple[str, ...] = ("--model", "teller"),
+        classes: str = "dog, ice cream",
+    ) -> Ran:
         named = ("--classes", classes) if classes else ()
-        monkeypatch.setattr(sys, "argv", ["ovsskit", "expand", *arguments, *model, *named, "--prompt", "prompt.txt"])
+        monkeypatch.setattr(
+            sys, "argv", ["ovsskit", "expand", *arguments, *model, *named, "--prompt", "prompt.txt"]
+        )
         with pytest.raises(SystemExit) as stopped:
             main()
         captured = capfd.readouterr()
@@ -118,8 +126,12 @@ def texts(path: Path) -> dict[str, str]:
     return {line.name: line.text for line in read_toml(path)}
 
 
-def test_answers_become_a_file_that_can_be_read_and_changed(server: Server, expand: Expand, tmp_path: Path) -> None:
-    server.reply = lambda name, times: completion(f'<think>hm</think>\n "A thing like a \\"{name}\\"."\n')
+def test_answers_become_a_file_that_can_be_read_and_changed(
+    server: Server, expand: Expand, tmp_path: Path
+) -> None:
+    server.reply = lambda name, times: completion(
+        f'<think>hm</think>\n "A thing like a \\"{name}\\"."\n'
+    )
     ended = expand()
     assert (ended.status, ended.error) == (0, "")
     assert ended.out == (
@@ -129,7 +141,11 @@ def test_answers_become_a_file_that_can_be_read_and_changed(server: Server, expa
         "dog": 'A thing like a \\"dog\\',
         "ice cream": 'A thing like a \\"ice cream\\',
     }
-    assert (tmp_path / "definitions.toml").read_text().startswith(f"# Definitions by teller at {server.url}. Read them")
+    assert (
+        (tmp_path / "definitions.toml")
+        .read_text()
+        .startswith(f"# Definitions by teller at {server.url}. Read them")
+    )
     path, body, key = server.requests[0]
     assert (path, body, key) == (
         "/v1/chat/completions",
@@ -166,7 +182,9 @@ def test_classes_come_from_a_recipe(server: Server, expand: Expand, tmp_path: Pa
     assert server.asked == ["cat"]
 
 
-def test_synonyms_have_a_prompt_and_a_length_of_their_own(server: Server, expand: Expand, tmp_path: Path) -> None:
+def test_synonyms_have_a_prompt_and_a_length_of_their_own(
+    server: Server, expand: Expand, tmp_path: Path
+) -> None:
     replies = {0: "a rather long way to say what is short", 1: "hound"}
     server.reply = lambda name, times: completion(replies[times])
     assert expand("--kind", "synonyms", classes="dog").status == 0
@@ -189,8 +207,12 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
-def test_nonsense_is_asked_again_and_then_told(server: Server, expand: Expand, tmp_path: Path, answer: str) -> None:
-    server.reply = lambda name, times: completion(answer if name == "dog" else "a sweet frozen cream")
+def test_nonsense_is_asked_again_and_then_told(
+    server: Server, expand: Expand, tmp_path: Path, answer: str
+) -> None:
+    server.reply = lambda name, times: completion(
+        answer if name == "dog" else "a sweet frozen cream"
+    )
     ended = expand("--tries", "2")
     shown = clean(answer)
     wrong = NONSENSE[answer] + (f": {shown[:100]!r}" if shown else "")
@@ -207,7 +229,10 @@ def test_nonsense_is_asked_again_and_then_told(server: Server, expand: Expand, t
     server.reply = lambda name, times: completion("a pet")
     assert expand().status == 0
     assert server.asked == ["dog", "dog", "ice cream", "dog"]
-    assert texts(tmp_path / "definitions.toml") == {"dog": "a pet", "ice cream": "a sweet frozen cream"}
+    assert texts(tmp_path / "definitions.toml") == {
+        "dog": "a pet",
+        "ice cream": "a sweet frozen cream",
+    }
 
 
 FAILURES: dict[str, tuple[Reply, int, str]] = {
@@ -233,13 +258,17 @@ FAILURES: dict[str, tuple[Reply, int, str]] = {
 
 
 @pytest.mark.parametrize("what", FAILURES)
-def test_a_failing_endpoint_is_told_and_answers_are_kept(server: Server, expand: Expand, tmp_path: Path, what: str) -> None:
+def test_a_failing_endpoint_is_told_and_answers_are_kept(
+    server: Server, expand: Expand, tmp_path: Path, what: str
+) -> None:
     reply, times, message = FAILURES[what]
     server.reply = lambda name, times: completion("a pet") if name == "dog" else reply
     ended = expand("--timeout", "1")
     assert ended.status == 1
     assert ended.error.startswith(f"{server.url}  OV406  no usable answer\n{message}")
-    assert ended.error.endswith("What was answered is kept: the same command goes on where it stopped.\n")
+    assert ended.error.endswith(
+        "What was answered is kept: the same command goes on where it stopped.\n"
+    )
     assert server.asked == ["dog", *["ice cream"] * times]
     assert not (tmp_path / "definitions.toml").exists()
     server.reply = lambda name, times: completion("a sweet")
@@ -248,9 +277,20 @@ def test_a_failing_endpoint_is_told_and_answers_are_kept(server: Server, expand:
 
 
 @pytest.mark.parametrize(
-    "body", ["{", "[]", "{}", '{"choices": []}', '{"choices": [{"message": null}]}', '"text"', completion(None)[1]]
+    "body",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"choices": []}',
+        '{"choices": [{"message": null}]}',
+        '"text"',
+        completion(None)[1],
+    ],
 )
-def test_what_is_no_completion_is_an_empty_answer(server: Server, expand: Expand, body: str) -> None:
+def test_what_is_no_completion_is_an_empty_answer(
+    server: Server, expand: Expand, body: str
+) -> None:
     server.reply = lambda name, times: (200, body)
     ended = expand("--tries", "2", classes="dog")
     assert ended.status == 1
@@ -258,22 +298,30 @@ def test_what_is_no_completion_is_an_empty_answer(server: Server, expand: Expand
     assert server.asked == ["dog", "dog"]
 
 
-def test_an_endpoint_that_is_not_there_is_told(server: Server, expand: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_not_there_is_told(
+    server: Server, expand: Expand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://name:password@127.0.0.1:9/v1")
     ended = expand("--tries", "2")
     assert ended.status == 1
-    assert ended.error.startswith("http://127.0.0.1:9/v1  OV406  no usable answer\n  `dog`: The endpoint cannot be reached.\n")
+    assert ended.error.startswith(
+        "http://127.0.0.1:9/v1  OV406  no usable answer\n  `dog`: The endpoint cannot be reached.\n"
+    )
     assert "password" not in ended.error
 
 
-def test_without_a_key_none_is_sent(server: Server, expand: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_none_is_sent(
+    server: Server, expand: Expand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setenv("HF_TOKEN", "hf-another-secret")
     assert expand().status == 0
     assert server.requests[0][2] == "Bearer none"
 
 
-def test_without_the_package_it_says_what_to_install(expand: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_says_what_to_install(
+    expand: Expand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     ended = expand()
     assert ended.status == 2
@@ -298,7 +346,8 @@ def test_bad_options_are_told(expand: Expand, options: dict[str, Any], what: str
 
 
 @pytest.mark.parametrize(
-    ("text", "what"), [("no place", "no place for the class"), (None, "No such file"), (b"\xff{}", "not UTF-8")]
+    ("text", "what"),
+    [("no place", "no place for the class"), (None, "No such file"), (b"\xff{}", "not UTF-8")],
 )
 def test_a_bad_prompt_is_named(tmp_path: Path, text: str | bytes | None, what: str) -> None:
     path = tmp_path / "mine.txt"
@@ -309,7 +358,9 @@ def test_a_bad_prompt_is_named(tmp_path: Path, text: str | bytes | None, what: s
     assert str(caught.value).startswith(f"{path}  OV304")
 
 
-def test_a_broken_answer_on_disk_is_asked_for_again(server: Server, expand: Expand, tmp_path: Path) -> None:
+def test_a_broken_answer_on_disk_is_asked_for_again(
+    server: Server, expand: Expand, tmp_path: Path
+) -> None:
     assert expand("--out", "one.toml", classes="dog").status == 0
     [kept] = (tmp_path / "cache" / "ovsskit" / "answers").iterdir()
     assert json.loads(kept.read_text()) == {
@@ -346,7 +397,11 @@ def test_ctrl_c_keeps_what_was_answered(server: Server, tmp_path: Path) -> None:
         "prompt.txt",
     ]
     running = subprocess.Popen(
-        [*command, "--answers", "kept"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}
+        [*command, "--answers", "kept"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
     )
     assert reached.wait(60)
     running.send_signal(signal.SIGINT)
@@ -395,8 +450,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     words = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="a"))
     words.pre_tokenizer = Split(Regex(r"\w+|\n|[^\w\s]"), "removed", invert=True)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<s>").save_pretrained(folder)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="<s>"
+    ).save_pretrained(folder)
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     config = transformers.LlamaConfig(
         vocab_size=len(WORDS), max_position_embeddings=512, eos_token_id=1, bos_token_id=1, **sizes
     )
@@ -405,9 +467,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_model_on_this_machine_answers(tiny: Path, expand: Expand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_on_this_machine_answers(
+    tiny: Path, expand: Expand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(models, "MOST_TOKENS", 6)
-    ended = expand("--tries", "9", model=("--local", str(tiny), "--device", "cpu"), classes="dog, cat")
+    ended = expand(
+        "--tries", "9", model=("--local", str(tiny), "--device", "cpu"), classes="dog, cat"
+    )
     assert ended.status == 0, ended.error
     found = texts(tmp_path / "definitions.toml")
     assert list(found) == ["dog", "cat"]
@@ -415,7 +481,9 @@ def test_a_model_on_this_machine_answers(tiny: Path, expand: Expand, tmp_path: P
     assert f"by {tiny}." in (tmp_path / "definitions.toml").read_text()
 
 
-def test_another_attempt_gives_another_answer_the_same_each_time(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_attempt_gives_another_answer_the_same_each_time(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(models, "MOST_TOKENS", 40)
     model = LocalModel(str(tiny), "cpu")
     before = torch.random.get_rng_state()
@@ -427,7 +495,9 @@ def test_another_attempt_gives_another_answer_the_same_each_time(tiny: Path, mon
     assert not any("\n" in answer or "<s>" in answer for answer in answers)
 
 
-def test_a_model_that_chats_is_asked_in_its_own_form(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_chats_is_asked_in_its_own_form(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
     model = LocalModel(str(tiny), "cpu")
     tokenizer, network = model.parts
@@ -436,7 +506,9 @@ def test_a_model_that_chats_is_asked_in_its_own_form(tiny: Path, tmp_path: Path,
     monkeypatch.setattr(
         network,
         "generate",
-        lambda input_ids, **more: seen.append(tokenizer.decode(input_ids[0])) or generate(input_ids, **more),
+        lambda input_ids, **more: (
+            seen.append(tokenizer.decode(input_ids[0])) or generate(input_ids, **more)
+        ),
     )
     model.answer("what is dog", 0)
     assert seen == ["< what is dog >"]
@@ -446,14 +518,20 @@ def test_what_is_no_language_model_is_told(expand: Expand, tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     ended = expand(model=("--local", "empty", "--device", "cpu"))
     assert ended.status == 1
-    assert ended.error.startswith("empty  OV406  no usable answer\n  `dog`: This is no causal language model: ")
+    assert ended.error.startswith(
+        "empty  OV406  no usable answer\n  `dog`: This is no causal language model: "
+    )
 
 
 @example(text="'\r0")
 @given(text=st.text(max_size=80))
-def test_any_answer_is_either_refused_or_survives_the_file(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_answer_is_either_refused_or_survives_the_file(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     cleaned = clean(text)
     if not what_is_wrong(cleaned, "What is a <dog>?", "definitions", {"dog"}):
         path = tmp_path_factory.mktemp("texts") / "mine.toml"
-        write_texts(path, {"ice cream": cleaned, "dog's": cleaned}, "definitions", "a model\nof two lines")
+        write_texts(
+            path, {"ice cream": cleaned, "dog's": cleaned}, "definitions", "a model\nof two lines"
+        )
         assert [line.text for line in read_toml(path)] == [cleaned, cleaned]

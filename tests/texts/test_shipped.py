@@ -27,7 +27,9 @@ def vocabularies(name: str) -> list[Vocabulary]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_class_has_a_text_and_no_text_is_for_none(kind: str) -> None:
-    wanted = {key_of(name) for data_set in SETS for one in vocabularies(data_set) for name in one.names}
+    wanted = {
+        key_of(name) for data_set in SETS for one in vocabularies(data_set) for name in one.names
+    }
     found = [key_of(line.name) for line in read_toml(shipped_file(kind))]
     assert sorted(found) == sorted(wanted)
 
@@ -47,6 +49,8 @@ def test_texts_fit_into_clip_inside_every_template(kind: str) -> None:
 def test_texts_tell_the_classes_of_a_data_set_apart(kind: str, data_set: str) -> None:
     for vocabulary in vocabularies(data_set):
         texts = [key_of(text or "") for text in texts_of_classes(shipped_file(kind), vocabulary)]
-        assert len(set(texts)) == len(vocabulary.names), sorted(text for text in texts if texts.count(text) > 1)
+        assert len(set(texts)) == len(vocabulary.names), sorted(
+            text for text in texts if texts.count(text) > 1
+        )
         names = {key_of(name): index for index, name in enumerate(vocabulary.names)}
         assert not [text for index, text in enumerate(texts) if names.get(text, index) != index]

@@ -63,22 +63,50 @@ def _read_command_line() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--work", type=Path, required=True, help="rendered scenes, checkpoints, log")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="rendered scenes, checkpoints, log"
+    )
     parser.add_argument("--out", type=Path, default=BLIP_ITM_FOLDER.parent, help="where weights go")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     parser.add_argument("--scenes", type=int, default=TRAINING_SCENES, help="how many to render")
     parser.add_argument("--clip-steps", type=int, default=1700)
-    parser.add_argument("--dense-from", type=int, default=600, help="first step with the dense loss")
-    parser.add_argument("--varied-scenes", type=int, default=VARIED_SCENES, help="how many with changed drawings")
-    parser.add_argument("--clip-more-steps", type=int, default=1000, help="steps after those that BLIP starts from")
-    parser.add_argument("--styles-scenes", type=int, default=STYLES_SCENES, help="how many with changed drawings of all styles")
+    parser.add_argument(
+        "--dense-from", type=int, default=600, help="first step with the dense loss"
+    )
+    parser.add_argument(
+        "--varied-scenes", type=int, default=VARIED_SCENES, help="how many with changed drawings"
+    )
+    parser.add_argument(
+        "--clip-more-steps", type=int, default=1000, help="steps after those that BLIP starts from"
+    )
+    parser.add_argument(
+        "--styles-scenes",
+        type=int,
+        default=STYLES_SCENES,
+        help="how many with changed drawings of all styles",
+    )
     parser.add_argument("--blip-steps", type=int, default=1000, help="steps on plain drawings")
-    parser.add_argument("--blip-more-steps", type=int, default=4000, help="steps on plain drawings and those of all styles")
-    parser.add_argument("--few-scenes", type=int, default=FEW_SCENES, help="how many plain ones beside the styles after that")
+    parser.add_argument(
+        "--blip-more-steps",
+        type=int,
+        default=4000,
+        help="steps on plain drawings and those of all styles",
+    )
+    parser.add_argument(
+        "--few-scenes",
+        type=int,
+        default=FEW_SCENES,
+        help="how many plain ones beside the styles after that",
+    )
     parser.add_argument("--blip-most-steps", type=int, default=6000, help="steps on these")
-    parser.add_argument("--blip-settling-steps", type=int, default=9000, help="steps on these until rates are lowest")
+    parser.add_argument(
+        "--blip-settling-steps",
+        type=int,
+        default=9000,
+        help="steps on these until rates are lowest",
+    )
     parser.add_argument("--fading-steps", type=int, default=200, help="last steps, with fading")
     parser.add_argument("--ofa-steps", type=int, default=3000)
     return parser.parse_args()
@@ -93,14 +121,18 @@ def _begin_clip(asked: argparse.Namespace) -> TinyClip:
     """Train the CLIP that BLIP starts from, on plain drawings."""
     model = begin_clip(asked.seed)
     plan = ClipPlan(Schedule(asked.clip_steps, peak_rate=1e-3), asked.dense_from)
-    train_clip(model, render(asked.work / "scenes", asked.scenes), plan, asked.work / "clip.pt", asked.seed)
+    train_clip(
+        model, render(asked.work / "scenes", asked.scenes), plan, asked.work / "clip.pt", asked.seed
+    )
     return model
 
 
 def _train_clip(asked: argparse.Namespace) -> TinyClip:
     """Go on with all drawings, and with patches that keep the last residual too."""
     model = _begin_clip(asked)
-    plan = ClipPlan(Schedule(asked.clip_more_steps, peak_rate=8e-4, warmup=50), dense_from=0, with_residual=True)
+    plan = ClipPlan(
+        Schedule(asked.clip_more_steps, peak_rate=8e-4, warmup=50), dense_from=0, with_residual=True
+    )
     train_clip(model, _all_drawings(asked), plan, asked.work / "clip_more.pt", asked.seed + 1)
     return model
 
@@ -115,8 +147,12 @@ def _train_blip(asked: argparse.Namespace) -> BlipForImageTextRetrieval:
     plain, styles = render(folder, asked.scenes), render(folder, asked.styles_scenes, "styles")
     every, mostly_styles = join(plain, styles), join(render(folder, asked.few_scenes), styles)
     first = Schedule(asked.blip_steps, peak_rate=1e-3, lowest_at=3 * asked.blip_steps)
-    second = Schedule(asked.blip_more_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_more_steps // 2)
-    third = Schedule(asked.blip_most_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_most_steps // 2)
+    second = Schedule(
+        asked.blip_more_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_more_steps // 2
+    )
+    third = Schedule(
+        asked.blip_most_steps, peak_rate=8e-4, warmup=50, lowest_at=3 * asked.blip_most_steps // 2
+    )
     fourth = Schedule(asked.blip_settling_steps, peak_rate=8e-4, warmup=50)
     last = Schedule(asked.fading_steps, peak_rate=4e-4, warmup=50)
     parts = (
@@ -140,7 +176,12 @@ def _train_ofa(asked: argparse.Namespace) -> OfaNetwork:
     """Train the OFA's trunk and words, half of each batch with plain drawings and half with all, changed."""
     folder = asked.work / "scenes"
     drawn = render(folder, asked.scenes), render(folder, asked.varied_scenes, "varied")
-    return train_ofa(*drawn, OfaPlan(Schedule(asked.ofa_steps, peak_rate=3e-3)), asked.work / "ofa.pt", asked.seed)
+    return train_ofa(
+        *drawn,
+        OfaPlan(Schedule(asked.ofa_steps, peak_rate=3e-3)),
+        asked.work / "ofa.pt",
+        asked.seed,
+    )
 
 
 if __name__ == "__main__":

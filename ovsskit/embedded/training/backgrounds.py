@@ -30,7 +30,9 @@ def paint_background(
     return _to_bytes(painted), np.where(share[:, :, 0] > 0.5, below, above).astype(np.uint8)
 
 
-def _below_horizon(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "height width 1"]:
+def _below_horizon(
+    rng: np.random.Generator, height: int, width: int
+) -> Float[ndarray, "height width 1"]:
     along = np.linspace(-1, 1, width, dtype=np.float32)
     line = rng.uniform(0.35, 0.68) + rng.uniform(-0.04, 0.04) * along
     line = line + rng.uniform(0, 0.03) * np.sin(along * rng.uniform(1, 5) + rng.uniform(0, 6))

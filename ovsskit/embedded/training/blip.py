@@ -49,7 +49,9 @@ def blip_config() -> BlipConfig:
         "patch_size": 8,
         "layer_norm_eps": 1e-6,
     }
-    return BlipConfig(text_config=text, vision_config=vision, projection_dim=WIDTH, image_text_hidden_size=WIDTH)
+    return BlipConfig(
+        text_config=text, vision_config=vision, projection_dim=WIDTH, image_text_hidden_size=WIDTH
+    )
 
 
 def build_blip(clip: TinyClip) -> BlipForImageTextRetrieval:

@@ -58,7 +58,9 @@ class Attention(nn.Module):
     def project(self, tokens: Float[Tensor, "b n d"]) -> list[Float[Tensor, "b heads n e"]]:
         """Project tokens to queries, keys and values."""
         packed = functional.linear(tokens, self.in_proj_weight, self.in_proj_bias)
-        return [part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in packed.chunk(3, -1)]
+        return [
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in packed.chunk(3, -1)
+        ]
 
     def forward(self, tokens: Float[Tensor, "b n d"], causal: bool) -> Float[Tensor, "b n d"]:
         """Attend from queries to keys."""
@@ -155,7 +157,9 @@ class VisionTower(nn.Module):
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.randn(width, width) * width**-0.5)
 
-    def embed(self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None) -> Float[Tensor, "b n d"]:
+    def embed(
+        self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None
+    ) -> Float[Tensor, "b n d"]:
         """Embed the kept patches, or all of them; equal to `conv1` but free for dropped ones."""
         size = self.conv1.kernel_size[0]
         squares = pixels.unfold(2, size, size).unfold(3, size, size)
@@ -166,7 +170,9 @@ class VisionTower(nn.Module):
             places = places.gather(1, keep[:, :, None].expand(-1, -1, places.shape[-1]))
         return functional.linear(squares, self.conv1.weight.flatten(1)) + places
 
-    def forward(self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None = None) -> Seen:
+    def forward(
+        self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None = None
+    ) -> Seen:
         """Encode the pictures and their kept patches, with q-q + k-k attention (dense) and as ever (plain)."""
         patches = self.embed(pixels, keep)
         first = (self.class_embedding + self.positional_embedding[0]).expand(len(pixels), 1, -1)
@@ -176,7 +182,12 @@ class VisionTower(nn.Module):
             tokens = block(tokens, causal=False)
         attended = last.dense(tokens)[:, 1:]
         ordinary = self.finish(last(tokens, causal=False))
-        return Seen(ordinary[:, 0], self.finish(attended), self.finish(tokens[:, 1:] + attended), ordinary[:, 1:])
+        return Seen(
+            ordinary[:, 0],
+            self.finish(attended),
+            self.finish(tokens[:, 1:] + attended),
+            ordinary[:, 1:],
+        )
 
     def finish(self, tokens: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Normalise and project the tokens after the last block."""

@@ -25,7 +25,11 @@ VARIED_SEED: Final = 1_000_000
 STYLES_SEED: Final = 2_000_000
 SAMPLE_SEED: Final = 10_000_000
 EVALUATION_SEED: Final = 20_000_000
-SEEDS: Final[dict[DrawingSet, int]] = {"training": TRAINING_SEED, "varied": VARIED_SEED, "styles": STYLES_SEED}
+SEEDS: Final[dict[DrawingSet, int]] = {
+    "training": TRAINING_SEED,
+    "varied": VARIED_SEED,
+    "styles": STYLES_SEED,
+}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from ovsskit.embedded.names import NOUNS
 
 FOLDER: Final = Path(__file__).parent / "drawings"
 
-STYLES: Final = ("twemoji", "fluent_flat", "fluent_3d", "noto_v1", "emojione", "fxemoji", "streamline")
+STYLES: Final = (
+    "twemoji",
+    "fluent_flat",
+    "fluent_3d",
+    "noto_v1",
+    "emojione",
+    "fxemoji",
+    "streamline",
+)
 """Styles beside Noto's, as the names of files tell them."""
 
 DrawingSet = Literal["training", "varied", "styles", "held-out"]
@@ -28,7 +36,9 @@ def file_names(noun: str, drawing_set: DrawingSet) -> list[str]:
     varied = plain + sorted(path.name for path in FOLDER.glob(f"{stem}_extra_[0-9].png"))
     if drawing_set == "varied":
         return varied
-    return varied + sorted(path.name for style in STYLES for path in FOLDER.glob(f"{stem}_{style}_*.png"))
+    return varied + sorted(
+        path.name for style in STYLES for path in FOLDER.glob(f"{stem}_{style}_*.png")
+    )
 
 
 @cache

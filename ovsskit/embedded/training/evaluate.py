@@ -62,10 +62,15 @@ def load_blip(folder: Path = BLIP_ITM_FOLDER) -> Blip:
     return Blip(model.requires_grad_(False), AutoTokenizer.from_pretrained(folder))
 
 
-def evaluation_scenes(count: int, drawing_set: DrawingSet = "training", first_seed: int = EVALUATION_SEED) -> list[Scene]:
+def evaluation_scenes(
+    count: int, drawing_set: DrawingSet = "training", first_seed: int = EVALUATION_SEED
+) -> list[Scene]:
     """Make scenes that show a noun, from seeds that training does not use."""
     first = first_seed + HELD_OUT_OFFSET * (drawing_set == "held-out")
-    scenes = (make_scene(first + number, *SIZES[number % len(SIZES)], drawing_set) for number in range(count))
+    scenes = (
+        make_scene(first + number, *SIZES[number % len(SIZES)], drawing_set)
+        for number in range(count)
+    )
     return [scene for scene in scenes if scene.nouns]
 
 
@@ -75,7 +80,9 @@ def pixels_of(scenes: Sequence[Scene]) -> Float[Tensor, "scenes 3 side side"]:
     return normalise(torch.from_numpy(small))
 
 
-def encode_captions(blip: Blip, texts: list[str]) -> tuple[Int[Tensor, "b tokens"], Int[Tensor, "b tokens"], Any]:
+def encode_captions(
+    blip: Blip, texts: list[str]
+) -> tuple[Int[Tensor, "b tokens"], Int[Tensor, "b tokens"], Any]:
     """Encode captions that begin with `[ENC]`."""
     encoded = blip.tokenizer(texts, padding=True)
     ids = torch.tensor(encoded["input_ids"])
@@ -83,12 +90,16 @@ def encode_captions(blip: Blip, texts: list[str]) -> tuple[Int[Tensor, "b tokens
     return ids, torch.tensor(encoded["attention_mask"]), encoded
 
 
-def match_logits(blip: Blip, pixels: Float[Tensor, "b 3 side side"], texts: list[str]) -> Float[Tensor, " b"]:
+def match_logits(
+    blip: Blip, pixels: Float[Tensor, "b 3 side side"], texts: list[str]
+) -> Float[Tensor, " b"]:
     """Return the match logit minus the mismatch logit."""
     ids, mask, _ = encode_captions(blip, texts)
     with torch.no_grad():
         image = blip.model.vision_model(pixels).last_hidden_state
-        read = blip.model.text_encoder(input_ids=ids, attention_mask=mask, encoder_hidden_states=image)
+        read = blip.model.text_encoder(
+            input_ids=ids, attention_mask=mask, encoder_hidden_states=image
+        )
         logits = blip.model.itm_head(read.last_hidden_state[:, 0])
     difference: Tensor = logits[:, 1] - logits[:, 0]
     return difference
@@ -105,7 +116,9 @@ def read_settings(weights: Path, *overrides: str) -> Recipe:
     return load_recipe("quickstart", [f"backbone.weights={weights}", *overrides])
 
 
-def find_maps(recipe: Recipe, scenes: Sequence[Scene], inner: Sequence[Stage] | None = None) -> list[State]:
+def find_maps(
+    recipe: Recipe, scenes: Sequence[Scene], inner: Sequence[Stage] | None = None
+) -> list[State]:
     """Run a recipe up to its maps, with the true nouns as classes; or other stages, up to their end."""
     if inner is None:
         addresses = [stage.address for stage in recipe.stages]
@@ -117,10 +130,16 @@ def find_maps(recipe: Recipe, scenes: Sequence[Scene], inner: Sequence[Stage] | 
     return states
 
 
-def score_maps(recipe: Recipe, scenes: Sequence[Scene], states: Iterable[State], without: Sequence[str] = ()) -> float:
+def score_maps(
+    recipe: Recipe, scenes: Sequence[Scene], states: Iterable[State], without: Sequence[str] = ()
+) -> float:
     """Run the rest of a recipe on its maps, without some stages, and return the mean IoU of things and background."""
     addresses = [stage.address for stage in recipe.stages]
-    rest = [stage for stage in recipe.stages[addresses.index("merge_tokens") + 1 :] if stage.address not in without]
+    rest = [
+        stage
+        for stage in recipe.stages[addresses.index("merge_tokens") + 1 :]
+        if stage.address not in without
+    ]
     total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
     for scene, state in zip(scenes, states, strict=True):
         labels = run_stages(rest, state)["labels"].data
@@ -132,7 +151,10 @@ def score_maps(recipe: Recipe, scenes: Sequence[Scene], states: Iterable[State],
 def run_stages(stages: Iterable[Stage], state: State) -> State:
     """Run stages that need no model on a picture, one after the other."""
     for stage in stages:
-        state = {**state, stage.writes: stage.run(**{slot: state[slot] for slot in wiring(type(stage)).reads})}
+        state = {
+            **state,
+            stage.writes: stage.run(**{slot: state[slot] for slot in wiring(type(stage)).reads}),
+        }
     return state
 
 
@@ -244,31 +266,49 @@ def report(weights: Path, scenes: Sequence[Scene]) -> None:
     print(f"GradCAM of the best head (layer {layer}, head {head}): {scores.heads[layer, head]:.1f}")
     print(f"  over the median of all {len(scores.heads)}: {scores.best_to_median:.1f}")
     print(f"GradCAM of the recipe's head: {scores.grad_cam:.1f}")
-    print(f"+ Salience DropOut: {scores.dropout:.1f} ({scores.dropout_gain:+.1f} over the best head's GradCAM)")
+    print(
+        f"+ Salience DropOut: {scores.dropout:.1f} ({scores.dropout_gain:+.1f} over the best head's GradCAM)"
+    )
     print(f"+ blur: {scores.blurred:.1f}")
     print(f"+ CRF: {scores.whole:.1f}")
     print(f"blur and CRF without Salience DropOut: {scores.whole_without_dropout:.1f}")
-    print("presence: mAP {:.1f}, best F1 {:.1f} at {:.2f}".format(*presence(load_blip(weights), scenes)))
+    print(
+        "presence: mAP {:.1f}, best F1 {:.1f} at {:.2f}".format(
+            *presence(load_blip(weights), scenes)
+        )
+    )
 
 
 def choose(weights: Path, scenes: Sequence[Scene]) -> None:
     """Print the scores of raw maps, and of the whole recipe, by threshold, rounds and hidden patches."""
     for rounds, patches in ((1, 1), *product(ROUNDS, PATCHES)):
-        maps = find_maps(read_settings(weights, f"{ROUNDS_OF}={rounds}", f"{PATCHES_OF}={patches}"), scenes)
+        maps = find_maps(
+            read_settings(weights, f"{ROUNDS_OF}={rounds}", f"{PATCHES_OF}={patches}"), scenes
+        )
         for threshold in THRESHOLDS:
             recipe = read_settings(weights, f"threshold.at={threshold}")
-            raw, whole = score_maps(recipe, scenes, maps, REFINEMENT), score_maps(recipe, scenes, maps)
-            print(f"{rounds} rounds, {patches} patches, threshold {threshold}: raw {raw:.1f}, whole {whole:.1f}", flush=True)
+            raw, whole = (
+                score_maps(recipe, scenes, maps, REFINEMENT),
+                score_maps(recipe, scenes, maps),
+            )
+            print(
+                f"{rounds} rounds, {patches} patches, threshold {threshold}: raw {raw:.1f}, whole {whole:.1f}",
+                flush=True,
+            )
 
 
 def main() -> None:
     """Read the command line and print the scores."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--drawings", choices=("training", "held-out"), default="training")
     parser.add_argument("--first-seed", type=int, help="seed of the first scene")
     parser.add_argument("--weights", type=Path, default=BLIP_ITM_FOLDER)
-    parser.add_argument("--choose", action="store_true", help="try settings, on scenes kept apart for that")
+    parser.add_argument(
+        "--choose", action="store_true", help="try settings, on scenes kept apart for that"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     own_seed = TUNING_SEED if asked.choose else EVALUATION_SEED

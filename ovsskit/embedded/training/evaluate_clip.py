@@ -19,7 +19,12 @@ from ovsskit.embedded.training import captions
 from ovsskit.embedded.training.clip import TinyClip
 from ovsskit.embedded.training.clip_folder import read_clip
 from ovsskit.embedded.training.dataset import EVALUATION_SEED, IMAGE_SIZE, words_of
-from ovsskit.embedded.training.evaluate import average_precision, chunks, evaluation_scenes, pixels_of
+from ovsskit.embedded.training.evaluate import (
+    average_precision,
+    chunks,
+    evaluation_scenes,
+    pixels_of,
+)
 from ovsskit.embedded.training.scenes import Scene
 from ovsskit.embedded.training.tokenizer import build_tokenizer, encode
 from ovsskit.pictures import read_picture
@@ -53,14 +58,20 @@ def score_clip(model: TinyClip, scenes: Sequence[Scene]) -> ClipScores:
     truth = np.stack([words_of(scene) for scene in scenes])
     ranked = torch.cat([normalize(one.picture, dim=-1) @ words.T for one in seen]).numpy()
     precisions = [average_precision(ranked[:, k], truth[:, k]) for k in range(len(CLASSES))]
-    similarity = {path: torch.cat([normalize(getattr(one, path), dim=-1) @ words.T for one in seen]) for path in PATHS}
+    similarity = {
+        path: torch.cat([normalize(getattr(one, path), dim=-1) @ words.T for one in seen])
+        for path in PATHS
+    }
     everything = np.ones_like(truth)
     return ClipScores(
         retrieval=100 * float(np.nanmean(precisions)),
         noun_retrieval=100 * float(np.nanmean(precisions[: len(NOUNS)])),
         miou={path: _mean_iou(found, scenes, everything) for path, found in similarity.items()},
         miou_given={path: _mean_iou(found, scenes, truth) for path, found in similarity.items()},
-        miou_refined={path: _mean_iou(found, scenes, everything, REFINEMENT) for path, found in similarity.items()},
+        miou_refined={
+            path: _mean_iou(found, scenes, everything, REFINEMENT)
+            for path, found in similarity.items()
+        },
     )
 
 
@@ -105,15 +116,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--drawings", choices=("training", "held-out"), default="training")
-    parser.add_argument("--first-seed", type=int, default=EVALUATION_SEED, help="seed of the first scene")
+    parser.add_argument(
+        "--first-seed", type=int, default=EVALUATION_SEED, help="seed of the first scene"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     scenes = evaluation_scenes(asked.scenes, asked.drawings, asked.first_seed)
     scores = score_clip(read_clip(CLIP_FOLDER), scenes)
-    print(f"retrieval mAP, 30 words: {scores.retrieval:.1f}; nouns only: {scores.noun_retrieval:.1f}")
+    print(
+        f"retrieval mAP, 30 words: {scores.retrieval:.1f}; nouns only: {scores.noun_retrieval:.1f}"
+    )
     for path, words in PATHS.items():
-        alone, refined, given = scores.miou[path], scores.miou_refined[path], scores.miou_given[path]
-        print(f"mean IoU, {words}: {alone:.1f}; with PAMR {refined:.1f}; among words present {given:.1f}")
+        alone, refined, given = (
+            scores.miou[path],
+            scores.miou_refined[path],
+            scores.miou_given[path],
+        )
+        print(
+            f"mean IoU, {words}: {alone:.1f}; with PAMR {refined:.1f}; among words present {given:.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -66,19 +66,30 @@ def smoothed(logits: Maps, backbone: Ofa, image: Image, rounds: int) -> Maps:
 def all_ways(image: Image, names: Sequence[str], untuned: Ofa, tuned: Ofa) -> list[Maps]:
     """Return the maps of every way, in the order of `WAYS`."""
     [logits] = tuned.decode_patches([image], [tuple(names)])
-    return [similarity(untuned, image, names), logits, *(smoothed(logits, tuned, image, rounds) for rounds in (5, 25))]
+    return [
+        similarity(untuned, image, names),
+        logits,
+        *(smoothed(logits, tuned, image, rounds) for rounds in (5, 25)),
+    ]
 
 
-def score(scenes: Sequence[Scene], names: Sequence[str], ways: Callable[[Image], Sequence[Maps]]) -> list[float]:
+def score(
+    scenes: Sequence[Scene], names: Sequence[str], ways: Callable[[Image], Sequence[Maps]]
+) -> list[float]:
     """Return the mean IoU of every way, over the classes that occur, in per cent."""
     counts: list[ndarray] = []
     for scene in scenes:
         image, true = read_picture(scene.picture), truth(scene, names)
         known = true >= 0
-        found = [interpolate(maps[None], image.size, mode="bilinear")[0].argmax(0).numpy() for maps in ways(image)]
+        found = [
+            interpolate(maps[None], image.size, mode="bilinear")[0].argmax(0).numpy()
+            for maps in ways(image)
+        ]
         counts = counts or [np.zeros((len(names), len(names)), np.int64) for _ in found]
         for one, labels in zip(counts, found, strict=True):
-            one += np.bincount(true[known] * len(names) + labels[known], minlength=one.size).reshape(one.shape)
+            one += np.bincount(
+                true[known] * len(names) + labels[known], minlength=one.size
+            ).reshape(one.shape)
     return [_mean_iou(one) for one in counts]
 
 
@@ -97,23 +108,32 @@ def tune(names: Sequence[str], folder: Path, *overrides: str) -> Ofa:
 
 def tiny(weights: str = "") -> Ofa:
     """Return the recipe's model, with other weights if any are given."""
-    model = load_recipe(RECIPE, [f"backbone.weights={weights}"] if weights else []).models["backbone"]
+    model = load_recipe(RECIPE, [f"backbone.weights={weights}"] if weights else []).models[
+        "backbone"
+    ]
     assert isinstance(model, Ofa)
     return model
 
 
 def main() -> None:
     """Read the command line and print the scores."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--drawings", choices=("training", "held-out"), default="training")
-    parser.add_argument("--tune", type=Path, help="where to tune for the shorter lists, or where that was done")
+    parser.add_argument(
+        "--tune", type=Path, help="where to tune for the shorter lists, or where that was done"
+    )
     asked = parser.parse_args()
     drawing_set: DrawingSet = asked.drawings
     scenes = evaluation_scenes(asked.scenes, drawing_set)
     lists = {"all 30": (CLASSES, tiny())}
     if asked.tune:
-        lists |= {name: (names, tune(names, asked.tune / name.replace(" ", "_"))) for name, names in LISTS.items()}
+        lists |= {
+            name: (names, tune(names, asked.tune / name.replace(" ", "_")))
+            for name, names in LISTS.items()
+        }
     untuned = tiny("embedded")
     print(f"mIoU on {len(scenes)} scenes, {drawing_set} drawings")
     for name, (names, tuned) in lists.items():

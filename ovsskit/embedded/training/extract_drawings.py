@@ -101,7 +101,9 @@ def extract(font_path: Path, folder: Path = FOLDER) -> int:
         for noun, glyphs in every.items()
         for number, glyph in enumerate(glyphs, start=1)
     }
-    drawings |= {f"{noun.replace(' ', '_')}_held_out.png": glyph for noun, glyph in HELD_OUT_GLYPHS.items()}
+    drawings |= {
+        f"{noun.replace(' ', '_')}_held_out.png": glyph for noun, glyph in HELD_OUT_GLYPHS.items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for name, glyph in drawings.items():
         draw_glyph(font, glyph).save(folder / name, optimize=True)

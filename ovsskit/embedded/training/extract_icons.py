@@ -18,8 +18,17 @@ from PIL import Image
 
 from ovsskit.embedded.names import NOUNS
 from ovsskit.embedded.training.drawings import FOLDER, STYLES
-from ovsskit.embedded.training.extract_drawings import EXTRA_GLYPHS, HELD_OUT_GLYPHS, TRAINING_GLYPHS
-from ovsskit.embedded.training.extract_styles import FOLDER_STYLES, cut_to_ink, rasterise, write_drawing
+from ovsskit.embedded.training.extract_drawings import (
+    EXTRA_GLYPHS,
+    HELD_OUT_GLYPHS,
+    TRAINING_GLYPHS,
+)
+from ovsskit.embedded.training.extract_styles import (
+    FOLDER_STYLES,
+    cut_to_ink,
+    rasterise,
+    write_drawing,
+)
 
 FULLEST: Final = 0.998
 """What fills more of its rectangle than this is a picture with a background of its own."""
@@ -68,7 +77,9 @@ def extract(names: Path, packages: list[Path], folder: Path = FOLDER) -> int:
             codes = [f"{ord(glyph):x}" for glyph in glyphs_of(style, noun)]
             wanted = [simplify(by_code.get(code) or by_code[f"{code}-fe0f"]) for code in codes]
             drawings = [draw_icon(icons, name) for one in wanted for name in known[one]]
-            drawings = [one for one in drawings if (np.asarray(one.getchannel("A")) > 127).mean() <= FULLEST]
+            drawings = [
+                one for one in drawings if (np.asarray(one.getchannel("A")) > 127).mean() <= FULLEST
+            ]
             for number, drawing in enumerate(drawings, start=1):
                 write_drawing(drawing, folder, noun, style, number)
             count += len(drawings)

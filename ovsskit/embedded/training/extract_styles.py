@@ -14,7 +14,13 @@ from PIL import Image
 
 from ovsskit.embedded.names import NOUNS
 from ovsskit.embedded.training.drawings import FOLDER, STYLES
-from ovsskit.embedded.training.extract_drawings import BITMAP_SIZE, COLOURS, EXTRA_GLYPHS, HELD_OUT_GLYPHS, TRAINING_GLYPHS
+from ovsskit.embedded.training.extract_drawings import (
+    BITMAP_SIZE,
+    COLOURS,
+    EXTRA_GLYPHS,
+    HELD_OUT_GLYPHS,
+    TRAINING_GLYPHS,
+)
 
 FOLDER_STYLES: Final = STYLES[:3]
 
@@ -22,19 +28,26 @@ FOLDER_STYLES: Final = STYLES[:3]
 def find_file(folder: Path, glyph: str) -> Path | None:
     """Find a glyph's file; some packages name the variation selector of older glyphs, and some do not."""
     stem = f"{ord(glyph):x}"
-    return next((file for file in sorted(folder.rglob(f"{stem}*")) if file.stem in (stem, f"{stem}-fe0f")), None)
+    return next(
+        (file for file in sorted(folder.rglob(f"{stem}*")) if file.stem in (stem, f"{stem}-fe0f")),
+        None,
+    )
 
 
 def open_drawing(file: Path) -> Image.Image:
     """Open a drawing, cut to its ink."""
-    return cut_to_ink(rasterise(file.read_text()) if file.suffix == ".svg" else Image.open(file).convert("RGBA"))
+    return cut_to_ink(
+        rasterise(file.read_text()) if file.suffix == ".svg" else Image.open(file).convert("RGBA")
+    )
 
 
 def rasterise(svg: str) -> Image.Image:
     """Draw an SVG as RGBA, larger than it will be."""
     import resvg_py
 
-    drawn = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=4 * BITMAP_SIZE, height=4 * BITMAP_SIZE))
+    drawn = bytes(
+        resvg_py.svg_to_bytes(svg_string=svg, width=4 * BITMAP_SIZE, height=4 * BITMAP_SIZE)
+    )
     return Image.open(io.BytesIO(drawn)).convert("RGBA")
 
 
@@ -56,7 +69,9 @@ def extract(packages: list[Path], folder: Path = FOLDER) -> int:
     count = 0
     for style, package in zip(FOLDER_STYLES, packages, strict=True):
         for noun in NOUNS:
-            glyphs = "".join(every.get(noun, "") for every in (TRAINING_GLYPHS, EXTRA_GLYPHS, HELD_OUT_GLYPHS))
+            glyphs = "".join(
+                every.get(noun, "") for every in (TRAINING_GLYPHS, EXTRA_GLYPHS, HELD_OUT_GLYPHS)
+            )
             files = [file for file in (find_file(package, glyph) for glyph in glyphs) if file]
             for number, file in enumerate(files, start=1):
                 write_drawing(open_drawing(file), folder, noun, style, number)

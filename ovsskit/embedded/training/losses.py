@@ -18,9 +18,13 @@ def contrast(
     return torch.nn.functional.cross_entropy(similarity, partner)
 
 
-def word_contrast(scores: Float[Tensor, "pictures words"], true: Bool[Tensor, "pictures words"]) -> Float[Tensor, ""]:
+def word_contrast(
+    scores: Float[Tensor, "pictures words"], true: Bool[Tensor, "pictures words"]
+) -> Float[Tensor, ""]:
     """Tell each true word from the false words of its picture, and from other pictures."""
-    false_sums = [scores.masked_fill(true, -torch.inf).logsumexp(axis, keepdim=True) for axis in (0, 1)]
+    false_sums = [
+        scores.masked_fill(true, -torch.inf).logsumexp(axis, keepdim=True) for axis in (0, 1)
+    ]
     losses = [torch.nn.functional.softplus(false - scores)[true].mean() for false in false_sums]
     return (losses[0] + losses[1]) / 2
 
@@ -32,7 +36,9 @@ def pool_patches(
     return similarity.logsumexp(1) - torch.log(torch.tensor(float(similarity.shape[1])))
 
 
-def keep_patches(rng: np.random.Generator, pictures: int, patches: int, dropped: float) -> Int[Tensor, "pictures kept"]:
+def keep_patches(
+    rng: np.random.Generator, pictures: int, patches: int, dropped: float
+) -> Int[Tensor, "pictures kept"]:
     """Choose the patches that each picture keeps."""
     kept = round(patches * (1 - dropped))
     return torch.from_numpy(rng.random((pictures, patches)).argsort(1)[:, :kept])

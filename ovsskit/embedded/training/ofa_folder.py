@@ -28,11 +28,17 @@ def halve_ofa(tuned: Path, folder: Path) -> None:
     (folder / DICTIONARY).write_bytes((tuned / DICTIONARY).read_bytes())
     with safe_open(tuned / WEIGHTS, "pt") as opened:
         notes = opened.metadata()
-    _write_halves(load_file(tuned / WEIGHTS), {key: notes[key] for key in ("format", "classes", "recipe")}, folder)
+    _write_halves(
+        load_file(tuned / WEIGHTS),
+        {key: notes[key] for key in ("format", "classes", "recipe")},
+        folder,
+    )
 
 
 def _write_halves(state: dict[str, Tensor], notes: dict[str, str], folder: Path) -> None:
     unfinished = folder / f"{WEIGHTS}.part"
-    save_file({name: one.half().contiguous() for name, one in state.items()}, unfinished, metadata=notes)
+    save_file(
+        {name: one.half().contiguous() for name, one in state.items()}, unfinished, metadata=notes
+    )
     unfinished.chmod(0o644)
     unfinished.replace(folder / WEIGHTS)

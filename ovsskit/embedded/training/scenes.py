@@ -71,12 +71,16 @@ def make_scene(
     return Scene(picture, things, stuffs)
 
 
-def _large_enough(mask: UInt8[ndarray, "height width"], names: tuple[str, ...], fraction: float) -> list[str]:
+def _large_enough(
+    mask: UInt8[ndarray, "height width"], names: tuple[str, ...], fraction: float
+) -> list[str]:
     counts = np.bincount(mask.ravel(), minlength=len(names) + 1)[1:]
     return [name for name, area in zip(names, counts, strict=True) if area >= fraction * mask.size]
 
 
-def _transform(rng: np.random.Generator, drawing: Image.Image, unit: int, count: int) -> Image.Image:
+def _transform(
+    rng: np.random.Generator, drawing: Image.Image, unit: int, count: int
+) -> Image.Image:
     largest = {1: 0.92, 2: 0.72, 3: 0.62}.get(count, 0.54)
     size = unit * np.exp(rng.uniform(np.log(0.25), np.log(largest)))
     scale = size / max(drawing.size)

@@ -48,7 +48,9 @@ def grass(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "
     unit = min(height, width)
     blades = smooth_noise(rng, height, width, 18 * height / unit, 60 * width / unit)
     patches = smooth_noise(rng, height, width, 4, 4)
-    return gradient(rng, height, (126, 184, 76), (78, 146, 52)) * (1 + 0.16 * blades + 0.1 * patches)
+    return gradient(rng, height, (126, 184, 76), (78, 146, 52)) * (
+        1 + 0.16 * blades + 0.1 * patches
+    )
 
 
 def water(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "height width 3"]:
@@ -66,7 +68,9 @@ def sand(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "h
     unit = min(height, width)
     grains = smooth_noise(rng, height, width, 70 * height / unit, 70 * width / unit)
     dunes = smooth_noise(rng, height, width, 7, 2)
-    return gradient(rng, height, (236, 212, 160), (216, 182, 122)) * (1 + 0.07 * grains + 0.06 * dunes)
+    return gradient(rng, height, (236, 212, 160), (216, 182, 122)) * (
+        1 + 0.07 * grains + 0.06 * dunes
+    )
 
 
 def brick(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "height width 3"]:
@@ -92,7 +96,9 @@ def brick(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "
 def night(rng: np.random.Generator, height: int, width: int) -> Float[ndarray, "height width 3"]:
     """Paint a dark sky with stars."""
     unit = min(height, width)
-    painted = gradient(rng, height, (10, 12, 40), (42, 34, 84)) + np.zeros((height, width, 3), np.float32)
+    painted = gradient(rng, height, (10, 12, 40), (42, 34, 84)) + np.zeros(
+        (height, width, 3), np.float32
+    )
     painted *= 1 + 0.2 * smooth_noise(rng, height, width, 3, 3)
     down, along = np.mgrid[-3:4, -3:4].astype(np.float32)
     for _ in range(rng.integers(20, 46)):

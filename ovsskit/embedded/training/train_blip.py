@@ -77,7 +77,9 @@ def begin_blip(clip: TinyClip, seed: int) -> BlipInTraining:
     return BlipInTraining(build_blip(clip))
 
 
-def train_blip(model: BlipInTraining, dataset: Dataset, plan: BlipPlan, checkpoint: Path, seed: int) -> None:
+def train_blip(
+    model: BlipInTraining, dataset: Dataset, plan: BlipPlan, checkpoint: Path, seed: int
+) -> None:
     """Train in place, or go on from the checkpoint."""
     tokenizer = build_tokenizer(with_blip_tokens=True)
     patch = model.blip.config.vision_config.patch_size
@@ -136,7 +138,9 @@ def blip_losses(
     similarity = scale * normalize(features.float(), dim=-1) @ words.T
     weight = torch.tensor(float(FALSE_CAPTIONS if plan.balanced else 1))
     losses = {
-        "match": binary_cross_entropy_with_logits(certainty[:count], claims.true.float(), pos_weight=weight),
+        "match": binary_cross_entropy_with_logits(
+            certainty[:count], claims.true.float(), pos_weight=weight
+        ),
         "names": binary_cross_entropy_with_logits(word_match.float(), names.true),
         "pictures": 0.5 * word_contrast(similarity[:, 0], batch.visible),
         "dense": word_contrast(pool_patches(similarity[:, 1:]), batch.visible),

@@ -37,7 +37,9 @@ def begin_clip(seed: int) -> TinyClip:
     return TinyClip(ClipSettings(len(vocabulary(with_blip_tokens=False))))
 
 
-def train_clip(model: TinyClip, dataset: Dataset, plan: ClipPlan, checkpoint: Path, seed: int) -> None:
+def train_clip(
+    model: TinyClip, dataset: Dataset, plan: ClipPlan, checkpoint: Path, seed: int
+) -> None:
     """Train in place, or go on from the checkpoint."""
     tokenizer = build_tokenizer(with_blip_tokens=False)
 
@@ -87,13 +89,18 @@ def clip_losses(
 
 
 def _dense_loss(
-    scale: Float[Tensor, ""], features: Float[Tensor, "b n d"], words: Float[Tensor, "classes d"], batch: Batch
+    scale: Float[Tensor, ""],
+    features: Float[Tensor, "b n d"],
+    words: Float[Tensor, "classes d"],
+    batch: Batch,
 ) -> Float[Tensor, ""]:
     similarity = scale * normalize(features.float(), dim=-1) @ words.T
     return word_contrast(pool_patches(similarity), batch.visible)
 
 
-def draw_captions(batch: Batch, rng: np.random.Generator) -> tuple[list[str], list[str], Bool[Tensor, "captions classes"]]:
+def draw_captions(
+    batch: Batch, rng: np.random.Generator
+) -> tuple[list[str], list[str], Bool[Tensor, "captions classes"]]:
     """Write a true and a slightly wrong caption per picture, and list the classes of each."""
     right, wrong, right_names, wrong_names = [], [], [], []
     for row in batch.visible.tolist():

@@ -38,10 +38,16 @@ class Pointing(nn.Module):
     def __init__(self, network: OfaNetwork) -> None:
         super().__init__()
         encoder = network.encoder
-        self.trunk, self.project, self.table = encoder.embed_images, encoder.image_proj, encoder.embed_tokens
+        self.trunk, self.project, self.table = (
+            encoder.embed_images,
+            encoder.image_proj,
+            encoder.embed_tokens,
+        )
         self.pieces = class_pieces()
 
-    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "word d"]]:
+    def forward(
+        self, pixels: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "word d"]]:
         """Return the projected patches, and the mean embedding of every word's pieces."""
         patches = self.project(self.trunk(pixels).flatten(2).transpose(1, 2))
         return patches.float(), torch.stack([self.table.weight[one].mean(0) for one in self.pieces])
@@ -56,7 +62,9 @@ class Pointing(nn.Module):
                 one.mul_(self.table.embedding_dim**-0.5)
 
 
-def train_ofa(plain: Dataset, varied: Dataset, plan: OfaPlan, checkpoint: Path, seed: int) -> OfaNetwork:
+def train_ofa(
+    plain: Dataset, varied: Dataset, plan: OfaPlan, checkpoint: Path, seed: int
+) -> OfaNetwork:
     """Train from random numbers, or go on from the checkpoint. The transformer stays as it begins."""
     network = begin_ofa(seed)
     model = Pointing(network).train()
@@ -83,7 +91,9 @@ def to_ofa(pictures: UInt8[ndarray, "b h w 3"]) -> Float[Tensor, "b 3 side side"
     return interpolate(pixels, (SIDE * STRIDE, SIDE * STRIDE), mode="bilinear")
 
 
-def pointing_losses(patches: Float[Tensor, "b n d"], words: Float[Tensor, "word d"], visible: Bool[Tensor, "b word"]) -> Losses:
+def pointing_losses(
+    patches: Float[Tensor, "b n d"], words: Float[Tensor, "word d"], visible: Bool[Tensor, "b word"]
+) -> Losses:
     """Return three losses that know only which words are true of which picture.
 
     Candidates: every patch is one of the true words. Instances: every true word has a few patches. Norms: patches and
@@ -95,4 +105,8 @@ def pointing_losses(patches: Float[Tensor, "b n d"], words: Float[Tensor, "word 
     best = known.topk(BEST_PATCHES, 1).values.mean(1)
     length = words.shape[1] ** 0.5
     off = [(vectors.norm(dim=-1) / length - 1).square().mean() for vectors in (patches, words)]
-    return {"candidates": candidates, "instances": -best[visible].mean(), "norms": NORM_WEIGHT * (off[0] + off[1])}
+    return {
+        "candidates": candidates,
+        "instances": -best[visible].mean(),
+        "norms": NORM_WEIGHT * (off[0] + off[1]),
+    }

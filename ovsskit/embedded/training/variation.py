@@ -48,4 +48,6 @@ def _shear(rng: np.random.Generator, drawing: Image.Image) -> Image.Image:
     wide = round((width + reach) * stretch)
     start = min(0.0, -shear * height)
     matrix = (1 / stretch, shear, start if shear > 0 else 0.0, 0.0, 1.0, 0.0)
-    return drawing.transform((wide, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+    return drawing.transform(
+        (wide, height), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
+    )

@@ -20,7 +20,10 @@ def _not_zero(layers: tuple[int, ...]) -> tuple[int, ...]:
 
 Layers = Annotated[
     tuple[int, ...],
-    Field(min_length=1, description="blocks of the image encoder, from 1; -1 is the last, -2 the one before it"),
+    Field(
+        min_length=1,
+        description="blocks of the image encoder, from 1; -1 is the last, -2 the one before it",
+    ),
     AfterValidator(_not_zero),
 ]
 
@@ -40,7 +43,9 @@ def layer_numbers(address: str, layers: Sequence[int], backbone: EncodesPatches)
     return found
 
 
-def layers_in(address: str, layers: Sequence[int], hidden: Hidden, backbone: EncodesPatches) -> tuple[int, ...]:
+def layers_in(
+    address: str, layers: Sequence[int], hidden: Hidden, backbone: EncodesPatches
+) -> tuple[int, ...]:
     """Return blocks counted from 1, all of which `hidden` holds.
 
     Raises:
@@ -51,5 +56,7 @@ def layers_in(address: str, layers: Sequence[int], hidden: Hidden, backbone: Enc
     if missing:
         held = ", ".join(map(str, hidden.layers))
         what = f"{address}.layers asks for {missing}, and what enters the blocks was kept for {held} only."
-        raise BadValue(what, fix='Let the stage that runs the network keep them: hidden.layers = "selected".')
+        raise BadValue(
+            what, fix='Let the stage that runs the network keep them: hidden.layers = "selected".'
+        )
     return found

@@ -20,17 +20,29 @@ class Attend(Stage, writes="patch_features"):
     and MaskCLIP and dropped by ClearCLIP and NACLIP; ITACLIP and GEM keep the residual only.
     """
 
-    residual: Annotated[bool, Field(description="start from the tokens that enter the block, not from 0")] = True
-    feed_forward: Annotated[bool, Field(description="let the last block's feed-forward part follow")] = True
+    residual: Annotated[
+        bool, Field(description="start from the tokens that enter the block, not from 0")
+    ] = True
+    feed_forward: Annotated[
+        bool, Field(description="let the last block's feed-forward part follow")
+    ] = True
 
-    def run(self, hidden: Hidden, self_attention: Attention, backbone: EncodesPatches) -> PatchFeatures:
+    def run(
+        self, hidden: Hidden, self_attention: Attention, backbone: EncodesPatches
+    ) -> PatchFeatures:
         """Return one vector per patch, not normalised.
 
         Raises:
             BadValue: what enters a block of the attention was not kept.
         """
-        missing = ", ".join(str(layer) for layer in self_attention.layers if layer not in hidden.layers)
+        missing = ", ".join(
+            str(layer) for layer in self_attention.layers if layer not in hidden.layers
+        )
         if missing:
             held = ", ".join(map(str, hidden.layers))
-            raise BadValue(f"{self.address} reads attention of block {missing}; the tokens of block {held} were kept only.")
-        return backbone.finish(hidden, self_attention, residual=self.residual, feed_forward=self.feed_forward)
+            raise BadValue(
+                f"{self.address} reads attention of block {missing}; the tokens of block {held} were kept only."
+            )
+        return backbone.finish(
+            hidden, self_attention, residual=self.residual, feed_forward=self.feed_forward
+        )

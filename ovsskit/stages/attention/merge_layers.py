@@ -17,7 +17,10 @@ class MergeLayers(Stage, writes="self_attention"):
     Source: ITACLIP, released code (blocks 7, 8 and 10 into 12, half and half).
     """
 
-    weight: Annotated[float, Field(ge=0, le=1, description="weight of the last block; the others' mean gets the rest")] = 0.5
+    weight: Annotated[
+        float,
+        Field(ge=0, le=1, description="weight of the last block; the others' mean gets the rest"),
+    ] = 0.5
 
     def run(self, self_attention: Attention) -> Attention:
         """Return the attention of the last block alone."""

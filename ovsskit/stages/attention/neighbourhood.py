@@ -18,16 +18,23 @@ class Neighbourhood(Stage, writes="self_similarity"):
     It is 1 for a patch and itself, and falls to 0 far away; the class token gets none. Source: NACLIP, released code.
     """
 
-    sigma: Annotated[float, Field(gt=0, description="standard deviation of the Gaussian, in patches")] = 5.0
+    sigma: Annotated[
+        float, Field(gt=0, description="standard deviation of the Gaussian, in patches")
+    ] = 5.0
 
     def run(self, self_similarity: Similarity) -> Similarity:
         """Return the similarity with the Gaussian added."""
         gaussian = distance_gaussian(self_similarity.grid, self.sigma).to(self_similarity.data)
-        return Similarity(self_similarity.data + gaussian, self_similarity.layers, self_similarity.grid)
+        return Similarity(
+            self_similarity.data + gaussian, self_similarity.layers, self_similarity.grid
+        )
 
 
 @lru_cache(maxsize=8)
 def distance_gaussian(grid: tuple[int, int], sigma: float) -> Float[torch.Tensor, "token token"]:
     """Return exp(-distance^2 / (2 sigma^2)) for every two patches of a grid; 0 to and from the class token."""
-    rows, columns = (torch.exp(-((torch.arange(side)[:, None] - torch.arange(side)) ** 2) / (2 * sigma**2)) for side in grid)
+    rows, columns = (
+        torch.exp(-((torch.arange(side)[:, None] - torch.arange(side)) ** 2) / (2 * sigma**2))
+        for side in grid
+    )
     return torch.nn.functional.pad(torch.kron(rows, columns), (1, 0, 1, 0))

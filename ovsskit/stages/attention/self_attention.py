@@ -16,7 +16,9 @@ class SelfAttention(Stage, writes="self_attention"):
     Source: SCLIP and ITACLIP sum two terms, so that a token's weights sum to 2; GEM takes the mean of three.
     """
 
-    terms: Annotated[Literal["sum", "mean"], Field(description="how several terms become one")] = "sum"
+    terms: Annotated[Literal["sum", "mean"], Field(description="how several terms become one")] = (
+        "sum"
+    )
 
     def run(self, self_similarity: Similarity) -> Attention:
         """Return one map of weights per block and head."""

@@ -26,17 +26,24 @@ class SelfSimilarity(Stage, writes="self_similarity"):
     blocks 7, 8, 10 and 12).
     """
 
-    of: Annotated[tuple[Term, ...], Field(min_length=1, description="what is compared with what; several are kept apart")] = (
-        "query_key",
-    )
+    of: Annotated[
+        tuple[Term, ...],
+        Field(min_length=1, description="what is compared with what; several are kept apart"),
+    ] = ("query_key",)
     layers: Layers = (-1,)
     normalise: Annotated[bool, Field(description="compare unit vectors")] = False
     iterations: Annotated[
-        int, Field(ge=0, description="how often the vectors are first replaced by what they gather from each other")
+        int,
+        Field(
+            ge=0,
+            description="how often the vectors are first replaced by what they gather from each other",
+        ),
     ] = 0
     scale: Annotated[
         Literal["width", "norms"] | Annotated[float, Field(gt=0)],
-        Field(description="factor: one over the root of a head's width, that times the tokens' mean length, or a number"),
+        Field(
+            description="factor: one over the root of a head's width, that times the tokens' mean length, or a number"
+        ),
     ] = "width"
 
     def run(self, hidden: Hidden, backbone: EncodesPatches) -> Similarity:
@@ -53,11 +60,19 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         return Similarity(data, layers, hidden.grid)
 
     def _compare(
-        self, hidden: Hidden, layer: int, backbone: EncodesPatches, target: Float[torch.Tensor, "term head token token"]
+        self,
+        hidden: Hidden,
+        layer: int,
+        backbone: EncodesPatches,
+        target: Float[torch.Tensor, "term head token token"],
     ) -> None:
         parts = dict(zip(PARTS, backbone.project(hidden, layer), strict=True))
         scale = self._scale(hidden, layer, backbone, parts["query"].shape[-1])
-        ready = {name: self._prepare(part, scale) for name, part in parts.items() if any(name in term for term in self.of)}
+        ready = {
+            name: self._prepare(part, scale)
+            for name, part in parts.items()
+            if any(name in term for term in self.of)
+        }
         for found, term in zip(target, self.of, strict=True):
             left, right = term.split("_")
             torch.matmul(ready[left] * scale, ready[right].transpose(-1, -2), out=found)
@@ -76,5 +91,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
             vectors = (vectors * scale @ vectors.transpose(-1, -2)).softmax(-1) @ vectors
         return self._unit(vectors)
 
-    def _unit(self, vectors: Float[torch.Tensor, "head token depth"]) -> Float[torch.Tensor, "head token depth"]:
+    def _unit(
+        self, vectors: Float[torch.Tensor, "head token depth"]
+    ) -> Float[torch.Tensor, "head token depth"]:
         return torch.nn.functional.normalize(vectors, dim=-1) if self.normalise else vectors

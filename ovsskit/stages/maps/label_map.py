@@ -21,11 +21,15 @@ class LabelMap(Stage, writes="labels"):
     """
 
     relabel: Annotated[
-        Literal["lookup", "in_place"], Field(description="look the number up; `in_place`: replace as released, with collisions")
+        Literal["lookup", "in_place"],
+        Field(description="look the number up; `in_place`: replace as released, with collisions"),
     ] = "lookup"
     align: Align = "corners"
     background_below: Annotated[
-        float, Field(ge=0, description="pixels whose highest score is below this are background (number 0)")
+        float,
+        Field(
+            ge=0, description="pixels whose highest score is below this are background (number 0)"
+        ),
     ] = 0.0
 
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
@@ -38,7 +42,9 @@ class LabelMap(Stage, writes="labels"):
             for index in reversed(range(len(numbers))):
                 if scores.labels[index]:
                     labels[labels == index] = numbers[index]
-        return Labels(labels.masked_fill(best < self.background_below, 0) if self.background_below else labels)
+        return Labels(
+            labels.masked_fill(best < self.background_below, 0) if self.background_below else labels
+        )
 
 
 def best_map(
@@ -52,7 +58,9 @@ def best_map(
     indices = torch.zeros(size, dtype=torch.int64, device=maps.device)
     for index, one in enumerate(maps):
         data, corners = one[None, None].float(), align == "corners"
-        enlarged = torch.nn.functional.interpolate(data, size, mode="bilinear", align_corners=corners)[0, 0]
+        enlarged = torch.nn.functional.interpolate(
+            data, size, mode="bilinear", align_corners=corners
+        )[0, 0]
         higher = enlarged > best
         best[higher], indices[higher] = enlarged[higher], index
     return best, indices

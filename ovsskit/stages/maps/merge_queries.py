@@ -20,7 +20,9 @@ class MergeQueries(Stage, writes="scores"):
             return Confidences(scores.data, labels)
         merged = scores.data.new_empty(len(labels), *scores.data.shape[1:])
         for found, label in zip(merged, labels, strict=True):
-            first, *others = (one for one, mine in zip(scores.data, scores.labels, strict=True) if mine == label)
+            first, *others = (
+                one for one, mine in zip(scores.data, scores.labels, strict=True) if mine == label
+            )
             found.copy_(first)
             for other in others:
                 torch.maximum(found, other, out=found)

@@ -19,7 +19,8 @@ class MergeTokens(Stage, writes="scores"):
     """
 
     pieces: Annotated[
-        Literal["mean", "released"], Field(description="mean of a class's tokens; `released`: the last class's are summed")
+        Literal["mean", "released"],
+        Field(description="mean of a class's tokens; `released`: the last class's are summed"),
     ] = "mean"
 
     def run(self, token_maps: TokenMaps, present: Present) -> Saliency:

@@ -18,8 +18,14 @@ class MinMax(Stage, writes="scores"):
     makes the whole picture background. That code also leaves a map alone that is a picture's only one, background aside. GEM scales the cosines of each class so.
     """
 
-    constant: Annotated[Literal["keep", "nan"], Field(description="what becomes of a constant map; `nan` as released")] = "keep"
-    only_map: Annotated[Literal["scale", "keep"], Field(description="what becomes of a lone map; `keep` as released")] = "scale"
+    constant: Annotated[
+        Literal["keep", "nan"],
+        Field(description="what becomes of a constant map; `nan` as released"),
+    ] = "keep"
+    only_map: Annotated[
+        Literal["scale", "keep"],
+        Field(description="what becomes of a lone map; `keep` as released"),
+    ] = "scale"
 
     def run(self, scores: Scores) -> Saliency:
         """Return the maps, scaled."""

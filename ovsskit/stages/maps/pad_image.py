@@ -20,8 +20,12 @@ class PadImage(Stage, writes="padded"):
     Source: MaskCLIP, released code, which so pads to multiples of the patch instead of dropping what is left over.
     """
 
-    multiple: Annotated[int, Field(ge=1, description="what the sides become multiples of, in pixels")] = 16
-    colour: Annotated[tuple[Byte, Byte, Byte], Field(description="red, green and blue, 0 to 255")] = (123.675, 116.28, 103.53)
+    multiple: Annotated[
+        int, Field(ge=1, description="what the sides become multiples of, in pixels")
+    ] = 16
+    colour: Annotated[
+        tuple[Byte, Byte, Byte], Field(description="red, green and blue, 0 to 255")
+    ] = (123.675, 116.28, 103.53)
 
     def run(self, image: Image) -> Image:
         """Return the padded picture."""

@@ -24,8 +24,12 @@ class ResizeImage(Stage, writes="resized"):
     Source: ITACLIP, released code (`resize` of its framework, on bytes).
     """
 
-    short_side: Annotated[int, Field(ge=NARROWEST, description="length of the shorter side, in pixels")] = 336
-    longer_side: Annotated[int, Field(ge=NARROWEST, description="greatest length of the longer side, in pixels")] = 2048
+    short_side: Annotated[
+        int, Field(ge=NARROWEST, description="length of the shorter side, in pixels")
+    ] = 336
+    longer_side: Annotated[
+        int, Field(ge=NARROWEST, description="greatest length of the longer side, in pixels")
+    ] = 2048
 
     def run(self, image: Image) -> Image:
         """Return the resized picture.
@@ -38,5 +42,7 @@ class ResizeImage(Stage, writes="resized"):
         if min(height, width) < NARROWEST:
             what = f"It is {image.size[1]} x {image.size[0]} pixels: at {width} x {height}, as the recipe resizes it, nothing is left to see."
             raise BadPicture(what, fix="Cut it into pieces, or raise resize_image.longer_side.")
-        resized = torch.nn.functional.interpolate(image.data[None], (height, width), mode="bilinear")[0]
+        resized = torch.nn.functional.interpolate(
+            image.data[None], (height, width), mode="bilinear"
+        )[0]
         return replace(image, data=(resized * 255).round() / 255)

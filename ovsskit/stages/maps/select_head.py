@@ -18,7 +18,10 @@ class SelectHead(Stage, writes="attention"):
     """
 
     layer: Annotated[int, Field(ge=1, description="layer of the text encoder, counted from 1")] = 8
-    head: Annotated[Annotated[int, Field(ge=0)] | Literal["all"], Field(description="head, counted from 0, or `all`")] = 9
+    head: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["all"],
+        Field(description="head, counted from 0, or `all`"),
+    ] = 9
 
     def run(self, attention: CrossAttention) -> CrossAttention:
         """Return the attention of the chosen layer and head.
@@ -28,8 +31,14 @@ class SelectHead(Stage, writes="attention"):
         """
         if self.layer not in attention.layers:
             kept = ", ".join(map(str, attention.layers))
-            raise BadValue(f"{self.address}.layer is {self.layer}, and the cross-attention holds the layers {kept}.")
+            raise BadValue(
+                f"{self.address}.layer is {self.layer}, and the cross-attention holds the layers {kept}."
+            )
         if self.head != "all" and self.head not in attention.heads:
             heads = ", ".join(map(str, attention.heads))
-            raise BadValue(f"{self.address}.head is {self.head}, and the cross-attention holds the heads {heads}.")
-        return attention.pick((self.layer,), attention.heads if self.head == "all" else (self.head,))
+            raise BadValue(
+                f"{self.address}.head is {self.head}, and the cross-attention holds the heads {heads}."
+            )
+        return attention.pick(
+            (self.layer,), attention.heads if self.head == "all" else (self.head,)
+        )

@@ -20,11 +20,15 @@ class Softmax(Stage, writes="scores"):
     Source: PnP-OVSS, released code (inside its call of the dense CRF, on maps from 0 to 1, scale 1).
     """
 
-    scale: Annotated[float, Field(gt=0, description="the scores are multiplied by this first; high is sharp")] = 1.0
+    scale: Annotated[
+        float, Field(gt=0, description="the scores are multiplied by this first; high is sharp")
+    ] = 1.0
 
     def run(self, scores: Scores) -> Probabilities:
         """Return maps that sum to 1 at every place."""
         probabilities = torch.empty_like(scores.data)
-        for found, rows in zip(probabilities.split(ROWS, 1), scores.data.split(ROWS, 1), strict=True):
+        for found, rows in zip(
+            probabilities.split(ROWS, 1), scores.data.split(ROWS, 1), strict=True
+        ):
             found.copy_((rows * self.scale).softmax(0))
         return Probabilities(probabilities, scores.labels)

@@ -24,6 +24,8 @@ class SquareImage(Stage, writes="resized"):
         """Return the square picture."""
         from PIL import Image as Pillow
 
-        resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize((self.side, self.side), Pillow.Resampling.BICUBIC)
+        resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(
+            (self.side, self.side), Pillow.Resampling.BICUBIC
+        )
         data = torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).to(image.data) / 255
         return replace(image, data=data)

@@ -17,7 +17,12 @@ class Threshold(Stage, writes="scores"):
     Source: PnP-OVSS, released code (threshold 0.15 on min-max scaled maps).
     """
 
-    at: Annotated[float, Field(ge=0, le=1, description="fraction of the class's range below which a place is dropped")] = 0.15
+    at: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="fraction of the class's range below which a place is dropped"
+        ),
+    ] = 0.15
 
     def run(self, scores: S) -> S:
         """Return the maps with their low places at zero."""

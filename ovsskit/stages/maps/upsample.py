@@ -26,7 +26,9 @@ class Upsample(Stage, writes="scores"):
     Source: PnP-OVSS, released code (corners); IFSeg and most others, released code (edges).
     """
 
-    longer_side: Annotated[int, Field(ge=1, description="greatest longer side of the maps, in pixels")] = 2048
+    longer_side: Annotated[
+        int, Field(ge=1, description="greatest longer side of the maps, in pixels")
+    ] = 2048
     align: Align = "corners"
 
     def run(self, scores: S, image: Image) -> S:

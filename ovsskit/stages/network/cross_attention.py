@@ -24,13 +24,22 @@ class CrossAttention(Stage, writes="attention"):
 
     layers: Annotated[
         tuple[PositiveInt, ...] | Literal["selected", "all"],
-        Field(description="layers to keep, from 1; `selected`: those that select_head picks later, all if there is none"),
+        Field(
+            description="layers to keep, from 1; `selected`: those that select_head picks later, all if there is none"
+        ),
     ] = "selected"
     objective: Annotated[
         Objective,
-        Field(description="the match logit (released code), or its ITM loss with the sign turned, so that high means match"),
+        Field(
+            description="the match logit (released code), or its ITM loss with the sign turned, so that high means match"
+        ),
     ] = "match_logit"
-    pad_to: Annotated[int, Field(ge=0, description="pad captions to this many tokens, as batches of the released code do")] = 0
+    pad_to: Annotated[
+        int,
+        Field(
+            ge=0, description="pad captions to this many tokens, as batches of the released code do"
+        ),
+    ] = 0
 
     def run(self, image: Image, captions: Captions, backbone: CrossAttends) -> Attention:
         """Return the attention and its gradient, without a graph."""
@@ -50,8 +59,14 @@ class CrossAttention(Stage, writes="attention"):
 
     def settle(self, following: Sequence[Stage]) -> CrossAttention:
         """Return this stage with `selected` replaced by the layers that the stages after it pick."""
-        picked = tuple(sorted({stage.layer for stage in _all(following) if hasattr(stage, "layer")}))
-        return self.model_copy(update={"layers": picked}) if self.layers == "selected" and picked else self
+        picked = tuple(
+            sorted({stage.layer for stage in _all(following) if hasattr(stage, "layer")})
+        )
+        return (
+            self.model_copy(update={"layers": picked})
+            if self.layers == "selected" and picked
+            else self
+        )
 
 
 def _all(stages: Iterable[Stage]) -> Iterable[Stage]:

@@ -26,4 +26,7 @@ class DecodePatches(Stage, writes="scores"):
         """Run the network once over all pictures of one grid."""
         names = [slots["vocabulary"].names for slots in many]
         found = many[0]["backbone"].decode_patches([slots["image"] for slots in many], names)
-        return [Logits(maps, tuple(range(1, 1 + len(mine)))) for maps, mine in zip(found, names, strict=True)]
+        return [
+            Logits(maps, tuple(range(1, 1 + len(mine))))
+            for maps, mine in zip(found, names, strict=True)
+        ]

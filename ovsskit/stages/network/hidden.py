@@ -25,7 +25,9 @@ class Hidden(Stage, writes="hidden"):
 
     layers: Annotated[
         Layers | Literal["selected"],
-        Field(description="blocks whose input is kept, from 1 or, negative, from the end; `selected`: what later stages name"),
+        Field(
+            description="blocks whose input is kept, from 1 or, negative, from the end; `selected`: what later stages name"
+        ),
     ] = "selected"
 
     def run(self, image: Image, backbone: EncodesPatches) -> Tokens:
@@ -37,13 +39,19 @@ class Hidden(Stage, writes="hidden"):
         """Run the network once over all pictures."""
         backbone: EncodesPatches = many[0]["backbone"]
         layers = (-1,) if isinstance(self.layers, str) else self.layers
-        return backbone.hidden([slots["image"] for slots in many], layer_numbers(self.address, layers, backbone))
+        return backbone.hidden(
+            [slots["image"] for slots in many], layer_numbers(self.address, layers, backbone)
+        )
 
     def settle(self, following: Sequence[Stage]) -> Hidden:
         """Return this stage with `selected` replaced by the blocks that the stages after it name."""
         readers = [stage for stage in _all(following) if "hidden" in wiring(type(stage)).reads]
         picked = sorted({layer for stage in readers for layer in getattr(stage, "layers", ())})
-        return self.model_copy(update={"layers": tuple(picked)}) if self.layers == "selected" and picked else self
+        return (
+            self.model_copy(update={"layers": tuple(picked)})
+            if self.layers == "selected" and picked
+            else self
+        )
 
 
 def _all(stages: Iterable[Stage]) -> Iterable[Stage]:

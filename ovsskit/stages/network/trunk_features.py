@@ -24,5 +24,7 @@ class TrunkFeatures(Stage, writes="features"):
 
     def run_many(self, many: Sequence[Slots]) -> list[PatchFeatures]:
         """Run the trunk once over all pictures of one size."""
-        found: list[PatchFeatures] = many[0]["backbone"].trunk_features([slots["image"] for slots in many])
+        found: list[PatchFeatures] = many[0]["backbone"].trunk_features(
+            [slots["image"] for slots in many]
+        )
         return found

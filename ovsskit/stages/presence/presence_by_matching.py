@@ -20,9 +20,15 @@ class PresenceByMatching(Stage, writes="present"):
 
     network = True
 
-    prompt: Annotated[str, Field(description="words before the name of the class")] = "A picture of "
-    at_least: Annotated[float, Field(ge=0, le=1, description="probability of the match that a class needs")] = 0.5
-    at_most: Annotated[int, Field(ge=1, description="greatest number of classes of a picture, best first")] = 25
+    prompt: Annotated[str, Field(description="words before the name of the class")] = (
+        "A picture of "
+    )
+    at_least: Annotated[
+        float, Field(ge=0, le=1, description="probability of the match that a class needs")
+    ] = 0.5
+    at_most: Annotated[
+        int, Field(ge=1, description="greatest number of classes of a picture, best first")
+    ] = 25
 
     def run(self, image: Image, vocabulary: Vocabulary, backbone: MatchesText) -> Present:
         """Return the labels of the classes that match, in the vocabulary's order."""
@@ -31,7 +37,10 @@ class PresenceByMatching(Stage, writes="present"):
 
     def run_many(self, many: Sequence[Slots]) -> list[Present]:
         """Match the captions of all classes with all pictures in one batch."""
-        captions = [[Caption(self.prompt + name, ()) for name in slots["vocabulary"].names] for slots in many]
+        captions = [
+            [Caption(self.prompt + name, ()) for name in slots["vocabulary"].names]
+            for slots in many
+        ]
         matches = many[0]["backbone"].match([slots["image"] for slots in many], captions)
         return [Present(self._choose(scores.tolist())) for scores in matches]
 

@@ -22,12 +22,21 @@ class PresenceBySimilarity(Stage, writes="present"):
 
     network = True
 
-    prompt: Annotated[str, Field(description="words before the name of the class")] = "A picture of "
-    scale: Annotated[float, Field(gt=0, description="what similarities are multiplied by before the softmax")] = 100.0
+    prompt: Annotated[str, Field(description="words before the name of the class")] = (
+        "A picture of "
+    )
+    scale: Annotated[
+        float, Field(gt=0, description="what similarities are multiplied by before the softmax")
+    ] = 100.0
     at_least: Annotated[
-        float, Field(ge=0, le=1, description="probability that a class needs, as a share of the best one's")
+        float,
+        Field(
+            ge=0, le=1, description="probability that a class needs, as a share of the best one's"
+        ),
     ] = 0.1
-    at_most: Annotated[int, Field(ge=1, description="greatest number of classes of a picture, best first")] = 25
+    at_most: Annotated[
+        int, Field(ge=1, description="greatest number of classes of a picture, best first")
+    ] = 25
 
     def run(self, image: Image, vocabulary: Vocabulary, backbone: EncodesImageAndText) -> Present:
         """Return the labels of the classes that are near, in the vocabulary's order."""
@@ -37,7 +46,9 @@ class PresenceBySimilarity(Stage, writes="present"):
     def run_many(self, many: Sequence[Slots]) -> list[Present]:
         """Encode all pictures in one batch."""
         backbone: EncodesImageAndText = many[0]["backbone"]
-        pictures = torch.nn.functional.normalize(backbone.encode_image([slots["image"] for slots in many]), dim=-1)
+        pictures = torch.nn.functional.normalize(
+            backbone.encode_image([slots["image"] for slots in many]), dim=-1
+        )
         found = []
         for picture, slots in zip(pictures, many, strict=True):
             texts = backbone.encode_text([self.prompt + name for name in slots["vocabulary"].names])
@@ -48,5 +59,9 @@ class PresenceBySimilarity(Stage, writes="present"):
         """Return the classes that are near, given the cosines of their words with the picture."""
         probability = (self.scale * similarity.float()).softmax(0)
         best = probability.argsort(descending=True, stable=True)[: self.at_most].tolist()
-        enough = [index for index in best if index == best[0] or probability[index] >= self.at_least * probability[best[0]]]
+        enough = [
+            index
+            for index in best
+            if index == best[0] or probability[index] >= self.at_least * probability[best[0]]
+        ]
         return Present(tuple(index + 1 for index in sorted(enough)))

@@ -29,10 +29,15 @@ class PresenceFromFile(Stage, writes="present"):
     """
 
     file: Annotated[PathOfRecipe, Field(description="the JSON file, relative to the recipe")] = ""
-    above: Annotated[float, Field(ge=0, le=100, description="an answer's class needs more confidence than this, per cent")] = (
-        70.0
-    )
-    fallback: Annotated[str, Field(description="class of a picture for which nothing is left; empty: the first one")] = ""
+    above: Annotated[
+        float,
+        Field(
+            ge=0, le=100, description="an answer's class needs more confidence than this, per cent"
+        ),
+    ] = 70.0
+    fallback: Annotated[
+        str, Field(description="class of a picture for which nothing is left; empty: the first one")
+    ] = ""
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Present:
         """Return the labels of the classes that the file says the picture shows.
@@ -46,23 +51,38 @@ class PresenceFromFile(Stage, writes="present"):
             labels = [by_id[number] for number in read_answer(value, self.above) if number in by_id]
         else:
             labels = [self._label(name, vocabulary) for name in value]
-        return Present(tuple(labels) or (self._label(self.fallback or vocabulary.names[0], vocabulary),))
+        return Present(
+            tuple(labels) or (self._label(self.fallback or vocabulary.names[0], vocabulary),)
+        )
 
     def _find(self, name: str) -> Any:
         if not self.file:
             raise BadFile(
-                "No file says which classes a picture shows.", fix=f"Name one: --set {self.address}.file=presence.json"
+                "No file says which classes a picture shows.",
+                fix=f"Name one: --set {self.address}.file=presence.json",
             )
         where = Place(self.file)
         try:
             entries = _read(self.file, Path(self.file).stat().st_mtime_ns)
         except (OSError, ValueError) as error:
-            raise BadFile(f"The file of present classes cannot be read: {error}", there=FORMATS, where=where) from error
+            raise BadFile(
+                f"The file of present classes cannot be read: {error}", there=FORMATS, where=where
+            ) from error
         found = [entries[key] for key in (name, Path(name).name, Path(name).stem) if key in entries]
         if not found:
-            raise BadFile(f"The file says nothing on the picture `{name}`.", fix=did_you_mean(name, list(entries)), where=where)
-        if not isinstance(found[0], str) and not (isinstance(found[0], list) and all(isinstance(n, str) for n in found[0])):
-            raise BadFile(f"What the file says on the picture `{name}` is of no known form.", there=FORMATS, where=where)
+            raise BadFile(
+                f"The file says nothing on the picture `{name}`.",
+                fix=did_you_mean(name, list(entries)),
+                where=where,
+            )
+        if not isinstance(found[0], str) and not (
+            isinstance(found[0], list) and all(isinstance(n, str) for n in found[0])
+        ):
+            raise BadFile(
+                f"What the file says on the picture `{name}` is of no known form.",
+                there=FORMATS,
+                where=where,
+            )
         return found[0]
 
     def _label(self, name: str, vocabulary: Vocabulary) -> int:
@@ -77,8 +97,16 @@ def read_answer(answer: str, above: float) -> list[int]:
     """Return the ids that an answer gives with more than a confidence in per cent, in its order."""
     lists = BETWEEN_LISTS.split(answer.strip().removeprefix("[").removesuffix("]"))
     ids = [_number(item.partition(":")[0]) for item in lists[0].split(",")]
-    confidences = [_number(item.rpartition(":")[2].partition("%")[0]) for item in lists[1].split(",")] if lists[1:] else []
-    sure = [value is not None and value > above for value in confidences] if confidences else [True] * len(ids)
+    confidences = (
+        [_number(item.rpartition(":")[2].partition("%")[0]) for item in lists[1].split(",")]
+        if lists[1:]
+        else []
+    )
+    sure = (
+        [value is not None and value > above for value in confidences]
+        if confidences
+        else [True] * len(ids)
+    )
     return [number for number, keep in zip(ids, sure, strict=False) if keep and number is not None]
 
 

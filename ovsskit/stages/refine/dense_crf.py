@@ -27,13 +27,21 @@ class DenseCrf(Stage, writes="scores"):
     version: ClassVar[int] = 2
 
     steps: Annotated[int, Field(ge=0, description="iterations of mean field")] = 10
-    gaussian_sigma: Annotated[float, Field(ge=0.5, description="reach of the smoothness term, in pixels")] = 3.0
-    gaussian_weight: Annotated[float, Field(ge=0, description="weight of the smoothness term")] = 7.0
-    bilateral_sigma: Annotated[float, Field(ge=0.5, description="reach of the appearance term, in pixels")] = 50.0
+    gaussian_sigma: Annotated[
+        float, Field(ge=0.5, description="reach of the smoothness term, in pixels")
+    ] = 3.0
+    gaussian_weight: Annotated[float, Field(ge=0, description="weight of the smoothness term")] = (
+        7.0
+    )
+    bilateral_sigma: Annotated[
+        float, Field(ge=0.5, description="reach of the appearance term, in pixels")
+    ] = 50.0
     bilateral_colour_sigma: Annotated[
         float, Field(ge=0.5, description="likeness of colours in the appearance term, 0 to 255")
     ] = 5.0
-    bilateral_weight: Annotated[float, Field(ge=0, description="weight of the appearance term")] = 10.0
+    bilateral_weight: Annotated[float, Field(ge=0, description="weight of the appearance term")] = (
+        10.0
+    )
     channels: Annotated[
         Literal["rgb", "bgr"],
         Field(
@@ -41,7 +49,8 @@ class DenseCrf(Stage, writes="scores"):
         ),
     ] = "rgb"
     engine: Annotated[
-        Literal["auto", "torch", "pydensecrf"], Field(description="`pydensecrf` needs the package pydensecrf2 and a compiler")
+        Literal["auto", "torch", "pydensecrf"],
+        Field(description="`pydensecrf` needs the package pydensecrf2 and a compiler"),
     ] = "auto"
 
     def run(self, image: Image, scores: Probabilities) -> Probabilities:
@@ -61,7 +70,9 @@ class DenseCrf(Stage, writes="scores"):
             image = Image(image.data.flip(0))
         if image.size == (height, width):
             return image.pixels
-        data = torch.nn.functional.interpolate(image.data[None], (height, width), mode="bilinear", antialias=True)
+        data = torch.nn.functional.interpolate(
+            image.data[None], (height, width), mode="bilinear", antialias=True
+        )
         return Image(data[0].clamp(0, 1)).pixels
 
     def _torch(
@@ -85,7 +96,9 @@ class DenseCrf(Stage, writes="scores"):
             from pydensecrf.densecrf import DenseCRF2D
         except ImportError as error:
             fix = 'pip install "ovsskit[crf]", or dense_crf.engine = "torch".'
-            raise MissingExtra("The engine pydensecrf of dense_crf is not installed.", fix=fix) from error
+            raise MissingExtra(
+                "The engine pydensecrf of dense_crf is not installed.", fix=fix
+            ) from error
         classes, height, width = probabilities.shape
         field: Any = DenseCRF2D(width, height, classes)
         unary = -probabilities.detach().cpu().float().clamp(CLIP, 1).log()

@@ -18,7 +18,9 @@ class DropSmallAreas(Stage, writes="scores"):
     has. The background is never dropped, and does not count. Source: ITACLIP, released code (VOC21: 0.1).
     """
 
-    fraction: Annotated[float, Field(ge=0, le=1, description="share of the foreground that a class must exceed")] = 0.1
+    fraction: Annotated[
+        float, Field(ge=0, le=1, description="share of the foreground that a class must exceed")
+    ] = 0.1
 
     def run(self, scores: Confidences) -> Confidences:
         """Return the maps, those of small classes zero."""
@@ -30,4 +32,10 @@ class DropSmallAreas(Stage, writes="scores"):
             for index, (count, label) in enumerate(zip(counts, scores.labels, strict=True))
             if label and count <= self.fraction * foreground
         ]
-        return scores.with_data(scores.data.index_fill(0, torch.tensor(dropped, device=best.device), 0)) if dropped else scores
+        return (
+            scores.with_data(
+                scores.data.index_fill(0, torch.tensor(dropped, device=best.device), 0)
+            )
+            if dropped
+            else scores
+        )

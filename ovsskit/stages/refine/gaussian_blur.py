@@ -20,7 +20,9 @@ class GaussianBlur(Stage, writes="scores"):
     Equal to `scipy.ndimage.gaussian_filter`. Source: PnP-OVSS, released code (0.05 of the longer side).
     """
 
-    sigma: Annotated[float, Field(ge=0, le=1, description="standard deviation as a fraction of the longer side")] = 0.05
+    sigma: Annotated[
+        float, Field(ge=0, le=1, description="standard deviation as a fraction of the longer side")
+    ] = 0.05
 
     def run(self, scores: S) -> S:
         """Return the maps, blurred."""
@@ -46,4 +48,8 @@ def blur_matrix(size: int, sigma: float, device: torch.device) -> Float[torch.Te
     kernel = kornia.filters.get_gaussian_kernel1d(2 * radius + 1, sigma, dtype=torch.float64)[0]
     sources = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)).remainder(2 * size)
     mirrored = torch.where(sources < size, sources, 2 * size - 1 - sources)
-    return torch.zeros(size, size, dtype=torch.float64).scatter_add_(1, mirrored, kernel.expand(size, -1)).to(device)
+    return (
+        torch.zeros(size, size, dtype=torch.float64)
+        .scatter_add_(1, mirrored, kernel.expand(size, -1))
+        .to(device)
+    )

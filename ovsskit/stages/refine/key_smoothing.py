@@ -23,8 +23,15 @@ class KeySmoothing(Stage, writes="scores"):
     patches whose probability rounds to 1).
     """
 
-    scale: Annotated[float, Field(gt=0, description="what scores are multiplied by before the softmax")] = 100.0
-    below: Annotated[float, Field(ge=0, le=1, description="a patch whose best text is less probable than this is unsure")] = 1.0
+    scale: Annotated[
+        float, Field(gt=0, description="what scores are multiplied by before the softmax")
+    ] = 100.0
+    below: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="a patch whose best text is less probable than this is unsure"
+        ),
+    ] = 1.0
 
     def run(self, scores: Logits, hidden: Hidden, backbone: EncodesPatches) -> Logits:
         """Return one map per text, over the patches."""

@@ -19,7 +19,9 @@ class KnnSmoothing(Stage, writes="scores"):
     are resized to it first. Source: IFSeg, released code (3 neighbours, 25 rounds; its notebook has 5 neighbours).
     """
 
-    neighbours: Annotated[int, Field(ge=1, description="patches that are averaged, the patch itself among them")] = 3
+    neighbours: Annotated[
+        int, Field(ge=1, description="patches that are averaged, the patch itself among them")
+    ] = 3
     rounds: Annotated[int, Field(ge=0, description="how often")] = 25
 
     def run(self, scores: Probabilities, features: PatchFeatures) -> Probabilities:
@@ -35,7 +37,9 @@ class KnnSmoothing(Stage, writes="scores"):
         return scores.with_data(flat.unflatten(1, grid))
 
 
-def nearest(features: Float[torch.Tensor, "width rows cols"], count: int) -> Int[torch.Tensor, "patch count"]:
+def nearest(
+    features: Float[torch.Tensor, "width rows cols"], count: int
+) -> Int[torch.Tensor, "patch count"]:
     """Return for every patch those with the most similar features, at most all."""
     unit = torch.nn.functional.normalize(features.flatten(1), dim=0)
     return (unit.T @ unit).topk(min(count, unit.shape[1])).indices

@@ -38,23 +38,32 @@ class Pamr(Stage, writes="scores"):
 
     steps: Annotated[int, Field(ge=0, description="how often every pixel is replaced")] = 10
     dilations: Annotated[
-        tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, description="distances of the neighbours, in pixels")
+        tuple[Annotated[int, Field(ge=1)], ...],
+        Field(min_length=1, description="distances of the neighbours, in pixels"),
     ] = (8, 16)
     at: Annotated[
         Literal["maps", "picture"],
-        Field(description="size to work at: the picture is brought to that of the `maps`, or the maps to the `picture`'s"),
+        Field(
+            description="size to work at: the picture is brought to that of the `maps`, or the maps to the `picture`'s"
+        ),
     ] = "maps"
 
     def run(self, scores: S, image: Image) -> S:
         """Return the refined maps."""
         maps, picture = scores.data, image.data
         if maps.shape[1:] != picture.shape[1:] and self.at == "maps":
-            picture = torch.nn.functional.interpolate(picture[None], maps.shape[1:], mode="bilinear")[0]
+            picture = torch.nn.functional.interpolate(
+                picture[None], maps.shape[1:], mode="bilinear"
+            )[0]
         elif maps.shape[1:] != picture.shape[1:]:
-            maps = torch.nn.functional.interpolate(maps[None], picture.shape[1:], mode="bilinear", align_corners=True)[0]
+            maps = torch.nn.functional.interpolate(
+                maps[None], picture.shape[1:], mode="bilinear", align_corners=True
+            )[0]
         if not self.steps:
             return scores.with_data(maps)
-        return scores.with_data(refine(maps, affinity(picture, self.dilations), self.dilations, self.steps))
+        return scores.with_data(
+            refine(maps, affinity(picture, self.dilations), self.dilations, self.steps)
+        )
 
 
 def directions(dilations: Sequence[int]) -> list[tuple[int, int]]:
@@ -73,7 +82,9 @@ def neighbours(
         yield padded[:, reach + down :, reach + right :][:, :height, :width]
 
 
-def deviation(picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]) -> Float[torch.Tensor, "3 h w"]:
+def deviation(
+    picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
+) -> Float[torch.Tensor, "3 h w"]:
     """Return the standard deviation over each pixel's neighbours and, once for every dilation, the pixel itself."""
     padded = pad(picture, max(dilations))
     count = 9 * len(dilations)
@@ -87,7 +98,9 @@ def deviation(picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]) -
     return (squares / (count - 1)).sqrt()
 
 
-def affinity(picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]) -> Float[torch.Tensor, "neighbour h w"]:
+def affinity(
+    picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
+) -> Float[torch.Tensor, "neighbour h w"]:
     """Return the weight of each neighbour of each pixel; they sum to 1 over the neighbours."""
     scale = EPSILON + 0.1 * deviation(picture, dilations)
     padded = pad(picture, max(dilations))
@@ -96,14 +109,23 @@ def affinity(picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]) ->
 
 
 def refine(
-    maps: Float[torch.Tensor, "class h w"], weights: Float[torch.Tensor, "neighbour h w"], dilations: Sequence[int], steps: int
+    maps: Float[torch.Tensor, "class h w"],
+    weights: Float[torch.Tensor, "neighbour h w"],
+    dilations: Sequence[int],
+    steps: int,
 ) -> Float[torch.Tensor, "class h w"]:
     """Return the maps after so many steps, a block of maps at a time."""
     size, is_on_cpu = maps[0].numel() * maps.element_size(), maps.device.type == "cpu"
     side_by_side = CACHE_BYTES // (maps.shape[2] * (2 * max(dilations) + 1) * maps.element_size())
     if is_on_cpu and side_by_side >= FEWEST_MAPS:
         return gather(maps, weights, dilations, steps, side_by_side)
-    return shift(maps, weights, dilations, steps, max(1, (BLOCK_BYTES if is_on_cpu else GPU_BLOCK_BYTES) // size))
+    return shift(
+        maps,
+        weights,
+        dilations,
+        steps,
+        max(1, (BLOCK_BYTES if is_on_cpu else GPU_BLOCK_BYTES) // size),
+    )
 
 
 def gather(
@@ -120,12 +142,16 @@ def gather(
     for target, some in zip(refined.split(block), maps.split(block), strict=True):
         pixels = some.flatten(1).T.contiguous()
         for _ in range(steps):
-            pixels = torch.nn.functional.embedding_bag(places, pixels, per_sample_weights=weights, mode="sum")
+            pixels = torch.nn.functional.embedding_bag(
+                places, pixels, per_sample_weights=weights, mode="sum"
+            )
         target.flatten(1).copy_(pixels.T)
     return refined
 
 
-def neighbour_places(height: int, width: int, dilations: Sequence[int]) -> Int[torch.Tensor, "pixel neighbour"]:
+def neighbour_places(
+    height: int, width: int, dilations: Sequence[int]
+) -> Int[torch.Tensor, "pixel neighbour"]:
     """Return the numbers of each pixel's neighbours; pixels count row by row."""
     rows, columns = torch.arange(height)[:, None], torch.arange(width)
     places = [
@@ -154,6 +180,8 @@ def shift(
     return refined
 
 
-def pad(maps: Float[torch.Tensor, "channel h w"], width: int) -> Float[torch.Tensor, "channel h_padded w_padded"]:
+def pad(
+    maps: Float[torch.Tensor, "channel h w"], width: int
+) -> Float[torch.Tensor, "channel h_padded w_padded"]:
     """Repeat the borders so many times."""
     return torch.nn.functional.pad(maps, (width, width, width, width), mode="replicate")

@@ -21,8 +21,13 @@ class PromptDenoising(Stage, writes="scores"):
     Source: MaskCLIP, released code (`pd_thresh`, off by default; 0.5 in its configurations for MaskCLIP+).
     """
 
-    scale: Annotated[float, Field(gt=0, description="what scores are multiplied by before the softmax")] = 100.0
-    below: Annotated[float, Field(ge=0, le=1, description="a text that is nowhere as probable as this is ruled out")] = 0.5
+    scale: Annotated[
+        float, Field(gt=0, description="what scores are multiplied by before the softmax")
+    ] = 100.0
+    below: Annotated[
+        float,
+        Field(ge=0, le=1, description="a text that is nowhere as probable as this is ruled out"),
+    ] = 0.5
 
     def run(self, scores: Logits) -> Logits:
         """Return the maps, those of ruled-out texts replaced."""

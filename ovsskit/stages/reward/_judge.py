@@ -15,11 +15,20 @@ PER_PICTURE = 8
 """How many masked pictures the judge sees at once for each picture of a batch; most have four classes or fewer."""
 
 
-def encode(judge: EncodesImage, pictures: Sequence[Image], batch: int) -> Float[torch.Tensor, "picture width"]:
+def encode(
+    judge: EncodesImage, pictures: Sequence[Image], batch: int
+) -> Float[torch.Tensor, "picture width"]:
     """Return a unit vector for every picture; the judge sees so many pictures of the batch at once as it is meant to."""
     size = PER_PICTURE * batch
-    parts = [judge.encode_image(pictures[start : start + size]) for start in range(0, len(pictures), size)]
-    return torch.nn.functional.normalize(torch.cat(parts).float(), dim=-1) if parts else torch.zeros(0, 1)
+    parts = [
+        judge.encode_image(pictures[start : start + size])
+        for start in range(0, len(pictures), size)
+    ]
+    return (
+        torch.nn.functional.normalize(torch.cat(parts).float(), dim=-1)
+        if parts
+        else torch.zeros(0, 1)
+    )
 
 
 def agreement_with_words(

@@ -9,18 +9,24 @@ PADDING = 12
 TRUNCATE = 4.0
 
 
-def resize_cubic(maps: Float[torch.Tensor, "class rows cols"], size: int) -> Float[torch.Tensor, "class size size"]:
+def resize_cubic(
+    maps: Float[torch.Tensor, "class rows cols"], size: int
+) -> Float[torch.Tensor, "class size size"]:
     """Return maps of `size` times `size`, blurred before they shrink, within the range of each map."""
     vertical, horizontal = (resize_matrix(side, size).to(maps.device) for side in maps.shape[1:])
     found = vertical @ maps.double() @ horizontal.T
-    resized: torch.Tensor = found.clamp(maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)).to(maps.dtype)
+    resized: torch.Tensor = found.clamp(
+        maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    ).to(maps.dtype)
     return resized
 
 
 def resize_matrix(source: int, target: int) -> Float[torch.Tensor, "target source"]:
     """Return the matrix that resizes a line of pixels, in float64."""
     knots = torch.arange(source + 2 * PADDING, dtype=torch.float64)
-    spline = torch.linalg.solve(b_spline(knots[:, None] - knots), torch.eye(len(knots), dtype=torch.float64))
+    spline = torch.linalg.solve(
+        b_spline(knots[:, None] - knots), torch.eye(len(knots), dtype=torch.float64)
+    )
     centres = (torch.arange(target, dtype=torch.float64) + 0.5) * source / target - 0.5 + PADDING
     matrix: torch.Tensor = b_spline(centres[:, None] - knots) @ spline[:, PADDING:-PADDING]
     sigma = (source / target - 1) / 2
@@ -40,5 +46,7 @@ def blur_with_zeros(size: int, sigma: float) -> Float[torch.Tensor, "size size"]
     steps = torch.arange(-radius, radius + 1, dtype=torch.float64)
     places = torch.arange(size, dtype=torch.float64)
     distance = (places[:, None] - places).abs()
-    kernel = torch.exp(-0.5 * (distance / sigma) ** 2) / torch.exp(-0.5 * (steps / sigma) ** 2).sum()
+    kernel = (
+        torch.exp(-0.5 * (distance / sigma) ** 2) / torch.exp(-0.5 * (steps / sigma) ** 2).sum()
+    )
     return torch.where(distance <= radius, kernel, 0)

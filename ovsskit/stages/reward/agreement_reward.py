@@ -12,7 +12,9 @@ from ovsskit.stage import Wrapper, Wraps
 from ovsskit.stages.wrap.views import TURNS
 from ovsskit.values import Image, Labels, Present, Reward, Vocabulary
 
-Alteration = Literal["horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "smaller"]
+Alteration = Literal[
+    "horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "smaller"
+]
 GAIN = {"brighter": 0.7, "darker": 1.4}
 """The exponent that the picture is raised to."""
 SMALLER = 0.75
@@ -40,15 +42,22 @@ class AgreementReward(Wrapper, writes="reward"):
         ),
     ] = ("horizontal_flip", "darker", "smaller")
 
-    def run(self, image: Image, labels: Labels, vocabulary: Vocabulary, present: Present | None = None) -> Wraps[Reward]:
+    def run(
+        self, image: Image, labels: Labels, vocabulary: Vocabulary, present: Present | None = None
+    ) -> Wraps[Reward]:
         """Return the reward of one picture."""
         nothing = present is not None and not present.labels
         outs = yield [] if nothing else [{"image": alter(image, name)} for name in self.alterations]
         if nothing:
             return Reward(image.data.new_tensor(torch.nan))
-        ids = [vocabulary.ids[label] for label in dict.fromkeys(present.labels)] if present else None
+        ids = (
+            [vocabulary.ids[label] for label in dict.fromkeys(present.labels)] if present else None
+        )
         pairs = zip(self.alterations, outs, strict=True)
-        agreed = [agreement(labels.data, restore(out["labels"].data, name, labels.data.shape), ids) for name, out in pairs]
+        agreed = [
+            agreement(labels.data, restore(out["labels"].data, name, labels.data.shape), ids)
+            for name, out in pairs
+        ]
         return Reward(image.data.new_tensor(sum(agreed) / len(agreed)))
 
 
@@ -58,24 +67,38 @@ def alter(image: Image, name: str) -> Image:
         return replace(image, data=image.data ** GAIN[name])
     if name == "smaller":
         height, width = (max(1, round(SMALLER * size)) for size in image.size)
-        data = torch.nn.functional.interpolate(image.data[None], (height, width), mode="bilinear", antialias=True)[0]
+        data = torch.nn.functional.interpolate(
+            image.data[None], (height, width), mode="bilinear", antialias=True
+        )[0]
         return replace(image, data=data.clamp(0, 1))
     return replace(image, data=TURNS[name][0](image.data))
 
 
-def restore(labels: Int[torch.Tensor, "rows cols"], name: str, size: Any) -> Int[torch.Tensor, "h w"]:
+def restore(
+    labels: Int[torch.Tensor, "rows cols"], name: str, size: Any
+) -> Int[torch.Tensor, "h w"]:
     """Bring the labels of an altered picture back to how the plain one lies."""
     turned: torch.Tensor = TURNS[name][1](labels) if name in TURNS else labels
     if turned.shape == size:
         return turned
-    return torch.nn.functional.interpolate(turned[None, None].double(), tuple(size))[0, 0].to(labels.dtype)
+    return torch.nn.functional.interpolate(turned[None, None].double(), tuple(size))[0, 0].to(
+        labels.dtype
+    )
 
 
-def agreement(one: Int[torch.Tensor, "h w"], other: Int[torch.Tensor, "h w"], ids: list[int] | None) -> float:
+def agreement(
+    one: Int[torch.Tensor, "h w"], other: Int[torch.Tensor, "h w"], ids: list[int] | None
+) -> float:
     """Return the mean IoU of two label maps over these classes, or over all that are found but 0; 0 if there are none."""
-    numbers = ids if ids is not None else [number for number in torch.cat([one, other]).unique().tolist() if number]
+    numbers = (
+        ids
+        if ids is not None
+        else [number for number in torch.cat([one, other]).unique().tolist() if number]
+    )
     shares = []
     for number in numbers:
         either = ((one == number) | (other == number)).sum()
-        shares.append(float(((one == number) & (other == number)).sum() / either) if either else 0.0)
+        shares.append(
+            float(((one == number) & (other == number)).sum() / either) if either else 0.0
+        )
     return sum(shares) / len(shares) if shares else 0.0

@@ -48,9 +48,15 @@ class ClipReward(Stage, writes="reward"):
             "(released) or of all classes"
         ),
     ] = "none"
-    scale: Annotated[float, Field(gt=0, description="what cosines are multiplied by before a softmax")] = 100.0
-    total: Annotated[Literal["mean", "sum"], Field(description="mean over the classes, or their sum (released)")] = "mean"
-    prompt: Annotated[str, Field(description="words before the name of the class; none in the released code")] = ""
+    scale: Annotated[
+        float, Field(gt=0, description="what cosines are multiplied by before a softmax")
+    ] = 100.0
+    total: Annotated[
+        Literal["mean", "sum"], Field(description="mean over the classes, or their sum (released)")
+    ] = "mean"
+    prompt: Annotated[
+        str, Field(description="words before the name of the class; none in the released code")
+    ] = ""
 
     def run(
         self,
@@ -61,7 +67,13 @@ class ClipReward(Stage, writes="reward"):
         present: Present | None = None,
     ) -> Reward:
         """Return the reward of one picture."""
-        slots = {"image": image, "labels": labels, "vocabulary": vocabulary, "judge": judge, "present": present}
+        slots = {
+            "image": image,
+            "labels": labels,
+            "vocabulary": vocabulary,
+            "judge": judge,
+            "present": present,
+        }
         [found] = self.run_many([slots])
         return found
 
@@ -69,7 +81,11 @@ class ClipReward(Stage, writes="reward"):
         """Show the judge the masked pictures of all classes of all pictures together."""
         judge: EncodesImageAndText = many[0]["judge"]
         unknown = [slots for slots in many if slots["present"] is None]
-        seen = iter(PresenceBySimilarity().run_many([{**slots, "backbone": judge} for slots in unknown]) if unknown else ())
+        seen = iter(
+            PresenceBySimilarity().run_many([{**slots, "backbone": judge} for slots in unknown])
+            if unknown
+            else ()
+        )
         classes = [tuple(dict.fromkeys((slots["present"] or next(seen)).labels)) for slots in many]
         pictures = [self._masked(slots, shown) for slots, shown in zip(many, classes, strict=True)]
         features = encode(judge, [picture for some in pictures for picture in some], len(many))
@@ -81,7 +97,9 @@ class ClipReward(Stage, writes="reward"):
                 continue
             texts = judge.encode_text([self.prompt + name for name in slots["vocabulary"].names])
             unit = torch.nn.functional.normalize(texts.float(), dim=-1)
-            pairs = torch.stack([mine[: len(shown)], mine[len(shown) :].expand_as(mine[: len(shown)])])
+            pairs = torch.stack(
+                [mine[: len(shown)], mine[len(shown) :].expand_as(mine[: len(shown)])]
+            )
             own = [label - 1 for label in shown]
             region, rest = agreement_with_words(pairs, unit, own, self.among, self.scale).unbind()
             values = compare(region, rest, self.form)
@@ -92,7 +110,10 @@ class ClipReward(Stage, writes="reward"):
     def _masked(self, slots: Slots, shown: Sequence[int]) -> list[Image]:
         """Return the picture without all but one class, for every class; then what these are compared with."""
         image: Image = slots["image"]
-        regions = [region_of(slots["labels"], slots["vocabulary"].ids[label], image.size) for label in shown]
+        regions = [
+            region_of(slots["labels"], slots["vocabulary"].ids[label], image.size)
+            for label in shown
+        ]
         rests = [~region for region in regions]
         if self.against == "blank":
             rests = [torch.zeros_like(region) for region in regions[:1]]
@@ -100,7 +121,9 @@ class ClipReward(Stage, writes="reward"):
 
     def _has_pixels(self, slots: Slots, shown: Sequence[int]) -> Bool[torch.Tensor, " class"]:
         ids = [slots["vocabulary"].ids[label] for label in shown]
-        return torch.stack([region_of(slots["labels"], number, slots["image"].size).any() for number in ids])
+        return torch.stack(
+            [region_of(slots["labels"], number, slots["image"].size).any() for number in ids]
+        )
 
 
 def region_of(labels: Labels, number: int, size: tuple[int, int]) -> Bool[torch.Tensor, "h w"]:

@@ -20,7 +20,9 @@ class EntropyReward(Stage, writes="reward"):
     pixel's place gives on its class. A picture of one map has no entropy, and no reward (not a number).
     """
 
-    balance: Annotated[float, Field(ge=0, description="weight of the entropy of the mean probabilities")] = 1.0
+    balance: Annotated[
+        float, Field(ge=0, description="weight of the entropy of the mean probabilities")
+    ] = 1.0
 
     def run(self, scores: Probabilities) -> Reward:
         """Return the reward of one picture."""
@@ -28,7 +30,10 @@ class EntropyReward(Stage, writes="reward"):
         if count == 1:
             return Reward(scores.data.new_tensor(torch.nan))
         flat = scores.data.flatten(1)
-        unsure, varied = entropy(flat).mean() / math.log(count), entropy(flat.mean(1)) / math.log(count)
+        unsure, varied = (
+            entropy(flat).mean() / math.log(count),
+            entropy(flat.mean(1)) / math.log(count),
+        )
         return Reward(1 - unsure + self.balance * varied)
 
 

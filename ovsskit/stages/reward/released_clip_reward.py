@@ -32,32 +32,55 @@ class ReleasedClipReward(Stage, writes="reward"):
 
     network = True
 
-    at: Annotated[float, Field(ge=0, le=1, description="fraction of a map's range that is kept")] = 0.15
-    size: Annotated[int, Field(ge=8, description="height and width of the pictures that the judge sees, in pixels")] = 336
-    sigma: Annotated[float, Field(ge=0, le=1, description="standard deviation of the blur, as a fraction of the size")] = 0.04
+    at: Annotated[
+        float, Field(ge=0, le=1, description="fraction of a map's range that is kept")
+    ] = 0.15
+    size: Annotated[
+        int,
+        Field(ge=8, description="height and width of the pictures that the judge sees, in pixels"),
+    ] = 336
+    sigma: Annotated[
+        float,
+        Field(ge=0, le=1, description="standard deviation of the blur, as a fraction of the size"),
+    ] = 0.04
     form: Annotated[
         Literal["wins", "released_ratio"],
-        Field(description="number of classes that win, or the mean of blank over masked probability with the sign turned"),
+        Field(
+            description="number of classes that win, or the mean of blank over masked probability with the sign turned"
+        ),
     ] = "wins"
     contrast: Annotated[
-        bool, Field(description="multiply by 1 minus how alike the classes' masks are at all pairs of places")
+        bool,
+        Field(
+            description="multiply by 1 minus how alike the classes' masks are at all pairs of places"
+        ),
     ] = False
-    scale: Annotated[float, Field(gt=0, description="what cosines are multiplied by before the softmax")] = 100.0
+    scale: Annotated[
+        float, Field(gt=0, description="what cosines are multiplied by before the softmax")
+    ] = 100.0
 
-    def run(self, image: Image, scores: Saliency, vocabulary: Vocabulary, judge: EncodesImageAndText) -> Reward:
+    def run(
+        self, image: Image, scores: Saliency, vocabulary: Vocabulary, judge: EncodesImageAndText
+    ) -> Reward:
         """Return the reward of one picture."""
-        [found] = self.run_many([{"image": image, "scores": scores, "vocabulary": vocabulary, "judge": judge}])
+        [found] = self.run_many(
+            [{"image": image, "scores": scores, "vocabulary": vocabulary, "judge": judge}]
+        )
         return found
 
     def run_many(self, many: Sequence[Slots]) -> list[Reward]:
         """Show the judge the masked pictures of all classes of all pictures together."""
         judge: EncodesImageAndText = many[0]["judge"]
-        kept = [[place for place, label in enumerate(slots["scores"].labels) if label] for slots in many]
+        kept = [
+            [place for place, label in enumerate(slots["scores"].labels) if label] for slots in many
+        ]
         masks = [
             soft_masks(slots["scores"].data[places], self.at, self.size, self.sigma)
             for slots, places in zip(many, kept, strict=True)
         ]
-        blank = replace(many[0]["image"], data=masks[0].new_zeros(3, self.size, self.size), hidden=None)
+        blank = replace(
+            many[0]["image"], data=masks[0].new_zeros(3, self.size, self.size), hidden=None
+        )
         pictures = [
             replace(slots["image"], data=masked, hidden=None)
             for slots, some in zip(many, masks, strict=True)
@@ -71,10 +94,14 @@ class ReleasedClipReward(Stage, writes="reward"):
             if not places:
                 found.append(Reward(some.new_tensor(torch.nan)))
                 continue
-            names = [slots["vocabulary"].names[slots["scores"].labels[place] - 1] for place in places]
+            names = [
+                slots["vocabulary"].names[slots["scores"].labels[place] - 1] for place in places
+            ]
             texts = torch.nn.functional.normalize(judge.encode_text(names).float(), dim=-1)
             pairs = torch.stack([mine, nothing.expand_as(mine)])
-            region, empty = agreement_with_words(pairs, texts, range(len(names)), "present", self.scale)
+            region, empty = agreement_with_words(
+                pairs, texts, range(len(names)), "present", self.scale
+            )
             values = compare(region, empty, self.form)
             total = values.sum() if self.form == "wins" else values.mean()
             found.append(Reward(total * (1 - contrast(some)[0]) if self.contrast else total))
@@ -83,7 +110,9 @@ class ReleasedClipReward(Stage, writes="reward"):
     def _resized(self, image: Image) -> Float[torch.Tensor, "3 size size"]:
         data = image.data[None]
         if image.size != (self.size, self.size):
-            data = torch.nn.functional.interpolate(data, (self.size, self.size), mode="bicubic", antialias=True).clamp(0, 1)
+            data = torch.nn.functional.interpolate(
+                data, (self.size, self.size), mode="bicubic", antialias=True
+            ).clamp(0, 1)
         return data[0]
 
 
@@ -92,7 +121,11 @@ def soft_masks(
 ) -> Float[torch.Tensor, "class size size"]:
     """Return the maps, cut, enlarged, blurred and scaled to 0 to 1; what is greater than `at` in them is shown."""
     cut = (scaled(maps) > at).to(maps.dtype)
-    blur = blur_matrix(size, sigma * size, torch.device("cpu")).to(maps) if sigma else torch.eye(size).to(maps)
+    blur = (
+        blur_matrix(size, sigma * size, torch.device("cpu")).to(maps)
+        if sigma
+        else torch.eye(size).to(maps)
+    )
     return scaled(blur @ resize_cubic(cut, size) @ blur.T)
 
 
@@ -102,8 +135,12 @@ def scaled(maps: Float[torch.Tensor, "class h w"]) -> Float[torch.Tensor, "class
     return torch.where(high > low, (maps - low) / (high - low), 0)
 
 
-def contrast(masks: Float[torch.Tensor, "class size size"]) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""]]:
+def contrast(
+    masks: Float[torch.Tensor, "class size size"],
+) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""]]:
     """Return mean and deviation, over all pairs of places, of the cosine between what the classes' masks are there."""
-    places = torch.nn.functional.normalize(resize_cubic(masks, CONTRAST_SIZE).double().flatten(1), dim=0)
+    places = torch.nn.functional.normalize(
+        resize_cubic(masks, CONTRAST_SIZE).double().flatten(1), dim=0
+    )
     alike = places.T @ places
     return alike.mean().to(masks.dtype), alike.std(correction=0).to(masks.dtype)

@@ -24,7 +24,9 @@ class Caption(Stage, writes="captions"):
     Source: PnP-OVSS, released code ("A picture of dog aeroplane").
     """
 
-    prompt: Annotated[str, Field(description="words before the names of the classes")] = "A picture of "
+    prompt: Annotated[str, Field(description="words before the names of the classes")] = (
+        "A picture of "
+    )
 
     def run(self, vocabulary: Vocabulary, present: Present, backbone: CrossAttends) -> Captions:
         """Return the captions, and where in them each class is named."""
@@ -61,5 +63,7 @@ class Caption(Stage, writes="captions"):
 def _warn(classes: int, captions: int) -> None:
     """Say once that one caption does not hold the classes."""
     log.warning(
-        "%d classes do not fit into one caption; they are split into %d, which are matched one by one", classes, captions
+        "%d classes do not fit into one caption; they are split into %d, which are matched one by one",
+        classes,
+        captions,
     )

@@ -32,18 +32,25 @@ class ExpandText(Stage, writes="text_features"):
 
     network = True
 
-    texts: Annotated[Literal["definitions", "synonyms"], Field(description="a shipped set of texts")] = "definitions"
+    texts: Annotated[
+        Literal["definitions", "synonyms"], Field(description="a shipped set of texts")
+    ] = "definitions"
     file: Annotated[PathOfRecipe, Field(description="a file of texts in place of `texts`")] = ""
     weight: Annotated[float, Field(ge=0, le=1, description="share of the text's vector")] = 0.2
-    templates: Annotated[Templates, Field(description="sentences to put the texts into; {} stands for the text")] = (
-        "imagenet_80"
-    )
-    templates_file: Annotated[PathOfRecipe, Field(description="a file in place of `templates`, one sentence a line")] = ""
+    templates: Annotated[
+        Templates, Field(description="sentences to put the texts into; {} stands for the text")
+    ] = "imagenet_80"
+    templates_file: Annotated[
+        PathOfRecipe, Field(description="a file in place of `templates`, one sentence a line")
+    ] = ""
     missing: Annotated[
-        Literal["error", "name"], Field(description="a class without a text: refuse it, or leave its words as they are")
+        Literal["error", "name"],
+        Field(description="a class without a text: refuse it, or leave its words as they are"),
     ] = "error"
 
-    def run(self, text_features: TextFeatures, vocabulary: Vocabulary, backbone: EncodesText) -> TextFeatures:
+    def run(
+        self, text_features: TextFeatures, vocabulary: Vocabulary, backbone: EncodesText
+    ) -> TextFeatures:
         """Return the mixed vectors, in the same order.
 
         Raises:
@@ -51,7 +58,9 @@ class ExpandText(Stage, writes="text_features"):
         """
         path = Path(self.file) if self.file else shipped_file(self.texts)
         texts = texts_of_classes(path, vocabulary)
-        without = tuple(name for name, text in zip(vocabulary.names, texts, strict=True) if text is None)
+        without = tuple(
+            name for name, text in zip(vocabulary.names, texts, strict=True) if text is None
+        )
         if without and self.missing == "error":
             raise explain_missing(path, without)
         if without:
@@ -76,7 +85,9 @@ def mix(
     place = {label: index for index, label in enumerate(labels_of_texts)}
     rows = [row for row, label in enumerate(labels) if label in place]
     mixed = words.clone()
-    mixed[rows] = (1 - weight) * words[rows] + weight * texts[[place[labels[row]] for row in rows]].to(words)
+    mixed[rows] = (1 - weight) * words[rows] + weight * texts[
+        [place[labels[row]] for row in rows]
+    ].to(words)
     return mixed
 
 

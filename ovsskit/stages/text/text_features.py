@@ -29,11 +29,15 @@ class TextFeatures(Stage, writes="text_features"):
 
     network = True
 
-    templates: Annotated[Templates, Field(description="sentences to put the words into; {} stands for the word")] = (
-        "imagenet_80"
-    )
-    templates_file: Annotated[PathOfRecipe, Field(description="a file in place of `templates`, one sentence a line")] = ""
-    words: Annotated[Literal["all", "first"], Field(description="all words of a class, or its name alone")] = "all"
+    templates: Annotated[
+        Templates, Field(description="sentences to put the words into; {} stands for the word")
+    ] = "imagenet_80"
+    templates_file: Annotated[
+        PathOfRecipe, Field(description="a file in place of `templates`, one sentence a line")
+    ] = ""
+    words: Annotated[
+        Literal["all", "first"], Field(description="all words of a class, or its name alone")
+    ] = "all"
 
     def run(self, vocabulary: Vocabulary, backbone: EncodesText) -> Features:
         """Return the vectors, in the order of `Vocabulary.queries`.
@@ -46,7 +50,9 @@ class TextFeatures(Stage, writes="text_features"):
             behind = [(0, word) for word in vocabulary.background_words]
             queries = (*behind, *enumerate(vocabulary.names, 1))
         texts = [word for _, word in queries]
-        _warn_of_ties(tuple(vocabulary.background_words), tuple(word for label, word in queries if label))
+        _warn_of_ties(
+            tuple(vocabulary.background_words), tuple(word for label, word in queries if label)
+        )
         data = encode_words(texts, sentences(self.templates, self.templates_file), backbone)
         return Features(data, tuple(label for label, _ in queries))
 
@@ -57,5 +63,6 @@ def _warn_of_ties(background: tuple[str, ...], words: tuple[str, ...]) -> None:
     both = [word for word in background if word.casefold() in {one.casefold() for one in words}]
     if both:
         log.warning(
-            "%s: a word for the background and for a class; where both score the same, the background wins", ", ".join(both)
+            "%s: a word for the background and for a class; where both score the same, the background wins",
+            ", ".join(both),
         )

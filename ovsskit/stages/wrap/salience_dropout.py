@@ -21,22 +21,36 @@ class SalienceDropout(Wrapper, writes="token_maps"):
     round once; the released code hides 10 patches and adds the first round twice.
     """
 
-    neutral: ClassVar[dict[str, Any]] = {"rounds": 1, "count_first_twice": False, "rescale": "never"}
+    neutral: ClassVar[dict[str, Any]] = {
+        "rounds": 1,
+        "count_first_twice": False,
+        "rescale": "never",
+    }
 
     rounds: Annotated[int, Field(ge=1, description="how often the inner chain runs")] = 4
     schedule: Annotated[
         Literal["halving", "fixed"],
-        Field(description="hide half of the remaining patches after each round (paper), or `patches` of them (released code)"),
+        Field(
+            description="hide half of the remaining patches after each round (paper), or `patches` of them (released code)"
+        ),
     ] = "halving"
-    patches: Annotated[int, Field(ge=1, description="how many patches a round hides, with the `fixed` schedule")] = 10
-    count_first_twice: Annotated[bool, Field(description="add the first round twice, as released")] = False
+    patches: Annotated[
+        int, Field(ge=1, description="how many patches a round hides, with the `fixed` schedule")
+    ] = 10
+    count_first_twice: Annotated[
+        bool, Field(description="add the first round twice, as released")
+    ] = False
     salience: Annotated[
         Salience,
-        Field(description="sum over the tokens of classes, or `released`: over all but the prompt's and the caption's last"),
+        Field(
+            description="sum over the tokens of classes, or `released`: over all but the prompt's and the caption's last"
+        ),
     ] = "class_tokens"
     rescale: Annotated[
         Literal["never", "always", "released"],
-        Field(description="scale each round's map of each class token to 0 to 1; `released`: if no class has several tokens"),
+        Field(
+            description="scale each round's map of each class token to 0 to 1; `released`: if no class has several tokens"
+        ),
     ] = "never"
 
     def run(self, image: Image) -> Wraps[TokenMaps]:
@@ -46,14 +60,22 @@ class SalienceDropout(Wrapper, writes="token_maps"):
         hidden = torch.zeros_like(maps.data[0], dtype=torch.bool)
         total = self._seen(maps, hidden) * (1 + self.count_first_twice)
         for round_number in range(self.rounds - 1):
-            count = self.patches if self.schedule == "fixed" else hidden.numel() // 2 ** (round_number + 1)
+            count = (
+                self.patches
+                if self.schedule == "fixed"
+                else hidden.numel() // 2 ** (round_number + 1)
+            )
             hidden = hidden | choose_patches(salience_of(maps, self.salience), hidden, count)
-            [out] = yield [{"image": image.hide(hidden if image.hidden is None else hidden | image.hidden)}]
+            [out] = yield [
+                {"image": image.hide(hidden if image.hidden is None else hidden | image.hidden)}
+            ]
             maps = out["token_maps"]
             total = total + self._seen(maps, hidden)
         return TokenMaps(total, maps.positions, maps.lengths)
 
-    def _seen(self, maps: TokenMaps, hidden: Bool[torch.Tensor, "rows cols"]) -> Float[torch.Tensor, "token rows cols"]:
+    def _seen(
+        self, maps: TokenMaps, hidden: Bool[torch.Tensor, "rows cols"]
+    ) -> Float[torch.Tensor, "token rows cols"]:
         """Return a round's maps, zero at what was hidden, and scaled if this is asked for."""
         data = maps.data.masked_fill(hidden, 0)
         is_class = maps.positions >= 0
@@ -61,7 +83,9 @@ class SalienceDropout(Wrapper, writes="token_maps"):
         if self.rescale == "never" or (self.rescale == "released" and not is_whole):
             return data
         low, high = data.amin((1, 2), keepdim=True), data.amax((1, 2), keepdim=True)
-        return torch.where(is_class[:, None, None] & (high > low), (data - low) / (high - low), data)
+        return torch.where(
+            is_class[:, None, None] & (high > low), (data - low) / (high - low), data
+        )
 
 
 def salience_of(maps: TokenMaps, tokens: Salience) -> Float[torch.Tensor, "rows cols"]:
@@ -69,7 +93,11 @@ def salience_of(maps: TokenMaps, tokens: Salience) -> Float[torch.Tensor, "rows 
     if tokens == "class_tokens":
         return maps.data[maps.positions >= 0].sum(0)
     ends = {sum(maps.lengths[: index + 1]) - 1 for index in range(len(maps.lengths))}
-    kept = [token for token, position in enumerate(maps.positions.tolist()) if position != PROMPT and token not in ends]
+    kept = [
+        token
+        for token, position in enumerate(maps.positions.tolist())
+        if position != PROMPT and token not in ends
+    ]
     return maps.data[kept].sum(0)
 
 

@@ -25,15 +25,28 @@ class SlidingWindow(Wrapper, writes="scores"):
 
     neutral: ClassVar[dict[str, Any]] = {"window": 0}
 
-    window: Annotated[int, Field(ge=0, description="side of the window, in pixels; 0: the picture in one piece")] = 224
+    window: Annotated[
+        int, Field(ge=0, description="side of the window, in pixels; 0: the picture in one piece")
+    ] = 224
     stride: Annotated[
-        int, Field(ge=1, description="distance from one window to the next, in pixels; at most the window's side")
+        int,
+        Field(
+            ge=1,
+            description="distance from one window to the next, in pixels; at most the window's side",
+        ),
     ] = 112
     multiple: Annotated[
-        int, Field(ge=1, description="windows whose sides are no multiples of this are padded evenly, and their maps cut back")
+        int,
+        Field(
+            ge=1,
+            description="windows whose sides are no multiples of this are padded evenly, and their maps cut back",
+        ),
     ] = 1
     colour: Annotated[
-        tuple[Byte, Byte, Byte], Field(description="red, green and blue of the padding, 0 to 255; what the network subtracts")
+        tuple[Byte, Byte, Byte],
+        Field(
+            description="red, green and blue of the padding, 0 to 255; what the network subtracts"
+        ),
     ] = (122.771, 116.746, 104.094)
 
     def run(self, image: Image) -> Wraps[S]:
@@ -45,7 +58,8 @@ class SlidingWindow(Wrapper, writes="scores"):
         rows, columns = (spans(length, self.window, self.stride) for length in image.size)
         boxes = [(row, column) for row in rows for column in columns]
         outs = yield [
-            {"image": replace(image, data=self.pad(image.data[:, row, column]), hidden=None)} for row, column in boxes
+            {"image": replace(image, data=self.pad(image.data[:, row, column]), hidden=None)}
+            for row, column in boxes
         ]
         scores = outs[0]["scores"]
         total = scores.data.new_zeros(len(scores.data), *image.size)
@@ -53,15 +67,21 @@ class SlidingWindow(Wrapper, writes="scores"):
         for (row, column), out in zip(boxes, outs, strict=True):
             target = total[:, row, column]
             count[row, column] += 1
-            top, bottom, left, right = (margin for side in target.shape[1:] for margin in margins(side, self.multiple))
+            top, bottom, left, right = (
+                margin for side in target.shape[1:] for margin in margins(side, self.multiple)
+            )
             size = (top + target.shape[1] + bottom, left + target.shape[2] + right)
-            maps = torch.nn.functional.interpolate(out["scores"].data[None], size, mode="bilinear")[0]
+            maps = torch.nn.functional.interpolate(out["scores"].data[None], size, mode="bilinear")[
+                0
+            ]
             target += maps[:, top : size[0] - bottom, left : size[1] - right]
         return scores.with_data(total.div_(count))
 
     def pad(self, crop: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h_padded w_padded"]:
         """Add rows and columns of the colour around a window, unless its sides are multiples already."""
-        top, bottom, left, right = (margin for side in crop.shape[1:] for margin in margins(side, self.multiple))
+        top, bottom, left, right = (
+            margin for side in crop.shape[1:] for margin in margins(side, self.multiple)
+        )
         if not bottom and not right:
             return crop
         colour = crop.new_tensor(self.colour)[:, None, None] / 255

@@ -49,21 +49,30 @@ class Views(Wrapper, writes="scores"):
     neutral: ClassVar[dict[str, Any]] = {"same": ("identity",), "altered": ()}
 
     same: Annotated[
-        tuple[View, ...], Field(min_length=1, description="views of the first group, in ITACLIP those that move no pixel")
+        tuple[View, ...],
+        Field(
+            min_length=1,
+            description="views of the first group, in ITACLIP those that move no pixel",
+        ),
     ] = ("identity", "grey", "blur")
     altered: Annotated[
-        tuple[View, ...], Field(description="views of the second group; if empty, the first has all the weight")
+        tuple[View, ...],
+        Field(description="views of the second group; if empty, the first has all the weight"),
     ] = (
         "vertical_flip",
         "horizontal_flip",
     )
     same_weight: Annotated[float, Field(ge=0, le=1, description="weight of the first group")] = 0.75
-    mean: Annotated[Channels, Field(description="what the network subtracts from each channel, for grey")] = (
+    mean: Annotated[
+        Channels, Field(description="what the network subtracts from each channel, for grey")
+    ] = (
         0.48145466,
         0.4578275,
         0.40821073,
     )
-    deviation: Annotated[Channels, Field(description="what the network divides each channel by, for grey")] = (
+    deviation: Annotated[
+        Channels, Field(description="what the network divides each channel by, for grey")
+    ] = (
         0.26862954,
         0.26130258,
         0.27577711,
@@ -91,26 +100,40 @@ class Views(Wrapper, writes="scores"):
         if view in SCALES:
             return replace(image, data=scale(image.data, SCALES[view]), hidden=None)
         turn, _ = TURNS[view]
-        return replace(image, data=turn(image.data), hidden=None if image.hidden is None else turn(image.hidden))
+        return replace(
+            image,
+            data=turn(image.data),
+            hidden=None if image.hidden is None else turn(image.hidden),
+        )
 
 
-def undo(maps: Float[torch.Tensor, "class rows cols"], view: View) -> Float[torch.Tensor, "class h w"]:
+def undo(
+    maps: Float[torch.Tensor, "class rows cols"], view: View
+) -> Float[torch.Tensor, "class h w"]:
     """Bring maps of a view back to how the picture lies."""
     return TURNS[view][1](maps) if view in TURNS else maps
 
 
-def fit(maps: Float[torch.Tensor, "class rows cols"], size: Sequence[int]) -> Float[torch.Tensor, "class h w"]:
+def fit(
+    maps: Float[torch.Tensor, "class rows cols"], size: Sequence[int]
+) -> Float[torch.Tensor, "class h w"]:
     """Resize maps to another grid, unless they lie on it."""
     if maps.shape[1:] == size:
         return maps
-    resized: torch.Tensor = torch.nn.functional.interpolate(maps[None], size, mode="bilinear", antialias=True)[0]
+    resized: torch.Tensor = torch.nn.functional.interpolate(
+        maps[None], size, mode="bilinear", antialias=True
+    )[0]
     return resized
 
 
-def scale(picture: Float[torch.Tensor, "3 h w"], factor: float) -> Float[torch.Tensor, "3 rows cols"]:
+def scale(
+    picture: Float[torch.Tensor, "3 h w"], factor: float
+) -> Float[torch.Tensor, "3 rows cols"]:
     """Return a smaller or larger picture; less than a pixel's side is lost or added at its border."""
     size = [max(1, round(side * factor)) for side in picture.shape[1:]]
-    resized: torch.Tensor = torch.nn.functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
+    resized: torch.Tensor = torch.nn.functional.interpolate(
+        picture[None], size, mode="bilinear", antialias=True
+    )[0]
     return resized
 
 
@@ -119,9 +142,13 @@ def average(maps: Sequence[Float[torch.Tensor, "class h w"]]) -> Float[torch.Ten
     return maps[0] if len(maps) == 1 else sum(maps[1:], start=maps[0]) / len(maps)
 
 
-def grey(picture: Float[torch.Tensor, "3 h w"], mean: Channels, deviation: Channels) -> Float[torch.Tensor, "3 h w"]:
+def grey(
+    picture: Float[torch.Tensor, "3 h w"], mean: Channels, deviation: Channels
+) -> Float[torch.Tensor, "3 h w"]:
     """Return a picture whose channels, once normalised, all are the luma of the normalised channels."""
-    weights, middle, spread = (picture.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation))
+    weights, middle, spread = (
+        picture.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation)
+    )
     return (weights * (picture - middle) / spread).sum(0) * spread + middle
 
 
@@ -129,7 +156,9 @@ def blur(picture: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h w"]:
     """Blur a picture; where it is too small to be mirrored so far, its border repeats."""
     border = "reflect" if min(picture.shape[1:]) > BLUR_SIZE // 2 else "replicate"
     size, sigma = (BLUR_SIZE, BLUR_SIZE), (BLUR_SIGMA, BLUR_SIGMA)
-    blurred: torch.Tensor = kornia.filters.gaussian_blur2d(picture[None], size, sigma, border_type=border)[0]
+    blurred: torch.Tensor = kornia.filters.gaussian_blur2d(
+        picture[None], size, sigma, border_type=border
+    )[0]
     return blurred
 
 

@@ -23,5 +23,7 @@ def test_it_hands_its_choices_to_the_model(residual: bool, feed_forward: bool) -
 def test_attention_of_a_block_whose_input_was_not_kept() -> None:
     attention = example(Attention)
     other = Attention(attention.data, (3, 12), attention.grid)
-    with pytest.raises(BadValue, match="attention of block 3; the tokens of block 11, 12 were kept only"):
+    with pytest.raises(
+        BadValue, match="attention of block 3; the tokens of block 11, 12 were kept only"
+    ):
         Attend().run(example(Hidden), other, TOY)

@@ -5,7 +5,10 @@ from ovsskit.values import CrossAttention
 
 
 def test_it_takes_the_place_of_grad_cam() -> None:
-    one, other = AttentionMaps().run(example(CrossAttention)), GradCam().run(example(CrossAttention))
+    one, other = (
+        AttentionMaps().run(example(CrossAttention)),
+        GradCam().run(example(CrossAttention)),
+    )
     assert one.data.shape == other.data.shape
     assert one.lengths == other.lengths
     assert float(one.data.amin()) >= 0

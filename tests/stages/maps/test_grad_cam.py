@@ -18,13 +18,26 @@ def test_against_numpy() -> None:
     np.testing.assert_allclose(found.data.numpy(), expected, rtol=1e-5)
     assert found.positions.tolist() == attention.positions[1:].tolist()
     plain = AttentionMaps().run(attention).data.numpy()
-    np.testing.assert_allclose(plain, attention.probability.numpy().sum((0, 1))[1:, 1:].reshape(-1, rows, columns), rtol=1e-5)
+    np.testing.assert_allclose(
+        plain,
+        attention.probability.numpy().sum((0, 1))[1:, 1:].reshape(-1, rows, columns),
+        rtol=1e-5,
+    )
 
 
 def test_the_first_token_of_every_caption_goes_and_padding_is_zero() -> None:
-    attention, positions = example(CrossAttention), torch.tensor([PROMPT, 0, END, PADDING, PROMPT, 1, END])
+    attention, positions = (
+        example(CrossAttention),
+        torch.tensor([PROMPT, 0, END, PADDING, PROMPT, 1, END]),
+    )
     two = CrossAttention(
-        attention.probability, attention.gradient.abs(), positions, attention.layers, attention.heads, attention.grid, (4, 3)
+        attention.probability,
+        attention.gradient.abs(),
+        positions,
+        attention.layers,
+        attention.heads,
+        attention.grid,
+        (4, 3),
     )
     found = GradCam().run(two)
     assert found.positions.tolist() == [0, END, PADDING, 1, END]

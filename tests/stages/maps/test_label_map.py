@@ -31,7 +31,9 @@ def test_the_first_of_equals_wins() -> None:
 @pytest.mark.parametrize("align", ["corners", "edges"])
 def test_small_maps_are_enlarged_as_all_at_once(align: Align) -> None:
     maps = torch.rand(5, 4, 6)
-    enlarged = torch.nn.functional.interpolate(maps[None], (31, 47), mode="bilinear", align_corners=align == "corners")[0]
+    enlarged = torch.nn.functional.interpolate(
+        maps[None], (31, 47), mode="bilinear", align_corners=align == "corners"
+    )[0]
     best, indices = best_map(maps, (31, 47), align)
     assert torch.equal(indices, enlarged.argmax(0))
     assert torch.equal(best, enlarged.amax(0))

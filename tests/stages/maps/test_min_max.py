@@ -6,7 +6,9 @@ import torch
 from ovsskit.stages.maps.min_max import MinMax
 from ovsskit.values import Saliency
 
-DATA = torch.stack([torch.rand(3, 4) * 5 - 1, torch.zeros(3, 4), torch.ones(3, 4), torch.full((3, 4), 7.0)])
+DATA = torch.stack(
+    [torch.rand(3, 4) * 5 - 1, torch.zeros(3, 4), torch.ones(3, 4), torch.full((3, 4), 7.0)]
+)
 SCORES = Saliency(DATA, (0, 1, 2, 3))
 
 
@@ -18,7 +20,12 @@ def test_scaled_and_constant_maps_kept() -> None:
 
 
 def test_released_constant_maps_and_a_lone_map() -> None:
-    assert MinMax(constant="nan").run(SCORES).data.isnan().flatten(1).all(1).tolist() == [False, True, True, True]
+    assert MinMax(constant="nan").run(SCORES).data.isnan().flatten(1).all(1).tolist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
     lone = Saliency(DATA[:1], (4,))
     torch.testing.assert_close(MinMax(only_map="keep").run(lone).data, lone.data)
     assert float(MinMax().run(lone).data.amax()) == 1

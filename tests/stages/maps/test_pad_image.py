@@ -11,5 +11,7 @@ def test_rows_and_columns_of_one_colour_are_added() -> None:
     padded = PadImage(colour=(255.0, 0.0, 51.0)).run(image)
     assert (padded.size, padded.name) == ((32, 32), "name")
     torch.testing.assert_close(padded.data[:, :17], image.data)
-    torch.testing.assert_close(padded.data[:, 17:], torch.tensor([1.0, 0.0, 0.2])[:, None, None].expand(3, 15, 32))
+    torch.testing.assert_close(
+        padded.data[:, 17:], torch.tensor([1.0, 0.0, 0.2])[:, None, None].expand(3, 15, 32)
+    )
     assert torch.equal(PadImage(multiple=1).run(image).data, image.data)

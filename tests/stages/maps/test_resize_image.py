@@ -35,7 +35,9 @@ def test_between_two_pixels() -> None:
     line = torch.tensor([0.0, 100.0, 255.0]) / 255
     resized = ResizeImage(short_side=32).run(Image(line.expand(3, 16, 3).contiguous(), "name"))
     assert resized.name == "name"
-    small = ResizeImage(short_side=16).run(Image(line.repeat_interleave(16).expand(3, 16, 48).contiguous()))
+    small = ResizeImage(short_side=16).run(
+        Image(line.repeat_interleave(16).expand(3, 16, 48).contiguous())
+    )
     assert small.pixels[0, ::16, 0].tolist() == [0, 100, 255]
     assert torch.equal(resized.data * 255, (resized.data * 255).round())
 

@@ -12,4 +12,6 @@ def test_against_scipy() -> None:
     data = torch.randn(3, 4, 5)
     found = Softmax(scale=4.0).run(Logits(data, (1, 2, 3)))
     assert isinstance(found, Probabilities)
-    np.testing.assert_allclose(found.data.numpy(), softmax(4 * data.numpy(), 0), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        found.data.numpy(), softmax(4 * data.numpy(), 0), rtol=1e-4, atol=1e-7
+    )

@@ -12,6 +12,10 @@ def test_proportions_are_not_kept() -> None:
     image = Image((random * 255).round() / 255, "name")
     square = SquareImage(side=32).run(image)
     assert (square.size, square.name) == ((32, 32), "name")
-    expected = torch.nn.functional.interpolate(image.data[None], (32, 32), mode="bicubic", antialias=True)[0].clamp(0, 1)
-    torch.testing.assert_close(square.data, expected, atol=2.01 / 255, rtol=0)  # Pillow rounds twice
+    expected = torch.nn.functional.interpolate(
+        image.data[None], (32, 32), mode="bicubic", antialias=True
+    )[0].clamp(0, 1)
+    torch.testing.assert_close(
+        square.data, expected, atol=2.01 / 255, rtol=0
+    )  # Pillow rounds twice
     torch.testing.assert_close(square.data * 255, (square.data * 255).round(), atol=1e-4, rtol=0)

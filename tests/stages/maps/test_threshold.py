@@ -13,5 +13,9 @@ def test_against_numpy_and_a_constant_map_is_zero() -> None:
     found = Threshold(at=0.3).run(Saliency(data, (1, 2, 3, 4))).data.numpy()
     for plane, mine in zip(data.numpy(), found, strict=True):
         spread = np.ptp(plane)
-        expected = np.where((plane - plane.min()) >= 0.3 * spread, plane, 0) if spread else np.zeros_like(plane)
+        expected = (
+            np.where((plane - plane.min()) >= 0.3 * spread, plane, 0)
+            if spread
+            else np.zeros_like(plane)
+        )
         np.testing.assert_allclose(mine, expected, rtol=1e-6)

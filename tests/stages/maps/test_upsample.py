@@ -19,7 +19,9 @@ def test_against_scipy() -> None:
 
 
 def test_maps_of_a_large_picture_stop_at_the_longer_side() -> None:
-    found = Upsample(longer_side=20).run(Logits(torch.rand(2, 4, 5), (1, 2)), Image(torch.zeros(3, 40, 10)))
+    found = Upsample(longer_side=20).run(
+        Logits(torch.rand(2, 4, 5), (1, 2)), Image(torch.zeros(3, 40, 10))
+    )
     assert found.data.shape == (2, 20, 5)
 
 

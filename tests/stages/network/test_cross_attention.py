@@ -14,7 +14,11 @@ from ovsskit.values import Captions, Image, Vocabulary
 
 def test_only_the_layers_that_are_selected_later_are_kept() -> None:
     [first, *_] = settle(
-        [CrossAttention(), SalienceDropout(inner=(SelectHead(layer=2, head=1),)), SelectHead(layer=5, name="b")]
+        [
+            CrossAttention(),
+            SalienceDropout(inner=(SelectHead(layer=2, head=1),)),
+            SelectHead(layer=5, name="b"),
+        ]
     )
     assert isinstance(first, CrossAttention)
     assert first.layers == (2, 5)
@@ -25,7 +29,9 @@ def test_only_the_layers_that_are_selected_later_are_kept() -> None:
 def test_inside_a_wrapper_too() -> None:
     chain = (CrossAttention(), SelectHead(layer=2, head=1), GradCam())
     pipeline = Pipeline(
-        [AllClasses(), Caption(), SalienceDropout(rounds=2, inner=chain)], {"backbone": ToyBackbone()}, device="cpu"
+        [AllClasses(), Caption(), SalienceDropout(rounds=2, inner=chain)],
+        {"backbone": ToyBackbone()},
+        device="cpu",
     )
     [state] = pipeline.run_many([example(Image)], example(Vocabulary))
     assert state["token_maps"].data.isfinite().all()

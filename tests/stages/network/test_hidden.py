@@ -26,7 +26,12 @@ def test_what_enters_the_asked_blocks_is_kept() -> None:
 
 
 def test_blocks_are_those_that_later_stages_name_inside_wrappers_too() -> None:
-    stages = (Hidden(), SelfSimilarity(layers=(7, -1)), SalienceDropout(inner=(IdentityAttention(layers=(8,)),)), Attend())
+    stages = (
+        Hidden(),
+        SelfSimilarity(layers=(7, -1)),
+        SalienceDropout(inner=(IdentityAttention(layers=(8,)),)),
+        Attend(),
+    )
     assert isinstance(settled := settle(stages)[0], Hidden)
     assert settled.layers == (-1, 7, 8)
     kept = settle((Hidden(layers=(2,)), *stages[1:]))[0]
@@ -38,7 +43,9 @@ def test_blocks_are_those_that_later_stages_name_inside_wrappers_too() -> None:
 
 
 def test_blocks_that_the_model_has_not() -> None:
-    with pytest.raises(BadValue, match=r"hidden.layers asks for 13, -14; the image encoder has 12 blocks"):
+    with pytest.raises(
+        BadValue, match=r"hidden.layers asks for 13, -14; the image encoder has 12 blocks"
+    ):
         Hidden(layers=(13, -14, 2)).run(example(Image), TOY)
     with pytest.raises(ValueError, match="count from 1"):
         Hidden(layers=(0,))

@@ -9,6 +9,10 @@ from ovsskit.values import Image
 
 def test_what_the_model_gives() -> None:
     images = [example(Image, seed) for seed in (0, 7)]
-    found = TrunkFeatures().run_many([{"image": image, "backbone": ToyBackbone()} for image in images])
+    found = TrunkFeatures().run_many(
+        [{"image": image, "backbone": ToyBackbone()} for image in images]
+    )
     expected = ToyBackbone().trunk_features(images)
-    assert all(torch.equal(mine.data, theirs.data) for mine, theirs in zip(found, expected, strict=True))
+    assert all(
+        torch.equal(mine.data, theirs.data) for mine, theirs in zip(found, expected, strict=True)
+    )

@@ -13,12 +13,19 @@ IMAGE = Image(torch.zeros(3, 4, 4), "a")
 
 class Matcher(ToyBackbone):
     def match(self, images, captions):  # type: ignore[no-untyped-def]
-        return [torch.tensor([int(caption.text.split()[-1]) / 10 for caption in mine]) for mine in captions]
+        return [
+            torch.tensor([int(caption.text.split()[-1]) / 10 for caption in mine])
+            for mine in captions
+        ]
 
 
 @pytest.mark.parametrize(
     ("fields", "labels"),
-    [({"at_least": 0.5}, (1, 3, 4)), ({"at_least": 0.5, "at_most": 2}, (1, 4)), ({"at_least": 1.0}, (4,))],
+    [
+        ({"at_least": 0.5}, (1, 3, 4)),
+        ({"at_least": 0.5, "at_most": 2}, (1, 4)),
+        ({"at_least": 1.0}, (4,)),
+    ],
 )
 def test_classes_that_match(fields: dict[str, float], labels: tuple[int, ...]) -> None:
     words = make_vocabulary(["7", "1", "5", "9"])

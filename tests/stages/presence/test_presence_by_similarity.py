@@ -27,9 +27,17 @@ class Fixed(ToyBackbone):
 
 @pytest.mark.parametrize(
     ("at_least", "scale", "labels"),
-    [(1.0, 100.0, (1,)), (0.1, 100.0, (1, 2)), (0.14, 100.0, (1,)), (0.1, 10.0, (1, 2, 3)), (0.0, 100.0, (1, 2, 3))],
+    [
+        (1.0, 100.0, (1,)),
+        (0.1, 100.0, (1, 2)),
+        (0.14, 100.0, (1,)),
+        (0.1, 10.0, (1, 2, 3)),
+        (0.0, 100.0, (1, 2, 3)),
+    ],
 )
-def test_classes_not_far_below_the_best_are_taken(at_least: float, scale: float, labels: tuple[int, ...]) -> None:
+def test_classes_not_far_below_the_best_are_taken(
+    at_least: float, scale: float, labels: tuple[int, ...]
+) -> None:
     # exp(-100 * 0.02) is 0.135, exp(-100 * 0.1) is 0.00005, exp(-10 * 0.1) is 0.37.
     stage = PresenceBySimilarity(prompt="A photo of ", at_least=at_least, scale=scale)
     assert stage.run(example(Image), WORDS, Fixed()).labels == labels
@@ -43,4 +51,8 @@ def test_at_most_so_many_and_in_the_order_of_the_vocabulary() -> None:
 
 
 def test_there_is_always_a_class() -> None:
-    assert PresenceBySimilarity(at_least=1.0).run(example(Image), example(Vocabulary), ToyBackbone()).labels
+    assert (
+        PresenceBySimilarity(at_least=1.0)
+        .run(example(Image), example(Vocabulary), ToyBackbone())
+        .labels
+    )

@@ -16,7 +16,9 @@ WORDS = make_vocabulary(["dog", "ice cream", "grass"], ids=[5, 7, 300])
 
 
 def read(folder: Path, content: Any, name: str = "a", **fields: Any) -> tuple[int, ...]:
-    (folder / "present.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    (folder / "present.json").write_text(
+        content if isinstance(content, str) else json.dumps(content)
+    )
     stage = PresenceFromFile(file=str(folder / "present.json"), **fields)
     return stage.run(Image(torch.zeros(3, 2, 2), name), WORDS).labels
 
@@ -56,7 +58,9 @@ def test_a_file_is_needed(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="No file says"):
         PresenceFromFile().run(Image(torch.zeros(3, 2, 2), "a"), WORDS)
     with pytest.raises(BadFile, match="cannot be read"):
-        PresenceFromFile(file=str(tmp_path / "none.json")).run(Image(torch.zeros(3, 2, 2), "a"), WORDS)
+        PresenceFromFile(file=str(tmp_path / "none.json")).run(
+            Image(torch.zeros(3, 2, 2), "a"), WORDS
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,18 +17,26 @@ def brute_force(scores: Probabilities, image: Image, crf: DenseCrf) -> Any:
     """Mean field with the exact kernels between all pixels, symmetrically normalised."""
     classes, height, width = scores.data.shape
     pixels = image.pixels.reshape(-1, 3).numpy().astype(float)
-    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1).reshape(-1, 2)
+    places = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1).reshape(
+        -1, 2
+    )
     apart = ((places[:, None] - places) ** 2).sum(-1)
     unlike = ((pixels[:, None] - pixels) ** 2).sum(-1)
     near = np.exp(-apart / (2 * crf.gaussian_sigma**2))
-    alike = np.exp(-apart / (2 * crf.bilateral_sigma**2) - unlike / (2 * crf.bilateral_colour_sigma**2))
+    alike = np.exp(
+        -apart / (2 * crf.bilateral_sigma**2) - unlike / (2 * crf.bilateral_colour_sigma**2)
+    )
     kernels = [k / np.sqrt(np.outer(k.sum(0), k.sum(0))) for k in (near, alike)]
     unary = np.log(np.clip(scores.data.reshape(classes, -1).numpy(), 1e-5, 1))
     logits = unary
     for _ in range(crf.steps + 1):
         found = np.exp(logits - logits.max(0))
         found /= found.sum(0)
-        logits = unary + crf.gaussian_weight * found @ kernels[0] + crf.bilateral_weight * found @ kernels[1]
+        logits = (
+            unary
+            + crf.gaussian_weight * found @ kernels[0]
+            + crf.bilateral_weight * found @ kernels[1]
+        )
     return found.reshape(classes, height, width)
 
 
@@ -46,7 +54,8 @@ def test_against_the_exact_kernels() -> None:
 def test_both_engines_agree() -> None:
     pytest.importorskip("pydensecrf", reason="pydensecrf2 is not installed")
     ours, theirs = (
-        DenseCrf(engine=engine).run(example(Image), example(Probabilities)).data for engine in ("torch", "pydensecrf")
+        DenseCrf(engine=engine).run(example(Image), example(Probabilities)).data
+        for engine in ("torch", "pydensecrf")
     )
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
 

@@ -9,7 +9,9 @@ from ovsskit.values import Hidden, Logits
 
 TOY = ToyBackbone()
 HIDDEN: Hidden = example(Hidden)
-SCORES = Logits(torch.randn(4, *HIDDEN.grid, generator=torch.Generator().manual_seed(3)) * 0.02, (1, 2, 2, 3))
+SCORES = Logits(
+    torch.randn(4, *HIDDEN.grid, generator=torch.Generator().manual_seed(3)) * 0.02, (1, 2, 2, 3)
+)
 
 
 def by_hand(threshold: float) -> torch.Tensor:
@@ -21,7 +23,10 @@ def by_hand(threshold: float) -> torch.Tensor:
     before = found.clone()
     for patch in range(len(vectors)):
         if before[:, patch].max() < threshold:
-            found[:, patch] = sum((vectors[patch] * vectors[other]).sum() * before[:, other] for other in range(len(vectors)))
+            found[:, patch] = sum(
+                (vectors[patch] * vectors[other]).sum() * before[:, other]
+                for other in range(len(vectors))
+            )
     return found.unflatten(1, HIDDEN.grid)
 
 
@@ -39,5 +44,7 @@ def test_some_patches_are_sure() -> None:
 
 def test_maps_of_another_grid_come_to_that_of_the_patches() -> None:
     found = KeySmoothing().run(SCORES.with_data(torch.full((4, 9, 9), 0.02)), HIDDEN, TOY).data
-    flat = KeySmoothing().run(SCORES.with_data(torch.full((4, *HIDDEN.grid), 0.02)), HIDDEN, TOY).data
+    flat = (
+        KeySmoothing().run(SCORES.with_data(torch.full((4, *HIDDEN.grid), 0.02)), HIDDEN, TOY).data
+    )
     torch.testing.assert_close(found, flat)

@@ -10,7 +10,9 @@ from ovsskit.stages.refine.pamr import Pamr, affinity, gather, shift
 from ovsskit.values import Image, Logits
 
 
-def by_hand(maps: torch.Tensor, picture: torch.Tensor, dilations: tuple[int, ...], steps: int) -> torch.Tensor:
+def by_hand(
+    maps: torch.Tensor, picture: torch.Tensor, dilations: tuple[int, ...], steps: int
+) -> torch.Tensor:
     """Gather every neighbour of every pixel by its index, in float64."""
     height, width = picture.shape[1:]
     down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -56,7 +58,9 @@ def test_wide_pictures_are_shifted(width: int, way: str, monkeypatch: pytest.Mon
     asked: list[str] = []
     for name in ("gather", "shift"):
         plain = getattr(pamr, name)
-        monkeypatch.setattr(pamr, name, lambda *given, name=name, plain=plain: asked.append(name) or plain(*given))
+        monkeypatch.setattr(
+            pamr, name, lambda *given, name=name, plain=plain: asked.append(name) or plain(*given)
+        )
     maps, picture = torch.rand(2, 5, width), torch.rand(3, 5, width)
     refined = Pamr(steps=2).run(Logits(maps, (1, 2)), Image(picture)).data
     torch.testing.assert_close(refined, by_hand(maps, picture, (8, 16), 2).float())
@@ -64,13 +68,19 @@ def test_wide_pictures_are_shifted(width: int, way: str, monkeypatch: pytest.Mon
 
 
 def test_a_constant_map_stays() -> None:
-    refined = Pamr().run(Logits(torch.full((1, 30, 40), 0.3), (1,)), Image(torch.rand(3, 30, 40))).data
+    refined = (
+        Pamr().run(Logits(torch.full((1, 30, 40), 0.3), (1,)), Image(torch.rand(3, 30, 40))).data
+    )
     torch.testing.assert_close(refined, torch.full((1, 30, 40), 0.3))
 
 
 def test_a_picture_of_one_colour_gives_plain_means() -> None:
     maps = torch.rand(1, 9, 9)
-    refined = Pamr(steps=1, dilations=(1,)).run(Logits(maps, (1,)), Image(torch.full((3, 9, 9), 0.5))).data
+    refined = (
+        Pamr(steps=1, dilations=(1,))
+        .run(Logits(maps, (1,)), Image(torch.full((3, 9, 9), 0.5)))
+        .data
+    )
     centre = (maps[:, 3:6, 3:6].sum() - maps[:, 4, 4]) / 8
     torch.testing.assert_close(refined[0, 4, 4], centre[0])
 

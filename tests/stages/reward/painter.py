@@ -44,10 +44,15 @@ class Painter(Backbone, EncodesImageAndText):
 
 def stripes(*colours: str, size: int = 6) -> Image:
     """Return a picture of upright stripes of equal width."""
-    columns = [torch.tensor(COLOURS[name])[:, None, None].expand(3, size, size // len(colours)) for name in colours]
+    columns = [
+        torch.tensor(COLOURS[name])[:, None, None].expand(3, size, size // len(colours))
+        for name in colours
+    ]
     return Image(torch.cat(columns, 2), "stripes")
 
 
 def labels(*numbers: int, size: int = 6) -> Labels:
     """Return upright stripes of labels."""
-    return Labels(torch.tensor(numbers).repeat_interleave(size // len(numbers)).expand(size, size).clone())
+    return Labels(
+        torch.tensor(numbers).repeat_interleave(size // len(numbers)).expand(size, size).clone()
+    )

@@ -49,7 +49,9 @@ def nothing_seen() -> None:
 
 
 def run(*stages: Stage, image: Image, store: Store | None = None, **fields: Any) -> float:
-    pipeline = Pipeline([*stages, AgreementReward(**fields)], {}, VOCABULARY, device="cpu", store=store)
+    pipeline = Pipeline(
+        [*stages, AgreementReward(**fields)], {}, VOCABULARY, device="cpu", store=store
+    )
     [state] = pipeline.run_many([image], VOCABULARY)
     assert state["image"] is not None
     return float(state["reward"].data)
@@ -62,7 +64,9 @@ def test_labels_come_back_to_how_the_picture_lies(name: str) -> None:
     altered = alter(blocks, name)
     found = restore((altered.data[0] > 0.5).long(), name, blocks.size)
     assert ((blocks.data[0] > 0.5).long() == found).double().mean() > 0.99
-    assert not torch.equal(altered.data, blocks.data) or name in ("brighter", "darker"), "black and white stay so"
+    assert not torch.equal(altered.data, blocks.data) or name in ("brighter", "darker"), (
+        "black and white stay so"
+    )
 
 
 def test_agreement_is_the_mean_iou_of_classes() -> None:
@@ -76,8 +80,14 @@ def test_agreement_is_the_mean_iou_of_classes() -> None:
 def test_all_stages_before_it_run_again_on_altered_pictures() -> None:
     assert run(Reddest(), image=stripes("red", "green", "blue"), alterations=ALL) > 0.9
     assert len(Reddest.seen) == 1 + len(ALL)
-    assert run(Reddest(left_only=True), image=stripes("red", "red"), alterations=("horizontal_flip",)) == 0
-    assert run(Reddest(left_only=True), image=stripes("red", "red"), alterations=("vertical_flip",)) == 1
+    assert (
+        run(Reddest(left_only=True), image=stripes("red", "red"), alterations=("horizontal_flip",))
+        == 0
+    )
+    assert (
+        run(Reddest(left_only=True), image=stripes("red", "red"), alterations=("vertical_flip",))
+        == 1
+    )
 
 
 def test_the_classes_are_those_said_to_be_present() -> None:
@@ -110,7 +120,10 @@ def test_it_has_no_inner_chain_of_its_own(tmp_path: Any) -> None:
     )
     with pytest.raises(Problems) as caught:
         load_recipe(path)
-    assert any(isinstance(problem, BadInner) and str(problem.where) == f"{path}:2" for problem in caught.value.problems)
+    assert any(
+        isinstance(problem, BadInner) and str(problem.where) == f"{path}:2"
+        for problem in caught.value.problems
+    )
 
 
 def test_a_recipe_with_it_runs() -> None:

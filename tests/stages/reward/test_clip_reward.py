@@ -26,7 +26,9 @@ TWO = stripes("red", "green")
 BOTH = Present((1, 2))
 
 
-def reward(found: Labels, present: Present | None = BOTH, image: Image = TWO, **fields: Any) -> float:
+def reward(
+    found: Labels, present: Present | None = BOTH, image: Image = TWO, **fields: Any
+) -> float:
     return float(ClipReward(**fields).run(image, found, VOCABULARY, Painter(), present).data)
 
 
@@ -35,7 +37,9 @@ def test_regions_that_look_like_their_words_win() -> None:
     assert reward(labels(GREEN, RED)) == 0
     assert reward(labels(RED, 0)) == 0.5, "green has no pixel"
     assert reward(labels(RED, GREEN), total="sum") == 2
-    assert reward(labels(RED, GREEN), Present((1, 2, 2, 3))) == pytest.approx(2 / 3), "blue has no pixel; green counts once"
+    assert reward(labels(RED, GREEN), Present((1, 2, 2, 3))) == pytest.approx(2 / 3), (
+        "blue has no pixel; green counts once"
+    )
 
 
 def test_forms_follow_from_cosines() -> None:
@@ -45,11 +49,15 @@ def test_forms_follow_from_cosines() -> None:
     half, third = 1 / math.sqrt(2), 1 / math.sqrt(1)
     own = {"red": half, "green": third}
     rest = {"red": 0.0, "green": half}
-    assert reward(found, image=image, form="margin") == pytest.approx(sum(own[k] - rest[k] for k in own) / 4, abs=1e-6)
+    assert reward(found, image=image, form="margin") == pytest.approx(
+        sum(own[k] - rest[k] for k in own) / 4, abs=1e-6
+    )
     shares = [(1 + own[k]) / (2 + own[k] + rest[k]) for k in own]
     assert reward(found, image=image, form="share") == pytest.approx(sum(shares) / 2, abs=1e-6)
     ratios = [(1 + rest[k]) / (1 + own[k]) for k in own]
-    assert reward(found, image=image, form="released_ratio") == pytest.approx(-sum(ratios) / 2, abs=1e-6)
+    assert reward(found, image=image, form="released_ratio") == pytest.approx(
+        -sum(ratios) / 2, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("among", ["present", "all"])
@@ -78,17 +86,29 @@ def test_a_single_class_cannot_win_among_itself() -> None:
 def test_a_class_that_fills_the_picture_is_compared_with_a_blank_one() -> None:
     everywhere = labels(RED, RED)
     assert reward(everywhere, Present((1,))) == 1
-    assert reward(everywhere, Present((1,)), form="margin") == reward(everywhere, Present((1,)), form="margin", against="blank")
+    assert reward(everywhere, Present((1,)), form="margin") == reward(
+        everywhere, Present((1,)), form="margin", against="blank"
+    )
 
 
 def test_a_picture_that_shows_no_class_has_no_reward() -> None:
     assert math.isnan(reward(labels(RED, GREEN), Present(())))
     judge = Painter()
     many = [
-        {"image": TWO, "labels": labels(RED, GREEN), "vocabulary": VOCABULARY, "judge": judge, "present": present}
+        {
+            "image": TWO,
+            "labels": labels(RED, GREEN),
+            "vocabulary": VOCABULARY,
+            "judge": judge,
+            "present": present,
+        }
         for present in (Present(()), BOTH, Present((2,)))
     ]
-    assert [float(one.data) for one in ClipReward().run_many(many)] == [pytest.approx(math.nan, nan_ok=True), 1, 1]
+    assert [float(one.data) for one in ClipReward().run_many(many)] == [
+        pytest.approx(math.nan, nan_ok=True),
+        1,
+        1,
+    ]
     assert [len(batch) for batch in judge._seen] == [6]
 
 
@@ -100,7 +120,13 @@ def test_classes_without_a_pixel_never_win_even_over_a_blank_word() -> None:
 def test_the_judge_sees_all_classes_of_all_pictures_together_within_bounds() -> None:
     judge = Painter()
     many = [
-        {"image": TWO, "labels": labels(RED, GREEN), "vocabulary": VOCABULARY, "judge": judge, "present": Present((1, 2, 3))}
+        {
+            "image": TWO,
+            "labels": labels(RED, GREEN),
+            "vocabulary": VOCABULARY,
+            "judge": judge,
+            "present": Present((1, 2, 3)),
+        }
         for _ in range(3)
     ]
     ClipReward().run_many(many)
@@ -116,7 +142,9 @@ def test_the_judge_sees_all_classes_of_all_pictures_together_within_bounds() -> 
 
 def test_without_a_presence_stage_the_judge_predicts() -> None:
     judge = Painter()
-    found = ClipReward().run(stripes("red", "red", "green"), labels(RED, RED, GREEN), VOCABULARY, judge)
+    found = ClipReward().run(
+        stripes("red", "red", "green"), labels(RED, RED, GREEN), VOCABULARY, judge
+    )
     whole, masked = judge._seen
     assert len(whole) == 1
     assert len(masked) == 2, "red is far nearer than green"
@@ -145,7 +173,10 @@ def test_a_reward_without_its_judge_is_found_by_the_check(tmp_path: Path) -> Non
     [problem] = caught.value.problems
     assert isinstance(problem, MissingCapability)
     assert str(problem.where) == f"{path}:3"
-    assert problem.what == "clip_reward reads `judge` (EncodesImageAndText), but `backbone` is CrossAttends, MatchesText."
+    assert (
+        problem.what
+        == "clip_reward reads `judge` (EncodesImageAndText), but `backbone` is CrossAttends, MatchesText."
+    )
     assert '[models.judge] with use = "clip"' in problem.fix
     path.write_text(RECIPE.format(judge='[models.judge]\nuse = "clip"\nweights = "embedded"'))
     assert load_recipe(path).stages[-1].address == "clip_reward"
@@ -161,7 +192,11 @@ OPENED: list[str] | None = None
 
 
 def note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and OPENED is not None and isinstance(arguments[0], str | bytes | os.PathLike):
+    if (
+        event == "open"
+        and OPENED is not None
+        and isinstance(arguments[0], str | bytes | os.PathLike)
+    ):
         OPENED.append(os.fsdecode(arguments[0]))
 
 
@@ -180,7 +215,12 @@ def opened() -> Iterator[list[str]]:
 def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> None:
     """Masks and lists of true classes lie beside the picture; a run with a reward opens the picture alone."""
     scene = sample_scenes()[0]
-    for path in (scene.picture, scene.mask, scene.stuff_mask, scene.picture.parent.parent / "scenes.json"):
+    for path in (
+        scene.picture,
+        scene.mask,
+        scene.stuff_mask,
+        scene.picture.parent.parent / "scenes.json",
+    ):
         shutil.copy(path, tmp_path / f"{path.parent.name}_{path.name}")
     picture = tmp_path / f"{scene.picture.parent.name}_{scene.picture.name}"
     remove = {

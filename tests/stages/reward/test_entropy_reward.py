@@ -13,15 +13,22 @@ from ovsskit.values import Probabilities
 
 
 def reward(data: torch.Tensor, balance: float = 0.0) -> float:
-    return float(EntropyReward(balance=balance).run(Probabilities(data, tuple(range(len(data))))).data)
+    return float(
+        EntropyReward(balance=balance).run(Probabilities(data, tuple(range(len(data))))).data
+    )
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.5])
 def test_it_is_scipys_entropy(balance: float) -> None:
     scores = example(Probabilities)
     pixels = scores.data.double().numpy()
-    unsure, varied = entropy(pixels, axis=0).mean() / math.log(3), entropy(pixels.mean((1, 2))) / math.log(3)
-    assert float(EntropyReward(balance=balance).run(scores).data) == pytest.approx(1 - unsure + balance * varied, abs=1e-5)
+    unsure, varied = (
+        entropy(pixels, axis=0).mean() / math.log(3),
+        entropy(pixels.mean((1, 2))) / math.log(3),
+    )
+    assert float(EntropyReward(balance=balance).run(scores).data) == pytest.approx(
+        1 - unsure + balance * varied, abs=1e-5
+    )
 
 
 def test_sure_even_and_undecided_pictures() -> None:

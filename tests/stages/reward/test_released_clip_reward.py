@@ -50,7 +50,9 @@ PICTURE = stripes("red", "green", size=16)
 
 
 def reward(scores: Saliency, picture: Image = PICTURE, **fields: Any) -> float:
-    return float(ReleasedClipReward(size=16, **fields).run(picture, scores, VOCABULARY, Painter()).data)
+    return float(
+        ReleasedClipReward(size=16, **fields).run(picture, scores, VOCABULARY, Painter()).data
+    )
 
 
 def test_classes_that_look_more_like_their_words_than_nothing_count() -> None:
@@ -64,8 +66,12 @@ def test_ratio_and_contrast() -> None:
     masks = soft_masks(right.data, 0.15, 16, 0.04)
     mine, other = (float((masks[0] > 0.15)[:, half].sum()) for half in (slice(0, 8), slice(8, 16)))
     own = math.exp((mine - other) / math.hypot(mine, other))  # the odds of red against green
-    assert reward(right, form="released_ratio", scale=1.0) == pytest.approx(-0.5 / (own / (own + 1)), abs=1e-5)
-    assert reward(right, contrast=True) == pytest.approx(2 * (1 - float(contrast(masks)[0])), abs=1e-6)
+    assert reward(right, form="released_ratio", scale=1.0) == pytest.approx(
+        -0.5 / (own / (own + 1)), abs=1e-5
+    )
+    assert reward(right, contrast=True) == pytest.approx(
+        2 * (1 - float(contrast(masks)[0])), abs=1e-6
+    )
 
 
 def test_of_places_that_are_all_alike_the_contrast_is_one() -> None:
@@ -77,9 +83,18 @@ def test_of_places_that_are_all_alike_the_contrast_is_one() -> None:
 def test_a_single_class_a_map_without_contrast_and_no_class() -> None:
     one = halves((1.0,), (0.0,))
     assert reward(one) == 0, "it has all the probability whatever is shown"
-    assert reward(halves((1.0, 0.5), (0.0, 0.5))) == 1, "a flat map hides everything, and does not count"
+    assert reward(halves((1.0, 0.5), (0.0, 0.5))) == 1, (
+        "a flat map hides everything, and does not count"
+    )
     assert math.isnan(reward(Saliency(torch.rand(1, 8, 8), (0,)))), "the background is no class"
-    assert reward(Saliency(torch.cat([torch.rand(1, 8, 8), halves((1.0, 0.0), (0.0, 1.0)).data]), (0, 1, 2))) == 2
+    assert (
+        reward(
+            Saliency(
+                torch.cat([torch.rand(1, 8, 8), halves((1.0, 0.0), (0.0, 1.0)).data]), (0, 1, 2)
+            )
+        )
+        == 2
+    )
 
 
 def test_pictures_are_resized_for_the_judge() -> None:

@@ -14,7 +14,10 @@ def test_one_caption_names_the_present_classes_in_order() -> None:
     words = make_vocabulary(["dog", "ice cream", "Öl"])
     [caption] = Caption().run(words, Present((3, 2)), ToyBackbone()).captions
     assert caption.text == "A picture of Öl ice cream"
-    assert [(span.position, caption.text[span.start : span.end]) for span in caption.spans] == [(0, "Öl"), (1, "ice cream")]
+    assert [(span.position, caption.text[span.start : span.end]) for span in caption.spans] == [
+        (0, "Öl"),
+        (1, "ice cream"),
+    ]
 
 
 def test_too_many_classes_are_split_and_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -24,6 +27,13 @@ def test_too_many_classes_are_split_and_it_is_said_once(caplog: pytest.LogCaptur
         captions = Caption().run(words, present, ToyBackbone()).captions
         Caption().run(words, present, ToyBackbone())
     assert len(caplog.records) == 1
-    assert all(ToyBackbone().count_tokens(caption.text) <= ToyBackbone().token_limit for caption in captions)
-    spans = [(span.position, caption.text[span.start : span.end]) for caption in captions for span in caption.spans]
+    assert all(
+        ToyBackbone().count_tokens(caption.text) <= ToyBackbone().token_limit
+        for caption in captions
+    )
+    spans = [
+        (span.position, caption.text[span.start : span.end])
+        for caption in captions
+        for span in caption.spans
+    ]
     assert spans == list(enumerate(names))

@@ -22,17 +22,32 @@ WORDS = make_vocabulary(["traffic light, signal", "dog"], background_words=["sky
 TEXTS = ["a red lamp", "a wagging pet"]
 
 
-def expand(folder: Path, text: str, words: Vocabulary = WORDS, *, ending: str = "txt", **fields: Any) -> Features:
+def expand(
+    folder: Path, text: str, words: Vocabulary = WORDS, *, ending: str = "txt", **fields: Any
+) -> Features:
     (folder / f"mine.{ending}").write_text(text, encoding="utf-8")
     names = TextFeatures(templates="simple").run(words, TOY)
-    return ExpandText(file=str(folder / f"mine.{ending}"), templates="simple", **fields).run(names, words, TOY)
+    return ExpandText(file=str(folder / f"mine.{ending}"), templates="simple", **fields).run(
+        names, words, TOY
+    )
 
 
 def expected(weight: float) -> torch.Tensor:
     """Return the mixed vectors, one at a time."""
     names = TextFeatures(templates="simple").run(WORDS, TOY).data
-    texts = [torch.nn.functional.normalize(TOY.encode_text([f"a photo of a {text}."])[0], dim=0) for text in TEXTS]
-    return torch.stack([names[0], *((1 - weight) * names[row] + weight * texts[of] for row, of in ((1, 0), (2, 0), (3, 1)))])
+    texts = [
+        torch.nn.functional.normalize(TOY.encode_text([f"a photo of a {text}."])[0], dim=0)
+        for text in TEXTS
+    ]
+    return torch.stack(
+        [
+            names[0],
+            *(
+                (1 - weight) * names[row] + weight * texts[of]
+                for row, of in ((1, 0), (2, 0), (3, 1))
+            ),
+        ]
+    )
 
 
 FORMS = {
@@ -42,7 +57,9 @@ FORMS = {
 
 
 @pytest.mark.parametrize("ending", FORMS)
-def test_every_word_of_a_class_takes_its_text_and_the_background_none(tmp_path: Path, ending: str) -> None:
+def test_every_word_of_a_class_takes_its_text_and_the_background_none(
+    tmp_path: Path, ending: str
+) -> None:
     found = expand(tmp_path, FORMS[ending], ending=ending, weight=0.3)
     assert found.labels == (0, 1, 1, 2)
     torch.testing.assert_close(found.data, expected(0.3))
@@ -62,7 +79,9 @@ def test_shipped_texts_are_taken_by_name() -> None:
     torch.testing.assert_close(found.data, torch.nn.functional.normalize(direct, dim=1))
 
 
-def test_classes_without_a_text_are_refused_or_left_as_they_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_classes_without_a_text_are_refused_or_left_as_they_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     text = 'dgo = "a wagging pet"\n"traffic light" = "a red lamp"\n'
     with pytest.raises(BadFile) as caught:
         expand(tmp_path, text, ending="toml")
@@ -75,7 +94,8 @@ def test_classes_without_a_text_are_refused_or_left_as_they_are(tmp_path: Path, 
     torch.testing.assert_close(found.data[:3], expected(0.3)[:3])
     torch.testing.assert_close(found.data[3], expected(0.0)[3])
     assert torch.equal(
-        expand(tmp_path, "", ending="toml", missing="name").data, TextFeatures(templates="simple").run(WORDS, TOY).data
+        expand(tmp_path, "", ending="toml", missing="name").data,
+        TextFeatures(templates="simple").run(WORDS, TOY).data,
     )
 
 
@@ -84,12 +104,18 @@ def test_classes_without_a_text_are_refused_or_left_as_they_are(tmp_path: Path, 
     [
         ("traffic light >= a red lamp", 0, "1 texts for 2 classes"),
         ("traffic light >= a\ndog >= b\ncat >= c", 3, "3 texts for 2 classes"),
-        ("dog >= a wagging pet\ntraffic light >= a red lamp", 1, "stands where that for `traffic light` is due"),
+        (
+            "dog >= a wagging pet\ntraffic light >= a red lamp",
+            1,
+            "stands where that for `traffic light` is due",
+        ),
         ("traffic light >= a red lamp\ndog: a wagging pet", 2, "no text after `>=`"),
         ("traffic light >= a red lamp\ndog >= ", 2, "no text after `>=`"),
     ],
 )
-def test_lines_that_do_not_match_the_classes_are_named(tmp_path: Path, text: str, line: int, what: str) -> None:
+def test_lines_that_do_not_match_the_classes_are_named(
+    tmp_path: Path, text: str, line: int, what: str
+) -> None:
     with pytest.raises(BadFile, match=what) as caught:
         expand(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path}/mine.txt{f':{line}' * bool(line)}  OV304")
@@ -121,19 +147,27 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         expand(tmp_path, "dog = ", ending="toml")
 
 
-def test_a_line_that_names_no_class_is_taken_in_its_place_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_that_names_no_class_is_taken_in_its_place_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
         found = expand(tmp_path, "semaphore >= a red lamp\ndog >= a wagging pet", weight=0.3)
     torch.testing.assert_close(found.data, expected(0.3))
     assert "the text for `semaphore` is taken for `traffic light`" in caplog.text
 
 
-def test_a_text_that_the_model_cuts_is_said_and_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_text_that_the_model_cuts_is_said_and_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     words, backbone = make_vocabulary(["dog", "tree"]), Clip(weights="embedded")
-    (tmp_path / "long.toml").write_text(f'dog = "{"a brown dog and " * 40}"\ntree = "a green tree"\n')
+    (tmp_path / "long.toml").write_text(
+        f'dog = "{"a brown dog and " * 40}"\ntree = "a green tree"\n'
+    )
     names = TextFeatures(templates="simple").run(words, backbone)
     with caplog.at_level(logging.WARNING):
-        found = ExpandText(file=str(tmp_path / "long.toml"), templates="simple", weight=0.5).run(names, words, backbone)
+        found = ExpandText(file=str(tmp_path / "long.toml"), templates="simple", weight=0.5).run(
+            names, words, backbone
+        )
     assert [record.getMessage().split(":")[1] for record in caplog.records] == [
         " 1 of 2 texts are longer and lose their end, such as"
     ]

@@ -38,7 +38,9 @@ def test_words_and_sentences_are_encoded_and_averaged_at_length_one() -> None:
     templates = ("a photo of a {}.", "art of the {}.", "{}")
     found = TextFeatures(templates=templates).run(WORDS, TOY)
     assert found.labels == (0, 0, 1, 1, 2)
-    torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "kitten", "dog"], list(templates)))
+    torch.testing.assert_close(
+        found.data, expected(["sky", "wall", "cat", "kitten", "dog"], list(templates))
+    )
 
 
 def test_names_alone() -> None:
@@ -57,13 +59,22 @@ def test_the_known_sentences() -> None:
 def test_sentences_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("a {} at night.\n\n{}\n", encoding="utf-8")
     found = TextFeatures(templates_file=str(tmp_path / "mine.txt")).run(WORDS, TOY)
-    torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "kitten", "dog"], ["a {} at night.", "{}"]))
+    torch.testing.assert_close(
+        found.data, expected(["sky", "wall", "cat", "kitten", "dog"], ["a {} at night.", "{}"])
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "what"), [("a {}\nno place", 2, "no place for the name"), ("\n", 0, "is empty"), (None, 0, "No such file")]
+    ("text", "line", "what"),
+    [
+        ("a {}\nno place", 2, "no place for the name"),
+        ("\n", 0, "is empty"),
+        (None, 0, "No such file"),
+    ],
 )
-def test_a_bad_file_of_sentences_is_named(tmp_path: Path, text: str | None, line: int, what: str) -> None:
+def test_a_bad_file_of_sentences_is_named(
+    tmp_path: Path, text: str | None, line: int, what: str
+) -> None:
     path = tmp_path / "mine.txt"
     if text is not None:
         path.write_text(text)
@@ -83,7 +94,9 @@ def test_a_sentence_without_a_place_for_the_name_is_refused_at_once(tmp_path: Pa
         load_recipe(recipe)
 
 
-def test_a_word_of_the_background_that_is_a_class_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_word_of_the_background_that_is_a_class_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     words = make_vocabulary(["bed", "lynx"], background_words=["sky", "Bed"])
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -94,7 +107,11 @@ def test_a_word_of_the_background_that_is_a_class_is_said_once(caplog: pytest.Lo
 def test_texts_are_encoded_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     encode = ToyBackbone.encode_text
-    monkeypatch.setattr(ToyBackbone, "encode_text", lambda self, texts: calls.append(len(texts)) or encode(self, texts))
+    monkeypatch.setattr(
+        ToyBackbone,
+        "encode_text",
+        lambda self, texts: calls.append(len(texts)) or encode(self, texts),
+    )
     pipeline = Pipeline([TextFeatures()], {"backbone": ToyBackbone()}, WORDS, device="cpu", batch=2)
     for seed in range(3):
         pipeline.run_many([example(Image, seed), example(Image, seed + 1)], WORDS)

@@ -12,7 +12,9 @@ POSITIONS = torch.tensor([PROMPT, 0, 1, END, PADDING])
 IMAGE = Image(torch.zeros(3, 8, 8))
 
 
-def drive(stage: SalienceDropout, maps: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def drive(
+    stage: SalienceDropout, maps: list[torch.Tensor]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Answer each round with the next maps; return the sum, and what each round after the first hid."""
     run = stage.run(IMAGE)
     next(run)
@@ -28,8 +30,12 @@ def drive(stage: SalienceDropout, maps: list[torch.Tensor]) -> tuple[torch.Tenso
 @pytest.mark.parametrize("twice", [False, True])
 def test_rounds_are_added_without_what_they_did_not_see(twice: bool) -> None:
     maps = [torch.rand(5, 4, 4) for _ in range(3)]
-    total, hidden = drive(SalienceDropout(rounds=3, schedule="fixed", patches=2, count_first_twice=twice), maps)
-    torch.testing.assert_close(total, maps[0] * (1 + twice) + maps[1] * ~hidden[0] + maps[2] * ~hidden[1])
+    total, hidden = drive(
+        SalienceDropout(rounds=3, schedule="fixed", patches=2, count_first_twice=twice), maps
+    )
+    torch.testing.assert_close(
+        total, maps[0] * (1 + twice) + maps[1] * ~hidden[0] + maps[2] * ~hidden[1]
+    )
     best = (maps[0][1] + maps[0][2]).flatten().topk(2).indices
     assert sorted(best.tolist()) == hidden[0].flatten().nonzero().flatten().tolist()
     assert int(hidden[1].sum()) == 4
@@ -55,7 +61,9 @@ def test_salience_of_classes_and_as_released() -> None:
     torch.testing.assert_close(salience_of(maps, "released"), data[1] + data[2] + data[3])
 
 
-@pytest.mark.parametrize(("rescale", "is_scaled"), [("never", False), ("always", True), ("released", True)])
+@pytest.mark.parametrize(
+    ("rescale", "is_scaled"), [("never", False), ("always", True), ("released", True)]
+)
 def test_scaling_of_class_tokens(rescale: Any, is_scaled: bool) -> None:
     data = torch.rand(5, 2, 2) + 3
     total, _ = drive(SalienceDropout(rounds=1, rescale=rescale), [data])

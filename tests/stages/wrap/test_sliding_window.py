@@ -38,7 +38,9 @@ def plain_loop(picture: torch.Tensor, window: int, stride: int) -> torch.Tensor:
             top, left = max(bottom - window, 0), max(right - window, 0)
             maps = Waves().run(Image(picture[:, top:bottom, left:right])).data
             size = (bottom - top, right - left)
-            total[:, top:bottom, left:right] += torch.nn.functional.interpolate(maps[None], size, mode="bilinear")[0]
+            total[:, top:bottom, left:right] += torch.nn.functional.interpolate(
+                maps[None], size, mode="bilinear"
+            )[0]
             count[top:bottom, left:right] += 1
     return total / count
 
@@ -56,38 +58,68 @@ def test_every_pixel_is_covered(length: int, window: int, stride: int) -> None:
 
 
 def test_published_counts() -> None:
-    assert [len(spans(336, 224, 28)) * len(spans(448, 224, 28)), len(spans(336, 224, 112)) * len(spans(448, 224, 112))] == [
+    assert [
+        len(spans(336, 224, 28)) * len(spans(448, 224, 28)),
+        len(spans(336, 224, 112)) * len(spans(448, 224, 112)),
+    ] == [
         45,
         6,
     ]
     assert len(spans(448, 224, 28)) * len(spans(597, 224, 28)) == 135
 
 
-@given(height=LENGTHS, width=LENGTHS, window=st.integers(4, 30), stride=st.integers(3, 30), seed=st.integers(0, 9))
-def test_equal_to_the_plain_loop(height: int, width: int, window: int, stride: int, seed: int) -> None:
+@given(
+    height=LENGTHS,
+    width=LENGTHS,
+    window=st.integers(4, 30),
+    stride=st.integers(3, 30),
+    seed=st.integers(0, 9),
+)
+def test_equal_to_the_plain_loop(
+    height: int, width: int, window: int, stride: int, seed: int
+) -> None:
     stride = min(stride, window)
     picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
     stage = SlidingWindow(window=window, stride=stride, inner=(Waves(),))
     [state] = Driver({}, {}, batch=3).run([stage], [{"image": Image(picture)}])
-    torch.testing.assert_close(state["scores"].data, plain_loop(picture, window, stride), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        state["scores"].data, plain_loop(picture, window, stride), atol=1e-6, rtol=1e-5
+    )
 
 
-@given(height=st.integers(5, 40), width=st.integers(5, 40), window=st.integers(5, 30), seed=st.integers(0, 9))
-def test_windows_are_padded_evenly_and_cut_back(height: int, width: int, window: int, seed: int) -> None:
+@given(
+    height=st.integers(5, 40),
+    width=st.integers(5, 40),
+    window=st.integers(5, 30),
+    seed=st.integers(0, 9),
+)
+def test_windows_are_padded_evenly_and_cut_back(
+    height: int, width: int, window: int, seed: int
+) -> None:
     """Without overlap, each window alone: margins of the colour around it, maps enlarged to all of it and cut."""
     picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
-    stage = SlidingWindow(window=window, stride=window, multiple=4, colour=(255.0, 0.0, 51.0), inner=(Waves(),))
+    stage = SlidingWindow(
+        window=window, stride=window, multiple=4, colour=(255.0, 0.0, 51.0), inner=(Waves(),)
+    )
     [state] = Driver({}, {}).run([stage], [{"image": Image(picture)}])
     total, count = torch.zeros(3, height, width), torch.zeros(height, width)
     for row in spans(height, window, window):
         for column in spans(width, window, window):
             crop = picture[:, row, column]
             sides = [side + (4 - side % 4) % 4 for side in crop.shape[1:]]
-            top, left = ((whole - side) // 2 for whole, side in zip(sides, crop.shape[1:], strict=True))
+            top, left = (
+                (whole - side) // 2 for whole, side in zip(sides, crop.shape[1:], strict=True)
+            )
             padded = torch.tensor([1.0, 0.0, 0.2])[:, None, None].repeat(1, *sides)
-            inside = (slice(None), slice(top, top + crop.shape[1]), slice(left, left + crop.shape[2]))
+            inside = (
+                slice(None),
+                slice(top, top + crop.shape[1]),
+                slice(left, left + crop.shape[2]),
+            )
             padded[inside] = crop
-            maps = torch.nn.functional.interpolate(Waves().run(Image(padded)).data[None], sides, mode="bilinear")[0]
+            maps = torch.nn.functional.interpolate(
+                Waves().run(Image(padded)).data[None], sides, mode="bilinear"
+            )[0]
             total[:, row, column] += maps[inside]
             count[row, column] += 1
     torch.testing.assert_close(state["scores"].data, total / count, atol=1e-5, rtol=1e-5)

@@ -29,7 +29,9 @@ class Thirds(Stage, writes="scores"):
 
 
 @given(view=st.sampled_from(sorted(TURNS)), height=SIZES, width=SIZES, seed=st.integers(0, 99))
-def test_altering_and_undoing_is_the_identity(view: View, height: int, width: int, seed: int) -> None:
+def test_altering_and_undoing_is_the_identity(
+    view: View, height: int, width: int, seed: int
+) -> None:
     picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
     image = Image(picture, hidden=picture[0] > 0.5)
     altered = Views().alter(image, view)
@@ -38,7 +40,12 @@ def test_altering_and_undoing_is_the_identity(view: View, height: int, width: in
     assert torch.equal(altered.hidden, altered.data[0] > 0.5)
 
 
-@given(view=st.sampled_from(sorted(SCALES)), height=st.integers(16, 60), width=st.integers(16, 60), seed=st.integers(0, 99))
+@given(
+    view=st.sampled_from(sorted(SCALES)),
+    height=st.integers(16, 60),
+    width=st.integers(16, 60),
+    seed=st.integers(0, 99),
+)
 def test_scaling_and_undoing_moves_nothing(view: View, height: int, width: int, seed: int) -> None:
     """A slope comes back, away from the border; a shift by a quarter of a pixel would be found."""
     down, right, level = torch.rand(3, 3, 1, 1, generator=torch.Generator().manual_seed(seed)) + 0.5
@@ -54,7 +61,9 @@ def test_scaling_and_undoing_moves_nothing(view: View, height: int, width: int, 
 
 def test_maps_of_scaled_views_come_to_the_grid_of_the_first() -> None:
     image = Image(torch.rand(3, 12, 18))
-    views = Views(same=("identity",), altered=("scale_50", "scale_150"), same_weight=0.5, inner=(Thirds(),))
+    views = Views(
+        same=("identity",), altered=("scale_50", "scale_150"), same_weight=0.5, inner=(Thirds(),)
+    )
     [state] = Driver({}, {}).run([views], [{"image": image}])
     first = Thirds().run(image).data
     others = [Thirds().run(Views().alter(image, one)).data for one in ("scale_50", "scale_150")]
@@ -88,7 +97,10 @@ def test_blur_is_a_gaussian_mirrored_at_the_border(size: tuple[int, int]) -> Non
     mode = "mirror" if min(size) > 5 else "nearest"
     expected = [gaussian_filter(one, 5, mode=mode, radius=5) for one in picture.double().numpy()]
     torch.testing.assert_close(
-        Views().alter(Image(picture), "blur").data.double(), torch.tensor(np.stack(expected)), atol=1e-6, rtol=0
+        Views().alter(Image(picture), "blur").data.double(),
+        torch.tensor(np.stack(expected)),
+        atol=1e-6,
+        rtol=0,
     )
 
 
@@ -96,13 +108,21 @@ def test_blur_is_a_gaussian_mirrored_at_the_border(size: tuple[int, int]) -> Non
 @pytest.mark.parametrize("group", ["same", "altered"])
 def test_every_view_works_in_either_group(view: View, group: str) -> None:
     image = Image(torch.rand(3, 12, 18))
-    views = Views(**{"same": ("identity",), "altered": (), "same_weight": 0.25, group: (view,)}, inner=(Thirds(),))
+    views = Views(
+        **{"same": ("identity",), "altered": (), "same_weight": 0.25, group: (view,)},
+        inner=(Thirds(),),
+    )
     [state] = Driver({}, {}).run([views], [{"image": image}])
     [plain, seen] = (
-        fit(undo(Thirds().run(Views().alter(image, one)).data, one), (4, 6) if group == "altered" else grid_of(view))
+        fit(
+            undo(Thirds().run(Views().alter(image, one)).data, one),
+            (4, 6) if group == "altered" else grid_of(view),
+        )
         for one in (("identity", view) if group == "altered" else (view,) * 2)
     )
-    torch.testing.assert_close(state["scores"].data, plain * 0.25 + seen * 0.75 if group == "altered" else seen)
+    torch.testing.assert_close(
+        state["scores"].data, plain * 0.25 + seen * 0.75 if group == "altered" else seen
+    )
     if view in TURNS:
         torch.testing.assert_close(seen, Thirds().run(image).data)
 
@@ -115,7 +135,9 @@ def grid_of(view: View) -> tuple[int, int]:
 
 def test_the_groups_are_weighed() -> None:
     image = Image(torch.rand(3, 9, 9))
-    views = Views(same=("identity", "grey"), altered=("blur",), same_weight=0.7, inner=(ToyScores(),))
+    views = Views(
+        same=("identity", "grey"), altered=("blur",), same_weight=0.7, inner=(ToyScores(),)
+    )
     [state] = Driver({}, {}).run([views], [{"image": image}])
     one, two, three = (Views().alter(image, view).data for view in ("identity", "grey", "blur"))
     torch.testing.assert_close(state["scores"].data, 0.7 * (one + two) / 2 + 0.3 * three)
