@@ -1,9 +1,14 @@
-"""Choose where to compute, and how many items a network sees at once."""
+"""Choose where to compute and how many items a network sees at once, and ask a device about its work and memory."""
 
 from __future__ import annotations
 
+import gc
+
 from ovsskit.errors import BadValue, Place, UnknownDevice
 from ovsskit.lazy import torch
+
+NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+"""What torch says where a processor or an Apple GPU has no memory left."""
 
 
 def choose_device(name: str) -> str:
@@ -49,3 +54,33 @@ def choose_batch(batch: int | str, device: str) -> int:
             where=Place("--batch"),
         )
     return size
+
+
+def wait_for(device: str) -> None:
+    """Wait until a device has done what it was given; a processor always has."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory_of(device: str) -> int | None:
+    """Return the most bytes that this process has had allocated on a device at once, where the device tells."""
+    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+
+
+def free_memory_of(device: str) -> None:
+    """Give back to a device the memory that no tensor uses any more."""
+    gc.collect()  # a traceback in a cycle holds the tensors of its frames
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that a device has no memory left; only NVIDIA's have a class of their own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

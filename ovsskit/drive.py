@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ovsskit import __version__
+from ovsskit.devices import free_memory_of, is_out_of_memory, wait_for
 from ovsskit.digests import digest_texts
 from ovsskit.errors import OutOfMemory
 from ovsskit.identity import model_identity, stage_identity
-from ovsskit.lazy import torch
 from ovsskit.stage import Slots, Stage, Wrapper, wiring
 from ovsskit.store import Store
 
@@ -28,7 +28,10 @@ log = logging.getLogger(__name__)
 
 
 Watch = Callable[[Stage, Sequence[State], float], None]
-"""See what a stage wrote, as soon as it did: the stage, the states after it, and the seconds that it took itself."""
+"""See what a stage wrote, as soon as it did: the stage, the states after it, and the seconds that it took itself.
+
+On a GPU these are the seconds of the stage's work only where the driver is `timed`.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,10 @@ class Known:
 class Driver:
     """Run chains of stages; `batch` is the largest number of items that a network sees at once.
 
-    A wrapper's requests for all pictures are gathered, so that windows, views and pictures share batches. When a GPU
-    has no memory left, the batch is halved and the work goes on. What follows from the vocabulary and the models alone,
-    such as text features, is computed once for all pictures and kept in `known`.
+    A wrapper's requests for all pictures are gathered, so that windows, views and pictures share batches. When memory runs
+    out, networks get fewer items at once from then on, and `batch` says how many. What follows from the vocabulary and the
+    models alone, such as text features, is computed once for all pictures and kept in `known`. With `timed` the driver waits
+    for the device after every stage, so that work counts with the stage that asked for it.
     """
 
     models: dict[str, Any]
@@ -55,6 +59,7 @@ class Driver:
     watch: Watch | None = None
     store: Store | None = None
     device: str = "cpu"
+    timed: bool = False
     known: dict[str, Known] = field(default_factory=dict)
     inner_seconds: float = field(default=0.0, init=False)
     _identities: dict[int, str] = field(default_factory=dict, init=False)
@@ -81,8 +86,8 @@ class Driver:
                 shared | {stage.writes} if _reads_only(stage, shared) else shared - {stage.writes}
             )
             if self.watch is not None:
-                if torch.cuda.is_initialized():
-                    torch.cuda.synchronize()  # a GPU works on after a stage returns; its time belongs to the stage
+                if self.timed:
+                    wait_for(self.device)
                 seconds = time.perf_counter() - start - (self.inner_seconds - spent)
                 self.inner_seconds += seconds
                 self.watch(stage, current, seconds)
@@ -174,15 +179,40 @@ class Driver:
         return values
 
     def _plain(self, stage: Stage, states: Sequence[State]) -> list[Any]:
+        """Run a stage on as many states at once as memory holds.
+
+        Raises:
+            OutOfMemory: one alone does not fit.
+        """
         inputs = [self._inputs(stage, state) for state in states]
         values: list[Any] = []
+        size = self.batch if stage.network else 1
         while len(values) < len(inputs):
-            size = self.batch if stage.network else 1
-            try:
-                values += stage.run_many(inputs[len(values) : len(values) + size])
-            except torch.OutOfMemoryError as error:
-                self._shrink(stage, error)
+            group = inputs[len(values) : len(values) + size]
+            found = _run_unless_full(stage, group)
+            if not isinstance(found, Full):
+                values += found
+                if stage.network and size < self.batch:
+                    self._stay_at(size, stage)
+                continue
+            free_memory_of(self.device)
+            if len(group) == 1:
+                raise OutOfMemory(
+                    f"{stage.address} does not fit into memory with one item at a time.",
+                    there=found.reason,
+                    fix="Use a smaller picture size, a smaller model, or --device cpu.",
+                )
+            size = len(group) // 2
         return values
+
+    def _stay_at(self, size: int, stage: Stage) -> None:
+        log.warning(
+            "memory ran out in %s; from here on networks get %d at once, as with --batch %d",
+            stage.address,
+            size,
+            size,
+        )
+        self.batch = size
 
     def _wrap(self, stage: Wrapper, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
         """Advance the generators of all pictures together: one round of requests, one run of the inner chain."""
@@ -232,15 +262,22 @@ class Driver:
             **{name: self.models[slot] for name, slot in self.links.get(stage.address, {}).items()},
         }
 
-    def _shrink(self, stage: Stage, error: Exception) -> None:
-        if self.batch == 1 or not stage.network:
-            raise OutOfMemory(
-                f"{stage.address} does not fit into memory with one item at a time.",
-                fix="Use a smaller picture size, a smaller model, or --device cpu.",
-            ) from error
-        self.batch = max(1, self.batch // 2)
-        torch.cuda.empty_cache()
-        log.warning("out of memory in %s: going on with --batch %d", stage.address, self.batch)
+
+@dataclass(frozen=True)
+class Full:
+    """Say in the device's own words that memory ran out."""
+
+    reason: str
+
+
+def _run_unless_full(stage: Stage, group: Sequence[State]) -> list[Any] | Full:
+    """Run a stage; if memory runs out, keep nothing of the attempt, whose traceback holds all its tensors."""
+    try:
+        return stage.run_many(group)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return Full(str(error).split("\n")[0][:300])
 
 
 def reads_from_outside(stage: Stage) -> set[str]:

@@ -115,6 +115,7 @@ class _Job:
             self.folder,
             self.vocabulary,
             self.wishes.max_pixels,
+            self.wishes.profile,
             self.listener.tell,
             self._publish,
             self.costs,

@@ -139,25 +139,48 @@ class Pipeline:
         return Result(image, vocabulary, slots, kept)
 
     def run_many(
-        self, images: Sequence[Image], vocabulary: Vocabulary, watch: Watch | None = None
+        self,
+        images: Sequence[Image],
+        vocabulary: Vocabulary,
+        watch: Watch | None = None,
+        *,
+        timed: bool = False,
     ) -> list[State]:
-        """Segment several pictures, sharing batches, and return all slots of each."""
-        [states] = self.run_groups([images], vocabulary, watch)
+        """Segment several pictures, sharing batches, and return all slots of each; `timed` as in `run_groups`."""
+        [states] = self.run_groups([images], vocabulary, watch, timed=timed)
         return states
 
     def run_groups(
-        self, groups: Iterable[Sequence[Image]], vocabulary: Vocabulary, watch: Watch | None = None
+        self,
+        groups: Iterable[Sequence[Image]],
+        vocabulary: Vocabulary,
+        watch: Watch | None = None,
+        *,
+        timed: bool = False,
     ) -> Iterator[list[State]]:
-        """Segment groups of pictures one after the other as `run_many` does; files that stages read must stay as they are."""
+        """Segment groups of pictures one after the other as `run_many` does; files that stages read must stay as they are.
+
+        With `timed` the seconds that `watch` hears of are those of the device's work too, which is waited for.
+        """
         driver = Driver(
-            self.models, self.links, self.batch, watch, self.store, self.device, self._known
+            self.models,
+            self.links,
+            self.batch,
+            watch,
+            store=self.store,
+            device=self.device,
+            timed=timed,
+            known=self._known,
         )
         for images in groups:
             states = [
                 {"image": image.to(self.device), "vocabulary": vocabulary} for image in images
             ]
-            with torch.inference_mode(False), torch.no_grad():
-                states = driver.run(self.stages, states)
+            try:
+                with torch.inference_mode(False), torch.no_grad():
+                    states = driver.run(self.stages, states)
+            finally:
+                self.batch = driver.batch  # what did not fit once is not tried again
             yield states
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ovsskit.drive import State
+from ovsskit.devices import peak_memory_of
+from ovsskit.drive import State, Watch
 from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
 from ovsskit.lazy import numpy, torch
 from ovsskit.output.folder import OutputFolder, failed
@@ -42,7 +43,8 @@ SAME_FAILURES = 5
 class Runner:
     """Run a pipeline on the pictures of a folder's record, and write what it finds into the folder.
 
-    What to save of a picture stands in its record. `tell` hears of every finished picture; `publish` is called now and
+    What to save of a picture stands in its record. With `profile` the seconds of every stage are added to the costs, for
+    which the device is waited for after each. `tell` hears of every finished picture; `publish` is called now and
     then to bring the folder up to date.
     """
 
@@ -50,6 +52,7 @@ class Runner:
     folder: OutputFolder
     vocabulary: Vocabulary
     max_pixels: int
+    profile: bool
     tell: Callable[[PictureRecord], None]
     publish: Callable[[], None]
     costs: Costs = field(default_factory=Costs)
@@ -84,7 +87,9 @@ class Runner:
             finally:
                 writing.shutdown(cancel_futures=True)
                 self.costs.seconds += time.perf_counter() - start
-                self.costs.peak_memory, self.costs.peak_device_memory = peak_memory()
+                self.costs.peak_memory, self.costs.peak_device_memory = peak_memory(
+                    self.pipeline.device
+                )
 
     def _groups(
         self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor
@@ -138,23 +143,15 @@ class Runner:
         collector = MapCollector() if "maps" in group[0][0].saved else None
 
         def watch(stage: Stage, states: Sequence[State], seconds: float) -> None:
-            self.costs.add(stage.address, seconds)
+            if self.profile:
+                self.costs.add(stage.address, seconds)
             if collector is not None:
                 collector(stage, states, seconds)
 
-        try:
-            states = self.pipeline.run_many([image for _, image in group], self.vocabulary, watch)
-        except (
-            Exception
-        ) as error:  # stages may be anybody's, and one picture's failure shall not stop the others
-            if isinstance(error, MissingExtra):
-                raise
-            if len(group) > 1:
-                return [finding for one in group for finding in self._segment([one])]
-            self._failures += not (isinstance(error, OvsskitError) and error.status == 1)
-            if self._failures == SAME_FAILURES:
-                raise
-            self._note(failed(group[0][0], _reason(error)))
+        states = self._states(group, watch)
+        if states is None and len(group) > 1:
+            return [finding for one in group for finding in self._segment([one])]
+        if states is None:
             return []
         self._failures = 0
         sheets = None if collector is None else tuple(collector.sheets)
@@ -162,6 +159,26 @@ class Runner:
             self._finding(record, image, state, sheets)
             for (record, image), state in zip(group, states, strict=True)
         ]
+
+    def _states(
+        self, group: Sequence[tuple[PictureRecord, Image]], watch: Watch
+    ) -> list[State] | None:
+        """Return what the pipeline finds in a group, or None if it fails; the error holds tensors and is not kept."""
+        images = [image for _, image in group]
+        try:
+            return self.pipeline.run_many(images, self.vocabulary, watch, timed=self.profile)
+        except MissingExtra:
+            raise
+        except (
+            Exception
+        ) as error:  # stages may be anybody's, and one picture's failure shall not stop the others
+            if len(group) > 1:
+                return None
+            self._failures += not (isinstance(error, OvsskitError) and error.status == 1)
+            if self._failures == SAME_FAILURES:
+                raise
+            self._note(failed(group[0][0], _reason(error)))
+            return None
 
     def _finding(self, record: PictureRecord, image: Image, state: State, sheets: Any) -> Finding:
         labels = state["labels"].data
@@ -194,16 +211,16 @@ class Runner:
             self.tell(record)
 
 
-def peak_memory() -> tuple[int | None, int | None]:
-    """Return the most memory that this process and its GPU have held, in bytes, where the system tells."""
-    device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+def peak_memory(device: str) -> tuple[int | None, int | None]:
+    """Return the most memory that this process has held, of its own and on a device, in bytes, where the system tells."""
+    on_device = peak_memory_of(device)
     try:
         import resource
         import sys
     except ImportError:
-        return None, device
+        return None, on_device
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, device
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, on_device
 
 
 def _reason(error: Exception) -> str:

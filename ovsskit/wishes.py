@@ -28,6 +28,7 @@ class Wishes:
     batch: str = "auto"
     limit: int | None = None
     max_pixels: int = MAX_PIXELS
+    profile: bool = False
     save: frozenset[str] = frozenset()
     explain: tuple[str, ...] = ()
 

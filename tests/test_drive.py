@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,7 @@ class CountBatches(Stage, writes="scores"):
 
     def run_many(self, many: Sequence[Slots]) -> list[Any]:
         if len(many) > self.limit:
-            raise torch.OutOfMemoryError
+            raise torch.OutOfMemoryError("4 GB wanted")
         SIZES.append(len(many))
         return [self.run(**slots) for slots in many]
 
@@ -106,8 +107,103 @@ def test_out_of_memory_halves_the_batch() -> None:
 
 
 def test_one_item_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(OutOfMemory, match="count_batches does not fit"):
+    with pytest.raises(OutOfMemory, match="count_batches does not fit") as caught:
         drive(CountBatches(limit=0))
+    assert caught.value.there == "4 GB wanted"
+
+
+HELD: list[weakref.ref[torch.Tensor]] = []
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    MemoryError(),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)."),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."),
+]
+
+
+class HoldMuch(CountBatches, writes="scores"):
+    """Hold a tensor for each batch, and see at every attempt that none of an earlier one is left."""
+
+    error: int = 0
+    in_a_cycle: bool = False
+
+    def run_many(self, many: Sequence[Slots]) -> list[Any]:
+        assert [one() for one in HELD] == [None] * len(HELD)
+        much = torch.zeros(len(many))
+        HELD.append(weakref.ref(much))
+        if len(many) > self.limit:
+            error = type(FULL[self.error])(*FULL[self.error].args)
+            if self.in_a_cycle:
+                error.cycle = error  # type: ignore[attr-defined]
+            raise error
+        return super().run_many(many)
+
+
+@pytest.mark.parametrize(
+    ("error", "in_a_cycle"), [(0, True), *((error, False) for error in range(len(FULL)))]
+)
+def test_nothing_of_a_batch_that_did_not_fit_is_held_while_a_smaller_one_runs(
+    error: int, in_a_cycle: bool
+) -> None:
+    HELD.clear()
+    gc.disable()
+    try:
+        drive(HoldMuch(limit=2, error=error, in_a_cycle=in_a_cycle), count=5, batch=4)
+    finally:
+        gc.enable()
+    assert len(HELD) == 4  # 4 of them did not fit
+    assert SIZES == [2, 2, 1]
+
+
+def test_an_error_that_is_not_of_memory_is_not_tried_again() -> None:
+    class Wrong(CountBatches, writes="scores"):
+        def run_many(self, many: Sequence[Slots]) -> list[Any]:
+            SIZES.append(len(many))
+            raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        drive(Wrong())
+    assert SIZES == [2]
+
+
+def test_a_batch_that_did_not_fit_is_not_tried_with_the_next_group(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    HELD.clear()
+    SIZES.clear()
+    pipeline = Pipeline([HoldMuch(limit=3)], vocabulary=make_vocabulary(["a"]), batch=12)
+    images = [example(Image, seed) for seed in range(6)]
+    for some in (images[:5], images, images):
+        pipeline.run_many(some, make_vocabulary(["a"]))
+    assert SIZES == [2, 2, 1, 2, 2, 2, 2, 2, 2]
+    assert len(HELD) == 1 + len(SIZES)
+    assert pipeline.batch == 2
+    [note] = caplog.messages
+    assert note == (
+        "memory ran out in hold_much; from here on networks get 2 at once, as with --batch 2"
+    )
+
+
+def test_one_item_that_never_fits_does_not_make_the_batches_of_the_others_smaller() -> None:
+    pipeline = Pipeline([CountBatches(limit=0)], vocabulary=make_vocabulary(["a"]), batch=2)
+    with pytest.raises(OutOfMemory):
+        pipeline.run_many([example(Image, seed) for seed in range(2)], make_vocabulary(["a"]))
+    assert pipeline.batch == 2
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_the_device_is_waited_for_only_where_stages_are_timed(
+    monkeypatch: pytest.MonkeyPatch, timed: bool
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    watched: list[str] = []
+    driver = Driver({}, {}, 2, lambda stage, *_: watched.append(stage.address), device="cuda:1")
+    driver.timed = timed
+    states = [{"image": example(Image, seed)} for seed in range(2)]
+    driver.run([Brighten(inner=(CountBatches(),)), CountAlive()], states)
+    assert len(watched) == 5  # six views in batches of two, what merges them, and the last
+    assert waited == ["cuda:1"] * (5 if timed else 0)
 
 
 def test_time_of_inner_stages_is_not_counted_twice() -> None:

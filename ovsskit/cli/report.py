@@ -71,10 +71,7 @@ class Report:
         """Show that a picture is done, or why it failed."""
         self.progress.advance(self.task)
         task = self.progress.tasks[0]
-        speed = task.completed / (task.elapsed or 1.0)
-        self.progress.update(
-            self.task, rate=f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each"
-        )
+        self.progress.update(self.task, rate=rate(task.completed / (task.elapsed or 1.0)))
         if self.as_json:
             print(json.dumps(asdict(record)), flush=True)
         elif record.state == "failed" and self.quiet:  # else the summary lists it
@@ -108,7 +105,9 @@ class Report:
             "pictures",
             f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
         )
-        table.add_row("time", f"{summary.costs.seconds:.1f} s")
+        done, seconds = states.count("done"), summary.costs.seconds
+        speed = f", {rate(done / seconds)}" if done and seconds else ""
+        table.add_row("time", f"{seconds:.1f} s{speed}")
         for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
             table.add_row(f"  {stage}", f"{seconds:.2f} s")
         if summary.costs.peak_memory:
@@ -144,3 +143,8 @@ class Report:
             "sample_miou": summary.score,
         }
         print(json.dumps({"summary": plain}), flush=True)
+
+
+def rate(speed: float) -> str:
+    """Say how fast pictures are done, of how many are done in a second."""
+    return f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each"

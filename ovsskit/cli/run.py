@@ -58,6 +58,10 @@ def run(
             help="Save what every stage wrote for this picture; all; none.",
         ),
     ] = [],  # noqa: B006
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
+    ] = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object for each picture, and one at the end."),
@@ -85,6 +89,7 @@ def run(
         batch=batch,
         limit=limit,
         max_pixels=max_pixels,
+        profile=profile,
         save=frozenset(
             word
             for word, wanted in (("scores", save_scores), ("confidence", save_confidence))

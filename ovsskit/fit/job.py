@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ovsskit.backbones.ofa import Ofa
-from ovsskit.devices import choose_device
+from ovsskit.devices import choose_device, is_out_of_memory
 from ovsskit.digests import digest_path
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
-from ovsskit.lazy import torch
 from ovsskit.listen import Notices, TakesNotice
 from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.weights import naming
@@ -116,16 +115,16 @@ def _tune(
             listener.tell(loss)
             if (number + 1) % settings.save_every == 0 and number + 1 < settings.updates:
                 folder.save_state(tuner)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError, MemoryError) as error:
         if len(progress.losses) > first:
             folder.save_state(tuner)
-        raise
-    except torch.OutOfMemoryError as error:
+        if not is_out_of_memory(error):
+            raise
         fix = "Let the network see fewer images at once: --set fit.at_once=1."
         raise OutOfMemory(
             f"{settings.at_once} artificial images at once do not fit into memory.", fix=fix
         ) from error
-    progress.peak_memory, progress.peak_device_memory = peak_memory()
+    progress.peak_memory, progress.peak_device_memory = peak_memory(device)
     folder.finish(tuner, (source if source.is_dir() else source.parent) / DICTIONARY)
     listener.end(folder.path, progress, settings.updates - first)
 

@@ -117,7 +117,7 @@ class Evaluator:
         last = next(
             stage.address for stage in reversed(pipeline.stages) if stage.address not in judges
         )
-        meter = Meter(self._costs, self.store, judges, last)
+        meter = Meter(self._costs, self.store, judges, last, self.device)
         before = self._count(judges)
         gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
         left = False
@@ -125,13 +125,16 @@ class Evaluator:
         images = ([self._picture(index) for index in group] for group in groups)
         with keeping(self._lattices):
             for group, states in zip(
-                groups, pipeline.run_groups(images, self.plan.vocabulary, meter), strict=True
+                groups,
+                pipeline.run_groups(images, self.plan.vocabulary, meter, timed=True),
+                strict=True,
             ):
                 self._gather(group, states, meter, gathered)
                 if report is not None and (
                     left := any(report(one, self._of_picture(gathered, one)) for one in group)
                 ):
                     break
+        self.batch = pipeline.batch
         seen = len(next(iter(gathered.values()))) if gathered else 0
         totals = [
             self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives
@@ -239,10 +242,12 @@ class Evaluator:
 class Meter:
     """Watch the stages of a candidate: their seconds, the peak of memory, and the rewards that they write."""
 
-    def __init__(self, costs: Costs, store: Store, judges: set[str], last: str) -> None:
+    def __init__(
+        self, costs: Costs, store: Store, judges: set[str], last: str, device: str
+    ) -> None:
         self.costs, self.store, self.judges, self.last = costs, store, judges, last
         self.rewards: dict[str, list[float]] = {}
-        self.seconds, self.peak = 0.0, None if (memory := PeakMemory.start()) is None else 0
+        self.seconds, self.peak = 0.0, None if (memory := PeakMemory.start(device)) is None else 0
         self._memory = memory
         self._runs: dict[str, int] = {}
         self._judging = False

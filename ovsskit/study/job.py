@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from filelock import FileLock, Timeout
 
-from ovsskit.devices import choose_batch, choose_device
+from ovsskit.devices import choose_batch, choose_device, free_memory_of
 from ovsskit.errors import BadOutput, BadStudy, Place
 from ovsskit.identity import identify
 from ovsskit.lazy import torch
@@ -99,7 +98,7 @@ def run_study(
     plan = make_plan(wishes)
     devices = _devices(wishes)
     batch = choose_batch(wishes.batch, devices[0])
-    _see_memory(plan)
+    _see_memory(plan, devices[0])
     out = wishes.out or OUT / plan.search.title
     make_folder(out)
     lock = FileLock(out / ".lock")
@@ -152,9 +151,7 @@ class _Job:
             working.work(self.turns, self.plan, evaluator, self._poll)
         else:
             del evaluator
-            gc.collect()
-            if torch.cuda.is_initialized():
-                torch.cuda.empty_cache()
+            free_memory_of(self.devices[0])
             identity = self.turns.study.user_attrs["identity"]
             working.work_in_processes(
                 self.plan,
@@ -250,11 +247,11 @@ def _devices(wishes: StudyWishes) -> list[str]:
     return [first] * wishes.workers
 
 
-def _see_memory(plan: Plan) -> None:
+def _see_memory(plan: Plan, device: str) -> None:
     wanted = plan.search.constraints.peak_megabytes is not None or any(
         one.name == "megabytes" for one in plan.search.objectives
     )
-    if wanted and PeakMemory.start() is None:
+    if wanted and PeakMemory.start(device) is None:
         raise BadStudy(
             "This system does not tell how much memory a trial needs.",
             fix="Linux and NVIDIA GPUs do.",

@@ -15,26 +15,29 @@ RESET_PEAK = "5"
 class PeakMemory:
     """Read the peak since the last reading: bytes allocated on the GPU, or the resident memory of the process."""
 
-    def __init__(self, gpu: bool) -> None:
-        self.gpu = gpu
+    def __init__(self, device: str) -> None:
+        self.device = device
         self.lap()
 
     @classmethod
-    def start(cls) -> PeakMemory | None:
-        """Begin to measure, or return None where the system does not tell."""
-        if torch.cuda.is_available():
-            return cls(gpu=True)
+    def start(cls, device: str) -> PeakMemory | None:
+        """Begin to measure the memory of work on a device, or return None where the system does not tell."""
+        if device.startswith("cuda"):
+            torch.cuda.init()  # a peak cannot be reset before
+            return cls(device)
+        if device != "cpu":
+            return None
         try:
             RESET.write_text(RESET_PEAK)
         except OSError:
             return None
-        return cls(gpu=False)
+        return cls(device)
 
     def lap(self) -> int:
         """Return the peak since the last reading, in bytes, and begin anew."""
-        if self.gpu:
-            peak = torch.cuda.max_memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
+        if self.device.startswith("cuda"):
+            peak = torch.cuda.max_memory_allocated(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
             return int(peak)
         found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
         RESET.write_text(RESET_PEAK)

@@ -65,7 +65,7 @@ def record(out: Path) -> dict[str, Any]:
 
 
 def test_a_run_leaves_masks_overlays_and_a_gallery(run: Run, photos: Path, tmp_path: Path) -> None:
-    ended = run("photos", "--out", "out", "--save-scores", "--save-confidence")
+    ended = run("photos", "--out", "out", "--save-scores", "--save-confidence", "--profile")
     assert ended.status == 0, ended.error
     assert "4 done, 0 failed" in ended.out
     out = tmp_path / "out"
