@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ovsskit.errors import NoPictures, Place
+from ovsskit.names import safe_name
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Endings by which folders and globs tell pictures from other files, in any case."""
 
-
-UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
-"""What file names cannot hold on some system, or what is no text."""
-
 MAX_PIXELS = 50_000_000
 """The largest picture that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
-
-LONGEST_NAME = 180
-"""Bytes of a name, so that endings still fit into what file systems allow."""
 
 
 def find_pictures(inputs: Sequence[str]) -> list[Path]:
@@ -57,26 +50,21 @@ def name_pictures(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
     for path, source in zip(paths, sources, strict=True):
         name = known.get(source, "")
         if not name:
-            first = (
-                path.stem
-                if stems[path.stem.casefold()] == 1
-                else f"{path.absolute().parent.name}_{path.stem}"
-            )
-            first = (
-                UNSAFE.sub("_", first).encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
-                or "picture"
-            )
-            name = next(one for one in _numbered(first) if one.casefold() not in taken)
+            stem = path.stem
+            if stems[stem.casefold()] > 1:
+                stem = f"{path.absolute().parent.name}_{stem}"
+            name = next(one for one in _numbered(stem) if one.casefold() not in taken)
             taken.add(name.casefold())
         names.append(name)
     return names
 
 
-def _numbered(name: str) -> Iterator[str]:
-    yield name
+def _numbered(stem: str) -> Iterator[str]:
+    first = safe_name(stem) or "picture"
+    yield first
     number = 2
     while True:
-        yield f"{name}_{number}"
+        yield safe_name(first, f"_{number}")
         number += 1
 
 

@@ -58,17 +58,14 @@ def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     batch = choose_batch(wishes.batch, device)
     for model in recipe.models.values():
         model.check_vocabulary(vocabulary)
-    title = recipe.header.name or recipe.path.stem
     folder = OutputFolder(
-        wishes.out or OUT / title, identify(recipe.stages, recipe.models, vocabulary)
+        wishes.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
     )
     todo = folder.add(pictures, wishes.save, explained)
     if not wishes.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
-    return _Job(
-        wishes, listener, notices, recipe, vocabulary, pipeline, folder, title, samples, todo
-    )
+    return _Job(wishes, listener, notices, recipe, vocabulary, pipeline, folder, samples, todo)
 
 
 @dataclass
@@ -82,7 +79,6 @@ class _Job:
     vocabulary: Vocabulary
     pipeline: Pipeline
     folder: OutputFolder
-    title: str
     samples: bool
     todo: list[PictureRecord]
     costs: Costs = field(default_factory=Costs)
@@ -133,7 +129,11 @@ class _Job:
         self.folder.save(self.costs)
         write_classes(self.folder.path, self.vocabulary)
         write_gallery(
-            self.folder.path, self.title, self._gallery_facts(records), records, self.vocabulary
+            self.folder.path,
+            self.recipe.title,
+            self._gallery_facts(records),
+            records,
+            self.vocabulary,
         )
 
     def _measure(self) -> None:
@@ -151,7 +151,7 @@ class _Job:
         known = self.folder.facts.get("notices", [])
         self.folder.facts |= {
             "recipe": {
-                "name": self.title,
+                "name": self.recipe.title,
                 "file": str(self.recipe.path),
                 "tables": self.recipe.tables,
             },

@@ -24,6 +24,7 @@ from ovsskit.errors import (
 from ovsskit.extends import EXTENDING_KEYS, read_extended
 from ovsskit.fit.settings import FitTable
 from ovsskit.lines import Table
+from ovsskit.names import FileName, safe_name
 from ovsskit.objections import find_objections
 from ovsskit.overrides import SECTIONS, address_of, all_stages, parse_override, set_value
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
@@ -36,7 +37,7 @@ from ovsskit.wire import Link, Node, flatten, wire
 class Header(BaseModel, frozen=True, extra="forbid", strict=True):
     """Say what a recipe is and where it comes from."""
 
-    name: Annotated[str, Field(description="the recipe's name")] = ""
+    name: Annotated[FileName, Field(description="the recipe's name")] = ""
     about: Annotated[str, Field(description="one sentence on what it does")] = ""
     source: Annotated[str, Field(description="the paper or code that it follows")] = ""
 
@@ -62,6 +63,11 @@ class Recipe:
     links: tuple[Link, ...]
     path: Path
     tables: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Return the recipe's name, or that of its file, as one safe part of a path."""
+        return self.header.name or safe_name(self.path.stem) or "recipe"
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:

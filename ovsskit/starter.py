@@ -10,6 +10,7 @@ import tomlkit
 
 from ovsskit.describe import COMMON, toml
 from ovsskit.extends import find_recipe
+from ovsskit.names import safe_name
 from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.stage import Stage, Wrapper
 
@@ -21,7 +22,7 @@ def write_starter(path: Path, base: str, *, whole: bool) -> None:
         MissingRecipe: there is no such recipe.
     """
     recipe = load_recipe(base)
-    text = _copy(recipe) if whole else _variant(recipe, base, path.stem)
+    text = _copy(recipe) if whole else _variant(recipe, base, safe_name(path.stem) or "recipe")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")
     temporary.write_text(text, encoding="utf-8")

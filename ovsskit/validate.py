@@ -50,6 +50,9 @@ def _explain(
         )
     if detail["type"] == "missing":
         return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
+    if detail["type"] == "unsafe_name":
+        what = f"{who}.{key} is {toml(table[key])}; {detail['msg']}."
+        return BadValue(what, fix=detail["ctx"]["fix"], where=where)
     allowed = range_of(cls.model_json_schema()["properties"][key])
     return BadValue(f"{who}.{key} is {toml(table[key])}; it must be: {allowed}.", where=where)
 

@@ -71,9 +71,10 @@ def _fit(wishes: FitWishes, listener: FitListener) -> None:
     backbone = _backbone(recipe)
     backbone.check_words(vocabulary)
     names = vocabulary.names
-    title = recipe.header.name or recipe.path.stem
-    recorded = {"name": title, "tables": recipe.tables}
-    folder = TunedFolder(wishes.out or OUT / title, _identity(recipe, backbone, names), recorded)
+    recorded = {"name": recipe.title, "tables": recipe.tables}
+    folder = TunedFolder(
+        wishes.out or OUT / recipe.title, _identity(recipe, backbone, names), recorded
+    )
     try:
         if folder.is_done:
             listener.end(folder.path, folder.progress, 0)

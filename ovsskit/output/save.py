@@ -12,6 +12,7 @@ from pathlib import Path
 import PIL.Image
 
 from ovsskit.lazy import Int, UInt8, numpy, torch
+from ovsskit.names import safe_name
 from ovsskit.output.files import write_text, write_whole
 from ovsskit.output.maps import Sheet
 from ovsskit.output.masks import write_mask
@@ -103,7 +104,8 @@ def _write_sheets(folder: Path, name: str, sheets: tuple[Sheet, ...]) -> list[di
             "text": sheet.text,
         }
         if sheet.picture is not None:
-            entry["file"] = f"{number:02d}-{sheet.stage.replace(' ', '-')}-{sheet.round}.png"
+            stage = safe_name(sheet.stage.replace(" ", "-"))  # a recipe may call it anything
+            entry["file"] = f"{number:02d}-{stage}-{sheet.round}.png"
             write_whole(
                 folder / "maps" / name / str(entry["file"]),
                 partial(sheet.picture.save, format="PNG"),

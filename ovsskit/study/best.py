@@ -12,6 +12,7 @@ from tomlkit.items import Item
 from ovsskit.describe import toml
 from ovsskit.extends import find_recipe, recipe_folder
 from ovsskit.lines import Table
+from ovsskit.names import safe_name
 from ovsskit.output.files import write_text
 from ovsskit.overrides import address_of, all_stages
 from ovsskit.registry import find_stage
@@ -49,7 +50,7 @@ def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
         )
     )
     document.add(tomlkit.nl())
-    document["name"] = f"{search.title}-trial-{row.turn}"
+    document["name"] = safe_name(search.title, f"-trial-{row.turn}")
     document["extends"] = _base(search.path, folder)
     values = dict(search.fixed)
     removed = []

@@ -22,6 +22,7 @@ from ovsskit.errors import (
 from ovsskit.extends import find_recipe, read_extended
 from ovsskit.inputs import MAX_PIXELS
 from ovsskit.lines import Table, read
+from ovsskit.names import safe_name
 from ovsskit.overrides import address_of, all_stages, parse_override, set_value
 from ovsskit.recipe import Recipe, build, load_recipe
 from ovsskit.registry import find_stage
@@ -107,7 +108,8 @@ class Search:
     def title(self) -> str:
         """Return the study's name: its own, or the recipe's."""
         name = self.tables.get("name")
-        return self.settings.name or (name if isinstance(name, str) and name else self.path.stem)
+        own = self.settings.name or (name if isinstance(name, str) else "")
+        return own or safe_name(self.path.stem) or "recipe"
 
 
 @dataclass(frozen=True)

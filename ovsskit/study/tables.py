@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from ovsskit.errors import BadValue, OvsskitError, Place
 from ovsskit.lines import Table
+from ovsskit.names import FileName
 from ovsskit.validate import validate
 
 Sampler = Literal["tpe", "gp", "random", "grid", "cmaes", "annealing"]
@@ -41,7 +42,7 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         Field(description="the recipe to search: a file, relative to this one, or a shipped one"),
     ] = ""
     name: Annotated[
-        str, Field(description="the study's name in its storage; the recipe's if left out")
+        FileName, Field(description="the study's name in its storage; the recipe's if left out")
     ] = ""
     images: Annotated[
         tuple[str, ...], Field(description="files, folders or globs, relative to this file")
