@@ -216,12 +216,15 @@ class Driver:
 
     def _wrap(self, stage: Wrapper, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
         """Advance the generators of all pictures together: one round of requests, one run of the inner chain."""
+        inside = [_inside(stage, state) for state in states]
+        slots = _slots(stage)
+        shared = shared.difference(slots) | {name for name, slot in slots.items() if slot in shared}
         runs = [stage.run(**self._inputs(stage, state)) for state in states]
         wanted = [next(run) for run in runs]
         results: list[Any] = [None] * len(runs)
         active = list(range(len(runs)))
         while active:
-            requests = [{**states[i], **override} for i in active for override in wanted[i]]
+            requests = [{**inside[i], **override} for i in active for override in wanted[i]]
             counts = [len(wanted[i]) for i in active]
             outs = self._inner(
                 stage,
@@ -251,11 +254,10 @@ class Driver:
         return outs
 
     def _inputs(self, stage: Stage, state: State) -> State:
-        plan = wiring(type(stage))
-        slots = {name: stage.reads.get(name, name) for name in plan.reads}
+        optional = wiring(type(stage)).optional
         values = {
-            name: state.get(slot) if name in plan.optional else state[slot]
-            for name, slot in slots.items()
+            name: state.get(slot) if name in optional else state[slot]
+            for name, slot in _slots(stage).items()
         }
         return {
             **values,
@@ -282,16 +284,26 @@ def _run_unless_full(stage: Stage, group: Sequence[State]) -> list[Any] | Full:
 
 def reads_from_outside(stage: Stage) -> set[str]:
     """Return the slots that a stage reads, and those that the chain inside it reads and does not write itself."""
-    slots = {stage.reads.get(name, name) for name in wiring(type(stage)).reads}
-    written: set[str] = set()
+    own = _slots(stage)
+    slots, written = set(own.values()), set(own)
     for inner in stage.inner if isinstance(stage, Wrapper) else ():
         slots |= reads_from_outside(inner) - written
         written.add(inner.writes)
     return slots
 
 
+def _slots(stage: Stage) -> dict[str, str]:
+    """Return the slot that each parameter of a stage reads."""
+    return {name: stage.reads.get(name, name) for name in wiring(type(stage)).reads}
+
+
+def _inside(wrapper: Wrapper, state: State) -> State:
+    """Return what the inner chain sees of a picture: what the wrapper reads, under the wrapper's names, and all else."""
+    slots = _slots(wrapper)
+    others = {slot: value for slot, value in state.items() if slot not in slots}
+    return {**others, **{name: state[slot] for name, slot in slots.items() if slot in state}}
+
+
 def _reads_only(stage: Stage, slots: frozenset[str]) -> bool:
     """Say whether a stage that is no wrapper reads only these slots."""
-    return not isinstance(stage, Wrapper) and slots.issuperset(
-        stage.reads.get(name, name) for name in wiring(type(stage)).reads
-    )
+    return not isinstance(stage, Wrapper) and slots.issuperset(_slots(stage).values())

@@ -18,8 +18,9 @@ chain that it wants, receives what those runs wrote, and returns the merge:
             outs = yield [{"image": crop} for crop in crops]
             return mean(out["scores"] for out in outs)
 
-Four rules let wrappers nest in any order: a wrapper overrides only slots that it reads; it writes a slot, of the same
-kind, that its inner chain writes; what it does not override passes through; what is written inside stays inside.
+Five rules let wrappers nest in any order: a wrapper overrides only slots that it reads; it writes a slot, of the same
+kind, that its inner chain writes; what it reads under another name (`reads = { image = "resized" }`) has the wrapper's own
+name inside; what it does not override passes through; what is written inside stays inside.
 `neutral` holds parameters under which a wrapper equals its inner chain.
 
 What a stage writes follows from its fields, its `version`, and what it reads. So a store can give back what a stage wrote

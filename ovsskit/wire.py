@@ -123,15 +123,28 @@ def _wire_one(
     inner: list[Link] = []
     kind = bound.get(plan.kind, plan.kind)
     if issubclass(cls, Wrapper):
-        inside = dict(slots)
+        outside = _inside(node, plan, slots)
+        inside = dict(outside)
         if cls.repeats and node.inner:
             what = f"{node.address} runs the stages before it again, and none of its own."
             problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
         inner = _wire_chain(node.inner, inside, models, problems)
-        kind = plan.kind if cls.repeats else _merged_kind(node, plan, slots, inside, problems)
+        kind = plan.kind if cls.repeats else _merged_kind(node, plan, outside, inside, problems)
     kind = None if isinstance(kind, TypeVar) else kind
     slots[plan.writes] = Written(kind, node.address)
     return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
+
+
+def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Written]:
+    """Return what a wrapper's inner chain starts from: what the wrapper reads has its own names, all else passes through."""
+    unknown = Written(None, node.address)  # the wrapper's own problem, not one of each stage inside
+    names = {parameter: node.reads.get(parameter, parameter) for parameter in plan.reads}
+    handed = {
+        parameter: slots.get(slot, unknown)
+        for parameter, slot in names.items()
+        if slot in slots or parameter not in plan.optional
+    }
+    return {**{slot: one for slot, one in slots.items() if slot not in names}, **handed}
 
 
 def _merged_kind(

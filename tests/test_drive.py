@@ -234,6 +234,70 @@ class NamesOnPicture(Stage, writes="scores"):
         return Saliency(image.data * len(present.labels), (1, 2, 3))
 
 
+class LookTwice(Wrapper, writes="scores"):
+    """Run the inner chain as it is, then on the negative."""
+
+    def run(self, image: Image, present: Present | None = None) -> Wraps[Saliency]:
+        [first] = yield [{}]
+        [second] = yield [{"image": Image(1 - image.data)}]
+        return Saliency(first["scores"].data * 10 + second["scores"].data, (1, 2, 3))
+
+
+class Plain(Stage, writes="scores"):
+    """Write the picture as scores, brighter if some class is present."""
+
+    network = True
+
+    def run(self, image: Image, present: Present | None = None) -> Saliency:
+        return Saliency(image.data + (len(present.labels) if present else 0), (1, 2, 3))
+
+
+def test_the_inner_chain_sees_what_the_wrapper_read() -> None:
+    small, large = Image(torch.rand(3, 4, 6)), Image(torch.rand(3, 12, 18))
+    reads = {"image": "resized", "present": "found"}
+    stage = LookTwice(inner=(LookTwice(name="deeper", inner=(Plain(),)),), reads=reads)
+    state = {"image": large, "resized": small, "present": Present((1, 2))}
+    [found, missing] = Driver({}, {}).run([stage], [{**state, "found": Present((1,))}, state])
+    one, other = 10 * small.data + 1 - small.data, 10 * (1 - small.data) + small.data
+    torch.testing.assert_close(missing["scores"].data, 10 * one + other)
+    torch.testing.assert_close(found["scores"].data, 10 * (one + 11) + other + 11)
+    assert found["image"] is large
+
+
+class CountSize(Stage, writes="scores"):
+    """Write a map of the picture's size, and note how often."""
+
+    network = True
+
+    def run(self, vocabulary: Vocabulary) -> Saliency:
+        SIZES.append(len(vocabulary.names))
+        return Saliency(torch.full((1, 2, 2), float(len(vocabulary.names))), (1,))
+
+
+class SameWords(Wrapper, writes="scores"):
+    """Run the inner chain once, as it is."""
+
+    def run(self, vocabulary: Vocabulary) -> Wraps[Saliency]:
+        [out] = yield [{}]
+        scores: Saliency = out["scores"]
+        return scores
+
+
+def test_what_is_shared_is_shared_under_its_other_name_and_what_is_not_is_not() -> None:
+    SIZES.clear()
+    states = [
+        {"vocabulary": make_vocabulary(["a"]), "words": make_vocabulary(["a", "b"])}
+        for _ in range(2)
+    ]
+    states[1]["words"] = make_vocabulary(["a", "b", "c"])
+    stage = SameWords(reads={"vocabulary": "words"}, inner=(CountSize(),))
+    found = Driver({}, {}).run([stage], states)
+    assert [float(state["scores"].data.mean()) for state in found] == [2, 3]
+    SIZES.clear()
+    Driver({}, {}).run([stage], [states[0]] * 3, frozenset({"vocabulary", "words"}))
+    assert SIZES == [2]
+
+
 class OtherWords(Wrapper, writes="scores"):
     """Run the inner chain with another vocabulary."""
 

@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 
 import ovsskit
 from ovsskit import digests
+from ovsskit.drive import Driver
 from ovsskit.pipeline import Pipeline
 from ovsskit.stage import PathOfRecipe, S, Slots, Stage, Wrapper, Wraps
 from ovsskit.stages.maps.grad_cam import GradCam
@@ -355,3 +356,20 @@ def test_the_quickstart_with_a_store(tmp_path: Path) -> None:
             assert fingerprint(one["labels"]) == fingerprint(other["labels"])
             assert fingerprint(one["scores"]) == fingerprint(other["scores"])
     assert store.calls == 0
+
+
+def test_a_wrapper_under_other_names_is_known_by_what_it_reads(tmp_path: Path) -> None:
+    """The inner chain sees `resized`, so another image beside it computes nothing anew, and another `resized` does."""
+    stages = [Windows(reads={"image": "resized"}, inner=(Look(),)), Solve()]
+    image, other = example(Image, 1), example(Image, 2)
+    for state, fresh in (
+        ({"image": image, "resized": image}, 1),
+        ({"image": other, "resized": image}, 0),
+        ({"image": image, "resized": other}, 1),
+    ):
+        Solve.seen.clear()
+        driver = Driver({}, {}, store=Store(tmp_path))
+        [found] = driver.run(stages, [state])
+        assert len(Solve.seen) == fresh
+        [plain] = Driver({}, {}).run(stages, [state])
+        assert torch.equal(found["scores"].data, plain["scores"].data)

@@ -9,7 +9,7 @@ from ovsskit.errors import Problems
 from ovsskit.lazy import torch
 from ovsskit.pipeline import Pipeline
 from ovsskit.registry import find_stage
-from ovsskit.stage import Stage, wiring
+from ovsskit.stage import Stage, Wrapper, Wraps, wiring
 from ovsskit.store import Store
 from ovsskit.testing import ToyBackbone, ToyScores, example
 from ovsskit.values import Image, Present, Saliency, Vocabulary
@@ -115,3 +115,62 @@ def test_a_slot_that_need_not_be_there_is_read_if_it_is() -> None:
 def test_a_slot_that_need_not_be_there_is_of_its_kind_if_it_is() -> None:
     with pytest.raises(Problems, match="welcome reads `scores` as Present, but it is Saliency"):
         Pipeline([ToyScores(), Welcome(reads={"present": "scores"})])
+
+
+class Brightest(Wrapper, writes="scores"):
+    """Run the inner chain as it is."""
+
+    def run(self, image: Image, present: Present | None = None) -> Wraps[Saliency]:
+        [out] = yield [{}]
+        scores: Saliency = out["scores"]
+        return scores
+
+
+def problems_of(*nodes: Node) -> list[str]:
+    return [str(problem) for problem in wire(nodes, {})[1]]
+
+
+def test_the_inner_chain_is_wired_to_what_the_wrapper_read() -> None:
+    inner = (Node.of(ToyScores()), Node.of(stage("upsample")))
+    resize = Node.of(stage("resize_image", short_side=16))
+    good = Node(Brightest, "outer", {"image": "resized"}, inner)
+    assert not problems_of(resize, good)
+    [missing] = problems_of(good)
+    assert "outer reads `resized`" in missing, "not the stages inside, which follow from it"
+    [wrong] = problems_of(
+        Node(Brightest, "outer", {"image": "vocabulary"}, (Node.of(ToyScores()),))
+    )[:1]
+    assert "outer reads `vocabulary` as Image" in wrong
+
+
+def test_a_merged_slot_that_the_wrapper_only_read_is_not_written_inside() -> None:
+    class KeepScores(Wrapper, writes="scores"):
+        """Read scores, and run the inner chain as it is."""
+
+        def run(self, scores: Saliency) -> Wraps[Saliency]:
+            [out] = yield [{}]
+            merged: Saliency = out["scores"]
+            return merged
+
+    class OtherScores(ToyScores, writes="other"):
+        """Write scores to another slot."""
+
+    inner = (Node.of(stage("resize_image", short_side=16)),)
+    keep = Node(KeepScores, "keep", {"scores": "other"}, inner)
+    nodes = (Node.of(ToyScores()), Node.of(OtherScores()), keep)
+    assert "its inner chain does not write it" in "".join(problems_of(*nodes))
+
+
+def test_an_optional_slot_under_a_name_that_nobody_writes_is_not_seen_inside() -> None:
+    class NeedsPresent(ToyScores, writes="scores"):
+        """Read what is present."""
+
+        def run(self, image: Image, present: Present) -> Saliency:  # type: ignore[override]
+            return super().run(image)
+
+    nodes = (
+        Node.of(stage("all_classes")),
+        Node(Brightest, "outer", {"present": "nowhere"}, (Node.of(NeedsPresent()),)),
+    )
+    [problem] = problems_of(*nodes)
+    assert "needs_present reads `present`" in problem

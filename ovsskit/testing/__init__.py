@@ -14,10 +14,11 @@ from ovsskit.testing.checks import (
     fingerprint,
 )
 from ovsskit.testing.examples import example
-from ovsskit.testing.toys import ToyBackbone, ToyScores, ToyTokenMaps
+from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
 
 __all__ = [
     "ToyBackbone",
+    "ToyLabels",
     "ToyScores",
     "ToyTokenMaps",
     "check_backbone",

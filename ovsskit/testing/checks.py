@@ -25,7 +25,7 @@ from ovsskit.lazy import torch
 from ovsskit.stage import Stage, Wrapper, use_of, wiring
 from ovsskit.store import Store
 from ovsskit.testing.examples import example
-from ovsskit.testing.toys import ToyBackbone, ToyScores, ToyTokenMaps
+from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
 from ovsskit.values import (
     Attention,
     Captions,
@@ -71,38 +71,59 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
 
 
 def check_wrapper(wrapper: Wrapper) -> None:
-    """Test that a wrapper keeps the contract: the neutral law, nesting, and independence of batch mates."""
+    """Test that a wrapper keeps the contract: the neutral law, nesting, other names of slots, independence of batch mates.
+
+    The neutral law is tested on maps of the picture's size.
+    """
     check_description(type(wrapper))
     check_round_trip(wrapper)
-    if wrapper.repeats:
-        _check_requests(wrapper.model_copy(update={"inner": (ToyScores(),)}))
-        return
-    toy: Stage = {"token_maps": ToyTokenMaps, "scores": ToyScores}[wrapper.writes]()
-    plain = _drive([toy])
-    neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
-    nested = neutral.model_copy(
-        update={"inner": (neutral.model_copy(update={"name": "second"}),), "name": "first"}
-    )
-    assert _prints(_drive([neutral]), wrapper.writes) == _prints(plain, wrapper.writes), (
-        "its neutral setting changes something"
-    )
-    assert _prints(_drive([nested]), wrapper.writes) == _prints(plain, wrapper.writes), (
-        "nested in itself it changes something"
-    )
+    toys: dict[str, type[Stage]] = {
+        "token_maps": ToyTokenMaps,
+        "scores": ToyScores,
+        "labels": ToyLabels,
+    }
+    toy = toys[wrapper.merges or wrapper.writes]()
     real = wrapper.model_copy(update={"inner": (toy,)})
-    together = _prints(_drive([real], batch=2), wrapper.writes)
-    assert together == _prints(_drive([real], batch=1), wrapper.writes), (
-        "its result depends on the batch"
-    )
-    _check_requests(real)
-
-
-def _check_requests(wrapper: Wrapper) -> None:
+    if not wrapper.repeats:
+        _check_neutral(wrapper, toy)
+        _check_renamed(real.model_copy(update=wrapper.neutral))
+    _check_renamed(real)
+    together = _wrapped(real, batch=2)
+    assert together == _wrapped(real, batch=1), "its result depends on the batch"
     reads = wiring(type(wrapper)).reads
     requests = next(wrapper.run(**{name: example(kind) for name, kind in reads.items()}))
     assert all(set(request) <= set(reads) for request in requests), (
         "it overrides a slot that it does not read"
     )
+
+
+def _check_neutral(wrapper: Wrapper, toy: Stage) -> None:
+    plain = _prints(_drive([toy]), wrapper.writes)
+    neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
+    nested = neutral.model_copy(
+        update={"inner": (neutral.model_copy(update={"name": "second"}),), "name": "first"}
+    )
+    assert _wrapped(neutral) == plain, "its neutral setting changes something"
+    assert _wrapped(nested) == plain, "nested in itself it changes something"
+
+
+def _check_renamed(wrapper: Wrapper) -> None:
+    """Test that nothing changes when slots have other names, and other values stand under the wrapper's own."""
+    reads = wiring(type(wrapper)).reads
+    renamed = wrapper.model_copy(update={"reads": {name: f"other_{name}" for name in reads}})
+    assert _wrapped(renamed) == _wrapped(wrapper), "under `reads` its inner chain sees other slots"
+
+
+def _wrapped(wrapper: Wrapper, batch: int = 8) -> list[tuple[Any, ...]]:
+    """Run a wrapper on examples of what it reads; where it reads a slot of another name, its own holds something else."""
+    states = []
+    for seed in (0, 7, 9):
+        state: State = {"vocabulary": example(Vocabulary)}
+        for name, kind in wiring(type(wrapper)).reads.items():
+            state[name] = example(kind, seed + 1)
+            state[wrapper.reads.get(name, name)] = example(kind, seed)
+        states.append(state)
+    return _prints(_drive([wrapper], batch, states), wrapper.writes)
 
 
 def check_backbone(backbone: Backbone) -> None:
@@ -286,8 +307,10 @@ def _inputs(stage: Stage, kind: Any, seed: int, slots: Mapping[str, Value]) -> S
     return {**values, **slots}
 
 
-def _drive(stages: Sequence[Stage], batch: int = 8) -> list[State]:
-    states = [
+def _drive(
+    stages: Sequence[Stage], batch: int = 8, states: Sequence[State] | None = None
+) -> list[State]:
+    states = states or [
         {"image": example(Image, seed), "vocabulary": example(Vocabulary)} for seed in (0, 7, 9)
     ]
     with torch.no_grad():

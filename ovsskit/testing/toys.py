@@ -29,6 +29,7 @@ from ovsskit.values import (
     CrossAttention,
     Hidden,
     Image,
+    Labels,
     PatchFeatures,
     Saliency,
     TokenMaps,
@@ -220,3 +221,11 @@ class ToyScores(Stage, writes="scores"):
     def run(self, image: Image) -> Saliency:
         """Return one map per colour channel."""
         return Saliency(image.data.clone(), (1, 2, 3))
+
+
+class ToyLabels(Stage, writes="labels"):
+    """Write labels that follow from the picture alone."""
+
+    def run(self, image: Image) -> Labels:
+        """Return the number of the strongest colour channel."""
+        return Labels(image.data.argmax(0))

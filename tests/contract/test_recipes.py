@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import PrivateAttr
 from twins import SMALLER, TWINS
 
 import ovsskit
+from ovsskit.drive import Driver
 from ovsskit.extends import recipe_folder
 from ovsskit.pipeline import Pipeline, flatten
 from ovsskit.recipe import load_recipe
-from ovsskit.stage import use_of
+from ovsskit.stage import Stage, use_of
 from ovsskit.study.plan import StudyWishes, read_search
-from ovsskit.testing import example
-from ovsskit.values import Image
+from ovsskit.testing import ToyBackbone, example
+from ovsskit.values import Hidden, Image, PatchFeatures, Present
 from ovsskit.vocabulary import make_vocabulary
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
@@ -32,8 +36,12 @@ def load(path: Path, folder: Path) -> Pipeline:
             f"backbone.{key}={value}"
             for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()
         ]
+        in_one_piece = any(getattr(stage, "window", None) == 0 for stage in recipe.stages)
         changes += [
-            f"{key}={value}" for key, value in SMALLER.items() if key.split(".")[0] in addresses
+            f"{key}={value}"
+            for key, value in SMALLER.items()
+            if key.split(".")[0] in addresses
+            and not (key == "sliding_window.window" and in_one_piece)
         ]
     if any(stage.address == "presence_from_file" for stage in recipe.stages):
         own = recipe.vocabulary.make()
@@ -65,3 +73,82 @@ def test_recipe_says_what_is_worth_a_search(path: Path) -> None:
     search = read_search(StudyWishes(str(path)))
     assert search.space, "add a table [study.space] to the recipe, or to the one that it extends"
     assert search.objectives[0].stage is not None, "shipped recipes are searched without masks"
+
+
+SEEN = {
+    "clip_baseline": (224, 224),
+    "sclip": (224, 224),
+    "naclip": (224, 224),
+    "naclip.toml": (336, 448),
+    "naclip_voc20": (336, 448),
+    "clearclip": (448, 448),
+    "clearclip_cityscapes": (224, 224),
+    "maskclip": (512, 688),
+    "maskclip_context59": (528, 704),
+    "maskclip_refined": (528, 704),
+    "maskclip_reduced": (448, 448),
+    "gem": (448, 448),
+    "itaclip": (224, 224),
+    "ifseg": (75, 100),
+    "pnp": (75, 100),
+    "quickstart": (75, 100),
+    "clip_baseline_tiny": (112, 112),
+    "sclip_tiny": (112, 112),
+    "naclip_tiny": (112, 112),
+    "clearclip_tiny": (112, 112),
+    "maskclip_tiny": (112, 152),
+    "gem_tiny": (112, 112),
+    "itaclip_tiny": (112, 112),
+}
+"""What the network sees of an image of 75 x 100 pixels (height, width), by the beginning of the recipe's file name."""
+
+
+class Looking(ToyBackbone):
+    """Note the sizes of the images whose patches the network encodes or decodes, or that words attend to."""
+
+    _sizes: set[tuple[int, int]] = PrivateAttr(default_factory=set)
+
+    def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
+        self._sizes |= {image.size for image in images}
+        return super().hidden(images, layers)
+
+    def decode_patches(self, images: Sequence[Image], names: Any) -> list[Any]:
+        self._sizes |= {image.size for image in images}
+        return super().decode_patches(images, names)
+
+    def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
+        self._sizes |= {image.size for image in images}
+        return super().trunk_features(images)
+
+    def cross_attention(self, images: Sequence[Image], captions: Any, **how: Any) -> list[Any]:
+        self._sizes |= {image.size for image in images}
+        return super().cross_attention(images, captions, **how)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path) -> None:
+    recipe = load_recipe(path)
+    if any(stage.address == "sliding_window" for stage in recipe.stages):
+        recipe = load_recipe(path, ["sliding_window.stride=448"])  # fewer windows, of the same size
+    stages = [stage for stage in recipe.stages if stage.writes != "present"]
+    while not any(one.network for one in flatten_stages(stages[-1:])):
+        stages.pop()  # nothing after the network is asked for
+    model = Looking()
+    links = {
+        link.node.address: dict.fromkeys(link.models, "backbone") for link in flatten(recipe.links)
+    }
+    state = {
+        "image": Image(torch.rand(3, 75, 100)),
+        "vocabulary": make_vocabulary(["dog", "grass"]),
+        "present": Present((1, 2)),
+    }
+    with torch.no_grad():
+        Driver({"backbone": model}, links).run(stages, [state])
+    best = max((name for name in SEEN if path.name.startswith(name)), key=len)
+    assert model._sizes == {SEEN[best]}
+
+
+def flatten_stages(stages: Sequence[Stage]) -> Iterator[Stage]:
+    for stage in stages:
+        yield stage
+        yield from flatten_stages(getattr(stage, "inner", ()))

@@ -21,6 +21,7 @@ class SalienceDropout(Wrapper, writes="token_maps"):
     round once; the released code hides 10 patches and adds the first round twice.
     """
 
+    version: ClassVar[int] = 2
     neutral: ClassVar[dict[str, Any]] = {
         "rounds": 1,
         "count_first_twice": False,

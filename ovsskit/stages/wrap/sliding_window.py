@@ -18,11 +18,13 @@ class SlidingWindow(Wrapper, writes="scores"):
     """Run the inner chain on overlapping squares of the picture, enlarge their maps to the squares, and average.
 
     Windows start at multiples of the stride; the last of each row and column is moved back inside. Where a side of the
-    picture is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time. Patches
-    of the whole picture that are hidden are not hidden in windows.
-    Source: ITACLIP, released code, whose grid is that of MMSegmentation; padding: ClearCLIP, released code.
+    picture is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time, also
+    those of a picture in one piece. Patches of the picture that are hidden are hidden in a window only if it shows all of it.
+    Source: ITACLIP, released code, whose grid is that of MMSegmentation; padding: ClearCLIP, released code; in one piece:
+    NACLIP, released code.
     """
 
+    version: ClassVar[int] = 2
     neutral: ClassVar[dict[str, Any]] = {"window": 0}
 
     window: Annotated[
@@ -50,18 +52,12 @@ class SlidingWindow(Wrapper, writes="scores"):
     ] = (122.771, 116.746, 104.094)
 
     def run(self, image: Image) -> Wraps[S]:
-        """Return the mean of the windows' maps, at the size of the picture; in one piece the maps as they are."""
-        if not self.window:
-            [whole] = yield [{}]
-            scores: S = whole["scores"]
-            return scores
-        rows, columns = (spans(length, self.window, self.stride) for length in image.size)
+        """Return the mean of the windows' maps, at the size of the picture."""
+        window = self.window or max(image.size)
+        rows, columns = (spans(length, window, self.stride) for length in image.size)
         boxes = [(row, column) for row in rows for column in columns]
-        outs = yield [
-            {"image": replace(image, data=self.pad(image.data[:, row, column]), hidden=None)}
-            for row, column in boxes
-        ]
-        scores = outs[0]["scores"]
+        outs = yield [{"image": self.crop(image, row, column)} for row, column in boxes]
+        scores: S = outs[0]["scores"]
         total = scores.data.new_zeros(len(scores.data), *image.size)
         count = total.new_zeros(image.size)
         for (row, column), out in zip(boxes, outs, strict=True):
@@ -76,6 +72,14 @@ class SlidingWindow(Wrapper, writes="scores"):
             ]
             target += maps[:, top : size[0] - bottom, left : size[1] - right]
         return scores.with_data(total.div_(count))
+
+    def crop(self, image: Image, row: slice, column: slice) -> Image:
+        """Return what a window shows; the picture itself if that is all of it, and nothing is added."""
+        window = image.data[:, row, column]
+        data = self.pad(window)
+        if data is window and window.shape == image.data.shape:
+            return image
+        return replace(image, data=data, hidden=None)
 
     def pad(self, crop: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h_padded w_padded"]:
         """Add rows and columns of the colour around a window, unless its sides are multiples already."""

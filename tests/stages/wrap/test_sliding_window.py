@@ -125,10 +125,29 @@ def test_windows_are_padded_evenly_and_cut_back(
     torch.testing.assert_close(state["scores"].data, total / count, atol=1e-5, rtol=1e-5)
 
 
-def test_in_one_piece_the_maps_stay_as_they_are() -> None:
+@pytest.mark.parametrize("window", [0, 33, 99])
+def test_in_one_piece_the_maps_are_enlarged_to_the_picture(window: int) -> None:
     image = Image(torch.rand(3, 20, 33))
-    [state] = Driver({}, {}).run([SlidingWindow(window=0, inner=(Waves(),))], [{"image": image}])
-    assert torch.equal(state["scores"].data, Waves().run(image).data)
+    stage = SlidingWindow(window=window, inner=(Waves(),))
+    [state] = Driver({}, {}).run([stage], [{"image": image}])
+    maps = torch.nn.functional.interpolate(
+        Waves().run(image).data[None], image.size, mode="bilinear"
+    )
+    torch.testing.assert_close(state["scores"].data, maps[0])
+
+
+def test_hidden_patches_stay_hidden_where_a_window_shows_all() -> None:
+    hidden = torch.eye(4, dtype=torch.bool)
+    image = Image(torch.rand(3, 16, 32)).hide(hidden)
+    [[whole], halves, [padded]] = (
+        next(SlidingWindow(window=window, stride=16, multiple=multiple).run(image))
+        for window, multiple in ((0, 16), (16, 16), (0, 20))
+    )
+    assert whole["image"] is image
+    assert [one["image"].hidden for one in (*halves, padded)] == [None] * 3
+    # Padded to the very size of the picture, a window is still not the picture.
+    some = next(SlidingWindow(window=30, stride=2, multiple=16).run(image))
+    assert [one["image"].hidden for one in some] == [None] * 2
 
 
 def test_it_nests_with_views_and_shares_batches() -> None:
