@@ -10,13 +10,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from ovsskit.class_lists import LINES, read_lines, refuse_other_forms, split_words
 from ovsskit.errors import BadClasses, Place, did_you_mean
 from ovsskit.stage import PathOfRecipe
 from ovsskit.values import Vocabulary
 
 GOLDEN_RATIO = 0.618033988749895
 LARGEST_ID = 65535
-LINES = 'Write a class on each line, its synonyms after commas: "cat, kitten".'
 
 
 class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -63,7 +63,7 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         if not ways:
             return None
         path = Path(self.file) if self.file else find_preset(self.preset) if self.preset else None
-        names = read_classes(path) if path else self.names
+        names = read_classes(path, self.background) if path else self.names
         return make_vocabulary(
             names,
             self.ids,
@@ -115,10 +115,8 @@ def make_vocabulary(
     behind += [word for line in lines if _is(line, background) and not ids for word in line[1:]]
     kept = [line for line in lines if ids or not _is(line, background)]
     kept = _with_synonyms(kept, synonyms or {})
-    if any("" in line for line in [*kept, behind]):
-        raise BadClasses(
-            "A class has an empty name.", fix='Separate names by single commas: "dog, cat, grass".'
-        )
+    for word in [word for line in [*kept, behind] for word in line]:
+        refuse_other_forms(word)
     if not kept:
         raise BadClasses(
             "There is no class to look for.", fix='Name some: --classes "dog, cat, grass".'
@@ -131,16 +129,8 @@ def make_vocabulary(
             else "Give each word to one class, once."
         )
         raise BadClasses(f"Named more than once: {', '.join(twice)}.", fix=fix)
-    if max(ids, default=0) > LARGEST_ID:
-        raise BadClasses(
-            f"The id {max(ids)} is too large.", fix=f"Masks hold numbers up to {LARGEST_ID}."
-        )
-    if ids and (len(ids) != len(kept) or len(set(ids)) != len(ids) or min(ids) < 1):
-        raise BadClasses(
-            f"{len(ids)} ids for {len(kept)} names.",
-            fix="Give every name an id of its own, 1 or more (0 is the background).",
-        )
     numbers = tuple(ids) or tuple(range(1, len(kept) + 1))
+    _check_numbers(numbers, len(kept))
     others = tuple(tuple(line[1:]) for line in kept) if any(line[1:] for line in kept) else ()
     return Vocabulary(
         tuple(line[0] for line in kept),
@@ -163,28 +153,25 @@ def replace_classes(
 
 def split_classes(text: str) -> list[str]:
     """Split words that stand on one line, with commas between them; blanks inside a word are reduced to one."""
-    return [_clean(word) for word in text.split(",")]
+    return split_words(text)
 
 
-def read_classes(path: Path) -> list[str]:
-    """Read classes from a text file, one on each line with its synonyms after commas; blank lines are passed over.
+def read_classes(path: Path, background: str = "background") -> list[str]:
+    """Read classes from a text file: one on each line with its synonyms after commas, or a JSON list of such lines.
+
+    Blank lines and those that start with `#` are passed over.
 
     Raises:
-        BadClasses: the file is missing, is no UTF-8 text, holds no name, or an empty one.
+        BadClasses: the file is missing, is no UTF-8 text, is of another form, holds no name, or an empty one.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadClasses(
             f"The file of classes cannot be read: {reason}.", fix=LINES, where=Place(str(path))
         ) from error
-    for number, line in enumerate(lines, 1):
-        if line.strip() and "" in split_classes(line):
-            raise BadClasses(
-                "A class has an empty name.", fix=LINES, where=Place(str(path), number)
-            )
-    names = [line.strip() for line in lines if line.strip()]
+    names = read_lines(text, path, background)
     if not names:
         raise BadClasses("The file of classes is empty.", fix=LINES, where=Place(str(path)))
     return names
@@ -196,9 +183,7 @@ def find_preset(name: str) -> Path:
     Raises:
         BadClasses: there is none of this name.
     """
-    from ovsskit.extends import recipe_folder
-
-    found = {path.stem: path for path in sorted((recipe_folder() / "vocabularies").glob("*.txt"))}
+    found = presets()
     if name not in found:
         there = f"There are: {', '.join(found)}"
         raise BadClasses(
@@ -207,6 +192,28 @@ def find_preset(name: str) -> Path:
             fix=did_you_mean(name, list(found)),
         )
     return found[name]
+
+
+def presets() -> dict[str, Path]:
+    """Return the shipped lists of classes by name."""
+    from ovsskit.extends import recipe_folder
+
+    return {path.stem: path for path in sorted((recipe_folder() / "vocabularies").glob("*.txt"))}
+
+
+def _check_numbers(numbers: Sequence[int], count: int) -> None:
+    """See that every class has a number of its own that a mask can hold."""
+    fix = "Give every name an id of its own, 1 or more (0 is the background)."
+    if len(numbers) != count:
+        raise BadClasses(f"{len(numbers)} ids for {count} names.", fix=fix)
+    if max(numbers) > LARGEST_ID:
+        what = f"A class has the number {max(numbers)}, and masks hold numbers up to {LARGEST_ID}."
+        raise BadClasses(what, fix="Look for fewer classes, or give smaller ids.")
+    if min(numbers) < 1:
+        raise BadClasses(f"A class has the id {min(numbers)}.", fix=fix)
+    twice = [number for number, times in Counter(numbers).items() if times > 1]
+    if twice:
+        raise BadClasses(f"The id {twice[0]} is given to more than one class.", fix=fix)
 
 
 def _with_synonyms(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovsskit.class_lists import parse_classes
 from ovsskit.errors import BadClasses, BadValue, Place, UnfilledSlot, did_you_mean
 from ovsskit.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe import Recipe
 from ovsskit.samples import sample_pictures
 from ovsskit.values import Vocabulary
-from ovsskit.vocabulary import VocabularyTable, read_classes, split_classes
+from ovsskit.vocabulary import VocabularyTable, presets, read_classes
+
+LISTS = frozenset({".txt", ".csv", ".tsv", ".json", ".toml", ".yaml", ".yml", ".names"})
+"""Endings of files in which people keep lists of classes."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,15 +88,44 @@ def choose_named(
             raise BadClasses(
                 "The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".'
             )
-        return table.replace(split_classes(classes))
+        names = parse_classes(classes, table.background)
+        _refuse_file(names)
+        return _said(table.replace(names))
     if classes_file:
-        return table.replace(read_classes(classes_file))
+        return _said(table.replace(read_classes(classes_file, table.background)))
     own = table.make()
     if own is None:
         raise BadClasses(
             "Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".'
         )
     return own
+
+
+def _refuse_file(names: Sequence[str]) -> None:
+    """Refuse the name of a file, or of a shipped list, in the place of classes."""
+    if len(names) != 1:
+        return
+    [name], where = names, Place("--classes")
+    if name in presets():
+        fix = f"Leave out --classes, and give --set vocabulary.preset={name}."
+        raise BadClasses(f"`{name}` is a shipped list of classes.", fix=fix, where=where)
+    path = Path(name).expanduser()
+    if path.suffix.lower() in LISTS or ("/" in name and path.is_file()):
+        fix = f"Give --classes-file {name}."
+        raise BadClasses(f"`{name}` is the name of a file.", fix=fix, where=where)
+
+
+def _said(vocabulary: Vocabulary) -> Vocabulary:
+    """Return the classes; a single one that may be meant as several is said."""
+    words = [word for _, word in vocabulary.queries if word not in vocabulary.background_words]
+    if len(vocabulary.names) == 1 and (len(words) > 1 or " " in words[0]):
+        called = f", also called {', '.join(words[1:])}" if words[1:] else ""
+        log.warning(
+            "one class is looked for: `%s`%s; commas separate classes on the command line, lines in a file",
+            words[0],
+            called,
+        )
+    return vocabulary
 
 
 def choose_explained(pictures: Sequence[Path], names: Sequence[str]) -> list[Path]:
