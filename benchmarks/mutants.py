@@ -1,0 +1,282 @@
+"""Plant small faults in the code and in the recipes, one at a time, and see which tests find them.
+
+    python benchmarks/mutants.py --count 200
+    python benchmarks/mutants.py --count 40 --of recipes --seed 1
+
+Each mutant changes one operator, constant or keyword of a copy of the checkout and runs the tests that mirror the file,
+then the wider ones. What no test finds survives and is listed. Text for people (docstrings, messages, descriptions of
+fields) and annotations are left alone. Needs a system that can fork.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import accumulate
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from ovsskit.torchvision_names import declare_torchvision
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = {
+    "stages": "ovsskit/stages/[!w]*/[!_]*.py",
+    "wrappers": "ovsskit/stages/wrap/[!_]*.py",
+    "metrics": "ovsskit/metrics.py",
+    "output": "ovsskit/output/[!_]*.py",
+    "recipes": "recipes/*.toml",
+}
+WIDER = (
+    "tests/contract",
+    "tests/output",
+    "tests/stages",
+    "tests/parity",
+    "tests/test_quickstart.py",
+)
+"""What runs where the tests that mirror a file find nothing."""
+SECONDS = 900
+"""A mutant that takes longer has been found: it does not end."""
+
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+    ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+OPERATORS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.MatMult: ast.Mult,
+    ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+LEFT_ALONE = {"description", "what", "fix", "there", "title", "doc"}
+"""Keyword arguments that are text for people."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """Hold one planted fault: the file, its changed text, the line, and what was changed into what."""
+
+    group: str
+    path: str
+    line: int
+    change: str
+    text: str
+
+
+def other_expression(node: ast.AST) -> ast.expr | None:
+    """Return an expression that differs from a node in one operator or constant, if there is one."""
+    match node:
+        case ast.Compare(left, [op, *more], values) if type(op) in COMPARISONS:
+            return ast.Compare(left, [COMPARISONS[type(op)](), *more], values)
+        case ast.BinOp(_, ast.Div(), ast.Constant(str())):
+            return None  # a path
+        case ast.BinOp(left, op, right) if type(op) in OPERATORS:
+            return ast.BinOp(left, OPERATORS[type(op)](), right)
+        case ast.BoolOp(op, values):
+            return ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
+        case ast.UnaryOp(ast.Not() | ast.USub() | ast.Invert(), operand):
+            return operand
+        case ast.IfExp(test, body, orelse):
+            return ast.IfExp(test, orelse, body)
+        case ast.Constant(bool() as value):
+            return ast.Constant(not value)
+        case ast.Constant(int() as value):
+            return ast.Constant(value + 1)
+        case ast.Constant(float() as value):
+            return ast.Constant(value * 1.25 or 0.1)
+    return None
+
+
+def left_alone(node: ast.AST) -> list[ast.AST]:
+    """Return the parts of a node that are not mutated: annotations, and text for people."""
+    match node:
+        case ast.keyword(arg, value) if arg in LEFT_ALONE:
+            return [value]
+        case ast.AnnAssign():
+            return [node.annotation]
+        case ast.FunctionDef():
+            return [node.args, *filter(None, [node.returns])]
+    return []
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Return a node and all below it, but for what is left alone."""
+    yield node
+    skipped = left_alone(node)
+    for child in ast.iter_child_nodes(node):
+        if child not in skipped:
+            yield from walk(child)
+
+
+def mutants_of(group: str, path: Path) -> Iterator[Mutant]:
+    """Return every mutant of a file."""
+    source, name = path.read_text(), path.relative_to(ROOT).as_posix()
+    plant = plant_in_recipe if path.suffix == ".toml" else plant_in_python
+    for start, end, line, text in plant(source):
+        old = source.encode()[start:end].decode()
+        changed = source.encode()[:start] + text.encode() + source.encode()[end:]
+        yield Mutant(group, name, line, f"{shorten(old)} -> {shorten(text)}", changed.decode())
+
+
+def plant_in_python(source: str) -> list[tuple[int, int, int, str]]:
+    """Return where faults can be planted in Python: start, end, line and what stands there instead."""
+    lines = [0, *accumulate(len(line) for line in source.encode().splitlines(keepends=True))]
+    spans = []
+    for node in walk(ast.parse(source)):
+        other = other_expression(node)
+        if other is not None and isinstance(node, ast.expr):
+            start = lines[node.lineno - 1] + node.col_offset
+            end = lines[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
+            spans.append((start, end, node.lineno, f"({ast.unparse(other)})"))
+    return spans
+
+
+def plant_in_recipe(source: str) -> list[tuple[int, int, int, str]]:
+    """Return where faults can be planted in a recipe: numbers and booleans of its settings, but not of `[study]`."""
+    spans, offset, is_study = [], 0, False
+    for number, line in enumerate(source.splitlines(keepends=True), 1):
+        if line.startswith("["):
+            is_study = line.startswith(("[study", "[[study"))
+        key, equals, value = line.split("#")[0].partition("=")
+        if equals and not is_study and '"' not in value:
+            for match in re.finditer(r"\b(true|false)\b|-?\b\d+(\.\d+)?(e-?\d+)?\b", value):
+                start = offset + len((key + equals + value[: match.start()]).encode())
+                spans.append((start, start + len(match[0]), number, other_value(match[0])))
+        offset += len(line.encode())
+    return spans
+
+
+def other_value(text: str) -> str:
+    """Return another value of the same type as this one of a recipe."""
+    if text in ("true", "false"):
+        return "false" if text == "true" else "true"
+    return repr(float(text) * 0.8 or 0.1) if {".", "e"} & set(text) else str(int(text) + 1)
+
+
+def shorten(text: str) -> str:
+    """Return a text on one line that is not too long to read."""
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:57]}..."
+
+
+def tests_for(mutant: Mutant) -> tuple[list[str], list[str]]:
+    """Return the tests that mirror a file, and the wider ones."""
+    path = Path(mutant.path)
+    if mutant.group == "recipes":
+        nearest = ["tests/contract/test_recipes.py", *glob("tests/**/test_published_settings.py")]
+    else:
+        nearest = glob(f"tests/**/test_{path.stem}.py")
+    return nearest, [one for one in WIDER if one not in nearest]
+
+
+def glob(pattern: str) -> list[str]:
+    """Return the files of the checkout that match a pattern."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
+
+
+def is_found(mutant: Mutant, folder: Path) -> bool:
+    """Say whether a test fails on a mutant, which is written into a copy of the checkout for the time being."""
+    target = folder / mutant.path
+    kept = target.read_text()
+    target.write_text(mutant.text)
+    try:
+        return any(tests and fails(tests, folder) for tests in tests_for(mutant))
+    finally:
+        target.write_text(kept)
+
+
+def fails(tests: list[str], folder: Path) -> bool:
+    """Say whether one of these tests fails in a copy of the checkout, or does not end."""
+    child = os.fork()  # the libraries are read once, before
+    if child == 0:
+        signal.alarm(SECONDS)
+        os.chdir(folder)
+        os.environ["PYTHONPATH"] = str(folder)
+        for name in [one for one in sys.modules if one.split(".")[0] == "ovsskit"]:
+            del sys.modules[name]
+        sys.path[:] = [str(folder), *(one for one in sys.path if Path(one).resolve() != ROOT)]
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(quiet, stream)
+        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+    return os.waitpid(child, 0)[1] != 0
+
+
+def read_libraries() -> None:
+    """Import the heavy libraries before this process forks, so that no run of the tests does."""
+    declare_torchvision()
+    for name in ("torch", "kornia", "transformers", "open_clip", "optuna"):
+        import_module(name)
+
+
+def judge(mutants: list[Mutant]) -> list[bool]:
+    """Say of every mutant whether the tests find it, with a copy of the checkout of this process's own."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "checkout"
+        files = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+        found = []
+        for mutant in mutants:
+            found.append(is_found(mutant, folder))
+            state = "found" if found[-1] else "SURVIVES"
+            print(f"{state:9}{mutant.path}:{mutant.line}  {mutant.change}", flush=True)
+        return found
+
+
+def choose(count: int, groups: list[str], seed: int) -> list[Mutant]:
+    """Return so many mutants, as many of each group as there are, drawn by the seed."""
+    draw = random.Random(seed)
+    chosen: list[Mutant] = []
+    for index, group in enumerate(groups):
+        share = (count - len(chosen)) // (len(groups) - index)
+        every = [
+            one for path in sorted(ROOT.glob(GROUPS[group])) for one in mutants_of(group, path)
+        ]
+        chosen += draw.sample(every, min(share, len(every)))
+    return chosen
+
+
+def main() -> None:
+    """Plant mutants, and print which of them no test finds."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=200, help="how many mutants")
+    parser.add_argument("--of", choices=list(GROUPS), nargs="+", default=list(GROUPS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes at work at once")
+    options = parser.parse_args()
+    read_libraries()
+    mutants = choose(options.count, options.of, options.seed)
+    shares = [mutants[start :: options.workers] for start in range(options.workers)]
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("fork")) as pool:
+        found = list(zip(shares, pool.map(judge, shares), strict=True))
+    table = Table("of", "mutants", "found")
+    results = [
+        (mutant, hit) for share, hits in found for mutant, hit in zip(share, hits, strict=True)
+    ]
+    for group in [*options.of, "all"]:
+        hits = [hit for mutant, hit in results if group in (mutant.group, "all")]
+        table.add_row(group, str(len(hits)), f"{sum(hits) / max(len(hits), 1):.1%}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
