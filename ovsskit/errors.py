@@ -164,6 +164,12 @@ class BadFile(OvsskitError):
     code, title, status = "OV304", "unreadable file", 2
 
 
+class Refused(OvsskitError):
+    """The system refuses to read or write a file, for want of permission or room, or because the disk fails."""
+
+    code, title, status = "OV305", "the system refuses", 1
+
+
 class MissingWeights(OvsskitError):
     """The weights of a model are neither a local folder nor in the cache, and cannot be fetched."""
 

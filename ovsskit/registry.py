@@ -89,7 +89,7 @@ def load_plugin(path: Path) -> list[str]:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadPlugin(
             f"The file cannot be imported: {type(error).__name__}: {error}", where=Place(str(path))
         ) from error
@@ -134,7 +134,7 @@ def _find(name: str, group: str, files: dict[str, str], base: type) -> type | No
         return None
     try:
         cls = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadPlugin(
             f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)
         ) from error

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from ovsskit import registry
-from ovsskit.cli.__main__ import app
+from ovsskit.cli.app import app
 from ovsskit.errors import OvsskitError
 from ovsskit.extends import recipe_folder
 from ovsskit.samples import sample_pictures

@@ -19,6 +19,8 @@ def check(
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Check recipes and study files: names, types, ranges, and whether the stages fit together."""
+    from rich.markup import escape
+
     from ovsskit.cli.console import console, show_error
     from ovsskit.errors import OvsskitError, Problems
     from ovsskit.study.plan import check_file
@@ -35,7 +37,7 @@ def check(
     for path in paths:
         try:
             check_file(path, sets)
-            console.print(f"[green]ok[/] {path}", highlight=False)
+            console.print(f"[green]ok[/] {escape(str(path))}", highlight=False)
         except Problems as problems:
             found += problems.problems
         except OvsskitError as error:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from ovsskit.errors import OvsskitError, Problems
 
-console = Console(soft_wrap=True)
-stderr = Console(stderr=True, soft_wrap=True)
+CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+VISIBLE = {code: ascii(chr(code))[1:-1] for code in CONTROLS if chr(code) not in "\n\t"}
+"""What a terminal would obey (escapes, the order of writing) by what is shown in its place."""
+
+
+class Screen(Console):
+    """Print what a person reads; control characters in names are shown and not obeyed."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as rich text, control characters by their codes."""
+        return super().render_str(text.translate(VISIBLE), **options)
+
+
+console = Screen(soft_wrap=True)
+stderr = Screen(stderr=True, soft_wrap=True)
 
 
 def show_error(error: OvsskitError) -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from ovsskit.backbones._blip_checkpoint import VISION_RENAMES
 from ovsskit.backbones._checkpoint import rename_back, stored_names
-from ovsskit.cli.__main__ import app
+from ovsskit.cli.app import app
 from ovsskit.errors import BadWeights, MissingWeights, Problems
 from ovsskit.recipe import load_recipe
 from ovsskit.registry import find_backbone

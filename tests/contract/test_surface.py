@@ -10,7 +10,7 @@ import typer.main
 
 import ovsskit
 from ovsskit import errors, testing
-from ovsskit.cli.__main__ import app
+from ovsskit.cli.app import app
 from ovsskit.registry import backbone_files, find_backbone, find_stage, stage_files
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "surface.json"

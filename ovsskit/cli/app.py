@@ -1,0 +1,49 @@
+"""The commands of the program `ovsskit`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.check import check
+from ovsskit.cli.expand import expand
+from ovsskit.cli.fit import fit
+from ovsskit.cli.models import models
+from ovsskit.cli.new import new
+from ovsskit.cli.plan import plan
+from ovsskit.cli.run import run
+from ovsskit.cli.schema import schema
+from ovsskit.cli.stages import stages
+from ovsskit.cli.study import study
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, study, fit, check, plan, stages, new, expand, schema, models):
+    app.command()(command)
+
+
+def show_version(wanted: bool) -> bool:
+    """Print the version and stop."""
+    if wanted:
+        from ovsskit import __version__
+
+        print(f"ovsskit {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the program an error comes from.")
+    ] = False,
+) -> None:
+    """Segment pictures by words, without training: a recipe says how, you say which classes to look for."""
