@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import quote
 from uuid import uuid4
 
 import optuna
@@ -165,7 +166,10 @@ class Server:
             address = sqlalchemy.make_url(url)
         except sqlalchemy.exc.ArgumentError as error:
             raise BadStorage("This is no address of a storage.", fix=fix, where=where) from error
-        shown = address.render_as_string(hide_password=True)
+        if url.partition("//")[2].partition("/")[0].count("@") > 1:
+            what = "The address has more than one @, so that the host cannot be told from the password."
+            raise BadStorage(what, fix="Write an @ of the password as %40.", where=where)
+        shown = address.set(query={}).render_as_string(hide_password=True)
         if address.get_backend_name() not in ("postgresql", "postgres"):
             raise BadStorage(f"`{shown}` is no PostgreSQL server.", fix=fix, where=where)
         full = address.set(drivername=DRIVER).render_as_string(hide_password=False)
@@ -186,6 +190,8 @@ class Server:
             ) from error
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             reason = str(error.__cause__ or error).splitlines()[0].replace(full, shown)
+            for secret in _secrets(address):
+                reason = reason.replace(secret, "***")
             what = f"The storage `{shown}` cannot be reached: {reason}"
             raise BadStorage(
                 what, fix="See that the server runs and lets you in.", where=where
@@ -223,6 +229,13 @@ class Server:
         """Close the connections."""
         self._storage.remove_session()
         self._storage.engine.dispose()
+
+
+def _secrets(address: Any) -> list[str]:
+    """Return what of an address must not be printed: its password, and all that stands behind the question mark."""
+    query = [one for values in address.normalized_query.values() for one in values]
+    secrets = [one for one in [address.password, *query] if one]
+    return [*secrets, *(quote(one, safe="") for one in secrets)]
 
 
 @contextmanager
