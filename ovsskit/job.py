@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device
 from ovsskit.identity import identify
 from ovsskit.listen import Listener, Notices, Summary
@@ -35,6 +36,7 @@ def run_job(wishes: Wishes, listener: Listener) -> int:
     notices = Notices(listener)
     log = logging.getLogger("ovsskit")
     log.addHandler(notices)
+    adopt_warnings()
     log.setLevel(logging.INFO)
     try:
         with naming(wishes.recipe):

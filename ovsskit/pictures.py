@@ -6,12 +6,14 @@ kept; what is see-through is put on white; of several frames the first is taken.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
 import PIL.Image
 import PIL.ImageOps
 
+from ovsskit.decoding import hear_decoders, hear_libtiff
 from ovsskit.errors import BadPicture, Place
 from ovsskit.inputs import MAX_PIXELS
 from ovsskit.lazy import UInt8, numpy, torch
@@ -79,10 +81,12 @@ def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
         ) from error
     if empty:
         raise BadPicture("The file is empty.", where=where)
+    heard: list[str] = []
     try:
-        with PIL.Image.open(path, formats=FORMATS) as picture:
+        with hear_decoders(path.name) as heard, PIL.Image.open(path, formats=FORMATS) as picture:
             _check_size(picture, max_pixels, where)
-            return to_colour(picture)
+            with hear_libtiff(heard) if picture.format == "TIFF" else nullcontext():
+                return to_colour(picture)
     except BadPicture as error:
         raise BadPicture(error.what, fix=error.fix, where=where) from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
@@ -96,9 +100,8 @@ def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
             where=where,
         ) from error
     except Exception as error:  # decoders of broken files raise whatever they stumble over
-        raise BadPicture(
-            f"The picture is broken: {error}.".replace("..", "."), where=where
-        ) from error
+        reason = ", ".join(dict.fromkeys(part.strip(" .") for part in [str(error), *heard]))
+        raise BadPicture(f"The picture is broken: {reason}.", where=where) from error
 
 
 def _check_size(picture: PIL.Image.Image, max_pixels: int, where: Place | None) -> None:

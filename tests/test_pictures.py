@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import struct
+import subprocess
+import sys
+import warnings
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ovsskit.decoding import adopt_warnings
 from ovsskit.errors import BadPicture
 from ovsskit.pictures import read_picture
 
@@ -185,3 +191,37 @@ def test_damaged_files_end_well(tmp_path: Path, kind: str, cut: float, flip: flo
     path.write_bytes(data[: 1 + int(cut * len(data))])
     with suppress(BadPicture):
         read_picture(path, max_pixels=10_000)
+
+
+def test_what_a_decoder_warns_of_is_a_note_with_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "odd.jpg"
+    odd = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0\xff\xff\xff\xff\x06\0\0\0"
+    PIL.Image.new("RGB", (8, 8)).save(path, exif=odd)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        adopt_warnings()
+        read_picture(path)
+    assert "odd.jpg was read, but not everything in it is sound: " in caplog.text
+    assert "Corrupt EXIF data" in caplog.text or "Tag data larger than file" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors of other systems differ")
+def test_what_libtiff_prints_belongs_to_the_message(tmp_path: Path) -> None:
+    path = tmp_path / "broken.tif"
+    PIL.Image.effect_noise((64, 64), 50).save(path, compression="tiff_adobe_deflate")
+    content = bytearray(path.read_bytes())
+    content[60] ^= 255
+    path.write_bytes(content)
+    code = (
+        "import sys\nfrom ovsskit.cli.streams import open_streams\nopen_streams()\n"
+        "from ovsskit.pictures import read_picture\n"
+        "try: read_picture(sys.argv[1])\nexcept Exception as error: print(error.what)\n"
+        "sys.stdout.flush()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    assert re.match(r"The picture is broken: .*decoder error.*, .*[Dd]ecod.*\.\n", done.stdout)
+    assert done.stderr == ""

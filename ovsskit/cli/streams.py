@@ -49,7 +49,8 @@ def close_streams() -> bool:
 def _open(stream: Any, number: int) -> io.TextIOWrapper:
     if stream is None:  # it was closed before the program started
         return io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.devnull, "w")), encoding="utf-8")
-    raw = PatientFile(number, "w", closefd=False)
+    # A descriptor of our own: what libraries in C print to the other one can be caught.
+    raw = PatientFile(os.dup(number), "w")
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,

@@ -11,11 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from filelock import FileLock, Timeout
 
+from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device, free_memory_of
 from ovsskit.errors import BadOutput, BadStudy, Place
 from ovsskit.identity import identify
 from ovsskit.lazy import torch
-from ovsskit.output.files import make_folder, write_text
+from ovsskit.output.files import cannot_write, make_folder, write_text
 from ovsskit.study import work as working
 from ovsskit.study.evaluate import Evaluator
 from ovsskit.study.history import DEFAULT, Row, best_row, front, read_rows
@@ -95,6 +96,7 @@ def run_study(
     Raises:
         OvsskitError: something is wrong with the study, its pictures, its folder, its storage, or every trial fails.
     """
+    adopt_warnings()
     plan = make_plan(wishes)
     devices = _devices(wishes)
     batch = choose_batch(wishes.batch, devices[0])
@@ -125,6 +127,8 @@ def run_study(
                 return _Job(plan, place, turns, listener, devices, batch).run()
         finally:
             keeper.close()
+    except OSError as error:  # such as of the journal, which Optuna writes
+        raise cannot_write(error, out) from error
     finally:
         lock.release()
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ovsskit.errors import (
+    BadPicture,
     BadSpace,
     BadStudy,
     MissingExtra,
+    NoPictures,
     OvsskitError,
     Place,
     Problems,
@@ -41,6 +44,8 @@ from ovsskit.study.tables import (
 )
 from ovsskit.values import Vocabulary
 from ovsskit.wishes import Wishes, choose_classes, choose_pictures
+
+log = logging.getLogger(__name__)
 
 LARGEST_GRID = 1_000_000
 
@@ -122,6 +127,7 @@ class Plan:
     vocabulary: Vocabulary
     truth: Truth | None
     max_pixels: int
+    left_out: tuple[str, ...] = ()
 
 
 def make_plan(wishes: StudyWishes) -> Plan:
@@ -139,7 +145,8 @@ def make_plan(wishes: StudyWishes) -> Plan:
         classes_file=wishes.classes_file,
         limit=wishes.limit,
     )
-    pictures, samples = choose_pictures(plain, recipe)
+    named, samples = choose_pictures(plain, recipe)
+    pictures, left_out = _readable(named, wishes.max_pixels)
     if search.classes and wishes.classes is None and not wishes.classes_file:
         vocabulary = recipe.vocabulary.replace(search.classes)
     else:
@@ -156,7 +163,32 @@ def make_plan(wishes: StudyWishes) -> Plan:
         vocabulary,
         truths[0] if truths else None,
         wishes.max_pixels,
+        left_out,
     )
+
+
+def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the images that can be read, and why the others are left out: one must not stop a study.
+
+    Raises:
+        NoPictures: none can be read.
+    """
+    from ovsskit.pictures import allow_pixels, read_picture
+
+    allow_pixels(max_pixels)
+    pictures, left_out = [], []
+    for path in named:
+        try:
+            read_picture(path, max_pixels=max_pixels)
+        except BadPicture as error:
+            left_out.append(f"{path} is left out: {error.what}")
+        else:
+            pictures.append(path)
+    for reason in left_out:
+        log.warning("%s", reason)
+    if not pictures:
+        raise NoPictures("No image can be read.", there="\n  ".join(left_out[:5]))
+    return pictures, tuple(left_out)
 
 
 def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:

@@ -107,6 +107,7 @@ def _facts(standing: Standing) -> list[str]:
         f"{len(plan.vocabulary.names)} classes",
         f"{seconds:.0f} s of work",
     ]
+    facts += [f"{len(plan.left_out)} images could not be read"] if plan.left_out else []
     calls = standing.calls
     facts.append(f"{calls['calls']:,} network calls, {calls['saved']:,} saved")
     return (

@@ -164,8 +164,9 @@ class Server:
         fix = "Give postgresql://user@host:port/database, or leave it out: then the study's folder keeps the trials."
         try:
             address = sqlalchemy.make_url(url)
-        except sqlalchemy.exc.ArgumentError as error:
-            raise BadStorage("This is no address of a storage.", fix=fix, where=where) from error
+        except (sqlalchemy.exc.ArgumentError, ValueError):
+            # not `from` the error, whose text may hold the password
+            raise BadStorage("This is no address of a storage.", fix=fix, where=where) from None
         if url.partition("//")[2].partition("/")[0].count("@") > 1:
             what = "The address has more than one @, so that the host cannot be told from the password."
             raise BadStorage(what, fix="Write an @ of the password as %40.", where=where)

@@ -14,6 +14,7 @@ import optuna
 import pytest
 from study_stages import BEST
 
+from ovsskit.errors import NoPictures
 from ovsskit.recipe import load_recipe
 from ovsskit.study.evaluate import Evaluator, Verdict
 from ovsskit.study.job import Standing
@@ -325,3 +326,29 @@ def test_the_report_needs_nothing_from_elsewhere(search: Search) -> None:
     assert "http://" not in page
     assert "https://" not in page
     assert page.count("<polyline") > 12
+
+
+def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
+    search: Callable[..., Standing],
+    pictures: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n, and then nothing")
+    whole = tuple(map(str, sorted(pictures.glob("*.png"))))
+    before = search(images=(*whole, str(broken)), trials=3)
+    assert len(before.plan.pictures) == len(whole)
+    assert f"{broken} is left out: This is no picture of a known format" in caplog.text
+    after = search(images=whole, trials=4)
+    assert [row.values for row in after.rows][:3] == [row.values for row in before.rows]
+
+
+def test_a_study_of_images_none_of_which_can_be_read_says_why(
+    search: Callable[..., Standing], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"")
+    with pytest.raises(NoPictures, match="No image can be read") as caught:
+        search(images=(str(broken),), trials=1)
+    assert caught.value.there == f"{broken} is left out: The file is empty."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -18,8 +19,9 @@ from pathlib import Path
 import kills
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 
-from ovsskit.errors import BadOutput, BadStorage, OtherStudy, StudyFailed
+from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
 from ovsskit.study import work
 from ovsskit.study.job import Standing
 from ovsskit.study.storage import JOURNAL, Journal, open_keeper
@@ -330,3 +332,41 @@ def test_workers_end_with_the_study_that_started_them(
             for pid in workers
         ]
     assert all(gone)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me@127.0.0.1:1/nothing?password=secret",
+        "postgresql://me@127.0.0.1:1/nothing?passwrod=secret",
+        "postgresql://me@127.0.0.1:secret/nothing",
+        "postgresql://me:very@secret@127.0.0.1:1/nothing",
+        "postgresql://me:s%2Fecret@127.0.0.1:1/nothing",
+        "mysql://me:secret@localhost/db",
+        "https://localhost/db?token=secret",
+    ],
+)
+def test_no_secret_of_an_address_is_printed_wherever_it_stands(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadStorage) as caught:
+        open_keeper(url, tmp_path, 1, "s")
+    assert "ecret" not in str(caught.value)
+
+
+def test_a_full_disk_is_said_and_the_study_goes_on_later(
+    search: Callable[..., Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = JournalFileBackend.append_logs
+    written = 0
+
+    def append(self: JournalFileBackend, logs: list[dict[str, object]]) -> None:
+        nonlocal written
+        written += 1
+        if written > 25:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(self, logs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(JournalFileBackend, "append_logs", append)
+        with pytest.raises(CannotWrite, match="The disk is full"):
+            search(trials=6)
+    assert len(search(trials=6).rows) == 6
