@@ -13,7 +13,7 @@ from ovsskit.devices import choose_batch, choose_device
 from ovsskit.identity import identify
 from ovsskit.listen import Listener, Notices, Summary
 from ovsskit.output.folder import OutputFolder
-from ovsskit.output.gallery import write_classes, write_gallery
+from ovsskit.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
 from ovsskit.output.record import Costs, PictureRecord
 from ovsskit.pictures import allow_pixels
 from ovsskit.pipeline import Pipeline
@@ -63,7 +63,7 @@ def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     folder = OutputFolder(
         wishes.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
     )
-    todo = folder.add(pictures, wishes.save, explained)
+    todo = folder.add(pictures, wishes.save, explained, verify=wishes.verify)
     if not wishes.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
@@ -90,10 +90,12 @@ class _Job:
         self.listener.begin(len(self.todo))
         if self.todo:
             self._work()
+        elif self.folder.stale:
+            self._publish()
         else:
             self._measure()
         records = list(self.folder.records.values())
-        gallery = self.folder.path / "index.html"
+        gallery = self.folder.path / GALLERY
         costs = self.folder.costs.plus(self.costs)
         self.listener.end(
             Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score)
@@ -120,6 +122,7 @@ class _Job:
         )
         try:
             runner.run(self.todo)
+            self.folder.see_done([record.name for record in self.todo])
         finally:
             self._publish()
 
@@ -128,15 +131,14 @@ class _Job:
         records = list(self.folder.records.values())
         self._measure()
         self._note_facts()
-        self.folder.save(self.costs)
-        write_classes(self.folder.path, self.vocabulary)
-        write_gallery(
-            self.folder.path,
-            self.recipe.title,
-            self._gallery_facts(records),
-            records,
-            self.vocabulary,
-        )
+        if not self.folder.is_claimed:
+            self.folder.save(self.costs)
+        facts = self._gallery_facts(records)
+        pages = {
+            CLASSES: write_classes(self.folder, self.vocabulary),
+            GALLERY: write_gallery(self.folder, self.recipe.title, facts, records, self.vocabulary),
+        }
+        self.folder.save(self.costs, pages)  # last: it is this that ends the journal
 
     def _measure(self) -> None:
         """Compare masks of the sample scenes with the true ones."""
@@ -145,7 +147,7 @@ class _Job:
             done = [
                 self.folder.path / "masks" / f"{one.name}.png"
                 for one in records
-                if one.state == "done"
+                if one.state == "done" and self.folder.has(one)
             ]
             self.score = sample_score(done, self.vocabulary)
 

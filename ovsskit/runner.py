@@ -193,7 +193,7 @@ class Runner:
 
     def _save(self, finding: Finding) -> None:
         try:
-            record = save_finding(self.folder.path, finding, self.vocabulary)
+            record = save_finding(self.folder, finding, self.vocabulary)
         except CannotWrite:
             raise
         except Exception as error:  # such as too little memory to draw a huge picture

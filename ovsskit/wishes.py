@@ -38,6 +38,7 @@ class Wishes:
     profile: bool = False
     save: frozenset[str] = frozenset()
     explain: tuple[str, ...] = ()
+    verify: bool = False
 
 
 def choose_pictures(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:

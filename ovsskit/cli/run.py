@@ -62,6 +62,10 @@ def run(
         bool,
         typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read what was done before, and do again what has changed."),
+    ] = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object for each picture, and one at the end."),
@@ -96,6 +100,7 @@ def run(
             if wanted
         ),
         explain=tuple(explain),
+        verify=verify,
     )
     with Report(quiet=quiet, as_json=json) as report:
         try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from ovsskit.errors import BadOutput, CannotWrite, Place
 
@@ -14,20 +16,33 @@ PART = ".part"
 """The ending of files that are still being written."""
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file under a temporary name and rename it once it is whole.
+def write_whole(
+    path: Path,
+    write: Callable[[BinaryIO], object],
+    *,
+    part: Path | None = None,
+    flush: bool = True,
+) -> None:
+    """Write a file under a temporary name, `part` or one beside it, and rename it once it is whole.
+
+    With `flush` its content is on the disk before the name is: after a power cut the old file is there or the new one.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
     """
-    part = path.with_name(f".{path.name}{PART}")
+    beside = path.with_name(f".{uuid4().hex}{PART}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        if part is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        part = part or beside
+        with part.open("xb") as file:  # a new file: nothing is written through a link
             write(file)
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(part, path)  # noqa: PTH105 - one name to watch in tests of full disks
     except BaseException as error:
-        _forget(part)
+        _forget(part or beside)
         if isinstance(error, OSError):
             raise cannot_write(error, path) from error
         raise
@@ -36,6 +51,17 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole."""
     write_whole(path, lambda file: file.write(text.encode()))
+
+
+def see_free(path: Path, *, force: bool) -> None:
+    """See that nothing is replaced that a person did not say to replace.
+
+    Raises:
+        BadOutput: there is something of this name, and it is not to be replaced.
+    """
+    if os.path.lexists(path) and not force:
+        fix = "Choose another name, or give --force."
+        raise BadOutput("The file is there already.", fix=fix, where=Place(str(path)))
 
 
 def cannot_write(error: OSError, path: Path) -> CannotWrite:
@@ -54,11 +80,10 @@ def make_folder(path: Path) -> None:
     Raises:
         BadOutput: it cannot be made or written.
     """
-    probe = path / f".probe{PART}"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink(missing_ok=True)  # another process may have looked at the same time
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         what = f"The output folder cannot be written: {error.strerror or error}."
         raise BadOutput(what, fix="Name another with --out.", where=Place(str(path))) from error

@@ -11,33 +11,36 @@
     gallery/         what the gallery shows
 
 While a run goes on, every finished picture adds a line to `finished.jsonl`; a killed run has lost only what was in flight.
+The record says of every file how large it is, so that a later run finds what is missing. It alone is flushed to disk before it
+is renamed: after a power cut it is whole, and pictures whose files did not reach the disk are done again.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ovsskit import __version__
 from ovsskit.errors import BadOutput, Place
 from ovsskit.identity import differences
 from ovsskit.inputs import name_pictures
-from ovsskit.output.files import PART, cannot_write, make_folder, write_text
+from ovsskit.output.own import RUN, OwnFolder, Written
 from ovsskit.output.record import Costs, PictureRecord, stamp_of
 
-RUN, JOURNAL, LOCK = "run.json", "finished.jsonl", ".lock"
+JOURNAL = "finished.jsonl"
 PACKAGES = ("torch", "transformers", "numpy", "pillow", "kornia")
 
+log = logging.getLogger(__name__)
 
-class OutputFolder:
+
+class OutputFolder(OwnFolder):
     """Hold an output folder that is locked for one run of one identity."""
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
@@ -46,44 +49,34 @@ class OutputFolder:
         Raises:
             BadOutput: it cannot be written, another run is writing into it, or it holds other files or another run.
         """
-        self.path, self.identity = path, identity
-        self._refuse_strange_files()
-        make_folder(path)
-        self._lock = FileLock(path / LOCK)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            what, fix = (
-                "Another run is writing into this folder.",
-                "Wait until it ends, or name another with --out.",
-            )
-            raise BadOutput(what, fix=fix, where=Place(str(path))) from error
-        self.costs, self.facts = Costs(), dict[str, Any]()
+        super().__init__(path, RUN)
+        self.identity, self.costs, self.facts = identity, Costs(), dict[str, Any]()
         self.records: dict[str, PictureRecord] = {}
+        self.stale = False
         try:
             self._read()
         except BaseException:
-            self._lock.release()
+            self.close()
             raise
-        for part in path.rglob(f".*{PART}"):
-            part.unlink()
-
-    def close(self) -> None:
-        """Let other runs use the folder."""
-        self._lock.release()
 
     def add(
-        self, pictures: Sequence[Path], wanted: frozenset[str], explained: Collection[Path]
+        self,
+        pictures: Sequence[Path],
+        wanted: frozenset[str],
+        explained: Collection[Path],
+        *,
+        verify: bool = False,
     ) -> list[PictureRecord]:
         """Enter pictures into the record, and return those that are still to do, in order.
 
         Done is a picture whose file has not changed since and of which everything wanted was saved, also its maps if it
-        is one of the explained.
+        is one of the explained, and all of that is still there: files of the size that was written, and with `verify`
+        of the content.
         """
         names = name_pictures(
             pictures, {record.source: record.name for record in self.records.values()}
         )
-        todo = []
+        todo, damaged = [], 0
         for name, path in zip(names, pictures, strict=True):
             old = self.records.get(name)
             parts = wanted | {"maps"} if path in explained else wanted
@@ -96,10 +89,24 @@ class OutputFolder:
                 and old.stamp == new.stamp
                 and parts <= {*old.saved}
             ):
-                continue
-            self.records[name] = new
-            todo.append(new)
+                if self.has(old, verify=verify):
+                    continue
+                damaged += 1
+            self.records[name] = new if old is None else replace(new, files=old.files)
+            todo.append(self.records[name])
+        if damaged:
+            log.warning(
+                "%d of the %d pictures that were done are done again: files are missing or changed",
+                damaged,
+                len(pictures),
+            )
         return todo
+
+    def has(self, record: PictureRecord, *, verify: bool = False) -> bool:
+        """Tell whether everything that was written of a picture is there as it was written."""
+        return bool(record.files) and all(
+            self.holds(name, written, verify=verify) for name, written in record.files.items()
+        )
 
     def explain_first(self, todo: list[PictureRecord]) -> None:
         """Have the maps of the first picture saved, unless those of another were."""
@@ -108,21 +115,28 @@ class OutputFolder:
             self.records[todo[0].name] = todo[0]
 
     def finish(self, record: PictureRecord) -> None:
-        """Note that a picture is done or has failed.
+        """Note that a picture is done or has failed, and remove what was written of it before and is no more.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
+        before = self.records[record.name].files
         self.records[record.name] = record
-        path = self.path / JOURNAL
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"{record.to_line()}\n")
-        except OSError as error:
-            raise cannot_write(error, path) from error
+        self.append(JOURNAL, record.to_line())
+        for name in before.keys() - record.files.keys():
+            self.delete(name)
 
-    def save(self, costs: Costs) -> None:
+    def see_done(self, names: Collection[str]) -> None:
+        """See that what was written of these pictures is still there; note a picture of which it is not as failed."""
+        for name in names:
+            record = self.records[name]
+            if record.state == "done" and not self.has(record):
+                self.finish(failed(record, "Its files were taken away while the run went on."))
+
+    def save(self, costs: Costs, pages: Mapping[str, Written] | None = None) -> None:
         """Write `run.json`; `costs` are those of this session, what earlier ones cost is added.
+
+        `pages` are the files that show the run as a whole. What is named in the record is on the disk before it is.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -136,26 +150,26 @@ class OutputFolder:
             "costs": asdict(self.costs.plus(costs)),
             "identity": self.identity,
             "versions": versions(),
+            "pages": pages or {},
             "pictures": [asdict(record) for record in self.records.values()],
         }
-        write_text(self.path / RUN, json.dumps(plain, indent=1))
-        (self.path / JOURNAL).unlink(missing_ok=True)
+        self.write_text(RUN, json.dumps(plain, indent=1), flush=True)
+        self.delete(JOURNAL)
 
     def _read(self) -> None:
-        path = self.path / RUN
-        if not path.exists():
+        if not self.is_claimed:
             return
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            plain = json.loads((self.path / RUN).read_text(encoding="utf-8"))
             changed = differences(plain["identity"], self.identity)
             records = [PictureRecord.from_plain(one) for one in plain["pictures"]]
-            self.costs = Costs(**plain["costs"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            what, fix = (
-                "The record of the run in this folder is broken.",
-                "Name another folder with --out, or remove this one.",
-            )
-            raise BadOutput(what, fix=fix, where=Place(str(path))) from error
+            costs = Costs.from_plain(plain["costs"])
+            pages = {name: Written(*one) for name, one in plain.get("pages", {}).items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self.broken() from error
+        records += self._journal()
+        if changed and not any(record.files for record in records):
+            return  # nothing was done: whatever it was meant to be, nothing is lost
         if changed:
             more = f"; and {len(changed) - 4} more" if len(changed) > 4 else ""
             raise BadOutput(
@@ -164,41 +178,31 @@ class OutputFolder:
                 fix="Name another folder with --out, or remove this one.",
                 where=Place(str(self.path)),
             )
+        self.costs = costs
         self.facts = {key: plain[key] for key in ("notices",) if key in plain}
-        self.records = {record.name: record for record in [*records, *self._journal()]}
+        self.records = {record.name: record for record in records}
+        self.stale = (self.path / JOURNAL).exists() or not (
+            pages and all(self.holds(name, written) for name, written in pages.items())
+        )
 
     def _journal(self) -> list[PictureRecord]:
+        """Read what was finished since the record was written; a line that cannot be read is passed over."""
         path = self.path / JOURNAL
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        records = []
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        records, broken = [], 0
         for line in lines:
             try:
                 records.append(PictureRecord.from_plain(json.loads(line)))
-            except (ValueError, TypeError):
-                continue
-        return records
-
-    def _refuse_strange_files(self) -> None:
-        if self.path.is_dir() and not (self.path / RUN).exists():
-            strange = next(
-                (
-                    one.name
-                    for one in self.path.iterdir()
-                    if one.name != LOCK and not one.name.endswith(PART)
-                ),
-                None,
+            except (ValueError, RecursionError):
+                broken += 1
+        if broken:
+            log.warning(
+                "%d of %d lines of %s cannot be read; what they tell of is done again",
+                broken,
+                len(lines),
+                path,
             )
-            if strange is not None:
-                what, there = (
-                    "The folder holds files that are of no run.",
-                    f"There is `{strange}`, and no `{RUN}`.",
-                )
-                raise BadOutput(
-                    what,
-                    there=there,
-                    fix="Name another folder with --out.",
-                    where=Place(str(self.path)),
-                )
+        return records
 
 
 def versions() -> dict[str, str]:

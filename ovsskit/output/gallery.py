@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from ovsskit.output.files import write_text
+from ovsskit.output.own import OwnFolder, Written
 from ovsskit.output.record import PictureRecord
 from ovsskit.values import Vocabulary
 
+GALLERY, CLASSES = "index.html", "classes.json"
+
 
 def write_gallery(
-    folder: Path,
+    folder: OwnFolder,
     title: str,
     facts: Sequence[str],
     records: Sequence[PictureRecord],
     vocabulary: Vocabulary,
-) -> Path:
-    """Write the gallery of a run and return its path; `facts` stand under the title.
+) -> Written:
+    """Write the gallery of a run; `facts` stand under the title.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -49,21 +50,17 @@ def write_gallery(
     template = Environment(
         loader=PackageLoader("ovsskit.output", ""), autoescape=True
     ).get_template("gallery.html")
-    path = folder / "index.html"
-    write_text(path, template.render(data=data))
-    return path
+    return folder.write_text(GALLERY, template.render(data=data))
 
 
-def write_classes(folder: Path, vocabulary: Vocabulary) -> None:
+def write_classes(folder: OwnFolder, vocabulary: Vocabulary) -> Written:
     """Write `classes.json`: number, name, colour and other words of every class, the background first.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
     """
-    write_text(
-        folder / "classes.json",
-        f"{json.dumps(list_classes(vocabulary), indent=1, ensure_ascii=False)}\n",
-    )
+    listed = json.dumps(list_classes(vocabulary), indent=1, ensure_ascii=False)
+    return folder.write_text(CLASSES, f"{listed}\n")
 
 
 def list_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import BinaryIO
 
 import PIL.Image
 
 from ovsskit.lazy import Int, numpy
-from ovsskit.output.files import write_whole
 from ovsskit.values import Vocabulary
 
 EIGHT_BITS = 255
@@ -28,10 +27,6 @@ def mask_picture(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> P
     return picture
 
 
-def write_mask(path: Path, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> None:
-    """Write a label map of the picture's own size as an indexed PNG; see `mask_picture`.
-
-    Raises:
-        CannotWrite: the disk is full, or the folder cannot be written any more.
-    """
-    write_whole(path, lambda file: mask_picture(labels, vocabulary).save(file, "PNG"))
+def write_mask(file: BinaryIO, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> None:
+    """Write a label map of the picture's own size as an indexed PNG; see `mask_picture`."""
+    mask_picture(labels, vocabulary).save(file, "PNG")

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from ovsskit.names import FileName
+from ovsskit.output.own import Written
+
+
+def _see_inside(name: str) -> str:
+    if name.startswith("/") or not name or ".." in PurePosixPath(name).parts:
+        raise ValueError("it is not inside the folder")
+    return name
+
+
+Files = dict[Annotated[str, AfterValidator(_see_inside)], Written]
+"""What was written, by its path in the folder."""
 
 State = Literal["pending", "done", "failed"]
 
@@ -16,11 +30,11 @@ class PictureRecord:
     """Say what became of one picture.
 
     `stamp` holds the file's size and time of change, so that a changed picture is done again; `saved` names what is
-    saved of it beside mask and overlay; `areas` holds pairs of a class's number and the fraction it covers, the largest first; `confidence`
+    saved of it beside mask and overlay, and `files` all files that are; `areas` holds pairs of a class's number and the fraction it covers, the largest first; `confidence`
     the scores that the darkest and the brightest pixel of the confidence map stand for.
     """
 
-    name: str
+    name: Annotated[FileName, Field(min_length=1)]
     source: str
     state: State = "pending"
     reason: str = ""
@@ -29,24 +43,21 @@ class PictureRecord:
     saved: tuple[str, ...] = ()
     areas: tuple[tuple[int, float], ...] = ()
     confidence: tuple[float, float] | None = None
+    files: Files = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Return the record as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> PictureRecord:
-        """Read a record back from what JSON gave."""
-        known = {one.name for one in fields(cls)}
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in plain.items()
-            if key in known
-        }
-        areas = tuple(
-            (int(number), float(fraction)) for number, fraction in values.get("areas", ())
-        )
-        return cls(**{**values, "areas": areas})
+    def from_plain(cls, plain: Any) -> PictureRecord:
+        """Read a record back from what JSON gave.
+
+        Raises:
+            ValueError: it is not a record, or a name in it would leave the folder.
+        """
+        record: PictureRecord = _READ_RECORD(plain)
+        return record
 
 
 @dataclass
@@ -57,6 +68,16 @@ class Costs:
     stages: dict[str, float] = field(default_factory=dict)
     peak_memory: int | None = None
     peak_device_memory: int | None = None
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Costs:
+        """Read costs back from what JSON gave.
+
+        Raises:
+            ValueError: they are no costs.
+        """
+        costs: Costs = _READ_COSTS(plain)
+        return costs
 
     def add(self, stage: str, seconds: float) -> None:
         """Add seconds that a stage took."""
@@ -73,6 +94,10 @@ class Costs:
             filter(None, (self.peak_device_memory, other.peak_device_memory)), default=None
         )
         return Costs(self.seconds + other.seconds, stages, memory, device)
+
+
+_READ_RECORD = TypeAdapter(PictureRecord).validate_python
+_READ_COSTS = TypeAdapter(Costs).validate_python
 
 
 def stamp_of(path: Path) -> tuple[int, int]:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ovsskit.errors import BadOutput, CannotWrite
-from ovsskit.output.files import make_folder, write_text, write_whole
+from ovsskit.output.files import make_folder, see_free, write_text, write_whole
 
 
 def full(*arguments: Any) -> None:
@@ -36,6 +37,42 @@ def test_what_was_there_stays_until_the_new_is_whole(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "one.txt").symlink_to("mine")
+    write_text(tmp_path / "one.txt", "ours")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "one.txt").read_text() == "ours"
+    assert not (tmp_path / "one.txt").is_symlink()
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "link to nothing"])
+def test_what_is_there_is_replaced_only_if_told(tmp_path: Path, there: str) -> None:
+    path = tmp_path / "one"
+    if there == "file":
+        path.write_text("")
+    elif there == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(BadOutput, match="there already"):
+        see_free(path, force=False)
+    see_free(path, force=True)
+    see_free(tmp_path / "two", force=False)
+
+
+def test_content_is_on_the_disk_before_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr("os.fsync", lambda file: (told.append("sync"), sync(file)))
+    monkeypatch.setattr("os.replace", lambda *names: (told.append("rename"), rename(*names)))
+    write_text(tmp_path / "one.txt", "old")
+    write_whole(tmp_path / "two.txt", lambda file: file.write(b"x"), flush=False)
+    assert told == ["sync", "rename", "rename"]
+
+
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         write_whole(tmp_path / "one.txt", lambda _: 1 / 0)
@@ -49,9 +86,9 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: Any) -> None:
+    def refuse(*arguments: Any, **keywords: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(BadOutput, match="Read-only file system"):
         make_folder(tmp_path)

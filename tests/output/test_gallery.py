@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from ovsskit.output.gallery import write_classes, write_gallery
+from ovsskit.output.own import RUN, OwnFolder
 from ovsskit.output.record import PictureRecord
 from ovsskit.vocabulary import make_vocabulary
 
@@ -15,11 +19,16 @@ RECORDS = [
 ]
 
 
-def test_the_gallery_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    path = write_gallery(
-        tmp_path, "dogs & cats", ["3 pictures"], RECORDS, make_vocabulary(["dog <b>"])
-    )
-    text = path.read_text(encoding="utf-8")
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[OwnFolder]:
+    own = OwnFolder(tmp_path, RUN)
+    yield own
+    own.close()
+
+
+def test_the_gallery_needs_nothing_from_elsewhere(folder: OwnFolder) -> None:
+    write_gallery(folder, "dogs & cats", ["3 pictures"], RECORDS, make_vocabulary(["dog <b>"]))
+    text = (folder.path / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:https?:)?//[a-z]", text)
     assert "<title>dogs &amp; cats" in text
     assert "The file is &lt;empty&gt;." in text
@@ -31,15 +40,15 @@ def test_the_gallery_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert [one["name"] for one in data["classes"]] == ["background", "dog <b>"]
 
 
-def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+def test_names_that_are_no_text_can_be_written(folder: OwnFolder) -> None:
     record = PictureRecord("x", "/photos/\udcff.jpg", "failed", "broken")
     done = PictureRecord("y", "/photos/\udcfe.jpg", "done", size=(1, 1))
-    write_gallery(tmp_path, "run", [], [record, done], make_vocabulary(["dog"]))
+    write_gallery(folder, "run", [], [record, done], make_vocabulary(["dog"]))
 
 
-def test_classes(tmp_path: Path) -> None:
-    write_classes(tmp_path, make_vocabulary(["Größe, Maß"], [7], background_words=["sky"]))
-    assert json.loads((tmp_path / "classes.json").read_text(encoding="utf-8")) == [
+def test_classes(folder: OwnFolder) -> None:
+    write_classes(folder, make_vocabulary(["Größe, Maß"], [7], background_words=["sky"]))
+    assert json.loads((folder.path / "classes.json").read_text(encoding="utf-8")) == [
         {"number": 0, "name": "background", "colour": "#000000", "words": ["sky"]},
         {"number": 7, "name": "Größe", "colour": "#f43e25", "words": ["Maß"]},
     ]
