@@ -27,6 +27,7 @@ from ovsskit.embedded.training.evaluate import (
 )
 from ovsskit.embedded.training.scenes import Scene
 from ovsskit.embedded.training.tokenizer import build_tokenizer, encode
+from ovsskit.metrics import mean_iou_of_true_classes
 from ovsskit.pictures import read_picture
 from ovsskit.stages.refine.pamr import Pamr
 from ovsskit.values import Saliency
@@ -105,10 +106,7 @@ def _mean_iou(
         found = planes.argmax(0).numpy()
         true = np.where(scene.things > 0, scene.things, scene.stuffs + len(NOUNS)).astype(int) - 1
         np.add.at(counts, (true.ravel(), found.ravel()), 1)
-    hit = np.diag(counts)
-    occurs = counts.sum(1) > 0
-    union = counts.sum(0) + counts.sum(1) - hit
-    return float(100 * (hit[occurs] / union[occurs]).mean())
+    return 100 * mean_iou_of_true_classes(torch.from_numpy(counts))
 
 
 def main() -> None:

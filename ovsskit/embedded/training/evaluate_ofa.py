@@ -25,6 +25,7 @@ from ovsskit.embedded.training.drawings import DrawingSet
 from ovsskit.embedded.training.evaluate import evaluation_scenes
 from ovsskit.embedded.training.scenes import Scene
 from ovsskit.fit.job import FitWishes, run_fit
+from ovsskit.metrics import mean_iou_of_true_classes
 from ovsskit.pictures import read_picture
 from ovsskit.recipe import load_recipe
 from ovsskit.stages.maps.softmax import Softmax
@@ -90,13 +91,7 @@ def score(
             one += np.bincount(
                 true[known] * len(names) + labels[known], minlength=one.size
             ).reshape(one.shape)
-    return [_mean_iou(one) for one in counts]
-
-
-def _mean_iou(counts: Int[ndarray, "class class"]) -> float:
-    hit, occurs = np.diag(counts), counts.sum(1) > 0
-    union = counts.sum(0) + counts.sum(1) - hit
-    return float(100 * (hit[occurs] / union[occurs]).mean())
+    return [100 * mean_iou_of_true_classes(torch.from_numpy(one)) for one in counts]
 
 
 def tune(names: Sequence[str], folder: Path, *overrides: str) -> Ofa:
