@@ -111,6 +111,7 @@ class Pipeline:
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
         self.vocabulary, self.store = vocabulary, store
         self._known: dict[str, Known] = {}
+        self._checked: Vocabulary | None = None
         self._replace = lru_cache(maxsize=1)(
             lambda names: replace_classes(names, background, background_words)
         )
@@ -123,12 +124,16 @@ class Pipeline:
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
 
         Raises:
-            BadClasses: neither the call nor the pipeline names classes.
+            BadClasses: neither the call nor the pipeline names classes, or a model cannot read them or tell them apart.
             BadPicture: the picture cannot be read.
         """
         vocabulary = self._replace(tuple(classes)) if classes is not None else self.vocabulary
         if vocabulary is None:
             raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
+        if vocabulary is not self._checked:
+            for name in {name for asked in self.links.values() for name in asked.values()}:
+                self.models[name].check_vocabulary(vocabulary)
+            self._checked = vocabulary
         kept: dict[str, list[Value]] = {}
         image = read_picture(picture)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ovsskit.backbones._readable import Reading, reading_of
 from ovsskit.errors import MissingWeights
 from ovsskit.lazy import Float, open_clip, torch
 
@@ -24,7 +25,16 @@ class TextReader:
 
     encode: Callable[[str], list[int]]
     limit: int
+    decode: Callable[[list[int]], str]
     padding: int = 0
+    unknown: int | None = None
+
+    def read_word(self, word: str) -> Reading:
+        """Return what is read of a text that is the word alone, special tokens left out."""
+        around = self.encode("")
+        ids = self._fit(self.encode(word))
+        kept = ids[len(around[:-1]) : len(ids) - len(around[-1:])]
+        return reading_of(kept, self.unknown, self.decode)
 
     def read_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of all texts; those that are too long lose their end, but for the last token, and this is said once."""
@@ -52,7 +62,9 @@ def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
             context_length=limit, **settings.get("tokenizer_kwargs", {})
         )
         return TextReader(
-            lambda text: [plain.sot_token_id, *plain.encode(text), plain.eot_token_id], limit
+            lambda text: [plain.sot_token_id, *plain.encode(text), plain.eot_token_id],
+            limit,
+            plain.decode,
         )
     folder = path if path.is_dir() else path.parent
     if (folder / "tokenizer.json").is_file():
@@ -69,7 +81,9 @@ def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
     return TextReader(
         lambda text: other.tokenizer(other.clean_fn(text)).input_ids,
         limit,
+        other.tokenizer.decode,
         other.tokenizer.pad_token_id,
+        other.tokenizer.unk_token_id,
     )
 
 
@@ -82,7 +96,14 @@ def _read_folder(folder: Path, limit: int) -> TextReader:
     facts = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     padding = tokenizer.token_to_id(facts.get("pad_token", "[PAD]"))
     clean = open_clip.tokenizer.get_clean_fn("whitespace")
-    return TextReader(lambda text: list(tokenizer.encode(clean(text)).ids), limit, padding or 0)
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    return TextReader(
+        lambda text: list(tokenizer.encode(clean(text)).ids),
+        limit,
+        tokenizer.decode,
+        padding or 0,
+        tokenizer.token_to_id(unknown) if unknown else None,
+    )
 
 
 def encode_texts(

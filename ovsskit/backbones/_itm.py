@@ -6,20 +6,24 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones._checkpoint import BESIDE, count_of, stored_names
 from ovsskit.backbones._fusion import by_picture
-from ovsskit.backbones._text import TextReader, Tokens
+from ovsskit.backbones._readable import Reading
+from ovsskit.backbones._text import TextReader, Tokens, read_word, read_wordpieces
 from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
 from ovsskit.digests import digest_path, digest_texts
 from ovsskit.errors import BadValue
 from ovsskit.lazy import Float, numpy, torch
 from ovsskit.values import Caption, Captions, CrossAttention, Image
 from ovsskit.weights import EMBEDDED
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 I = TypeVar("I", bound="ItmBackbone")  # noqa: E741
 Size = Annotated[int, Field(ge=8)]
@@ -71,6 +75,23 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     @abstractmethod
     def patch_size(self) -> int:
         """Return the width of a patch in pixels."""
+
+    def tokenizer(self, rows: int | None = None) -> Tokenizer:
+        """Return the tokenizer that lies with the weights.
+
+        Raises:
+            MissingWeights, BadWeights: there is none, or not one for so many rows of word embeddings, if they are known.
+        """
+        return read_wordpieces(self.need_weights(), rows)
+
+    @cached_property
+    def words(self) -> Tokenizer:
+        """Return the tokenizer as it is read before the network is."""
+        return self.tokenizer()
+
+    def read_word(self, word: str) -> Reading:
+        """Return what the text encoder reads of a word by itself."""
+        return read_word(self.words, word)
 
     @cached_property
     @abstractmethod

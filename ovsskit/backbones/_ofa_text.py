@@ -72,7 +72,7 @@ def batch(texts: Sequence[Sequence[int]]) -> Int[torch.Tensor, "b t"]:
 @cache
 def tokenizer() -> Tokenizer:
     """Return GPT-2's tokenizer: its 256 bytes in GPT-2's order, then one piece for every merge."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     with gzip.open(DATA / "gpt2_merges.txt.gz", "rt", encoding="utf-8") as lines:
         merges = [
@@ -82,6 +82,7 @@ def tokenizer() -> Tokenizer:
         ]
     pieces = [*_byte_symbols(), *(left + right for left, right in merges)]
     made = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges))
+    made.decoder = decoders.ByteLevel()
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return made
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ovsskit.backbones._readable import Reading, reading_of
 from ovsskit.errors import BadClasses, BadWeights, Place
 from ovsskit.lazy import Int, torch
 from ovsskit.values import END, PADDING, PROMPT, Caption
@@ -80,11 +81,18 @@ class TextReader:
         return Tokens(tuple(ids), (*positions, END) if self.separator else tuple(positions))
 
 
-def read_wordpieces(path: Path, rows: int) -> Tokenizer:
+def read_word(tokenizer: Tokenizer, word: str) -> Reading:
+    """Return what a tokenizer reads of a word that stands behind others."""
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    ids = tokenizer.encode(f" {word}", add_special_tokens=False).ids
+    return reading_of(ids, tokenizer.token_to_id(unknown) if unknown else None, tokenizer.decode)
+
+
+def read_wordpieces(path: Path, rows: int | None) -> Tokenizer:
     """Return the WordPiece tokenizer of a model's folder, or of the folder that a checkpoint lies in.
 
     Raises:
-        BadWeights: there is none, or not one for a model with so many rows of word embeddings.
+        BadWeights: there is none, or not one for a model with so many rows of word embeddings, if they are known.
     """
     from tokenizers import BertWordPieceTokenizer
 
@@ -101,11 +109,11 @@ def read_wordpieces(path: Path, rows: int) -> Tokenizer:
     return tokenizer
 
 
-def read_byte_pairs(path: Path, rows: int) -> Tokenizer:
+def read_byte_pairs(path: Path, rows: int | None) -> Tokenizer:
     """Return the byte-level tokenizer (RoBERTa's) of a model's folder, or of the folder that a checkpoint lies in.
 
     Raises:
-        BadWeights: there is none, or not one for a model with so many rows of word embeddings.
+        BadWeights: there is none, or not one for a model with so many rows of word embeddings, if they are known.
     """
     from tokenizers import ByteLevelBPETokenizer, processors
 
@@ -182,7 +190,7 @@ def _readable(file: Path, fix: str) -> Iterator[None]:
 
 
 def _check(
-    tokenizer: Tokenizer, folder: Path, rows: int, special: tuple[str, str], fix: str
+    tokenizer: Tokenizer, folder: Path, rows: int | None, special: tuple[str, str], fix: str
 ) -> None:
     around = tuple(tokenizer.encode("").tokens)
     if around != special:
@@ -190,7 +198,7 @@ def _check(
         what = f"The tokenizer does not fit: the model reads captions between {special[0]} and {special[1]}."
         raise _unfit(folder, what, fix, there)
     count = max(tokenizer.get_vocab().values()) + 1
-    if not rows - SPARE <= count <= rows:
+    if rows is not None and not rows - SPARE <= count <= rows:
         what = f"The tokenizer does not fit: it has {count} tokens, and the model {rows} rows of word embeddings."
         raise _unfit(folder, what, fix)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,9 +14,12 @@ from ovsskit.backbones._albef_checkpoint import ALBEF, check_network, read_netwo
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
 from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._fusion import Step, fuse
-from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions, read_wordpieces
+from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions
 from ovsskit.lazy import Float, torch
 from ovsskit.weights import Published
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Albef(BlipTowerBackbone):
@@ -47,20 +50,24 @@ class Albef(BlipTowerBackbone):
 
     def check_weights(self) -> None:
         """Refuse weights and a tokenizer that do not fit, without reading tensors."""
-        path = self.need_weights()
-        read_wordpieces(path, check_network(path))
+        self.tokenizer(check_network(self.need_weights()))
 
     def convert_weights(self, file: Path) -> None:
         """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
         convert(self.need_weights(), ALBEF, file)
 
+    def tokenizer(self, rows: int | None = None) -> Tokenizer:
+        """Return the tokenizer that lies with the weights, which cleans captions unless told otherwise."""
+        tokenizer = super().tokenizer(rows)
+        if self.clean:
+            clean_captions(tokenizer)
+        return tokenizer
+
     @cached_property
     def reader(self) -> TextReader:
         """Return what encodes captions; the authors' checkpoints know token types, and were trained without [SEP]."""
         config = self.network.config
-        tokenizer = read_wordpieces(self.need_weights(), config.text_config.vocab_size)
-        if self.clean:
-            clean_captions(tokenizer)
+        tokenizer = self.tokenizer(config.text_config.vocab_size)
         separator = not config.has_token_types if self.separator == "as_trained" else self.separator
         return TextReader(
             tokenizer, config.text_config.max_position_embeddings, separator=separator

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field, PrivateAttr
 
+from ovsskit.backbones._readable import Reading, check_words, note_untrained
 from ovsskit.digests import digest_path
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, torch
@@ -27,6 +28,7 @@ from ovsskit.values import (
 )
 from ovsskit.weights import (
     ANY,
+    EMBEDDED,
     HubFiles,
     Published,
     WeightsInfo,
@@ -273,12 +275,26 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """
         return digest_path(self.need_weights())
 
+    def read_word(self, word: str) -> Reading | None:
+        """Return what the text encoder reads of a word by itself; None where that cannot be told, or nothing is read.
+
+        It is asked before a run, and shall read the tokenizer alone, not the network.
+        """
+        return None
+
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Refuse classes for which these weights are not made; called before a run. Most models take any.
+        """Refuse classes whose words the model cannot read or tell apart; called before a run.
 
         Raises:
-            BadClasses: the weights are made for other classes, or cannot take so many.
+            BadClasses: it cannot, or the weights are made for other classes, or cannot take so many.
         """
+        from ovsskit.embedded import CLASSES
+
+        named = tuple(enumerate(vocabulary.names, 1))
+        words = vocabulary.queries if isinstance(self, EncodesText) else named
+        check_words(words, self.read_word, Place(self.weights))
+        if self.weights.partition(":")[0] == EMBEDDED:
+            note_untrained(words, CLASSES)
 
     @property
     def dtype(self) -> Any:

@@ -12,7 +12,7 @@ from ovsskit.backbones._blip_checkpoint import BLIP, check_network, read_network
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
 from ovsskit.backbones._checkpoint import convert
 from ovsskit.backbones._fusion import Step, fuse
-from ovsskit.backbones._text import TextReader, Tokens, batch, read_wordpieces
+from ovsskit.backbones._text import TextReader, Tokens, batch
 from ovsskit.lazy import Float, torch
 from ovsskit.weights import Published
 
@@ -36,8 +36,7 @@ class BlipItm(BlipTowerBackbone):
 
     def check_weights(self) -> None:
         """Refuse weights and a tokenizer that do not fit, without reading tensors."""
-        path = self.need_weights()
-        read_wordpieces(path, check_network(path))
+        self.tokenizer(check_network(self.need_weights()))
 
     def convert_weights(self, file: Path) -> None:
         """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
@@ -47,7 +46,7 @@ class BlipItm(BlipTowerBackbone):
     def reader(self) -> TextReader:
         """Return what encodes captions; [ENC] is the configuration's `enc_token_id`, or the last id."""
         text = self.network.config.text_config
-        tokenizer = read_wordpieces(self.need_weights(), text.vocab_size)
+        tokenizer = self.tokenizer(text.vocab_size)
         limit = min(text.max_position_embeddings, 512)
         return TextReader(tokenizer, limit, getattr(text, "enc_token_id", text.vocab_size - 1))
 

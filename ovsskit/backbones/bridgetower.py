@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ from ovsskit.backbones._itm import ItmBackbone
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_byte_pairs
 from ovsskit.lazy import Float, torch
 from ovsskit.weights import Published
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Bridgetower(ItmBackbone):
@@ -62,18 +65,21 @@ class Bridgetower(ItmBackbone):
 
     def check_weights(self) -> None:
         """Refuse weights and a tokenizer that do not fit, without reading tensors."""
-        path = self.need_weights()
-        read_byte_pairs(path, check_network(path))
+        self.tokenizer(check_network(self.need_weights()))
 
     def convert_weights(self, file: Path) -> None:
         """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
         convert(self.need_weights(), BRIDGETOWER, file)
 
+    def tokenizer(self, rows: int | None = None) -> Tokenizer:
+        """Return the byte-level tokenizer that lies with the weights."""
+        return read_byte_pairs(self.need_weights(), rows)
+
     @cached_property
     def reader(self) -> TextReader:
         """Return what encodes captions; case is kept, and positions start after that of padding."""
         text = self.network.config.text_config
-        tokenizer = read_byte_pairs(self.need_weights(), text.vocab_size)
+        tokenizer = self.tokenizer(text.vocab_size)
         padding = text.pad_token_id
         return TextReader(tokenizer, text.max_position_embeddings - padding - 1, padding=padding)
 

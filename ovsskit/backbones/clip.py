@@ -20,6 +20,7 @@ from ovsskit.backbones._clip_weights import (
     hub_repository,
     read_blueprint,
 )
+from ovsskit.backbones._readable import Reading
 from ovsskit.backbones.base import Backbone, EncodesImageAndText, EncodesPatches
 from ovsskit.errors import BadValue, BadWeights
 from ovsskit.lazy import Float, open_clip, torch
@@ -140,6 +141,10 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     def reader(self) -> TextReader:
         """Return what turns texts into tokens."""
         return make_reader(self.need_weights(), self.blueprint.config)
+
+    def read_word(self, word: str) -> Reading:
+        """Return what the text encoder reads of a word by itself."""
+        return self.reader.read_word(word)
 
     def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Return one vector per text, not normalised; what is too long is cut, and said.

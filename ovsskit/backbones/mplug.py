@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -21,9 +21,12 @@ from ovsskit.backbones._mplug_checkpoint import (
     fusion_kinds,
     read_network,
 )
-from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions, read_wordpieces
+from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions
 from ovsskit.lazy import Float, torch
 from ovsskit.weights import Published
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Mplug(ItmBackbone):
@@ -65,20 +68,24 @@ class Mplug(ItmBackbone):
 
     def check_weights(self) -> None:
         """Refuse weights and a tokenizer that do not fit, without reading tensors."""
-        path = self.need_weights()
-        read_wordpieces(path, check_network(path))
+        self.tokenizer(check_network(self.need_weights()))
 
     def convert_weights(self, file: Path) -> None:
         """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
         convert(self.need_weights(), MPLUG, file)
 
+    def tokenizer(self, rows: int | None = None) -> Tokenizer:
+        """Return the tokenizer that lies with the weights, which cleans captions unless told otherwise."""
+        tokenizer = super().tokenizer(rows)
+        if self.clean:
+            clean_captions(tokenizer)
+        return tokenizer
+
     @cached_property
     def reader(self) -> TextReader:
         """Return what encodes captions."""
         text = self.network.config.text_config
-        tokenizer = read_wordpieces(self.need_weights(), text.vocab_size)
-        if self.clean:
-            clean_captions(tokenizer)
+        tokenizer = self.tokenizer(text.vocab_size)
         return TextReader(tokenizer, text.max_position_embeddings, separator=self.separator)
 
     def known_layer_count(self) -> int | None:

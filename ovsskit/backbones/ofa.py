@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones._ofa_resize import resize
+from ovsskit.backbones._readable import Reading, reading_of
 from ovsskit.backbones.base import Backbone, DecodesPatches
 from ovsskit.errors import BadClasses, Place
 from ovsskit.lazy import Float, torch
@@ -120,19 +121,32 @@ class Ofa(Backbone, DecodesPatches):
         """Refuse classes that the network cannot read, and weights of another one, by the shapes of their tensors.
 
         Raises:
-            BadClasses: a class has synonyms, the weights do not know a word, or have too few positions.
+            BadClasses: a class has synonyms, the weights do not know a word or tell two apart, or have too few positions.
             BadWeights: they are missing, broken, or of another architecture or size.
         """
-        from ovsskit.backbones._ofa_checkpoint import check_checkpoint, read_text
-
-        path, names = self.need_weights(), vocabulary.names
+        names = vocabulary.names
         more = next(
             (line for line in zip(names, vocabulary.synonyms, strict=False) if line[1]), None
         )
         if more is not None:
             what = f"The class `{more[0]}` has synonyms ({', '.join(more[1])}), and IFSeg reads one name for each class."
             raise BadClasses(what, fix="Give one name without commas.")
-        read_text(path, *check_checkpoint(path)).read(names)
+        self.words.read(names)
+        super().check_vocabulary(vocabulary)
+
+    def read_word(self, word: str) -> Reading:
+        """Return what the text encoder reads of a word by itself."""
+        from ovsskit.backbones._ofa_text import gpt2_ids, tokenizer
+
+        return reading_of(gpt2_ids(word), None, tokenizer().decode)
+
+    @cached_property
+    def words(self) -> TextReader:
+        """Return what encodes class names, without reading the network."""
+        from ovsskit.backbones._ofa_checkpoint import check_checkpoint, read_text
+
+        path = self.need_weights()
+        return read_text(path, *check_checkpoint(path))
 
     def decode_patches(
         self, images: Sequence[Image], names: Sequence[Sequence[str]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,8 +11,6 @@ from ovsskit.stage import PathOfRecipe, Stage
 from ovsskit.texts.templates import Templates, encode_words, sentences
 from ovsskit.values import TextFeatures as Features
 from ovsskit.values import Vocabulary
-
-log = logging.getLogger(__name__)
 
 
 class TextFeatures(Stage, writes="text_features"):
@@ -50,19 +46,5 @@ class TextFeatures(Stage, writes="text_features"):
             behind = [(0, word) for word in vocabulary.background_words]
             queries = (*behind, *enumerate(vocabulary.names, 1))
         texts = [word for _, word in queries]
-        _warn_of_ties(
-            tuple(vocabulary.background_words), tuple(word for label, word in queries if label)
-        )
         data = encode_words(texts, sentences(self.templates, self.templates_file), backbone)
         return Features(data, tuple(label for label, _ in queries))
-
-
-@cache
-def _warn_of_ties(background: tuple[str, ...], words: tuple[str, ...]) -> None:
-    """Say once which words stand both for the background and for a class."""
-    both = [word for word in background if word.casefold() in {one.casefold() for one in words}]
-    if both:
-        log.warning(
-            "%s: a word for the background and for a class; where both score the same, the background wins",
-            ", ".join(both),
-        )
