@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device
 from ovsskit.identity import identify
-from ovsskit.listen import Listener, Notices, Summary
+from ovsskit.listen import Listener, Notices, Summary, hearing
 from ovsskit.output.folder import OutputFolder
 from ovsskit.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
 from ovsskit.output.record import Costs, PictureRecord
@@ -33,20 +32,13 @@ def run_job(wishes: Wishes, listener: Listener) -> int:
     Raises:
         OvsskitError: something is wrong with the recipe, classes, pictures, output folder, device or weights.
     """
-    notices = Notices(listener)
-    log = logging.getLogger("ovsskit")
-    log.addHandler(notices)
     adopt_warnings()
-    log.setLevel(logging.INFO)
-    try:
-        with naming(wishes.recipe):
-            job = _prepare(wishes, listener, notices)
-            try:
-                return job.run()
-            finally:
-                job.folder.close()
-    finally:
-        log.removeHandler(notices)
+    with hearing(listener) as notices, naming(wishes.recipe):
+        job = _prepare(wishes, listener, notices)
+        try:
+            return job.run()
+        finally:
+            job.folder.close()
 
 
 def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
@@ -136,7 +128,14 @@ class _Job:
         facts = self._gallery_facts(records)
         pages = {
             CLASSES: write_classes(self.folder, self.vocabulary),
-            GALLERY: write_gallery(self.folder, self.recipe.title, facts, records, self.vocabulary),
+            GALLERY: write_gallery(
+                self.folder,
+                self.recipe.title,
+                facts,
+                records,
+                self.vocabulary,
+                self.folder.facts["notices"],
+            ),
         }
         self.folder.save(self.costs, pages)  # last: it is this that ends the journal
 

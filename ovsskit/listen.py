@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -61,3 +62,15 @@ class Notices(logging.Handler):
         if text not in self.seen:
             self.seen.append(text)
             self.listener.notice(text)
+
+
+@contextmanager
+def hearing(listener: TakesNotice) -> Iterator[Notices]:
+    """Let a listener hear the messages of the package as long as something goes on."""
+    notices, log = Notices(listener), logging.getLogger("ovsskit")
+    log.addHandler(notices)
+    log.setLevel(logging.INFO)
+    try:
+        yield notices
+    finally:
+        log.removeHandler(notices)

@@ -62,6 +62,11 @@ class StudyReport:
         self.live.stop()
         stderr.print(escape(text), highlight=False)
 
+    def notice(self, text: str) -> None:
+        """Show something that the person should know."""
+        if not self.quiet and not self.as_json:
+            self.live.console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+
     def begin(self, standing: Standing) -> None:
         """Show what is searched, and what the recipe as it is is worth."""
         self.progress.reset(self.task, total=standing.total, completed=len(standing.rows))

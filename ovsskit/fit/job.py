@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from ovsskit.devices import choose_device, is_out_of_memory
 from ovsskit.digests import digest_path
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
-from ovsskit.listen import Notices, TakesNotice
+from ovsskit.listen import TakesNotice, hearing
 from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.weights import naming
 from ovsskit.wishes import choose_named
@@ -53,15 +52,8 @@ def run_fit(wishes: FitWishes, listener: FitListener) -> None:
     Raises:
         OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
     """
-    notices = Notices(listener)
-    log = logging.getLogger("ovsskit")
-    log.addHandler(notices)
-    log.setLevel(logging.INFO)
-    try:
-        with naming(wishes.recipe):
-            _fit(wishes, listener)
-    finally:
-        log.removeHandler(notices)
+    with hearing(listener), naming(wishes.recipe):
+        _fit(wishes, listener)
 
 
 def _fit(wishes: FitWishes, listener: FitListener) -> None:

@@ -19,8 +19,9 @@ def write_gallery(
     facts: Sequence[str],
     records: Sequence[PictureRecord],
     vocabulary: Vocabulary,
+    notices: Sequence[str] = (),
 ) -> Written:
-    """Write the gallery of a run; `facts` stand under the title.
+    """Write the gallery of a run; `facts` and `notices` stand under the title.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -30,6 +31,7 @@ def write_gallery(
     data = {
         "title": title,
         "facts": list(facts),
+        "notices": list(notices),
         "classes": list_classes(vocabulary),
         "pictures": [
             {

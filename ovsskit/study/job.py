@@ -16,6 +16,7 @@ from ovsskit.devices import choose_batch, choose_device, free_memory_of
 from ovsskit.errors import BadOutput, BadStudy, Place
 from ovsskit.identity import identify
 from ovsskit.lazy import torch
+from ovsskit.listen import Notices, TakesNotice, hearing
 from ovsskit.output.files import cannot_write, make_folder, write_text
 from ovsskit.study import work as working
 from ovsskit.study.evaluate import Evaluator
@@ -40,6 +41,7 @@ class Standing:
     rows: list[Row] = field(default_factory=list)
     default: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def best(self) -> Row | None:
@@ -72,7 +74,7 @@ class Standing:
 
 
 @runtime_checkable
-class StudyListener(Protocol):
+class StudyListener(TakesNotice, Protocol):
     """Hear how a study goes."""
 
     def begin(self, standing: Standing) -> None:
@@ -97,10 +99,24 @@ def run_study(
         OvsskitError: something is wrong with the study, its pictures, its folder, its storage, or every trial fails.
     """
     adopt_warnings()
+    with hearing(listener) as notices:
+        return _search(wishes, listener, notices, memory_gigabytes, disk_gigabytes)
+
+
+def _search(
+    wishes: StudyWishes,
+    listener: StudyListener,
+    notices: Notices,
+    memory_gigabytes: float,
+    disk_gigabytes: float,
+) -> int:
     plan = make_plan(wishes)
     devices = _devices(wishes)
     batch = choose_batch(wishes.batch, devices[0])
     _see_memory(plan, devices[0])
+    with naming(f"{wishes.study} --study"):
+        for model in plan.search.candidate({}).models.values():
+            model.check_vocabulary(plan.vocabulary)
     out = wishes.out or OUT / plan.search.title
     make_folder(out)
     lock = FileLock(out / ".lock")
@@ -124,7 +140,7 @@ def run_study(
         try:
             with naming(f"{wishes.study} --study"):
                 turns = Turns(plan.search, keeper, identify_study(plan))
-                return _Job(plan, place, turns, listener, devices, batch).run()
+                return _Job(plan, place, turns, listener, devices, batch, notices).run()
         finally:
             keeper.close()
     except OSError as error:  # such as of the journal, which Optuna writes
@@ -143,9 +159,11 @@ class _Job:
     listener: StudyListener
     devices: list[str]
     batch: int
+    notices: Notices
 
     def run(self) -> int:
         self.standing = Standing(self.plan, self.turns.count, self.place.folder)
+        self.standing.notices = self.notices.seen
         self.standing.start = starting_values(self.plan.search)
         evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
         self.standing.default = self._judge_default(evaluator)
@@ -211,6 +229,7 @@ def write_trials(standing: Standing) -> None:
         "seed": search.settings.seed,
         "objectives": [{"name": one.name, "direction": one.direction} for one in search.objectives],
         "default": standing.default,
+        "notices": standing.notices,
         "trials": [row.plain() for row in standing.rows],
     }
     write_text(

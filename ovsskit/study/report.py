@@ -66,6 +66,7 @@ def write_report(standing: Standing, evaluator: Evaluator, study: optuna.Study) 
     text = template.render(
         title=search.title,
         facts=_facts(standing),
+        notices=standing.notices,
         objectives=search.objectives,
         space=search.space,
         start=standing.start,

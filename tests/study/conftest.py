@@ -24,12 +24,16 @@ class Quiet:
     def __init__(self) -> None:
         self.standing: Standing | None = None
         self.told: list[Row] = []
+        self.notices: list[str] = []
 
     def begin(self, standing: Standing) -> None:
         self.standing = standing
 
     def tell(self, standing: Standing, new: Sequence[Row]) -> None:
         self.told += new
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
 
     def end(self, standing: Standing) -> None:
         self.standing = standing

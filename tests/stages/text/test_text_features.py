@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from pathlib import Path
 
 import pytest
@@ -92,16 +91,6 @@ def test_a_sentence_without_a_place_for_the_name_is_refused_at_once(tmp_path: Pa
     )
     with pytest.raises(Problems, match=r"list of text with \{\} for the name"):
         load_recipe(recipe)
-
-
-def test_a_word_of_the_background_that_is_a_class_is_said_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    words = make_vocabulary(["bed", "lynx"], background_words=["sky", "Bed"])
-    with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            TextFeatures(templates="name").run(words, TOY)
-    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["Bed"]
 
 
 def test_texts_are_encoded_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,95 @@
+"""See before a run that a model reads the words of all classes, and can tell them apart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ovsskit.errors import BadClasses, Place
+
+SHOWN = 5
+"""How many words a message names."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Hold the tokens that a model reads for a word, special ones left out.
+
+    `unknown` counts those that stand for anything unknown, `broken` those that are bytes of a letter without a token.
+    """
+
+    ids: tuple[int, ...]
+    unknown: int = 0
+    broken: int = 0
+
+
+def reading_of(
+    ids: Sequence[int], unknown: int | None, decode: Callable[[list[int]], str]
+) -> Reading:
+    """Return what tokens stand for; `unknown` is the id of the token for anything unknown, if there is one."""
+    broken = sum(decode([one]).strip() == "\ufffd" for one in ids)
+    return Reading(tuple(ids), sum(one == unknown for one in ids), broken)
+
+
+def check_words(
+    words: Sequence[tuple[int, str]], read: Callable[[str], Reading | None], where: Place
+) -> None:
+    """See that the words of labels (0 is the background) can be read and told apart; what is doubtful is noted.
+
+    Raises:
+        BadClasses: nothing of a word can be read, or words of two classes are the same to the model.
+    """
+    found = [(label, word, read(word)) for label, word in words]
+    lost = [word for _, word, one in found if one is not None and len(one.ids) == one.unknown]
+    if lost:
+        there = "Its tokenizer has no token for them: they would all be the same to it."
+        fix = "Use other words; most models read English alone."
+        raise BadClasses(f"The model cannot read: {_few(lost)}.", there=there, fix=fix, where=where)
+    alike: dict[tuple[int, ...] | str, dict[int, str]] = {}
+    for label, word, one in found:
+        key = word.casefold() if one is None else one.ids
+        alike.setdefault(key, {}).setdefault(label, word)
+    _see_alike([group for group in alike.values() if len(group) > 1], where)
+    partly = [word for _, word, one in found if one is not None and one.unknown]
+    if partly:
+        log.warning("the model reads only parts of: %s", _few(partly))
+    broken = [word for _, word, one in found if one is not None and one.broken]
+    if broken:
+        words_ = "the model has no tokens for letters of %s: what is found there is likely wrong"
+        log.warning(words_, _few(broken))
+
+
+def note_untrained(words: Sequence[tuple[int, str]], known: Sequence[str]) -> None:
+    """Say which words a tiny model was not trained on."""
+    others = [word for _, word in words if word.casefold() not in known]
+    if others:
+        text = "the tiny model knows %d words, and these are others: %s; what is found for them is likely wrong"
+        log.warning(text, len(known), _few(others))
+
+
+def _see_alike(groups: Sequence[dict[int, str]], where: Place) -> None:
+    """Refuse words of several classes that are the same to the model; the same word, and one of the background, is noted."""
+    behind: list[str] = []
+    for group in groups:
+        mine = [word for label, word in group.items() if label]
+        if len({word.casefold() for word in mine}) > 1:
+            what = f"The model cannot tell apart: {_few(mine)}."
+            there = "Its tokenizer turns them into the same tokens."
+            raise BadClasses(what, there=there, fix="Keep one of them, or reword.", where=where)
+        if len(mine) > 1:
+            log.warning("%s: a word for %d classes, of which the first wins", mine[0], len(mine))
+        if 0 in group:
+            behind.append(group[0])
+    if behind:
+        log.warning(
+            "%s: a word for the background and for a class; where both score the same, the background wins",
+            ", ".join(behind),
+        )
+
+
+def _few(words: Sequence[str]) -> str:
+    shown = ", ".join(dict.fromkeys(words[:SHOWN]))
+    return f"{shown} and {len(words) - SHOWN} more" if len(words) > SHOWN else shown
