@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from ovsskit.errors import NoPictures, Place
 from ovsskit.names import safe_name
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Endings by which folders and globs tell pictures from other files, in any case."""
@@ -78,20 +81,30 @@ def _expand(text: str) -> list[Path]:
         return sorted(_walk(path))
     if path.exists() or not glob.has_magic(text):
         return [path] if path.exists() else []
-    matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - takes absolute patterns too
+    matches = glob.glob(_pattern(path), recursive=True)  # noqa: PTH207 - takes absolute ones too
     return sorted(
         one for one in map(Path, matches) if one.suffix.lower() in SUFFIXES and one.is_file()
     )
 
 
+def _pattern(path: Path) -> str:
+    """Return a glob in which folders that exist by this very name, brackets and all, are no patterns."""
+    there = next(folder for folder in (*path.parents, Path()) if folder.is_dir())
+    return str(Path(glob.escape(str(there))) / path.relative_to(there))
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
+    refused: list[OSError] = []
+    for where, folders, files in os.walk(folder, onerror=refused.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (
-            Path(where, name)
-            for name in files
-            if Path(name).suffix.lower() in SUFFIXES and name[0] != "."
-        )
+        for name in files:
+            if Path(name).suffix.lower() in SUFFIXES and name[0] != ".":
+                yield Path(where, name)
+    if refused:
+        names = ", ".join(str(error.filename) for error in refused[:3])
+        more = ", ..." if refused[3:] else ""
+        count = "1 folder" if len(refused) == 1 else f"{len(refused)} folders"
+        log.warning("%s cannot be read, and what is in it is left out: %s%s", count, names, more)
 
 
 def _read_list(path: Path) -> Iterator[Path]:

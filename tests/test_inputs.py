@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -100,3 +101,32 @@ def test_names_are_distinct_in_any_case(parts: list[tuple[str, str, str]]) -> No
         [Path(f"/{folder}/{stem}.{ending}") for folder, stem, ending in parts], {}
     )
     assert len({name.casefold() for name in names}) == len(parts)
+
+
+@pytest.mark.parametrize("name", ["trip [2024]", "a?", "*", "[!x]"])
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(tree: Path, name: str) -> None:
+    (tree / name / "in").mkdir(parents=True)
+    (tree / name / "in" / "x.jpg").write_bytes(b"")
+    (tree / name / "list.txt").write_text("in/*.jpg\n")
+    only = [Path(name, "in", "x.jpg")]
+    assert find_pictures([name]) == only
+    assert find_pictures([f"{name}/in/*.jpg"]) == only
+    assert find_pictures([f"{tree / name}/**/*.jpg"]) == [tree / only[0]]
+    assert find_pictures([f"{name}/list.txt"]) == only
+
+
+def test_folders_that_cannot_be_read_are_counted(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert find_pictures(["a"]) == [Path("a/x.JPG")]
+    assert caplog.messages == [
+        "1 folder cannot be read, and what is in it is left out: " + str(Path("a", "deep"))
+    ]
