@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device, free_memory_of
+from ovsskit.digests import digest_path, digest_texts
 from ovsskit.errors import BadOutput, BadStudy, Place
 from ovsskit.identity import identify
 from ovsskit.lazy import torch
@@ -258,6 +259,9 @@ def identify_study(plan: Plan) -> dict[str, Any]:
         "method": method,
         "pictures": f"{len(plan.pictures)}, {pictures.hexdigest()[:16]}",
     }
+    if plan.truth is not None:
+        masks = [digest_path(plan.truth.masks[path]) for path in plan.pictures]
+        identity["masks"] = f"{len(masks)}, {digest_texts(masks)[:16]}"
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
 

@@ -16,14 +16,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import PIL.Image
-
 from ovsskit.errors import (
-    BadFile,
     BadStudy,
     BadValue,
     OvsskitError,
@@ -36,13 +32,12 @@ from ovsskit.lazy import Int, numpy, torch
 from ovsskit.lines import Table
 from ovsskit.metrics import confusion, mean_iou
 from ovsskit.registry import find_stage, stage_names
+from ovsskit.study.masks import IGNORED, check_masks, find_masks, read_mask
 from ovsskit.study.tables import beside
 from ovsskit.values import Vocabulary
 
 Direction = Literal["maximize", "minimize"]
 METRICS: dict[str, Direction] = {"miou": "maximize", "seconds": "minimize", "megabytes": "minimize"}
-IGNORED = 255
-"""The number of pixels in a true mask that count nowhere, as in VOC and ADE20K."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +162,18 @@ def _metric(
 
 @dataclass(frozen=True)
 class Truth:
-    """Know the true masks of pictures, as numbers of a vocabulary."""
+    """Know the true masks of pictures, as numbers of a vocabulary; `ignored` is the number that counts nowhere."""
 
     masks: Mapping[Path, Path]
     table: Mapping[int, int] | None
     count: int
+    ignored: int = IGNORED
 
     def confusion(
         self, picture: Path, found: Int[torch.Tensor, "h w"]
     ) -> Int[torch.Tensor, "classes classes"]:
         """Count the pixels of a picture by true and found class."""
-        true = _read_mask(self.masks[picture])
+        true = torch.from_numpy(read_mask(self.masks[picture]).astype(numpy.int64))
         if self.table is not None:
             true = torch.tensor(
                 [self.table.get(number, 0) for number in range(int(true.max()) + 1)]
@@ -186,12 +182,7 @@ class Truth:
             found = torch.nn.functional.interpolate(found[None, None].float(), true.shape)[
                 0, 0
             ].long()
-        return confusion(torch.where(true == IGNORED, -1, true), found.cpu(), self.count)
-
-
-@lru_cache(maxsize=1024)
-def _read_mask(path: Path) -> Int[torch.Tensor, "h w"]:
-    return torch.from_numpy(numpy.asarray(PIL.Image.open(path)).astype(numpy.int64))
+        return confusion(torch.where(true == self.ignored, -1, true), found.cpu(), self.count)
 
 
 def read_truth(
@@ -201,20 +192,13 @@ def read_truth(
 
     Raises:
         BadStudy: the pictures are no sample scenes and no masks are named, or the classes are none of the scenes'.
-        BadFile: a picture has no mask.
+        BadFile: a picture has no mask, or its mask cannot be that of this picture and these classes.
     """
     count = max(vocabulary.ids) + 1
     if objective.masks is not None:
-        masks = {path: objective.masks / f"{path.stem}.png" for path in pictures}
-        missing = [mask for mask in masks.values() if not mask.is_file()]
-        if missing:
-            what = (
-                f"{len(missing)} of {len(masks)} pictures have no mask, such as {missing[0].name}."
-            )
-            raise BadFile(
-                what, fix="Give the masks the names of their pictures.", where=objective.place
-            )
-        return Truth(masks, None, count)
+        masks = find_masks(objective.masks, pictures, objective.place)
+        check_masks(masks, vocabulary)
+        return Truth(masks, None, count, -1 if IGNORED in vocabulary.ids else IGNORED)
     from ovsskit.embedded import NOUNS, sample_scenes
 
     scenes = {scene.picture: scene.mask for scene in sample_scenes()}
