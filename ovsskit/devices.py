@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import gc
+import logging
+from functools import cache
 
 from ovsskit.errors import BadValue, Place, UnknownDevice
 from ovsskit.lazy import torch
+
+log = logging.getLogger(__name__)
+
+NO_FLOAT64 = ("mps",)
+"""Devices without float64: Apple's GPUs."""
 
 NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 """What torch says where a processor or an Apple GPU has no memory left."""
@@ -54,6 +61,24 @@ def choose_batch(batch: int | str, device: str) -> int:
             where=Place("--batch"),
         )
     return size
+
+
+def place_of_float64(device: torch.device) -> torch.device:
+    """Return where to compute in float64 with what lies on a device: there, or on the processor, which is said once."""
+    if device.type not in NO_FLOAT64:
+        return device
+    _say_that_float64_is_missing(device.type)
+    return torch.device("cpu")
+
+
+def in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in float64, on its device or on the processor where the device has none."""
+    return tensor.to(place_of_float64(tensor.device)).double()
+
+
+@cache
+def _say_that_float64_is_missing(kind: str) -> None:
+    log.info("%s has no float64: the steps that need it run on the processor", kind)
 
 
 def wait_for(device: str) -> None:

@@ -7,6 +7,7 @@ there are not misled.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from importlib import import_module
 from types import ModuleType
@@ -30,6 +31,10 @@ class Lazy(ModuleType):
         """Return the real module: to look it up at each use would take a twentieth of a study's time."""
         if self.__name__ in IMPORT_TORCHVISION:
             declare_torchvision()
+        if (
+            self.__name__ == "torch"
+        ):  # it looks once; what Apple's GPUs lack then runs on the processor
+            os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
         return import_module(self.__name__)
 
 

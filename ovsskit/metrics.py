@@ -5,6 +5,7 @@ Matrices of several pictures are added before anything else is computed.
 
 from __future__ import annotations
 
+from ovsskit.devices import in_float64
 from ovsskit.lazy import Float, Int, torch
 
 
@@ -25,8 +26,9 @@ def confusion(
 
 def class_iou(matrix: Int[torch.Tensor, "classes classes"]) -> Float[torch.Tensor, " classes"]:
     """Return intersection over union of every class, in float64; nan for a class that is neither true nor predicted."""
-    hits = matrix.diagonal().double()
-    return hits / (matrix.sum(0) + matrix.sum(1) - hits)
+    counts = in_float64(matrix)
+    hits = counts.diagonal()
+    return hits / (counts.sum(0) + counts.sum(1) - hits)
 
 
 def mean_iou(matrix: Int[torch.Tensor, "classes classes"]) -> float:
@@ -42,20 +44,24 @@ def mean_iou_of_true_classes(matrix: Int[torch.Tensor, "classes classes"]) -> fl
 
     Source: PnP-OVSS, released code (`scores`); the same in TagCLIP, CLIP-ES and CLIP-as-RNN.
     """
-    return float(class_iou(matrix)[matrix.sum(1) > 0].mean())
+    shares = class_iou(matrix)
+    return float(shares[matrix.sum(1).to(shares.device) > 0].mean())
 
 
 def mean_accuracy(matrix: Int[torch.Tensor, "classes classes"]) -> float:
     """Average, over the classes that are true somewhere, of the share of their places that was found."""
-    return float((matrix.diagonal().double() / matrix.sum(1)).nanmean())
+    counts = in_float64(matrix)
+    return float((counts.diagonal() / counts.sum(1)).nanmean())
 
 
 def pixel_accuracy(matrix: Int[torch.Tensor, "classes classes"]) -> float:
     """Return the share of places whose class was found."""
-    return float(matrix.diagonal().double().sum() / matrix.sum())
+    counts = in_float64(matrix)
+    return float(counts.diagonal().sum() / counts.sum())
 
 
 def frequency_weighted_iou(matrix: Int[torch.Tensor, "classes classes"]) -> float:
     """Average intersection over union, every class weighted by its share of the true places."""
-    shares = matrix.sum(1).double() / matrix.sum()
+    counts = in_float64(matrix)
+    shares = counts.sum(1) / counts.sum()
     return float((shares * class_iou(matrix))[shares > 0].sum())

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
@@ -25,7 +25,6 @@ from ovsskit.weights import EMBEDDED
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-I = TypeVar("I", bound="ItmBackbone")  # noqa: E741
 Size = Annotated[int, Field(ge=8)]
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -113,12 +112,6 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
         The first axis of the attention is that of the pictures or of all captions of all pictures, as `by_picture` takes it.
         """
-
-    def to(self: I, device: str) -> I:
-        """Return the same backbone, to be read onto another device."""
-        moved = super().to(device)
-        moved._seen = WeakKeyDictionary()
-        return moved
 
     @cached_property
     def digest(self) -> str:

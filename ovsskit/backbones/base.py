@@ -205,11 +205,14 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     _device: str = PrivateAttr("cpu")
 
     def to(self: B, device: str) -> B:
-        """Return the same backbone, to be read onto another device."""
-        moved = self.model_copy()
-        if device != self._device:
-            moved.__dict__.pop("network", None)
+        """Return the same backbone on another device: a new one, as whatever this one has read or kept lies on its own."""
+        if device == self._device:
+            return self
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        moved = type(self).model_construct(set(self.model_fields_set), **settings)
         moved._device = device
+        if "digest" in self.__dict__:  # to take it again would read all weights
+            moved.__dict__["digest"] = self.digest
         return moved
 
     @property

@@ -82,12 +82,6 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     _text_rows: dict[str, int] = PrivateAttr(default_factory=dict)
     _text_features: Any = PrivateAttr(None)
 
-    def to(self, device: str) -> Clip:
-        """Return the same backbone, to be read onto another device."""
-        moved = super().to(device)
-        moved._projections, moved._text_rows, moved._text_features = WeakKeyDictionary(), {}, None
-        return moved
-
     @property
     def source(self) -> str:
         """Return where the weights come from: a hub id, a local path, or `embedded`.

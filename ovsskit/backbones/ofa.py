@@ -61,12 +61,6 @@ class Ofa(Backbone, DecodesPatches):
         default_factory=OrderedDict
     )
 
-    def to(self, device: str) -> Ofa:
-        """Return the same backbone, to be read onto another device."""
-        moved = super().to(device)
-        moved._seen, moved._biases = WeakKeyDictionary(), OrderedDict()
-        return moved
-
     def load(self) -> OfaNetwork:
         """Read the network.
 

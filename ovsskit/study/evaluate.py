@@ -100,7 +100,6 @@ class Evaluator:
         )
         for name in {name for asked in pipeline.links.values() for name in asked.values()}:
             _ = models[name].network  # read once, and only if a stage asks it
-            pipeline.models[name] = models[name]
         return pipeline
 
     def judge(

@@ -92,20 +92,19 @@ class ToyBackbone(
         """Score a caption by the brightness of the picture and the letters of the caption."""
         pairs = zip(images, captions, strict=True)
         return [
-            torch.tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine])
+            i.data.new_tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine])
             for i, mine in pairs
         ]
 
     def encode_text(self, texts: Sequence[str]) -> Any:
         """Make a vector of the letters of a text."""
-        places = torch.arange(1, WIDTH + 1)
+        places = torch.arange(1, WIDTH + 1, device=self._device)
         return torch.stack([(places * sum(map(ord, text)) * 0.37).sin() for text in texts])
 
     def encode_image(self, images: Sequence[Image]) -> Any:
         """Make a vector of the brightness of a picture."""
-        return torch.stack(
-            [(torch.arange(1, WIDTH + 1) * image.data.mean() * 7).cos() for image in images]
-        )
+        places = torch.arange(1, WIDTH + 1, device=self._device)
+        return torch.stack([(places * image.data.mean() * 7).cos() for image in images])
 
     @property
     def block_count(self) -> int:
@@ -122,7 +121,7 @@ class ToyBackbone(
         ].flatten()
         tokens = (
             torch.cat([bright.mean(0, keepdim=True), bright])[:, None]
-            * torch.arange(1, WIDTH + 1)
+            * torch.arange(1, WIDTH + 1, device=self._device)
             * 5
         )
         return Hidden(torch.stack([(tokens * layer).sin() for layer in layers]), layers, GRID)
@@ -153,7 +152,9 @@ class ToyBackbone(
     def decode_patches(self, images: Sequence[Image], names: Sequence[Sequence[str]]) -> list[Any]:
         """Score a class by the brightness of a patch and the letters of the name."""
         waves = [
-            torch.tensor([sum(map(ord, name)) % 13 + 1.0 for name in mine])[:, None, None]
+            torch.tensor([sum(map(ord, name)) % 13 + 1.0 for name in mine], device=self._device)[
+                :, None, None
+            ]
             for mine in names
         ]
         bright = [
@@ -164,7 +165,7 @@ class ToyBackbone(
 
     def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
         """Make features of the brightness of patches."""
-        waves = torch.arange(1.0, WIDTH + 1)[:, None, None] * 5
+        waves = torch.arange(1.0, WIDTH + 1, device=self._device)[:, None, None] * 5
         bright = [
             torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)
             for image in images
@@ -175,11 +176,11 @@ class ToyBackbone(
         bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)[0]
         bright = bright if image.hidden is None else bright.masked_fill(image.hidden, 0)
         positions = [mark for caption in captions.captions for mark in self._positions(caption)]
-        token = torch.arange(1, len(positions) + 1)[None, None, :, None]
+        token = torch.arange(1, len(positions) + 1, device=self._device)[None, None, :, None]
         slope = (
             token
-            * torch.tensor(layers)[:, None, None, None]
-            * torch.arange(1, HEADS + 1)[None, :, None, None]
+            * torch.tensor(layers, device=self._device)[:, None, None, None]
+            * torch.arange(1, HEADS + 1, device=self._device)[None, :, None, None]
         )
         look = (bright.flatten()[None, None, None] * slope.float() * 7).sin()
         padded = torch.nn.functional.pad(look, (1, 0))
@@ -187,7 +188,7 @@ class ToyBackbone(
         return CrossAttention(
             padded.softmax(-1),
             padded.cos(),
-            torch.tensor(positions),
+            torch.tensor(positions, device=self._device),
             layers,
             tuple(range(HEADS)),
             GRID,
@@ -211,8 +212,9 @@ class ToyTokenMaps(Stage, writes="token_maps"):
         """Return one map per token of the example caption."""
         bright = torch.nn.functional.adaptive_avg_pool2d(image.data.mean(0)[None], GRID)
         bright = bright if image.hidden is None else bright.masked_fill(image.hidden, 0)
-        token = torch.arange(1.0, 7.0)[:, None, None]
-        return TokenMaps((bright * token * 5).sin().abs(), example(TokenMaps).positions, (6,))
+        token = torch.arange(1.0, 7.0, device=bright.device)[:, None, None]
+        positions = example(TokenMaps).positions.to(bright.device)
+        return TokenMaps((bright * token * 5).sin().abs(), positions, (6,))
 
 
 class ToyScores(Stage, writes="scores"):

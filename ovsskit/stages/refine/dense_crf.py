@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ovsskit.devices import place_of_float64
 from ovsskit.errors import MissingExtra
 from ovsskit.lazy import Float, UInt8, numpy, torch
 from ovsskit.mean_field import mean_field
@@ -61,8 +62,13 @@ class DenseCrf(Stage, writes="scores"):
         """
         if not bool(scores.data.isfinite().all()):
             return scores
+        # A lattice has to be exact, with float64 and large whole numbers: where the first is missing, the second is in doubt.
+        place = place_of_float64(scores.data.device)
         infer = self._pydensecrf if self.engine == "pydensecrf" else self._torch
-        return scores.with_data(infer(scores.data, self._pixels(image, *scores.data.shape[1:])))
+        refined = infer(
+            scores.data.to(place), self._pixels(image.to(place), *scores.data.shape[1:])
+        )
+        return scores.with_data(refined.to(scores.data.device))
 
     def _pixels(self, image: Image, height: int, width: int) -> UInt8[torch.Tensor, "h w 3"]:
         """Return the picture's pixels at the size of the maps, colours in the order asked for."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ovsskit.devices import in_float64
 from ovsskit.lazy import Float, kornia, torch
 from ovsskit.stage import S, Stage
 
@@ -30,11 +31,11 @@ class GaussianBlur(Stage, writes="scores"):
         sigma = self.sigma * max(height, width)
         if sigma == 0:
             return scores
-        # In float64 a constant map stays constant to the last bit; Apple's GPUs have none.
-        place = torch.device("cpu") if scores.data.device.type == "mps" else scores.data.device
-        vertical, horizontal = (blur_matrix(size, sigma, place) for size in (height, width))
-        once = (vertical @ scores.data.to(place, torch.float64)).to(scores.data.dtype)
-        return scores.with_data((once.double() @ horizontal.T).to(scores.data))
+        maps = in_float64(scores.data)  # in which a constant map stays constant to the last bit
+        vertical, horizontal = (blur_matrix(size, sigma, maps.device) for size in (height, width))
+        once = (vertical @ maps).to(scores.data.dtype)
+        blurred = (once.double() @ horizontal.T).to(scores.data.dtype)
+        return scores.with_data(blurred.to(scores.data.device))
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ovsskit.devices import in_float64
 from ovsskit.lazy import Float, torch
 
 PADDING = 12
@@ -13,12 +14,11 @@ def resize_cubic(
     maps: Float[torch.Tensor, "class rows cols"], size: int
 ) -> Float[torch.Tensor, "class size size"]:
     """Return maps of `size` times `size`, blurred before they shrink, within the range of each map."""
-    vertical, horizontal = (resize_matrix(side, size).to(maps.device) for side in maps.shape[1:])
-    found = vertical @ maps.double() @ horizontal.T
-    resized: torch.Tensor = found.clamp(
-        maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    ).to(maps.dtype)
-    return resized
+    exact = in_float64(maps)
+    vertical, horizontal = (resize_matrix(side, size).to(exact.device) for side in maps.shape[1:])
+    found = vertical @ exact @ horizontal.T
+    within = found.clamp(exact.amin((1, 2), keepdim=True), exact.amax((1, 2), keepdim=True))
+    return within.to(maps.dtype).to(maps.device)
 
 
 def resize_matrix(source: int, target: int) -> Float[torch.Tensor, "target source"]:

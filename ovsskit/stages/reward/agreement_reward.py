@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ovsskit.devices import in_float64
 from ovsskit.lazy import Int, torch
 from ovsskit.stage import Wrapper, Wraps
 from ovsskit.stages.wrap.views import TURNS
@@ -81,9 +82,8 @@ def restore(
     turned: torch.Tensor = TURNS[name][1](labels) if name in TURNS else labels
     if turned.shape == size:
         return turned
-    return torch.nn.functional.interpolate(turned[None, None].double(), tuple(size))[0, 0].to(
-        labels.dtype
-    )
+    enlarged = torch.nn.functional.interpolate(in_float64(turned)[None, None], tuple(size))[0, 0]
+    return enlarged.to(labels.dtype).to(labels.device)
 
 
 def agreement(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit.backbones.base import EncodesImageAndText
+from ovsskit.devices import in_float64
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Slots, Stage
 from ovsskit.stages.refine.gaussian_blur import blur_matrix
@@ -122,7 +123,7 @@ def soft_masks(
     """Return the maps, cut, enlarged, blurred and scaled to 0 to 1; what is greater than `at` in them is shown."""
     cut = (scaled(maps) > at).to(maps.dtype)
     blur = (
-        blur_matrix(size, sigma * size, torch.device("cpu")).to(maps)
+        blur_matrix(size, sigma * size, torch.device("cpu")).to(maps.dtype).to(maps.device)
         if sigma
         else torch.eye(size).to(maps)
     )
@@ -140,7 +141,10 @@ def contrast(
 ) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""]]:
     """Return mean and deviation, over all pairs of places, of the cosine between what the classes' masks are there."""
     places = torch.nn.functional.normalize(
-        resize_cubic(masks, CONTRAST_SIZE).double().flatten(1), dim=0
+        in_float64(resize_cubic(masks, CONTRAST_SIZE)).flatten(1), dim=0
     )
     alike = places.T @ places
-    return alike.mean().to(masks.dtype), alike.std(correction=0).to(masks.dtype)
+    mean, deviation = (
+        one.to(masks.dtype).to(masks.device) for one in (alike.mean(), alike.std(correction=0))
+    )
+    return mean, deviation

@@ -1,0 +1,183 @@
+"""Everything runs on a GPU that has no float64, as Apple's, with nothing left on the processor or on the device before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy
+import PIL.Image
+import pytest
+import torch
+from pretend_device import NAME, PretendDevice, There
+from test_stages import STAGES, WRAPPERS, make
+from twins import TWINS
+
+import ovsskit
+from ovsskit.backbones.base import (
+    Backbone,
+    CrossAttends,
+    DecodesPatches,
+    EncodesImage,
+    EncodesPatches,
+    EncodesText,
+    MatchesText,
+)
+from ovsskit.cli.report import Report
+from ovsskit.drive import Driver
+from ovsskit.job import run_job
+from ovsskit.registry import backbone_names, find_backbone
+from ovsskit.samples import sample_pictures
+from ovsskit.stage import wiring
+from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
+from ovsskit.values import Attention, Captions, Image, Value
+from ovsskit.wishes import Wishes
+
+
+def parts(value: Value) -> dict[str, torch.Tensor]:
+    held = {one.name: getattr(value, one.name) for one in fields(value)}
+    return {name: item for name, item in held.items() if isinstance(item, torch.Tensor)}
+
+
+def see_equal(there: Value, here: Value) -> None:
+    """See that a value is on the device as a whole, and is what the processor gives."""
+    for name, tensor in parts(there).items():
+        assert isinstance(tensor, There), f"{name} is on the processor"
+        torch.testing.assert_close(tensor.here, parts(here)[name])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
+    stage = make(name, tmp_path)
+    plan = wiring(type(stage))
+    slots = {slot: example(kind) for slot, kind in plan.reads.items()}
+    with torch.no_grad():
+        here = stage.run(**slots, **dict.fromkeys(plan.models, ToyBackbone()))
+        with PretendDevice():
+            there = stage.run(
+                **{slot: value.to(NAME) for slot, value in slots.items()},
+                **dict.fromkeys(plan.models, ToyBackbone().to(NAME)),
+            )
+    see_equal(there, here)
+
+
+@pytest.fixture(autouse=True)
+def _no_float64_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ovsskit.devices.NO_FLOAT64", (NAME,))
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_wrapper_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
+    wrapper = make(name, tmp_path)
+    reads = wiring(type(wrapper)).reads
+    inner = {"token_maps": ToyTokenMaps, "scores": ToyScores}.get(wrapper.writes, ToyScores)()
+    stages = [wrapper.model_copy(update={"inner": (inner,)})]
+    state = {slot: example(kind) for slot, kind in {"image": Image, **reads}.items()}
+    with torch.no_grad():
+        [here] = Driver({}, {}).run(stages, [state])
+        with PretendDevice():
+            moved = {slot: value.to(NAME) for slot, value in state.items()}
+            [there] = Driver({}, {}).run(stages, [moved])
+    see_equal(there[wrapper.writes], here[wrapper.writes])
+
+
+def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
+    """Return what all capabilities of a backbone give for pictures on a device, one of them with hidden patches."""
+    images = [example(Image, seed).to(device) for seed in (0, 7)]
+    captions = example(Captions)
+    found: list[torch.Tensor] = []
+    if isinstance(backbone, CrossAttends):
+        rows, columns = backbone.grid
+        hidden = torch.eye(rows, columns, device=device) > 0
+        for attention in backbone.cross_attention(
+            [images[0], images[1].hide(hidden)],
+            [captions] * 2,
+            layers=None,
+            objective="match_loss",
+            pad_to=14,
+        ):
+            found += parts(attention).values()
+    if isinstance(backbone, MatchesText):
+        found += backbone.match(images, [captions.captions] * 2)
+    if isinstance(backbone, EncodesText):
+        found.append(backbone.encode_text(["ice cream", "dog"]))
+        found.append(backbone.encode_text(["dog", "grass"]))
+    if isinstance(backbone, EncodesImage):
+        found.append(backbone.encode_image(images))
+    if isinstance(backbone, EncodesPatches):
+        last = backbone.block_count
+        for hidden in backbone.hidden(images, [last - 1, last]):
+            found += [hidden.data, *backbone.project(hidden, last), backbone.norms(hidden, last)]
+            alike = backbone.project(hidden, last)[0] @ backbone.project(hidden, last)[1].mT
+            attention = Attention(alike.softmax(-1)[None], (last,), hidden.grid)
+            done = backbone.finish(hidden, attention, residual=True, feed_forward=True)
+            found.append(done.data)
+    if isinstance(backbone, DecodesPatches):
+        found += backbone.decode_patches(images, [("dog", "grass"), ("grass",)])
+        found += [features.data for features in backbone.trunk_features(images)]
+    return found
+
+
+BACKBONES = {name: (find_backbone(name), TWINS[name]) for name in backbone_names()}
+BACKBONES["toy"] = (ToyBackbone, {})
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_used_backbone_moves_as_a_whole(name: str) -> None:
+    cls, settings = BACKBONES[name]
+    assert cls is not None
+    backbone = cls(**settings)
+    here = use(backbone, "cpu")
+    with PretendDevice():
+        moved = backbone.to(NAME)
+        there = use(moved, NAME)
+    for one, other in zip(there, here, strict=True):
+        assert isinstance(one, There)
+        torch.testing.assert_close(one.here, other, rtol=1e-4, atol=1e-5)
+    again = use(backbone, "cpu")  # the first is left as it was
+    for one, other in zip(again, here, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_result_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = sample_pictures()[0]
+    here = ovsskit.load("ifseg_tiny", device="cpu")(picture)
+    monkeypatch.setattr("ovsskit.pipeline.choose_device", lambda _: NAME)
+    with PretendDevice():
+        there = ovsskit.load("ifseg_tiny")(picture)
+        assert isinstance(there.labels, There)
+        there.overlay()
+    assert (there.labels.here == here.labels).float().mean() > 0.999
+
+
+def test_a_run_on_a_device_without_float64_saves_what_one_on_the_processor_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes = Wishes(
+        "quickstart",
+        out=tmp_path / "here",
+        limit=1,
+        overrides=("dense_crf.steps=2", "salience_dropout.rounds=2"),
+        device="cpu",
+        save=frozenset({"scores", "confidence"}),
+    )
+    ovsskit.devices._say_that_float64_is_missing.cache_clear()
+    listener = Report(quiet=True, as_json=False)
+    assert run_job(wishes, listener) == 0
+    monkeypatch.setattr("ovsskit.job.choose_device", lambda _: NAME)
+    monkeypatch.setattr("ovsskit.pipeline.choose_device", lambda _: NAME)
+    with PretendDevice():
+        assert run_job(replace(wishes, out=tmp_path / "there"), listener) == 0
+    for path in (tmp_path / "here").rglob("*.png"):
+        other = PIL.Image.open(tmp_path / "there" / path.relative_to(tmp_path / "here"))
+        here, there = (numpy.asarray(one, numpy.float32) for one in (PIL.Image.open(path), other))
+        assert (abs(here - there) > 1).mean() < 0.001, path.name
+    notices = [
+        json.loads((tmp_path / name / "run.json").read_text())["notices"]
+        for name in ("here", "there")
+    ]
+    assert notices[1] == [
+        *notices[0],
+        f"{NAME} has no float64: the steps that need it run on the processor",
+    ]
