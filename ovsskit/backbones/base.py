@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BaseModel, Field, PrivateAttr
 
@@ -209,11 +209,11 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         if device == self._device:
             return self
         settings = {name: getattr(self, name) for name in type(self).model_fields}
-        moved = type(self).model_construct(set(self.model_fields_set), **settings)
+        moved: Any = type(self).model_construct(set(self.model_fields_set), **settings)
         moved._device = device
         if "digest" in self.__dict__:  # to take it again would read all weights
             moved.__dict__["digest"] = self.digest
-        return moved
+        return cast("B", moved)
 
     @property
     def source(self) -> str:
