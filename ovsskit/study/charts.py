@@ -63,7 +63,7 @@ class Scale:
         return round(self.first + min(max(part, 0.0), 1.0) * (self.last - self.first), 1)
 
     def ticks(self, count: int = 4) -> list[Tick]:
-        """Return marks at round numbers, or at every word."""
+        """Return marks at round numbers, two or more, or at every word."""
         if self.words:
             return [Tick(self.place_of_word(word), word.strip('"')) for word in self.words]
         if self.log:
@@ -73,6 +73,8 @@ class Scale:
         step = max(1, round(step)) if self.whole else step
         start = math.ceil(self.low / step - 1e-9)
         values = [index * step for index in range(start, math.floor(self.high / step + 1e-9) + 1)]
+        if len(values) < 2:
+            return self.ticks(count + 1)
         return [Tick(self.place(value), f"{value:.6g}") for value in values]
 
     def place_of_word(self, word: str) -> float:

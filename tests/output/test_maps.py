@@ -3,11 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy
+import PIL.Image
 import pytest
 import torch
 
 from ovsskit.output import maps
-from ovsskit.output.heat import Tile, draw_sheet, heat_colours, heat_tile
+from ovsskit.output.heat import HEAT, Tile, draw_sheet, heat_colours, heat_tile
 from ovsskit.output.maps import MOST_ROUNDS, MOST_TILES, MapCollector, name_maps
 from ovsskit.output.overlay import resize_both
 from ovsskit.stage import Stage
@@ -85,6 +86,37 @@ def test_of_many_maps_those_with_the_highest_peaks_are_shown(
     assert shown == [f"thing {index}" for index in range(3, count)]
 
 
+def test_every_token_bears_the_name_of_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first class of the caption is the first that is present: here the cat."""
+    shown: dict[str, float] = {}
+    monkeypatch.setattr(
+        maps,
+        "heat_tile",
+        lambda data, ground, name: (
+            (shown.setdefault(name, float(data.mean())) and None) or heat_tile(data, ground, name)
+        ),
+    )
+    tokens = torch.arange(1.0, 6)[:, None, None].expand(5, 2, 2)
+    value = TokenMaps(tokens, torch.tensor([-1, 0, 0, 1, -1]), (5,))
+    MapCollector()(Look(name="look"), [{**STATE, "seen": value}], 0.0)
+    assert shown == {"cat 1/2": 2.0, "cat 2/2": 3.0, "dog": 4.0}
+
+
+def test_hidden_patches_are_grey_where_they_lie() -> None:
+    collector = MapCollector()
+    image = Image(torch.ones(3, 20, 30)).hide(torch.tensor([[False, False, True], [False] * 3]))
+    collector(Look(name="look"), [{**STATE, "image": image, "seen": None}], 0.0)
+    assert collector.sheets[0].picture is not None
+    sheet = numpy.asarray(collector.sheets[0].picture)
+    width, height = 220, 147
+    found = [
+        [tuple(sheet[height * row // 4, width * column // 6]) for column in (1, 3, 5)]
+        for row in (1, 3)
+    ]
+    white, grey = (255, 255, 255), (105, 105, 105)
+    assert found == [[white, white, grey], [white, white, white]]
+
+
 def test_hidden_patches_are_shown_once_for_each_choice() -> None:
     collector = MapCollector()
     hidden = IMAGE.hide(torch.tensor([[True, False]]))
@@ -108,6 +140,23 @@ def test_heat_is_ordered_and_bears_odd_numbers() -> None:
     ground, _ = resize_both(numpy.zeros((4, 4, 3), "uint8"), numpy.zeros((4, 4), "int64"), 1.0)
     values = numpy.array([[numpy.nan, numpy.inf], [1.0, 2.0]], "float32")
     assert heat_tile(values, ground, "dog").caption == "dog  0 to 2"
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_heat_lies_where_the_values_are(large: bool) -> None:
+    """Small maps are enlarged in squares, large ones are made smaller; the image shines through."""
+    values = numpy.array([[1.0, 5.0, 3.0], [3.0, 1.0, 1.0]], "float32")
+    shown = values.repeat(90, 0).repeat(90, 1) if large else values
+    ground = PIL.Image.new("RGB", (60, 40), (200, 100, 0))
+    tile = heat_tile(shown, ground, "dog")
+    assert tile.caption == "dog  1 to 5"
+    grey = round(0.299 * 200 + 0.587 * 100)
+    colours = {1.0: HEAT[0], 3.0: HEAT[3], 5.0: HEAT[-1]}
+    for row in range(2):
+        for column in range(3):
+            found = tile.picture.getpixel((20 * column + 10, 20 * row + 10))
+            expected = [0.3 * grey + 0.7 * part for part in colours[float(values[row, column])]]
+            assert numpy.allclose(found, expected, atol=1.5)
 
 
 def test_sheets_break_rows() -> None:

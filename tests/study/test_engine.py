@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from study_stages import BEST
 
 from ovsskit.errors import NoPictures
 from ovsskit.recipe import load_recipe
+from ovsskit.study import report
 from ovsskit.study.evaluate import Evaluator, Verdict
 from ovsskit.study.job import Standing
 from ovsskit.study.samplers import TURN, Halving
@@ -310,22 +312,47 @@ def test_the_best_recipe_extends_the_original_with_its_comments(search: Search) 
     assert tomllib.loads(text)["extends"].endswith("toy.toml")
 
 
-def test_the_report_needs_nothing_from_elsewhere(search: Search) -> None:
+def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewhere(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: dict[str, float] = {}
+    importances = report.importances
+    monkeypatch.setattr(
+        report, "importances", lambda *study: weights.update(importances(*study)) or weights
+    )
     standing = search(trials=12, draw=True)
     page = (standing.out / "index.html").read_text()
-    for part in (
-        "History",
-        "Importance",
-        "Slices",
-        "Parallel coordinates",
-        "Pictures",
-        "toy_cut.at",
-        "data:image/jpeg",
-    ):
+    for part in ("History", "Slices", "Parallel coordinates", "data:image/jpeg"):
         assert part in page
     assert "http://" not in page
     assert "https://" not in page
     assert page.count("<polyline") > 12
+    best = standing.best
+    assert best is not None
+    assert best.values is not None
+    shown = re.findall(r"<b(?: class=\"better\")?>([^<]*)</b>", page)
+    params = [f"{value:.4g}" for value in best.params.values()]
+    assert shown[:2] == [f"{standing.default['values'][0]:.4g}", f"{best.values[0]:.4g}"]
+    assert shown[2 : 2 + len(params)] == params
+    table = page[page.index("Best trials") :]
+    rows = re.findall(r"<tr><td>(\d+)</td><td>([^<]*)</td>", table)
+    ranked = sorted(standing.rows, key=lambda row: -(row.values or [0.0])[0])
+    assert rows == [(str(row.turn), f"{(row.values or [0.0])[0]:.4g}") for row in ranked]
+    bars = re.findall(r"<h3>([^<]*)</h3><i style=\"width: ([\d.]+)%\"></i><span>(\d+) %", page)
+    assert [name for name, _, _ in bars] == list(weights) != []
+    for name, width, percent in bars:
+        assert float(width) == pytest.approx(100 * weights[name] / max(weights.values()), abs=0.06)
+        assert int(percent) == pytest.approx(100 * weights[name], abs=0.51)
+    pairs = re.findall(
+        r"<h3>(p\d)</h3>.*?as it was: ([\d.]+)</figcaption>.*?best: ([\d.]+)</figcaption>",
+        page,
+        re.DOTALL,
+    )
+    assert len(pairs) == 6
+    for name, before, after in pairs:
+        index = [path.stem for path in standing.plan.pictures].index(name)
+        assert float(before) == pytest.approx(standing.default["pictures"][str(index)], rel=1e-3)
+        assert float(after) == pytest.approx(best.verdict["pictures"][str(index)], rel=1e-3)
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
