@@ -13,8 +13,10 @@ from typing import Any
 
 import optuna
 import pytest
+from rich.console import Console
 from study_stages import BEST
 
+from ovsskit.cli.study_report import best_table, facts
 from ovsskit.errors import NoPictures
 from ovsskit.recipe import load_recipe
 from ovsskit.study import report
@@ -353,6 +355,22 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
         index = [path.stem for path in standing.plan.pictures].index(name)
         assert float(before) == pytest.approx(standing.default["pictures"][str(index)], rel=1e-3)
         assert float(after) == pytest.approx(best.verdict["pictures"][str(index)], rel=1e-3)
+
+
+def test_the_table_of_the_best_trials(search: Search) -> None:
+    standing = search(trials=6, sampler="random")
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(best_table(standing))
+    lines = [line.split() for line in captured.get().splitlines()]
+    [default, *shown] = lines[-7:]
+    assert default[:4] == ["as", "it", "is", f"{standing.default['values'][0]:.4g}"]
+    ranked = sorted(standing.rows, key=lambda row: -(row.values or [0.0])[0])
+    for line, row in zip(shown, ranked, strict=True):
+        assert row.values is not None
+        params = [f"{value:.4g}" for value in row.params.values()]
+        assert line == [str(row.turn), f"{row.values[0]:.4g}", *params, f"{row.took:.1f}"]
+    assert facts(standing)[0] == "trials          6 done"
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
