@@ -28,6 +28,12 @@ def fit(
     ] = None,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read tuned weights that are there, and see that they are whole."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -39,7 +45,7 @@ def fit(
     from ovsskit.fit.job import FitWishes, run_fit
 
     load_plugins(plugins)
-    wishes = FitWishes(recipe, classes, classes_file, out, tuple(sets), device)
+    wishes = FitWishes(recipe, classes, classes_file, out, tuple(sets), device, verify)
     with FitReport(quiet=quiet, recipe=recipe) as report:
         try:
             run_fit(wishes, report)

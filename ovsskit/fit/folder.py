@@ -9,11 +9,12 @@ state.safetensors   while tuning goes on: what it needs to go on after it was st
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -22,12 +23,14 @@ from ovsskit.errors import BadOutput, Place
 from ovsskit.fit.tuning import Tuner
 from ovsskit.identity import differences
 from ovsskit.lazy import torch
-from ovsskit.output.files import PART, make_folder, write_text, write_whole
 from ovsskit.output.folder import versions
+from ovsskit.output.own import FIT, OwnFolder, Written, read_files
 
-MODEL, STATE, RECORD, LOCK = "model.safetensors", "state.safetensors", "fit.json", ".lock"
+MODEL, STATE = "model.safetensors", "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 FIX = "Name another folder with --out, or remove this one."
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,7 +43,10 @@ class Progress:
     peak_device_memory: int | None = None
 
 
-class TunedFolder:
+_READ_PROGRESS = TypeAdapter(Progress).validate_python
+
+
+class TunedFolder(OwnFolder):
     """Hold a folder that is locked for one tuning."""
 
     def __init__(self, path: Path, identity: dict[str, Any], recipe: dict[str, Any]) -> None:
@@ -49,43 +55,30 @@ class TunedFolder:
         Raises:
             BadOutput: it cannot be written, another tuning is writing into it, or it holds other files or another tuning.
         """
-        self.path, self.recipe = path, recipe
+        super().__init__(path, FIT)
+        self.recipe = recipe
         self.identity: dict[str, Any] = json.loads(json.dumps(identity))
         self.progress = Progress()
-        self._refuse_strange_files()
-        make_folder(path)
-        self._lock = FileLock(path / LOCK)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            what, fix = (
-                "Another tuning is writing into this folder.",
-                "Wait until it ends, or name another with --out.",
-            )
-            raise BadOutput(what, fix=fix, where=Place(str(path))) from error
+        self.files: dict[str, Written] = {}
         try:
             self._read()
         except BaseException:
             self.close()
             raise
-        for part in path.glob(f".*{PART}"):
-            part.unlink()
 
-    def close(self) -> None:
-        """Let others use the folder."""
-        self._lock.release()
-
-    @property
-    def is_done(self) -> bool:
-        """Tell whether the tuned weights are there."""
-        return (self.path / MODEL).is_file()
+    def is_done(self, *, verify: bool = False) -> bool:
+        """Tell whether the tuned weights are there as they were written: in size, and with `verify` in content."""
+        whole = [self.holds(name, one, verify=verify) for name, one in self.files.items()]
+        if not all(whole):
+            log.warning("the tuned weights are missing or changed: they are tuned again")
+        return bool(whole) and all(whole)
 
     def resume(self, tuner: Tuner) -> int:
         """Give a tuner back what it had when its state was saved, and return the number of its next step.
 
-        Raises:
-            BadOutput: the state is broken.
+        A state that cannot be read is passed over, and said: then tuning begins at the first step.
         """
+        self.progress, self.files = Progress(), {}
         file = self.path / STATE
         if not file.is_file():
             return 0
@@ -93,16 +86,26 @@ class TunedFolder:
             with safe_open(file, "pt") as opened:
                 notes = opened.metadata()
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-            self.progress = Progress(**json.loads(notes["progress"]))
-            step = len(self.progress.losses)
-            for name, parameter in tuner.tuned().items():
-                parameter.data.copy_(tensors[name])
-                moments = {key: tensors[f"{key} of {name}"].to(parameter.device) for key in MOMENTS}
-                tuner.optimiser.state[parameter] = {"step": torch.tensor(float(step)), **moments}
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise BadOutput(
-                "What the tuning needs to go on is broken.", fix=FIX, where=Place(str(file))
-            ) from error
+            progress = _READ_PROGRESS(json.loads(notes["progress"]))
+            tuned = tuner.tuned()
+            moments = {
+                name: {key: tensors[f"{key} of {name}"] for key in MOMENTS} for name in tuned
+            }
+            if any(
+                one.shape != parameter.shape
+                for name, parameter in tuned.items()
+                for one in (tensors[name], *moments[name].values())
+            ):
+                raise ValueError("it is of another shape")
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s cannot be read (%s): tuning begins again", file, error)
+            return 0
+        step = len(progress.losses)
+        for name, parameter in tuned.items():
+            parameter.data.copy_(tensors[name])
+            there = {key: one.to(parameter.device) for key, one in moments[name].items()}
+            tuner.optimiser.state[parameter] = {"step": torch.tensor(float(step)), **there}
+        self.progress = progress
         return step
 
     def save_state(self, tuner: Tuner) -> None:
@@ -125,16 +128,20 @@ class TunedFolder:
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
+        files = {}
         if dictionary.is_file():
-            write_text(self.path / dictionary.name, dictionary.read_text(encoding="utf-8"))
+            text = dictionary.read_text(encoding="utf-8")
+            files[dictionary.name] = self.write_text(dictionary.name, text, flush=True)
         tensors = {
             key: one
             for key, one in tuner.network.state_dict().items()
             if not key.endswith("num_batches_tracked")
         }
-        self._save(MODEL, {**tensors, "encoder.seg_embed_tokens.weight": tuner.words})
+        tensors["encoder.seg_embed_tokens.weight"] = tuner.words
+        files[MODEL] = self._save(MODEL, tensors)
+        self.files = files
         self.write_record()
-        (self.path / STATE).unlink(missing_ok=True)
+        self.delete(STATE)
 
     def write_record(self) -> None:
         """Write `fit.json`.
@@ -148,10 +155,11 @@ class TunedFolder:
             "recipe": self.recipe,
             "progress": asdict(self.progress),
             "versions": versions(),
+            "files": self.files,
         }
-        write_text(self.path / RECORD, json.dumps(plain, indent=1))
+        self.write_text(FIT, json.dumps(plain, indent=1), flush=True)
 
-    def _save(self, name: str, tensors: dict[str, Any]) -> None:
+    def _save(self, name: str, tensors: dict[str, Any]) -> Written:
         notes = {
             "format": "pt",
             "ovsskit": __version__,
@@ -160,22 +168,20 @@ class TunedFolder:
             "progress": json.dumps(asdict(self.progress)),
         }
         whole = save({key: one.contiguous().cpu() for key, one in tensors.items()}, notes)
-        write_whole(self.path / name, lambda file: file.write(whole))
+        return self.write(name, lambda file: file.write(whole), flush=True)
 
     def _read(self) -> None:
-        path = self.path / RECORD
-        if not path.exists():
+        if not self.is_claimed:
             return
         try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
+            plain = json.loads((self.path / FIT).read_text(encoding="utf-8"))
             changed = differences(plain["identity"], self.identity)
-            self.progress = Progress(**plain["progress"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadOutput(
-                "The record of the tuning in this folder is broken.",
-                fix=FIX,
-                where=Place(str(path)),
-            ) from error
+            progress = _READ_PROGRESS(plain["progress"])
+            files = read_files(plain.get("files", {}))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self.broken() from error
+        if changed and not files and not (self.path / STATE).exists():
+            return  # nothing was kept: whatever it was meant to be, nothing is lost
         if changed:
             raise BadOutput(
                 "The folder holds another tuning.",
@@ -183,25 +189,4 @@ class TunedFolder:
                 fix=FIX,
                 where=Place(str(self.path)),
             )
-
-    def _refuse_strange_files(self) -> None:
-        if self.path.is_dir() and not (self.path / RECORD).exists():
-            strange = next(
-                (
-                    one.name
-                    for one in self.path.iterdir()
-                    if one.name != LOCK and not one.name.endswith(PART)
-                ),
-                None,
-            )
-            if strange is not None:
-                what, there = (
-                    "The folder holds files that are of no tuning.",
-                    f"There is `{strange}`, and no `{RECORD}`.",
-                )
-                raise BadOutput(
-                    what,
-                    there=there,
-                    fix="Name another folder with --out.",
-                    where=Place(str(self.path)),
-                )
+        self.progress, self.files = progress, files

@@ -30,6 +30,7 @@ class FitWishes:
     out: Path | None = None
     overrides: tuple[str, ...] = ()
     device: str = "auto"
+    verify: bool = False
 
 
 @runtime_checkable
@@ -68,7 +69,7 @@ def _fit(wishes: FitWishes, listener: FitListener) -> None:
         wishes.out or OUT / recipe.title, _identity(recipe, backbone, names), recorded
     )
     try:
-        if folder.is_done:
+        if folder.is_done(verify=wishes.verify):
             listener.end(folder.path, folder.progress, 0)
             return
         _tune(recipe, backbone, names, device, folder, listener)

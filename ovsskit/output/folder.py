@@ -31,7 +31,7 @@ from ovsskit import __version__
 from ovsskit.errors import BadOutput, Place
 from ovsskit.identity import differences
 from ovsskit.inputs import name_pictures
-from ovsskit.output.own import RUN, OwnFolder, Written
+from ovsskit.output.own import RUN, OwnFolder, Written, read_files
 from ovsskit.output.record import Costs, PictureRecord, stamp_of
 
 JOURNAL = "finished.jsonl"
@@ -164,7 +164,7 @@ class OutputFolder(OwnFolder):
             changed = differences(plain["identity"], self.identity)
             records = [PictureRecord.from_plain(one) for one in plain["pictures"]]
             costs = Costs.from_plain(plain["costs"])
-            pages = {name: Written(*one) for name, one in plain.get("pages", {}).items()}
+            pages = read_files(plain.get("pages", {}))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self.broken() from error
         records += self._journal()

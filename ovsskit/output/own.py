@@ -12,11 +12,12 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Annotated, BinaryIO, NamedTuple
 from uuid import uuid4
 
 import xxhash
 from filelock import FileLock, Timeout
+from pydantic import AfterValidator, TypeAdapter
 
 from ovsskit.errors import BadOutput, CannotWrite, Place
 from ovsskit.output.files import PART, cannot_write, make_folder, write_whole
@@ -37,6 +38,19 @@ class Written(NamedTuple):
 
     size: int
     digest: str
+
+
+def _see_inside(name: str) -> str:
+    if ".." in (parts := PurePosixPath(name).parts) or parts[:1] in ((), ("/",)):
+        raise ValueError(f"`{name}` is not inside the folder")
+    return name
+
+
+Files = dict[Annotated[str, AfterValidator(_see_inside)], Written]
+"""What was written, by its path in the folder."""
+
+read_files = TypeAdapter(Files).validate_python
+"""Read such a table back from what JSON gave; a ValueError says that it is none."""
 
 
 class OwnFolder:
@@ -130,9 +144,7 @@ class OwnFolder:
 
     def _place(self, name: str) -> Path:
         """Return where a file goes, with its folder made."""
-        parts = PurePosixPath(name).parts
-        if not parts or parts[0] == "/" or ".." in parts:
-            raise ValueError(f"`{name}` is not inside the folder")
+        parts = PurePosixPath(_see_inside(name)).parts
         self._see_folder()
         folder = self.path
         for index, part in enumerate(parts[:-1], 1):
@@ -220,6 +232,12 @@ def measure(path: Path) -> Written:
             digest.update(block)
             size += len(block)
     return Written(size, digest.hexdigest())
+
+
+def measure_text(text: str) -> Written:
+    """Return size and digest of a text as `write_text` writes it."""
+    content = text.encode()
+    return Written(len(content), xxhash.xxh3_128_hexdigest(content))
 
 
 def _links(folder: Path) -> Iterator[Path]:

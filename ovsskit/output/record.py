@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from ovsskit.names import FileName
-from ovsskit.output.own import Written
-
-
-def _see_inside(name: str) -> str:
-    if name.startswith("/") or not name or ".." in PurePosixPath(name).parts:
-        raise ValueError("it is not inside the folder")
-    return name
-
-
-Files = dict[Annotated[str, AfterValidator(_see_inside)], Written]
-"""What was written, by its path in the folder."""
+from ovsskit.output.own import Files
 
 State = Literal["pending", "done", "failed"]
 

@@ -13,7 +13,6 @@ from ovsskit.describe import toml
 from ovsskit.extends import find_recipe, recipe_folder
 from ovsskit.lines import Table
 from ovsskit.names import safe_name
-from ovsskit.output.files import write_text
 from ovsskit.overrides import address_of, all_stages
 from ovsskit.registry import find_stage
 from ovsskit.stage import Wrapper
@@ -21,17 +20,16 @@ from ovsskit.study.history import Row
 from ovsskit.study.job import Standing
 
 
-def write_best(standing: Standing) -> None:
-    """Write `best.toml`, and for several objectives a recipe for every trial of the Pareto front into `front/`."""
+def best_texts(standing: Standing) -> dict[str, str]:
+    """Return `best.toml`, and for several objectives a recipe for every trial of the Pareto front, in `front/`."""
     best = standing.best
     assert best is not None
-    write_text(standing.out / "best.toml", recipe_text(standing, best, standing.out))
-    folder = standing.out / "front"
-    for old in folder.glob("*.toml"):
-        old.unlink()
+    texts = {"best.toml": recipe_text(standing, best, standing.out)}
     if len(standing.plan.search.objectives) > 1:
+        folder = standing.out / "front"
         for row in standing.front:
-            write_text(folder / f"trial_{row.turn:04d}.toml", recipe_text(standing, row, folder))
+            texts[f"front/trial_{row.turn:04d}.toml"] = recipe_text(standing, row, folder)
+    return texts
 
 
 def recipe_text(standing: Standing, row: Row, folder: Path) -> str:

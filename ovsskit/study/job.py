@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from filelock import FileLock, Timeout
-
 from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device, free_memory_of
 from ovsskit.digests import digest_path, digest_texts
-from ovsskit.errors import BadOutput, BadStudy, Place
+from ovsskit.errors import BadStudy
 from ovsskit.identity import identify
 from ovsskit.lazy import torch
 from ovsskit.listen import Notices, TakesNotice, hearing
-from ovsskit.output.files import cannot_write, make_folder, write_text
+from ovsskit.output.files import cannot_write
 from ovsskit.study import work as working
 from ovsskit.study.evaluate import Evaluator
+from ovsskit.study.folder import StudyFolder
 from ovsskit.study.history import DEFAULT, Row, best_row, front, read_rows
 from ovsskit.study.memory import PeakMemory
 from ovsskit.study.plan import Plan, StudyWishes, make_plan, starting_values
@@ -119,16 +118,7 @@ def _search(
         for model in plan.search.candidate({}).models.values():
             model.check_vocabulary(plan.vocabulary)
     out = wishes.out or OUT / plan.search.title
-    make_folder(out)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        what, fix = (
-            "Another study is at work in this folder.",
-            "Wait for it, or name another folder with --out.",
-        )
-        raise BadOutput(what, fix=fix, where=Place(str(out))) from error
+    folder = StudyFolder(out, plan.search.title)
     place = working.Place(
         out,
         wishes.storage,
@@ -141,13 +131,13 @@ def _search(
         try:
             with naming(f"{wishes.study} --study"):
                 turns = Turns(plan.search, keeper, identify_study(plan))
-                return _Job(plan, place, turns, listener, devices, batch, notices).run()
+                return _Job(plan, folder, place, turns, listener, devices, batch, notices).run()
         finally:
             keeper.close()
     except OSError as error:  # such as of the journal, which Optuna writes
         raise cannot_write(error, out) from error
     finally:
-        lock.release()
+        folder.close()
 
 
 @dataclass
@@ -155,6 +145,7 @@ class _Job:
     """Hold a study that nothing known stands against."""
 
     plan: Plan
+    folder: StudyFolder
     place: working.Place
     turns: Turns
     listener: StudyListener
@@ -212,17 +203,19 @@ class _Job:
 
     def _publish(self, evaluator: Evaluator) -> None:
         """Write the trials, the best recipe and the report."""
-        from ovsskit.study.best import write_best
-        from ovsskit.study.report import write_report
+        from ovsskit.study.best import best_texts
+        from ovsskit.study.report import REPORT, report_text
 
-        write_trials(self.standing)
+        texts = {"trials.json": trials_text(self.standing)}
         if self.standing.best is not None:
-            write_best(self.standing)
-        write_report(self.standing, evaluator, self.turns.study)
+            texts |= best_texts(self.standing)
+        self.folder.publish(texts)
+        self.folder.publish({REPORT: report_text(self.standing, evaluator, self.turns.study)})
+        self.folder.retire([*texts, REPORT])
 
 
-def write_trials(standing: Standing) -> None:
-    """Write `trials.json`, from which studies are compared."""
+def trials_text(standing: Standing) -> str:
+    """Return what `trials.json` holds, from which studies are compared."""
     search = standing.plan.search
     content = {
         "study": search.title,
@@ -233,9 +226,7 @@ def write_trials(standing: Standing) -> None:
         "notices": standing.notices,
         "trials": [row.plain() for row in standing.rows],
     }
-    write_text(
-        standing.out / "trials.json", f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
-    )
+    return f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
 
 
 def identify_study(plan: Plan) -> dict[str, Any]:

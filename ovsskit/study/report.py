@@ -12,7 +12,6 @@ from typing import Any
 import optuna
 from PIL.Image import Image as PilImage
 
-from ovsskit.output.files import write_text
 from ovsskit.output.overlay import draw_overlay
 from ovsskit.study.charts import Chart, front_chart, history_chart, parallel_chart, slice_charts
 from ovsskit.study.evaluate import Evaluator
@@ -20,6 +19,7 @@ from ovsskit.study.history import Row
 from ovsskit.study.job import Standing
 from ovsskit.values import Labels
 
+REPORT = "index.html"
 SHOWN_PICTURES, SHOWN_TRIALS = 6, 25
 WIDTH = 420
 """Of a picture in the report, in pixels."""
@@ -36,12 +36,8 @@ class Pair:
     now: float | None
 
 
-def write_report(standing: Standing, evaluator: Evaluator, study: optuna.Study) -> None:
-    """Write `index.html` into the study's folder.
-
-    Raises:
-        CannotWrite: the disk is full, or the folder cannot be written any more.
-    """
+def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -> str:
+    """Return the report as HTML."""
     from jinja2 import Environment, PackageLoader
 
     search, rows, best = standing.plan.search, standing.rows, standing.best
@@ -63,7 +59,7 @@ def write_report(standing: Standing, evaluator: Evaluator, study: optuna.Study) 
     template = Environment(
         loader=PackageLoader("ovsskit.output", ""), autoescape=True
     ).get_template("study.html")
-    text = template.render(
+    return template.render(
         title=search.title,
         facts=_facts(standing),
         notices=standing.notices,
@@ -80,7 +76,6 @@ def write_report(standing: Standing, evaluator: Evaluator, study: optuna.Study) 
         failed=[row for row in rows if row.state == "failed"],
         pruned=sum(row.state == "pruned" for row in rows),
     )
-    write_text(standing.out / "index.html", text)
 
 
 def importances(study: optuna.Study, objectives: int) -> dict[str, float]:

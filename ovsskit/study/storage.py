@@ -6,6 +6,10 @@ it, and on a server it gives signs of life.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
+import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -23,11 +27,15 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from ovsskit.errors import BadStorage, MissingExtra, Place
-from ovsskit.output.files import make_folder
+from ovsskit.output.files import make_folder, write_whole
 
 JOURNAL = "study.journal"
 WORKER = "worker"
 """The attribute of a trial that says which worker has it."""
+
+WORKER_NAME = re.compile("[0-9a-f]{32}")
+
+log = logging.getLogger(__name__)
 
 DRIVER = "postgresql+psycopg"
 
@@ -100,7 +108,7 @@ class Journal:
         """Let go of this worker's lock and remove the locks of those that are no more."""
         self._alive.release()
         for path in (self.folder / "workers").glob("*.lock"):
-            if not self._lives(path.stem):
+            if WORKER_NAME.fullmatch(path.stem) and not self._lives(path.stem):
                 path.unlink(missing_ok=True)
 
     def _lives(self, worker: str | None) -> bool:
@@ -136,14 +144,42 @@ class Dying:
 
 
 def _mend(path: Path) -> None:
-    """Cut off a last line that was not written to its end; the next one would be glued to it."""
-    if not path.exists() or path.stat().st_size == 0:
+    """Cut off what cannot be read: a last line that was not written to its end, or all from a broken line on.
+
+    What comes after a broken line cannot be told from other trials, so those are tried again; a copy of the whole is kept.
+    """
+    if not path.exists():
         return
+    content, whole = path.read_bytes(), 0
+    for line in content.splitlines(keepends=True):
+        if not (line.endswith(b"\n") and _is_entry(line)):
+            break
+        whole += len(line)
+    rest = content[whole:]
+    if not rest or (
+        whole == 0 and b"\n" in rest
+    ):  # the latter never was a journal, and Optuna says so
+        return
+    if b"\n" in rest:
+        copy = path.with_name(f"{path.name}.{hashlib.sha256(content).hexdigest()[:8]}.broken")
+        write_whole(copy, lambda file: file.write(content))
+        number = content.count(b"\n", 0, whole) + 1
+        log.warning(
+            "%s cannot be read from line %d on; trials after it are tried again. %s holds all of it",
+            path,
+            number,
+            copy.name,
+        )
     with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
+        file.truncate(whole)
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and isinstance(entry.get("op_code"), int)
 
 
 class Server:

@@ -221,17 +221,58 @@ def test_another_list_or_strange_files_in_the_folder_are_refused(
     assert "There is `thesis.tex`" in fit("strange")[2]
 
 
-def test_a_broken_state_is_refused(
-    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("harm", ["truncated", "of another model"])
+def test_a_broken_state_is_passed_over(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(fit_folder.TunedFolder, "finish", lambda *_: None)
         fit()
     state = tmp_path / "out" / "state.safetensors"
-    state.write_bytes(state.read_bytes()[:-100])
+    if harm == "of another model":
+        with safe_open(state, "pt") as opened:
+            notes = opened.metadata()
+        save_file(
+            {name: one[..., :1].contiguous() for name, one in load_file(state).items()},
+            state,
+            notes,
+        )
+    else:
+        state.write_bytes(state.read_bytes()[:-100])
     status, _, error = fit()
-    assert status == 2
-    assert "What the tuning needs to go on is broken" in error
+    assert status == 0
+    assert "tuning begins again" in error
+    record = json.loads((tmp_path / "out" / "fit.json").read_text())
+    assert len(record["progress"]["losses"]) == 6
+
+
+def test_tuned_weights_that_are_damaged_are_tuned_again(fit: Fit, tmp_path: Path) -> None:
+    fit()
+    model = tmp_path / "out" / "model.safetensors"
+    content, tensors = model.read_bytes(), load_file(model)
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert "Nothing to do" in fit()[1], "of the same size"
+    status, out, error = fit("out", "dog, grass", "--verify")
+    assert (status, "Nothing to do" in out) == (0, False)
+    assert "the tuned weights are missing or changed" in error
+    again = load_file(model)
+    assert all(torch.equal(again[name], tensor) for name, tensor in tensors.items())
+    record = json.loads((tmp_path / "out" / "fit.json").read_text())
+    assert len(record["progress"]["losses"]) == 6
+    model.unlink()
+    assert "the tuned weights are missing or changed" in fit()[2]
+
+
+def test_a_folder_in_which_nothing_was_tuned_is_no_other_tuning(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_folder.Tuner, "step", stop)
+        assert fit()[0] == 130
+    assert fit("out", "grass, dog")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
 from ovsskit.study import work
+from ovsskit.study.folder import StudyFolder
 from ovsskit.study.job import Standing
 from ovsskit.study.storage import JOURNAL, Journal, open_keeper
 
@@ -155,7 +156,7 @@ def test_a_folder_takes_one_command_at_a_time(search: Search, tmp_path: Path) ->
     search(trials=1)
     with (
         FileLock(tmp_path / "out" / ".lock"),
-        pytest.raises(BadOutput, match="Another study is at work"),
+        pytest.raises(BadOutput, match="Another study is writing into"),
     ):
         search(trials=2)
 
@@ -166,6 +167,72 @@ def test_a_line_that_was_not_written_to_its_end_is_cut_off(search: Search, tmp_p
     with journal.open("ab") as file:
         file.write(b'{"op_code":4,"worker_id":"x"')
     assert len(search(trials=5).rows) == 5
+
+
+@pytest.mark.parametrize("harm", [b"\xff\xff\n", b"\0" * 500, b"[]\n", b"{}\n"])
+def test_a_broken_line_costs_what_follows_it_and_not_the_study(
+    search: Search, tmp_path: Path, harm: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    search(trials=3)
+    journal = tmp_path / "out" / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    broken = b"".join([*lines[:-4], harm, *lines[-4:]])
+    journal.write_bytes(broken)
+    assert len(search(trials=4).rows) == 4
+    assert f"cannot be read from line {len(lines) - 3} on" in caplog.text
+    [copy] = (tmp_path / "out").glob("*.broken")
+    assert copy.read_bytes() == broken
+
+
+def test_a_folder_of_others_is_refused_and_stays_as_it_is(search: Search, tmp_path: Path) -> None:
+    mine = ("index.html", "best.toml", "trials.json", "front/mine.toml", "store/ab/old")
+    for name in mine:
+        path = tmp_path / "out" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    with pytest.raises(BadOutput, match="files that are of no study"):
+        search(trials=1)
+    found = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in found) == sorted(mine)
+    assert {path.read_text() for path in found} == {"mine"}
+
+
+def test_files_of_others_in_the_folder_of_a_study_stay(
+    search: Search, study_file: Write, tmp_path: Path
+) -> None:
+    study = study_file(
+        tables='[[objective]]\nuse = "toy_goal"\n[[objective]]\nmetric = "seconds"\n'
+    )
+    front = tmp_path / "out" / "front"
+    search(study, trials=3)
+    old = front / "trial_9999.toml"
+    old.write_text("mine")
+    changed = next(iter(sorted(front.glob("trial_000*.toml"))))
+    changed.write_text("changed by hand")
+    (tmp_path / "out" / "workers" / "mine.lock").write_text("")
+    stale = front / "trial_0777.toml"
+    folder = StudyFolder(tmp_path / "out", "study")
+    folder.publish({"front/trial_0777.toml": "published before"})
+    folder.publish({f"front/{changed.name}": "again", "front/trial_0888.toml": "before, too"})
+    folder.close()
+    (front / "trial_0888.toml").write_text("changed since")
+    assert stale.exists()
+    search(study, trials=4)
+    assert not stale.exists()
+    assert old.read_text() == "mine"
+    assert (front / "trial_0888.toml").read_text() == "changed since"
+    assert (tmp_path / "out" / "workers" / "mine.lock").exists()
+
+
+def test_missing_results_of_a_finished_study_are_written_again(
+    search: Search, tmp_path: Path
+) -> None:
+    search(trials=2)
+    for name in ("best.toml", "trials.json", "index.html"):
+        (tmp_path / "out" / name).unlink()
+    search(trials=2)
+    for name in ("best.toml", "trials.json", "index.html"):
+        assert (tmp_path / "out" / name).stat().st_size
 
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
