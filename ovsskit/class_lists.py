@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ovsskit.errors import BadClasses, Place
@@ -27,7 +27,9 @@ NUMBERED = re.compile(r"(?P<number>\d{1,6})\s*(?P<mark>[:.)=,;|\t]|\s)\s*(?P<nam
 
 log = logging.getLogger(__name__)
 
-Line = tuple[Place, str]
+COMMAND_LINE = Place("--classes")
+
+Line = tuple[Place | None, str]
 """Where a text stands, and the text."""
 
 
@@ -36,13 +38,22 @@ def split_words(text: str) -> list[str]:
     return [_unquoted(" ".join(word.split())) for word in text.split(",")]
 
 
-def parse_classes(text: str, background: str = "background") -> list[str]:
-    """Return the classes of an option: names between commas, semicolons, bars, tabs or lines, or a JSON list.
+def list_words(words: str | Iterable[str]) -> list[str]:
+    """Return words as a list, blanks inside them as one; those of a string are separated by commas."""
+    return (
+        split_words(words) if isinstance(words, str) else [" ".join(one.split()) for one in words]
+    )
+
+
+def parse_classes(
+    text: str, background: str = "background", where: Place | None = COMMAND_LINE
+) -> list[str]:
+    """Return the classes of an option, or of a string in Python: names between commas, semicolons, bars, tabs or lines, or a JSON list.
 
     Raises:
         BadClasses: the text is an object, separates names in two ways, or numbers them otherwise than masks do.
     """
-    where, whole = Place("--classes"), text.strip()
+    whole = text.strip()
     if whole.startswith("{"):
         raise _other_form("A JSON object is given.", NAMES, where)
     if whole.startswith("[") and whole.endswith("]"):
@@ -159,7 +170,7 @@ def _listed(text: str) -> list[str] | None:
     return None
 
 
-def _other_form(what: str, fix: str, where: Place) -> BadClasses:
+def _other_form(what: str, fix: str, where: Place | None) -> BadClasses:
     return BadClasses(what, fix=f"{fix} A JSON list of names is read, too.", where=where)
 
 

@@ -21,7 +21,7 @@ MAX_PIXELS = 50_000_000
 """The largest picture that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
 
 
-def find_pictures(inputs: Sequence[str]) -> list[Path]:
+def find_pictures(inputs: str | Sequence[str]) -> list[Path]:
     """Return the pictures that these inputs name, in order and each once.
 
     A file is taken whatever its ending. A folder gives every picture in it and in its folders, sorted, hidden ones left
@@ -32,7 +32,7 @@ def find_pictures(inputs: Sequence[str]) -> list[Path]:
         NoPictures: an input does not exist, or holds no picture.
     """
     found: dict[str, Path] = {}
-    for text in inputs:
+    for text in [inputs] if isinstance(inputs, str) else inputs:
         pictures = list(_read_list(Path(text)) if _is_list(text) else _expand(text))
         if not pictures:
             raise _nothing(text)

@@ -23,7 +23,7 @@ from ovsskit.recipe import load_recipe, settle
 from ovsskit.stage import Stage
 from ovsskit.store import Store
 from ovsskit.values import Image, Labels, Scores, Value, Vocabulary
-from ovsskit.vocabulary import replace_classes
+from ovsskit.vocabulary import Classes, list_classes, replace_classes
 from ovsskit.wire import Node, flatten, wire
 
 if TYPE_CHECKING:
@@ -41,9 +41,17 @@ class Result:
 
     @property
     def labels(self) -> Int[torch.Tensor, "h w"]:
-        """Return the number of the class of every pixel (0 is the background, i the i-th name)."""
+        """Return the id of the class of every pixel, its number in the mask (`vocabulary.ids`; 0 is the background)."""
         value: Labels = self.slots["labels"]
         return value.data
+
+    @property
+    def places(self) -> Int[torch.Tensor, "h w"]:
+        """Return the place of the class of every pixel in `vocabulary.labels` (0 is the background, i the i-th name)."""
+        ids = torch.tensor(self.vocabulary.ids, device=self.labels.device)
+        places = torch.zeros(int(ids.max()) + 1, dtype=torch.int64, device=ids.device)
+        places[ids] = torch.arange(len(ids), device=ids.device)
+        return places[self.labels]
 
     @property
     def scores(self) -> Scores:
@@ -88,7 +96,7 @@ class Pipeline:
         vocabulary: Vocabulary | None = None,
         *,
         background: str = "background",
-        background_words: Sequence[str] = (),
+        background_words: str | Sequence[str] = (),
         device: str = "auto",
         batch: int | str = "auto",
         store: Store | None = None,
@@ -109,25 +117,30 @@ class Pipeline:
         self.stages = settle(stages)
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
-        self.vocabulary, self.store = vocabulary, store
+        self.vocabulary, self.background, self.store = vocabulary, background, store
         self._known: dict[str, Known] = {}
         self._checked: Vocabulary | None = None
         self._replace = lru_cache(maxsize=1)(
-            lambda names: replace_classes(names, background, background_words)
+            lambda names, ids: replace_classes(names, background, background_words, ids)
         )
 
     def __call__(
-        self, picture: Picture, classes: Sequence[str] | None = None, *, trace: bool = False
+        self, picture: Picture, classes: Classes | None = None, *, trace: bool = False
     ) -> Result:
-        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`; synonyms follow a class after commas.
+        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
 
+        Classes are a list, in which synonyms follow a class after commas; a string as on the command line, "dog, cat"; or a
+        mapping of names to ids, {"dog": 12}, or of ids to names.
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
 
         Raises:
             BadClasses: neither the call nor the pipeline names classes, or a model cannot read them or tell them apart.
             BadPicture: the picture cannot be read.
         """
-        vocabulary = self._replace(tuple(classes)) if classes is not None else self.vocabulary
+        vocabulary = self.vocabulary
+        if classes is not None:
+            names, ids = list_classes(classes, self.background)
+            vocabulary = self._replace(tuple(names), ids)
         if vocabulary is None:
             raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
         if vocabulary is not self._checked:

@@ -70,7 +70,7 @@ class Recipe:
         return self.header.name or safe_name(self.path.stem) or "recipe"
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe:
     """Read and check a recipe given by path, or by the name of a shipped one; overrides are `address=value`.
 
     Raises:
@@ -79,7 +79,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     problems: list[OvsskitError] = []
     table = read_extended(name, problems)
-    for text in overrides:
+    for text in [overrides] if isinstance(overrides, str) else overrides:
         problems += set_value(table, *parse_override(text), where=Place(f"--set {text}"))
     recipe = build(table, problems)
     if problems:

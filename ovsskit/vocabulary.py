@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import colorsys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, Field
 
-from ovsskit.class_lists import LINES, read_lines, refuse_other_forms, split_words
+from ovsskit.class_lists import (
+    LINES,
+    list_words,
+    parse_classes,
+    read_lines,
+    refuse_other_forms,
+    split_words,
+)
 from ovsskit.errors import BadClasses, Place, did_you_mean
 from ovsskit.stage import PathOfRecipe
 from ovsskit.values import Vocabulary
 
+Classes: TypeAlias = str | Mapping[str, int] | Mapping[int, str] | Iterable[str]
+"""Classes in Python: a list of them, a string as on the command line, or a mapping between names and ids."""
+
 GOLDEN_RATIO = 0.618033988749895
 LARGEST_ID = 65535
+LISTS = frozenset({".txt", ".csv", ".tsv", ".json", ".toml", ".yaml", ".yml", ".names"})
+"""Endings of files in which people keep lists of classes."""
 
 
 class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -73,7 +86,7 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
             first_is_background=self.first_is_background,
         )
 
-    def replace(self, names: Sequence[str]) -> Vocabulary:
+    def replace(self, names: Classes) -> Vocabulary:
         """Return a vocabulary of other classes; words for the background stay, but for those that name a class now.
 
         Raises:
@@ -90,15 +103,15 @@ NAMING = ("names", "file", "preset")
 
 
 def make_vocabulary(
-    names: Sequence[str],
+    names: Classes,
     ids: Sequence[int] = (),
     background: str = "background",
     *,
-    synonyms: Mapping[str, Sequence[str]] | None = None,
-    background_words: Sequence[str] = (),
+    synonyms: Mapping[str, str | Sequence[str]] | None = None,
+    background_words: str | Sequence[str] = (),
     first_is_background: bool = False,
 ) -> Vocabulary:
-    """Make a vocabulary of names, each of which may be followed by synonyms after commas.
+    """Make a vocabulary of names, each of which may be followed by synonyms after commas; see `list_classes`.
 
     A name equal to the background's is taken as the background, not as a class, and its synonyms as words for it; with
     `first_is_background` the first name and its synonyms are such words. They may be words for a class, too.
@@ -107,10 +120,14 @@ def make_vocabulary(
         BadClasses: there is no name, a word is blank or stands twice (twice is allowed where ids tell classes apart),
             the ids do not match the names, or there are synonyms for no class.
     """
-    lines = [split_classes(name) for name in names]
+    listed, own_ids = list_classes(names, background)
+    if own_ids and ids:
+        raise BadClasses("The ids are given twice.", fix="Leave out those beside the mapping.")
+    ids = own_ids or ids
+    lines = [split_classes(name) for name in listed]
     behind = [
         *(lines.pop(0) if first_is_background and lines else []),
-        *map(_clean, background_words),
+        *list_words(background_words),
     ]
     behind += [word for line in lines if _is(line, background) and not ids for word in line[1:]]
     kept = [line for line in lines if ids or not _is(line, background)]
@@ -143,12 +160,74 @@ def make_vocabulary(
 
 
 def replace_classes(
-    names: Sequence[str], background: str, background_words: Sequence[str]
+    names: Classes, background: str, background_words: str | Sequence[str], ids: Sequence[int] = ()
 ) -> Vocabulary:
     """Make a vocabulary of other classes; words for the background stay, but for those that name a class now."""
-    wanted = {word.casefold() for name in names for word in split_classes(name)}
-    words = [word for word in background_words if word.casefold() not in wanted]
-    return make_vocabulary(names, background=background, background_words=words)
+    listed, own_ids = list_classes(names, background)
+    wanted = {word.casefold() for name in listed for word in split_classes(name)}
+    words = [word for word in list_words(background_words) if word.casefold() not in wanted]
+    return make_vocabulary(listed, own_ids or ids, background, background_words=words)
+
+
+def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, ...]]:
+    """Return the names of classes, each with its synonyms after commas, and their ids where a mapping gives them.
+
+    A string is read as on the command line: commas separate classes. A mapping goes from names to ids or from ids to names;
+    in it the background may stand with its id, 0.
+
+    Raises:
+        BadClasses: it is none of these, or has no order to count in.
+    """
+    if isinstance(classes, str):
+        names = parse_classes(classes, background, where=None)
+        refuse_file(names, fix='Give the list itself: classes=["dog", "cat"].')
+        return names, ()
+    if isinstance(classes, Mapping):
+        return _of_mapping(classes, background)
+    fix = 'Give a list of names: ["dog", "cat"].'
+    if isinstance(classes, Set):
+        raise BadClasses("The classes are a set, which has no order to number them in.", fix=fix)
+    names = list(classes)
+    for name in names:
+        if not isinstance(name, str):
+            raise BadClasses(f"A class is {name!r}, which is no name.", fix=fix)
+    return names, ()
+
+
+def _of_mapping(classes: Mapping[Any, Any], background: str) -> tuple[list[str], tuple[int, ...]]:
+    pairs = list(classes.items())
+    if all(isinstance(key, Integral) for key, _ in pairs):
+        pairs = [(name, number) for number, name in pairs]
+    for name, number in pairs:
+        if (
+            not isinstance(name, str)
+            or not isinstance(number, Integral)
+            or isinstance(number, bool)
+        ):
+            raise BadClasses(
+                f"The mapping of classes holds {name!r} and {number!r}.",
+                fix='Map names to ids, {"dog": 12}, or ids to names, {12: "dog"}.',
+            )
+    kept = [(name, int(number)) for name, number in pairs if (name, number) != (background, 0)]
+    return [name for name, _ in kept], tuple(number for _, number in kept)
+
+
+def refuse_file(names: Sequence[str], fix: str = "", where: Place | None = None) -> None:
+    """Refuse the name of a file, or of a shipped list, in the place of classes; without a `fix`, name the option for it.
+
+    Raises:
+        BadClasses: it is one.
+    """
+    if len(names) != 1:
+        return
+    [name] = names
+    if name in presets():
+        remedy = fix or f"Leave out --classes, and give --set vocabulary.preset={name}."
+        raise BadClasses(f"`{name}` is a shipped list of classes.", fix=remedy, where=where)
+    path = Path(name).expanduser()
+    if path.suffix.lower() in LISTS or ("/" in name and path.is_file()):
+        remedy = fix or f"Give --classes-file {name}."
+        raise BadClasses(f"`{name}` is the name of a file.", fix=remedy, where=where)
 
 
 def split_classes(text: str) -> list[str]:
@@ -217,14 +296,14 @@ def _check_numbers(numbers: Sequence[int], count: int) -> None:
 
 
 def _with_synonyms(
-    classes: list[list[str]], synonyms: Mapping[str, Sequence[str]]
+    classes: list[list[str]], synonyms: Mapping[str, str | Sequence[str]]
 ) -> list[list[str]]:
     names = [line[0] for line in classes]
     for name in synonyms:
         if _clean(name) not in names:
             fix = did_you_mean(name, names) or "Name the class as it stands among the names."
             raise BadClasses(f"There are synonyms for `{name}`, which is no class.", fix=fix)
-    added = {_clean(name): list(map(_clean, words)) for name, words in synonyms.items()}
+    added = {_clean(name): list_words(words) for name, words in synonyms.items()}
     return [[*line, *added.get(line[0], [])] for line in classes]
 
 

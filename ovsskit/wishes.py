@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsskit.class_lists import parse_classes
+from ovsskit.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.errors import BadClasses, BadValue, Place, UnfilledSlot, did_you_mean
 from ovsskit.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe import Recipe
 from ovsskit.samples import sample_pictures
 from ovsskit.values import Vocabulary
-from ovsskit.vocabulary import VocabularyTable, presets, read_classes
-
-LISTS = frozenset({".txt", ".csv", ".tsv", ".json", ".toml", ".yaml", ".yml", ".names"})
-"""Endings of files in which people keep lists of classes."""
+from ovsskit.vocabulary import VocabularyTable, read_classes, refuse_file
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +87,7 @@ def choose_named(
                 "The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".'
             )
         names = parse_classes(classes, table.background)
-        _refuse_file(names)
+        refuse_file(names, where=COMMAND_LINE)
         return _said(table.replace(names))
     if classes_file:
         return _said(table.replace(read_classes(classes_file, table.background)))
@@ -100,20 +97,6 @@ def choose_named(
             "Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".'
         )
     return own
-
-
-def _refuse_file(names: Sequence[str]) -> None:
-    """Refuse the name of a file, or of a shipped list, in the place of classes."""
-    if len(names) != 1:
-        return
-    [name], where = names, Place("--classes")
-    if name in presets():
-        fix = f"Leave out --classes, and give --set vocabulary.preset={name}."
-        raise BadClasses(f"`{name}` is a shipped list of classes.", fix=fix, where=where)
-    path = Path(name).expanduser()
-    if path.suffix.lower() in LISTS or ("/" in name and path.is_file()):
-        fix = f"Give --classes-file {name}."
-        raise BadClasses(f"`{name}` is the name of a file.", fix=fix, where=where)
 
 
 def _said(vocabulary: Vocabulary) -> Vocabulary:

@@ -324,7 +324,7 @@ def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
     assert SIZES == [3]
     pixels = images[0].pixels.numpy()
     assert [
-        len(pipeline(pixels, classes=names).slots["present"].labels) for names in ("a", "a", "ab")
+        len(pipeline(pixels, classes=names).slots["present"].labels) for names in ("a", "a", "a, b")
     ] == [1, 1, 2]
     assert SIZES == [3, 1, 2]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,17 @@ from hypothesis import strategies as st
 
 from ovsskit.errors import BadClasses, Problems
 from ovsskit.extends import recipe_folder
+from ovsskit.inputs import find_pictures
 from ovsskit.recipe import load_recipe
+from ovsskit.samples import sample_pictures
 from ovsskit.values import Vocabulary
-from ovsskit.vocabulary import VocabularyTable, make_vocabulary, split_classes
+from ovsskit.vocabulary import (
+    VocabularyTable,
+    list_classes,
+    make_vocabulary,
+    replace_classes,
+    split_classes,
+)
 
 WORDS = st.lists(
     st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=2, max_size=12, unique=True
@@ -169,3 +178,88 @@ def test_shipped_lists_have_the_classes_of_their_data_set(path: Path) -> None:
         len(vocabulary.names) == CLASSES.get(official, len(vocabulary.names)) == max(vocabulary.ids)
     )
     assert vocabulary.background_words or not has_background
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        "dog,  ice cream",
+        "dog; ice cream",
+        ["dog", "ice cream"],
+        ("dog", "ice cream"),
+        iter(["dog", "ice cream"]),
+        {"dog": 1, "ice cream": 2},
+        {1: "dog", 2: "ice cream"},
+        {0: "background", 1: "dog", 2: "ice cream"},
+    ],
+)
+def test_classes_of_every_form_are_the_same(classes: Any) -> None:
+    for vocabulary in (
+        make_vocabulary(copy(classes)),
+        replace_classes(copy(classes), "background", ()),
+        VocabularyTable(names=("cat",)).replace(classes),
+    ):
+        assert vocabulary.names == ("dog", "ice cream")
+        assert vocabulary.ids == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [{"cat, kitten": 40, "dog": 12}, {40: "cat, kitten", 12: "dog"}],
+)
+def test_a_mapping_keeps_its_ids(classes: Any) -> None:
+    vocabulary = make_vocabulary(classes)
+    assert vocabulary.names == ("cat", "dog")
+    assert vocabulary.ids == (0, 40, 12)
+    assert vocabulary.synonyms == (("kitten",), ())
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("classes.txt", "the name of a file"),
+        ("voc21", "a shipped list"),
+        ("dog, cat; cow", "commas and semicolons"),
+        ({"dog", "cat"}, "a set, which has no order"),
+        (["dog", 3], "A class is 3"),
+        (b"dog", "A class is 100"),
+        ({"dog": "cat"}, "holds 'dog' and 'cat'"),
+        ({"dog": 1, 2: "cat"}, "holds 2 and 'cat'"),
+        ({1: 2}, "holds 2 and 1"),
+        ({"dog": True}, "holds 'dog' and True"),
+        ({"dog": 1.0}, "holds 'dog' and 1.0"),
+    ],
+)
+def test_classes_that_leave_a_doubt_are_refused(classes: Any, message: str) -> None:
+    with pytest.raises(BadClasses, match=message):
+        list_classes(classes, "background")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("", "empty name"),
+        ({}, "no class to look for"),
+        ({"dog": 0}, "the id 0"),
+        ({"dog": 3, "cat": 3}, "given to more than one"),
+        ({"dog": 70000}, "up to 65535"),
+    ],
+)
+def test_ids_and_names_of_every_form_are_checked(classes: Any, message: str) -> None:
+    with pytest.raises(BadClasses, match=message):
+        make_vocabulary(classes)
+
+
+def test_ids_are_not_given_twice() -> None:
+    with pytest.raises(BadClasses, match="given twice"):
+        make_vocabulary({"dog": 3}, (4,))
+
+
+def test_a_string_of_words_is_not_taken_for_its_letters() -> None:
+    vocabulary = make_vocabulary(
+        "cat", synonyms={"cat": "kitten, tabby"}, background_words="sky, sea"
+    )
+    assert vocabulary.synonyms == (("kitten", "tabby"),)
+    assert vocabulary.background_words == ("sky", "sea")
+    assert find_pictures(str(sample_pictures()[0])) == [sample_pictures()[0]]
+    assert load_recipe("quickstart", "threshold.at=0.25").stages

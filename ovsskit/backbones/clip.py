@@ -140,11 +140,12 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         """Return what the text encoder reads of a word by itself."""
         return self.reader.read_word(word)
 
-    def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
+    def encode_text(self, texts: str | Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Return one vector per text, not normalised; what is too long is cut, and said.
 
         What a text gave is kept as long as the backbone is, since every picture asks for the same.
         """
+        texts = [texts] if isinstance(texts, str) else texts
         fresh = [text for text in dict.fromkeys(texts) if text not in self._text_rows]
         if fresh:
             with torch.no_grad():

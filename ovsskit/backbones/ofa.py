@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 from ovsskit.backbones._ofa_resize import resize
 from ovsskit.backbones._readable import Reading, reading_of
 from ovsskit.backbones.base import Backbone, DecodesPatches
+from ovsskit.class_lists import list_words
 from ovsskit.errors import BadClasses, Place
 from ovsskit.lazy import Float, torch
 from ovsskit.values import Image, PatchFeatures, Vocabulary
@@ -152,6 +153,7 @@ class Ofa(Backbone, DecodesPatches):
         """
         from ovsskit.backbones._ofa_text import batch
 
+        names = [list_words(mine) for mine in names]
         words = [self._words(mine) for mine in names]
         texts = [self.reader.read(mine) for mine in names]
         found: list[Any] = [None] * len(images)
