@@ -11,32 +11,24 @@ import pytest
 import torch
 from itm_set import (
     Recording,
-    attend,
-    check_gradcam,
-    check_logits,
-    check_maps,
+    check_last_layer,
+    check_network,
+    check_pixels,
     check_tokens,
     close,
     show,
 )
 from safetensors.torch import load_file
+from sets import find
 
 from ovsskit.backbones._bridgetower_checkpoint import hub_name
 from ovsskit.backbones._clip_tower import run_tower
 from ovsskit.backbones.bridgetower import Bridgetower
 
-LOGITS = {"atol": 1e-5, "rtol": 0}
-GRADCAM = {"atol": 1e-6, "rtol": 1e-4}
-TOLERANCES: dict[str, Any] = {
-    "cross_attention": {"atol": 1e-6, "rtol": 0},
-    "cross_attention_grad": {"atol": 5e-6, "rtol": 0},
-    "gradcam": GRADCAM,
-}
-
 
 @pytest.fixture(scope="module")
 def recording(parity_dir: Path) -> Recording:
-    return Recording(parity_dir / "bridgetower")
+    return Recording(find(parity_dir, "bridgetower"))
 
 
 def make(recording: Recording, pixels: torch.Tensor, **fields: Any) -> Bridgetower:
@@ -52,8 +44,7 @@ def backbone(recording: Recording) -> Bridgetower:
 @pytest.mark.parametrize("name", ["itm_native", "itm_resized"])
 def test_pixels(recording: Recording, name: str) -> None:
     theirs = recording.tensors(name)["pixel_values"]
-    ours = torch.stack([make(recording, theirs).pixels(image) for image in recording.images()])
-    close(ours, theirs, atol=1e-6, rtol=0)
+    check_pixels(lambda: make(recording, theirs), recording.images(), theirs)
 
 
 def test_tokens_and_the_classes_they_belong_to(recording: Recording, backbone: Bridgetower) -> None:
@@ -66,57 +57,50 @@ def test_tokens_and_the_classes_they_belong_to(recording: Recording, backbone: B
         ] == indices
 
 
-def test_states_of_both_encoders(recording: Recording, backbone: Bridgetower) -> None:
-    theirs, model = recording.tensors("itm_native"), backbone.network.bridgetower
+def states(backbone: Bridgetower, theirs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return positions; at the stored size what the encoders' last layers and the last cross-modal layers give."""
+    model, pixels = backbone.network.bridgetower, theirs["pixel_values"].to(backbone.dtype)
+    table = model.vision_model.visual.embeddings.position_embedding.weight
+    if "text_features" not in theirs:
+        return {"position_embedding": table}
     with torch.no_grad():
-        [state] = run_tower(model.vision_model.visual, theirs["pixel_values"], 1)
+        [state] = run_tower(model.vision_model.visual, pixels, 1)
         out = model(
-            pixel_values=theirs["pixel_values"],
+            pixel_values=pixels,
             input_ids=theirs["input_ids"],
             attention_mask=theirs["attention_mask"],
             output_hidden_states=True,
         )
-    close(state.transpose(0, 1), theirs["image_embeds_last"], **LOGITS)
-    close(out.hidden_states[0][-1], theirs["text_embeds_last"], **LOGITS)
-    close(out.text_features, theirs["text_features"], **LOGITS)
-    close(out.image_features, theirs["image_features"], **LOGITS)
+    return {
+        "position_embedding": table,
+        "image_embeds_last": state.transpose(0, 1),
+        "text_embeds_last": out.hidden_states[0][-1],
+        "text_features": out.text_features,
+        "image_features": out.image_features,
+    }
 
 
-def test_logits_attention_gradient_and_gradcam(recording: Recording, backbone: Bridgetower) -> None:
-    theirs, images, captions = (
-        recording.tensors("itm_native"),
-        recording.images(),
-        recording.captions(),
-    )
-    check_logits(backbone, images, captions, theirs, **LOGITS)
-    check_maps(attend(backbone, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES)
-
-
-def test_the_authors_epsilon(recording: Recording) -> None:
-    theirs, images, captions = (
-        recording.tensors("itm_native_original_eps"),
-        recording.images(),
-        recording.captions(),
-    )
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("itm_native", {}),
+        ("itm_native_original_eps", {"cross_modal_epsilon": 1e-12}),  # the authors'
+        ("itm_resized", {}),
+    ],
+)
+def test_every_tensor(recording: Recording, name: str, fields: dict[str, float]) -> None:
     native = recording.tensors("itm_native")
-    backbone = make(recording, native["pixel_values"], cross_modal_epsilon=1e-12)
-    check_logits(backbone, images, captions, theirs, atol=2e-6, rtol=0)
-    check_maps(attend(backbone, images, captions, native["input_ids"].shape[1]), theirs, TOLERANCES)
-
-
-def test_another_size(recording: Recording) -> None:
-    theirs, images, captions = (
-        recording.tensors("itm_resized"),
+    theirs = {name: native[name] for name in ("pixel_values", "input_ids", "attention_mask")}
+    theirs |= recording.tensors(name)
+    if "position_embedding" in theirs:
+        theirs["position_embedding"] = theirs["position_embedding"][0]
+    check_network(
+        lambda: make(recording, theirs["pixel_values"], **fields),
         recording.images(),
         recording.captions(),
+        theirs,
+        more=lambda backbone: states(backbone, theirs),
     )
-    backbone = make(recording, theirs["pixel_values"])
-    positions = (
-        backbone.network.bridgetower.vision_model.visual.embeddings.position_embedding.weight
-    )
-    close(positions, theirs["position_embedding"][0], **TOLERANCES["cross_attention"])
-    check_logits(backbone, images, captions, theirs, **LOGITS)
-    check_maps(attend(backbone, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES)
 
 
 def test_a_rectangle(recording: Recording) -> None:
@@ -125,23 +109,20 @@ def test_a_rectangle(recording: Recording) -> None:
         recording.images()[:1],
         recording.captions()[:1],
     )
-    backbone = make(recording, theirs["pixel_values"])
-    show(backbone, images, theirs["pixel_values"])
-    check_tokens(backbone, captions, theirs, recording.facts["tokens"][:1])
-    check_logits(backbone, images, captions, theirs, **LOGITS)
-    skipped = theirs["input_ids"].shape[1] - 1 - theirs["gradcam"].shape[3]
-    layers = range(1, len(theirs["gradcam"]) + 1)
-    check_gradcam(
-        attend(backbone, images, captions, 0), theirs["gradcam"], layers, skipped, GRADCAM
-    )
+
+    def shown() -> Bridgetower:
+        backbone = make(recording, theirs["pixel_values"])
+        show(backbone, images, theirs["pixel_values"])
+        return backbone
+
+    check_tokens(shown(), captions, theirs, recording.facts["tokens"][:1])
+    check_network(shown, images, captions, theirs)
 
 
 def test_the_last_layer_gives_classes_no_gradient(
     recording: Recording, backbone: Bridgetower
 ) -> None:
-    for one in attend(backbone, recording.images(), recording.captions(), 0):
-        largest = one.gradient[:, :, 1:].abs().amax((1, 2, 3))
-        assert (largest > 0).tolist() == [True] * (backbone.layer_count - 1) + [False]
+    check_last_layer(backbone, recording)
 
 
 def test_the_authors_names(recording: Recording, backbone: Bridgetower, tmp_path: Path) -> None:

@@ -3,41 +3,74 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from itm_set import Recording, attend, check_gradcam, check_logits, check_maps, check_tokens, close
+from itm_set import (
+    Recording,
+    check_last_layer,
+    check_network,
+    check_pixels,
+    check_positions,
+    check_tokens,
+    close,
+)
 from safetensors.torch import load_file
+from sets import Facts, choose, find
 
 from ovsskit.backbones._clip_tower import run_tower
 from ovsskit.backbones._fusion import fuse
-from ovsskit.backbones._itm import resize_positions
 from ovsskit.backbones._text import batch
 from ovsskit.backbones.mplug import Mplug
+from ovsskit.values import Captions, Image
 
-LOGITS = {"atol": 5e-5, "rtol": 0}
-GRADCAM = {"atol": 5e-6, "rtol": 1e-4}
-TOLERANCES: dict[str, Any] = {
-    "cross_attention": {"atol": 5e-6, "rtol": 0},
-    "cross_attention_grad": {"atol": 2e-5, "rtol": 0},
-    "gradcam": GRADCAM,
-}
-SIZES = ("large", "base")
+
+def cases(facts: Facts) -> list[str]:
+    """Return the recorded runs at the stored size, such as `large_stride6_nosep`."""
+    return [
+        name for name, one in facts["report"].items() if "cross_attention_layers" in listed(one)
+    ]
+
+
+def resized(facts: Facts) -> list[str]:
+    """Return the models that are recorded at another size."""
+    runs = [name for name, one in facts["report"].items() if "gradcam_layers" in listed(one)]
+    return [name.removesuffix("_resized") for name in runs]
+
+
+def run_of(facts: Facts, model: str) -> str:
+    """Return a recorded run of a model."""
+    return next(case for case in cases(facts) if case.startswith(f"{model}_"))
+
+
+def listed(fact: Any) -> Any:
+    return fact if isinstance(fact, dict) else {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    choices = {
+        "case": cases,
+        "model": lambda facts: list(facts["config"]),
+        "resized_model": resized,
+    }
+    choose(metafunc, "mplug", choices)
 
 
 @pytest.fixture(scope="module")
 def recording(parity_dir: Path) -> Recording:
-    return Recording(parity_dir / "mplug")
+    return Recording(find(parity_dir, "mplug"))
 
 
 @pytest.fixture(scope="module")
 def folders(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return a folder for each of the two models, as one would keep a checkpoint."""
+    """Return a folder for each of the models, as one would keep a checkpoint."""
     found = {}
-    for size in SIZES:
+    for size in recording.facts["config"]:
         found[size] = tmp_path_factory.mktemp(size)
         shutil.copyfile(
             recording.folder / f"model_{size}.safetensors", found[size] / "model.safetensors"
@@ -47,69 +80,63 @@ def folders(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> d
     return found
 
 
-def make(folders: dict[str, Path], recording: Recording, name: str, **fields: Any) -> Mplug:
-    """Return the backbone of a case, such as `itm_large_stride6`."""
-    size = name.split("_")[1]
+def make(folders: dict[str, Path], recording: Recording, case: str, **fields: Any) -> Mplug:
+    """Return the backbone of a case."""
+    size = case.split("_")[0]
     native = recording.facts["config"][size]["vision"]["image_res"]
-    pixels = recording.tensors(name).get("pixel_values")
+    pixels = recording.tensors(f"itm_{case}").get("pixel_values")
     image_size = native if pixels is None else int(pixels.shape[-1])
-    return Mplug(weights=str(folders[size]), image_size=image_size, **{"separator": True, **fields})
+    if stride := re.search(r"stride(\d+)", case):
+        published = recording.facts["config"][size]["stride_layer"] == int(stride[1])
+        fields["stride"] = "as_published" if published else int(stride[1])
+    fields = {"separator": not case.endswith("nosep"), **fields}
+    return Mplug(weights=str(folders[size]), image_size=image_size, **fields)
 
 
-@pytest.mark.parametrize(
-    "name", ["itm_large_stride6", "itm_base_stride3", "itm_large_resized", "itm_base_resized"]
-)
-def test_pixels(recording: Recording, folders: dict[str, Path], name: str) -> None:
-    theirs = recording.tensors(name)["pixel_values"]
-    images = recording.images()[-len(theirs) :]
-    backbone = make(folders, recording, name)
-    close(torch.stack([backbone.pixels(image) for image in images]), theirs, atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("name", "stride", "separator"),
-    [
-        ("itm_large_stride6", "as_published", True),
-        ("itm_large_stride6_nosep", "as_published", False),
-        ("itm_large_stride3", 3, True),
-        ("itm_base_stride3", "as_published", True),
-    ],
-)
-def test_every_tensor(
-    recording: Recording, folders: dict[str, Path], name: str, stride: Any, separator: bool
-) -> None:
-    theirs, images, captions = recording.tensors(name), recording.images(), recording.captions()
-    backbone = make(folders, recording, name, stride=stride, separator=separator)
-    check_tokens(
-        backbone, captions, theirs, recording.facts["tokens_sep" if separator else "tokens_nosep"]
+def test_every_tensor(recording: Recording, folders: dict[str, Path], case: str) -> None:
+    theirs, images, captions = (
+        recording.tensors(f"itm_{case}"),
+        recording.images(),
+        recording.captions(),
     )
-    features = backbone.encode(images)
-    if "image_embeds" in theirs:
-        close(features, theirs["image_embeds"], **LOGITS)
+    backbone = make(folders, recording, case)
+    tokens = recording.facts["tokens_nosep" if case.endswith("nosep") else "tokens_sep"]
+    check_tokens(backbone, captions, theirs, tokens)
+    if "pixel_values" in theirs:
+        check_pixels(lambda: make(folders, recording, case), images, theirs["pixel_values"])
+    check_network(
+        lambda: make(folders, recording, case),
+        images,
+        captions,
+        theirs,
+        more=lambda backbone: states(backbone, images, captions),
+    )
+    numbers = recording.facts["report"][case]["cross_attention_layers"]
+    assert backbone.layer_count == len(numbers)
+
+
+def states(
+    backbone: Mplug, images: Sequence[Image], captions: Sequence[Captions]
+) -> dict[str, torch.Tensor]:
+    """Return what the encoders give, and the last fusion layer."""
+    rows = [[backbone.reader.read(one.captions[0])] for one in captions]
+    ids, mask = (tensor.flatten(0, 1) for tensor in batch(rows))
     visual = backbone.network.visual_encoder.visual
-    if "clip_tokens" in theirs:
-        with torch.no_grad():
-            [state] = run_tower(visual, theirs["pixel_values"], 1)
-            close(visual.forward_post(state), theirs["clip_tokens"], **LOGITS)
-    ids, mask = (
-        tensor.flatten(0, 1)
-        for tensor in batch([[backbone.reader.read(one.captions[0])] for one in captions])
-    )
+    pixels = torch.stack([backbone.pixels(image) for image in images]).to(backbone.dtype)
+    features = backbone.encode(images)
     text = [step for step in backbone.steps if step[0] == "text"]
     fusion = [step for step in backbone.steps if step[0] != "text"]
     with torch.no_grad():
+        [tower] = run_tower(visual, pixels, 1)
         start = backbone.network.text_encoder.embeddings(input_ids=ids)
         state, _ = fuse(text, start, mask, features, ())
-        if "text_embeds" in theirs:
-            close(state, theirs["text_embeds"], **LOGITS)
-        if "fused_text" in theirs:
-            close(fuse(fusion, state, mask, features, ())[0], theirs["fused_text"], **LOGITS)
-    if "fused_image" in theirs:
-        close(fused_image(fusion, state, mask, features), theirs["fused_image"], **LOGITS)
-    check_logits(backbone, images, captions, theirs, **LOGITS)
-    check_maps(attend(backbone, images, captions, theirs["input_ids"].shape[1]), theirs, TOLERANCES)
-    numbers = recording.facts["report"][name.removeprefix("itm_")]["cross_attention_layers"]
-    assert backbone.layer_count == len(numbers)
+        fused, _ = fuse(fusion, state, mask, features, ())
+    return {
+        "clip_tokens": visual.forward_post(tower),
+        "text_embeds": state,
+        "fused_text": fused,
+        "fused_image": fused_image(fusion, state, mask, features),
+    }
 
 
 def fused_image(
@@ -128,29 +155,31 @@ def fused_image(
     return seen[0]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_another_size(recording: Recording, folders: dict[str, Path], size: str) -> None:
-    name = f"itm_{size}_resized"
-    theirs, images, captions = (
-        recording.tensors(name),
-        recording.images()[1:],
-        recording.captions()[1:],
-    )
-    backbone = make(folders, recording, name)
-    positions = backbone.network.visual_encoder.visual.embeddings.position_embedding.weight
-    close(positions, theirs["positional_embedding"], atol=1e-6, rtol=0)
-    close(backbone.encode(images), theirs["image_embeds"], **LOGITS)
-    check_logits(backbone, images, captions, theirs, **LOGITS)
+def test_another_size(recording: Recording, folders: dict[str, Path], resized_model: str) -> None:
+    case = f"{resized_model}_resized"
+    theirs, report = recording.tensors(f"itm_{case}"), recording.facts["report"]
+    count = len(theirs["pixel_values"])
+    images, captions = recording.images()[-count:], recording.captions()[-count:]
+
+    check_pixels(lambda: make(folders, recording, case), images, theirs["pixel_values"])
     # The recorded layers are those of the checkpoint; ours count from 1 among those that look at the picture.
-    numbers = recording.facts["report"][
-        next(key for key in recording.facts["report"] if key.startswith(f"{size}_stride"))
-    ]
-    layers = [
-        numbers["cross_attention_layers"].index(layer) + 1
-        for layer in recording.facts["report"][f"{size}_resized"]["gradcam_layers"]
-    ]
-    ours = attend(backbone, images, captions, theirs["input_ids"].shape[1])
-    check_gradcam(ours, theirs["gradcam"], layers, 0, GRADCAM)
+    stride = recording.facts["config"][resized_model]["stride_layer"]
+    numbers = report[f"{resized_model}_stride{stride}"]["cross_attention_layers"]
+    check_network(
+        lambda: make(folders, recording, case),
+        images,
+        captions,
+        theirs,
+        layers=[numbers.index(layer) + 1 for layer in report[case]["gradcam_layers"]],
+        more=lambda backbone: {"positional_embedding": positions(backbone)},
+    )
+
+
+def positions(backbone: Mplug) -> torch.Tensor:
+    found: torch.Tensor = (
+        backbone.network.visual_encoder.visual.embeddings.position_embedding.weight
+    )
+    return found
 
 
 def test_position_embeddings(recording: Recording) -> None:
@@ -158,25 +187,20 @@ def test_position_embeddings(recording: Recording) -> None:
     source = theirs.pop("source")
     for name, table in theirs.items():
         side = int(name.removeprefix("grid"))
-        close(resize_positions(source, (side, side), "bilinear"), table, atol=1e-6, rtol=0)
+        check_positions(source, (side, side), "bilinear", table)
 
 
-@pytest.mark.parametrize("size", SIZES)
 def test_the_last_layer_gives_classes_no_gradient(
-    recording: Recording, folders: dict[str, Path], size: str
+    recording: Recording, folders: dict[str, Path], case: str
 ) -> None:
-    backbone = make(folders, recording, f"itm_{size}_resized")
-    for one in attend(backbone, recording.images(), recording.captions(), 0):
-        largest = one.gradient[:, :, 1:].abs().amax((1, 2, 3))
-        assert (largest > 0).tolist() == [True] * (backbone.layer_count - 1) + [False]
+    check_last_layer(make(folders, recording, case), recording)
 
 
-@pytest.mark.parametrize("size", SIZES)
 def test_names_of_released_files(
-    recording: Recording, folders: dict[str, Path], tmp_path: Path, size: str
+    recording: Recording, folders: dict[str, Path], tmp_path: Path, model: str
 ) -> None:
     """Names with `fusion.`, `bert.` and `model.`, in an envelope, with everything that matching does not need."""
-    state = load_file(folders[size] / "model.safetensors")
+    state = load_file(folders[model] / "model.safetensors")
     added = {
         re_add(name): tensor
         for name, tensor in {
@@ -184,12 +208,12 @@ def test_names_of_released_files(
             "text_decoder.bert.encoder.layer.0.crossattention.self.key.weight": torch.zeros(2),
         }.items()
     }
-    added |= {f"model.{name}": torch.zeros(2) for name in recording.facts["keys_not_stored"][size]}
+    added |= {f"model.{name}": torch.zeros(2) for name in recording.facts["keys_not_stored"][model]}
     added["model.text_encoder_m.bert.embeddings.LayerNorm.weight"] = torch.zeros(2)
     torch.save({"module": added}, tmp_path / "mplug.pth")
     for name in ("config.json", "vocab.txt"):
-        shutil.copyfile(folders[size] / name, tmp_path / name)
-    backbone = make(folders, recording, f"itm_{size}_resized")
+        shutil.copyfile(folders[model] / name, tmp_path / name)
+    backbone = make(folders, recording, run_of(recording.facts, model))
     found = Mplug(weights=str(tmp_path / "mplug.pth"), image_size=backbone.image_size)
     found.check_weights()
     for (name, mine), theirs in zip(
