@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import torch
+from floor import Twice, in_double
 from safetensors.torch import load_file
 
 from ovsskit.backbones.blip_itm import BlipItm
+from ovsskit.drive import Driver
 from ovsskit.pipeline import Pipeline
 from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.stage import Stage
 from ovsskit.stages.maps.min_max import MinMax
-from ovsskit.values import Caption, Captions, Image, Vocabulary
+from ovsskit.values import Caption, Captions, Image, Saliency, Vocabulary
 from ovsskit.vocabulary import make_vocabulary
 
 T = TypeVar("T")
@@ -33,6 +36,8 @@ REMOVED = {
     "crf": ("gaussian_blur", "min_max"),
     "none": ("gaussian_blur", "min_max", "softmax", "dense_crf"),
 }
+DECIDE = ("threshold", "background")
+"""Stages that ask of each value whether it is large enough, or 0: what follows in double precision takes their answers."""
 
 
 @dataclass
@@ -53,10 +58,10 @@ class Run:
 
 
 def remembered(method: Callable[..., T]) -> Callable[..., T]:
-    """Keep what a method returned for each set of arguments, on the object itself."""
+    """Keep what a method returned for each set of arguments and each precision, on the object itself."""
 
     def call(self: Any, *arguments: Any) -> T:
-        key = (method.__name__, *arguments)
+        key = (method.__name__, torch.get_default_dtype(), *arguments)
         if key not in self.memory:
             self.memory[key] = method(self, *arguments)
         found: T = self.memory[key]
@@ -75,18 +80,27 @@ class Recording:
 
     @remembered
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        return load_file(self.folder / f"{name}.safetensors")
+        """Return a file's tensors; where the set has no such file, skip the test."""
+        file = self.folder / f"{name}.safetensors"
+        if not file.is_file():
+            pytest.skip(f"{self.folder} has no {file.name}")
+        return load_file(file)
 
-    def images(self, names: Sequence[str] = ("a", "b")) -> list[Image]:
+    def images(self, names: Sequence[str] = ()) -> list[Image]:
         pictures = self.tensors("images")
         return [
             Image(pictures[f"image{i}"].permute(2, 0, 1).float() / 255, name)
-            for i, name in enumerate(names)
+            for i, name in enumerate(names or [str(i) for i in range(len(pictures))])
         ]
 
     @remembered
-    def backbone(self) -> BlipItm:
-        return BlipItm(weights=str(self.folder), image_size=self.facts["image_size"])
+    def backbone(self, data_type: str = "voc") -> BlipItm:
+        """Return the backbone of a data set's recipe, its network read."""
+        fields = {"weights": str(self.folder), "image_size": self.facts["image_size"]}
+        found = self.recipe(data_type).models["backbone"].model_copy(update=fields)
+        assert isinstance(found, BlipItm)
+        assert found.network is not None
+        return found
 
     def captions(self) -> list[Captions]:
         return [Captions((Caption(text, ()),)) for text in self.facts["itm"]["captions"]]
@@ -99,15 +113,13 @@ class Recording:
         return make_vocabulary(table.names, table.ids, table.background)
 
     @remembered
-    def run(self, case_name: str, kind: str, scratch: Path) -> Run:
-        """Run a case as released: `agg`, all rounds, or `single`, the first alone, which the code scales."""
+    def stages(self, case_name: str, kind: str, scratch: Path) -> list[Stage]:
+        """Return a case's stages as released: `agg`, all rounds, or `single`, the first alone, which the code scales."""
         case, crf = self.facts["cases"][case_name], self.facts["crf"]
         answers = scratch / f"{case_name}_{kind}.json"
         answers.write_text(json.dumps(dict(zip(case["image_ids"], case["gpt4o"], strict=True))))
         recipe = self.recipe(
             case["data_type"],
-            f"backbone.weights={self.folder}",
-            f"backbone.image_size={self.facts['image_size']}",
             f"presence_from_file.file={answers}",
             f"caption.prompt={json.dumps(self.facts['prompt_prefix'])}",
             f"cross_attention.pad_to={max(map(self.backbone().count_tokens, case['captions']))}",
@@ -132,13 +144,68 @@ class Recording:
         if kind == "single" and "class_scale" not in [stage.address for stage in stages]:
             place = [stage.address for stage in stages].index("upsample") + 1
             stages.insert(place, MinMax(name="class_scale", only_map="keep", constant="nan"))
-        run = Run()
-        pipeline = Pipeline(stages, recipe.models, device="cpu", batch=2)
-        pipeline.run_many(
+        return stages
+
+    def pipeline(self, case_name: str, stages: Sequence[Stage]) -> Pipeline:
+        case = self.facts["cases"][case_name]
+        backbone = self.backbone(case["data_type"])
+        return Pipeline(stages, {"backbone": backbone}, device="cpu", batch=len(case["image_ids"]))
+
+    @remembered
+    def run(self, case_name: str, kind: str, scratch: Path) -> Run:
+        """Run a case; in double precision as far as the network goes."""
+        case, stages, run = (
+            self.facts["cases"][case_name],
+            self.stages(case_name, kind, scratch),
+            Run(),
+        )
+        if torch.get_default_dtype() == torch.float64:
+            stages = stages[: place_of("merge_tokens", stages) + 1]
+        self.pipeline(case_name, stages).run_many(
             self.images(case["image_ids"]), self.vocabulary(case["data_type"]), run.watch
         )
         return run
 
+    def refine(
+        self, case_name: str, kind: str, scratch: Path, picture: int, maps: torch.Tensor
+    ) -> Twice:
+        """Run the stages between the network and the CRF on recorded maps of the present classes."""
+        case, stages = self.facts["cases"][case_name], self.stages(case_name, kind, scratch)
+        pipeline = self.pipeline(case_name, stages)
+        [*_, last] = [stage for stage in stages if stage.address in ("background", "min_max")]
+        some = stages[place_of("merge_tokens", stages) + 1 : stages.index(last) + 1]
+        labels = tuple(1 + index for index in case["class_indices_0based"][picture])
+        start = {
+            "image": self.images(case["image_ids"])[picture],
+            "vocabulary": self.vocabulary(case["data_type"]),
+            "scores": Saliency(maps, labels),
+        }
+
+        def run(decided: Run | None) -> Run:
+            found, state = Run(), start
+            for stage in some:
+                driver = Driver(pipeline.models, pipeline.links, 1, found.watch)
+                [state] = driver.run([stage], [state])
+                if decided is not None and stage.address in DECIDE:
+                    state["scores"] = in_default_precision(decided.wrote[stage.address][0])
+            return found
+
+        single = run(None)
+        with in_double():
+            start["scores"] = in_default_precision(start["scores"])
+            return Twice(single, run(single))
+
+    def run_twice(self, case_name: str, kind: str, scratch: Path) -> Twice:
+        return Twice.of(lambda: self.run(case_name, kind, scratch))
+
     def is_halving(self, case: dict[str, Any]) -> bool:
         rounds = case.get("dropped_patches_per_round")
         return bool(rounds) and len(rounds[0][0]) != self.facts["drop_per_round"]
+
+
+def place_of(address: str, stages: Sequence[Stage]) -> int:
+    return [stage.address for stage in stages].index(address)
+
+
+def in_default_precision(scores: Saliency) -> Saliency:
+    return scores.with_data(scores.data.to(torch.get_default_dtype()))
