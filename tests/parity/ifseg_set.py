@@ -31,8 +31,9 @@ class IfsegRecording:
             write_folder(folder, self.facts, scratch)
 
     def network(self) -> OfaNetwork:
-        """Return a new copy of the network, in evaluation mode."""
-        return read_checkpoint(self.weights).network.eval().requires_grad_(False)
+        """Return a new copy of the network, in evaluation mode and the default precision."""
+        network = read_checkpoint(self.weights).network.eval().requires_grad_(False)
+        return network.to(torch.get_default_dtype())
 
     def backbone(self, **fields: Any) -> Ofa:
         return Ofa(weights=str(self.weights), **fields)
@@ -46,8 +47,13 @@ class IfsegRecording:
         """Return a case's pictures; large ones are recorded at an eighth of their size."""
         small = self.golden.get(f"{case}.in.patch_images_eighth")
         if small is None:
-            return self.golden[f"{case}.in.patch_images"]
+            return self.golden[f"{case}.in.patch_images"].to(torch.get_default_dtype())
+        small = small.to(torch.get_default_dtype())
         return small.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+    def case_with(self, name: str) -> str:
+        """Return the first case of which this was recorded."""
+        return next(case for case in self.facts["cases"] if f"{case}.{name}" in self.golden)
 
     def ids(self, case: str) -> torch.Tensor:
         return self.golden[f"{case}.in.src_tokens"].long()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import torch
+from floor import Twice, check
 from pnp_ovss_set import Recording
 from pydantic import Field
+from sets import choose, find
 
 from ovsskit.backbones.base import Backbone, EncodesImageAndText
 from ovsskit.stages.reward._judge import agreement_with_words, compare
@@ -17,7 +19,6 @@ from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contr
 from ovsskit.values import Image, Saliency
 from ovsskit.vocabulary import make_vocabulary
 
-MASKS = {"atol": 1e-5, "rtol": 0.0}
 SIGMA = 0.04
 """Of the longer side: a constant of the released code."""
 
@@ -41,17 +42,16 @@ class Recorded(Backbone, EncodesImageAndText):
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    reward = json.loads(
-        (metafunc.config.getoption("--parity-dir") / "pnp_ovss" / "case.json").read_text()
-    )["reward"]
-    for name in ("pair", "mask"):
-        if f"{name}_index" in metafunc.fixturenames:
-            metafunc.parametrize(f"{name}_index", range(len(reward[f"{name}s"])))
+    choices = {
+        "pair_index": lambda facts: range(len(facts["reward"]["pairs"])),
+        "mask_index": lambda facts: range(len(facts["reward"]["masks"])),
+    }
+    choose(metafunc, "pnp_ovss", choices)
 
 
 @pytest.fixture(scope="module")
-def recording(parity_dir: Any) -> Recording:
-    return Recording(parity_dir / "pnp_ovss")
+def recording(parity_dir: Path) -> Recording:
+    return Recording(find(parity_dir, "pnp_ovss"))
 
 
 def part(recording: Recording, prefix: str) -> dict[str, torch.Tensor]:
@@ -67,15 +67,19 @@ def test_probabilities_and_counts(recording: Recording, pair_index: int) -> None
         recording.facts["reward"]["pairs"][pair_index],
     )
     count = facts["n_classes"]
-    unit = {
-        key: torch.nn.functional.normalize(theirs[f"{key}_features"], dim=-1)
-        for key in ("image", "text")
-    }
-    region, blank = agreement_with_words(
-        unit["image"].unflatten(0, (2, count)), unit["text"], range(count), "present", 100.0
-    )
+
+    def shares() -> torch.Tensor:
+        images, texts = (
+            torch.nn.functional.normalize(theirs[f"{key}_features"].float(), dim=-1)
+            for key in ("image", "text")
+        )
+        shown = images.unflatten(0, (2, count))
+        return agreement_with_words(shown, texts, range(count), "present", 100.0)
+
+    ours = Twice.of(shares)
     diagonals = theirs["probs"].unflatten(0, (2, count)).diagonal(dim1=1, dim2=2)
-    torch.testing.assert_close(torch.stack([region, blank]), diagonals, atol=1e-6, rtol=1e-4)
+    check(ours, diagonals)
+    region, blank = ours.single
     assert int(compare(region, blank, "wins").sum()) == facts["pos_win_sum"]
     ratio = float(compare(region.double(), blank.double(), "released_ratio").mean())
     assert -ratio == pytest.approx(facts["mean_neg_over_pos"], rel=1e-3)
@@ -87,9 +91,10 @@ def test_masks_and_contrast(recording: Recording, mask_index: int) -> None:
         recording.facts["reward"]["masks"][mask_index],
     )
     size = theirs["image_hwc"].shape[0]
-    soft = soft_masks(theirs["att_map"], facts["threshold"], size, SIGMA)
-    torch.testing.assert_close(soft, theirs["soft_mask"], **MASKS)
-    mean, deviation = contrast(soft)
+    threshold = facts["threshold"]
+    soft = Twice.of(lambda: soft_masks(theirs["att_map"].float(), threshold, size, SIGMA))
+    check(soft, theirs["soft_mask"])
+    mean, deviation = contrast(soft.single)
     assert float(mean) == pytest.approx(facts["token_contrast_mean"], abs=1e-5)
     assert float(deviation) == pytest.approx(facts["token_contrast_std"], abs=1e-5)
 
