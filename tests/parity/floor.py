@@ -89,6 +89,7 @@ def check_values(ours: torch.Tensor, theirs: torch.Tensor, floor: float, name: s
     size = min(float(values.max()), 1.0) if values.numel() else 0.0
     allowed = MARGIN * max(floor, LEAST * size)
     assert allowed <= MOST * size, f"{name}: the floor is {floor:.1e}, the largest value {size:.1e}"
+    assert ours.shape == theirs.shape, name
     assert torch.equal(ours.isfinite(), theirs.isfinite()), name
     found = largest(ours, theirs)
     assert found <= allowed, f"{name}: {found:.2e} from the recording, {allowed:.2e} allowed"

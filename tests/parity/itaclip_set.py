@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from sets import Facts
 
 from ovsskit.backbones._clip_weights import build_network
 from ovsskit.backbones.clip import Clip
-from ovsskit.values import Image
+from ovsskit.values import Image, TextFeatures
 
-TOKENS, LOGITS, CONFIDENCES = (
-    {"atol": 1e-4, "rtol": 0},
-    {"atol": 2e-5, "rtol": 0},
-    {"atol": 5e-4, "rtol": 0},
-)
+TOKENS = {"atol": 1e-4, "rtol": 0}
 LABELS = 0.9995
 """Share of pixels whose labels must agree."""
+
+
+def pictures(facts: Facts) -> list[str]:
+    """Return the names of the recorded pictures."""
+    return [name for name, one in facts.items() if isinstance(one, dict) and "height" in one]
 
 
 class Recording:
@@ -49,6 +53,38 @@ class Recording:
         """Return a recorded picture."""
         return Image(self.tensors(file)[name].permute(2, 0, 1).float() / 255, name)
 
+    def colours(self) -> dict[str, list[float]]:
+        """Return the mean and the deviation that were subtracted and divided by, of channels from 0 to 1."""
+        facts = self.facts["preprocess"]
+        return {
+            "mean": [value / 255 for value in facts["mean_rgb"]],
+            "deviation": [value / 255 for value in facts["std_rgb"]],
+        }
+
+    def texts(self, name: str, labels: Sequence[int]) -> TextFeatures:
+        vectors = self.tensors("forward_feature")[name].to(torch.get_default_dtype())
+        return TextFeatures(vectors, tuple(labels))
+
+    def texts_of(self, *, has_background: bool) -> str:
+        """Return the name of the text features of runs with or without a background."""
+        first = str(self.facts["cases"]["forward_feature"]["text"])
+        others = [
+            name
+            for name in self.tensors("forward_feature")
+            if name.startswith("text_") and name != first
+        ]
+        return first if has_background else others[0]
+
+    def queries(self, texts: str) -> list[int]:
+        """Return the class of each of the text features that are named so."""
+        classes = self.tensors("forward_feature")[f"query_idx_{texts.removeprefix('text_')}"]
+        return [int(number) for number in classes]
+
+    def step(self, names: Iterable[str], stem: str) -> int:
+        """Return which rows and columns were recorded of something: `stem` ends in their step."""
+        [found] = [name for name in names if re.fullmatch(rf"{re.escape(stem)}\d+", name)]
+        return int(found.removeprefix(stem))
+
     def backbone(self, scratch: Path) -> Clip:
         """Return the recorded encoders of pictures and texts as a CLIP of open_clip, written to a folder."""
         folder = scratch / "itaclip_clip"
@@ -73,11 +109,9 @@ class Recording:
             config = {"embed_dim": facts["embed_dim"], "vision_cfg": shape, "text_cfg": text}
             config["quick_gelu"] = facts["activation"] == "quick_gelu"
             network = build_network(config, "fp32")
-            seen = {
-                **self.tensors("weights_visual_0"),
-                **self.tensors("weights_visual_1"),
-                **self.text_weights(),
-            }
+            seen = self.text_weights()
+            for file in sorted(self.folder.glob("weights_visual_*.safetensors")):
+                seen |= self.tensors(file.stem)
             assert network.state_dict().keys() - seen.keys() <= {"logit_scale", "logit_bias"}
             seen["logit_scale"] = torch.tensor(0.0)
             folder.mkdir()

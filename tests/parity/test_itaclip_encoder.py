@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from itaclip_set import LOGITS, TOKENS, Recording
+from floor import Twice, check_all
+from itaclip_set import Recording, pictures
+from sets import choose, find
 
 from ovsskit.backbones import _clip_vision as vision
 from ovsskit.backbones.clip import Clip
@@ -19,11 +22,10 @@ from ovsskit.stages.attention.self_attention import SelfAttention
 from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.stages.maps.text_similarity import TextSimilarity
 from ovsskit.stages.network.hidden import Hidden
-from ovsskit.values import Attention, Image, TextFeatures
+from ovsskit.values import Attention, Image
 from ovsskit.values import Hidden as Tokens
 
-close = torch.testing.assert_close
-CASES = ("square", "nonsquare")
+SELF = ("query_query", "key_key")
 
 
 @dataclass
@@ -52,80 +54,67 @@ class Encoded:
         )
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    choices = {"case": lambda facts: pictures(facts["cases"]["encode"])}
+    choose(metafunc, "itaclip", choices)
+
+
 @pytest.fixture(scope="module")
 def recording(parity_dir: Path) -> Recording:
-    return Recording(parity_dir / "itaclip")
+    return Recording(find(parity_dir, "itaclip"))
 
 
 @pytest.fixture(scope="module")
-def backbone(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    return recording.backbone(tmp_path_factory.mktemp("model"))
+def encoded(
+    recording: Recording, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Twice]:
+    scratch = tmp_path_factory.mktemp("model")
+
+    def encode(case: str) -> Twice:
+        return Twice.of(lambda: run(recording, recording.backbone(scratch), case))
+
+    return encode
 
 
-@pytest.fixture(scope="module")
-def encoded(recording: Recording, backbone: Clip) -> dict[str, Encoded]:
-    middle = tuple(recording.facts["vision"]["intermediate_layers_1based"])
-    return {
-        name: Encoded(backbone, recording.image("encode", f"{name}.image"), middle)
-        for name in CASES
-    }
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_the_prepared_picture(recording: Recording, encoded: dict[str, Encoded], case: str) -> None:
-    corner = recording.tensors("encode")[f"{case}.normalised_corner"][0]
-    close(
-        encoded[case].backbone.pixels(encoded[case].image)[:, : corner.shape[1], : corner.shape[2]],
-        corner,
-        atol=1e-6,
-        rtol=0,
+def run(recording: Recording, backbone: Clip, case: str) -> dict[str, torch.Tensor]:
+    """Return everything that may be recorded of a picture, under its name."""
+    own = Encoded(
+        backbone,
+        recording.image("encode", f"{case}.image"),
+        tuple(recording.facts["vision"]["intermediate_layers_1based"]),
     )
-
-
-def test_resized_position_embeddings(
-    recording: Recording, backbone: Clip, encoded: dict[str, Encoded]
-) -> None:
-    visual = backbone.visual
-    resized = vision.place_embeddings(
-        visual.positional_embedding, visual.grid_size, encoded["nonsquare"].hidden.grid, "scale"
-    )
-    close(resized[None], recording.tensors("encode")["nonsquare.pos_embed"], **TOKENS)
-
-
-def test_attention(recording: Recording, encoded: dict[str, Encoded]) -> None:
-    recorded, own = recording.tensors("encode"), encoded["nonsquare"]
-    maps = own.maps("query_query", "key_key").data
-    close(maps[:-1].mean(0), recorded["nonsquare.attn_intermediate_mean"], **TOKENS)
-    close(maps[-1], recorded["nonsquare.attn_final"], **TOKENS)
-    close(
-        own.merged("query_query", "key_key").data[0], recorded["nonsquare.attn_combined"], **TOKENS
-    )
-    rows = encoded["square"].merged("query_query", "key_key").data[0, :, ::16]
-    close(rows, recorded["square.attn_combined_rows"], **TOKENS)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_tokens(recording: Recording, encoded: dict[str, Encoded], case: str) -> None:
-    recorded = recording.tensors("encode")
-    close(
-        encoded[case].tokens("query_query", "key_key")[None], recorded[f"{case}.tokens"], **TOKENS
-    )
-    close(
-        encoded[case].tokens("query_key")[None], recorded[f"{case}.tokens_attn_self_off"], **TOKENS
-    )
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_logits_of_one_crop(recording: Recording, encoded: dict[str, Encoded], case: str) -> None:
-    recorded, own = recording.tensors("forward_feature"), encoded[case]
-    texts = TextFeatures(recorded["text_voc"], tuple(recorded["query_idx_voc"].tolist()))
-    patches = Attend(residual=True, feed_forward=False).run(
-        own.hidden, own.merged("query_query", "key_key"), own.backbone
-    )
-    maps = TextSimilarity().run(patches, texts)
-    assert maps.labels == texts.labels
+    recorded, visual = recording.tensors("encode"), backbone.visual
+    corner = recorded[f"{case}.normalised_corner"].shape
+    maps, merged = own.maps(*SELF).data, own.merged(*SELF)
+    patches = Attend(residual=True, feed_forward=False).run(own.hidden, merged, backbone)
+    texts = recording.facts["cases"]["forward_feature"]["text"]
+    labels = range(len(recording.tensors("forward_feature")[texts]))
+    similar = TextSimilarity().run(patches, recording.texts(texts, labels)).data
+    large = torch.nn.functional.interpolate(similar[None], own.image.size, mode="bilinear")
     step = recording.facts["subsample"]
-    full = torch.nn.functional.interpolate(maps.data[None], own.image.size, mode="bilinear")[
-        ..., ::step, ::step
-    ]
-    close(full, recorded[f"{case}.logits_eng_off_sub{step}"], **LOGITS)
+    found = {
+        "normalised_corner": backbone.pixels(own.image)[None, :, : corner[2], : corner[3]],
+        "pos_embed": vision.place_embeddings(
+            visual.positional_embedding, visual.grid_size, own.hidden.grid, "scale"
+        )[None],
+        "attn_intermediate_mean": maps[:-1].mean(0),
+        "attn_final": maps[-1],
+        "attn_combined": merged.data[0],
+        "tokens": own.tokens(*SELF)[None],
+        "tokens_attn_self_off": own.tokens("query_key")[None],
+        f"logits_eng_off_sub{step}": large[..., ::step, ::step],
+    }
+    if f"{case}.attn_combined_rows" in recorded:
+        rows = recorded[f"{case}.attn_combined_rows"].shape[1]
+        apart = -(-merged.data.shape[-1] // rows)
+        found["attn_combined_rows"] = merged.data[0, :, ::apart]
+    return {f"{case}.{name}": one for name, one in found.items()}
+
+
+def test_every_tensor_of_a_picture(
+    recording: Recording, encoded: Callable[[str], Twice], case: str
+) -> None:
+    theirs = recording.tensors("encode") | recording.tensors("forward_feature")
+    ours = encoded(case)
+    assert {f"{case}.tokens", f"{case}.tokens_attn_self_off"} <= theirs.keys()
+    check_all(ours, theirs)

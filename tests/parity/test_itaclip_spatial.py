@@ -5,13 +5,17 @@ The recipes run as they are, with the recording's encoder, texts and settings in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from itaclip_set import CONFIDENCES, LABELS, LOGITS, Recording
+from floor import Twice, check, check_all, check_values
+from itaclip_set import LABELS, Recording, pictures
+from sets import Facts, choose, find
 
 from ovsskit.backbones.clip import Clip
 from ovsskit.drive import Driver, State
@@ -20,20 +24,19 @@ from ovsskit.recipe import load_recipe
 from ovsskit.stage import Stage, Wrapper
 from ovsskit.stages.refine.close_labels import CloseLabels
 from ovsskit.stages.refine.pamr import Pamr, affinity, deviation
-from ovsskit.values import Image, Labels, Logits, TextFeatures
+from ovsskit.values import Image, Labels, Logits
 from ovsskit.vocabulary import make_vocabulary
 
-close = torch.testing.assert_close
 RECIPES = {"with background": "itaclip", "no background": "itaclip_coco_stuff"}
 GIVEN = {"text_features", "expand_text", "resize_image"}
 """Stages whose results the recording holds."""
 MAPS = {
-    "slide_logits": ("sliding_window", LOGITS),
-    "resized_logits": ("upsample", LOGITS),
-    "pamr_logits": ("pamr", LOGITS),
-    "class_scores": ("drop_small_areas", CONFIDENCES),
+    "slide_logits": "sliding_window",
+    "resized_logits": "upsample",
+    "pamr_logits": "pamr",
+    "class_scores": "drop_small_areas",
 }
-"""What was recorded of a run's maps: the stage that writes it, and how near we come. The last is as before without the stage."""
+"""What was recorded of a run's maps: the stage that writes it. The last is as before without the stage."""
 LABEL_MAPS = {"labels_before_close": "label_map", "labels": "close_labels"}
 STATISTICS = {"slide": "sliding_window", "pamr": "pamr", "scores": "drop_small_areas"}
 
@@ -50,7 +53,8 @@ class Chain:
 
     def __post_init__(self) -> None:
         middle = self.recording.facts["vision"]["intermediate_layers_1based"]
-        settings = {"self_similarity.layers": [*middle, -1], **self.settings}
+        colours = {f"views.{name}": value for name, value in self.recording.colours().items()}
+        settings = {"self_similarity.layers": [*middle, -1], **colours, **self.settings}
         recipe = load_recipe(
             self.recipe, [f"{address}={value}" for address, value in settings.items()]
         )
@@ -108,35 +112,46 @@ class Run:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    cases = Recording(metafunc.config.getoption("--parity-dir") / "itaclip").facts["cases"]
-    runs = {name: run for name, run in cases["slide"]["runs"].items() if "label_counts" in run}
-    choices: dict[str, Any] = {
-        "pamr_name": list(cases["pamr"]["dilations"]),
-        "run_name": list(runs),
-        "variant_name": [name for name, run in runs.items() if "prob_variant" in run],
+    choices = {
+        "pamr_name": lambda facts: list(facts["cases"]["pamr"]["dilations"]),
+        "run_name": lambda facts: whole_runs(facts),
+        "windows_name": lambda facts: [
+            name for name in facts["cases"]["slide"]["runs"] if name not in whole_runs(facts)
+        ],
+        "variant_name": lambda facts: [
+            name for name, run in whole_runs(facts).items() if "prob_variant" in run
+        ],
+        "case": lambda facts: pictures(facts["cases"]["encode"]),
     }
-    for name, values in choices.items():
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(name, values)
+    choose(metafunc, "itaclip", choices)
+
+
+def whole_runs(facts: Facts) -> dict[str, Any]:
+    """Return the runs that were recorded up to their labels."""
+    runs = facts["cases"]["slide"]["runs"]
+    return {name: run for name, run in runs.items() if "label_counts" in run}
 
 
 @pytest.fixture(scope="module")
 def recording(parity_dir: Path) -> Recording:
-    return Recording(parity_dir / "itaclip")
+    return Recording(find(parity_dir, "itaclip"))
 
 
 @pytest.fixture(scope="module")
-def backbone(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    return recording.backbone(tmp_path_factory.mktemp("model"))
+def make(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Clip]:
+    scratch = tmp_path_factory.mktemp("model")
+    return lambda: recording.backbone(scratch)
 
 
 @pytest.fixture(scope="module")
-def runs(recording: Recording, backbone: Clip) -> dict[str, Run]:
-    return {}
+def runs(recording: Recording, make: Callable[[], Clip]) -> Callable[[str], Run]:
+    """Return what runs a recipe as a run was recorded, once for each precision."""
 
+    @cache
+    def run(name: str, precision: torch.dtype) -> Run:
+        return run_of(recording, make(), name)
 
-def texts(recording: Recording, name: str, labels: list[int]) -> TextFeatures:
-    return TextFeatures(recording.tensors("forward_feature")[name], tuple(labels))
+    return lambda name: run(name, torch.get_default_dtype())
 
 
 def settings_of(recording: Recording, facts: dict[str, Any]) -> dict[str, Any]:
@@ -157,34 +172,21 @@ def settings_of(recording: Recording, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_of(recording: Recording, backbone: Clip, runs: dict[str, Run], name: str) -> Run:
-    """Run a recipe as a run was recorded, once."""
-    if name not in runs:
-        facts = recording.facts["cases"]["slide"]["runs"][name]
-        has_background = facts["dataset_type"] == "with background"
-        chain = Chain(
-            recording, backbone, RECIPES[facts["dataset_type"]], settings_of(recording, facts)
-        )
-        labels = [label + (not has_background) for label in facts["query_idx"]]
-        start: State = {
-            "image": Image(torch.zeros(3, *recording.facts["cases"]["slide"]["ori_shape"])),
-            "resized": recording.image("slide_voc"),
-            "vocabulary": make_vocabulary(
-                [f"class {label}" for label in range(1, max(labels) + 1)]
-            ),
-            "text_features": texts(
-                recording, "text_voc" if has_background else "text_stuff", labels
-            ),
-        }
-        runs[name] = Run(
-            name,
-            facts,
-            recording.tensors(recording.file_of(name)),
-            chain,
-            start,
-            chain.run(chain.stages, start),
-        )
-    return runs[name]
+def run_of(recording: Recording, backbone: Clip, name: str) -> Run:
+    facts = recording.facts["cases"]["slide"]["runs"][name]
+    has_background = facts["dataset_type"] == "with background"
+    chain = Chain(
+        recording, backbone, RECIPES[facts["dataset_type"]], settings_of(recording, facts)
+    )
+    labels = [label + (not has_background) for label in facts["query_idx"]]
+    start: State = {
+        "image": Image(torch.zeros(3, *recording.facts["cases"]["slide"]["ori_shape"])),
+        "resized": recording.image(recording.file_of("image")),
+        "vocabulary": make_vocabulary([f"class {label}" for label in range(1, max(labels) + 1)]),
+        "text_features": recording.texts(recording.texts_of(has_background=has_background), labels),
+    }
+    theirs = recording.tensors(recording.file_of(name))
+    return Run(name, facts, theirs, chain, start, chain.run(chain.stages, start))
 
 
 def sub(recording: Recording, maps: torch.Tensor) -> torch.Tensor:
@@ -193,52 +195,63 @@ def sub(recording: Recording, maps: torch.Tensor) -> torch.Tensor:
     return maps[..., ::step, ::step]
 
 
-@pytest.mark.parametrize("case", ["square", "nonsquare"])
-def test_views_of_one_crop(recording: Recording, backbone: Clip, case: str) -> None:
+def test_views_of_one_crop(recording: Recording, make: Callable[[], Clip], case: str) -> None:
     facts, theirs = (
         recording.facts["cases"]["forward_feature"],
         recording.tensors("forward_feature"),
     )
-    chain = Chain(recording, backbone, settings={"views.same_weight": facts["img_eng_coefficient"]})
     image = recording.image("encode", f"{case}.image")
-    state = {
-        "image": image,
-        "text_features": texts(recording, facts["text"], theirs["query_idx_voc"].tolist()),
+    sizes = {
+        f"{case}.logits_eng_on": image.size,
+        f"{case}.logits_eng_on_resized": tuple(facts["resized_to"]),
     }
-    maps = chain.run(chain.views(), state)["views"].data[None]
-    for size, name in (
-        (image.size, f"{case}.logits_eng_on"),
-        (tuple(facts["resized_to"]), f"{case}.logits_eng_on_resized"),
-    ):
-        key = f"{name}_sub{recording.facts['subsample']}"
-        if key in theirs:
-            close(
-                sub(recording, torch.nn.functional.interpolate(maps, size, mode="bilinear")),
-                theirs[key],
-                **LOGITS,
+
+    def compute() -> dict[str, torch.Tensor]:
+        settings = {"views.same_weight": facts["img_eng_coefficient"]}
+        chain = Chain(recording, make(), settings=settings)
+        texts = recording.texts(facts["text"], recording.queries(facts["text"]))
+        state = {"image": recording.image("encode", f"{case}.image"), "text_features": texts}
+        maps = chain.run(chain.views(), state)["views"].data[None]
+        return {
+            f"{name}_sub{recording.facts['subsample']}": sub(
+                recording, torch.nn.functional.interpolate(maps, size, mode="bilinear")
             )
+            for name, size in sizes.items()
+        }
+
+    check_all(Twice.of(compute), theirs)
 
 
 def test_every_map_of_a_run(
-    recording: Recording, backbone: Clip, runs: dict[str, Run], run_name: str
+    recording: Recording, runs: Callable[[str], Run], run_name: str
 ) -> None:
-    run = run_of(recording, backbone, runs, run_name)
-    step = recording.facts["subsample"]
+    """A run of few windows is noisier than one of many: it alone is run in double precision, for all runs of its kind."""
+    run, step = runs(run_name), recording.facts["subsample"]
+    noisiest = Twice.of(lambda: runs(noisiest_of(recording.facts, run_name)))
     recorded = [key.split(".")[1] for key in run.theirs if key.startswith(f"{run_name}.")]
     assert recorded
     for name in recorded:
         if name in LABEL_MAPS:
             run.agree(run.ours[LABEL_MAPS[name]], name)
         elif name != "labels_prob_variant":  # see below
-            address, tolerance = MAPS[name.removesuffix(f"_sub{step}")]
+            address = MAPS[name.removesuffix(f"_sub{step}")]
             theirs = run.theirs[f"{run_name}.{name}"]
-            close(sub(recording, run.wrote(address).data).view_as(theirs), theirs, **tolerance)
+            ours = sub(recording, run.wrote(address).data).view_as(theirs)
+            floor = noisiest.map(lambda one, address=address: one.wrote(address).data).floor()
+            check_values(ours, theirs, floor, name)
+
+
+def noisiest_of(facts: Facts, name: str) -> str:
+    """Return the run of the same recipe with the fewest windows."""
+    runs = whole_runs(facts)
+    alike = [one for one in runs if runs[one]["dataset_type"] == runs[name]["dataset_type"]]
+    return max(alike, key=lambda one: int(runs[one]["stride"]))
 
 
 def test_statistics_of_whole_tensors(
-    recording: Recording, backbone: Clip, runs: dict[str, Run], run_name: str
+    recording: Recording, runs: Callable[[str], Run], run_name: str
 ) -> None:
-    run = run_of(recording, backbone, runs, run_name)
+    run = runs(run_name)
     for name, expected in run.facts["stats"].items():
         maps = run.wrote(STATISTICS[name]).data
         assert list(maps.shape) == expected["shape"][-3:]
@@ -246,7 +259,7 @@ def test_statistics_of_whole_tensors(
             float(one) for one in (maps.mean(), maps.double().std(), maps.double().abs().mean())
         ]
         wanted = [expected["mean"], expected["std"], expected["abs_sum"] / maps.numel()]
-        close(torch.tensor(found), torch.tensor(wanted), **LOGITS)
+        assert found == pytest.approx(wanted, rel=2e-5, abs=0)
     counts = (
         run.ours["close_labels"]
         .data.flatten()
@@ -257,33 +270,34 @@ def test_statistics_of_whole_tensors(
     ) * counts.sum()
 
 
-def test_windows_of_a_picture_smaller_than_a_window(recording: Recording, backbone: Clip) -> None:
-    slide, theirs = recording.facts["cases"]["slide"], recording.tensors("slide_stuff")
-    facts = slide["runs"]["small"]
+def test_windows_alone(recording: Recording, make: Callable[[], Clip], windows_name: str) -> None:
+    """A picture may be smaller than a window."""
+    slide, file = recording.facts["cases"]["slide"], recording.file_of(windows_name)
+    facts = slide["runs"][windows_name]
     settings = {
+        "sliding_window.window": slide["crop"],
         "sliding_window.stride": facts["stride"],
         "views.same_weight": facts["img_eng_coefficient"],
     }
-    chain = Chain(
-        recording, backbone, settings={"sliding_window.window": slide["crop"], **settings}
-    )
-    labels = recording.tensors("forward_feature")["query_idx_voc"].tolist()
-    state = {
-        "resized": recording.image("slide_stuff", "small.image"),
-        "text_features": texts(recording, "text_voc", labels),
-    }
-    maps = chain.run(chain.stages[:1], state)["sliding_window"].data
-    close(
-        sub(recording, maps)[None],
-        theirs[f"small.slide_logits_sub{recording.facts['subsample']}"],
-        **LOGITS,
-    )
+    texts = recording.texts_of(has_background=True)
+
+    def compute() -> torch.Tensor:
+        chain = Chain(recording, make(), settings=settings)
+        state = {
+            "resized": recording.image(file, f"{windows_name}.image"),
+            "text_features": recording.texts(texts, recording.queries(texts)),
+        }
+        maps: torch.Tensor = chain.run(chain.stages[:1], state)["sliding_window"].data
+        return sub(recording, maps)[None]
+
+    name = f"{windows_name}.slide_logits_sub{recording.facts['subsample']}"
+    check(Twice.of(compute), recording.tensors(file)[name])
 
 
 def test_labels_by_another_threshold(
-    recording: Recording, backbone: Clip, runs: dict[str, Run], variant_name: str
+    recording: Recording, runs: Callable[[str], Run], variant_name: str
 ) -> None:
-    run = run_of(recording, backbone, runs, variant_name)
+    run = runs(variant_name)
     facts = run.facts["prob_variant"]
     settings = {
         "softmax.scale": facts["logit_scale"],
@@ -291,7 +305,7 @@ def test_labels_by_another_threshold(
     }
     chain = Chain(
         recording,
-        backbone,
+        run.chain.backbone,
         settings=settings,
         removed={"drop_small_areas"} if facts["area_thd"] is None else set(),
     )
@@ -308,12 +322,23 @@ def test_close(recording: Recording, run_name: str) -> None:
 def test_pamr(recording: Recording, pamr_name: str) -> None:
     theirs, facts = recording.tensors("pamr"), recording.facts["cases"]["pamr"]
     dilations = tuple(facts["dilations"][pamr_name])
-    picture = theirs["image"][0]
-    close(deviation(picture, dilations)[:, ::8, ::8], theirs[f"{pamr_name}.std_sub8"], **LOGITS)
-    close(affinity(picture, dilations)[:, ::8, ::8], theirs[f"{pamr_name}.affinity_sub8"], **LOGITS)
-    stage = Pamr(steps=facts["iterations"], dilations=dilations, at="picture")
-    for mask, out in (("mask", "out"), ("mask_low", "out_low")):
-        if f"{pamr_name}.{out}" in theirs:
-            maps = theirs[mask][0]
+    steps = {
+        name: recording.step(theirs, f"{pamr_name}.{name}_sub") for name in ("std", "affinity")
+    }
+
+    def compute() -> dict[str, torch.Tensor]:
+        picture = theirs["image"][0].to(torch.get_default_dtype())
+        made = {"std": deviation(picture, dilations), "affinity": affinity(picture, dilations)}
+        found = {
+            f"{pamr_name}.{name}_sub{step}": made[name][:, ::step, ::step]
+            for name, step in steps.items()
+        }
+        stage = Pamr(steps=facts["iterations"], dilations=dilations, at="picture")
+        for mask, out in (("mask", "out"), ("mask_low", "out_low")):
+            maps = theirs[mask][0].to(torch.get_default_dtype())
             refined = stage.run(Logits(maps, tuple(range(len(maps)))), Image(picture))
-            close(refined.data, theirs[f"{pamr_name}.{out}"][0], **LOGITS)
+            found[f"{pamr_name}.{out}"] = refined.data[None]
+        return found
+
+    assert f"{pamr_name}.out" in theirs
+    check_all(Twice.of(compute), theirs)

@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from floor import Twice, check
 from itaclip_set import Recording
+from sets import Facts, choose, find
 
 from ovsskit.backbones.clip import Clip
 from ovsskit.stages.text.expand_text import ExpandText, mix
 from ovsskit.stages.text.text_features import TextFeatures
 from ovsskit.texts.templates import ensemble, sentences
+from ovsskit.values import TextFeatures as Features
 from ovsskit.values import Vocabulary
 from ovsskit.vocabulary import VocabularyTable
 
-FEATURES = {"atol": 1e-6, "rtol": 0}
-"""The mixing alone: one product and sum."""
-TOWER = {"atol": 2e-5, "rtol": 0}
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    facts = Recording(metafunc.config.getoption("--parity-dir") / "itaclip").facts["cases"]["text"]
-    for name, key in (("mixing", "query_idx"), ("whole", "name_file_lines")):
-        if name in metafunc.fixturenames:
-            metafunc.parametrize(
-                name, [one for one, case in facts.items() if isinstance(case, dict) and key in case]
-            )
+    choices = {
+        "mixing": lambda facts: cases(facts, "query_idx"),
+        "whole": lambda facts: cases(facts, "name_file_lines"),
+    }
+    choose(metafunc, "itaclip", choices)
+
+
+def cases(facts: Facts, key: str) -> list[str]:
+    texts = facts["cases"]["text"]
+    return [name for name, one in texts.items() if isinstance(one, dict) and key in one]
 
 
 @pytest.fixture(scope="module")
 def recording(parity_dir: Path) -> Recording:
-    return Recording(parity_dir / "itaclip")
+    return Recording(find(parity_dir, "itaclip"))
 
 
 @pytest.fixture(scope="module")
-def backbone(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    return recording.backbone(tmp_path_factory.mktemp("model"))
+def make(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Clip]:
+    scratch = tmp_path_factory.mktemp("model")
+    return lambda: recording.backbone(scratch)
 
 
 def words_of(case: dict[str, Any], folder: Path) -> Vocabulary:
@@ -58,41 +63,51 @@ def test_prompt_ensemble(recording: Recording) -> None:
     tensors = recording.tensors("text")
     vectors = tensors["ensemble.prompt_embeddings"]
     assert vectors.shape[1] == len(sentences("imagenet_80"))
-    torch.testing.assert_close(ensemble(vectors), tensors["ensemble.features"], **FEATURES)
+    check(
+        Twice.of(lambda: ensemble(vectors.to(torch.get_default_dtype()))),
+        tensors["ensemble.features"],
+    )
 
 
 def test_mixing(recording: Recording, mixing: str) -> None:
     case, tensors = recording.facts["cases"]["text"][mixing], recording.tensors("text")
     assert tensors[f"{mixing}.query_idx"].tolist() == case["query_idx"]
-    aux = tensors[f"{mixing}.aux"]
-    found = mix(
-        tensors[f"{mixing}.original"],
-        shift(case["query_idx"], case),
-        aux,
-        tuple(range(1, len(aux) + 1)),
-        case["alpha"],
-    )
-    torch.testing.assert_close(found, tensors[f"{mixing}.query_features"], **FEATURES)
+
+    def mixed() -> torch.Tensor:
+        original, aux = (
+            tensors[f"{mixing}.{name}"].to(torch.get_default_dtype())
+            for name in ("original", "aux")
+        )
+        labels = tuple(range(1, len(aux) + 1))
+        return mix(original, shift(case["query_idx"], case), aux, labels, case["alpha"])
+
+    check(Twice.of(mixed), tensors[f"{mixing}.query_features"])
 
 
-def test_whole_path(recording: Recording, backbone: Clip, whole: str, tmp_path: Path) -> None:
+def test_whole_path(
+    recording: Recording, make: Callable[[], Clip], whole: str, tmp_path: Path
+) -> None:
     case, tensors = recording.facts["cases"]["text"][whole], recording.tensors("text")
     vocabulary = words_of(case, tmp_path)
     (tmp_path / "texts.txt").write_text("\n".join(case["definition_file_lines"]), encoding="utf-8")
-    names = TextFeatures().run(vocabulary, backbone)
-    found = ExpandText(file=str(tmp_path / "texts.txt"), weight=case["alpha"]).run(
-        names, vocabulary, backbone
-    )
-    assert found.labels == shift(tensors[f"{whole}.query_idx"].tolist(), case)
-    torch.testing.assert_close(found.data, tensors[f"{whole}.query_features"], **TOWER)
+    expand = ExpandText(file=str(tmp_path / "texts.txt"), weight=case["alpha"])
+
+    def features() -> Features:
+        backbone = make()
+        return expand.run(TextFeatures().run(vocabulary, backbone), vocabulary, backbone)
+
+    found = Twice.of(features)
+    assert found.single.labels == shift(tensors[f"{whole}.query_idx"].tolist(), case)
+    check(found.map(lambda one: one.data), tensors[f"{whole}.query_features"])
 
 
-def test_tokens(recording: Recording, backbone: Clip, whole: str, tmp_path: Path) -> None:
+def test_tokens(recording: Recording, make: Callable[[], Clip], whole: str, tmp_path: Path) -> None:
     case, tensors = recording.facts["cases"]["text"][whole], recording.tensors("text")
     words = [word for _, word in words_of(case, tmp_path).queries]
     words += [line.split(">=")[1].strip() for line in case["definition_file_lines"]]
     chosen = sentences("imagenet_80")[:: case["token_template_step"]]
     stored = case["token_columns_stored"]
+    backbone = make()
     rows = [backbone.reader.read_all([one.replace("{}", word) for one in chosen]) for word in words]
     padded = [[[*row, *[0] * (stored - len(row))] for row in of_word] for of_word in rows]
     assert torch.equal(torch.tensor(padded, dtype=torch.int32), tensors[f"{whole}.tokens"])
