@@ -196,15 +196,18 @@ def test_a_full_disk_leaves_what_was_saved_before(
 
 
 def test_two_tunings_do_not_share_a_folder(fit: Fit, start: Path, tmp_path: Path) -> None:
-    code = "import sys, time\nfrom ovsskit.fit.tuning import Tuner\nTuner.step = lambda *_: time.sleep(60)\n"
+    code = "import sys, threading\nfrom ovsskit.fit.tuning import Tuner\n"
+    code += "Tuner.step = lambda *_: threading.Event().wait()\n"
     code += "from ovsskit.cli.__main__ import main\nmain()\n"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *arguments(start, tmp_path / "out")]
-    ) as other:
+    other = subprocess.Popen([sys.executable, "-c", code, *arguments(start, tmp_path / "out")])
+    try:
         while not (tmp_path / "out" / "fit.json").exists():
+            assert other.poll() is None
             time.sleep(0.05)
         status, _, error = fit()
+    finally:
         other.kill()
+        other.wait()
     assert status == 2
     assert "Another tuning is writing into this folder" in error
 

@@ -403,9 +403,9 @@ def test_ctrl_c_keeps_what_was_answered(server: Server, tmp_path: Path) -> None:
         text=True,
         env={**os.environ, "COLUMNS": "200"},
     )
-    assert reached.wait(60)
+    assert reached.wait(600)
     running.send_signal(signal.SIGINT)
-    _, error = running.communicate(timeout=60)
+    _, error = running.communicate(timeout=600)
     assert (running.returncode, error) == (130, "stopped; run the same command to go on\n")
     assert len(list((tmp_path / "kept").iterdir())) == 1
 
