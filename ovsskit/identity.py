@@ -16,7 +16,7 @@ from uuid import uuid4
 from ovsskit.backbones.base import Backbone
 from ovsskit.digests import digest_path
 from ovsskit.registry import PACKAGE
-from ovsskit.stage import Stage, Wrapper, use_of
+from ovsskit.stage import RECIPE_PATH, Stage, Wrapper, use_of
 from ovsskit.values import Vocabulary
 
 
@@ -57,7 +57,7 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
     entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)
     for name, info in cls.model_fields.items():
         file = Path(str(getattr(stage, name)))
-        if "path of recipe" in info.metadata and file.is_file():
+        if RECIPE_PATH in info.metadata and file.is_file():
             entry[f"{name} (content)"] = digest_path(file)
     return entry | (
         {"inner": [stage_identity(inner) for inner in stage.inner]}

@@ -21,7 +21,14 @@ from ovsskit.runner import Runner
 from ovsskit.samples import sample_score
 from ovsskit.values import Vocabulary
 from ovsskit.weights import naming
-from ovsskit.wishes import Wishes, check_outcome, choose_classes, choose_explained, choose_pictures
+from ovsskit.wishes import (
+    Wishes,
+    check_files,
+    check_outcome,
+    choose_classes,
+    choose_explained,
+    choose_pictures,
+)
 
 OUT = Path("ovsskit-out")
 
@@ -44,6 +51,7 @@ def run_job(wishes: Wishes, listener: Listener) -> int:
 def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     recipe = load_recipe(wishes.recipe, wishes.overrides)
     check_outcome(wishes, recipe)
+    check_files(recipe.stages)
     pictures, samples = choose_pictures(wishes, recipe)
     vocabulary = choose_classes(wishes, recipe, samples)
     explained = choose_explained(pictures, wishes.explain)

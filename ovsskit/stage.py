@@ -43,8 +43,12 @@ from ovsskit.values import V, Value
 
 Slots: TypeAlias = Mapping[str, Any]
 Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
-PathOfRecipe = Annotated[str, "path of recipe"]
-"""A path in a field; in a recipe it is relative to the recipe's file."""
+RECIPE_PATH = "path of recipe"
+PathOfRecipe = Annotated[str, RECIPE_PATH]
+"""A file that a stage reads; in a recipe it is relative to the recipe's file, and `check` sees that it is there."""
+
+NEEDED = "needed to run"
+"""Mark a path that a shipped recipe may leave open, since the file is the person's, but without which it cannot run."""
 
 
 class Capability:

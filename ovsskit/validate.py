@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ovsskit.describe import range_of, toml
-from ovsskit.errors import BadValue, MissingKey, OvsskitError, UnknownKey, did_you_mean
+from ovsskit.errors import BadFile, BadValue, MissingKey, OvsskitError, UnknownKey, did_you_mean
 from ovsskit.lines import Table
+from ovsskit.stage import RECIPE_PATH
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -21,13 +22,22 @@ def validate(
 ) -> M | None:
     """Return the model that a table describes, or None with its problems added; `keys` are known beside the fields."""
     values = {key: _tuples(value) for key, value in table.items()}
+    missing = list[OvsskitError]()
     for name, info in cls.model_fields.items():
-        if "path of recipe" in info.metadata and isinstance(values.get(name), str) and values[name]:
+        if RECIPE_PATH in info.metadata and isinstance(values.get(name), str) and values[name]:
             place = table.place_of(name)
             beside = (
                 Path(place.file).parent if place.line else Path()
             )  # what the command line gives has no line
-            values[name] = str((beside / values[name]).resolve())
+            path = (beside / values[name]).resolve()
+            if not path.is_file():
+                what = f"{who}.{name} names a file that is not there: {values[name]}"
+                start = "the recipe's file" if place.line else "the present folder"
+                missing.append(BadFile(what, fix=f"Paths start at {start}.", where=place))
+            values[name] = str(path)
+    if missing:
+        problems += missing
+        return None
     try:
         return cls.model_validate(values)
     except ValidationError as error:

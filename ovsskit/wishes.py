@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovsskit.class_lists import COMMAND_LINE, parse_classes
-from ovsskit.errors import BadClasses, BadValue, Place, UnfilledSlot, did_you_mean
+from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
 from ovsskit.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe import Recipe
 from ovsskit.samples import sample_pictures
+from ovsskit.stage import NEEDED, Stage, Wrapper
 from ovsskit.values import Vocabulary
 from ovsskit.vocabulary import VocabularyTable, read_classes, refuse_file
 
@@ -148,3 +149,19 @@ def check_outcome(wishes: Wishes, recipe: Recipe) -> None:
         )
     if wishes.save and "scores" not in written:
         raise UnfilledSlot("No stage writes `scores`, so they cannot be saved.", where=where)
+
+
+def check_files(stages: Sequence[Stage]) -> None:
+    """See that every file is named that stages cannot run without.
+
+    Raises:
+        BadFile: one is not.
+    """
+    for stage in stages:
+        for name, info in type(stage).model_fields.items():
+            if NEEDED in info.metadata and not getattr(stage, name):
+                what = f"`{stage.address}` reads a file, and none is named."
+                fix = f"Name one: --set {stage.address}.{name}=FILE"
+                raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))
+        if isinstance(stage, Wrapper):
+            check_files(stage.inner)

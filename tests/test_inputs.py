@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ovsskit.errors import NoPictures
 from ovsskit.inputs import find_pictures, name_pictures
+from ovsskit.output.own import KINDS
 
 
 @pytest.fixture
@@ -44,6 +45,37 @@ def test_files_folders_and_globs_each_once(tree: Path) -> None:
 def test_a_name_with_brackets_is_a_file_before_a_glob(tree: Path) -> None:
     (tree / "x[1].jpg").write_bytes(b"")
     assert found("x[1].jpg") == ["x[1].jpg"]
+
+
+@pytest.mark.parametrize("record", KINDS)
+def test_folders_of_earlier_results_are_left_out_and_it_is_said(
+    tree: Path, record: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = tree / "a" / "Results"
+    (results / "masks").mkdir(parents=True)
+    (results / "masks" / "x.png").write_bytes(b"")
+    (results / record).write_text('{\n "ovsskit": "1"}')
+    (tree / "list.txt").write_text("a\n")
+    caplog.set_level("INFO")
+    own = ["a/deep/y.png", "a/x.JPG"]
+    assert found("a") == found("list.txt") == own
+    assert found("**/*.png") == found("a/**/*.png") == found("a/*/*.png") == own[:1]
+    assert {one.message for one in caplog.records} == {
+        "left out: 1 folder of earlier results (a/Results)"
+    }
+    mask = "a/Results/masks/x.png"
+    caplog.clear()
+    assert found(mask) == found("a/Results/masks") == found("a/Results/masks/*.png") == [mask]
+    assert not caplog.records
+    for text in ("a/Results", "a/Results/*/*.png"):
+        with pytest.raises(NoPictures) as caught:
+            find_pictures([text])
+        assert caught.value.there == "Left out: 1 folder of earlier results (a/Results)"
+
+
+def test_a_record_of_another_program_leaves_nothing_out(tree: Path) -> None:
+    (tree / "a" / "run.json").write_text('{"accuracy": 0.9}')
+    assert found("a") == ["a/deep/y.png", "a/x.JPG"]
 
 
 def test_lists_are_relative_to_themselves(tree: Path) -> None:

@@ -43,7 +43,7 @@ from ovsskit.study.tables import (
     section,
 )
 from ovsskit.values import Vocabulary
-from ovsskit.wishes import Wishes, choose_classes, choose_pictures
+from ovsskit.wishes import Wishes, check_files, choose_classes, choose_pictures
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,7 @@ def make_plan(wishes: StudyWishes) -> Plan:
     """
     search = read_search(wishes)
     recipe = search.candidate({})
+    check_files(recipe.stages)
     plain = Wishes(
         recipe=str(search.path),
         images=wishes.images or search.images,

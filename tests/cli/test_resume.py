@@ -183,6 +183,15 @@ def test_a_mask_that_vanishes_is_told_at_the_end(
     see_whole(tmp_path / "out")
 
 
+def test_own_results_are_no_input(run: Run, tmp_path: Path) -> None:
+    for time in range(3):
+        status, _, error = run("--out", f"photos/out{time}")
+        assert status == 0
+        assert states(tmp_path / "photos" / f"out{time}") == ["done"] * 3
+        results = {0: "", 1: "1 folder of earlier results", 2: "2 folders of earlier results"}
+        assert results[time] in error
+
+
 def test_a_link_among_the_results_is_not_followed(run: Run, tmp_path: Path) -> None:
     run()
     shutil.move(tmp_path / "out" / "masks", tmp_path / "elsewhere")
@@ -203,3 +212,43 @@ def test_a_recipe_of_a_stranger_writes_nowhere_else(run: Run, tmp_path: Path, na
     assert status == 2
     assert "evil.toml:1  OV113" in error
     assert sorted(tmp_path.rglob("*")) == before
+
+
+PRESENCE = """
+extends = "{toy}"
+[[stage]]
+use = "presence_from_file"
+before = "toy_colours"
+{file}
+"""
+
+
+def test_a_file_that_a_stage_reads_and_that_is_missing_stops_before_anything_is_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "present.toml"
+    recipe.write_text(PRESENCE.format(toy=TESTS / "toy.toml", file='file = "present.json"'))
+    status, _, error = run(recipe="present.toml")
+    assert status == 2
+    assert "present.toml:6  OV304" in error
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(sys, "argv", ["ovsskit", "check", "present.toml", *TOY[:2]])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "names a file that is not there: present.json" in capfd.readouterr().err
+    (tmp_path / "present.json").write_text('{"0": ["red"], "1": ["green"], "2": ["blue"]}')
+    assert run(recipe="present.toml")[0] == 0
+    see_whole(tmp_path / "out")
+
+
+def test_a_file_that_the_recipe_leaves_open_must_be_named(run: Run, tmp_path: Path) -> None:
+    recipe = tmp_path / "open.toml"
+    recipe.write_text(PRESENCE.format(toy=TESTS / "toy.toml", file=""))
+    status, _, error = run(recipe="open.toml")
+    assert status == 2
+    assert "Name one: --set presence_from_file.file=FILE" in error
+    assert not (tmp_path / "out").exists()
+    status, _, error = run("--set", "presence_from_file.file=none.json", recipe="open.toml")
+    assert status == 2
+    assert "Paths start at the present folder." in error

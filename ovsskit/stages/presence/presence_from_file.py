@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ovsskit.errors import BadFile, Place, did_you_mean
-from ovsskit.stage import PathOfRecipe, Stage
+from ovsskit.stage import NEEDED, PathOfRecipe, Stage
 from ovsskit.values import Image, Present, Vocabulary
 
 BETWEEN_LISTS = re.compile(r"\],?\s*\[")
@@ -28,7 +28,9 @@ class PresenceFromFile(Stage, writes="present"):
     Source: PnP-OVSS, released code (the files `*_classification_noboundary.json`, confidence above 70).
     """
 
-    file: Annotated[PathOfRecipe, Field(description="the JSON file, relative to the recipe")] = ""
+    file: Annotated[
+        PathOfRecipe, NEEDED, Field(description="the JSON file, relative to the recipe")
+    ] = ""
     above: Annotated[
         float,
         Field(
