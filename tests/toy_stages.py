@@ -31,9 +31,10 @@ class ToyColours(Stage, writes="scores"):
     fail_at: Annotated[str, Field(description="name of a picture to fail at")] = ""
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Saliency:
-        for name, number in (("TOY_KILL_AT", signal.SIGKILL), ("TOY_STOP_AT", signal.SIGINT)):
-            if os.environ.get(name) == image.name:
-                os.kill(os.getpid(), number)
+        signals = {"KILL": "SIGKILL", "STOP": "SIGINT", "END": "SIGTERM"}
+        for name, number in signals.items():
+            if os.environ.get(f"TOY_{name}_AT") == image.name:
+                os.kill(os.getpid(), getattr(signal, number))
         if self.fail_at in (image.name, "all"):
             raise ZeroDivisionError("this picture divides by zero")
         time.sleep(self.seconds)

@@ -367,9 +367,12 @@ def test_a_killed_run_loses_only_what_was_in_flight(run: Run, photos: Path, tmp_
     assert record(tmp_path / "out")["counts"] == {"done": 4, "failed": 0, "pending": 0}
 
 
-def test_ctrl_c_says_how_to_go_on(run: Run, photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signal", ["TOY_STOP_AT", "TOY_END_AT"])
+def test_ctrl_c_and_sigterm_say_how_to_go_on(
+    run: Run, photos: Path, tmp_path: Path, signal: str
+) -> None:
     """The signal comes from the stage itself: a run that is not waited for may be over before it comes from outside."""
-    stopped = start(tmp_path, "--batch", "1", "--json", TOY_STOP_AT="2")
+    stopped = start(tmp_path, "--batch", "1", "--json", **{signal: "2"})
     out, error = stopped.communicate(timeout=LONG)
     assert stopped.returncode == 130
     assert error == "stopped; run the same command to go on\n"
