@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device
@@ -20,7 +22,6 @@ from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.runner import Runner
 from ovsskit.samples import sample_score
 from ovsskit.values import Vocabulary
-from ovsskit.weights import naming
 from ovsskit.wishes import (
     Wishes,
     check_files,
@@ -40,7 +41,7 @@ def run_job(wishes: Wishes, listener: Listener) -> int:
         OvsskitError: something is wrong with the recipe, classes, pictures, output folder, device or weights.
     """
     adopt_warnings()
-    with hearing(listener) as notices, naming(wishes.recipe):
+    with hearing(listener) as notices:
         job = _prepare(wishes, listener, notices)
         try:
             return job.run()
@@ -85,6 +86,11 @@ class _Job:
     todo: list[PictureRecord]
     costs: Costs = field(default_factory=Costs)
     score: float | None = None
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """Return where each model's weights come from, and the digests of their files."""
+        return {name: model.describe_files() for name, model in self.recipe.models.items()}
 
     def run(self) -> int:
         self.listener.begin(len(self.todo))
@@ -167,6 +173,7 @@ class _Job:
                 "tables": self.recipe.tables,
             },
             "overrides": list(self.wishes.overrides),
+            "models": self.weights,
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,
             "notices": [*known, *(text for text in self.notices.seen if text not in known)],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the summaries of the stages' numbers anew",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the package keeps between runs apart from the person's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OVSSKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

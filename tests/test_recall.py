@@ -339,7 +339,7 @@ def test_runs_without_a_store_take_no_digests(monkeypatch: pytest.MonkeyPatch) -
     for name in ("digest_tensor", "digest_texts", "digest_path"):
         monkeypatch.setattr(digests, name, stop)
     monkeypatch.setattr("ovsskit.drive.digest_texts", stop)
-    monkeypatch.setattr("ovsskit.backbones.base.digest_path", stop)
+    monkeypatch.setattr("ovsskit.backbones.base.digest_files", stop)
     run(dropout(), None, backbone=Counting())
     with pytest.raises(AssertionError, match="a digest was taken"):
         run(dropout(), Store(), backbone=Counting())

@@ -30,6 +30,9 @@ BESIDE = (
     "config_bert.json",
 )
 """What may lie beside weights: the tokenizer, and what shapes do not tell."""
+WORDPIECES = (("tokenizer.json",), ("vocab.txt",))
+BYTE_PAIRS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""Files of which a tokenizer is read, the first that are there."""
 ENVELOPES = ("model", "module", "state_dict")
 """Keys under which a training's checkpoint holds the tensors of its model."""
 

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.backbones._readable import Reading, reading_of
-from ovsskit.errors import MissingWeights
 from ovsskit.lazy import Float, open_clip, torch
+from ovsskit.weights import ANY, HubFiles, need_weights
 
 TEXTS_AT_ONCE = 256
 """How many texts go through the text encoder in one pass."""
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+TOKENIZER_FILES = HubFiles(
+    ("tokenizer.json", "*.model", "vocab.txt", "vocab.json"), beside=ANY.beside
+)
+"""What is read of a repository that is named for its tokenizer alone."""
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +54,34 @@ class TextReader:
         return ids if len(ids) <= self.limit else [*ids[: self.limit - 1], ids[-1]]
 
 
-def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
-    """Return the tokenizer of a model: CLIP's own, the one that lies with the weights, or the one that is named.
+def has_tokenizer(folder: Path) -> bool:
+    """Return whether a tokenizer lies in a folder."""
+    return all((folder / name).is_file() for name in TOKENIZER)
+
+
+def tokenizer_folder(folder: Path, config: Mapping[str, Any], revision: str) -> Path | None:
+    """Return the folder of the tokenizer that a configuration names: that of the weights, or another repository's.
+
+    CLIP's own tokenizer, which open_clip holds, has none. `revision` is that of the named repository.
 
     Raises:
-        MissingWeights: the tokenizer is named, and cannot be had.
+        MissingWeights: it is neither local nor downloadable.
     """
-    settings = config["text_cfg"]
-    limit, named = settings.get("context_length", 77), settings.get("hf_tokenizer_name")
+    named = config["text_cfg"].get("hf_tokenizer_name")
     if not named:
+        return None
+    if has_tokenizer(folder):
+        return folder
+    return need_weights(named, revision, Path(), TOKENIZER_FILES)
+
+
+def make_reader(
+    folder: Path | None, config: Mapping[str, Any], *, is_of_weights: bool
+) -> TextReader:
+    """Return the tokenizer of a model: CLIP's own, or that of a folder, which may be that of the weights."""
+    settings = config["text_cfg"]
+    limit = settings.get("context_length", 77)
+    if folder is None:
         plain = open_clip.SimpleTokenizer(
             context_length=limit, **settings.get("tokenizer_kwargs", {})
         )
@@ -66,18 +90,11 @@ def make_reader(path: Path, config: Mapping[str, Any]) -> TextReader:
             limit,
             plain.decode,
         )
-    folder = path if path.is_dir() else path.parent
-    if (folder / "tokenizer.json").is_file():
+    if is_of_weights:
         return _read_folder(folder, limit)
-    try:
-        other = open_clip.tokenizer.HFTokenizer(
-            named, context_length=limit, **settings.get("tokenizer_kwargs", {})
-        )
-    except Exception as error:  # the hub client passes on errors of whichever HTTP library it uses
-        fix = "With a network, run once; or put its tokenizer.json beside the weights."
-        raise MissingWeights(
-            f"The model's tokenizer `{named}` is not on this machine.", fix=fix
-        ) from error
+    other = open_clip.tokenizer.HFTokenizer(
+        str(folder), context_length=limit, **settings.get("tokenizer_kwargs", {})
+    )
     return TextReader(
         lambda text: other.tokenizer(other.clean_fn(text)).input_ids,
         limit,

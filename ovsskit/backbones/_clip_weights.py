@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ovsskit.backbones._clip_text import TOKENIZER
 from ovsskit.errors import BadValue, BadWeights, Place, did_you_mean
 from ovsskit.lazy import open_clip, torch
 from ovsskit.weights import EMBEDDED, HubFiles
 
 CONFIG = "open_clip_config.json"
-HUB_FILES = HubFiles("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-"""The hub's repositories often hold a second copy of the weights, or of one tower, in another format."""
 FOLDER_FILES = (
-    HUB_FILES.safe,
+    "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
-    HUB_FILES.pickled,
+    "open_clip_pytorch_model.bin",
     "model.safetensors",
 )
+"""The hub's repositories often hold further copies of the weights, or of one tower, in other formats."""
+HUB_FILES = HubFiles(FOLDER_FILES, beside=(CONFIG, *TOKENIZER))
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 

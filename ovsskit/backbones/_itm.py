@@ -11,12 +11,11 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
 
-from ovsskit.backbones._checkpoint import BESIDE, count_of, stored_names
+from ovsskit.backbones._checkpoint import count_of, stored_names
 from ovsskit.backbones._fusion import by_picture
 from ovsskit.backbones._readable import Reading
 from ovsskit.backbones._text import TextReader, Tokens, read_word, read_wordpieces
 from ovsskit.backbones.base import Backbone, CrossAttends, MatchesText, Objective
-from ovsskit.digests import digest_path, digest_texts
 from ovsskit.errors import BadValue
 from ovsskit.lazy import Float, numpy, torch
 from ovsskit.values import Caption, Captions, CrossAttention, Image
@@ -112,15 +111,6 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
         The first axis of the attention is that of the pictures or of all captions of all pictures, as `by_picture` takes it.
         """
-
-    @cached_property
-    def digest(self) -> str:
-        """Return the digest of the weights; of a file, with the tokenizer and configuration that are read from beside it."""
-        path = self.need_weights()
-        if path.is_dir():
-            return digest_path(path)
-        files = [path, *(path.parent / name for name in BESIDE if (path.parent / name).is_file())]
-        return digest_texts(f"{digest_path(file)}  {file.name}" for file in files)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -25,7 +25,11 @@ BLIP_LICENCE = (
     "BSD-3-Clause",
     "of the model's card, as the MTEB benchmark's list of models states it",
 )
+CLIP_LICENCE = ("MIT (code)", "of OpenAI's repository; the model's card was not seen")
 SIZES = {
+    "clip-base-16": 4 * 149_620_737,
+    "clip-large-14": 4 * 427_616_513,
+    "clip-large-14-336": 4 * 427_944_193,
     "blip-large": 4 * 446_128_642,
     "blip-base": 4 * 223_744_258,
     "bridgetower-large": 4 * 864_518_146,
@@ -35,6 +39,35 @@ SIZES = {
     "mplug-base": 4 * 208_920_578,
 }
 """Bytes of the network's weights."""
+
+CLIP = {
+    f"timm/{name}": Published(
+        f"https://huggingface.co/timm/{name}",
+        "OpenAI's weights, as open_clip reads them",
+        *CLIP_LICENCE,
+        SIZES[size],
+        is_on_hub=True,
+        commit=commit,
+    )
+    for name, size, commit in (
+        (
+            "vit_base_patch16_clip_224.openai",
+            "clip-base-16",
+            "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d",
+        ),
+        (
+            "vit_large_patch14_clip_224.openai",
+            "clip-large-14",
+            "18d0535469bb561bf468d76c1d73aa35156c922b",
+        ),
+        (
+            "vit_large_patch14_clip_336.openai",
+            "clip-large-14-336",
+            "81e38efc4637de5023b10e75a7f9bd1c6fa6b010",
+        ),
+    )
+}
+"""The commits are those that several public projects pin, each of them with the files that are read here."""
 
 BLIP_ITM = {
     f"Salesforce/blip-itm-{size}-{data}": Published(

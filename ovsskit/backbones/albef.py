@@ -12,11 +12,11 @@ from pydantic import Field
 from ovsskit.backbones import _published
 from ovsskit.backbones._albef_checkpoint import ALBEF, check_network, read_network
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
-from ovsskit.backbones._checkpoint import convert
+from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions
 from ovsskit.lazy import Float, torch
-from ovsskit.weights import Published
+from ovsskit.weights import HubFiles, Published
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,6 +30,9 @@ class Albef(BlipTowerBackbone):
     Li et al. 2021, ALBEF.
     """
 
+    hub_files: ClassVar[HubFiles] = HubFiles(
+        FOLDER_FILES, WORDPIECES, beside=("config_bert.json", "config.json")
+    )
     published: ClassVar[Mapping[str, Published]] = _published.ALBEF
     published_layers: ClassVar[int] = 6
     layer_names: ClassVar[str] = r"text_encoder\.(?:bert\.)?encoder\.layer\.(\d+)\.crossattention\."

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 from pydantic import BaseModel, Field, PrivateAttr
 
 from ovsskit.backbones._readable import Reading, check_words, note_untrained
-from ovsskit.digests import digest_path
+from ovsskit.digests import digest_files, digest_path
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, torch
 from ovsskit.stage import Capability
@@ -32,9 +32,12 @@ from ovsskit.weights import (
     HubFiles,
     Published,
     WeightsInfo,
+    commit_of,
     describe_published,
     describe_weights,
+    find_weights,
     need_weights,
+    read_files,
     refuse_to_fetch,
 )
 
@@ -216,6 +219,11 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         return cast("B", moved)
 
     @property
+    def device(self) -> str:
+        """Return the device on which the network is, or will be once it is read."""
+        return self._device
+
+    @property
     def source(self) -> str:
         """Return where the weights come from: a hub id, a local path, or `embedded`."""
         return self.weights
@@ -242,11 +250,29 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """Return the file or folder of the weights, fetched from the hub if they are not here.
 
         Raises:
-            MissingWeights: they are neither here nor to be had.
+            MissingWeights: they are neither local nor downloadable.
+            BadWeights: a file in the hub's cache has another content than the hub's.
         """
         if self._is_elsewhere():
             raise refuse_to_fetch(self.source, self.published[self.source])
         return need_weights(self.source, self.pinned, self.embedded, self.hub_files)
+
+    def find_weights(self) -> Path | None:
+        """Return the file or folder of the weights if they are on this machine; the network is not asked."""
+        return find_weights(self.source, self.pinned, self.embedded, self.hub_files)
+
+    def read_files(self) -> dict[str, Path]:
+        """Return the files that the model is made of, by name: its weights, and what is read beside them.
+
+        Raises:
+            MissingWeights: they are neither local nor downloadable.
+        """
+        return read_files(self.need_weights(), self.hub_files)
+
+    def describe_files(self) -> dict[str, Any]:
+        """Return where the weights come from, the hub's commit if they are of the hub, and the digest of every file."""
+        files = {name: digest_path(file) for name, file in self.read_files().items()}
+        return {"source": self.source, "commit": commit_of(self.need_weights()), "files": files}
 
     def _is_elsewhere(self) -> bool:
         """Return whether the weights are known to be neither here nor on the hub."""
@@ -271,12 +297,13 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
 
     @cached_property
     def digest(self) -> str:
-        """Return the digest of its weights; it is taken once.
+        """Return the digest of all files that it is made of; it is taken once.
 
         Raises:
-            MissingWeights: they are neither here nor to be had.
+            MissingWeights: they are neither local nor downloadable.
+            BadWeights: a file in the hub's cache has another content than the hub's.
         """
-        return digest_path(self.need_weights())
+        return digest_files(self.read_files())
 
     def read_word(self, word: str) -> Reading | None:
         """Return what the text encoder reads of a word by itself; None where that cannot be told, or nothing is read.

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 from ovsskit.backbones import _published
 from ovsskit.backbones._blip_checkpoint import BLIP, check_network, read_network
 from ovsskit.backbones._blip_tower import BlipTowerBackbone
-from ovsskit.backbones._checkpoint import convert
+from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._text import TextReader, Tokens, batch
 from ovsskit.lazy import Float, torch
-from ovsskit.weights import Published
+from ovsskit.weights import HubFiles, Published
 
 
 class BlipItm(BlipTowerBackbone):
@@ -26,6 +26,7 @@ class BlipItm(BlipTowerBackbone):
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "blip_itm"
 
+    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, WORDPIECES, config="config.json")
     published: ClassVar[Mapping[str, Published]] = _published.BLIP_ITM
     published_layers: ClassVar[int] = 12
     layer_names: ClassVar[str] = r"text_encoder\.(?:bert\.)?encoder\.layer\.(\d+)\.crossattention\."

@@ -12,12 +12,12 @@ from pydantic import Field
 from ovsskit.backbones import _published
 from ovsskit.backbones._bridgetower_checkpoint import BRIDGETOWER, check_network, read_network
 from ovsskit.backbones._bridgetower_layers import encode_text, run_cross_modal
-from ovsskit.backbones._checkpoint import convert
+from ovsskit.backbones._checkpoint import BYTE_PAIRS, FOLDER_FILES, convert
 from ovsskit.backbones._clip_tower import fit_grid, run_tower
 from ovsskit.backbones._itm import ItmBackbone
 from ovsskit.backbones._text import TextReader, Tokens, batch, read_byte_pairs
 from ovsskit.lazy import Float, torch
-from ovsskit.weights import Published
+from ovsskit.weights import HubFiles, Published
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,6 +34,7 @@ class Bridgetower(ItmBackbone):
     pairs_at_once: ClassVar[int] = 1
     """Every caption has a picture stream of its own, so that memory grows with the pairs."""
 
+    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS, config="config.json")
     published: ClassVar[Mapping[str, Published]] = _published.BRIDGETOWER
     published_layers: ClassVar[int] = 6
     layer_names: ClassVar[str] = r"(?:bridgetower\.)?cross_modal_text_layers\.(\d+)\."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,7 +13,16 @@ from weakref import WeakKeyDictionary
 from pydantic import Field, PrivateAttr
 
 from ovsskit.backbones import _clip_vision as vision
-from ovsskit.backbones._clip_text import TextReader, encode_texts, make_reader
+from ovsskit.backbones import _published
+from ovsskit.backbones._clip_text import (
+    TOKENIZER,
+    TOKENIZER_FILES,
+    TextReader,
+    encode_texts,
+    has_tokenizer,
+    make_reader,
+    tokenizer_folder,
+)
 from ovsskit.backbones._clip_weights import (
     HUB_FILES,
     Blueprint,
@@ -22,10 +33,13 @@ from ovsskit.backbones._clip_weights import (
 )
 from ovsskit.backbones._readable import Reading
 from ovsskit.backbones.base import Backbone, EncodesImageAndText, EncodesPatches
-from ovsskit.errors import BadValue, BadWeights
+from ovsskit.errors import BadValue, BadWeights, MissingWeights
 from ovsskit.lazy import Float, open_clip, torch
 from ovsskit.values import Attention, Hidden, Image, PatchFeatures
-from ovsskit.weights import HubFiles
+from ovsskit.weights import HubFiles, Published, commit_of, fetch_weights, read_files
+
+KEPT_CALLS = 64
+"""How many calls of the text encoder are kept with what they gave."""
 
 Colour = tuple[()] | tuple[float, float, float]
 
@@ -41,6 +55,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "clip"
     hub_files: ClassVar[HubFiles] = HUB_FILES
+    published: ClassVar[Mapping[str, Published]] = _published.CLIP
 
     weights: Annotated[
         str,
@@ -79,8 +94,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     _projections: WeakKeyDictionary[Hidden, dict[int, vision.Projection]] = PrivateAttr(
         default_factory=WeakKeyDictionary
     )
-    _text_rows: dict[str, int] = PrivateAttr(default_factory=dict)
-    _text_features: Any = PrivateAttr(None)
+    _texts: OrderedDict[tuple[str, ...], Any] = PrivateAttr(default_factory=OrderedDict)
 
     @property
     def source(self) -> str:
@@ -131,10 +145,40 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             build_network(self.blueprint.config, "fp32", device="meta"), self.blueprint.file
         )
 
+    def read_files(self) -> dict[str, Path]:
+        """Return the files that the model is made of, by name; of a tokenizer, only what is read of it.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or nothing says what they are of.
+        """
+        found = {name: file for name, file in super().read_files().items() if name not in TOKENIZER}
+        folder, named = self._tokenizer, self.blueprint.config["text_cfg"].get("hf_tokenizer_name")
+        if folder == self._folder:
+            return found | {name: folder / name for name in TOKENIZER}
+        other = {} if folder is None else read_files(folder, TOKENIZER_FILES)
+        return found | {f"{named}/{name}": file for name, file in other.items()}
+
     @cached_property
     def reader(self) -> TextReader:
         """Return what turns texts into tokens."""
-        return make_reader(self.need_weights(), self.blueprint.config)
+        is_of_weights = self._tokenizer == self._folder
+        return make_reader(self._tokenizer, self.blueprint.config, is_of_weights=is_of_weights)
+
+    @property
+    def _folder(self) -> Path:
+        path = self.need_weights()
+        return path if path.is_dir() else path.parent
+
+    @cached_property
+    def _tokenizer(self) -> Path | None:
+        """Return the folder of the tokenizer, unless it is CLIP's own."""
+        config, folder = self.blueprint.config, self._folder
+        named = config["text_cfg"].get("hf_tokenizer_name")
+        if named and commit_of(folder) and not has_tokenizer(folder):
+            # Other programs fetch less of a repository; its own tokenizer comes before another's.
+            with suppress(MissingWeights):
+                fetch_weights(self.source, self.pinned, self.hub_files)
+        return tokenizer_folder(folder, config, self.pinned if named == self.source else "main")
 
     def read_word(self, word: str) -> Reading:
         """Return what the text encoder reads of a word by itself."""
@@ -143,19 +187,20 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     def encode_text(self, texts: str | Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Return one vector per text, not normalised; what is too long is cut, and said.
 
-        What a text gave is kept as long as the backbone is, since every picture asks for the same.
+        What the last calls gave is kept, since every picture asks for the same. It is kept by call: a text's vector
+        depends in its last bits on the texts beside it, and must not depend on what was asked before.
         """
-        texts = [texts] if isinstance(texts, str) else texts
-        fresh = [text for text in dict.fromkeys(texts) if text not in self._text_rows]
-        if fresh:
+        key = (texts,) if isinstance(texts, str) else tuple(texts)
+        if key not in self._texts:
+            different = {text: row for row, text in enumerate(dict.fromkeys(key))}
             with torch.no_grad():
-                features = encode_texts(self.network, self.reader, fresh)
-            known = len(self._text_rows)
-            self._text_rows.update({text: known + index for index, text in enumerate(fresh)})
-            self._text_features = torch.cat([self._text_features, features]) if known else features
-        rows = torch.tensor([self._text_rows[text] for text in texts], device=self._device)
-        chosen: torch.Tensor = self._text_features[rows]
-        return chosen
+                features = encode_texts(self.network, self.reader, list(different))
+            self._texts[key] = features[[different[text] for text in key]]
+            if len(self._texts) > KEPT_CALLS:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(key)
+        kept: torch.Tensor = self._texts[key]
+        return kept.clone()
 
     def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
         """Return one vector per picture, not normalised; pictures are resized as in the model's training."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 
 from ovsskit.backbones import _published
-from ovsskit.backbones._checkpoint import convert
+from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones._clip_tower import fit_grid, run_tower
 from ovsskit.backbones._fusion import Step, fuse
 from ovsskit.backbones._itm import ItmBackbone
@@ -23,7 +23,7 @@ from ovsskit.backbones._mplug_checkpoint import (
 )
 from ovsskit.backbones._text import TextReader, Tokens, batch, clean_captions
 from ovsskit.lazy import Float, torch
-from ovsskit.weights import Published
+from ovsskit.weights import HubFiles, Published
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -37,6 +37,9 @@ class Mplug(ItmBackbone):
     folder, with the `vocab.txt` of bert-base-uncased beside it. Source: Li et al. 2022, mPLUG.
     """
 
+    hub_files: ClassVar[HubFiles] = HubFiles(
+        FOLDER_FILES, WORDPIECES, beside=("config_bert.json", "config.json")
+    )
     published: ClassVar[Mapping[str, Published]] = _published.MPLUG
 
     stride: Annotated[

@@ -19,6 +19,7 @@ from ovsskit.class_lists import list_words
 from ovsskit.errors import BadClasses, Place
 from ovsskit.lazy import Float, torch
 from ovsskit.values import Image, PatchFeatures, Vocabulary
+from ovsskit.weights import HubFiles
 
 if TYPE_CHECKING:
     from ovsskit.backbones._ofa_checkpoint import Checkpoint, Tuned
@@ -42,6 +43,9 @@ class Ofa(Backbone, DecodesPatches):
     """
 
     embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "ofa"
+    hub_files: ClassVar[HubFiles] = HubFiles(
+        ("model.safetensors", "pytorch_model.bin"), beside=("dict.txt",)
+    )
 
     image_size: Annotated[
         int,

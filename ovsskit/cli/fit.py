@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
 
 
 def fit(
@@ -45,6 +45,7 @@ def fit(
     from ovsskit.fit.job import FitWishes, run_fit
 
     load_plugins(plugins)
+    hide_bars(quiet=quiet)
     wishes = FitWishes(recipe, classes, classes_file, out, tuple(sets), device, verify)
     with FitReport(quiet=quiet, recipe=recipe) as report:
         try:

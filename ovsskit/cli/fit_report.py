@@ -45,8 +45,7 @@ class FitReport:
         self.task = self.progress.add_task("tuning", total=None, visible=False, loss="")
 
     def __enter__(self) -> FitReport:
-        """Start to show progress."""
-        self.progress.start()
+        """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
         return self
 
     def __exit__(
@@ -67,6 +66,7 @@ class FitReport:
         """Show how many steps there are, and how many were done before."""
         if done:
             self.notice(f"going on after step {done}")
+        self.progress.start()
         self.progress.reset(self.task, total=total, completed=done, visible=True)
 
     def tell(self, loss: float) -> None:

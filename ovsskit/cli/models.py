@@ -36,12 +36,13 @@ def models(
     """Show which weights recipes need, whether they are here and fit, their size and licence; fetch or convert them."""
     from rich.table import Table
 
-    from ovsskit.cli.console import console, show_error
+    from ovsskit.cli.console import console, show_error, stderr
     from ovsskit.errors import BadValue, BadWeights
     from ovsskit.extends import recipe_folder
     from ovsskit.recipe import Recipe, load_recipe
     from ovsskit.stage import use_of
     from ovsskit.study.plan import StudyWishes, read_search
+    from ovsskit.weights import check_content
 
     def read(name: str) -> Recipe:
         if study:
@@ -58,27 +59,34 @@ def models(
         for model in read(name).models.values()
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("backbone", "weights", "revision", "here", "fits", "size", "licence"):
-        table.add_column(column, overflow="fold", no_wrap=column == "here")
-    misfits, places = [], []
+    for column in ("backbone", "weights", "revision", "here", "content", "fits", "size", "licence"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("here", "content"))
+    misfits, places, troubles = [], [], dict[str, None]()
     for (use, weights, revision), model in needed.items():
         info = model.describe_weights()
         if fetch and info.path is None:
-            model.need_weights()
+            try:
+                model.need_weights()
+            except KeyboardInterrupt:
+                stderr.print("stopped; run the same command to go on")
+                raise typer.Exit(130) from None
             info = model.describe_weights()
         here = (
             {"embedded": "in the package", "local": "local file", "hub": "in the cache"}[info.kind]
             if info.path
             else "no"
         )
-        fits = ""
+        content = fits = ""
         if info.path is not None and info.kind != "embedded":
             try:
+                content = "verified" if check_content(model.read_files()) else ""
                 model.check_weights()
                 fits = "yes"
             except BadWeights as error:
-                fits = "no"
+                content, fits = content or "damaged", "no"
                 misfits.append(error)
+        if info.trouble:
+            troubles[info.trouble] = None
         size = f"{info.size / 1e6:,.1f} MB" if info.size else "unknown"
         if known := info.published:
             licence = f"licence: {known.licence}, {known.remark}"
@@ -91,11 +99,14 @@ def models(
             weights,
             "" if info.kind != "hub" else revision,
             here,
+            content,
             fits,
             size,
             info.licence or "unknown",
         )
     console.print(table, highlight=False)
+    for trouble in troubles:
+        console.print(f"Sizes and licences are not known: {trouble}.", highlight=False)
     for place in places:
         console.print(place, highlight=False, soft_wrap=True)
     for misfit in misfits:

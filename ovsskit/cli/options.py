@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,12 @@ Plugins = Annotated[
     list[Path],
     typer.Option("--plugin", metavar="FILE", help="Python file with stages of your own."),
 ]
+
+
+def hide_bars(*, quiet: bool) -> None:
+    """Let downloads from the hub show no bars where nothing but errors is wanted; call it before they begin."""
+    if quiet:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
 def load_plugins(paths: Sequence[Path]) -> None:

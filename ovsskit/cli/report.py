@@ -45,8 +45,7 @@ class Report:
         self.task = self.progress.add_task("pictures", total=None, visible=False, rate="")
 
     def __enter__(self) -> Report:
-        """Start to show progress."""
-        self.progress.start()
+        """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
         return self
 
     def __exit__(
@@ -65,6 +64,7 @@ class Report:
 
     def begin(self, total: int) -> None:
         """Show how many pictures there are to do."""
+        self.progress.start()
         self.progress.reset(self.task, total=total, visible=bool(total))
 
     def tell(self, record: PictureRecord) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
 from ovsskit.inputs import MAX_PIXELS
 
 
@@ -82,6 +82,7 @@ def run(
     from ovsskit.wishes import Wishes
 
     load_plugins(plugins)
+    hide_bars(quiet=quiet)
     wishes = Wishes(
         recipe=recipe,
         images=tuple(images),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
 from ovsskit.inputs import MAX_PIXELS
 
 
@@ -116,6 +116,7 @@ def study(
     from ovsskit.study.plan import StudyWishes
 
     load_plugins(plugins)
+    hide_bars(quiet=quiet)
     wishes = StudyWishes(
         study=recipe,
         images=tuple(images),

@@ -43,9 +43,7 @@ class StudyReport:
         self.shows = not quiet and not as_json and stderr.is_terminal
 
     def __enter__(self) -> StudyReport:
-        """Start to show how the study goes."""
-        if self.shows:
-            self.live.start()
+        """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
         return self
 
     def __exit__(
@@ -69,6 +67,8 @@ class StudyReport:
 
     def begin(self, standing: Standing) -> None:
         """Show what is searched, and what the recipe as it is is worth."""
+        if self.shows:
+            self.live.start()
         self.progress.reset(self.task, total=standing.total, completed=len(standing.rows))
         if self.quiet or self.as_json:
             return

@@ -9,12 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from ovsskit.backbones.ofa import Ofa
 from ovsskit.devices import choose_device, is_out_of_memory
-from ovsskit.digests import digest_path
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
 from ovsskit.listen import TakesNotice, hearing
 from ovsskit.recipe import Recipe, load_recipe
-from ovsskit.weights import naming
 from ovsskit.wishes import choose_named
 
 OUT = Path("ovsskit-fit")
@@ -53,7 +51,7 @@ def run_fit(wishes: FitWishes, listener: FitListener) -> None:
     Raises:
         OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
     """
-    with hearing(listener), naming(wishes.recipe):
+    with hearing(listener):
         _fit(wishes, listener)
 
 
@@ -142,5 +140,5 @@ def _identity(recipe: Recipe, backbone: Ofa, names: tuple[str, ...]) -> dict[str
     return {
         "classes": names,
         "settings": settings,
-        "start": {"weights": backbone.weights, "digest": digest_path(backbone.need_weights())},
+        "start": {"weights": backbone.weights, "digest": backbone.digest},
     }

@@ -35,7 +35,17 @@ from ovsskit.output.own import RUN, OwnFolder, Written, read_files
 from ovsskit.output.record import Costs, PictureRecord, stamp_of
 
 JOURNAL = "finished.jsonl"
-PACKAGES = ("torch", "transformers", "numpy", "pillow", "kornia")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "open_clip_torch",
+    "tokenizers",
+    "safetensors",
+    "huggingface_hub",
+    "numpy",
+    "pillow",
+    "kornia",
+)
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,6 @@ from ovsskit.study.memory import PeakMemory
 from ovsskit.study.plan import Plan, StudyWishes, make_plan, starting_values
 from ovsskit.study.samplers import group_of
 from ovsskit.study.turns import Turns
-from ovsskit.weights import naming
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30
@@ -114,9 +113,8 @@ def _search(
     devices = _devices(wishes)
     batch = choose_batch(wishes.batch, devices[0])
     _see_memory(plan, devices[0])
-    with naming(f"{wishes.study} --study"):
-        for model in plan.search.candidate({}).models.values():
-            model.check_vocabulary(plan.vocabulary)
+    for model in plan.search.candidate({}).models.values():
+        model.check_vocabulary(plan.vocabulary)
     out = wishes.out or OUT / plan.search.title
     folder = StudyFolder(out, plan.search.title)
     place = working.Place(
@@ -129,9 +127,8 @@ def _search(
     try:
         keeper = place.keeper(plan)
         try:
-            with naming(f"{wishes.study} --study"):
-                turns = Turns(plan.search, keeper, identify_study(plan))
-                return _Job(plan, folder, place, turns, listener, devices, batch, notices).run()
+            turns = Turns(plan.search, keeper, identify_study(plan))
+            return _Job(plan, folder, place, turns, listener, devices, batch, notices).run()
         finally:
             keeper.close()
     except OSError as error:  # such as of the journal, which Optuna writes

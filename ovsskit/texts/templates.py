@@ -11,6 +11,7 @@ from pydantic import Field
 from ovsskit.backbones.base import EncodesText
 from ovsskit.errors import BadFile, Place
 from ovsskit.lazy import Float, open_clip, torch
+from ovsskit.texts.kept import recall
 
 NAME = "{}"
 """What stands for the name in a sentence."""
@@ -55,10 +56,15 @@ def encode_words(
     """Return for every word the mean of the vectors of all sentences with it, all of length 1.
 
     Each sentence's vector is brought to length 1 before the mean, and the mean after it (CLIP's prompt ensemble).
+    What was encoded in an earlier run is taken from the user's cache.
     """
-    filled = [template.replace(NAME, word) for word in words for template in templates]
-    vectors = backbone.encode_text(filled).float()
-    return ensemble(vectors.unflatten(0, (len(words), len(templates))))
+
+    def encode() -> Float[torch.Tensor, "text width"]:
+        filled = [template.replace(NAME, word) for word in words for template in templates]
+        vectors = backbone.encode_text(filled).float()
+        return ensemble(vectors.unflatten(0, (len(words), len(templates))))
+
+    return recall(backbone, words, templates, encode)
 
 
 def ensemble(

@@ -238,7 +238,7 @@ def test_texts_equal_open_clips(backbone: Clip) -> None:
             close(own.encode_text(texts), own.network.encode_text(ids), atol=1e-5, rtol=1e-5)
 
 
-def test_many_texts_are_encoded_in_chunks_and_once(
+def test_many_texts_are_encoded_in_chunks_and_each_once(
     backbone: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [f"a photo of {'very ' * (number % 5)}dog {number}" for number in range(11)]
@@ -253,13 +253,11 @@ def test_many_texts_are_encoded_in_chunks_and_once(
     )
     close(own.encode_text(texts), whole, atol=1e-5, rtol=1e-5)
     assert seen == [4, 4, 3]
-    close(
-        own.encode_text([texts[3], texts[3], "new", texts[0]])[[0, 1, 3]],
-        whole[[3, 3, 0]],
-        atol=1e-5,
-        rtol=1e-5,
-    )
-    assert seen == [4, 4, 3, 1]
+    for _ in range(2):
+        again = own.encode_text([texts[3], texts[3], "new", texts[0]])
+        close(again[[0, 1, 3]], whole[[3, 3, 0]], atol=1e-5, rtol=1e-5)
+        own.encode_text(texts)
+    assert seen == [4, 4, 3, 3]
 
 
 def test_a_text_that_is_too_long_is_cut_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -479,44 +477,7 @@ def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(MissingWeights, match="not on this machine") as caught:
         Clip(model="ViT-B-16", weights="openai").load()
     assert "timm/vit_base_patch16_clip_224.openai" in str(caught.value)
-    assert "ovsskit models RECIPE --fetch" in str(caught.value)
-
-
-def test_what_is_known_of_a_tags_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A repository holds several copies of the weights; only what is read is fetched and counted."""
-    from types import SimpleNamespace
-
-    sizes = {
-        "open_clip_model.safetensors": 600,
-        "open_clip_pytorch_model.bin": 601,
-        "model.safetensors": 350,
-        "README.md": 1,
-    }
-    files = [SimpleNamespace(rfilename=name, size=size) for name, size in sizes.items()]
-    info = SimpleNamespace(siblings=files, card_data={"license": "mit"})
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda self, name, **options: info)
-    found = Clip(model="ViT-B-16", weights="openai").describe_weights()
-    assert (found.weights, found.kind, found.path) == (
-        "timm/vit_base_patch16_clip_224.openai",
-        "hub",
-        None,
-    )
-    assert (found.size, found.licence) == (600, "mit")
-    asked: list[list[str]] = []
-
-    def fetch(
-        name: str, *, revision: str, allow_patterns: list[str], local_files_only: bool = False
-    ) -> str:
-        asked.append(allow_patterns)
-        if not local_files_only and "open_clip_pytorch_model.bin" in allow_patterns:
-            write_clip(tmp_path)
-        return str(tmp_path)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    assert Clip(model="ViT-B-16", weights="openai").need_weights() == tmp_path
-    assert ["open_clip_model.safetensors" in patterns for patterns in asked] == [True, True, False]
-    assert not any("*.safetensors" in patterns for patterns in asked)
+    assert "HF_HUB_OFFLINE" in str(caught.value)
 
 
 def test_other_image_encoders_have_no_patches() -> None:
@@ -538,9 +499,9 @@ def test_layers_and_pictures_that_do_not_fit(backbone: Clip) -> None:
 def test_moved_to_another_device_it_starts_afresh(backbone: Clip) -> None:
     backbone.encode_text(["dog"])
     moved = backbone.to("meta")
-    assert not moved._text_rows
+    assert not moved._texts
     assert "network" not in moved.__dict__
-    assert backbone._text_rows
+    assert backbone._texts
 
 
 def test_importing_it_imports_nothing_heavy() -> None:

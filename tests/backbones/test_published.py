@@ -9,9 +9,10 @@ import torch
 
 from ovsskit.backbones import _published
 from ovsskit.backbones._albef_checkpoint import network_class as albef_class
+from ovsskit.backbones._clip_weights import build_network
 from ovsskit.backbones._mplug_checkpoint import network_class as mplug_class
 from ovsskit.backbones.blip_itm import BlipItm
-from ovsskit.lazy import transformers
+from ovsskit.lazy import open_clip, transformers
 from ovsskit.recipe import load_recipe
 
 BERT = {
@@ -89,7 +90,14 @@ def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
     return mplug_class()(transformers.BlipConfig.from_dict(config))
 
 
+def clip(model: str) -> Any:
+    return build_network(open_clip.get_model_config(model), "fp32", device="meta")
+
+
 MAKERS = {
+    "clip-base-16": lambda: clip("ViT-B-16"),
+    "clip-large-14": lambda: clip("ViT-L-14"),
+    "clip-large-14-336": lambda: clip("ViT-L-14-336"),
     "blip-large": lambda: blip(1024, 24),
     "blip-base": lambda: blip(768, 12),
     "bridgetower-large": lambda: bridgetower(1024, 24, 14, 294),
@@ -114,4 +122,7 @@ def test_a_revision_that_is_not_named_is_the_known_commit_or_main() -> None:
     assert known.pinned == _published.BLIP_ITM[known.source].commit
     assert len(known.pinned) == 40
     assert BlipItm(weights="somebody/blip").pinned == "main"
+    for recipe in ("sclip", "itaclip", "maskclip"):
+        clip = load_recipe(recipe).models["backbone"]
+        assert clip.pinned == "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d"
     assert BlipItm(weights=known.source, revision="v2").pinned == "v2"
