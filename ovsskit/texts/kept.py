@@ -21,6 +21,7 @@ from ovsskit.digests import digest_texts
 from ovsskit.errors import OvsskitError
 from ovsskit.identity import model_identity
 from ovsskit.lazy import Float, torch
+from ovsskit.listen import hearing
 from ovsskit.registry import PACKAGE
 from ovsskit.store import Store
 from ovsskit.values import TextFeatures
@@ -47,9 +48,18 @@ def recall(
     found = store.find(key, backbone.device)
     if isinstance(found, TextFeatures):
         return found.data
-    vectors = encode()
-    store.keep(key, TextFeatures(vectors, tuple(range(len(words)))))
+    with hearing(_Nobody()) as notices:
+        vectors = encode()
+    if (
+        not notices.seen
+    ):  # what there is to say of a text, such as that it was cut, is said in every run
+        store.keep(key, TextFeatures(vectors, tuple(range(len(words)))))
     return vectors
+
+
+class _Nobody:
+    def notice(self, text: str) -> None:
+        """Pass over what others hear too."""
 
 
 @cache

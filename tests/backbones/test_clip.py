@@ -265,7 +265,7 @@ def test_a_text_that_is_too_long_is_cut_and_said_once(caplog: pytest.LogCaptureF
     long = "a dog " * 60
     with caplog.at_level(logging.WARNING):
         first = own.encode_text([long, "a dog"])
-        close(own.encode_text([long])[0], first[0])
+        close(own.encode_text([long, "a dog"]), first)
     [record] = caplog.records
     assert long in record.getMessage()
     assert f"reads {own.reader.limit}" in record.getMessage()

@@ -112,6 +112,14 @@ def test_the_same_weights_elsewhere_are_the_same(asked: list[int], tmp_path: Pat
     assert len(asked) == 2
 
 
+def test_what_there_is_to_say_of_a_text_is_said_in_every_run(
+    asked: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        encode_words(["dog " * 60], SENTENCES, Clip(weights="embedded"))
+    assert len(asked) == len(caplog.records) == 2
+
+
 def test_a_broken_entry_is_made_anew(asked: list[int], tmp_path: Path) -> None:
     first = encode_words(WORDS, SENTENCES, Clip(weights="embedded"))
     [file] = (tmp_path / "cache").rglob("*.safetensors")
