@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ def toml(value: Any) -> str:
     """Write a value as TOML does."""
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, Mapping):
+        items = (f"{json.dumps(key)} = {toml(item)}" for key, item in value.items())
+        return f"{{ {', '.join(items)} }}" if value else "{}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
     return json.dumps(value, ensure_ascii=False)
 
 

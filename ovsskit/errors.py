@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
 
+LONGEST = 2000
+"""Characters of a line of a message; what a person wrote may be longer."""
+MOST_SHOWN = 50
+"""Problems of one file that are shown."""
+
 
 @dataclass(frozen=True, order=True)
 class Place:
@@ -29,6 +34,8 @@ class OvsskitError(Exception):
     code: ClassVar[str] = "OV000"
     title: ClassVar[str] = "error"
     status: ClassVar[int] = 1
+    may_follow: ClassVar[bool] = False
+    """Whether another problem may be the cause, such as a misspelt stage of an unfilled slot."""
 
     def __init__(
         self, what: str, *, there: str = "", fix: str = "", where: Place | None = None
@@ -38,22 +45,25 @@ class OvsskitError(Exception):
 
     def __str__(self) -> str:
         head = "  ".join(part for part in (str(self.where or ""), self.code, self.title) if part)
+        lines = (self.what, self.there, self.fix)
         return "\n".join(
-            [head, *(f"  {line}" for line in (self.what, self.there, self.fix) if line)]
+            [shorten(head, LONGEST), *(f"  {shorten(line, LONGEST)}" for line in lines if line)]
         )
 
 
 class Problems(OvsskitError):
-    """Carry every problem of a recipe at once, sorted by file and line."""
+    """Carry every problem of a recipe at once: by file and line, what may follow from another problem last."""
 
     code, title, status = "OV100", "the recipe has problems", 2
 
     def __init__(self, problems: Iterable[OvsskitError]) -> None:
-        self.problems = sorted(problems, key=lambda one: one.where or Place(""))
+        self.problems = sorted(problems, key=lambda one: (one.may_follow, one.where or Place("")))
         super().__init__(f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}")
 
     def __str__(self) -> str:
-        return "\n".join(str(one) for one in self.problems)
+        lines = [str(one) for one in self.problems[:MOST_SHOWN]]
+        more = len(self.problems) - len(lines)
+        return "\n".join([*lines, *([f"and {more} more problems"] if more else [])])
 
 
 class BrokenToml(OvsskitError):
@@ -114,30 +124,35 @@ class UnknownAddress(OvsskitError):
     """An override, a removal or a study names a stage or parameter that the recipe does not have."""
 
     code, title, status = "OV116", "unknown address", 2
+    may_follow = True
 
 
 class UnfilledSlot(OvsskitError):
     """A stage reads a slot that nothing above it writes."""
 
     code, title, status = "OV201", "unfilled slot", 2
+    may_follow = True
 
 
 class WrongKind(OvsskitError):
     """A stage reads a slot whose value is of another kind, such as a dense CRF before the softmax."""
 
     code, title, status = "OV202", "wrong kind of value", 2
+    may_follow = True
 
 
 class MissingCapability(OvsskitError):
     """A stage needs something of a model that the model cannot do."""
 
     code, title, status = "OV203", "the backbone cannot do that", 2
+    may_follow = True
 
 
 class BadInner(OvsskitError):
     """A wrapper's inner chain is empty, or does not write what the wrapper merges."""
 
     code, title, status = "OV204", "inner chain does not fit its wrapper", 2
+    may_follow = True
 
 
 class BadClasses(OvsskitError):
@@ -260,7 +275,26 @@ class StudyFailed(OvsskitError):
     code, title, status = "OV606", "the study fails", 1
 
 
+def nearest(word: str, known: Sequence[str]) -> str | None:
+    """Return the known word that is spelt most like this one, or None if none is."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Return a question that names the nearest known word, or an empty string."""
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean `{near[0]}`?" if near else ""
+    near = nearest(word, known)
+    return f"Did you mean `{near}`?" if near else ""
+
+
+def shorten(text: str, most: int = 80) -> str:
+    """Return a text of so many characters at most; of a longer one, its ends with an ellipsis between."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
+def first_of(names: Sequence[str], rest: str = "", most: int = 12) -> str:
+    """Return names with commas between; of many, the first and how many more there are, or where the rest is listed."""
+    if len(names) <= most + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more{f' ({rest})' if rest else ''}"

@@ -23,22 +23,25 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.errors import (
-    BadValue,
     ExtendsCycle,
     MissingKey,
     MissingRecipe,
     OvsskitError,
     Place,
-    Problems,
     UnknownAddress,
+    UnknownKey,
     did_you_mean,
+    shorten,
 )
-from ovsskit.lines import Table, read
+from ovsskit.lines import Table
 from ovsskit.overrides import SECTIONS, address_of, all_stages, set_value
+from ovsskit.shapes import read_shaped
 from ovsskit.vocabulary import NAMING
 
 PLACEMENTS = ("before", "after", "replaces")
 EXTENDING_KEYS = ("extends", "remove", "set")
+MOST_BASES = 32
+"""How many recipes may extend each other in a row."""
 
 
 def recipe_folder() -> Path:
@@ -62,15 +65,25 @@ def find_recipe(name: str | Path, beside: Path | None = None, where: Place | Non
         shipped.parent / path,
     ]
     for candidate in tries:
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
     known = sorted(str(p.relative_to(shipped).with_suffix("")) for p in shipped.rglob("*.toml"))
     raise MissingRecipe(
-        f"There is no recipe `{name}`.",
+        f"There is no recipe `{shorten(str(name))}`.",
         there=f"Shipped recipes: {', '.join(known)}",
         fix=did_you_mean(path.stem, known),
         where=where or Place(str(name)),
     )
+
+
+def is_file(path: Path) -> bool:
+    """Say whether a path is a file; a name that no file can have is none, and what may not be looked at may be one."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def read_extended(name: str | Path, problems: list[OvsskitError]) -> Table:
@@ -83,12 +96,14 @@ def read_extended(name: str | Path, problems: list[OvsskitError]) -> Table:
 
 
 def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
-    table = read(path)
+    table = read_shaped(path)
     if "extends" not in table:
+        problems += (_changes_nothing(table, key) for key in ("set", "remove") if key in table)
         return table
     where = table.place_of("extends")
-    if not isinstance(table["extends"], str):
-        raise Problems([BadValue("`extends` is the file name of one recipe.", where=where)])
+    if len(above) == MOST_BASES:
+        what = f"More than {MOST_BASES} recipes extend each other."
+        raise ExtendsCycle(what, fix="Extend one that stands alone.", where=where)
     chain = [*above, path.resolve()]
     base_path = find_recipe(table["extends"], beside=path.parent, where=where)
     if base_path.resolve() in chain:
@@ -102,51 +117,54 @@ def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
     return _merge(base, table, problems)
 
 
+def _changes_nothing(table: Table, key: str) -> OvsskitError:
+    what = f"`{key}` changes a recipe that is extended, and this one extends none."
+    fix = 'Add extends = "...", or change the stages themselves.'
+    return UnknownKey(what, fix=fix, where=table.place_of(key))
+
+
 def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
     # A variant is another recipe: it does not go by its base's name.
     kept = {key: value for key, value in base.items() if key != "name"}
     merged = Table(kept, change.place, {**base.places, **change.places})
     for key, value in change.items():
-        if key in SECTIONS and isinstance(value, Table):
+        if key in SECTIONS:
             afresh = key == "vocabulary" and any(way in value for way in NAMING)
             merged[key] = value if afresh else _merge_table(base.get(key), value)
-        elif key == "models" and isinstance(value, Table):
+        elif key == "models":
             merged[key] = _merge_models(base.get("models"), value)
-        elif key == "study" and isinstance(value, Table):
+        elif key == "study":
             merged[key] = _merge_table(base.get("study"), value)
-            if isinstance(value.get("models"), Table):
+            if "models" in value:
                 merged[key]["models"] = _merge_models(
                     base.get("study", {}).get("models"), value["models"]
                 )
         elif key not in ("stage", *EXTENDING_KEYS):
             merged[key] = value
-    for address in _strings(change, "remove", problems):
+    for address in change.get("remove", []):
         for stages, index, _ in _at(merged, address, change.place_of("remove"), problems):
             del stages[index]
-    settings = change.get("set", {})
-    for address, value in settings.items():
-        problems += set_value(merged, address, value, settings.place_of(address))
+    for address, value in change.get("set", {}).items():
+        problems += set_value(merged, address, value, change["set"].place_of(address))
     for entry in change.get("stage", []):
         _place_stage(merged, entry, problems)
-    if isinstance(merged.get("study"), Table) and "space" not in change.get("study", {}):
+    if "study" in merged and "space" not in change.get("study", {}):
         _forget_removed(merged["study"], merged)
     return merged
 
 
 def _forget_removed(study: Table, merged: Table) -> None:
     """Leave out of a base's search space what a variant has no stage of any more."""
-    space = study.get("space")
+    space = study.get("space", {})
     there = {address_of(entry) for _, _, entry in all_stages(merged)} | {*SECTIONS}
-    if not isinstance(space, Table):
-        return
     for address in list(space):
         owner, _, key = address.rpartition(".")
         if (owner or key) not in there and not owner.startswith("models."):
             del space[address]
 
 
-def _merge_models(base: object, change: Table) -> Table:
-    models = base if isinstance(base, Table) else Table({}, change.place, {})
+def _merge_models(base: Table | None, change: Table) -> Table:
+    models = base or Table({}, change.place, {})
     return Table(
         {**models, **{key: _merge_table(models.get(key), value) for key, value in change.items()}},
         change.place,
@@ -154,8 +172,8 @@ def _merge_models(base: object, change: Table) -> Table:
     )
 
 
-def _merge_table(base: object, change: Table) -> Table:
-    if not isinstance(base, Table) or change.get("use", base.get("use")) != base.get("use"):
+def _merge_table(base: Table | None, change: Table) -> Table:
+    if base is None or change.get("use", base.get("use")) != base.get("use"):
         return change
     return Table({**base, **change}, change.place, {**base.places, **change.places})
 
@@ -172,7 +190,7 @@ def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> N
         )
         return
     [placement] = placements
-    address = str(entry.pop(placement))
+    address = entry.pop(placement)
     for stages, index, _ in _at(merged, address, entry.place_of(placement), problems):
         if placement == "replaces":
             stages[index] = entry
@@ -197,11 +215,3 @@ def _at(
             )
         )
     return found[:1]
-
-
-def _strings(table: Table, key: str, problems: list[OvsskitError]) -> list[str]:
-    values = table.get(key, [])
-    if isinstance(values, list) and all(isinstance(value, str) for value in values):
-        return values
-    problems.append(BadValue(f"`{key}` is a list of addresses.", where=table.place_of(key)))
-    return []

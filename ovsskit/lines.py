@@ -13,16 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.errors import BrokenToml, Place
+from ovsskit.reading import Unreadable, read_text
 
 TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}'  # the many-line strings come first: they begin like the others
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'  # the many-line strings come first: they begin like the others
     r"|'''.*?'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
+    r'|"(?:[^"\\\n]++|\\.)*+"'
     r"|'[^'\n]*'"
     r"|\#[^\n]*|\n|[\[\]{}=,]|[^\s\[\]{}=,\"'#]+",
     re.DOTALL,
 )
+SEPARATORS = frozenset("[]{}=,\n")
 Keys = tuple[str | int, ...]
+MOST_DEPTH = 32
+"""How deep tables and lists may lie in each other."""
+MOST_BYTES = 200_000
+"""The largest recipe that is read, sixty times as large as the largest shipped one; it takes a few seconds."""
 
 
 class Table(dict[str, Any]):
@@ -43,6 +49,7 @@ def parse(text: str, file: str) -> Table:
     Raises:
         BrokenToml: the text is not TOML.
     """
+    _refuse_depth(text, file)
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -51,8 +58,46 @@ def parse(text: str, file: str) -> Table:
         raise BrokenToml(
             re.sub(r"\s*\(at .*\)$", ".", str(error)), where=Place(file, line)
         ) from error
+    except ValueError as error:  # Python turns no text of more than 4300 digits into a number
+        raise BrokenToml("A number has thousands of digits.", where=Place(file)) from error
+    if not _is_shallow(content):
+        raise _too_deep(Place(file))
     root: Table = _with_places(content, locate(text), file, ())
     return root
+
+
+def tabled(value: Any, place: Place) -> Any:
+    """Return a value whose tables know their place, such as one from the command line."""
+    if isinstance(value, dict):
+        items = {key: tabled(item, place) for key, item in value.items()}
+        return Table(items, place, {})
+    return [tabled(item, place) for item in value] if isinstance(value, list) else value
+
+
+def _refuse_depth(text: str, file: str) -> None:
+    """Refuse brackets and dotted keys that the standard parser takes recursion or quadratic time for."""
+    line, brackets, dots = 1, 0, 0
+    for token in TOKEN.findall(text):
+        if token in SEPARATORS:
+            brackets += (token in "[{") - (token in "]}")
+            dots = 0
+        elif token[0] not in "\"'#":
+            dots += token.count(".")
+        if max(brackets, dots) > MOST_DEPTH:
+            raise _too_deep(Place(file, line))
+        line += token.count("\n")
+
+
+def _is_shallow(value: Any, most: int = MOST_DEPTH) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return most > 0 and all(_is_shallow(item, most - 1) for item in items)
+
+
+def _too_deep(where: Place) -> BrokenToml:
+    what = f"Tables and lists lie more than {MOST_DEPTH} deep in each other."
+    return BrokenToml(what, where=where)
 
 
 def locate(text: str) -> dict[Keys, int]:
@@ -116,6 +161,8 @@ def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _with_places(value: Any, lines: dict[Keys, int], file: str, path: Keys) -> Any:
+    if not isinstance(value, dict | list):
+        return value
     here = Place(
         file, next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), 1)
     )
@@ -124,19 +171,17 @@ def _with_places(value: Any, lines: dict[Keys, int], file: str, path: Keys) -> A
         return Table(
             items, here, {key: Place(file, lines.get((*path, key), here.line)) for key in value}
         )
-    if isinstance(value, list):
-        return [_with_places(item, lines, file, (*path, index)) for index, item in enumerate(value)]
-    return value
+    return [_with_places(item, lines, file, (*path, index)) for index, item in enumerate(value)]
 
 
-def read(path: Path) -> Table:
+def read(path: Path, most: int = MOST_BYTES) -> Table:
     """Read a TOML file into tables that know their lines.
 
     Raises:
-        BrokenToml: the file is not UTF-8 text or not TOML.
+        BrokenToml: the file cannot be read, is larger than `most` bytes, no UTF-8 text, or not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BrokenToml("The file is not UTF-8 text.", where=Place(str(path))) from error
+        text = read_text(path, most)
+    except Unreadable as error:
+        raise BrokenToml(f"The file cannot be read: {error}.", where=Place(str(path))) from error
     return parse(text, str(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field
 from ovsskit.backbones.base import Backbone
 from ovsskit.errors import (
     BadClasses,
-    BadValue,
     MissingKey,
     OvsskitError,
     Place,
     Problems,
     UnknownBackbone,
+    UnknownKey,
     UnknownStage,
     did_you_mean,
 )
@@ -48,6 +48,15 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
     images: Annotated[
         tuple[str, ...], Field(description="files, folders or globs, relative to the recipe")
     ] = ()
+
+
+HOMES: dict[str, type[BaseModel]] = {
+    "vocabulary": VocabularyTable,
+    "input": InputTable,
+    "backbone": Backbone,
+    "fit": FitTable,
+}
+"""Where keys belong that stand at the top of a recipe by mistake; the first section that has one."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +98,15 @@ def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe
 
 def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     """Build and wire what a recipe's tables describe; what cannot be built is left out and its problems are added."""
+    before = len(problems)
     models, model_classes = _build_models(table, problems)
-    sections = (*SECTIONS, "models", "stage", "study", *EXTENDING_KEYS)
-    head = Table({k: v for k, v in table.items() if k not in sections}, table.place, table.places)
-    header = validate(Header, head, "recipe", problems, sections) or Header()
+    nodes, stages = _build_stages(table.get("stage", []), problems)
+    is_whole = len(problems) == before
+    header = _build_header(table, problems)
     vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
     problems += _problems_of_names(vocabulary, table)
     inputs = _section(InputTable, "input", table, problems)
     fit = _section(FitTable, "fit", table, problems)
-    nodes, stages = _build_stages(table, "stage", problems)
     if not nodes:
         problems.append(
             MissingKey(
@@ -107,7 +116,8 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     links, wiring_problems = wire(nodes, model_classes)
     problems += wiring_problems
     settled = settle(stages)
-    problems += _objections(settled, models, links, table)
+    if is_whole:  # a stage that is missing would be blamed on its neighbours
+        problems += _objections(settled, models, links, table)
     return Recipe(
         header,
         models,
@@ -144,6 +154,38 @@ def _objections(
         yield problem
 
 
+def _build_header(table: Table, problems: list[OvsskitError]) -> Header:
+    sections = (*SECTIONS, "models", "stage", "study", *EXTENDING_KEYS)
+    fields = Header.model_fields
+    for key in table:
+        if key not in sections and key not in fields:
+            there = f"There are: {', '.join(sorted((*sections, *fields)))}"
+            fix = _where_it_goes(key, table) or did_you_mean(key, (*sections, *fields))
+            what = f"`recipe` has no key `{key}`."
+            problems.append(UnknownKey(what, there=there, fix=fix, where=table.place_of(key)))
+    head = Table({k: v for k, v in table.items() if k in fields}, table.place, table.places)
+    return validate(Header, head, "recipe", problems) or Header()
+
+
+def _where_it_goes(key: str, table: Table) -> str:
+    """Say how to write what stands at the top of a recipe and belongs elsewhere; an empty text if nothing is known of it."""
+    if key in {address_of(entry) for _, _, entry in all_stages(table)}:
+        return (
+            "A stage's parameters stand in its own [[stage]], or in a recipe that extends another "
+            f'under [set]: "{key}.parameter" = value.'
+        )
+    if key in stage_names():
+        return f'A stage is written [[stage]] with use = "{key}".'
+    if key in backbone_names():
+        return f'A model is written [backbone] with use = "{key}".'
+    if key in ("classes", "labels", "names"):
+        return 'Classes are written [vocabulary] with names = ["dog", "cat"].'
+    for section, cls in HOMES.items():
+        if key in cls.model_fields:
+            return f"It belongs under [{section}]."
+    return ""
+
+
 def _build_models(
     table: Table, problems: list[OvsskitError]
 ) -> tuple[dict[str, Backbone], dict[str, type]]:
@@ -153,9 +195,7 @@ def _build_models(
     built: dict[str, Backbone] = {}
     classes: dict[str, type] = {}
     for name, entry in tables.items():
-        cls = _class_of(
-            entry, "backbone", backbone_names(), find_backbone, UnknownBackbone, table, problems
-        )
+        cls = _backbone_class(entry, problems)
         classes[name] = cls or object
         if cls is not None:
             model = validate(cls, _without(entry, "use"), name, problems)
@@ -163,85 +203,53 @@ def _build_models(
     return built, classes
 
 
+def _backbone_class(entry: Table, problems: list[OvsskitError]) -> type[Backbone] | None:
+    known, use = backbone_names(), entry.get("use")
+    there = f"There are: {', '.join(known)}"
+    if use is None:
+        what, fix = "A backbone says what it is.", 'Add use = "...".'
+        problems.append(MissingKey(what, there=there, fix=fix, where=entry.place))
+        return None
+    if use not in known:
+        fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
+        what = f"There is no backbone `{use}`."
+        problems.append(UnknownBackbone(what, there=there, fix=fix, where=entry.place_of("use")))
+        return None
+    return find_backbone(use)
+
+
 def _build_stages(
-    parent: Table, key: str, problems: list[OvsskitError]
+    entries: Sequence[Table], problems: list[OvsskitError]
 ) -> tuple[list[Node], list[Stage]]:
-    entries = parent.get(key, [])
-    if not isinstance(entries, list):
-        problems.append(
-            BadValue(f"`{key}` is a list of tables: write [[{key}]].", where=parent.place_of(key))
-        )
-        return [], []
     nodes, stages = [], []
     for entry in entries:
-        cls = _class_of(entry, "stage", stage_names(), find_stage, UnknownStage, parent, problems)
-        if not isinstance(entry, Table):
-            continue
-        inner_nodes, inner = (
-            _build_stages(entry, "inner", problems) if "inner" in entry else ([], [])
-        )
-        reads = entry["reads"] if isinstance(entry.get("reads"), dict) else {}
-        nodes.append(Node(cls, address_of(entry), reads, tuple(inner_nodes), entry.place))
+        cls = find_stage(entry["use"])
+        if cls is None:
+            problems.append(_unknown_stage(entry))
+        inner_nodes, inner = _build_stages(entry.get("inner", []), problems)
+        node = Node(cls, address_of(entry), entry.get("reads", {}), tuple(inner_nodes), entry.place)
+        nodes.append(node)
         if cls is not None:
             own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))
             stage = validate(cls, own, address_of(entry), problems)
-            if stage is not None:
-                stages.append(
-                    stage.model_copy(update={"inner": tuple(inner)})
-                    if issubclass(cls, Wrapper)
-                    else stage
-                )
+            if isinstance(stage, Wrapper):
+                stage = stage.model_copy(update={"inner": tuple(inner)})
+            stages += [stage] if stage is not None else []
     return nodes, stages
 
 
-def _class_of(
-    entry: object,
-    word: str,
-    known: Sequence[str],
-    find: Callable[[str], Any],
-    error: type[OvsskitError],
-    parent: Table,
-    problems: list[OvsskitError],
-) -> Any:
-    """Return the class that a table uses; for a misspelt name its nearest, so that wiring can go on."""
-    if not isinstance(entry, Table):
-        header = {"stage": "[[stage]]"}.get(word, f"[{word}]")
-        problems.append(
-            BadValue(
-                f"A {word} is a table.",
-                fix=f'Write {header} with use = "...".',
-                where=parent.place_of(word),
-            )
-        )
-        return None
-    use = entry.get("use")
-    if not isinstance(use, str):
-        there = f"There are: {', '.join(known)}"
-        problems.append(
-            MissingKey(
-                f"A {word} says what it is.", there=there, fix='Add use = "...".', where=entry.place
-            )
-        )
-        return None
-    if use in known:
-        return find(use)
-    guess = did_you_mean(use, known)
-    problems.append(
-        error(
-            f"There is no {word} `{use}`.",
-            there=f"There are: {', '.join(known)}",
-            fix=guess or "One of your own comes from --plugin FILE.",
-            where=entry.place_of("use"),
-        )
+def _unknown_stage(entry: Table) -> UnknownStage:
+    use, known = entry["use"], stage_names()
+    fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
+    return UnknownStage(
+        f"There is no stage `{use}`.",
+        fix=f"{fix} `ovsskit stages` lists all.",
+        where=entry.place_of("use"),
     )
-    return find(guess.split("`")[1]) if guess else None
 
 
 def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError]) -> Any:
     entry = table.get(key, Table({}, table.place, {}))
-    if not isinstance(entry, Table):
-        problems.append(BadValue(f"`{key}` is a table: write [{key}].", where=table.place_of(key)))
-        return cls()
     return validate(cls, entry, key, problems) or cls()
 
 

@@ -10,8 +10,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ovsskit.describe import range_of, toml
-from ovsskit.errors import BadFile, BadValue, MissingKey, OvsskitError, UnknownKey, did_you_mean
+from ovsskit.errors import (
+    MOST_SHOWN,
+    BadFile,
+    BadValue,
+    MissingKey,
+    OvsskitError,
+    UnknownKey,
+    did_you_mean,
+    shorten,
+)
 from ovsskit.lines import Table
+from ovsskit.reading import why_no_path
 from ovsskit.stage import RECIPE_PATH
 
 M = TypeVar("M", bound=BaseModel)
@@ -24,17 +34,19 @@ def validate(
     values = {key: _tuples(value) for key, value in table.items()}
     missing = list[OvsskitError]()
     for name, info in cls.model_fields.items():
-        if RECIPE_PATH in info.metadata and isinstance(values.get(name), str) and values[name]:
+        text = values.get(name)
+        if RECIPE_PATH in info.metadata and isinstance(text, str) and text:
             place = table.place_of(name)
-            beside = (
-                Path(place.file).parent if place.line else Path()
-            )  # what the command line gives has no line
-            path = (beside / values[name]).resolve()
-            if not path.is_file():
-                what = f"{who}.{name} names a file that is not there: {values[name]}"
+            # What the command line gives has no line, and is relative to the present folder.
+            beside = Path(place.file).parent if place.line else Path()
+            reason = why_no_path(text)
+            if reason or not (beside / text).is_file():
+                what = f"{who}.{name} names a file that is not there: {shorten(text)}"
                 start = "the recipe's file" if place.line else "the present folder"
-                missing.append(BadFile(what, fix=f"Paths start at {start}.", where=place))
-            values[name] = str(path)
+                fix = f"Paths start at {start}."
+                missing.append(BadFile(what, there=reason, fix=fix, where=place))
+            else:
+                values[name] = str((beside / text).resolve())
     if missing:
         problems += missing
         return None
@@ -43,7 +55,8 @@ def validate(
     except ValidationError as error:
         known = [*keys, *cls.model_fields]
         problems += [
-            _explain(cls, detail, table, who, known) for detail in _distinct(error.errors())
+            _explain(cls, detail, table, who, known)
+            for detail in _distinct(error.errors(include_url=False))[:MOST_SHOWN]
         ]
         return None
 
@@ -60,11 +73,14 @@ def _explain(
         )
     if detail["type"] == "missing":
         return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
+    shown = f"{who}.{key} is {shorten(toml(table[key]))}" if key else f"`{who}` is not right"
+    context = detail.get("ctx", {})
     if detail["type"] == "unsafe_name":
-        what = f"{who}.{key} is {toml(table[key])}; {detail['msg']}."
-        return BadValue(what, fix=detail["ctx"]["fix"], where=where)
+        return BadValue(f"{shown}; {detail['msg']}.", fix=context["fix"], where=where)
+    if "error" in context:  # raised by a validator of the class
+        return BadValue(f"{shown}: {context['error']}.", where=where)
     allowed = range_of(cls.model_json_schema()["properties"][key])
-    return BadValue(f"{who}.{key} is {toml(table[key])}; it must be: {allowed}.", where=where)
+    return BadValue(f"{shown}; it must be: {allowed}.", where=where)
 
 
 def _distinct(details: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -20,6 +20,7 @@ from ovsskit.class_lists import (
     split_words,
 )
 from ovsskit.errors import BadClasses, Place, did_you_mean
+from ovsskit.reading import Unreadable, read_text
 from ovsskit.stage import PathOfRecipe
 from ovsskit.values import Vocabulary
 
@@ -244,13 +245,10 @@ def read_classes(path: Path, background: str = "background") -> list[str]:
         BadClasses: the file is missing, is no UTF-8 text, is of another form, holds no name, or an empty one.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadClasses(
-            f"The file of classes cannot be read: {reason}.", fix=LINES, where=Place(str(path))
-        ) from error
-    names = read_lines(text, path, background)
+        names = read_lines(read_text(path), path, background)
+    except Unreadable as error:
+        what = f"The file of classes cannot be read: {error}."
+        raise BadClasses(what, fix=LINES, where=Place(str(path))) from error
     if not names:
         raise BadClasses("The file of classes is empty.", fix=LINES, where=Place(str(path)))
     return names

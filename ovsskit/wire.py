@@ -29,7 +29,7 @@ NOWHERE = Place("")
 
 @dataclass(frozen=True)
 class Node:
-    """Stand for a stage of a recipe, also for one that could not be built (then `cls` may be a guess, or None)."""
+    """Stand for a stage of a recipe, also for one that could not be built; `cls` is None where there is no such stage."""
 
     cls: type[Stage] | None
     address: str
@@ -87,8 +87,8 @@ def _wire_chain(
 ) -> list[Link]:
     links = []
     for node in nodes:
-        if node.cls is None:
-            slots["*"] = Written(None, node.address)
+        if node.cls is None:  # it may write any slot, of any kind
+            slots.update({slot: Written(None, node.address) for slot in (*slots, "*")})
         else:
             links.append(_wire_one(node, node.cls, slots, models, problems))
     return links

@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
 from ovsskit.backbones._readable import Reading, check_words, note_untrained
 from ovsskit.digests import digest_files, digest_path
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, torch
+from ovsskit.reading import why_no_path
 from ovsskit.stage import Capability
 from ovsskit.values import (
     Attention,
@@ -206,6 +207,13 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     ] = "fp32"
 
     _device: str = PrivateAttr("cpu")
+
+    @field_validator("weights")
+    @classmethod
+    def _can_be_a_path(cls, weights: str) -> str:
+        if reason := why_no_path(weights):
+            raise ValueError(reason)
+        return weights
 
     def to(self: B, device: str) -> B:
         """Return the same backbone on another device: a new one, as whatever this one has read or kept lies on its own."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from ovsskit.errors import OvsskitError, Problems
+from ovsskit.errors import OvsskitError
 
 CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 VISIBLE = {code: ascii(chr(code))[1:-1] for code in CONTROLS if chr(code) not in "\n\t"}
@@ -29,11 +29,6 @@ stderr = Screen(stderr=True, soft_wrap=True)
 
 def show_error(error: OvsskitError) -> None:
     """Print an error, or every problem of a recipe: where, what, what there is, what would mend it."""
-    if isinstance(error, Problems):
-        for problem in error.problems:
-            show_error(problem)
-        return
-    head, *lines = str(error).splitlines()
-    stderr.print(f"[bold red]{escape(head)}[/]", highlight=False)
-    for line in lines:
-        stderr.print(escape(line), highlight=False)
+    for line in str(error).splitlines():
+        style = "" if line.startswith("  ") else "bold red"
+        stderr.print(escape(line), style=style, highlight=False)

@@ -24,11 +24,12 @@ from ovsskit.errors import (
 )
 from ovsskit.extends import find_recipe, read_extended
 from ovsskit.inputs import MAX_PIXELS
-from ovsskit.lines import Table, read
+from ovsskit.lines import Table
 from ovsskit.names import safe_name
 from ovsskit.overrides import address_of, all_stages, parse_override, set_value
 from ovsskit.recipe import Recipe, build, load_recipe
 from ovsskit.registry import find_stage
+from ovsskit.shapes import read_shaped
 from ovsskit.stage import Wrapper
 from ovsskit.study.objectives import Objective, Truth, objective_of, read_objectives, read_truth
 from ovsskit.study.space import Dimension, grid_size, present_value, read_space
@@ -200,7 +201,7 @@ def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
     path = find_recipe(wishes.study)
-    file = read(path)
+    file = read_shaped(path)
     problems: list[OvsskitError] = []
     if _is_study(file):
         recipe_path = _recipe_of(file, path)
@@ -234,7 +235,7 @@ def check_file(name: str, overrides: Sequence[str] = ()) -> None:
         Problems: all that is wrong, with files and lines.
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
-    is_study = _is_study(read(find_recipe(name)))
+    is_study = _is_study(read_shaped(find_recipe(name)))
     if is_study or "study" in load_recipe(name, overrides).tables:
         read_search(StudyWishes(name, overrides=tuple(overrides)), set_is_settled=not is_study)
 

@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tomlkit
 
 from ovsskit.digests import digest_texts
 from ovsskit.errors import BadFile, NoAnswer, OvsskitError, Place
 from ovsskit.output.files import write_text
+from ovsskit.reading import Unreadable, read_json, read_text
 from ovsskit.texts.models import LanguageModel
 from ovsskit.texts.read import SHIPPED, key_of
 from ovsskit.texts.templates import NAME
@@ -40,8 +41,8 @@ class Answers:
     def find(self, model: str, prompt: str) -> str | None:
         """Return the answer that was kept, or None."""
         try:
-            answer = json.loads(self._path(model, prompt).read_text(encoding="utf-8"))["answer"]
-        except (OSError, ValueError, KeyError, TypeError):
+            answer: Any = read_json(self._path(model, prompt), dict[str, Any]).get("answer")
+        except Unreadable:
             return None
         return answer if isinstance(answer, str) else None
 
@@ -73,10 +74,9 @@ def read_prompt(kind: Kind, path: Path | None) -> str:
     """
     file = path or SHIPPED / "prompts" / f"{kind}.txt"
     try:
-        text = file.read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadFile(f"The prompt cannot be read: {reason}.", where=Place(str(file))) from error
+        text = read_text(file).strip()
+    except Unreadable as error:
+        raise BadFile(f"The prompt cannot be read: {error}.", where=Place(str(file))) from error
     if NAME not in text:
         raise BadFile(
             "The prompt has no place for the class.",

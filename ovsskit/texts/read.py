@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ovsskit.errors import BadFile, Place, did_you_mean
 from ovsskit.lines import read
+from ovsskit.reading import Unreadable, read_text
 from ovsskit.values import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent
 MARK = ">="
 """What stands between name and text on a line of the published format."""
+
+MOST_BYTES = 4_000_000
+"""The largest file of texts: forty thousand of a hundred characters."""
 
 FORMS = 'Write `"dog" = "a text"` on the lines of a TOML file, or `dog >= a text` on those of a text file, in the order of the classes.'
 
@@ -63,10 +67,7 @@ def read_toml(path: Path) -> list[Line]:
     Raises:
         BadFile, BrokenToml: the file is missing, no TOML, or holds something else than texts, or two for a name.
     """
-    try:
-        table = read(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    table = read(path, MOST_BYTES)
     lines = []
     for name, text in table.items():
         if not isinstance(text, str) or not text.strip():
@@ -89,9 +90,10 @@ def read_lines(path: Path) -> list[Line]:
         BadFile: the file cannot be read, or a line has no text.
     """
     try:
-        texts = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+        texts = read_text(path, MOST_BYTES).splitlines()
+    except Unreadable as error:
+        what = f"The file of texts cannot be read: {error}."
+        raise BadFile(what, there=FORMS, where=Place(str(path))) from error
     lines = []
     for number, text in enumerate(texts, 1):
         name, *rest = map(str.strip, text.split(MARK))
@@ -147,10 +149,3 @@ def explain_missing(path: Path, missing: Sequence[str]) -> BadFile:
 def _warn(where: str, found: str, due: str) -> None:
     """Say once that a line is taken for a class that it does not name."""
     log.warning("%s: the text for `%s` is taken for `%s`, which is due there", where, found, due)
-
-
-def _unreadable(path: Path, error: Exception) -> BadFile:
-    reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-    return BadFile(
-        f"The file of texts cannot be read: {reason}.", there=FORMS, where=Place(str(path))
-    )

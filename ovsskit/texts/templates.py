@@ -11,6 +11,7 @@ from pydantic import Field
 from ovsskit.backbones.base import EncodesText
 from ovsskit.errors import BadFile, Place
 from ovsskit.lazy import Float, open_clip, torch
+from ovsskit.reading import Unreadable, read_text
 from ovsskit.texts.kept import recall
 
 NAME = "{}"
@@ -77,12 +78,10 @@ def ensemble(
 
 def _read(path: Path) -> tuple[str, ...]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise BadFile(
-            f"The file of templates cannot be read: {reason}.", where=Place(str(path))
-        ) from error
+        lines = read_text(path).splitlines()
+    except Unreadable as error:
+        what = f"The file of templates cannot be read: {error}."
+        raise BadFile(what, where=Place(str(path))) from error
     for number, line in enumerate(lines, 1):
         if line.strip() and NAME not in line:
             fix = 'Put {} where the name goes: "a photo of a {}."'
