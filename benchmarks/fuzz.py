@@ -1,7 +1,7 @@
 """Feed broken files to everything that reads one, and see that each ends in a result or in an error with a remedy.
 
     python benchmarks/fuzz.py --count 3000
-    python benchmarks/fuzz.py --count 300 --seed 7 recipes presence
+    python benchmarks/fuzz.py --count 300 --seed 7 --only recipes presence
 
 Every reader gets its share of `--count` files. A file is a good one with one to three changes: TOML and JSON are changed
 as trees (a value of another type, a key left out, a list for a table...), and every file also as text and as bytes. The
@@ -612,7 +612,7 @@ weights = "embedded"
 READERS: dict[str, Callable[[], Reader]] = {
     "recipes": _recipes,
     "studies": _studies,
-    "--set": _settings,
+    "set": _settings,
     "classes": _classes,
     "lists": _images,
     "presence": _presence,
@@ -640,7 +640,7 @@ def main() -> int:
     """Feed every reader, print what came of it, and return the exit status."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument(
-        "readers", nargs="*", help=f"some of: {', '.join(READERS)}; all if none is named"
+        "--only", dest="readers", nargs="+", default=[], help=f"some of: {', '.join(READERS)}"
     )
     options.add_argument("--count", type=int, default=3000, help="files in all")
     options.add_argument("--seed", type=int, default=0)

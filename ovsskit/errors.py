@@ -51,6 +51,12 @@ class OvsskitError(Exception):
         )
 
 
+class ProgramError(OvsskitError):
+    """Something that the program does not foresee went wrong: an error of its own, or of a plugin."""
+
+    code, title = "OV001", "error of the program"
+
+
 class Problems(OvsskitError):
     """Carry every problem of a recipe at once: by file and line, what may follow from another problem last."""
 

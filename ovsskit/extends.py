@@ -35,6 +35,7 @@ from ovsskit.errors import (
 )
 from ovsskit.lines import Table
 from ovsskit.overrides import SECTIONS, address_of, all_stages, set_value
+from ovsskit.reading import why_no_path
 from ovsskit.shapes import read_shaped
 from ovsskit.vocabulary import NAMING
 
@@ -65,7 +66,7 @@ def find_recipe(name: str | Path, beside: Path | None = None, where: Place | Non
         shipped.parent / path,
     ]
     for candidate in tries:
-        if is_file(candidate):
+        if _is_file(candidate):
             return candidate
     known = sorted(str(p.relative_to(shipped).with_suffix("")) for p in shipped.rglob("*.toml"))
     raise MissingRecipe(
@@ -76,14 +77,12 @@ def find_recipe(name: str | Path, beside: Path | None = None, where: Place | Non
     )
 
 
-def is_file(path: Path) -> bool:
-    """Say whether a path is a file; a name that no file can have is none, and what may not be looked at may be one."""
+def _is_file(path: Path) -> bool:
+    """Say whether a path is a file; what may not be looked at may be one, and reading says so."""
     try:
-        return path.is_file()
+        return not why_no_path(str(path)) and path.is_file()
     except PermissionError:
         return True
-    except OSError:  # such as a name that is too long
-        return False
 
 
 def read_extended(name: str | Path, problems: list[OvsskitError]) -> Table:

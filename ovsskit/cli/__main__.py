@@ -50,25 +50,11 @@ def _stop(number: int, frame: object) -> NoReturn:
 
 
 def _explain(error: Exception) -> int:
-    from rich.markup import escape
+    from ovsskit.cli.console import as_error, show_error
 
-    from ovsskit.cli.console import show_error, stderr
-    from ovsskit.errors import OvsskitError, Place, Refused
-
-    if isinstance(error, OSError) and error.strerror:
-        where = Place(str(error.filename)) if error.filename else None
-        error = Refused(f"The system refuses: {error.strerror}.", where=where)
-    if isinstance(error, OvsskitError):
-        show_error(error)
-        return error.status
-    name = type(error).__name__
-    stderr.print(f"[bold red]ovsskit failed[/]: {name}: {escape(str(error))}", highlight=False)
-    stderr.print(
-        "This is an error of the program. `ovsskit --debug ...` shows where it comes from; "
-        "please report it.",
-        highlight=False,
-    )
-    return 1
+    explained = as_error(error)
+    show_error(explained)
+    return explained.status
 
 
 if __name__ == "__main__":

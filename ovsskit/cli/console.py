@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from ovsskit.errors import OvsskitError
+from ovsskit.errors import OvsskitError, Place, ProgramError, Refused
 
 CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 VISIBLE = {code: ascii(chr(code))[1:-1] for code in CONTROLS if chr(code) not in "\n\t"}
@@ -32,3 +32,15 @@ def show_error(error: OvsskitError) -> None:
     for line in str(error).splitlines():
         style = "" if line.startswith("  ") else "bold red"
         stderr.print(escape(line), style=style, highlight=False)
+
+
+def as_error(error: Exception, where: Place | None = None) -> OvsskitError:
+    """Return what a person is told of an error; `where` is the place of one that names none itself."""
+    if isinstance(error, OvsskitError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        place = Place(str(error.filename)) if error.filename else where
+        return Refused(f"The system refuses: {error.strerror}.", where=place)
+    what = f"ovsskit failed: {type(error).__name__}: {error}"
+    fix = "`ovsskit --debug ...` shows where this comes from; please report it."
+    return ProgramError(what, fix=fix, where=where)
