@@ -43,8 +43,9 @@ def validate(
             if reason or not (beside / text).is_file():
                 what = f"{who}.{name} names a file that is not there: {shorten(text)}"
                 start = "the recipe's file" if place.line else "the present folder"
+                there = f"No file has such a name: {reason}." if reason else ""
                 fix = f"Paths start at {start}."
-                missing.append(BadFile(what, there=reason, fix=fix, where=place))
+                missing.append(BadFile(what, there=there, fix=fix, where=place))
             else:
                 values[name] = str((beside / text).resolve())
     if missing:
