@@ -123,7 +123,8 @@ class Digests:
         if isinstance(item, torch.Tensor):
             return self._tensor(item)
         if is_dataclass(item):
-            parts = (f"{f.name}={self._describe(getattr(item, f.name))}" for f in fields(item))
+            names = [f.name for f in fields(item) if f.compare]
+            parts = (f"{name}={self._describe(getattr(item, name))}" for name in names)
             return f"{type(item).__qualname__}({','.join(parts)})"
         if isinstance(item, tuple) and not all(type(one) in (int, str) for one in item):
             return f"({','.join(map(self._describe, item))})"

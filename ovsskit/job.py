@@ -13,6 +13,7 @@ from ovsskit.decoding import adopt_warnings
 from ovsskit.devices import choose_batch, choose_device
 from ovsskit.identity import identify
 from ovsskit.listen import Listener, Notices, Summary, hearing
+from ovsskit.objections import check_inputs
 from ovsskit.output.folder import OutputFolder
 from ovsskit.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
 from ovsskit.output.record import Costs, PictureRecord
@@ -61,6 +62,7 @@ def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     batch = choose_batch(wishes.batch, device)
     for model in recipe.models.values():
         model.check_vocabulary(vocabulary)
+    check_inputs(recipe.stages, vocabulary, pictures)
     folder = OutputFolder(
         wishes.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
     )
@@ -186,6 +188,8 @@ class _Job:
         facts = [self.recipe.header.about] if self.recipe.header.about else []
         facts += [f"{done} of {len(records)} pictures", f"{len(self.vocabulary.names)} classes"]
         facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
+        empty = sum(record.shows_nothing for record in records)
+        facts += [f"{empty} without any class"] if empty else []
         return (
             facts
             if self.score is None

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from ovsskit.backbones.base import Backbone
 from ovsskit.errors import BadValue
 from ovsskit.stage import Stage, Wrapper
+from ovsskit.values import Vocabulary
 
 Objection = tuple[str, str, BadValue]
 """The address of a stage, one of its parameters, and what is wrong with it."""
+
+
+def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, pictures: Sequence[Path]) -> None:
+    """See that the stages of a chain can serve these classes and pictures.
+
+    Raises:
+        OvsskitError: one of them cannot.
+    """
+    for stage in stages:
+        stage.check_inputs(vocabulary, pictures)
+        if isinstance(stage, Wrapper):
+            check_inputs(stage.inner, vocabulary, pictures)
 
 
 def find_objections(

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,12 +21,13 @@ from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
 from ovsskit.lazy import numpy, torch
 from ovsskit.output.folder import OutputFolder, failed
 from ovsskit.output.maps import MapCollector
+from ovsskit.output.notes import notes_on, rank_presence
 from ovsskit.output.record import Costs, PictureRecord
 from ovsskit.output.save import Finding, save_finding
 from ovsskit.pictures import read_picture
 from ovsskit.pipeline import Pipeline
 from ovsskit.stage import Stage
-from ovsskit.values import Image, Vocabulary
+from ovsskit.values import Image, Present, Vocabulary
 
 GROUP_PIXELS = 8_000_000
 """How many pixels the pictures of a group have together at most, unless one alone has more."""
@@ -181,6 +182,12 @@ class Runner:
             return None
 
     def _finding(self, record: PictureRecord, image: Image, state: State, sheets: Any) -> Finding:
+        present: Present | None = state.get("present")
+        record = replace(
+            record,
+            presence=rank_presence(present, self.vocabulary),
+            notes=notes_on(image, present),
+        )
         labels = state["labels"].data
         if tuple(labels.shape) != image.size:
             labels = torch.nn.functional.interpolate(labels[None, None].float(), image.size)[

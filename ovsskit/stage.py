@@ -33,13 +33,14 @@ import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, TypeAlias, get_args, get_type_hints
 
 from pydantic import BaseModel, Field, SerializeAsAny
 
 from ovsskit.values import S as S
-from ovsskit.values import V, Value
+from ovsskit.values import V, Value, Vocabulary
 
 Slots: TypeAlias = Mapping[str, Any]
 Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
@@ -106,6 +107,13 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     def settle(self, following: Sequence[Stage]) -> Stage:
         """Return this stage with parameters that are left to the stages after it filled in."""
         return self
+
+    def check_inputs(self, vocabulary: Vocabulary, pictures: Sequence[Path]) -> None:
+        """Refuse classes and pictures that this stage cannot serve; called before a run, and most serve any.
+
+        Raises:
+            OvsskitError: it cannot.
+        """
 
     def objections(
         self, ahead: Sequence[tuple[Stage, Sequence[Any]]]

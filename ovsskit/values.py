@@ -6,7 +6,7 @@ Labels count from the vocabulary: label 0 is the background, label i is the i-th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ovsskit.lazy import Bool, Float, Int, UInt8, torch
@@ -85,9 +85,15 @@ class Vocabulary(Value):
 
 @dataclass(frozen=True, eq=False)
 class Present(Value):
-    """Hold the labels (1 and up) of the classes that a picture is said to show, in the order of the caption."""
+    """Hold the labels (1 and up) of the classes that a picture is said to show, in the order of the caption; maybe none.
+
+    `scores` are the probabilities from which they were chosen, if there are any, of all classes in their order; `note` is what
+    a person should know of the choice. Neither tells values apart.
+    """
 
     labels: tuple[int, ...]
+    scores: tuple[float, ...] = field(default=(), compare=False)
+    note: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -186,3 +186,9 @@ def test_notes_that_cannot_be_read_are_made_anew(large: Path, note: str) -> None
 def test_a_cache_that_cannot_be_written_is_done_without(large: Path) -> None:
     (large.parent / "cache").touch()
     assert digest_path(large) == hashlib.sha256(b"content").hexdigest()
+
+
+def test_why_classes_were_chosen_is_no_part_of_what_was_chosen() -> None:
+    known = Digests()
+    assert known.of(Present((1,), (0.9,), "seen")) == known.of(Present((1,)))
+    assert known.of(Present((1,))) != known.of(Present((2,)))

@@ -21,6 +21,9 @@ from ovsskit.cli.console import console, stderr
 from ovsskit.listen import Summary
 from ovsskit.output.record import PictureRecord
 
+SHOWN_NOTES = 5
+"""On how many pictures notes are printed; `run.json` and the gallery hold all."""
+
 
 class Report:
     """Show a progress bar, notices, failures and a summary; or lines of JSON; or nothing."""
@@ -107,6 +110,10 @@ class Report:
         )
         done, seconds = states.count("done"), summary.costs.seconds
         speed = f", {rate(done / seconds)}" if done and seconds else ""
+        empty = [record.name for record in summary.records if record.shows_nothing]
+        if empty:
+            such = f", such as {escape(empty[0])}" if empty[1:] else f": {escape(empty[0])}"
+            table.add_row("without a class", f"{len(empty)}{such}")
         table.add_row("time", f"{seconds:.1f} s{speed}")
         for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
             table.add_row(f"  {stage}", f"{seconds:.2f} s")
@@ -124,6 +131,13 @@ class Report:
         table.add_row("folder", escape(str(summary.out)))
         table.add_row("gallery", escape(str(summary.gallery)))
         console.print(table, highlight=False)
+        noted = [record for record in summary.records if record.notes]
+        for record in noted[:SHOWN_NOTES]:
+            text = escape(f"{record.source}: {'; '.join(record.notes)}")
+            console.print(f"[yellow]note[/] {text}", highlight=False)
+        if len(noted) > SHOWN_NOTES:
+            more = f"notes on {len(noted) - SHOWN_NOTES} more pictures are in run.json"
+            console.print(f"[yellow]note[/] {more}", highlight=False)
         for record in summary.records:
             if record.state == "failed":
                 console.print(
@@ -137,6 +151,7 @@ class Report:
         plain = {
             **counts,
             "done_now": summary.done_now,
+            "without_a_class": sum(record.shows_nothing for record in summary.records),
             "out": str(summary.out),
             "gallery": str(summary.gallery),
             "costs": asdict(summary.costs),

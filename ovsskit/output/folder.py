@@ -156,6 +156,7 @@ class OutputFolder(OwnFolder):
             "ovsskit": __version__,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "counts": {state: states.count(state) for state in ("done", "failed", "pending")},
+            "without_a_class": sum(one.shows_nothing for one in self.records.values()),
             **self.facts,
             "costs": asdict(self.costs.plus(costs)),
             "identity": self.identity,

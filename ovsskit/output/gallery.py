@@ -39,6 +39,8 @@ def write_gallery(
                 "source": record.source,
                 "size": record.size,
                 "areas": record.areas,
+                "presence": record.presence,
+                "notes": record.notes,
             }
             for record in records
             if record.state == "done"

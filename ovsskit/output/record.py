@@ -21,7 +21,8 @@ class PictureRecord:
 
     `stamp` holds the file's size and time of change, so that a changed picture is done again; `saved` names what is
     saved of it beside mask and overlay, and `files` all files that are; `areas` holds pairs of a class's number and the fraction it covers, the largest first; `confidence`
-    the scores that the darkest and the brightest pixel of the confidence map stand for.
+    the scores that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs of a class's
+    number and the probability that the picture shows it, where the recipe asks that, the highest first; `notes` say what is odd.
     """
 
     name: Annotated[FileName, Field(min_length=1)]
@@ -34,6 +35,13 @@ class PictureRecord:
     areas: tuple[tuple[int, float], ...] = ()
     confidence: tuple[float, float] | None = None
     files: Files = field(default_factory=dict)
+    presence: tuple[tuple[int, float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Return whether the picture is done, and nothing but background."""
+        return self.state == "done" and all(number == 0 for number, _ in self.areas)
 
     def to_line(self) -> str:
         """Return the record as one line of JSON."""

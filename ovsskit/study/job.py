@@ -16,6 +16,7 @@ from ovsskit.errors import BadStudy
 from ovsskit.identity import identify
 from ovsskit.lazy import torch
 from ovsskit.listen import Notices, TakesNotice, hearing
+from ovsskit.objections import check_inputs
 from ovsskit.output.files import cannot_write
 from ovsskit.study import work as working
 from ovsskit.study.evaluate import Evaluator
@@ -113,8 +114,10 @@ def _search(
     devices = _devices(wishes)
     batch = choose_batch(wishes.batch, devices[0])
     _see_memory(plan, devices[0])
-    for model in plan.search.candidate({}).models.values():
+    recipe = plan.search.candidate({})
+    for model in recipe.models.values():
         model.check_vocabulary(plan.vocabulary)
+    check_inputs(recipe.stages, plan.vocabulary, plan.pictures)
     out = wishes.out or OUT / plan.search.title
     folder = StudyFolder(out, plan.search.title)
     place = working.Place(

@@ -14,7 +14,7 @@ FEW = 3
 
 
 class Background(Stage, writes="scores"):
-    """Put a map of the background before the others: 1 where no class has anything, 0 elsewhere.
+    """Put a map of the background before the others, unless there is one: 1 where no class has anything, 0 elsewhere.
 
     Source: PnP-OVSS, released code: always for VOC and COCO-Object; for Context, ADE20K and COCO-Stuff only in pictures
     with fewer than 3 classes.
@@ -27,7 +27,12 @@ class Background(Stage, writes="scores"):
 
     def run(self, scores: Saliency) -> Saliency:
         """Return the maps with that of the background (label 0) first, where the rule adds it."""
-        if self.when == "never" or (self.when == "few_classes" and len(scores.labels) >= FEW):
+        has_one = 0 in scores.labels
+        if (
+            has_one
+            or self.when == "never"
+            or (self.when == "few_classes" and len(scores.labels) >= FEW)
+        ):
             return scores
         empty = (scores.data.amax(0, keepdim=True) == 0).to(scores.data.dtype)
         return Saliency(torch.cat([empty, scores.data]), (0, *scores.labels))

@@ -14,6 +14,8 @@ from ovsskit.values import Present, Saliency, TokenMaps
 class MergeTokens(Stage, writes="scores"):
     """Merge the maps of the tokens that name a class; a class without a token gets a map of zeros.
 
+    A picture that shows no class has one map, of the background: every place is.
+
     Tokens belong to a class by the characters they stand for, so that names of several words work.
     Source: PnP-OVSS, released code, which takes the mean, but for the last class of the caption the sum.
     """
@@ -24,7 +26,9 @@ class MergeTokens(Stage, writes="scores"):
     ] = "mean"
 
     def run(self, token_maps: TokenMaps, present: Present) -> Saliency:
-        """Return one map per present class, in their order."""
+        """Return one map per present class, in their order; where none is, one of the background (label 0)."""
+        if not present.labels:
+            return Saliency(token_maps.data.new_ones(1, *token_maps.data.shape[1:]), (0,))
         maps = token_maps.data.new_zeros(len(present.labels), *token_maps.data.shape[1:])
         for position in range(len(present.labels)):
             mine = token_maps.data[token_maps.positions == position]

@@ -13,7 +13,7 @@ from ovsskit.values import Caption, Image, Present, Vocabulary
 
 
 class PresenceByMatching(Stage, writes="present"):
-    """Take the classes whose own caption the model matches with the picture; always the best one.
+    """Take the classes whose own caption the model matches with the picture; the best one always, unless told otherwise.
 
     Needs nothing but the model, unlike PnP-OVSS, whose numbers were made with the classes that GPT-4o had named.
     """
@@ -26,6 +26,10 @@ class PresenceByMatching(Stage, writes="present"):
     at_least: Annotated[
         float, Field(ge=0, le=1, description="probability of the match that a class needs")
     ] = 0.5
+    none_below: Annotated[
+        float,
+        Field(ge=0, le=1, description="a picture whose best class is below this shows no class"),
+    ] = 0.0
     at_most: Annotated[
         int, Field(ge=1, description="greatest number of classes of a picture, best first")
     ] = 25
@@ -42,9 +46,17 @@ class PresenceByMatching(Stage, writes="present"):
             for slots in many
         ]
         matches = many[0]["backbone"].match([slots["image"] for slots in many], captions)
-        return [Present(self._choose(scores.tolist())) for scores in matches]
+        return [
+            self._choose(scores.tolist(), slots["vocabulary"].names)
+            for scores, slots in zip(matches, many, strict=True)
+        ]
 
-    def _choose(self, scores: Sequence[float]) -> tuple[int, ...]:
+    def _choose(self, scores: Sequence[float], names: Sequence[str]) -> Present:
         ranked = sorted(range(len(scores)), key=lambda index: -scores[index])
         enough = [index for index in ranked[: self.at_most] if scores[index] >= self.at_least]
-        return tuple(index + 1 for index in sorted(enough or ranked[:1]))
+        best, rounded = ranked[0], tuple(round(score, 4) for score in scores)
+        match = f"the best match is `{names[best]}` with {scores[best]:.2f}"
+        if scores[best] < self.none_below:
+            return Present((), rounded, f"none of the classes is seen: {match}")
+        note = "" if enough else f"no class is seen clearly: {match}, which is taken"
+        return Present(tuple(index + 1 for index in sorted(enough or [best])), rounded, note)

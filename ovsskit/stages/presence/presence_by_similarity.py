@@ -14,7 +14,7 @@ from ovsskit.values import Image, Present, Vocabulary
 
 
 class PresenceBySimilarity(Stage, writes="present"):
-    """Take the classes whose words are nearest to the picture, as CLIP classifies; always the best one.
+    """Take the classes whose words are nearest to the picture, as CLIP classifies; the best one always, unless told otherwise.
 
     The similarities of the classes become probabilities by a softmax; a class is taken if its own is not far below the best.
     Source: Radford et al. 2021 (the softmax, and its scale).
@@ -34,6 +34,14 @@ class PresenceBySimilarity(Stage, writes="present"):
             ge=0, le=1, description="probability that a class needs, as a share of the best one's"
         ),
     ] = 0.1
+    none_below: Annotated[
+        float,
+        Field(
+            ge=-1,
+            le=1,
+            description="a picture whose best class has a cosine below this shows no class",
+        ),
+    ] = -1.0
     at_most: Annotated[
         int, Field(ge=1, description="greatest number of classes of a picture, best first")
     ] = 25
@@ -64,4 +72,9 @@ class PresenceBySimilarity(Stage, writes="present"):
             for index in best
             if index == best[0] or probability[index] >= self.at_least * probability[best[0]]
         ]
-        return Present(tuple(index + 1 for index in sorted(enough)))
+        rounded = tuple(round(value, 4) for value in probability.tolist())
+        nearest = float(similarity[best[0]])
+        if nearest < self.none_below:
+            note = f"none of the classes is near: the best cosine is {nearest:.2f}"
+            return Present((), rounded, note)
+        return Present(tuple(index + 1 for index in sorted(enough)), rounded)

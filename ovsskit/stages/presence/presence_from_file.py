@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,20 +14,31 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ovsskit.errors import BadFile, Place, did_you_mean
+from ovsskit.inputs import SUFFIXES
 from ovsskit.stage import NEEDED, PathOfRecipe, Stage
 from ovsskit.values import Image, Present, Vocabulary
+
+log = logging.getLogger(__name__)
 
 BETWEEN_LISTS = re.compile(r"\],?\s*\[")
 FORMATS = 'The file is one JSON object: {"picture": ["dog", "cat"]} or {"picture": "[12: dog, 8: cat], [90%, 80%]"}.'
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Hold what a file says, and which of its keys fit a picture's name without folder and extension, also in small letters."""
+
+    values: dict[str, Any]
+    by_name: dict[str, list[str]]
+
+
 class PresenceFromFile(Stage, writes="present"):
     """Read which classes a picture shows from a JSON object, by the picture's name with or without its extension.
 
-    A value is a list of class names, or the answer of a language model as PnP-OVSS publishes them: one string with a list
-    of `id: name` and a list of confidences in per cent. Of an answer, ids are looked up in the vocabulary (names are
-    not), order and repetitions are kept, unknown ids and what cannot be read are passed over, ids without a confidence
-    too; an answer of one list is taken whole.
+    A value is a list of class names, or names with commas between them, or the answer of a language model as PnP-OVSS publishes
+    them: one string with a list of `id: name` and a list of confidences in per cent. Of an answer, ids are looked up in the
+    vocabulary (names are not), order and repetitions are kept, unknown ids and what cannot be read are passed over, ids without
+    a confidence too; an answer of one list is taken whole.
     Source: PnP-OVSS, released code (the files `*_classification_noboundary.json`, confidence above 70).
     """
 
@@ -40,6 +54,9 @@ class PresenceFromFile(Stage, writes="present"):
     fallback: Annotated[
         str, Field(description="class of a picture for which nothing is left; empty: the first one")
     ] = ""
+    none: Annotated[
+        bool, Field(description="a picture for which nothing is left shows no class")
+    ] = False
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Present:
         """Return the labels of the classes that the file says the picture shows.
@@ -47,45 +64,94 @@ class PresenceFromFile(Stage, writes="present"):
         Raises:
             BadFile: no file is named, it cannot be read, lacks the picture, or names a class that is not looked for.
         """
-        value = self._find(image.name)
-        if isinstance(value, str):
-            by_id = {number: label for label, number in enumerate(vocabulary.ids) if label}
-            labels = [by_id[number] for number in read_answer(value, self.above) if number in by_id]
-        else:
-            labels = [self._label(name, vocabulary) for name in value]
-        return Present(
-            tuple(labels) or (self._label(self.fallback or vocabulary.names[0], vocabulary),)
-        )
+        entries = self._entries()
+        key = self._key(entries, image.name)
+        labels = self._labels(key, entries.values[key], vocabulary)
+        if labels:
+            return Present(labels)
+        nothing = "the file of present classes names none for this picture"
+        if self.none:
+            return Present((), note=nothing)
+        name = self.fallback or vocabulary.names[0]
+        return Present((self._label(name, vocabulary),), note=f"{nothing}: `{name}` is taken")
 
-    def _find(self, name: str) -> Any:
+    def check_inputs(self, vocabulary: Vocabulary, pictures: Sequence[Path]) -> None:
+        """See that the file speaks of these pictures, and of classes that are looked for; what it lacks is noted.
+
+        Raises:
+            BadFile: it cannot be read, knows none of the pictures, or names a class that is not looked for.
+        """
+        entries, owners, lacking = self._entries(), dict[str, Path](), list[Path]()
+        for picture in pictures:
+            try:
+                key = self._key(entries, picture.stem)
+            except BadFile:
+                lacking.append(picture)
+                continue
+            self._labels(key, entries.values[key], vocabulary)
+            other = owners.setdefault(key, picture)
+            if other != picture:
+                log.warning(
+                    "%s: the entry `%s` is taken for %s and %s", self.file, key, other, picture
+                )
+        if not owners:
+            self._key(entries, pictures[0].stem)
+        if lacking:
+            text = "%s: %d of %d pictures have no entry and will fail, such as %s"
+            log.warning(text, self.file, len(lacking), len(pictures), lacking[0])
+        others = [key for key in entries.values if key not in owners]
+        if others:
+            text = "%s: %d of %d entries belong to no picture here, such as `%s`"
+            log.warning(text, self.file, len(others), len(entries.values), others[0])
+
+    def _entries(self) -> Entries:
         if not self.file:
             raise BadFile(
                 "No file says which classes a picture shows.",
                 fix=f"Name one: --set {self.address}.file=presence.json",
             )
-        where = Place(self.file)
         try:
-            entries = _read(self.file, Path(self.file).stat().st_mtime_ns)
+            return _read(self.file, Path(self.file).stat().st_mtime_ns)
         except (OSError, ValueError) as error:
             raise BadFile(
-                f"The file of present classes cannot be read: {error}", there=FORMATS, where=where
-            ) from error
-        found = [entries[key] for key in (name, Path(name).name, Path(name).stem) if key in entries]
-        if not found:
-            raise BadFile(
-                f"The file says nothing on the picture `{name}`.",
-                fix=did_you_mean(name, list(entries)),
-                where=where,
-            )
-        if not isinstance(found[0], str) and not (
-            isinstance(found[0], list) and all(isinstance(n, str) for n in found[0])
-        ):
-            raise BadFile(
-                f"What the file says on the picture `{name}` is of no known form.",
+                f"The file of present classes cannot be read: {error}",
                 there=FORMATS,
-                where=where,
+                where=Place(self.file),
+            ) from error
+
+    def _key(self, entries: Entries, name: str) -> str:
+        """Return the entry of a picture: of its own name, else of one that differs in folder, extension or capitals."""
+        if name in entries.values:
+            return name
+        bare = _bare(name)
+        found = entries.by_name.get(bare) or entries.by_name.get(bare.casefold(), [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            what = f"Several entries fit the picture `{name}`: {', '.join(found[:3])}."
+            raise BadFile(what, fix="Keep one of them.", where=Place(self.file))
+        raise BadFile(
+            f"The file says nothing on the picture `{name}`.",
+            fix=did_you_mean(name, list(entries.values)),
+            where=Place(self.file),
+        )
+
+    def _labels(self, key: str, value: Any, vocabulary: Vocabulary) -> tuple[int, ...]:
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return tuple(self._label(name, vocabulary) for name in value)
+        if not isinstance(value, str):
+            raise BadFile(
+                f"What the file says on the picture `{key}` is of no known form.",
+                there=FORMATS,
+                where=Place(self.file),
             )
-        return found[0]
+        names = [name.casefold() for name in vocabulary.names]
+        words = [" ".join(word.split()).casefold() for word in value.split(",")]
+        if set(words) <= set(names):
+            return tuple(names.index(word) + 1 for word in words)
+        by_id = {number: label for label, number in enumerate(vocabulary.ids) if label}
+        numbers = read_answer(value, self.above)
+        return tuple(by_id[number] for number in numbers if number in by_id)
 
     def _label(self, name: str, vocabulary: Vocabulary) -> int:
         names = [one.casefold() for one in vocabulary.names]
@@ -93,6 +159,13 @@ class PresenceFromFile(Stage, writes="present"):
             what = f"The class `{name}` is not among those that are looked for."
             raise BadFile(what, fix=did_you_mean(name, vocabulary.names), where=Place(self.file))
         return names.index(name.casefold()) + 1
+
+
+def _bare(name: str) -> str:
+    """Return a picture's name without its folder and the extension of a picture; other dots belong to the name."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    stem, dot, ending = last.rpartition(".")
+    return stem if stem and f"{dot}{ending}".lower() in SUFFIXES else last
 
 
 def read_answer(answer: str, above: float) -> list[int]:
@@ -117,9 +190,13 @@ def _number(text: str) -> int | None:
 
 
 @lru_cache(maxsize=8)
-def _read(file: str, changed: int) -> dict[str, Any]:
+def _read(file: str, changed: int) -> Entries:
     """Read a file once for each time that it was changed."""
-    entries = json.loads(Path(file).read_text(encoding="utf-8"))
-    if not isinstance(entries, dict):
+    values = json.loads(Path(file).read_text(encoding="utf-8-sig"))
+    if not isinstance(values, dict):
         raise ValueError("it holds no JSON object")
-    return entries
+    by_name: dict[str, list[str]] = {}
+    for key in values:
+        for name in {_bare(key), _bare(key).casefold()}:
+            by_name.setdefault(name, []).append(key)
+    return Entries(values, by_name)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from ovsskit.stages.maps.background import Background
 from ovsskit.stages.maps.merge_tokens import MergeTokens
 from ovsskit.values import END, PROMPT, Present, TokenMaps
 
@@ -20,3 +21,10 @@ def test_released_sums_the_last() -> None:
     scores = MergeTokens(pieces="released").run(MAPS, PRESENT)
     torch.testing.assert_close(scores.data[3], MAPS.data[3] + MAPS.data[4])
     torch.testing.assert_close(scores.data[0], MAPS.data[1])
+
+
+def test_where_no_class_is_present_all_is_background() -> None:
+    scores = MergeTokens().run(MAPS, Present(()))
+    assert scores.labels == (0,)
+    assert scores.data.shape == (1, 2, 3)
+    assert Background().run(scores).labels == (0,)

@@ -30,3 +30,22 @@ class Matcher(ToyBackbone):
 def test_classes_that_match(fields: dict[str, float], labels: tuple[int, ...]) -> None:
     words = make_vocabulary(["7", "1", "5", "9"])
     assert PresenceByMatching(**fields).run(IMAGE, words, Matcher()).labels == labels
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "labels", "note"),
+    [
+        (["7", "1"], {"none_below": 0.71}, (), "none of the classes is seen: the best match is"),
+        (["7", "1"], {"none_below": 0.69}, (1,), ""),
+        (["3", "4"], {}, (2,), "no class is seen clearly: the best match is `4` with 0.40"),
+        (["3", "4"], {"none_below": 0.4}, (2,), "no class is seen clearly"),
+    ],
+)
+def test_a_picture_may_show_none_and_what_was_seen_is_kept(
+    names: list[str], fields: dict[str, float], labels: tuple[int, ...], note: str
+) -> None:
+    present = PresenceByMatching(**fields).run(IMAGE, make_vocabulary(names), Matcher())
+    assert present.labels == labels
+    assert present.scores == tuple(int(name) / 10 for name in names)
+    assert present.note.startswith(note)
+    assert bool(present.note) == bool(note)

@@ -7,7 +7,7 @@ import torch
 
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Image, Vocabulary
+from ovsskit.values import Image, Present, Vocabulary
 from ovsskit.vocabulary import make_vocabulary
 
 WORDS = make_vocabulary(["one", "two", "three"])
@@ -56,3 +56,19 @@ def test_there_is_always_a_class() -> None:
         .run(example(Image), example(Vocabulary), ToyBackbone())
         .labels
     )
+
+
+def test_a_picture_may_show_none_and_what_was_seen_is_kept() -> None:
+    def run(none_below: float) -> Present:
+        stage = PresenceBySimilarity(prompt="A photo of ", none_below=none_below, scale=10)
+        return stage.run(example(Image), WORDS, Fixed())
+
+    assert run(0.299).labels == (1, 2, 3)
+    none = run(0.301)
+    assert (none.labels, none.note) == (
+        (),
+        "none of the classes is near: the best cosine is 0.30",
+    )
+    assert none.scores == run(0.299).scores
+    assert sum(none.scores) == pytest.approx(1, abs=1e-3)
+    assert sorted(none.scores, reverse=True) == list(none.scores)

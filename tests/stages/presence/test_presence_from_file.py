@@ -9,7 +9,7 @@ import torch
 
 from ovsskit.errors import BadFile
 from ovsskit.stages.presence.presence_from_file import PresenceFromFile, read_answer
-from ovsskit.values import Image
+from ovsskit.values import Image, Present
 from ovsskit.vocabulary import make_vocabulary
 
 WORDS = make_vocabulary(["dog", "ice cream", "grass"], ids=[5, 7, 300])
@@ -45,6 +45,9 @@ def test_nothing_left_means_the_fallback(tmp_path: Path) -> None:
         ("[]", "no JSON object"),
         ({"b": ["dog"]}, "says nothing on the picture `a`"),
         ({"a": 3}, "no known form"),
+        ({"a": [5]}, "no known form"),
+        ({"x/a.jpg": ["dog"], "y/a.jpg": ["dog"]}, "Several entries fit the picture `a`"),
+        ({"A.jpg": ["dog"], "a.png": ["dog"], "a.PNG": ["dog"]}, "Several entries fit"),
         ({"a": ["dgo"]}, "`dgo` is not among"),
     ],
 )
@@ -75,3 +78,67 @@ def test_a_file_is_needed(tmp_path: Path) -> None:
 )
 def test_answers_are_read_leniently(answer: str, ids: list[int]) -> None:
     assert read_answer(answer, 70.0) == ids
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("a.jpg", "a"),
+        ("A.JPG", "a"),
+        ("photos/a.png", "a"),
+        ("photos\\\\a.png", "a"),
+        ("a.b", "a.b"),
+        ("a.b.jpg", "a.b"),
+        ("IMG_1", "img_1"),
+    ],
+)
+def test_an_entry_may_differ_in_folder_extension_and_capitals(
+    tmp_path: Path, key: str, name: str
+) -> None:
+    assert read(tmp_path, {key: ["grass"], "other": ["dog"]}, name) == (3,)
+
+
+def test_an_entry_of_another_picture_is_not_taken(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"says nothing on the picture `a\.b`"):
+        read(tmp_path, {"a": ["dog"]}, "a.b")
+
+
+def test_names_in_a_string_are_names(tmp_path: Path) -> None:
+    assert read(tmp_path, {"a": "grass"}) == (3,)
+    assert read(tmp_path, {"a": "Ice  Cream, dog"}) == (2, 1)
+
+
+def found(folder: Path, content: Any, **fields: Any) -> Present:
+    (folder / "present.json").write_text(json.dumps(content))
+    stage = PresenceFromFile(file=str(folder / "present.json"), **fields)
+    return stage.run(Image(torch.zeros(3, 2, 2), "a"), WORDS)
+
+
+@pytest.mark.parametrize("value", ["", [], "I see a dog.", "[9: zebra], [90%]", "[5: dog], [70%]"])
+def test_where_nothing_is_left_it_is_said_what_is_taken(tmp_path: Path, value: Any) -> None:
+    taken = found(tmp_path, {"a": value})
+    assert taken.labels == (1,)
+    assert taken.note.endswith("names none for this picture: `dog` is taken")
+    none = found(tmp_path, {"a": value}, none=True)
+    assert none.labels == ()
+    assert none.note.endswith("names none for this picture")
+    named = found(tmp_path, {"a": "[5: dog], [71%]"}, none=True)
+    assert (named.labels, named.note) == ((1,), "")
+
+
+def test_before_a_run_the_file_is_compared_with_pictures_and_classes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = {"a": ["dog"], "b.jpg": "grass", "c": ["zebra"], "d": ["dog"]}
+    (tmp_path / "present.json").write_text(json.dumps(content))
+    stage = PresenceFromFile(file=str(tmp_path / "present.json"))
+    stage.check_inputs(WORDS, [Path("x/a.png"), Path("b.png"), Path("y/a.png"), Path("e.png")])
+    assert "the entry `a` is taken for x/a.png and y/a.png" in caplog.text
+    assert "1 of 4 pictures have no entry and will fail, such as e.png" in caplog.text
+    assert "2 of 4 entries belong to no picture here, such as `c`" in caplog.text
+    with pytest.raises(BadFile, match="`zebra` is not among those"):
+        stage.check_inputs(WORDS, [Path("a.png"), Path("c.png")])
+    with pytest.raises(BadFile, match="says nothing on the picture `f`"):
+        stage.check_inputs(WORDS, [Path("f.png"), Path("g.png")])
+    with pytest.raises(BadFile, match="cannot be read"):
+        PresenceFromFile(file=str(tmp_path / "none.json")).check_inputs(WORDS, [Path("a.png")])
