@@ -270,13 +270,18 @@ def read_json(file: Path, family: Family) -> dict[str, Any]:
 
 
 def read_sizes(file: Path) -> dict[str, Any]:
-    """Return what a configuration beside an original checkpoint says, its tables in one; nothing if there is none."""
+    """Return what a configuration beside an original checkpoint says, its tables in one; nothing if there is none.
+
+    Raises:
+        BadWeights: it cannot be read.
+    """
     for name in ("config_bert.json", "config.json"):
         if (file.parent / name).is_file():
             try:
                 found = json.loads((file.parent / name).read_text(encoding="utf-8"))
-            except ValueError:
-                return {}
+            except (OSError, ValueError) as error:
+                what = f"The model's configuration cannot be read: {error}."
+                raise BadWeights(what, where=Place(str(file.parent / name))) from error
             tables = (
                 [found, *(value for value in found.values() if isinstance(value, dict))]
                 if isinstance(found, dict)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.backbones._readable import Reading, reading_of
+from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, open_clip, torch
 from ovsskit.weights import ANY, HubFiles, need_weights
 
@@ -78,7 +79,11 @@ def tokenizer_folder(folder: Path, config: Mapping[str, Any], revision: str) -> 
 def make_reader(
     folder: Path | None, config: Mapping[str, Any], *, is_of_weights: bool
 ) -> TextReader:
-    """Return the tokenizer of a model: CLIP's own, or that of a folder, which may be that of the weights."""
+    """Return the tokenizer of a model: CLIP's own, or that of a folder, which may be that of the weights.
+
+    Raises:
+        BadWeights: what the folder holds is no whole tokenizer.
+    """
     settings = config["text_cfg"]
     limit = settings.get("context_length", 77)
     if folder is None:
@@ -90,11 +95,20 @@ def make_reader(
             limit,
             plain.decode,
         )
-    if is_of_weights:
-        return _read_folder(folder, limit)
-    other = open_clip.tokenizer.HFTokenizer(
-        str(folder), context_length=limit, **settings.get("tokenizer_kwargs", {})
-    )
+    try:
+        return (
+            _read_folder(folder, limit)
+            if is_of_weights
+            else _read_foreign(folder, limit, settings.get("tokenizer_kwargs", {}))
+        )
+    except Exception as error:  # the library of tokenizers raises no narrower one
+        what = "The tokenizer is broken or incomplete."
+        there = (str(error).splitlines() or [""])[0]
+        raise BadWeights(what, there=there, where=Place(str(folder))) from error
+
+
+def _read_foreign(folder: Path, limit: int, options: Mapping[str, Any]) -> TextReader:
+    other = open_clip.tokenizer.HFTokenizer(str(folder), context_length=limit, **options)
     return TextReader(
         lambda text: other.tokenizer(other.clean_fn(text)).input_ids,
         limit,

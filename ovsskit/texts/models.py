@@ -11,11 +11,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ovsskit.errors import MissingExtra, NoAnswer, Place
 from ovsskit.lazy import torch, transformers
-from ovsskit.weights import need_weights
+from ovsskit.weights import ANY, HubFiles, need_weights
 
 OPENAI = "https://api.openai.com/v1"
 MOST_TOKENS = 120
 """How long an answer of a model on this machine may become."""
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.txt", "vocab.json", "*.tiktoken")
+FILES = HubFiles(
+    ANY.weights, tuple((name,) for name in TOKENIZERS), "config.json", (*ANY.beside, "*.tiktoken")
+)
+"""What is read of a language model: any of the tokenizers that transformers knows."""
 
 
 class LanguageModel(ABC):
@@ -161,7 +166,7 @@ class LocalModel(LanguageModel):
             MissingWeights: they are neither here nor to be had.
             NoAnswer: they are of no causal language model.
         """
-        folder = str(need_weights(self.weights, "main", Path()))
+        folder = str(need_weights(self.weights, "main", Path(), FILES))
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
             network = transformers.AutoModelForCausalLM.from_pretrained(

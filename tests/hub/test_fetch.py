@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from ovsskit.backbones.blip_itm import BlipItm
 from ovsskit.backbones.bridgetower import Bridgetower
 from ovsskit.backbones.clip import Clip
 from ovsskit.errors import BadWeights, MissingWeights
+from ovsskit.texts.models import FILES
 from ovsskit.weights import HubFiles, find_weights, need_weights
 
 NAME = "some/clip"
@@ -237,3 +239,20 @@ def test_what_is_known_of_weights_that_are_not_here(hub: FakeHub) -> None:
     found = model.describe_weights()
     assert (found.size, found.trouble) == (None, "the hub is in trouble itself (status 503)")
     assert found.licence == "MIT (code)"
+
+
+def test_a_language_model_without_its_tokenizer_is_completed(hub: FakeHub) -> None:
+    files = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    hub.add("some/words", {name: f"the {name}" for name in (*files, "README.md")})
+    path = need_weights("some/words", "main", Path(), FILES)
+    assert {file.name for file in path.iterdir()} == set(files)
+    (path / "tokenizer.json").unlink()
+    assert find_weights("some/words", "main", Path(), FILES) is None
+    assert need_weights("some/words", "main", Path(), FILES) == path
+
+
+def test_two_who_fetch_at_once_fetch_once(hub: FakeHub) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda name: Clip(weights=name).need_weights(), [NAME, NAME]))
+    assert paths[0] == paths[1]
+    assert hub.fetched().count(WEIGHTS) == 1
