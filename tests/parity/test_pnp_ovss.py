@@ -262,7 +262,9 @@ def test_pydensecrf_engine(recording: Recording, scratch: Path, case_kind: tuple
     name, kind = case_kind
     case, theirs = recording.facts["cases"][name], recording.tensors(f"pipeline_{name}")
     run = recording.run(name, kind, scratch)
-    for picture, scores in enumerate(run.wrote.get("softmax", [])):
+    if "softmax" not in run.wrote:
+        pytest.skip("this case has no CRF")
+    for picture, scores in enumerate(run.wrote["softmax"]):
         image = recording.images()[picture]
         refined = crf(recording, "pydensecrf").run(image, scores)
         labels = LabelMap(relabel="in_place").run(
