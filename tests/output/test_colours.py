@@ -19,6 +19,7 @@ from ovsskit.output import overlay
 from ovsskit.output.gallery import write_classes, write_gallery
 from ovsskit.output.maps import MapCollector
 from ovsskit.output.overlay import TINT, draw_overlay
+from ovsskit.output.own import RUN, OwnFolder
 from ovsskit.output.record import PictureRecord
 from ovsskit.output.save import Finding, save_finding
 from ovsskit.stages.maps.label_map import LabelMap
@@ -61,9 +62,11 @@ def hexadecimal(text: str) -> Colour:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with everything that is written about one image."""
     out = tmp_path_factory.mktemp("out")
-    record = save_finding(out, Finding(PictureRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
-    write_classes(out, VOCABULARY)
-    write_gallery(out, "run", [], [record], VOCABULARY)
+    own = OwnFolder(out, RUN)
+    record = save_finding(own, Finding(PictureRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
+    write_classes(own, VOCABULARY)
+    write_gallery(own, "run", [], [record], VOCABULARY)
+    own.close()
     return out
 
 
