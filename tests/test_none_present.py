@@ -65,6 +65,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(sys, "stdout", printed)
         pictures = ["scene.png", "small.png", "white.png"]
         command = ["ovsskit", "run", "quickstart", *pictures, "--out", "out", "--device", "cpu"]
+        command += ["--explain", "white", "--save-scores", "--save-confidence"]
         patch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as stopped:
             main()
@@ -96,6 +97,9 @@ def test_the_summary_and_the_gallery_count_such_pictures(ran: Path) -> None:
     gallery = (ran / "out" / "index.html").read_text()
     assert "1 without any class" in gallery
     assert "none of the classes is seen: the best match is" in gallery
+    assert list((ran / "out" / "maps" / "white").iterdir())
+    with numpy.load(ran / "out" / "scores" / "white.npz") as scores:
+        assert {*scores["names"].tolist()} == {"background"}
     mask = numpy.asarray(PIL.Image.open(ran / "out" / "masks" / "white.png"))
     assert not mask.any()
 

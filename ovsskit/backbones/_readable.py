@@ -62,6 +62,11 @@ def check_words(
         log.warning(words_, _few(broken))
 
 
+def note_unread(synonyms: Sequence[str]) -> None:
+    """Say that a model which names classes in captions is asked for the first word of each alone."""
+    log.warning("captions name a class by its first word; these are not read: %s", _few(synonyms))
+
+
 def note_untrained(words: Sequence[tuple[int, str]], known: Sequence[str]) -> None:
     """Say which words a tiny model was not trained on."""
     others = [word for _, word in words if word.casefold() not in known]

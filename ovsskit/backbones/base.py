@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
-from ovsskit.backbones._readable import Reading, check_words, note_untrained
+from ovsskit.backbones._readable import Reading, check_words, note_unread, note_untrained
 from ovsskit.digests import digest_files, digest_path
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import Float, torch
@@ -331,6 +331,8 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         named = tuple(enumerate(vocabulary.names, 1))
         words = vocabulary.queries if isinstance(self, EncodesText) else named
         check_words(words, self.read_word, Place(self.weights))
+        if words is named and any(vocabulary.synonyms):
+            note_unread([word for others in vocabulary.synonyms for word in others])
         if self.weights.partition(":")[0] == EMBEDDED:
             note_untrained(words, CLASSES)
 

@@ -213,7 +213,7 @@ class Evaluator:
     ) -> Any:
         if one.stage is not None:
             return rewards[one.name][position]
-        if one.name in ("seconds", "megabytes"):
+        if one.metric in ("seconds", "megabytes"):
             return math.nan
         assert self.plan.truth is not None
         labels: Labels = state["labels"]
@@ -225,9 +225,9 @@ class Evaluator:
         return miou_of([first]) if isinstance(first, torch.Tensor) else float(first)
 
     def _total(self, one: Objective, found: dict[int, Any], meter: Meter, seen: int) -> float:
-        if one.stage is None and one.name == "seconds":
+        if one.metric == "seconds":
             return meter.seconds / max(1, seen)
-        if one.stage is None and one.name == "megabytes":
+        if one.metric == "megabytes":
             return meter.megabytes or math.nan
         listed = list(found.values())
         total = mean_of(listed) if one.stage is not None else miou_of(listed)

@@ -267,7 +267,7 @@ def _devices(wishes: StudyWishes) -> list[str]:
 
 def _see_memory(plan: Plan, device: str) -> None:
     wanted = plan.search.constraints.peak_megabytes is not None or any(
-        one.name == "megabytes" for one in plan.search.objectives
+        one.metric == "megabytes" for one in plan.search.objectives
     )
     if wanted and PeakMemory.start(device) is None:
         raise BadStudy(

@@ -42,13 +42,14 @@ METRICS: dict[str, Direction] = {"miou": "maximize", "seconds": "minimize", "meg
 
 @dataclass(frozen=True)
 class Objective:
-    """Hold one objective: its name, its direction, and the stage's table or the metric's masks."""
+    """Hold one objective: its name, its direction, and the stage's table, or the metric and its masks."""
 
     name: str
     direction: Direction
     place: Place
     stage: Table | None = None
     masks: Path | None = None
+    metric: str = ""
 
     @property
     def sign(self) -> int:
@@ -157,7 +158,7 @@ def _metric(
         problems.append(
             BadValue(what, fix="Name a folder with <picture>.png.", where=entry.place_of("masks"))
         )
-    return [Objective(name, direction or METRICS[metric], entry.place, masks=masks)]
+    return [Objective(name, direction or METRICS[metric], entry.place, masks=masks, metric=metric)]
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def make_plan(wishes: StudyWishes) -> Plan:
     truths = [
         read_truth(one, pictures, samples, vocabulary)
         for one in search.objectives
-        if one.name == "miou" or one.masks
+        if one.metric == "miou"
     ]
     return Plan(
         search,
@@ -353,7 +353,7 @@ def _problems_of_method(search: Search, table: Table) -> list[OvsskitError]:
         problems.append(
             BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
         )
-    costs = {"seconds", "megabytes"} & {one.name for one in search.objectives}
+    costs = {"seconds", "megabytes"} & {one.metric for one in search.objectives}
     if settings.pruner != "none" and costs:
         what = f"The pruner `{settings.pruner}` compares pictures, and `{min(costs)}` is one number for all."
         problems.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import PIL.Image
 import pytest
 from rich.console import Console
 from study_stages import BEST
 
 from ovsskit.cli.study_report import best_table, facts
-from ovsskit.errors import NoPictures
+from ovsskit.errors import NoPictures, OtherStudy
 from ovsskit.recipe import load_recipe
 from ovsskit.study import report
 from ovsskit.study.evaluate import Evaluator, Verdict
@@ -291,6 +293,29 @@ def test_miou_is_an_objective_where_masks_exist(
     assert best.values is not None
     assert best.values[0] > 0.85
     assert standing.default["values"][0] < 0.5
+
+
+def test_a_metric_may_have_a_name_of_its_own(
+    search: Search, study_file: Write, pictures: Path
+) -> None:
+    masks = f'masks = "{pictures / "masks"}"'
+    tables = f'[[objective]]\nmetric = "miou"\nname = "quality"\n{masks}\n'
+    tables += '[[objective]]\nmetric = "seconds"\nname = "miou"\n'
+    standing = search(study_file(tables=tables), trials=2)
+    quality, seconds = standing.default["values"]
+    assert 0 < quality < 0.5
+    assert seconds == pytest.approx(standing.default["seconds"])
+
+
+def test_a_study_with_other_masks_is_another(
+    search: Search, study_file: Write, pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures / "masks", tmp_path / "masks")
+    study = study_file(tables='[objective]\nmetric = "miou"\nmasks = "masks"\n')
+    search(study, trials=1)
+    PIL.Image.open(tmp_path / "masks" / "p0.png").rotate(180).save(tmp_path / "masks" / "p0.png")
+    with pytest.raises(OtherStudy, match="masks"):
+        search(study, trials=1)
 
 
 def test_failed_trials_are_told_and_do_not_stop_the_study(
