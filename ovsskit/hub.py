@@ -101,6 +101,7 @@ def fetch(listing: Listing, revision: str, names: Sequence[str]) -> Path:
         Exception: whatever the hub's client raises.
     """
     from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.file_download import are_symlinks_supported
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
     class Hidden(tqdm):
@@ -121,10 +122,10 @@ def fetch(listing: Listing, revision: str, names: Sequence[str]) -> Path:
             listing.commit,
             constants.HF_HUB_CACHE,
         )
-    for file in missing:
-        if file.sha256:
-            _fetch_large(listing, file)
-    return Path(
+    large = [file for file in missing if file.sha256]
+    for file in large if are_symlinks_supported() else ():  # else it would lie there twice
+        _fetch_large(listing, file)
+    folder = Path(
         snapshot_download(
             listing.repository,
             revision=revision,
@@ -132,6 +133,10 @@ def fetch(listing: Listing, revision: str, names: Sequence[str]) -> Path:
             tqdm_class=Hidden,
         )
     )
+    for file in large:
+        if not (folder / file.name).is_symlink():  # links are compared whenever they are read
+            _compare(listing, file, folder / file.name)
+    return folder
 
 
 def in_words(size: int) -> str:
@@ -177,13 +182,18 @@ def _fetch_large(listing: Listing, file: RemoteFile) -> None:
                 headers=build_hf_headers(),
                 displayed_filename=file.name,
             )
-        with part.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-        if found != file.sha256:
-            part.unlink()
-            raise MissingWeights(
-                f"`{file.name}` of `{listing.repository}` was damaged on its way here.",
-                there=f"Its SHA-256 is {found}, and the hub's {file.sha256}.",
-                fix="Run the same command again: the file is fetched anew.",
-            )
+        _compare(listing, file, part)
         part.replace(blob)
+
+
+def _compare(listing: Listing, file: RemoteFile, path: Path) -> None:
+    """Compare a file that was fetched just now with the hub's; remove it if it differs."""
+    with path.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != file.sha256:
+        path.unlink()
+        raise MissingWeights(
+            f"`{file.name}` of `{listing.repository}` was damaged on its way here.",
+            there=f"Its SHA-256 is {found}, and the hub's {file.sha256}.",
+            fix="Run the same command again: the file is fetched anew.",
+        )

@@ -64,6 +64,15 @@ def git_digest(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
+class Server(ThreadingHTTPServer):
+    """Serve without a word when a client goes away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
 class FakeHub:
     """Serve repositories, note what was asked for, and fail where it is told to.
 
@@ -76,8 +85,7 @@ class FakeHub:
         self.asked: list[tuple[str, str, str]] = []
         self.sent = 0
         self.streaming = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from fake_hub import FakeHub, Fault
 from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
+from ovsskit.samples import sample_pictures
 
 CHANGE = ("--set", "backbone.weights=some/clip")
 WEIGHTS = "open_clip_model.safetensors"
@@ -70,7 +72,9 @@ def test_a_run_records_the_commit_and_goes_on_whatever_others_add(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnop")
-    command = ("run", "sclip_tiny", "--limit", "1", *CHANGE, "--out", str(tmp_path / "out"))
+    PIL.Image.open(sample_pictures()[0]).resize((48, 48)).save(tmp_path / "small.png")
+    command = ("run", "clip_baseline_tiny", str(tmp_path / "small.png"), "--classes", "dog, cat",
+               *CHANGE, "--out", str(tmp_path / "out"))  # fmt: skip
     status, said = ovsskit(*command)
     assert status == 0, said
     text = (tmp_path / "out" / "run.json").read_text()

@@ -79,12 +79,19 @@ def test_a_download_that_failed_is_resumed_by_the_next_command(hub: FakeHub) -> 
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*.part"))
 
 
-def test_a_byte_flipped_on_the_way_never_enters_the_cache(hub: FakeHub) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_byte_flipped_on_the_way_never_enters_the_cache(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", not has_links)
     hub.faults[WEIGHTS] = Fault(flip=True, times=1)
     with pytest.raises(MissingWeights, match="damaged on its way") as caught:
         Clip(weights=NAME).need_weights()
     assert "Run the same command again" in str(caught.value)
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("blobs/*"))
+    assert not list(Path(constants.HF_HUB_CACHE).rglob(WEIGHTS))
+    assert not any(
+        path.stat().st_size > 1 << 20 for path in Path(constants.HF_HUB_CACHE).rglob("*")
+    )
     assert Clip(weights=NAME).digest
 
 
@@ -210,18 +217,23 @@ def test_the_first_kind_of_weights_is_read() -> None:
 def test_ctrl_c_ends_a_download_at_once_and_keeps_what_came(hub: FakeHub, tmp_path: Path) -> None:
     hub.faults[WEIGHTS] = Fault(cut_after=1 << 20, wait=threading.Event(), times=1)
     code = (
-        "import huggingface_hub.constants as c; c.DOWNLOAD_CHUNK_SIZE = 1 << 16\n"
-        "from ovsskit.backbones.clip import Clip\nfrom pathlib import Path\n"
-        f"try:\n    Clip(weights='{NAME}').need_weights()\nexcept KeyboardInterrupt:\n    raise SystemExit(130)\n"
+        "import sys, huggingface_hub.constants as c; c.DOWNLOAD_CHUNK_SIZE = 1 << 16; "
+        f"sys.argv[1:] = ['models', 'sclip_tiny', '--fetch', '--set', 'backbone.weights={NAME}']; "
+        "from ovsskit.cli.__main__ import main; main()"
     )
-    env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": constants.HF_HUB_CACHE}
-    child = subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
-    assert hub.streaming.wait(60)
+    settings = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": constants.HF_HUB_CACHE}
+    env = {**os.environ, **settings, "HF_HUB_DOWNLOAD_TIMEOUT": "600"}
+    command = [sys.executable, "-c", code]
+    child = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    assert hub.streaming.wait(300)
     part = None
     while part is None or part.stat().st_size < 1 << 19:
         part = next(Path(constants.HF_HUB_CACHE).rglob("*.ovsskit.part"), None)
     child.send_signal(signal.SIGINT)
-    assert child.wait(60) == 130
+    _, said = child.communicate(timeout=300)
+    assert child.returncode == 130
+    assert "fetching 4 files (3.4 MB) of some/clip" in said
+    assert "stopped; run the same command to go on" in said
     hub.asked.clear()
     assert Clip(weights=NAME).digest
     [resumed] = [asked for method, path, asked in hub.asked if method == "GET" and WEIGHTS in path]
