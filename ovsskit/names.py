@@ -32,7 +32,8 @@ def _see_name(name: str) -> str:
     safe = safe_name(name)
     if name != safe:
         what = f"it must be one part of a path, of at most {LONGEST_NAME} bytes"
-        fix = f'Write "{safe}".' if safe else "Use letters, digits and hyphens."
+        last = safe_name(re.split(r"[/\\]", name)[-1])
+        fix = f'Write "{last}".' if last else "Use letters, digits and hyphens."
         raise PydanticCustomError("unsafe_name", "{what}", {"what": what, "fix": fix})
     return name
 

@@ -11,22 +11,23 @@ import tomlkit
 from ovsskit.describe import COMMON, toml
 from ovsskit.extends import find_recipe
 from ovsskit.names import safe_name
+from ovsskit.output.files import see_free, write_text
 from ovsskit.recipe import Recipe, load_recipe
 from ovsskit.stage import Stage, Wrapper
 
 
-def write_starter(path: Path, base: str, *, whole: bool) -> None:
+def write_starter(path: Path, base: str, *, whole: bool, force: bool = False) -> None:
     """Write a recipe that extends a shipped one, with its parameters to pick from, or a whole copy of it.
 
     Raises:
+        BadOutput: the file is there already, and `force` does not say to replace it.
         MissingRecipe: there is no such recipe.
+        CannotWrite: the file cannot be written.
     """
+    see_free(path, force=force)
     recipe = load_recipe(base)
     text = _copy(recipe) if whole else _variant(recipe, base, safe_name(path.stem) or "recipe")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text)
 
 
 def _variant(recipe: Recipe, base: str, name: str) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,18 @@ from safetensors import SafetensorError, safe_open
 
 from ovsskit.digests import Digests, digest_tensor, digest_texts
 from ovsskit.lazy import torch
-from ovsskit.output.files import PART, make_folder
+from ovsskit.output.files import PART
+from ovsskit.output.own import claim_cache
 from ovsskit.values import Value
 
 MEMORY_BYTES, DISK_BYTES = 1 << 30, 10 << 30
 OVERHEAD = 1 << 10
 """What a value takes in memory beside its tensors, roughly."""
+KEY = re.compile("[0-9a-f]{32}")
+KEPT_FOLDER = re.compile("[0-9a-f]{2}")
+KEPT_FILE = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{30}\.safetensors|\.[0-9a-f]{32}\.part)")
+"""A value under the digest that is its key, or one that is being written."""
+
 STALE = 3600.0
 """Seconds after which a file that is still being written is taken to be a killed process's."""
 
@@ -113,7 +121,7 @@ class Disk:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        make_folder(folder)
+        claim_cache(folder, KEPT_FOLDER)
         self.folder, self.limit = folder, limit
         self._written, self._warned = limit, False
 
@@ -121,6 +129,8 @@ class Disk:
         """Return the value of a key, or None if there is none that can be read."""
         path = self._path(key)
         try:
+            if path.is_symlink() or path.parent.is_symlink():
+                return None
             os.utime(path)
             with safe_open(path, "pt") as file:
                 notes = file.metadata()
@@ -171,6 +181,8 @@ class Disk:
             f".{uuid4().hex}{PART}"
         )  # of its own, as processes may write the same key
         path.parent.mkdir(exist_ok=True)
+        if path.parent.is_symlink():
+            raise OSError(f"{path.parent} is a symbolic link")
         try:
             save_file(tensors, part, {"value": described, "check": _check(described, tensors)})
             part.replace(path)
@@ -182,9 +194,9 @@ class Disk:
         """Remove what was not used for longest, until a tenth more than is needed is free."""
         self._written = bytes_
         found = []
-        for path in self.folder.glob("*/*"):
+        for path in self._files():
             try:
-                status = path.stat()
+                status = path.lstat()
                 if path.name.endswith(PART) and time.time() - status.st_mtime > STALE:
                     path.unlink()
                 else:
@@ -198,8 +210,17 @@ class Disk:
             path.unlink(missing_ok=True)
             total -= size
 
+    def _files(self) -> Iterator[Path]:
+        """Yield the files that were put here, by the form of their names; others are none of ours."""
+        for folder in self.folder.iterdir():
+            if KEPT_FOLDER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+                for path in folder.iterdir():
+                    if KEPT_FILE.fullmatch(f"{folder.name}/{path.name}"):
+                        yield path
+
     def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.safetensors"
+        name = key if KEY.fullmatch(key) else digest_texts([key])
+        return self.folder / name[:2] / f"{name}.safetensors"
 
 
 def size_of(value: Value) -> int:

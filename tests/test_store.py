@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def test_a_folder_that_vanished_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Store(tmp_path / "store")
-    (tmp_path / "store").rmdir()
+    shutil.rmtree(tmp_path / "store")
     (tmp_path / "store").write_text("a file")
     store.keep("key", features(1))
     store.keep("other", features(2))
@@ -172,15 +173,70 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 
 def test_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    (tmp_path / "ke").mkdir()
-    old, new = tmp_path / "ke" / ".old.part", tmp_path / "ke" / ".new.part"
-    for path in (old, new):
+    Store(tmp_path)
+    (tmp_path / "ab").mkdir()
+    old, new, mine = (
+        tmp_path / "ab" / name for name in (f".{'0' * 32}.part", f".{'1' * 32}.part", ".mine.part")
+    )
+    for path in (old, new, mine):
         path.write_text("half")
     past = new.stat().st_mtime - STALE - 1
-    os.utime(old, (past, past))
+    for path in (old, mine):
+        os.utime(path, (past, past))
     Store(tmp_path).keep("key", features(1))
     assert not old.exists()
     assert new.exists()
+    assert mine.exists()
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "masks/a.png", "CACHEDIR.TAG"])
+def test_a_folder_of_others_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    with pytest.raises(BadOutput, match="not kept there"):
+        Store(tmp_path)
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 1
+
+
+def test_files_of_others_in_a_store_stay(tmp_path: Path) -> None:
+    Store(tmp_path)
+    mine = [tmp_path / name for name in ("ab/old", "ab/x.safetensors", "mine/a", "cd/0.part")]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(90_000))
+        os.utime(path, (0, 0))
+    store = Store(tmp_path, memory_bytes=0, disk_bytes=20_000)
+    for number in range(30):
+        store.keep(str(number), features(number, 1024))
+    assert all(path.stat().st_size == 90_000 for path in mine)
+    assert sum(store.find(str(number)) is not None for number in range(30)) < 10
+
+
+def test_links_in_a_store_are_not_followed(tmp_path: Path) -> None:
+    key = f"{0xAB:032x}"[::-1]
+    folder = tmp_path / "store"
+    Store(folder).keep(key, features(1))
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(folder / key[:2], elsewhere)
+    (folder / key[:2]).symlink_to(elsewhere)
+    before = {path: path.stat().st_mtime_ns for path in elsewhere.iterdir()}
+    store = Store(folder, memory_bytes=0, disk_bytes=9000)
+    assert store.find(key) is None
+    for number in range(30):
+        store.keep(str(number), features(number))
+    store.keep(key, features(2))
+    assert {path: path.stat().st_mtime_ns for path in elsewhere.iterdir()} == before
+
+
+@pytest.mark.parametrize("key", ["../../x", "/tmp/x", "", "a" * 5000, "k\0"])
+def test_any_key_stays_inside_the_folder(tmp_path: Path, key: str) -> None:
+    folder = tmp_path / "deep" / "store"
+    Store(folder).keep(key, features(3))
+    assert number_of(Store(folder).find(key)) == 3
+    outside = [
+        path for path in tmp_path.rglob("*") if path.is_file() and folder not in path.parents
+    ]
+    assert outside == []
 
 
 def work(folder: Path, first: int, wrong: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import torch, transformers
-from ovsskit.output.files import write_whole
+from ovsskit.output.files import see_same, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 HEADER = 100_000_000
@@ -241,19 +241,20 @@ def convert(path: Path, family: Family, file: Path) -> None:
 
     Raises:
         BadWeights: the weights do not fit.
+        BadOutput: another tokenizer or configuration stands beside the file.
         CannotWrite: the disk is full, or the folder cannot be written.
     """
     from safetensors.torch import save
 
+    folder = path if path.is_dir() else path.parent
+    beside = [folder / name for name in BESIDE if (folder / name).is_file()]
+    missing = [one for one in beside if not see_same(one, file.parent / one.name)]
     state = {
         name: tensor.contiguous().clone() for name, tensor in read_official(path, family).items()
     }
     write_whole(file, partial(_write, save(state)))
-    folder = path if path.is_dir() else path.parent
-    for beside in (folder / name for name in BESIDE):
-        if beside.is_file() and beside.parent.resolve() != file.parent.resolve():
-            content = beside.read_bytes()
-            write_whole(file.parent / beside.name, partial(_write, content))
+    for one in missing:
+        write_whole(file.parent / one.name, partial(_write, one.read_bytes()))
 
 
 def read_json(file: Path, family: Family) -> dict[str, Any]:

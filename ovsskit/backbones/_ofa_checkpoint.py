@@ -20,7 +20,7 @@ from ovsskit.backbones._ofa_positions import ORIGIN
 from ovsskit.backbones._ofa_shape import shape_of
 from ovsskit.backbones._ofa_text import DICTIONARY, FIRST, TextReader, full_rows, read_rows
 from ovsskit.errors import BadWeights, Place
-from ovsskit.output.files import write_text, write_whole
+from ovsskit.output.files import see_same, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 WORDS = "encoder.embed_tokens.weight"
@@ -96,9 +96,12 @@ def convert(path: Path, file: Path) -> None:
 
     Raises:
         BadWeights: the weights do not fit.
+        BadOutput: another dictionary stands beside the file.
         CannotWrite: the disk is full, or the folder cannot be written.
     """
     source = weights_file(path)
+    beside = source.parent / DICTIONARY
+    copies = beside.is_file() and not see_same(beside, file.parent / DICTIONARY)
     state = _official(_read_tensors(source))
     with torch.device("meta"):
         network, _ = _network_for(state, source)
@@ -109,9 +112,9 @@ def convert(path: Path, file: Path) -> None:
     kept = {key: state[key].contiguous().clone() for key in read if key in state}
     content = save(kept, {**read_notes(source), "format": "pt"})
     write_whole(file, lambda opened: opened.write(content))
-    beside = source.parent / DICTIONARY
-    if beside.is_file() and beside.parent.resolve() != file.parent.resolve():
-        write_text(file.parent / DICTIONARY, beside.read_text(encoding="utf-8"))
+    if copies:
+        words = beside.read_bytes()
+        write_whole(file.parent / DICTIONARY, lambda opened: opened.write(words))
 
 
 def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool]:

@@ -74,7 +74,8 @@ def expand(
 
     from ovsskit.cli.console import console, stderr
     from ovsskit.devices import choose_device
-    from ovsskit.errors import BadOutput, BadValue, Place
+    from ovsskit.errors import BadValue
+    from ovsskit.output.files import see_free
     from ovsskit.recipe import load_recipe
     from ovsskit.texts.generate import Answers, answers_folder, ask, read_prompt, write_texts
     from ovsskit.texts.models import Endpoint, LanguageModel, LocalModel
@@ -83,12 +84,7 @@ def expand(
 
     load_plugins(plugins)
     path = out or Path(f"{kind}.toml")
-    if path.exists() and not force:
-        raise BadOutput(
-            "The file is there already.",
-            fix="Choose another with --out, or give --force.",
-            where=Place(str(path)),
-        )
+    see_free(path, force=force)
     if bool(model) == bool(local):
         what = "One model is needed." if not model else "Two models are named."
         raise BadValue(
@@ -129,7 +125,7 @@ def expand(
             progress.stop()
             stderr.print("stopped; run the same command to go on")
             raise typer.Exit(130) from None
-    write_texts(path, texts, kind, asked.name)
+    write_texts(path, texts, kind, asked.name, force=force)
     console.print(f"wrote {path}: {len(texts)} {kind}", highlight=False)
     console.print(
         f"read them, change what is wrong, then: --set expand_text.file={path}", highlight=False

@@ -30,6 +30,9 @@ def models(
     study: Annotated[
         bool, typer.Option("--study", help="Count in what a study of it needs beside: its judge.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --convert replace a file that is there.")
+    ] = False,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
@@ -39,6 +42,7 @@ def models(
     from ovsskit.cli.console import console, show_error, stderr
     from ovsskit.errors import BadValue, BadWeights
     from ovsskit.extends import recipe_folder
+    from ovsskit.output.files import see_free
     from ovsskit.recipe import Recipe, load_recipe
     from ovsskit.stage import use_of
     from ovsskit.study.plan import StudyWishes, read_search
@@ -52,6 +56,8 @@ def models(
         return load_recipe(name, sets)
 
     load_plugins(plugins)
+    if convert is not None:
+        see_free(convert, force=force)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
     needed = {
         (use_of(type(model)), model.source, model.pinned): model

@@ -21,14 +21,7 @@ def new(
 ) -> None:
     """Start a recipe from a shipped one: a few lines that extend it, or a whole copy."""
     from ovsskit.cli.console import console
-    from ovsskit.errors import BadOutput, Place
     from ovsskit.starter import write_starter
 
-    if path.exists() and not force:
-        raise BadOutput(
-            "The file is there already.",
-            fix="Choose another name, or give --force.",
-            where=Place(str(path)),
-        )
-    write_starter(path, base, whole=whole)
+    write_starter(path, base, whole=whole, force=force)
     console.print(f"wrote {path}\nnext: ovsskit check {path}", highlight=False)

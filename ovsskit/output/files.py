@@ -64,6 +64,20 @@ def see_free(path: Path, *, force: bool) -> None:
         raise BadOutput("The file is there already.", fix=fix, where=Place(str(path)))
 
 
+def see_same(source: Path, target: Path) -> bool:
+    """Tell whether a copy of a file is at another place already.
+
+    Raises:
+        BadOutput: something else is there.
+    """
+    if not os.path.lexists(target):
+        return False
+    if target.is_file() and target.read_bytes() == source.read_bytes():
+        return True
+    what = f"Another file stands where a copy of `{source.name}` is due."
+    raise BadOutput(what, fix="Write into another folder.", where=Place(str(target)))
+
+
 def cannot_write(error: OSError, path: Path) -> CannotWrite:
     """Return the error that tells a person why a file could not be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -208,7 +208,7 @@ class OutputFolder(OwnFolder):
                 broken += 1
         if broken:
             log.warning(
-                "%d of %d lines of %s cannot be read; what they tell of is done again",
+                "%d of %d lines of %s cannot be read; what they alone tell of is done again",
                 broken,
                 len(lines),
                 path,

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import AfterValidator, TypeAdapter
 
 from ovsskit.errors import BadOutput, CannotWrite, Place
-from ovsskit.output.files import PART, cannot_write, make_folder, write_whole
+from ovsskit.output.files import PART, cannot_write, make_folder, write_text, write_whole
 
 RUN, STUDY, FIT = "run.json", "study.json", "fit.json"
 KINDS = {RUN: "run", STUDY: "study", FIT: "tuning"}
@@ -29,8 +29,18 @@ KINDS = {RUN: "run", STUDY: "study", FIT: "tuning"}
 LOCK, PARTS = ".lock", ".parts"
 FIX = "Name another folder with --out."
 
+PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}")
+"""The names of what is still being written."""
+
 HEAD = re.compile(rb'\s*\{\s*"ovsskit"\s*:')
 """How every record of ours begins."""
+
+
+TAG = "CACHEDIR.TAG"
+TAGGED = """Signature: 8a477f597d28d172789f06886806bc55
+# Kept by ovsskit. Whatever is missing here is made again.
+"""
+"""The mark of folders in which things are kept to save work (bford.info/cachedir), with a line that says whose."""
 
 
 class Written(NamedTuple):
@@ -208,6 +218,29 @@ class OwnFolder:
             raise BadOutput(what, there=there, fix=FIX, where=where)
 
 
+def claim_cache(folder: Path, kept: re.Pattern[str]) -> None:
+    """Make and mark a folder in which things are kept; `kept` fits the names of those that are put there.
+
+    Raises:
+        BadOutput: it holds anything else, or cannot be written.
+    """
+    make_folder(folder)
+    tag = folder / TAG
+    try:
+        if not tag.is_symlink() and tag.is_file() and tag.read_bytes() == TAGGED.encode():
+            return
+        names = [one.name for one in folder.iterdir() if not PART_NAME.fullmatch(one.name)]
+    except OSError as error:
+        what = f"The folder cannot be read: {error.strerror or error}."
+        raise BadOutput(what, fix="Name another.", where=Place(str(folder))) from error
+    strange = next((name for name in names if not kept.fullmatch(name)), None)
+    if strange is not None:
+        what = "The folder holds files that were not kept there by ovsskit."
+        there = f"There is `{strange}`, and no `{TAG}` of ovsskit."
+        raise BadOutput(what, there=there, fix="Name another.", where=Place(str(folder)))
+    write_text(tag, TAGGED)
+
+
 def is_record(path: Path) -> bool:
     """Tell whether a file is a record of ours, by how it begins."""
     try:
@@ -255,11 +288,7 @@ def _parts(folder: Path) -> list[Path]:
     parts = folder / PARTS
     if parts.is_symlink() or not parts.is_dir():
         return []
-    return [
-        one
-        for one in parts.iterdir()
-        if re.fullmatch(rf"[0-9a-f]{{32}}{re.escape(PART)}", one.name)
-    ]
+    return [one for one in parts.iterdir() if PART_NAME.fullmatch(one.name)]
 
 
 def _is_trace(path: Path) -> bool:

@@ -14,7 +14,8 @@ import tomlkit
 
 from ovsskit.digests import digest_texts
 from ovsskit.errors import BadFile, NoAnswer, OvsskitError, Place
-from ovsskit.output.files import write_text
+from ovsskit.output.files import see_free, write_text
+from ovsskit.output.own import claim_cache
 from ovsskit.reading import Unreadable, read_json, read_text
 from ovsskit.texts.models import LanguageModel
 from ovsskit.texts.read import SHIPPED, key_of
@@ -32,11 +33,23 @@ THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 AROUND = " \t\"'\u201c\u201d\u2018\u2019*_`"
 
 
+KEPT = re.compile(r"[0-9a-f]{32}\.json")
+"""The names of kept answers."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """Keep answers in a folder, a file for each: by model and prompt with the class in it."""
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        """Make and mark the folder.
+
+        Raises:
+            BadOutput: it holds something else, or cannot be written.
+        """
+        claim_cache(self.folder, KEPT)
 
     def find(self, model: str, prompt: str) -> str | None:
         """Return the answer that was kept, or None."""
@@ -170,12 +183,16 @@ def what_is_wrong(text: str, question: str, kind: Kind, names: set[str]) -> str:
     return ""
 
 
-def write_texts(path: Path, texts: dict[str, str], kind: Kind, model: str) -> None:
+def write_texts(
+    path: Path, texts: dict[str, str], kind: Kind, model: str, *, force: bool = False
+) -> None:
     """Write texts as a TOML file that a person can change and `expand_text` reads.
 
     Raises:
+        BadOutput: the file is there already, and `force` does not say to replace it.
         CannotWrite: the file cannot be written.
     """
+    see_free(path, force=force)
     document = tomlkit.document()
     document.add(
         tomlkit.comment(f"{kind.capitalize()} by {model}. Read them, and change what is wrong.")

@@ -340,6 +340,25 @@ def test_models_tells_whether_weights_fit(tmp_path: Path) -> None:
     }
 
 
+def test_a_conversion_replaces_nothing_that_it_was_not_told_to(tmp_path: Path) -> None:
+    folder = folder_of("albef", tmp_path / "weights")
+    (tmp_path / "mine.safetensors").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "vocab.txt").write_text("mine")
+
+    def convert(to: str, *more: str) -> Any:
+        arguments = ["models", "pnp_albef", "--set", f"backbone.weights={folder}"]
+        return CliRunner().invoke(app, [*arguments, "--convert", str(tmp_path / to), *more])
+
+    assert "The file is there already" in str(convert("mine.safetensors").exception)
+    assert "Another file stands" in str(convert("full/a.safetensors", "--force").exception)
+    assert (tmp_path / "mine.safetensors").read_text() == "mine"
+    assert (tmp_path / "full" / "vocab.txt").read_text() == "mine"
+    assert not (tmp_path / "full" / "a.safetensors").exists()
+    assert convert("mine.safetensors", "--force").exit_code == 0
+    assert (tmp_path / "mine.safetensors").stat().st_size > 1000
+
+
 def test_models_tells_where_weights_are_published() -> None:
     shown = CliRunner().invoke(app, ["models", "pnp_albef"])
     assert shown.exit_code == 0

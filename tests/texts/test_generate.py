@@ -20,10 +20,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ovsskit.cli.__main__ import main
-from ovsskit.errors import BadFile
+from ovsskit.errors import BadFile, BadOutput
 from ovsskit.lazy import transformers
 from ovsskit.texts import models
-from ovsskit.texts.generate import clean, read_prompt, what_is_wrong, write_texts
+from ovsskit.texts.generate import Answers, clean, read_prompt, what_is_wrong, write_texts
 from ovsskit.texts.models import LocalModel
 from ovsskit.texts.read import read_toml
 
@@ -362,7 +362,7 @@ def test_a_broken_answer_on_disk_is_asked_for_again(
     server: Server, expand: Expand, tmp_path: Path
 ) -> None:
     assert expand("--out", "one.toml", classes="dog").status == 0
-    [kept] = (tmp_path / "cache" / "ovsskit" / "answers").iterdir()
+    [kept] = (tmp_path / "cache" / "ovsskit" / "answers").glob("*.json")
     assert json.loads(kept.read_text()) == {
         "model": f"teller at {server.url}", "prompt": "What is a <dog>?", "answer": "a thing like a dog",
     }  # fmt: skip
@@ -407,7 +407,7 @@ def test_ctrl_c_keeps_what_was_answered(server: Server, tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=600)
     assert (running.returncode, error) == (130, "stopped; run the same command to go on\n")
-    assert len(list((tmp_path / "kept").iterdir())) == 1
+    assert len(list((tmp_path / "kept").glob("*.json"))) == 1
 
 
 WORDS = [
@@ -535,3 +535,27 @@ def test_any_answer_is_either_refused_or_survives_the_file(
             path, {"ice cream": cleaned, "dog's": cleaned}, "definitions", "a model\nof two lines"
         )
         assert [line.text for line in read_toml(path)] == [cleaned, cleaned]
+
+
+def test_a_folder_of_others_takes_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(BadOutput, match="not kept there"):
+        Answers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_answers_that_were_kept_before_folders_were_marked_are_used(tmp_path: Path) -> None:
+    kept = Answers(tmp_path / "kept")
+    kept.keep("model", "prompt", "answer")
+    (tmp_path / "kept" / "CACHEDIR.TAG").unlink()
+    assert Answers(tmp_path / "kept").find("model", "prompt") == "answer"
+
+
+def test_a_file_that_appears_while_the_model_is_asked_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text("mine")
+    with pytest.raises(BadOutput, match="there already"):
+        write_texts(path, {"dog": "a dog"}, "definitions", "model")
+    assert path.read_text() == "mine"
+    write_texts(path, {"dog": "a dog"}, "definitions", "model", force=True)
+    assert "a dog" in path.read_text()
