@@ -5,11 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 from functools import cache
+from pathlib import Path
 
 from ovsskit.errors import BadValue, Place, UnknownDevice
 from ovsskit.lazy import torch
 
 log = logging.getLogger(__name__)
+
+BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""What processors call their ability to compute in bf16."""
+
+CPUINFO = Path("/proc/cpuinfo")
 
 NO_FLOAT64 = ("mps",)
 """Devices without float64: Apple's GPUs."""
@@ -61,6 +67,33 @@ def choose_batch(batch: int | str, device: str) -> int:
             where=Place("--batch"),
         )
     return size
+
+
+def has_native_bf16(device: str) -> bool:
+    """Say whether a device computes in bf16 itself; where it does not, or does not tell, fp32 is the faster.
+
+    Processors do from AVX512-BF16 and AMX on, Arm's from BF16 on, NVIDIA's GPUs from Ampere on.
+    """
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and not BF16.isdisjoint(_abilities_of_processor())
+
+
+def _abilities_of_processor() -> set[str]:
+    """Return what a processor is able to, from torch, or where this is too old from Linux; nothing if neither tells."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, has in torch.cpu.get_capabilities().items() if has}
+    try:
+        return set(CPUINFO.read_text().split())
+    except OSError:
+        return set()
+
+
+def note_slow_precision(precision: str, device: str) -> None:
+    """Say that a number format is slow on a device."""
+    if precision == "bf16" and not has_native_bf16(device):
+        log.warning("%s has no bf16 of its own, or does not tell: fp32 is probably faster", device)
 
 
 def place_of_float64(device: torch.device) -> torch.device:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovsskit.backbones.base import Backbone
-from ovsskit.devices import choose_batch, choose_device
+from ovsskit.devices import choose_batch, choose_device, note_slow_precision
 from ovsskit.drive import Driver, Known, State, Watch
 from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
 from ovsskit.lazy import Int, torch
@@ -117,6 +117,8 @@ class Pipeline:
         self.stages = settle(stages)
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
+        for model in self.models.values():
+            note_slow_precision(model.precision, self.device)
         self.vocabulary, self.background, self.store = vocabulary, background, store
         self._known: dict[str, Known] = {}
         self._checked: Vocabulary | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 import ovsskit
-from ovsskit.devices import free_memory_of, peak_memory_of, wait_for
+from ovsskit.devices import free_memory_of, has_native_bf16, peak_memory_of, wait_for
+from ovsskit.fit.job import computes_in_bf16
+from ovsskit.registry import backbone_names, find_backbone
 from ovsskit.runner import peak_memory
 from ovsskit.study.memory import PeakMemory
 
@@ -98,3 +101,65 @@ def test_no_call_leaves_out_which_gpu_it_is_about() -> None:
             ):
                 found.append(f"{path}:{node.lineno}")
     assert not found
+
+
+@pytest.mark.parametrize(
+    ("abilities", "native"),
+    [
+        ({"avx2": True, "avx512_bf16": False}, False),
+        ({"avx512_f": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"neon": True, "bf16": True}, True),
+    ],
+)
+def test_bf16_of_a_processor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, abilities: dict[str, bool], native: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities, raising=False)
+    assert has_native_bf16("cpu") == native
+    assert not has_native_bf16("mps")
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    monkeypatch.setattr("ovsskit.devices.CPUINFO", tmp_path / "cpuinfo")
+    assert not has_native_bf16("cpu")
+    flags = " ".join(name for name, has in abilities.items() if has)
+    (tmp_path / "cpuinfo").write_text(f"flags : fpu {flags} sse\n")
+    assert has_native_bf16("cpu") == native
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_nothing_chooses_bf16_where_it_is_not_native(
+    asked: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    def supported(*, including_emulation: bool) -> bool:
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr("ovsskit.devices._abilities_of_processor", lambda: {"bf16"})
+    assert computes_in_bf16("auto", "cuda:1") == native
+    assert asked == [("device", "cuda:1")]
+    assert not computes_in_bf16("auto", "cpu")
+    assert computes_in_bf16("bf16", "cpu")
+    assert not computes_in_bf16("fp32", "cuda:1")
+    for cls in [find_backbone(name) for name in backbone_names()]:
+        assert cls is not None
+        assert cls.model_fields["precision"].default == "fp32"
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_pipeline_says_that_bf16_is_slow_where_it_is_not_native(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, native: bool
+) -> None:
+    monkeypatch.setattr("ovsskit.devices.has_native_bf16", lambda _: native)
+    ovsskit.load("quickstart", device="cpu")
+    assert not caplog.messages
+    ovsskit.load("quickstart", "backbone.precision=bf16", device="cpu")
+    note = "cpu has no bf16 of its own, or does not tell: fp32 is probably faster"
+    assert caplog.messages == [note] * (not native)
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    top = Path(ovsskit.__file__).parent
+    assert (top / "py.typed").read_text() == ""
+    wheel = tomllib.loads((top.parent / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert wheel["targets"]["wheel"]["packages"] == ["ovsskit"]
+    assert not {"exclude", "only-include", "include"} & {*wheel, *wheel["targets"]["wheel"]}

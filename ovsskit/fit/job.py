@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ovsskit.backbones.ofa import Ofa
-from ovsskit.devices import choose_device, is_out_of_memory
+from ovsskit.devices import choose_device, has_native_bf16, is_out_of_memory, note_slow_precision
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
 from ovsskit.listen import TakesNotice, hearing
@@ -90,9 +90,8 @@ def _tune(
     settings, source = recipe.fit, backbone.need_weights()
     reader = backbone.reader
     text, pieces = reader.read(names), [reader.pieces(name) for name in names]
-    mixed = settings.precision == "bf16" or (
-        settings.precision == "auto" and device.startswith("cuda")
-    )
+    note_slow_precision(settings.precision, device)
+    mixed = computes_in_bf16(settings.precision, device)
     tuner = Tuner(backbone.checkpoint.network.to(device), pieces, text, settings, mixed)
     first = folder.resume(tuner)
     folder.write_record()
@@ -119,6 +118,12 @@ def _tune(
     progress.peak_memory, progress.peak_device_memory = peak_memory(device)
     folder.finish(tuner, (source if source.is_dir() else source.parent) / DICTIONARY)
     listener.end(folder.path, progress, settings.updates - first)
+
+
+def computes_in_bf16(precision: str, device: str) -> bool:
+    """Return whether to tune in bf16: if told to, or where nothing is said on a GPU that has it."""
+    chosen = precision == "auto" and device.startswith("cuda") and has_native_bf16(device)
+    return precision == "bf16" or chosen
 
 
 def _backbone(recipe: Recipe) -> Ofa:

@@ -42,7 +42,9 @@ class FitTable(BaseModel, frozen=True, extra="forbid", strict=True):
     ] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
-        Field(description="`auto` is bf16 on a GPU, where weights stay in fp32, and fp32 else"),
+        Field(
+            description="`auto` is bf16 on a GPU that has it, where weights stay in fp32, and fp32 else"
+        ),
     ] = "auto"
     save_every: Annotated[
         PositiveInt, Field(description="steps after which the state is saved, to go on from")
