@@ -23,7 +23,7 @@ from ovsskit.stage import Stage
 from ovsskit.store import Store
 from ovsskit.study.memory import PeakMemory
 from ovsskit.study.objectives import Objective, mean_of, miou_of
-from ovsskit.study.plan import Plan, starting_values
+from ovsskit.study.plan import Plan
 from ovsskit.study.samplers import first_rung
 from ovsskit.values import Image, Labels
 
@@ -74,7 +74,6 @@ class Evaluator:
 
     def __init__(self, plan: Plan, device: str, batch: int, store: Store) -> None:
         self.plan, self.device, self.batch, self.store = plan, device, batch, store
-        self.as_it_is = starting_values(plan.search)
         self.shelf: dict[Path, Image] = {}
         self._shelf_bytes = 0
         self._models: dict[str, Backbone] = {}

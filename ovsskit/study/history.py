@@ -11,13 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ovsskit.study.plan import Search
 from ovsskit.study.samplers import TURN
-from ovsskit.study.turns import ERROR, is_spent
-
-DEFAULT = "default"
-"""The attribute of a study that holds what the recipe as it is was worth."""
-
-VERDICT = "verdict"
-"""The attribute of a trial that holds what it was worth."""
+from ovsskit.study.turns import ERROR, VERDICT, is_spent
 
 State = Literal["done", "pruned", "failed"]
 STATES: dict[TrialState, State] = {

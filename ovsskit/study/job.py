@@ -21,11 +21,11 @@ from ovsskit.output.files import cannot_write
 from ovsskit.study import work as working
 from ovsskit.study.evaluate import Evaluator
 from ovsskit.study.folder import StudyFolder
-from ovsskit.study.history import DEFAULT, Row, best_row, front, read_rows
+from ovsskit.study.history import Row, best_row, front, read_rows
 from ovsskit.study.memory import PeakMemory
 from ovsskit.study.plan import Plan, StudyWishes, make_plan, starting_values
 from ovsskit.study.samplers import group_of
-from ovsskit.study.turns import Turns
+from ovsskit.study.turns import DEFAULT, Turns
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30

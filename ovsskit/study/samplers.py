@@ -10,6 +10,7 @@ import math
 import operator
 import random
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy
@@ -24,7 +25,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ovsskit.study.plan import Search, starting_values
-from ovsskit.study.space import grid
+from ovsskit.study.space import grid, grid_size
 
 FIRST_STEP, LAST_STEP = 0.5, 0.03
 """Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
@@ -34,6 +35,12 @@ KEPT = 4
 
 LAST = 20
 """Successive halving compares a trial with so many before it. With all of them, more and more go on as a search gets better."""
+
+STARTUP = 10
+"""Trials that a sampler which learns draws at random, before it has seen enough."""
+
+MOST_POINTS = 10_000
+"""Spaces with more points are not listed; in them equal candidates are rare."""
 
 TURN = "turn"
 """The attribute of a trial that says which of the study's turns it takes."""
@@ -48,7 +55,7 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
         if settings.sampler == "tpe":
             alone = len(search.objectives) == 1
             return optuna.samplers.TPESampler(
-                n_startup_trials=10,
+                n_startup_trials=STARTUP,
                 n_ei_candidates=24,
                 multivariate=alone,
                 group=alone and any(one.kind == "switch" for one in search.space),
@@ -57,7 +64,7 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
             )
         if settings.sampler == "gp":
             return optuna.samplers.GPSampler(
-                n_startup_trials=10, warn_independent_sampling=False, seed=seed
+                n_startup_trials=STARTUP, warn_independent_sampling=False, seed=seed
             )
         if settings.sampler == "cmaes":
             return optuna.samplers.CmaEsSampler(
@@ -119,11 +126,28 @@ def rungs(pictures: int) -> list[int]:
     return list(itertools.takewhile(lambda step: step <= pictures, steps))
 
 
-def turns_of(search: Search) -> int:
-    """Return how many candidates the study tries: those asked for, or fewer where a grid has no more."""
-    if search.settings.sampler != "grid":
-        return search.settings.trials
-    return min(search.settings.trials, sum(1 for _ in grid(search.space)))
+def points_of(search: Search) -> list[dict[str, Any]] | None:
+    """Return all points of a space, shuffled, the recipe as it is first; None where there are too many, or groups divide them."""
+    settings = search.settings
+    size = grid_size(search.space)
+    if settings.groups > 1 or size is None or (size > MOST_POINTS and settings.sampler != "grid"):
+        return None
+    points = list(grid(search.space))
+    random.Random(settings.seed).shuffle(points)
+    start = as_it_is(search) if settings.sampler != "grid" else {}
+    points.sort(key=lambda point: point != start)
+    return points
+
+
+def takes_listed(search: Search, points: Sequence[Any], turn: int) -> bool:
+    """Say whether a turn takes the next point of a list, and not what the sampler proposes.
+
+    So it is where the study tries all points anyway, and where the sampler would draw at random, so that none is drawn twice.
+    """
+    settings = search.settings
+    if settings.sampler in ("grid", "random") or len(points) <= settings.trials:
+        return True
+    return settings.sampler in ("tpe", "gp") and turn < STARTUP
 
 
 def group_of(search: Search, turn: int) -> int:
@@ -131,43 +155,28 @@ def group_of(search: Search, turn: int) -> int:
     return turn * search.settings.groups // search.settings.trials
 
 
-def fixed_values(search: Search, count: int) -> list[dict[str, Any]]:
-    """Return what is decided beforehand for each turn: a grid's points in shuffled order, the recipe as it is, groups."""
+def fixed_values(search: Search, turn: int) -> dict[str, Any]:
+    """Return what is decided beforehand for a turn: the recipe as it is for the first, or values of the turn's group."""
     settings = search.settings
-    if settings.sampler == "grid":
-        points = list(grid(search.space))
-        random.Random(settings.seed).shuffle(points)
-        held = {one.address: one.hold for one in search.space}
-        return [
-            {address: held[address](value) for address, value in point.items()}
-            for point in points[:count]
-        ]
-    divided = next((one for one in search.space if one.address == settings.split), None)
     if settings.groups == 1:
-        return [_as_it_is(search), *({} for _ in range(1, count))]
+        return as_it_is(search) if turn == 0 else {}
+    divided = next((one for one in search.space if one.address == settings.split), None)
     if divided is None:
-        return [{} for _ in range(count)]
-    values = divided.values() or []
-    fixed = []
-    for turn in range(count):
-        group = group_of(search, turn)
-        share = values[
-            group * len(values) // settings.groups : (group + 1) * len(values) // settings.groups
-        ]
-        fixed.append(
-            {divided.address: divided.hold(random.Random(f"{settings.seed} {turn}").choice(share))}
-        )
-    return fixed
+        return {}
+    values, group = divided.values() or [], group_of(search, turn)
+    first, last = (len(values) * end // settings.groups for end in (group, group + 1))
+    drawn = random.Random(f"{settings.seed} {turn}").choice(values[first:last])
+    return {divided.address: drawn}
 
 
-def _as_it_is(search: Search) -> dict[str, Any]:
+def as_it_is(search: Search) -> dict[str, Any]:
     """Return what the recipe has at the searched addresses, or nothing if this is not wanted or not in the space."""
     start = starting_values(search)
     if not search.settings.as_it_is or not all(
         one.holds(start[one.address]) for one in search.space
     ):
         return {}
-    return {one.address: one.hold(start[one.address]) for one in search.space}
+    return start
 
 
 class AnnealingSampler(optuna.samplers.BaseSampler):

@@ -57,8 +57,8 @@ class Dimension:
     def suggest(self, trial: optuna.Trial) -> Any:
         """Return the value that a trial shall have."""
         if self.kind == "float":
-            return trial.suggest_float(
-                self.address, self.low, self.high, log=self.log, step=self.step
+            return self.value_of(
+                trial.suggest_float(self.address, self.low, self.high, log=self.log, step=self.step)
             )
         if self.kind == "int":
             return trial.suggest_int(
@@ -74,7 +74,9 @@ class Dimension:
         return toml(value) if isinstance(value, list | tuple) else value
 
     def value_of(self, held: Any) -> Any:
-        """Return the value that Optuna holds."""
+        """Return the value that Optuna holds; steps of a range add up to numbers that are a little off."""
+        if self.kind == "float" and self.step is not None:
+            return round(held, 12)
         return next((choice for choice in self.choices if self.hold(choice) == held), held)
 
     def holds(self, value: Any) -> bool:

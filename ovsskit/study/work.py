@@ -21,17 +21,14 @@ from ovsskit.lazy import torch
 from ovsskit.registry import load_plugin
 from ovsskit.store import Store
 from ovsskit.study.evaluate import Evaluator, Report, Verdict
-from ovsskit.study.history import DEFAULT, VERDICT, Row
+from ovsskit.study.history import Row
 from ovsskit.study.plan import Plan
 from ovsskit.study.samplers import TURN, rungs
 from ovsskit.study.storage import Keeper, open_keeper
-from ovsskit.study.turns import ERROR, Failed, Turns
+from ovsskit.study.turns import DEFAULT, ERROR, PAUSE, VERDICT, Failed, Turns
 
 SAME_FAILURES = 5
 """After so many failed trials in a row the study stops: then it is the study that fails."""
-
-PAUSE = 0.2
-"""Seconds to wait where others work on the last turns: one of them may have to be tried again."""
 
 FAREWELL = 10.0
 """Seconds that workers get to end by themselves."""
@@ -66,19 +63,21 @@ def order_of(plan: Plan, turn: int) -> list[int]:
 
 
 def judge_trial(
-    plan: Plan, evaluator: Evaluator, trial: optuna.Trial, values: Mapping[str, Any]
+    plan: Plan, evaluator: Evaluator, turns: Turns, trial: optuna.Trial, values: Mapping[str, Any]
 ) -> list[float]:
-    """Judge the candidate of a trial, and note with it what came out.
+    """Judge the candidate of a trial, unless an equal one has been judged, and note with it what came out.
 
     Raises:
         Failed: it cannot be run; the reason is noted.
     """
     order, report = order_of(plan, trial.user_attrs[TURN]), _reports(plan, trial)
     try:
-        if values == evaluator.as_it_is:
-            verdict = _as_it_is(trial.study.user_attrs[DEFAULT], order, report)
-        else:
-            verdict = evaluator.judge(values, order, report)
+        known = turns.known(trial)
+        verdict = (
+            evaluator.judge(values, order, report)
+            if known is None
+            else _again(*known, order, report)
+        )
     except (
         Exception
     ) as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
@@ -95,15 +94,17 @@ def judge_trial(
     return verdict.values
 
 
-def _as_it_is(default: Mapping[str, Any], order: Sequence[int], report: Report | None) -> Verdict:
-    """Return the verdict of the recipe as it is, which was judged before all trials, as that of a trial."""
-    pictures = {int(index): value for index, value in default["pictures"].items()}
+def _again(
+    known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
+) -> Verdict:
+    """Return the verdict on an equal candidate, such as the recipe as it is, as that of a trial."""
+    pictures = {int(index): value for index, value in known["pictures"].items()}
     if report is not None:
-        for index in order:
+        for index in filter(pictures.__contains__, order):
             report(index, pictures[index])
-    counts = {"calls": 0, "saved": default["calls"] + default["saved"]}
-    counts |= {"judge_calls": 0, "judge_saved": default["judge_calls"] + default["judge_saved"]}
-    return Verdict(**{**default, **counts, "pictures": pictures}, whole=True)
+    counts = {"calls": 0, "saved": known["calls"] + known["saved"]}
+    counts |= {"judge_calls": 0, "judge_saved": known["judge_calls"] + known["judge_saved"]}
+    return Verdict(**{**known, **counts, "pictures": pictures}, whole=whole)
 
 
 def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
@@ -164,7 +165,7 @@ def reason_of(error: Exception) -> str:
 def work(turns: Turns, plan: Plan, evaluator: Evaluator, after: Callable[[], object]) -> None:
     """Take turns until the study is finished; `after` is called after each."""
     while not turns.finished():
-        if turns.take(lambda trial, values: judge_trial(plan, evaluator, trial, values)):
+        if turns.take(lambda trial, values: judge_trial(plan, evaluator, turns, trial, values)):
             after()
         else:
             time.sleep(PAUSE)
