@@ -22,6 +22,7 @@ from ovsskit.errors import (
 from ovsskit.lines import Table, parse, tabled
 from ovsskit.registry import find_backbone, find_stage
 from ovsskit.shapes import ModelShape, StageShape, odd_values, wrong_shapes
+from ovsskit.vocabulary import NAMING
 
 SECTIONS = ("backbone", "vocabulary", "input", "fit")
 
@@ -78,8 +79,17 @@ def set_value(table: Table, address: str, value: Any, where: Place) -> list[Ovss
     changed = Table({**holders[owner], key: value}, where, {})
     problems = [*odd_values(value, where, address), *wrong_shapes(shape, changed, owner)]
     if not problems:
+        if owner == "vocabulary" and key in NAMING:
+            _forget_classes(holders[owner])
         holders[owner][key], holders[owner].places[key] = value, where
     return problems
+
+
+def _forget_classes(vocabulary: Table) -> None:
+    """Take out the classes that a file names, with their ids and synonyms; what the command line says stays."""
+    for key in (*NAMING, "ids", "synonyms"):
+        if key in vocabulary and vocabulary.place_of(key).line:
+            del vocabulary[key]
 
 
 def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> UnknownAddress:

@@ -145,6 +145,18 @@ def test_every_word_of_every_line_is_one_query_in_order(lines: list[list[str]]) 
     assert sorted({label for label, _ in vocabulary.queries}) == list(range(1, len(lines) + 1))
 
 
+def test_what_is_set_replaces_the_classes_of_a_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        '[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\nuse = "all_classes"\n'
+    )
+    assert len(made(load_recipe(mine, ["vocabulary.preset=voc20"]).vocabulary).names) == 20
+    sets = ["vocabulary.ids=[4, 5]", 'vocabulary.names=["dog", "cow"]']
+    assert made(load_recipe(mine, sets).vocabulary).ids == (0, 4, 5)
+    with pytest.raises(Problems, match="named in 2 ways"):
+        load_recipe(mine, [*sets, "vocabulary.preset=voc20"])
+
+
 def test_a_variant_that_names_classes_starts_afresh(tmp_path: Path) -> None:
     base, mine = tmp_path / "base.toml", tmp_path / "mine.toml"
     base.write_text(
