@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
 
+from pydantic_core import PydanticCustomError
+
 LONGEST = 2000
 """Characters of a line of a message; what a person wrote may be longer."""
 MOST_SHOWN = 50
@@ -279,6 +281,11 @@ class StudyFailed(OvsskitError):
     """Trial after trial fails: then it is the study that is wrong."""
 
     code, title, status = "OV606", "the study fails", 1
+
+
+def refusal(what: str, fix: str = "") -> PydanticCustomError:
+    """Return what a validator of a field raises: half a sentence on the value, and what would mend it."""
+    return PydanticCustomError("refusal", "{what}", {"what": what, "fix": fix})
 
 
 def nearest(word: str, known: Sequence[str]) -> str | None:

@@ -6,7 +6,8 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+
+from ovsskit.errors import refusal
 
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 """What file names cannot hold on some system, or what is not text."""
@@ -34,7 +35,7 @@ def _see_name(name: str) -> str:
         what = f"it must be one part of a path, of at most {LONGEST_NAME} bytes"
         last = safe_name(re.split(r"[/\\]", name)[-1])
         fix = f'Write "{last}".' if last else "Use letters, digits and hyphens."
-        raise PydanticCustomError("unsafe_name", "{what}", {"what": what, "fix": fix})
+        raise refusal(what, fix)
     return name
 
 

@@ -76,7 +76,7 @@ def _explain(
         return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
     shown = f"{who}.{key} is {shorten(toml(table[key]))}" if key else f"`{who}` is not right"
     context = detail.get("ctx", {})
-    if detail["type"] == "unsafe_name":
+    if detail["type"] == "refusal":
         return BadValue(f"{shown}; {detail['msg']}.", fix=context["fix"], where=where)
     if "error" in context:  # raised by a validator of the class
         return BadValue(f"{shown}: {context['error']}.", where=where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,7 +14,9 @@ from ovsskit.errors import (
     OvsskitError,
     Place,
     UnfilledSlot,
+    UnknownKey,
     WrongKind,
+    did_you_mean,
 )
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.stage import Capability, Stage, Wiring, Wrapper, wiring
@@ -102,6 +104,7 @@ def _wire_one(
     problems: list[OvsskitError],
 ) -> Link:
     plan = wiring(cls)
+    problems += _unknown_reads(node, [*plan.reads, *plan.models])
     bound: dict[Any, Any] = {}
     reads = {}
     for parameter, hint in plan.reads.items():
@@ -201,6 +204,14 @@ def _choose_model(
         )
     )
     return slot
+
+
+def _unknown_reads(node: Node, known: Sequence[str]) -> Iterator[OvsskitError]:
+    for key in node.reads:
+        if key not in known:
+            what = f"`{node.address}` reads nothing that is called `{key}`."
+            there = f"It reads: {', '.join(known)}"
+            yield UnknownKey(what, there=there, fix=did_you_mean(key, known), where=node.where)
 
 
 def _abilities(cls: type) -> str:

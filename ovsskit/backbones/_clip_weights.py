@@ -7,6 +7,8 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,14 @@ class Blueprint:
     preprocessing: dict[str, Any]
 
 
+@cache
+def architectures() -> list[str]:
+    """List the architectures of open_clip by its own files, without importing it: that takes torch."""
+    spec = find_spec("open_clip")
+    folders = spec.submodule_search_locations if spec is not None else None
+    return sorted(path.stem for one in folders or [] for path in Path(one).glob("*/*.json"))
+
+
 def tag_settings(model: str, tag: str) -> dict[str, Any]:
     """Return open_clip's settings of a pretrained tag of an architecture, or nothing if it has no such tag."""
     found: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if model else {}
@@ -46,17 +56,8 @@ def hub_repository(model: str, weights: str) -> str:
     """Return where weights come from: a tag's hub repository, or the weights' own name.
 
     Raises:
-        BadValue: open_clip has no such architecture, the architecture has no such tag, or the tag is not on the hub.
+        BadValue: the architecture has no such tag, or the tag is not on the hub.
     """
-    if model and open_clip.get_model_config(model) is None:
-        known = open_clip.list_models()
-        fix = (
-            did_you_mean(model, known)
-            or "Those with patches are the ViTs, such as ViT-B-16, ViT-L-14, ViT-L-14-336."
-        )
-        raise BadValue(
-            f"backbone.model is `{model}`, and open_clip has no such architecture.", fix=fix
-        )
     settings = tag_settings(model, weights)
     if not settings:
         is_name = (

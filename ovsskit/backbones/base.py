@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
 from ovsskit.backbones._readable import Reading, check_words, note_unread, note_untrained
 from ovsskit.digests import digest_files, digest_path
-from ovsskit.errors import BadWeights, Place
+from ovsskit.errors import BadWeights, Place, refusal
 from ovsskit.lazy import Float, torch
 from ovsskit.reading import why_no_path
 from ovsskit.stage import Capability
@@ -212,7 +212,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     @classmethod
     def _can_be_a_path(cls, weights: str) -> str:
         if reason := why_no_path(weights):
-            raise ValueError(reason)
+            raise refusal(f"no file or repository has such a name: {reason}")
         return weights
 
     def to(self: B, device: str) -> B:

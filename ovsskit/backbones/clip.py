@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from ovsskit.backbones import _clip_vision as vision
 from ovsskit.backbones import _published
@@ -26,6 +26,7 @@ from ovsskit.backbones._clip_text import (
 from ovsskit.backbones._clip_weights import (
     HUB_FILES,
     Blueprint,
+    architectures,
     build_network,
     fill_network,
     hub_repository,
@@ -33,7 +34,7 @@ from ovsskit.backbones._clip_weights import (
 )
 from ovsskit.backbones._readable import Reading
 from ovsskit.backbones.base import Backbone, EncodesImageAndText, EncodesPatches
-from ovsskit.errors import BadValue, BadWeights, MissingWeights
+from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
 from ovsskit.lazy import Float, open_clip, torch
 from ovsskit.values import Attention, Hidden, Image, PatchFeatures
 from ovsskit.weights import HubFiles, Published, commit_of, fetch_weights, read_files
@@ -95,6 +96,15 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         default_factory=WeakKeyDictionary
     )
     _texts: OrderedDict[tuple[str, ...], Any] = PrivateAttr(default_factory=OrderedDict)
+
+    @field_validator("model")
+    @classmethod
+    def _is_an_architecture(cls, model: str) -> str:
+        known = architectures()
+        if model and model not in known:
+            fix = did_you_mean(model, known) or "Those with patches are the ViTs, such as ViT-B-16."
+            raise refusal("open_clip has no such architecture", fix)
+        return model
 
     @property
     def source(self) -> str:

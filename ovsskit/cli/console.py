@@ -6,13 +6,29 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from ovsskit.errors import OvsskitError, Place, ProgramError, Refused
 
 CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 VISIBLE = {code: ascii(chr(code))[1:-1] for code in CONTROLS if chr(code) not in "\n\t"}
 """What a terminal would obey (escapes, the order of writing) by what is shown in its place."""
+
+LINE = 10_000
+"""A width into which every cell fits."""
+SLOWEST = 3600.0
+"""Seconds that one step of a progress bar may take for the time that is left to be known."""
 
 
 class Screen(Console):
@@ -25,6 +41,37 @@ class Screen(Console):
 
 console = Screen(soft_wrap=True)
 stderr = Screen(stderr=True, soft_wrap=True)
+
+
+def show(found: Table | Tree) -> None:
+    """Print a table or a tree; no word is broken, so that ids can be copied: rather a line becomes longer than the terminal."""
+    wide = console.options.update(width=LINE)
+    for column in found.columns if isinstance(found, Table) else ():
+        cells = (Measurement.get(console, wide, cell).minimum for cell in column.cells)
+        column.min_width = max(cells, default=0)
+    width = max(console.width, Measurement.get(console, wide, found).minimum)
+    console.print(found, highlight=False, soft_wrap=False, crop=False, width=width)
+
+
+def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress:
+    """Return a progress bar with how much is done, a detail of each task, and how long it took and will take."""
+    columns = (
+        TextColumn(f"[bold]{name}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *([TextColumn(detail)] if detail else []),
+        TimeElapsedColumn(),
+        TextColumn("elapsed,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    return Progress(
+        *columns,
+        console=stderr,
+        disable=not shown,
+        transient=True,
+        speed_estimate_period=SLOWEST,
+    )
 
 
 def show_error(error: OvsskitError) -> None:

@@ -6,17 +6,9 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from ovsskit.cli.console import console, stderr
+from ovsskit.cli.console import console, progress_bar, show, stderr
 from ovsskit.fit.folder import Progress as Done
 
 SMOOTH = 0.05
@@ -30,17 +22,8 @@ class FitReport:
 
     def __init__(self, *, quiet: bool, recipe: str) -> None:
         self.quiet, self.recipe, self.loss = quiet, recipe, 0.0
-        columns = (
-            TextColumn("[bold]tuning"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(
-            *columns, console=stderr, disable=quiet or not stderr.is_terminal, transient=True
+        self.progress = progress_bar(
+            "tuning", "loss {task.fields[loss]}", shown=not quiet and stderr.is_terminal
         )
         self.task = self.progress.add_task("tuning", total=None, visible=False, loss="")
 
@@ -101,4 +84,4 @@ class FitReport:
         table.add_row(
             "use it", escape(f"ovsskit run {self.recipe} ... --set backbone.weights={folder}")
         )
-        console.print(table, highlight=False)
+        show(table)

@@ -39,7 +39,7 @@ def models(
     """Show which weights recipes need, whether they are here and fit, their size and licence; fetch or convert them."""
     from rich.table import Table
 
-    from ovsskit.cli.console import console, show_error, stderr
+    from ovsskit.cli.console import console, show, show_error, stderr
     from ovsskit.errors import BadValue, BadWeights
     from ovsskit.extends import recipe_folder
     from ovsskit.output.files import see_free
@@ -110,7 +110,7 @@ def models(
             size,
             info.licence or "unknown",
         )
-    console.print(table, highlight=False)
+    show(table)
     for trouble in troubles:
         console.print(f"Sizes and licences are not known: {trouble}.", highlight=False)
     for place in places:

@@ -25,7 +25,7 @@ def plan(
     """Show a recipe as a tree: stages, parameters, what they read (and who wrote it), what they write, shapes."""
     from rich.tree import Tree
 
-    from ovsskit.cli.console import console
+    from ovsskit.cli.console import show
     from ovsskit.recipe import load_recipe
     from ovsskit.stage import use_of
 
@@ -35,7 +35,7 @@ def plan(
     for name, model in loaded.models.items():
         tree.add(f"[magenta]{name}[/] = {use_of(type(model))}  [dim]{_parameters(model)}[/]")
     _grow(tree, loaded.stages, loaded.links)
-    console.print(tree, highlight=False, soft_wrap=False)
+    show(tree)
 
 
 def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:

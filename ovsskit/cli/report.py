@@ -7,17 +7,9 @@ from dataclasses import asdict
 from types import TracebackType
 
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from ovsskit.cli.console import console, stderr
+from ovsskit.cli.console import console, progress_bar, show, stderr
 from ovsskit.listen import Summary
 from ovsskit.output.record import PictureRecord
 
@@ -30,21 +22,8 @@ class Report:
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
-        columns = (
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(
-            *columns,
-            console=stderr,
-            disable=quiet or as_json or not stderr.is_terminal,
-            transient=True,
-        )
+        shown = not quiet and not as_json and stderr.is_terminal
+        self.progress = progress_bar("pictures", "{task.fields[rate]}", shown=shown)
         self.task = self.progress.add_task("pictures", total=None, visible=False, rate="")
 
     def __enter__(self) -> Report:
@@ -130,7 +109,7 @@ class Report:
             )
         table.add_row("folder", escape(str(summary.out)))
         table.add_row("gallery", escape(str(summary.gallery)))
-        console.print(table, highlight=False)
+        show(table)
         noted = [record for record in summary.records if record.notes]
         for record in noted[:SHOWN_NOTES]:
             text = escape(f"{record.source}: {'; '.join(record.notes)}")

@@ -40,7 +40,7 @@ def stages(
 def _list() -> None:
     from rich.table import Table
 
-    from ovsskit.cli.console import console
+    from ovsskit.cli.console import show
     from ovsskit.describe import summary
     from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_files, stage_names
 
@@ -58,7 +58,7 @@ def _list() -> None:
         table.add_row(
             f"[magenta]{name}[/]", "backbone", "", "", summary(find_backbone(name) or object)
         )
-    console.print(table, highlight=False)
+    show(table)
 
 
 def _explain(name: str, cls: Any) -> None:
@@ -67,7 +67,7 @@ def _explain(name: str, cls: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ovsskit.cli.console import console
+    from ovsskit.cli.console import console, show
     from ovsskit.describe import field_rows
     from ovsskit.stage import Stage
 
@@ -84,7 +84,7 @@ def _explain(name: str, cls: Any) -> None:
         table.add_row(
             f"[cyan]{row.name}[/]", escape(row.range), escape(row.default), escape(row.meaning)
         )
-    console.print(table, highlight=False)
+    show(table)
 
 
 def _reads(cls: type[Stage]) -> list[str]:

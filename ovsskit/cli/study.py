@@ -154,7 +154,7 @@ def compare_studies(folders: list[Path], *, as_json: bool) -> None:
     """Print finished studies side by side."""
     from json import dumps
 
-    from ovsskit.cli.console import console
+    from ovsskit.cli.console import console, show
     from ovsskit.cli.study_report import comparison_tables
     from ovsskit.study.compare import compare
 
@@ -163,5 +163,5 @@ def compare_studies(folders: list[Path], *, as_json: bool) -> None:
         print(dumps(found))
         return
     for table in comparison_tables(found):
-        console.print(table, highlight=False)
+        show(table)
         console.print()

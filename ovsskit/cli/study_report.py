@@ -10,17 +10,9 @@ from typing import Any
 from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from ovsskit.cli.console import console, stderr
+from ovsskit.cli.console import console, progress_bar, show, stderr
 from ovsskit.study.history import Row
 from ovsskit.study.job import Standing
 
@@ -33,11 +25,7 @@ class StudyReport:
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
-        columns = (
-            TextColumn("[bold]trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        self.progress = Progress(*columns, console=stderr)
+        self.progress = progress_bar("trials")
         self.task = self.progress.add_task("trials", total=None)
         self.live = Live(self.progress, console=stderr, transient=True, refresh_per_second=4)
         self.shows = not quiet and not as_json and stderr.is_terminal
@@ -113,7 +101,7 @@ class StudyReport:
             }
             print(json.dumps({"summary": summary}), flush=True)
         elif not self.quiet:
-            console.print(best_table(standing), highlight=False)
+            show(best_table(standing))
             for line in facts(standing):
                 console.print(escape(line), highlight=False)
 

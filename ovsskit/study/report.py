@@ -21,6 +21,8 @@ from ovsskit.values import Labels
 
 REPORT = "index.html"
 SHOWN_PICTURES, SHOWN_TRIALS = 6, 25
+FEWEST_TRIALS = 10
+"""Trials judged on all pictures that importance takes: its best tenth is one of them then."""
 WIDTH = 420
 """Of a picture in the report, in pixels."""
 
@@ -71,6 +73,8 @@ def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -
         groups=standing.groups if search.settings.groups > 1 else [],
         charts=charts,
         importances=importances(study, len(search.objectives)),
+        fewest_trials=FEWEST_TRIALS,
+        judged=sum(row.state == "done" for row in rows),
         pairs=_pairs(standing, evaluator, best) if best is not None else [],
         rows=standing.front if several else shown[:SHOWN_TRIALS],
         failed=[row for row in rows if row.state == "failed"],
@@ -79,15 +83,23 @@ def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -
 
 
 def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
-    """Return how much each parameter mattered for the first objective (PED-ANOVA); nothing where too few trials tell."""
+    """Return how much each parameter mattered for the first objective (PED-ANOVA); nothing where too few trials tell.
+
+    Trials that were pruned do not count: they are judged on other images than the rest.
+    """
+    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len(done) < FEWEST_TRIALS:
+        return {}
     target = (lambda trial: trial.values[0]) if objectives > 1 else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = optuna.importance.get_param_importances(study, target=target)
-    except (ValueError, RuntimeError):  # too few trials, or all of them worth the same
+    except (ValueError, RuntimeError):  # all of them worth the same
         return {}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    known = {name: value for name, value in found.items() if math.isfinite(value)}
+    alike = len(known) > 1 and math.isclose(max(known.values()), min(known.values()))
+    return {} if alike else known  # equal bars: the best are drawn like all
 
 
 def _facts(standing: Standing) -> list[str]:
