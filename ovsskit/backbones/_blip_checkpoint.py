@@ -12,6 +12,7 @@ from ovsskit.backbones._checkpoint import (
     check_fit,
     count_of,
     fill,
+    make_config,
     read_json,
     read_official,
     rename,
@@ -85,7 +86,7 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
     named = ""
     if path.is_dir():
         config = read_json(path / "config.json", BLIP)
-        named = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config.get('model_type')})."
+        named = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config['model_type']})."
         if config.get("model_type") != "blip":
             raise BLIP.unfit(
                 path, "These are the weights of another architecture than BLIP.", named
@@ -100,7 +101,7 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
             config = _infer_config(state)
         except KeyError as error:
             raise BLIP.lacks(path, error.args) from error
-    return transformers.BlipConfig.from_dict(config), state, named
+    return make_config(transformers.BlipConfig, config, BLIP, path), state, named
 
 
 def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ovsskit.backbones._checkpoint import (
     check_fit,
     count_of,
     fill,
+    make_config,
     read_json,
     read_official,
     rename,
@@ -91,7 +92,7 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
     there = ""
     if path.is_dir():
         config = read_json(path / "config.json", BRIDGETOWER)
-        there = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config.get('model_type')})."
+        there = f"Its config.json says: {', '.join(config.get('architectures') or ['no class'])} (model_type {config['model_type']})."
         if config.get("model_type") != "bridgetower":
             raise BRIDGETOWER.unfit(
                 path, "These are the weights of another architecture than BridgeTower.", there
@@ -102,7 +103,7 @@ def _read(path: Path, dtype: Any, *, shapes_only: bool) -> tuple[Any, dict[str, 
             config = _infer_config(state)
         except KeyError as error:
             raise BRIDGETOWER.lacks(path, error.args) from error
-    return transformers.BridgeTowerConfig.from_dict(config), state, there
+    return make_config(transformers.BridgeTowerConfig, config, BRIDGETOWER, path), state, there
 
 
 def _infer_config(state: Mapping[str, Any]) -> dict[str, Any]:

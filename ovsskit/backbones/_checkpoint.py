@@ -14,6 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import BaseModel
+
+from ovsskit import reading
 from ovsskit.errors import BadWeights, Place
 from ovsskit.lazy import torch, transformers
 from ovsskit.output.files import see_same, write_whole
@@ -33,6 +36,8 @@ BESIDE = (
 WORDPIECES = (("tokenizer.json",), ("vocab.txt",))
 BYTE_PAIRS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 """Files of which a tokenizer is read, the first that are there."""
+MOST_LAYERS, MOST_ROWS = 200, 10_000_000
+"""Layers of a network, and rows of its largest table: more than any that is published."""
 ENVELOPES = ("model", "module", "state_dict")
 """Keys under which a training's checkpoint holds the tensors of its model."""
 
@@ -257,17 +262,63 @@ def convert(path: Path, family: Family, file: Path) -> None:
         write_whole(file.parent / one.name, partial(_write, one.read_bytes()))
 
 
+class Configuration(BaseModel, extra="allow"):
+    """Give the shape of a `config.json` of the hub, as far as it is read here."""
+
+    model_type: str = ""
+    architectures: list[str] | None = None
+    text_config: dict[str, Any]
+    vision_config: dict[str, Any]
+
+
 def read_json(file: Path, family: Family) -> dict[str, Any]:
     """Read a model's configuration.
 
     Raises:
-        BadWeights: it cannot be read.
+        BadWeights: it cannot be read, or is of another shape.
     """
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found: Configuration = reading.read_json(file, Configuration)
+    except reading.Unreadable as error:
         raise family.unfit(file, f"The model's configuration cannot be read: {error}.") from error
-    return found
+    return found.model_dump()
+
+
+def make_config(cls: Any, config: Mapping[str, Any], family: Family, path: Path) -> Any:
+    """Return a configuration of a class of transformers.
+
+    Raises:
+        BadWeights: a value is of another type than it must be, or so large that no network has it.
+    """
+    if large := too_large(config):
+        raise family.unfit(path, f"The model's configuration has {large}.")
+    with _describing(family, path):
+        return cls.from_dict(dict(config))
+
+
+@contextmanager
+def _describing(family: Family, path: Path) -> Iterator[None]:
+    """Say of a configuration that no network can be built by it."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    kinds = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+    try:
+        yield
+    except (*kinds, AssertionError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())[:200]
+        what = f"The model's configuration describes no network: {reason}"
+        raise family.unfit(path, what) from error
+
+
+def too_large(config: Mapping[str, Any]) -> str:
+    """Say which size in a configuration no network has; building one of millions of layers would take hours."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and (inside := too_large(value)):
+            return inside
+        most = MOST_LAYERS if "layers" in key else MOST_ROWS
+        if isinstance(value, int) and value > most:
+            return f"{key} = {value}"
+    return ""
 
 
 def read_sizes(file: Path) -> dict[str, Any]:
@@ -279,15 +330,11 @@ def read_sizes(file: Path) -> dict[str, Any]:
     for name in ("config_bert.json", "config.json"):
         if (file.parent / name).is_file():
             try:
-                found = json.loads((file.parent / name).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
+                found = reading.read_json(file.parent / name, dict[str, Any])
+            except reading.Unreadable as error:
                 what = f"The model's configuration cannot be read: {error}."
                 raise BadWeights(what, where=Place(str(file.parent / name))) from error
-            tables = (
-                [found, *(value for value in found.values() if isinstance(value, dict))]
-                if isinstance(found, dict)
-                else []
-            )
+            tables = [found, *(value for value in found.values() if isinstance(value, dict))]
             return {key: value for table in tables for key, value in table.items()}
     return {}
 
@@ -317,7 +364,7 @@ def check_fit(
     Raises:
         BadWeights: something is missing, or has another shape.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _describing(family, path):
         needed = cls(config).state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in needed.items()}
     missing = sorted(set(shapes) - set(state))

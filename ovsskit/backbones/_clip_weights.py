@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -12,9 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from ovsskit.backbones._checkpoint import too_large
 from ovsskit.backbones._clip_text import TOKENIZER
 from ovsskit.errors import BadValue, BadWeights, Place, did_you_mean
 from ovsskit.lazy import open_clip, torch
+from ovsskit.reading import Unreadable, read_json
 from ovsskit.weights import EMBEDDED, HubFiles
 
 CONFIG = "open_clip_config.json"
@@ -140,16 +143,42 @@ def read_blueprint(path: Path, model: str, weights: str) -> Blueprint:
     )
 
 
+class Preprocessing(BaseModel, extra="allow"):
+    """Give the shape of what a configuration says of images, as far as it is read here."""
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    interpolation: str = ""
+    resize_mode: str = ""
+
+
+class Architecture(BaseModel, extra="allow"):
+    """Give the shape of what a configuration says of the network."""
+
+    vision_cfg: dict[str, Any]
+    text_cfg: dict[str, Any]
+
+
+class Configuration(BaseModel):
+    """Give the shape of open_clip's configuration beside weights."""
+
+    model_cfg: Architecture | None = None
+    preprocess_cfg: Preprocessing = Preprocessing()
+
+
 def _read_config(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found: Configuration = read_json(file, Configuration)
+    except Unreadable as error:
         raise BadWeights(
             f"The model's configuration cannot be read: {error}.", where=Place(str(file))
         ) from error
-    return found
+    config = found.model_dump(exclude_unset=True)
+    if large := too_large(config):
+        raise BadWeights(f"The model's configuration has {large}.", where=Place(str(file)))
+    return config
 
 
 def build_network(config: Mapping[str, Any], precision: str, *, device: str = "cpu") -> Any:
@@ -173,7 +202,16 @@ def build_network(config: Mapping[str, Any], precision: str, *, device: str = "c
         with torch.device("cpu" if is_foreign else "meta"):
             make = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
             network = make(**parts, cast_dtype=open_clip.get_cast_dtype(precision))
-    except (TypeError, ValueError, KeyError, AssertionError, OSError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise BadWeights(
             f"The configuration describes no CLIP that open_clip can build: {error}"
         ) from error
@@ -212,6 +250,7 @@ def fill_network(network: Any, file: Path) -> None:
         EOFError,
         ValueError,
         KeyError,
+        AssertionError,
         StopIteration,
     ) as error:
         reason = " ".join(str(error).split())[:300]

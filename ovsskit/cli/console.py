@@ -25,6 +25,8 @@ CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2
 VISIBLE = {code: ascii(chr(code))[1:-1] for code in CONTROLS if chr(code) not in "\n\t"}
 """What a terminal would obey (escapes, the order of writing) by what is shown in its place."""
 
+SENTENCE = 16
+"""The fewest columns in which prose can be read."""
 LINE = 10_000
 """A width into which every cell fits."""
 SLOWEST = 3600.0
@@ -43,13 +45,19 @@ console = Screen(soft_wrap=True)
 stderr = Screen(stderr=True, soft_wrap=True)
 
 
-def show(found: Table | Tree) -> None:
-    """Print a table or a tree; no word is broken, so that ids can be copied: rather a line becomes longer than the terminal."""
+def show(found: Table | Tree, prose: str = "") -> None:
+    """Print a table or a tree in which no word is broken, so that ids can be copied, but for the column of prose.
+
+    Where that takes more than the terminal's width, lines are longer.
+    """
     wide = console.options.update(width=LINE)
     for column in found.columns if isinstance(found, Table) else ():
-        cells = (Measurement.get(console, wide, cell).minimum for cell in column.cells)
-        column.min_width = max(cells, default=0)
+        cells = [Measurement.get(console, wide, cell).minimum for cell in column.cells]
+        column.min_width = SENTENCE if column.header == prose else max(cells, default=0)
+        column.max_width = SENTENCE if column.header == prose else None
     width = max(console.width, Measurement.get(console, wide, found).minimum)
+    for column in found.columns if isinstance(found, Table) else ():
+        column.max_width = None
     console.print(found, highlight=False, soft_wrap=False, crop=False, width=width)
 
 

@@ -8,6 +8,9 @@ import typer
 
 from ovsskit.cli.options import Plugins, load_plugins
 
+PROSE = "what it does"
+LOOK: dict[str, Any] = {"box": None, "header_style": "bold", "padding": (0, 2, 0, 0)}
+
 if TYPE_CHECKING:
     from ovsskit.stage import Stage
 
@@ -40,25 +43,22 @@ def stages(
 def _list() -> None:
     from rich.table import Table
 
-    from ovsskit.cli.console import show
+    from ovsskit.cli.console import console, show
     from ovsskit.describe import summary
-    from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_files, stage_names
+    from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
 
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("stage", "family", "reads", "writes", "what it does"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("stage", "writes"))
+    table = Table("stage", "reads", "writes", PROSE, **LOOK)
     for name in stage_names():
         cls = find_stage(name)
         if cls is not None:
-            family = stage_files()[name].split(".")[2] if name in stage_files() else "plugin"
-            table.add_row(
-                f"[cyan]{name}[/]", family, ", ".join(_reads(cls)), cls.writes, summary(cls)
-            )
+            reads = ", ".join(_reads(cls))
+            table.add_row(f"[cyan]{name}[/]", reads, cls.writes, summary(cls))
+    show(table, prose=PROSE)
+    table = Table("backbone", PROSE, **LOOK)
     for name in backbone_names():
-        table.add_row(
-            f"[magenta]{name}[/]", "backbone", "", "", summary(find_backbone(name) or object)
-        )
-    show(table)
+        table.add_row(f"[magenta]{name}[/]", summary(find_backbone(name) or object))
+    console.print()
+    show(table, prose=PROSE)
 
 
 def _explain(name: str, cls: Any) -> None:
@@ -84,7 +84,7 @@ def _explain(name: str, cls: Any) -> None:
         table.add_row(
             f"[cyan]{row.name}[/]", escape(row.range), escape(row.default), escape(row.meaning)
         )
-    show(table)
+    show(table, prose="meaning")
 
 
 def _reads(cls: type[Stage]) -> list[str]:

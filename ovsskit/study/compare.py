@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
 
 from ovsskit.errors import BadFile, BadStudy, Place
+from ovsskit.reading import Unreadable, read_json
 from ovsskit.study.history import Row, best_row, progress
+from ovsskit.study.objectives import Direction
 
 MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+
+
+class Goal(BaseModel):
+    """Give the shape of an objective in `trials.json`."""
+
+    name: str
+    direction: Direction
+
+
+class Default(BaseModel):
+    """Give the shape of what the recipe as it is was worth."""
+
+    values: list[float] = []
+
+
+class Trials(BaseModel):
+    """Give the shape of `trials.json`, as far as it is read here."""
+
+    sampler: str
+    objectives: Annotated[list[Goal], Field(min_length=1)]
+    default: Default
+    trials: list[Row]
 
 
 @dataclass(frozen=True)
@@ -44,25 +69,21 @@ def read_finished(folder: Path) -> Finished:
     """
     path = folder / "trials.json" if folder.is_dir() else folder
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        first = content["objectives"][0]
-        default = content["default"].get("values", [None])[0]
-        rows = [Row.from_plain(one) for one in content["trials"]]
-        return Finished(
-            folder.name or str(folder),
-            content["sampler"],
-            first["name"],
-            first["direction"],
-            default,
-            rows,
-        )
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        what = "No finished study is here."
-        raise BadFile(
-            what,
-            fix="Name the folder of a study that has come to its end.",
-            where=Place(str(folder)),
-        ) from error
+        found: Trials = read_json(path, Trials)
+    except Unreadable as error:
+        what = f"No finished study is here: {error}."
+        fix = "Name the folder of a study that has come to its end."
+        raise BadFile(what, fix=fix, where=Place(str(folder))) from error
+    first = found.objectives[0]
+    default = found.default.values[0] if found.default.values else None
+    return Finished(
+        folder.name or str(folder),
+        found.sampler,
+        first.name,
+        first.direction,
+        default,
+        found.trials,
+    )
 
 
 def compare(folders: Sequence[Path]) -> dict[str, Any]:

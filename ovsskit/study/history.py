@@ -48,11 +48,6 @@ class Row:
         """Return the row as plain JSON values."""
         return asdict(self)
 
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Row:
-        """Read a row back from what JSON gave."""
-        return cls(**{**plain, "broken": tuple(plain["broken"])})
-
 
 def read_rows(study: optuna.Study, search: Search) -> list[Row]:
     """Return the trials that are over, in the order in which they ended; of a turn that was tried again, the last."""
