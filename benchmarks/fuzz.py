@@ -592,6 +592,7 @@ seconds_per_picture = 2.0
 GOALS = b"""recipe = "quickstart"
 sampler = "random"
 groups = 2
+pruner = "none"
 split = "salience_dropout.rounds"
 
 [[objective]]

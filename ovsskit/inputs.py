@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ovsskit.errors import NoPictures, Place
+from ovsskit.errors import NoPictures, Place, shorten
 from ovsskit.names import safe_name
 from ovsskit.output.own import is_ours
+from ovsskit.reading import Unreadable, read_text, why_no_path
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +81,13 @@ def _numbered(stem: str) -> Iterator[str]:
 
 
 def _is_list(text: str) -> bool:
-    return text.lower().endswith(".txt") and Path(text).is_file()
+    return text.lower().endswith(".txt") and not why_no_path(text) and Path(text).is_file()
 
 
 def _expand(text: str, results: set[Path]) -> list[Path]:
     """Return the pictures that a file, folder or glob names; folders of earlier results that are left out go into a set."""
+    if why_no_path(text):
+        return []
     path = Path(text).expanduser()
     if path.is_dir():
         return sorted(_walk(path, results))
@@ -153,19 +156,23 @@ def _walk(folder: Path, results: set[Path]) -> Iterator[Path]:
 
 def _read_list(path: Path, results: set[Path]) -> Iterator[Path]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NoPictures(
-            "The list of pictures is no UTF-8 text.", where=Place(str(path))
-        ) from error
-    for line in map(str.strip, lines):
+        lines = read_text(path).splitlines()
+    except Unreadable as error:
+        what = f"The list of pictures cannot be read: {error}."
+        raise NoPictures(what, where=Place(str(path))) from error
+    for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
+            if reason := why_no_path(line):
+                what = f"No file has the name `{shorten(line)}`: {reason}."
+                raise NoPictures(what, where=Place(str(path), number))
             entry = str(path.parent / line)
             yield from _expand(entry, results) or [Path(entry)]
 
 
 def _nothing(text: str, left_out: str) -> NoPictures:
     there = f"{left_out[:1].upper()}{left_out[1:]}"
+    if reason := why_no_path(text):
+        return NoPictures(f"No file has such a name: {reason}.", where=Place(shorten(text)))
     if _is_list(text):
         return NoPictures(
             "The list names no picture.", fix="Write one file on each line.", where=Place(text)

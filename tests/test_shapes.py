@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import optuna
 import pytest
 import typer
+from optuna.trial import TrialState
+from rich.progress import BarColumn
+from rich.table import Table
+from rich.tree import Tree
 
 from ovsskit import registry
+from ovsskit.backbones._clip_weights import architectures
+from ovsskit.cli import console
 from ovsskit.cli.check import check
+from ovsskit.cli.stages import stages
 from ovsskit.errors import BrokenToml, ExtendsCycle, MissingRecipe, Problems, shorten
 from ovsskit.lines import MOST_BYTES, parse
 from ovsskit.recipe import load_recipe
 from ovsskit.stage import Stage
+from ovsskit.study import report
 from ovsskit.study.plan import check_file
 from ovsskit.values import Image, Scores
 
@@ -174,3 +187,86 @@ def test_one_broken_file_does_not_hide_the_others(
 def test_a_folder_without_recipes_is_not_ok(tmp_path: Path) -> None:
     with pytest.raises(MissingRecipe, match="There is no recipe in this folder"):
         check([str(tmp_path)])
+
+
+def test_words_stay_whole_in_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "mplug_image-text-retrieval_flickr30k_large_en"
+    table = Table("weights", "address", "what it is")
+    table.add_row(
+        name, "presence_by_similarity.at_least", "one word_of_prose_that_is_very_long_indeed"
+    )
+    for columns in (20, 80, 200):
+        monkeypatch.setattr(console.console, "width", columns)
+        console.show(table, prose="what it is")
+        tree = Tree("recipe")
+        tree.add(f"backbone = {name}")
+        console.show(tree)
+        out = capsys.readouterr().out
+        assert out.count(name) == 2
+        assert "presence_by_similarity.at_least" in out
+
+
+def test_the_list_of_stages_fits_into_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console.console, "width", 80)
+    stages()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {*registry.stage_names(), *registry.backbone_names()} <= {
+        line.split(" ")[0] for line in lines
+    }
+
+
+def test_a_bar_tells_what_is_gone_from_what_is_left() -> None:
+    bar = console.progress_bar("trials")
+    times = iter(float(second) for second in (*range(0, 4000, 100),))
+    bar.get_time = lambda: next(times)
+    task = bar.add_task("trials", total=10)
+    for _ in range(5):
+        bar.advance(task)
+    [shown] = bar.tasks
+    assert shown.time_remaining is not None
+    texts = [column(shown) for column in bar.columns if not isinstance(column, BarColumn)]
+    said = " ".join(str(text) for text in texts)
+    assert re.search(r"trials +5/10 \d:\d\d:\d\d elapsed, \d:\d\d:\d\d left", said), said
+
+
+def test_an_architecture_is_checked_without_torch() -> None:
+    code = (
+        "import sys; from ovsskit.recipe import load_recipe; from ovsskit.errors import Problems\n"
+        "try: load_recipe('sclip', ['backbone.model=ViT-B/16'])\n"
+        "except Problems as error: print(error)\n"
+        "assert not {'torch', 'open_clip'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'backbone.model is "ViT-B/16"; open_clip has no such architecture.' in done.stdout
+    assert "Did you mean `ViT-B-16`?" in done.stdout
+
+
+def test_the_architectures_are_those_that_open_clip_lists() -> None:
+    open_clip = pytest.importorskip("open_clip")
+    assert {*architectures()} == {*open_clip.list_models()}
+
+
+def test_importance_takes_trials_that_were_judged_on_all_images() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study, chance = optuna.create_study(), random.Random(0)
+    space = {name: optuna.distributions.FloatDistribution(0, 1) for name in ("a", "b")}
+    for number in range(report.FEWEST_TRIALS):
+        assert report.importances(study, 1) == {}
+        params = {"a": number / 10, "b": chance.random()}
+        for state in (TrialState.PRUNED, TrialState.COMPLETE):
+            trial = optuna.trial.create_trial(
+                state=state,
+                params=params,
+                distributions=space,
+                value=params["a"],
+                intermediate_values={1: 0.5},
+            )
+            study.add_trial(trial)
+    found = report.importances(study, 1)
+    assert found["a"] != found["b"]
+    assert sum(found.values()) == pytest.approx(1.0)

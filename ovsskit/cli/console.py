@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -25,7 +26,7 @@ CONTROLS = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2
 VISIBLE = {code: ascii(chr(code))[1:-1] for code in CONTROLS if chr(code) not in "\n\t"}
 """What a terminal would obey (escapes, the order of writing) by what is shown in its place."""
 
-SENTENCE = 16
+SENTENCE = 12
 """The fewest columns in which prose can be read."""
 LINE = 10_000
 """A width into which every cell fits."""
@@ -58,7 +59,7 @@ def show(found: Table | Tree, prose: str = "") -> None:
     width = max(console.width, Measurement.get(console, wide, found).minimum)
     for column in found.columns if isinstance(found, Table) else ():
         column.max_width = None
-    console.print(found, highlight=False, soft_wrap=False, crop=False, width=width)
+    console.print(Segments(console.render(found, console.options.update(width=width))))
 
 
 def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress:

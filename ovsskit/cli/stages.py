@@ -9,7 +9,12 @@ import typer
 from ovsskit.cli.options import Plugins, load_plugins
 
 PROSE = "what it does"
-LOOK: dict[str, Any] = {"box": None, "header_style": "bold", "padding": (0, 2, 0, 0)}
+LOOK: dict[str, Any] = {
+    "box": None,
+    "header_style": "bold",
+    "padding": (0, 2, 0, 0),
+    "pad_edge": False,
+}
 
 if TYPE_CHECKING:
     from ovsskit.stage import Stage

@@ -130,11 +130,11 @@ def _describe(study: Finished) -> dict[str, Any]:
 
 
 def _reached(
-    steps: Sequence[Sequence[tuple[int, float, float]]], by: int, most: float
+    steps: Sequence[Sequence[tuple[int, float, float]]], by: int, most: int | float
 ) -> list[dict[str, Any]]:
     marks = [*(mark for mark in MARKS if mark < most), most]
     return [{"at": mark, "best": [_last(one, by, mark) for one in steps]} for mark in marks]
 
 
-def _last(steps: Sequence[tuple[int, float, float]], by: int, mark: float) -> float | None:
+def _last(steps: Sequence[tuple[int, float, float]], by: int, mark: int | float) -> float | None:
     return next((step[2] for step in reversed(steps) if step[by] <= mark), None)
