@@ -53,9 +53,12 @@ def show(found: Table | Tree, prose: str = "") -> None:
     """
     wide = console.options.update(width=LINE)
     for column in found.columns if isinstance(found, Table) else ():
-        cells = [Measurement.get(console, wide, cell).minimum for cell in column.cells]
-        column.min_width = SENTENCE if column.header == prose else max(cells, default=0)
-        column.max_width = SENTENCE if column.header == prose else None
+        cells = [Measurement.get(console, wide, cell) for cell in column.cells]
+        if column.header == prose:
+            column.min_width = column.max_width = SENTENCE
+        else:
+            column.min_width = max((cell.minimum for cell in cells), default=0)
+            column.no_wrap = all(cell.minimum == cell.maximum for cell in cells)
     width = max(console.width, Measurement.get(console, wide, found).minimum)
     for column in found.columns if isinstance(found, Table) else ():
         column.max_width = None
