@@ -28,6 +28,7 @@ from ovsskit.backbones.clip import Clip
 from ovsskit.digests import digest_tensor
 from ovsskit.embedded import NOUNS
 from ovsskit.metrics import confusion, mean_iou
+from ovsskit.output.files import see_free
 from ovsskit.pipeline import Pipeline
 from ovsskit.stage import Stage
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
@@ -195,7 +196,10 @@ def main() -> None:
         help="draw these, between semicolons, as SVG",
     )
     parser.add_argument("--out", type=Path, default=Path("reward.json"))
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
     arguments = parser.parse_args()
+    for path in (arguments.out, *map(Path, (arguments.plot or ())[1:])):
+        see_free(path, force=arguments.force)
     torch.set_num_threads(arguments.threads)
     examples = fresh(arguments.pictures, arguments.drawings, arguments.seed)
     rewards = {name: stage for group in arguments.rewards for name, stage in REWARDS[group].items()}

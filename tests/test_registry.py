@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ovsskit import registry
-from ovsskit.errors import BadPlugin
+from ovsskit.errors import BadPlugin, Place, Problems
+from ovsskit.recipe import load_recipe
 from ovsskit.stage import Stage, use_of
 from ovsskit.testing import check_stage
 
@@ -81,3 +82,27 @@ def test_finding_all_stages_and_backbones_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_file_of_a_plugin_is_looked_for_by_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "PLUGINS", {})
+    plugin, recipe = tmp_path / "plugin.py", tmp_path / "recipe.toml"
+    plugin.write_text(
+        "from ovsskit.stage import PathOfRecipe, Stage\n"
+        "from ovsskit.values import Present\n"
+        "class ReadsTable(Stage, writes='present'):\n"
+        "    table: PathOfRecipe = ''\n"
+        "    def run(self) -> Present:\n"
+        "        return Present((1,))\n"
+    )
+    recipe.write_text('[[stage]]\nuse = "reads_table"\ntable = "table.csv"\n')
+    registry.load_plugin(plugin)
+    with pytest.raises(Problems) as caught:
+        load_recipe(recipe)
+    [problem] = caught.value.problems
+    assert problem.where == Place(str(recipe), 3)
+    assert "reads_table.table names a file that is not there: table.csv" in problem.what
+    (tmp_path / "table.csv").write_text("")
+    assert load_recipe(recipe).stages
