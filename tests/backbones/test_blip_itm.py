@@ -80,6 +80,11 @@ def test_many_captions_are_matched_in_chunks(
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
 
 
+def close_to_largest(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Compare gradients: how many digits of small ones hold depends on the processor."""
+    torch.testing.assert_close(ours, theirs, atol=1e-5 * float(theirs.abs().max()), rtol=1e-4)
+
+
 def test_the_gradient_is_that_of_a_full_backward(backbone: BlipItm) -> None:
     [found] = attend(backbone, IMAGES[:1], [captions("a picture of dog")], layers=[3, 8])
     network, ids = (
@@ -97,11 +102,11 @@ def test_the_gradient_is_that_of_a_full_backward(backbone: BlipItm) -> None:
         of_loss = torch.autograd.grad(
             torch.nn.functional.cross_entropy(logits, torch.tensor([1])), maps
         )
-    torch.testing.assert_close(found.gradient, torch.cat(expected), atol=1e-7, rtol=1e-4)
+    close_to_largest(found.gradient, torch.cat(expected))
     [loss] = attend(
         backbone, IMAGES[:1], [captions("a picture of dog")], layers=[3, 8], objective="match_loss"
     )
-    torch.testing.assert_close(loss.gradient, -torch.cat(of_loss), atol=1e-7, rtol=1e-4)
+    close_to_largest(loss.gradient, -torch.cat(of_loss))
 
 
 def test_the_graph_starts_at_the_lowest_wanted_layer(
