@@ -11,9 +11,9 @@ from ovsskit.extends import PLACEMENTS
 from ovsskit.fit.settings import FitTable
 from ovsskit.recipe import Header, InputTable
 from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
+from ovsskit.shapes import DIMENSION_KEYS
 from ovsskit.stage import Wrapper
 from ovsskit.study.objectives import METRICS
-from ovsskit.study.space import KEYS
 from ovsskit.study.tables import ConstraintsTable, StudyTable
 from ovsskit.vocabulary import VocabularyTable
 
@@ -76,7 +76,10 @@ def _study() -> Schema:
         "constraints": _table(_properties(ConstraintsTable)),
         "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
         "set": {"type": "object"},
-        "space": {"type": "object", "additionalProperties": _table({key: {} for key in KEYS})},
+        "space": {
+            "type": "object",
+            "additionalProperties": _table({key: {} for key in DIMENSION_KEYS}),
+        },
     }
     return {
         **_table({**own, **tables}),

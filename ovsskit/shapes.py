@@ -7,7 +7,7 @@ and what is text, once and right after parsing: all that comes later sees only r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +24,9 @@ MOST_TABLES = 1000
 """Tables in a list, such as the stages of a recipe."""
 MOST_NUMBER = 2**63
 """TOML's whole numbers lie below, and so do those of the libraries that take them."""
+
+DIMENSION_KEYS = ("low", "high", "step", "log", "choices")
+"""The keys of a parameter's table in a search space."""
 
 
 class _Shape(BaseModel, extra="allow", strict=True):
@@ -99,7 +102,29 @@ def read_shaped(path: Path) -> Table:
     problems += (one for one in wrong_shapes(FileShape, table) if one.where not in known)
     if problems:
         raise Problems(problems)
+    for holder in (table, table.get("study", {})):
+        if "set" in holder:
+            holder["set"] = _addressed(holder["set"])
+        if "space" in holder:
+            holder["space"] = _addressed(holder["space"], values=DIMENSION_KEYS)
     return table
+
+
+def _addressed(table: Table, values: Sequence[str] = ()) -> Table:
+    """Return a table of addresses, in which `threshold.at` is the same as `"threshold.at"`.
+
+    A table with one of the keys `values` is what stands at an address, and holds none.
+    """
+    flat = Table({}, table.place, {})
+    for key, value in table.items():
+        if "." in key or not isinstance(value, Table) or set(values) & set(value):
+            flat[key], flat.places[key] = value, table.place_of(key)
+            continue
+        owner = _addressed(value, values) if key == "models" else value
+        for name, one in owner.items():
+            address = f"{key}.{name}"
+            flat[address], flat.places[address] = one, owner.place_of(name)
+    return flat
 
 
 def wrong_shapes(shape: type[BaseModel], table: Table, who: str = "") -> Iterator[OvsskitError]:

@@ -32,6 +32,28 @@ def test_values_are_changed_by_address(tmp_path: Path) -> None:
     assert (values["threshold"].at, values["caption"].prompt) == (0.4, "A photo of ")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[set]\nthreshold.at = 0.4\nbackbone.revision = 'x'\n",
+        "[set.threshold]\nat = 0.4\n[set.backbone]\nrevision = 'x'\n",
+        "[set]\nthreshold = { at = 0.4 }\n\"backbone.revision\" = 'x'\n",
+    ],
+)
+def test_addresses_need_no_quotes(tmp_path: Path, text: str) -> None:
+    recipe = load(tmp_path, text)
+    values = {stage.address: stage for stage in recipe.stages}
+    assert values["threshold"].at == 0.4  # type: ignore[attr-defined]
+    assert recipe.models["backbone"].revision == "x"  # type: ignore[attr-defined]
+
+
+def test_a_wrong_address_without_quotes_has_its_line(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as caught:
+        load(tmp_path, "[set]\nthreshold.at = 0.4\nthreshold.att = 0.4\n")
+    [problem] = caught.value.problems
+    assert (problem.where.line, problem.what) == (4, "`threshold` has no key `att`.")  # type: ignore[union-attr]
+
+
 def test_stages_are_removed_added_and_replaced(tmp_path: Path) -> None:
     text = """
 remove = ["all_classes"]
@@ -80,6 +102,7 @@ def test_paths_are_relative_to_the_recipe_that_names_them(tmp_path: Path) -> Non
     text = (
         '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "all_classes"\n'
     )
+    (tmp_path / "sub" / "present.json").write_text("{}")
     recipe = load(tmp_path, text, name="sub/mine.toml")
     assert recipe.stages[0].file == str(tmp_path / "sub" / "present.json")  # type: ignore[attr-defined]
 

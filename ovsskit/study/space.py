@@ -21,12 +21,12 @@ from ovsskit.describe import toml
 from ovsskit.errors import BadSpace, OvsskitError, Place, UnknownKey, did_you_mean
 from ovsskit.lines import Table
 from ovsskit.recipe import Recipe
+from ovsskit.shapes import DIMENSION_KEYS
 from ovsskit.stage import Stage, Wrapper
 
 if TYPE_CHECKING:
     import optuna
 
-KEYS = ("low", "high", "step", "log", "choices")
 SWITCH = ("on", "off")
 Kind = Literal["float", "int", "choice", "switch"]
 
@@ -184,12 +184,12 @@ def _dimension(
             BadSpace(f"`{address}` is {toml(entry)}, which is no range.", fix=fix, where=place)
         )
         return None
-    unknown = [key for key in entry if key not in KEYS]
+    unknown = [key for key in entry if key not in DIMENSION_KEYS]
     problems += [
         UnknownKey(
             f"`{address}` has no key `{key}`.",
-            there=f"There are: {', '.join(KEYS)}",
-            fix=did_you_mean(key, KEYS),
+            there=f"There are: {', '.join(DIMENSION_KEYS)}",
+            fix=did_you_mean(key, DIMENSION_KEYS),
             where=place,
         )
         for key in unknown

@@ -24,6 +24,7 @@ from ovsskit.recipe import load_recipe
 from ovsskit.study import report
 from ovsskit.study.evaluate import Evaluator, Verdict
 from ovsskit.study.job import Standing
+from ovsskit.study.plan import StudyWishes, read_search
 from ovsskit.study.samplers import TURN, Halving
 
 Search = Callable[..., Standing]
@@ -422,3 +423,15 @@ def test_a_study_of_images_none_of_which_can_be_read_says_why(
     with pytest.raises(NoPictures, match="No image can be read") as caught:
         search(images=(str(broken),), trials=1)
     assert caught.value.there == f"{broken} is left out: The file is empty."
+
+
+def test_addresses_of_a_space_need_no_quotes(study_file: Callable[..., Path]) -> None:
+    tables = (
+        "[space]\ntoy_shade.layer = { low = 0, high = 4 }\n"
+        "toy_cut.at = { choices = [0.2, 0.6] }\n"
+        "[set]\ntoy_twice.away = 0.5\n"
+    )
+    found = read_search(StudyWishes(str(study_file(tables=tables))))
+    assert [one.address for one in found.space] == ["toy_shade.layer", "toy_cut.at"]
+    assert found.fixed == {"toy_twice.away": 0.5}
+    assert found.space[0].place.line == 4
