@@ -316,7 +316,7 @@ def command_line() -> Any:
     """Return the command group of the program."""
     import typer
 
-    from ovsskit.cli.__main__ import app
+    from ovsskit.cli.app import app
 
     return typer.main.get_command(app)
 
