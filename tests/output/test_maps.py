@@ -167,3 +167,9 @@ def test_sheets_break_rows() -> None:
         5 * 230 - 10,
         2 * 138 - 10 + 28,
     )
+
+
+def test_tiles_lie_side_by_side() -> None:
+    colours = [(255, 0, 0), (0, 0, 255)]
+    sheet = draw_sheet([Tile(PIL.Image.new("RGB", (200, 100), one), "") for one in colours])
+    assert [sheet.getpixel((left + 100, 50)) for left in (0, 210)] == colours

@@ -33,6 +33,9 @@ def test_confidence_of_other_scores_says_its_range() -> None:
     grey, ends = draw_confidence(Logits(torch.ones(1, 2, 2), (1,)), (4, 6))
     assert ends == (1.0, 1.0)
     assert numpy.asarray(grey).shape == (4, 6)
+    step = Probabilities(torch.tensor([[[0.0, 1.0]]]), (1,))
+    grey, _ = draw_confidence(step, (1, 4))
+    assert numpy.asarray(grey).tolist() == [[0, 16384, 49151, 65535]]
 
 
 def test_scores_come_back(tmp_path: Path) -> None:
