@@ -175,6 +175,24 @@ def test_ctrl_c_saves_what_was_done(
     assert "going on after step 3" in fit()[2]
 
 
+def test_what_was_done_before_memory_ran_out_is_saved(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = fit_folder.Tuner.step
+
+    def full(tuner: Any, number: int) -> float:
+        if number == 3:
+            raise RuntimeError("MPS backend out of memory")
+        return step(tuner, number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit_folder.Tuner, "step", full)
+        status, _, error = fit()
+    assert status == 1
+    assert "artificial images at once do not fit into memory" in error
+    assert "going on after step 3" in fit()[2]
+
+
 def test_a_full_disk_leaves_what_was_saved_before(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -264,7 +264,9 @@ def test_a_turn_over_which_workers_die_again_and_again_is_given_up(
 
     monkeypatch.setattr(turns, "MOST_DEATHS", 2)
 
-    def die(plan: object, evaluator: object, trial: optuna.Trial, found: object) -> list[float]:
+    def die(
+        plan: object, evaluator: object, turns: object, trial: optuna.Trial, values: object
+    ) -> list[float]:
         if trial.user_attrs["turn"] == 1:
             raise KeyboardInterrupt
         return [0.5]
