@@ -90,7 +90,7 @@ def test_lists_are_relative_to_themselves(tree: Path) -> None:
         ("*.webp", "No picture matches"),
         ("empty", "no picture in this folder"),
         ("empty.txt", "names no picture"),
-        ("binary.txt", "no UTF-8 text"),
+        ("binary.txt", "not UTF-8 text"),
     ],
 )
 def test_what_names_nothing(tree: Path, text: str, message: str) -> None:
