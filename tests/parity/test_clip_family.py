@@ -1,179 +1,176 @@
-"""The methods of the dense-CLIP family, as their recipes chain our stages, against their formulas written out plainly.
+"""The recipes of the dense-CLIP family against what the methods' own codes computed (`clip_family/README.md`).
 
-And against what their public codes return (`clip_family/README.md`). Weights and pictures are those of the ITACLIP recording.
-Tokens are `token width`, the class token first.
+Of a recipe only the backbone is replaced, by the small tower of the recording, which knows a vector for every word. A run that
+names a recipe starts at an image and runs the recipe as it is shipped. Another run starts at the image that the network saw,
+with the recipe of its method and its own settings.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from itaclip_set import TOKENS, Recording
-from safetensors.torch import load_file
+from clip_family_set import FULL, METHODS, SETTINGS, Method, Run, Tower, methods_in, write_tower
 
-from ovsskit.backbones.clip import Clip
+from ovsskit.drive import State
 from ovsskit.pipeline import Pipeline
-from ovsskit.recipe import load_recipe
+from ovsskit.recipe import Recipe
 from ovsskit.stage import Stage, Wrapper
+from ovsskit.stages.attention.neighbourhood import distance_gaussian
 from ovsskit.testing import example
-from ovsskit.values import Image, TextFeatures, Vocabulary
+from ovsskit.values import Image, Vocabulary
 
 Tensor = torch.Tensor
-TOLERANCE = {"atol": 1e-3, "rtol": 0}
-RECORDED = Path(__file__).parent / "clip_family" / "tokens.safetensors"
-REFINED = Path(__file__).parent / "clip_family" / "refined.safetensors"
-RECIPES = ("clip_baseline", "sclip", "clearclip", "naclip", "maskclip", "maskclip_reduced", "gem")
-FULL = {"weights", "model", "revision", "precision"}
-"""Fields of a recipe's backbone that say where the weights are; the others are how the method changes it."""
+MARGIN = 8.0
+"""How many times its distance from double precision a recording may lie from ours."""
+LEAST, MOST = 2.0**-22, 1e-3
+"""The smallest such distance, and the largest difference that is let through, as shares of the largest value."""
+LABELS = 1e-3
+"""Share of pixels whose labels may differ."""
+UNKNOWN = {"tokens": 1e-5, "logits": 2e-6, "maps": 1e-5, "scores": 2e-5, "omega": 1e-7}
+"""Distances from double precision for a recording that does not state them."""
+WRITTEN_BY = {
+    "patch_logits": ("key_smoothing", "prompt_denoising", "text_similarity"),
+    "network_size_logits": ("sliding_window", "to_resized"),
+    "slide_logits": ("sliding_window",),
+    "resized_logits": ("upsample",),
+    "pamr_logits": ("pamr",),
+    "final_logits": ("pamr", "upsample"),
+    "logits": ("pamr", "upsample", "sliding_window", "to_resized", "text_similarity"),
+    "heat_maps": ("min_max",),
+    "class_scores": ("drop_small_areas", "merge_queries", "softmax"),
+}
+"""Which stage writes what is recorded under a name: of those in a recipe, the first whose maps have the recorded shape."""
 
 
-@dataclass
-class Tower:
-    """Compute a vision transformer of CLIP from its tensors, one token matrix at a time."""
-
-    state: dict[str, Tensor]
-    heads: int
-    patch: int
-    activation: Callable[[Tensor], Tensor] = field(default=lambda x: x * torch.sigmoid(1.702 * x))
-    epsilon: float = 1e-5
-
-    @property
-    def blocks(self) -> range:
-        return range(
-            sum(name.startswith("visual.") and name.endswith("ln_1.weight") for name in self.state)
-        )
-
-    def norm(self, name: str, x: Tensor) -> Tensor:
-        middle = x.mean(-1, keepdim=True)
-        spread = ((x - middle) ** 2).mean(-1, keepdim=True)
-        return (x - middle) / (spread + self.epsilon).sqrt() * self.state[
-            f"{name}.weight"
-        ] + self.state[f"{name}.bias"]
-
-    def linear(self, name: str, x: Tensor) -> Tensor:
-        return x @ self.state[f"{name}.weight"].T + self.state[f"{name}.bias"]
-
-    def block(self, number: int) -> str:
-        return f"visual.transformer.resblocks.{number}"
-
-    def split(self, number: int, y: Tensor) -> list[list[Tensor]]:
-        """Return queries, keys and values, each as a list over heads."""
-        name = f"{self.block(number)}.attn.in_proj"
-        packed = y @ self.state[f"{name}_weight"].T + self.state[f"{name}_bias"]
-        return [list(part.chunk(self.heads, -1)) for part in packed.chunk(3, -1)]
-
-    def gather(self, number: int, weights: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
-        mixed = torch.cat([w @ v for w, v in zip(weights, values, strict=True)], -1)
-        return self.linear(f"{self.block(number)}.attn.out_proj", mixed)
-
-    def fed(self, number: int, x: Tensor) -> Tensor:
-        name = self.block(number)
-        wide = self.activation(self.linear(f"{name}.mlp.c_fc", self.norm(f"{name}.ln_2", x)))
-        return x + self.linear(f"{name}.mlp.c_proj", wide)
-
-    def ordinary(self, number: int, x: Tensor) -> Tensor:
-        queries, keys, values = self.split(number, self.norm(f"{self.block(number)}.ln_1", x))
-        weights = [
-            (q @ k.T / math.sqrt(q.shape[1])).softmax(-1)
-            for q, k in zip(queries, keys, strict=True)
-        ]
-        return self.fed(number, x + self.gather(number, weights, values))
-
-    def enter(self, pixels: Tensor, places: Tensor) -> Tensor:
-        """Cut into patches (one row each of the convolution's matrix), and add what stands for their places."""
-        rows, columns = (side // self.patch for side in pixels.shape[1:])
-        squares = [
-            pixels[
-                :, self.patch * r : self.patch * (r + 1), self.patch * c : self.patch * (c + 1)
-            ].flatten()
-            for r in range(rows)
-            for c in range(columns)
-        ]
-        patches = torch.stack(squares) @ self.state["visual.conv1.weight"].flatten(1).T
-        x = torch.cat([self.state["visual.class_embedding"][None], patches]) + places
-        return self.norm("visual.ln_pre", x)
-
-    def finish(self, x: Tensor) -> Tensor:
-        return self.norm("visual.ln_post", x) @ self.state["visual.proj"]
+LABELS_OF = {"labels_from_raw_logits": "upsample", "labels_of_heat_maps": "min_max"}
+"""Which stage's maps are highest where labels are recorded, whatever their size."""
 
 
-def one_block(tower: Tower, x: Tensor, grid: tuple[int, int], method: str) -> Tensor:
-    """Run all blocks but the last as ever, and the last one as a method does."""
-    *earlier, last = tower.blocks
-    for number in earlier:
-        x = tower.ordinary(number, x)
-    queries, keys, values = tower.split(last, tower.norm(f"{tower.block(last)}.ln_1", x))
-    root = math.sqrt(queries[0].shape[1])
-    if method in ("maskclip", "maskclip_reduced"):
-        weights = [torch.eye(len(x)) for _ in values]
-    elif method == "clip_baseline":
-        weights = [(q @ k.T / root).softmax(-1) for q, k in zip(queries, keys, strict=True)]
-    elif method == "sclip":
-        weights = [
-            (q @ q.T / root).softmax(-1) + (k @ k.T / root).softmax(-1)
-            for q, k in zip(queries, keys, strict=True)
-        ]
-    elif method == "clearclip":
-        weights = [(q @ q.T / root).softmax(-1) for q in queries]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give tests one run for each method, run and tensor that is recorded."""
+    folder: Path = metafunc.config.getoption("--parity-dir").resolve() / "clip_family"
+    methods = methods_in(folder)
+    known = [method for method in methods if str(method) in METHODS]
+    choices = {
+        "method": [(method, str(method)) for method in methods],
+        "tokens": [
+            ((method, name), f"{method}-{name}")
+            for method in known
+            for name in method.tensors
+            if is_of_encoder(method, name)
+        ],
+        "run": [
+            ((method, run), f"{method}-{name}")
+            for method in known
+            for name, run in method.runs.items()
+        ],
+    }
+    for argument, found in choices.items():
+        if argument in metafunc.fixturenames:
+            nothing = pytest.param(
+                None, id="none", marks=pytest.mark.skip(f"no {argument} is recorded in {folder}")
+            )
+            metafunc.parametrize(
+                argument, [pytest.param(case, id=name) for case, name in found] or [nothing]
+            )
+
+
+def is_of_encoder(method: Method, name: str) -> bool:
+    """Tell whether a tensor is what the network alone gives for an image."""
+    first, _, what = name.partition(".")
+    kinds = ("tokens", "variant", "key_map", "cls_token")
+    return first.startswith("omega_") or (first not in method.runs and what.startswith(kinds))
+
+
+@pytest.fixture(scope="module")
+def tower_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Method], Path]:
+    """Return what gives the folder with the weights of a method."""
+    folders: dict[str, Path] = {}
+
+    def write(method: Method) -> Path:
+        key = f"{method.facts['weights']} {method.facts['vision']}"
+        if key not in folders:
+            folders[key] = write_tower(method, tmp_path_factory.mktemp("towers") / "tower")
+        return folders[key]
+
+    return write
+
+
+def test_what_is_recorded_is_compared(method: Method) -> None:
+    """Every tensor but the texts and the images is read by a test; another method than ours is passed over."""
+    if str(method) not in METHODS:
+        pytest.skip(f"{method}: no recipe computes this method")
+    left = [name for name in method.tensors if not is_read(method, name)]
+    if left:
+        pytest.skip(f"{method}: recorded, and not compared: {', '.join(left)}")
+
+
+def is_read(method: Method, name: str) -> bool:
+    """Tell whether a test compares a tensor, or reads it as what goes in."""
+    first, _, what = name.partition(".")
+    bare, _ = thinning(what)
+    if first in method.runs:
+        return bare in (*WRITTEN_BY, *LABELS_OF, "labels", "text", "image")
+    is_input = first.startswith("text") or first == "image" or bare == "image"
+    return is_input or is_of_encoder(method, name)
+
+
+def test_tokens(
+    tokens: tuple[Method, str], tower_of: Callable[[Method], Path], tmp_path: Path
+) -> None:
+    method, name = tokens
+    theirs = method.tensors[name]
+    first, _, what = name.partition(".")
+    bare, (kind, step) = thinning(what or first)
+    if found := re.fullmatch(r"omega_(\d+)x(\d+)", bare):
+        ours = distance_gaussian((int(found[1]), int(found[2])), 5.0)
+    elif bare == "cls_token" or (recipe := method.encoder_recipe(bare, tmp_path)) is None:
+        pytest.skip(f"{name}: no recipe gives it")
     else:
-        weights = [(k @ k.T / root + window(grid, 5.0)).softmax(-1) for k in keys]
-    gathered = tower.gather(last, weights, values)
-    keeps_all = method in ("clip_baseline", "sclip", "maskclip")
-    return tower.finish(tower.fed(last, x + gathered) if keeps_all else gathered)
+        slots, backbone = run_encoder(recipe, tower_of(method), method.image(first))
+        if bare == "key_map":
+            layer = slots["hidden"].layers[-1]
+            ours = backbone.join_heads(layer, backbone.project(slots["hidden"], layer)[1])[1:]
+        else:
+            ours = slots["patch_features"].data.flatten(1).T
+            theirs = theirs.reshape(-1, theirs.shape[-1])
+            ours = with_class_token(ours, theirs, step)
+    assert kind in ("", "step")
+    check(ours[::step], theirs, method, name, "tokens" if what else "omega")
 
 
-def window(grid: tuple[int, int], sigma: float) -> Tensor:
-    """Return NACLIP's Gaussian between patches; the class token gets none."""
-    places = [(row, column) for row in range(grid[0]) for column in range(grid[1])]
-    found = torch.zeros(1 + len(places), 1 + len(places))
-    for one, (i, j) in enumerate(places, 1):
-        for other, (m, n) in enumerate(places, 1):
-            found[one, other] = math.exp(-((i - m) ** 2 + (j - n) ** 2) / (2 * sigma**2))
-    return found
+def with_class_token(ours: Tensor, theirs: Tensor, step: int) -> Tensor:
+    """Put the recorded class token, which no patch depends on, in front of our patches if it is recorded."""
+    has_one = len(theirs) == len(range(0, len(ours) + 1, step)) != len(range(0, len(ours), step))
+    is_one = has_one or (len(theirs) == len(ours[::step]) and not close(ours[0], theirs[0]))
+    return torch.cat([theirs[:1], ours]) if is_one else ours
 
 
-def gem(tower: Tower, x: Tensor) -> Tensor:
-    """Run GEM's second path beside the last six blocks."""
-    side = None
-    for number in tower.blocks:
-        if number >= len(tower.blocks) - 6:
-            side = x if side is None else side
-            y = tower.norm(f"{tower.block(number)}.ln_1", x)
-            parts = tower.split(number, y)
-            beta = y.norm(dim=-1).mean() / math.sqrt(parts[0][0].shape[1])
-            weights = []
-            for one in zip(*parts, strict=True):
-                maps = []
-                for z in one:
-                    z = z / z.norm(dim=-1, keepdim=True)
-                    z = (beta * z @ z.T).softmax(-1) @ z
-                    z = z / z.norm(dim=-1, keepdim=True)
-                    maps.append((beta * z @ z.T).softmax(-1))
-                weights.append(sum(maps[1:], maps[0]) / 3)
-            side = side + tower.gather(number, weights, parts[2])
-        x = tower.ordinary(number, x)
-    assert side is not None
-    return tower.finish(side)
+def close(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).abs().max() < 1e-3)
 
 
-def places_of(table: Tensor, grid: tuple[int, int], method: str) -> Tensor:
-    """Return the position embeddings of a grid, resized as a method does."""
-    trained = math.isqrt(len(table) - 1)
-    if grid == (trained, trained):
-        return table
-    plane = table[1:].T.view(1, -1, trained, trained)
-    ways: dict[str, Any] = {"maskclip": {"size": grid}, "gem": {"size": grid, "antialias": True}}
-    steps = [(side + 0.1) / trained for side in grid]
-    resized = torch.nn.functional.interpolate(
-        plane, mode="bicubic", **ways.get(method, {"scale_factor": steps})
+def run_encoder(recipe: Recipe, folder: Path, image: Image) -> tuple[State, Tower]:
+    """Run a recipe's stages from padding to `attend` on the image as it is."""
+    backbone = tower(recipe, folder)
+    outer = [stage for stage in recipe.stages if stage.writes == "padded"]
+    chain = [
+        stage.model_copy(update={"reads": reads_of_chain(stage, bool(outer))})
+        for stage in (*outer, *inner_chain(recipe.stages))
+    ]
+    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many(
+        [image], example(Vocabulary)
     )
-    return torch.cat([table[:1], resized[0].flatten(1).T])
+    return slots, backbone
+
+
+def reads_of_chain(stage: Stage, is_padded: bool) -> dict[str, str]:
+    return {"image": "padded"} if is_padded and stage.writes == "hidden" else {}
 
 
 def inner_chain(stages: Sequence[Stage]) -> list[Stage]:
@@ -182,118 +179,133 @@ def inner_chain(stages: Sequence[Stage]) -> list[Stage]:
         if isinstance(stage, Wrapper) and (found := inner_chain(stage.inner)):
             return found
     addresses = [stage.address for stage in stages]
-    return (
-        list(stages[addresses.index("hidden") : addresses.index("attend") + 1])
-        if "hidden" in addresses
-        else []
-    )
+    if "hidden" not in addresses:
+        return []
+    return list(stages[addresses.index("hidden") : addresses.index("attend") + 1])
 
 
-@pytest.fixture(scope="module")
-def recording(parity_dir: Path) -> Recording:
-    return Recording(parity_dir / "itaclip")
-
-
-@pytest.fixture(scope="module")
-def folder(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(recording.backbone(tmp_path_factory.mktemp("model")).weights)
-
-
-@pytest.mark.parametrize("case", ["square", "nonsquare"])
-@pytest.mark.parametrize("method", RECIPES)
-def test_the_recipes_last_blocks(
-    recording: Recording, folder: Path, method: str, case: str
-) -> None:
-    recipe = load_recipe(method)
+def tower(recipe: Recipe, folder: Path) -> Tower:
+    """Return the small tower with what a recipe's backbone says of the method."""
     settings = recipe.models["backbone"].model_dump(exclude=FULL)
-    backbone = Clip(weights=str(folder), **settings)
-    image = recording.image("encode", f"{case}.image")
-    found = patches_of(recipe.stages, backbone, image)
-    facts = recording.facts["vision"]
-    state = {
-        name: tensor.float()
-        for name, tensor in load_file(folder / "open_clip_model.safetensors").items()
-    }
-    tower = Tower(state, facts["heads"], facts["patch_size"])
-    if method == "maskclip":
-        tower = replace(tower, activation=torch.nn.functional.gelu, epsilon=1e-6)
-    colours = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
-    if method != "maskclip":
-        colours = ([122.7709383, 116.7460125, 104.09373615], [68.5005327, 66.6321579, 70.3231630])
-    grid = tuple(side // tower.patch for side in image.size)
-    x = tower.enter(
-        prepared(image, *colours), places_of(state["visual.positional_embedding"], grid, method)
-    )  # type: ignore[arg-type]
-    tokens = gem(tower, x) if method == "gem" else one_block(tower, x, grid, method)  # type: ignore[arg-type]
-    torch.testing.assert_close(found, tokens[1:], **TOLERANCE)
+    return Tower(weights=str(folder), **settings)
 
 
-@pytest.fixture(scope="module")
-def own() -> Recording:
-    """Return the recording with whose weights the codes were run, whatever --parity-dir says."""
-    return Recording(Path(__file__).parent / "itaclip")
+class Given(Stage, writes="resized"):
+    """Give the network the recorded image, in place of the stage that resizes."""
+
+    recorded: Any
+
+    def run(self, image: Image) -> Image:
+        """Return the recorded image."""
+        found: Image = self.recorded
+        return found
 
 
-@pytest.fixture(scope="module")
-def own_folder(own: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(own.backbone(tmp_path_factory.mktemp("own")).weights)
+def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_path: Path) -> None:
+    method, case = run
+    recipe = method.recipe(case, tmp_path)
+    stages, image = list(recipe.stages), Image(torch.zeros(3, *case.shape))
+    if "recipe" in case.facts:
+        assert dict(settings_of(recipe, case)) == {
+            SETTINGS[key]: value for key, value in case.facts.items() if key in SETTINGS and value
+        }
+        assert recipe.vocabulary.first_is_background == case.has_background
+    if "photo" in case.facts:
+        image = method.image(case.facts["photo"])
+    else:
+        given = Given(recorded=method.image(case.facts["image"]))
+        stages = [given if stage.writes == "resized" else stage for stage in stages]
+    backbone = tower(recipe, tower_of(method)).with_words(method.text(case))
+    kept: dict[str, Tensor] = {}
+
+    def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
+        value = states[-1][stage.writes]
+        if hasattr(value, "labels") or stage.writes == "labels":
+            kept[stage.address] = value.data
+
+    pipeline = Pipeline(stages, {"backbone": backbone}, device="cpu")
+    [slots] = pipeline.run_many([image], case.vocabulary, keep)
+    assert compare_run(method, case, kept, slots["labels"].data)
 
 
-@pytest.mark.parametrize("name", sorted(load_file(RECORDED)))
-def test_what_the_public_codes_return(own: Recording, own_folder: Path, name: str) -> None:
-    case, method = name.split(".")
-    recipe = load_recipe(method.removesuffix("_residual_and_feed_forward"))
-    is_plain = (
-        method == "maskclip_residual_and_feed_forward"
-    )  # with CLIP's own activation and colours
-    settings = {} if is_plain else recipe.models["backbone"].model_dump(exclude=FULL)
-    image = own.image("encode", f"{case}.image")
-    found = patches_of(recipe.stages, Clip(weights=str(own_folder), **settings), image)
-    torch.testing.assert_close(found, load_file(RECORDED)[name], **TOKENS)
+def settings_of(recipe: Recipe, run: Run) -> Iterator[tuple[str, Any]]:
+    """Yield what a recipe says of the settings that a run names, if it is not nothing."""
+    stages = {stage.address: stage for stage in flat(recipe.stages)}
+    for key, address in SETTINGS.items():
+        name, parameter = address.split(".")
+        value = getattr(stages[name], parameter) if name in stages else None
+        if key in run.facts and value:
+            yield address, list(value) if isinstance(value, tuple) else value
 
 
-@pytest.mark.parametrize("case", ["square", "nonsquare"])
-@pytest.mark.parametrize("run", ["logits", "pd", "ks", "ks_pd"])
-def test_what_maskclip_makes_of_its_scores(
-    own: Recording, own_folder: Path, case: str, run: str
-) -> None:
-    """The refined recipe's own stages, with the thresholds of the recording, which keep some texts and patches and not others."""
-    recipe = load_recipe("maskclip_refined")
-    addresses = [stage.address for stage in recipe.stages]
-    chain = list(recipe.stages[addresses.index("hidden") : addresses.index("key_smoothing") + 1])
-    kept = [stage for stage in chain if KEEPS.get(stage.address, run) in run]
-    stages = [
-        stage.model_copy(update={"reads": {}, **({"below": 0.9} if stage.address in KEEPS else {})})
-        for stage in kept
-    ]
-    backbone = Clip(weights=str(own_folder), **recipe.models["backbone"].model_dump(exclude=FULL))
-    pipeline = Pipeline([TextsAsRecorded(), *stages], {"backbone": backbone}, device="cpu")
-    [slots] = pipeline.run_many([own.image("encode", f"{case}.image")], example(Vocabulary))
-    torch.testing.assert_close(
-        slots["scores"].data, load_file(REFINED)[f"{case}.{run}"], atol=1e-4, rtol=1e-4
-    )
+def flat(stages: Sequence[Stage]) -> Iterator[Stage]:
+    for stage in stages:
+        yield stage
+        yield from flat(stage.inner) if isinstance(stage, Wrapper) else ()
 
 
-KEEPS = {"prompt_denoising": "pd", "key_smoothing": "ks"}
+def compare_run(method: Method, run: Run, kept: dict[str, Tensor], labels: Tensor) -> int:
+    """Compare everything that is recorded of a run, and return how many tensors that are."""
+    # ours go by classes, the background's first
+    order = sorted(range(len(run.classes)), key=lambda query: run.classes[query])
+    count = 0
+    for name, theirs in method.recorded(run.name).items():
+        bare, (_, step) = thinning(name)
+        full = f"{run.name}.{name}"
+        if bare == "labels":
+            check_labels(run.classes_of(labels)[::step, ::step], theirs, full)
+        elif bare in LABELS_OF:
+            check_labels(kept[LABELS_OF[bare]].argmax(0)[::step, ::step], theirs, full)
+        elif bare in WRITTEN_BY:
+            theirs = theirs.reshape(theirs.shape[-3:])
+            ours = chosen(kept, WRITTEN_BY[bare], theirs.shape, step, full)
+            if bare == "class_scores" and run.facts.get(
+                "class_scores_divided_by_their_sum", str(method) == "naclip"
+            ):
+                ours = ours / ours.sum(0)
+            is_by_query = bare not in ("class_scores", "heat_maps")
+            check(
+                ours[:, ::step, ::step],
+                theirs[order] if is_by_query else theirs,
+                method,
+                full,
+                bare.split("_")[-1],
+            )
+        else:
+            continue
+        count += 1
+    return count
 
 
-class TextsAsRecorded(Stage, writes="text_features"):
-    def run(self, vocabulary: Vocabulary) -> TextFeatures:
-        data = Recording(Path(__file__).parent / "itaclip").tensors("forward_feature")["text_voc"]
-        return TextFeatures(data, tuple(range(1, len(data) + 1)))
+def chosen(
+    kept: dict[str, Tensor], addresses: Sequence[str], shape: torch.Size, step: int, name: str
+) -> Tensor:
+    """Return what the first of these stages wrote whose maps have the recorded shape."""
+    for address in addresses:
+        if address in kept and kept[address][:, ::step, ::step].shape == shape:
+            return kept[address]
+    found = {address: tuple(kept[address].shape) for address in addresses if address in kept}
+    raise AssertionError(f"{name} has {tuple(shape)}, every {step}th pixel; ours are {found}")
 
 
-def patches_of(stages: Sequence[Stage], backbone: Clip, image: Image) -> Tensor:
-    """Run a recipe's stages from the network to `attend` on a picture as it is."""
-    chain = [stage.model_copy(update={"reads": {}}) for stage in inner_chain(stages)]
-    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many(
-        [image], example(Vocabulary)
-    )
-    patches: Tensor = slots["patch_features"].data.flatten(1).T
-    return patches
+def thinning(name: str) -> tuple[str, tuple[str, int]]:
+    """Split what a name ends in: `_sub8` for every 8th row and column, `_step4` for every 4th token."""
+    found = re.fullmatch(r"(.*?)_(sub|step)(\d+)", name)
+    return (found[1], (found[2], int(found[3]))) if found else (name, ("", 1))
 
 
-def prepared(image: Image, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
-    return (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[
-        :, None, None
-    ]
+def check(ours: Tensor, theirs: Tensor, method: Method, name: str, kind: str) -> None:
+    """Hold ours to a recording, by how far that lies from a run in double precision."""
+    assert ours.shape == theirs.shape, name
+    size = float(theirs.abs().max())
+    floor = max(method.floors.get(name, UNKNOWN.get(kind, 0.0)), LEAST * size)
+    allowed = MARGIN * floor
+    assert allowed <= MOST * max(size, 0.01), f"{name}: the recording lies {floor:.1e} off"
+    found = float((ours - theirs).abs().max())
+    assert found <= allowed, f"{name}: {found:.2e} from the recording, {allowed:.2e} allowed"
+
+
+def check_labels(ours: Tensor, theirs: Tensor, name: str) -> None:
+    assert ours.shape == theirs.shape, name
+    differing = int((ours != theirs).sum())
+    assert differing <= LABELS * theirs.numel(), f"{name}: {differing} of {theirs.numel()} differ"

@@ -64,7 +64,8 @@ def resize_bytes(
     first, second, weights = neighbours(picture.shape[1], size[0])
     upper, lower = weights[:, :, None].to(pixels.device)
     mixed = ((rows[:, first] * upper) >> 16) + ((rows[:, second] * lower) >> 16)
-    return ((mixed + 2) >> 2).to(picture.dtype) / 255
+    resized: torch.Tensor = ((mixed + 2) >> 2).to(picture.dtype) / 255
+    return resized
 
 
 def neighbours(
