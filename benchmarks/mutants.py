@@ -22,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import accumulate
@@ -224,14 +225,30 @@ def read_libraries() -> None:
         import_module(name)
 
 
-def judge(mutants: list[Mutant]) -> list[bool]:
-    """Say of every mutant whether the tests find it, with a copy of the checkout of this process's own."""
+@contextmanager
+def checkout() -> Iterator[Path]:
+    """Make a copy of the checkout for the time being, and return its folder."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "checkout"
         files = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
         for name in files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
+        yield folder
+
+
+def see_baseline(mutants: list[Mutant]) -> None:
+    """End the program if one of the tests fails without any mutant: it would find everything."""
+    tests = {test for mutant in mutants for group in tests_for(mutant) for test in group}
+    with checkout() as folder:
+        broken = [test for test in sorted(tests) if fails([test], folder)]
+    if broken:
+        sys.exit(f"These fail without a mutant, and would find every one: {', '.join(broken)}")
+
+
+def judge(mutants: list[Mutant]) -> list[bool]:
+    """Say of every mutant whether the tests find it, with a copy of the checkout of this process's own."""
+    with checkout() as folder:
         found = []
         for mutant in mutants:
             found.append(is_found(mutant, folder))
@@ -265,6 +282,7 @@ def main() -> None:
     options = parser.parse_args()
     read_libraries()
     mutants = choose(options.count, options.of, options.seed)
+    see_baseline(mutants)
     shares = [mutants[start :: options.workers] for start in range(options.workers)]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("fork")) as pool:
         found = list(zip(shares, pool.map(judge, shares), strict=True))
