@@ -64,6 +64,7 @@ def expand(
 
     Answers are kept as they come: after a failure the same command goes on where it stopped.
     """
+    from rich.markup import escape
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -126,7 +127,8 @@ def expand(
             stderr.print("stopped; run the same command to go on")
             raise typer.Exit(130) from None
     write_texts(path, texts, kind, asked.name, force=force)
-    console.print(f"wrote {path}: {len(texts)} {kind}", highlight=False)
+    console.print(f"wrote {escape(str(path))}: {len(texts)} {kind}", highlight=False)
     console.print(
-        f"read them, change what is wrong, then: --set expand_text.file={path}", highlight=False
+        f"read them, change what is wrong, then: --set expand_text.file={escape(str(path))}",
+        highlight=False,
     )

@@ -37,6 +37,7 @@ def models(
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Show which weights recipes need, whether they are here and fit, their size and licence; fetch or convert them."""
+    from rich.markup import escape
     from rich.table import Table
 
     from ovsskit.cli.console import console, show, show_error, stderr
@@ -102,8 +103,8 @@ def models(
             )
         table.add_row(
             use,
-            weights,
-            "" if info.kind != "hub" else revision,
+            escape(weights),
+            "" if info.kind != "hub" else escape(revision),
             here,
             content,
             fits,
@@ -112,9 +113,9 @@ def models(
         )
     show(table)
     for trouble in troubles:
-        console.print(f"Sizes and licences are not known: {trouble}.", highlight=False)
+        console.print(f"Sizes and licences are not known: {escape(trouble)}.", highlight=False)
     for place in places:
-        console.print(place, highlight=False, soft_wrap=True)
+        console.print(escape(place), highlight=False, soft_wrap=True)
     for misfit in misfits:
         show_error(misfit)
     if misfits:
@@ -126,4 +127,4 @@ def models(
             )
         [model] = needed.values()
         model.convert_weights(convert)
-        console.print(f"Written: {convert}", highlight=False)
+        console.print(f"Written: {escape(str(convert))}", highlight=False)

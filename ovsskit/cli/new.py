@@ -20,8 +20,12 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Start a recipe from a shipped one: a few lines that extend it, or a whole copy."""
+    from rich.markup import escape
+
     from ovsskit.cli.console import console
     from ovsskit.starter import write_starter
 
     write_starter(path, base, whole=whole, force=force)
-    console.print(f"wrote {path}\nnext: ovsskit check {path}", highlight=False)
+    console.print(
+        f"wrote {escape(str(path))}\nnext: ovsskit check {escape(str(path))}", highlight=False
+    )

@@ -23,6 +23,7 @@ def plan(
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Show a recipe as a tree: stages, parameters, what they read (and who wrote it), what they write, shapes."""
+    from rich.markup import escape
     from rich.tree import Tree
 
     from ovsskit.cli.console import show
@@ -31,9 +32,11 @@ def plan(
 
     load_plugins(plugins)
     loaded = load_recipe(recipe, sets)
-    tree = Tree(f"[bold]{loaded.header.name or loaded.path.stem}[/]  {loaded.header.about}")
+    tree = Tree(f"[bold]{escape(loaded.title)}[/]  {escape(loaded.header.about)}")
     for name, model in loaded.models.items():
-        tree.add(f"[magenta]{name}[/] = {use_of(type(model))}  [dim]{_parameters(model)}[/]")
+        tree.add(
+            f"[magenta]{escape(name)}[/] = {use_of(type(model))}  [dim]{escape(_parameters(model))}[/]"
+        )
     _grow(tree, loaded.stages, loaded.links)
     show(tree)
 
@@ -42,11 +45,11 @@ def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:
     from rich.markup import escape
 
     for stage, link in zip(stages, links, strict=True):
-        reads = [f"{slot} [dim]from {by}[/]" for slot, _, by in link.reads.values()]
-        models = [f"[magenta]{model}[/]" for model in link.models.values()]
+        reads = [f"{escape(slot)} [dim]from {escape(by)}[/]" for slot, _, by in link.reads.values()]
+        models = [f"[magenta]{escape(model)}[/]" for model in link.models.values()]
         slot, kind = link.writes
         branch = tree.add(
-            f"[bold cyan]{link.node.address}[/]{' [yellow](network)[/]' if stage.network else ''}"
+            f"[bold cyan]{escape(link.node.address)}[/]{' [yellow](network)[/]' if stage.network else ''}"
         )
         parameters = _parameters(stage)
         if parameters:

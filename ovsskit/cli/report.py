@@ -95,7 +95,7 @@ class Report:
             table.add_row("without a class", f"{len(empty)}{such}")
         table.add_row("time", f"{seconds:.1f} s{speed}")
         for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
-            table.add_row(f"  {stage}", f"{seconds:.2f} s")
+            table.add_row(f"  {escape(stage)}", f"{seconds:.2f} s")
         if summary.costs.peak_memory:
             table.add_row("peak memory", f"{summary.costs.peak_memory / 1e9:.2f} GB")
         if summary.costs.peak_device_memory:

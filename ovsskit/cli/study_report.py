@@ -112,8 +112,8 @@ def best_table(standing: Standing) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in (
         "trial",
-        *(one.name for one in search.objectives),
-        *(one.address.replace(".", ".\n") for one in search.space),
+        *(escape(one.name) for one in search.objectives),
+        *(escape(one.address.replace(".", ".\n")) for one in search.space),
         "s",
     ):
         table.add_column(column, overflow="fold")
@@ -174,20 +174,20 @@ def facts(standing: Standing) -> list[str]:
 def comparison_tables(found: dict[str, Any]) -> list[Table]:
     """Return the tables of a comparison: what each study came to, and the best value by trial and by second."""
     studies = found["studies"]
-    names = [f"{one['name']} ({one['sampler']})" for one in studies]
+    names = [escape(f"{one['name']} ({one['sampler']})") for one in studies]
     whole = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in (
         "study",
         "trials",
         "seconds",
         "as it is",
-        f"best {found['objective']}",
+        escape(f"best {found['objective']}"),
         "parameters",
     ):
         whole.add_column(column, overflow="fold")
     for name, one in zip(names, studies, strict=True):
         params = ", ".join(
-            f"{address} = {_number(value)}" for address, value in one["params"].items()
+            f"{escape(address)} = {_number(value)}" for address, value in one["params"].items()
         )
         best = _number(one["best"][0]) if one["best"] else "-"
         whole.add_row(
@@ -210,4 +210,4 @@ def comparison_tables(found: dict[str, Any]) -> list[Table]:
 def _number(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))

@@ -29,6 +29,11 @@ main()
 """
 
 
+def ovsskit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
 @POSIX
 @pytest.mark.parametrize("arguments", [["stages"], ["--help"], ["schema"]])
 def test_a_reader_that_leaves_changes_nothing(arguments: list[str]) -> None:
@@ -110,14 +115,26 @@ def test_a_plugin_that_exits_is_an_error_with_its_name(tmp_path: Path) -> None:
 
 def test_what_the_system_refuses_is_a_sentence(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\n"
-        "def refuse(*_, **__): raise PermissionError(13, 'Permission denied', 'notes.toml')\n"
-        "Path.is_file = refuse\n"
+        "import sys\nfrom ovsskit import schema\n"
+        "def refuse(): raise PermissionError(13, 'Permission denied', 'notes.toml')\n"
+        "schema.recipe_schema = refuse\n"
         "from ovsskit.cli.__main__ import main\n"
-        "sys.argv = ['ovsskit', 'check', 'notes.toml']\nmain()\n"
+        "sys.argv = ['ovsskit', 'schema']\nmain()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
         "notes.toml  OV305  the system refuses\n  The system refuses: Permission denied.\n"
     )
+
+
+def test_markup_in_names_is_text_in_every_command(tmp_path: Path) -> None:
+    odd = "[red]x[bold]"
+    folder = tmp_path / odd
+    new = ovsskit("new", str(folder / f"{odd}.toml"), cwd=tmp_path)
+    assert new.stdout.splitlines()[0] == f"wrote {folder / odd}.toml", new.stderr
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f"name = '{odd}'\nabout = 'about {odd} [/]'\nextends = 'quickstart'\n")
+    assert ovsskit("plan", recipe).stdout.startswith(f"{odd}  about {odd} [/]\n")
+    local = ovsskit("models", "quickstart", "--set", f"backbone.weights={odd}/nothing")
+    assert f"{odd}/nothing" in local.stdout
