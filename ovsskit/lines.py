@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ovsskit.errors import BrokenToml, Place
+from ovsskit.errors import BadFile, BrokenToml, Place
 from ovsskit.reading import Unreadable, read_text
 
 TOKEN = re.compile(
@@ -178,10 +178,11 @@ def read(path: Path, most: int = MOST_BYTES) -> Table:
     """Read a TOML file into tables that know their lines.
 
     Raises:
-        BrokenToml: the file cannot be read, is larger than `most` bytes, no UTF-8 text, or not TOML.
+        BadFile: the file cannot be read, is larger than `most` bytes, or no UTF-8 text.
+        BrokenToml: it is not TOML.
     """
     try:
         text = read_text(path, most)
     except Unreadable as error:
-        raise BrokenToml(f"The file cannot be read: {error}.", where=Place(str(path))) from error
+        raise BadFile(f"The file cannot be read: {error}.", where=Place(str(path))) from error
     return parse(text, str(path))

@@ -115,6 +115,7 @@ def test_titles_of_recipes_are_unique() -> None:
 def test_whole_recipes_pass_the_check(block: Block, recipes: Path) -> None:
     for plugin in PLUGINS:
         registry.load_plugin(EXAMPLES / plugin)
+    (recipes / "present.json").write_text("{}")  # a recipe of the tutorial names it
     check_file(str(recipes / block.title))
 
 

@@ -27,6 +27,7 @@ from ovsskit.stage import Stage, Wrapper
 if TYPE_CHECKING:
     import optuna
 
+MOST_VALUES = 1_000_000
 SWITCH = ("on", "off")
 Kind = Literal["float", "int", "choice", "switch"]
 
@@ -87,13 +88,15 @@ class Dimension:
         return _is_number(value) and self.low <= value <= self.high
 
     def values(self) -> list[Any] | None:
-        """List all values, or None where a range is continuous."""
+        """List all values, or None where a range is continuous or has more than can be listed."""
         if self.choices:
             return list(self.choices)
         if self.step is None and self.kind == "float":
             return None
         step = self.step or 1
         count = int((self.high - self.low) / step + 1e-9) + 1
+        if count > MOST_VALUES:
+            return None
         found = [self.low + index * step for index in range(count)]
         return (
             [int(value) for value in found]

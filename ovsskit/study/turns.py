@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ovsskit.describe import toml
 from ovsskit.digests import digest_texts
-from ovsskit.errors import OtherStudy, Place, Problems
+from ovsskit.errors import BadStorage, OtherStudy, Place, Problems, shorten
 from ovsskit.study.plan import Search
 from ovsskit.study.samplers import (
     TURN,
@@ -63,6 +63,7 @@ class Turns:
 
         Raises:
             OtherStudy: the storage holds another study of this name.
+            BadStorage: its trials are damaged.
         """
         self.search, self.keeper, self.points = search, keeper, points_of(search)
         self._as_it_is = candidate_key(search, {})
@@ -76,6 +77,7 @@ class Turns:
                 load_if_exists=True,
             )
             self._see_identity(identity)
+        self._see_trials()
         self.count = self._count()
         if self.points is not None and self.count < search.settings.trials:
             log.info("the space has %d points: the study ends when all are tried", len(self.points))
@@ -116,6 +118,19 @@ class Turns:
                 where=Place(self.search.title),
             )
 
+    def _see_trials(self) -> None:
+        """Refuse trials that this study cannot have made: a record is damaged."""
+        known = {one.address for one in self.search.space}
+        for trial in self.study.get_trials(deepcopy=False):
+            strange = sorted({*trial.params, *trial.system_attrs.get("fixed_params", {})} - known)
+            if strange:
+                raise BadStorage(
+                    f"Trial {trial.number} of the storage has a parameter that the study does not "
+                    f"search: `{shorten(strange[0])}`. The record is damaged.",
+                    fix="Name another folder with --out, or give the study another name.",
+                    where=Place(self.search.title),
+                )
+
     def take(self, judge: Callable[[optuna.Trial, dict[str, Any]], Any]) -> bool:
         """Run the next turn, judging its candidate; return False if none waits now.
 
@@ -128,20 +143,31 @@ class Turns:
                 return False
             self.study.sampler = make_sampler(self.search, turn)
 
+            judged: list[optuna.Trial] = []
+
             def objective(trial: optuna.Trial) -> Any:
                 self.keeper.begin(trial)
                 values = self.suggest(trial)
                 trial.set_user_attr(CANDIDATE, candidate_key(self.search, values))
                 held.close()
+                judged.append(trial)
                 return judge(trial, values)
 
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ExperimentalWarning)
                     self.study.optimize(objective, n_trials=1, catch=(Failed,))
-            except UpdateFinishedTrialError:
-                pass  # taken for dead, and given to another
+            except (UpdateFinishedTrialError, ValueError, AssertionError) as error:
+                # Optuna cannot note how the trial ended: the storage fails, or the trial was
+                # taken for dead meanwhile and given to another.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                if not judged or not self._has_ended(judged[0]):
+                    raise
         return True
+
+    def _has_ended(self, trial: optuna.Trial) -> bool:
+        return self.study.get_trials(deepcopy=False)[trial.number].state.is_finished()
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return a trial's values by address; those of stages that it leaves out are left out."""

@@ -259,8 +259,9 @@ def test_weights_that_cannot_be_had(
     assert (ended.status, ended.out) == (2, "")
     assert ended.error == (
         "OV401  missing weights\n"
-        "  The weights `nobody/nothing` are not on this machine, and the hub cannot be reached.\n"
-        "  With a network: `ovsskit models pnp_blip --fetch`; or name a local folder as `weights`.\n"
+        "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE keeps the hub from being asked.\n"
+        "  Unset HF_HUB_OFFLINE to fetch the weights. Or fetch them where there is a network, and "
+        "name their folder as `weights`.\n"
     )
 
 

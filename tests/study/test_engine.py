@@ -19,13 +19,14 @@ from rich.console import Console
 from study_stages import BEST
 
 from ovsskit.cli.study_report import best_table, facts
-from ovsskit.errors import NoPictures, OtherStudy
+from ovsskit.errors import NoPictures, OtherStudy, Place
 from ovsskit.recipe import load_recipe
 from ovsskit.study import report
 from ovsskit.study.evaluate import Evaluator, Verdict
 from ovsskit.study.job import Standing
 from ovsskit.study.plan import StudyWishes, read_search
 from ovsskit.study.samplers import TURN, Halving
+from ovsskit.study.space import Dimension
 
 Search = Callable[..., Standing]
 Write = Callable[..., Path]
@@ -435,3 +436,10 @@ def test_addresses_of_a_space_need_no_quotes(study_file: Callable[..., Path]) ->
     assert [one.address for one in found.space] == ["toy_shade.layer", "toy_cut.at"]
     assert found.fixed == {"toy_twice.away": 0.5}
     assert found.space[0].place.line == 4
+
+
+def test_a_range_too_long_to_list_is_not_listed() -> None:
+    one = Dimension("toy_wide.at", "int", Place("x"), 0, 10**12)
+    assert one.values() is None
+    assert one.holds(10**11)
+    assert not one.holds(-1)

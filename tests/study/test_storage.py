@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import kills
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
 from ovsskit.study import work
@@ -439,3 +441,35 @@ def test_a_full_disk_is_said_and_the_study_goes_on_later(
         with pytest.raises(CannotWrite, match="The disk is full"):
             search(trials=6)
     assert len(search(trials=6).rows) == 6
+
+
+def test_a_trial_with_a_parameter_of_no_study_is_a_damaged_record(
+    search: Callable[..., Standing], tmp_path: Path
+) -> None:
+    search(trials=2)
+    journal = tmp_path / "out" / JOURNAL
+    text, count = re.subn(r'("param_name": ?)"toy_cut.at"', r'\1"toy_cux.at"', journal.read_text())
+    assert count == 2
+    journal.write_text(text)
+    with pytest.raises(
+        BadStorage, match="a parameter that the study does not search: `toy_cux.at`"
+    ):
+        search(trials=3)
+
+
+def test_a_trial_that_was_taken_for_dead_meanwhile_is_left_to_another(
+    search: Callable[..., Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, given_up = work.judge_trial, []
+
+    def judge(plan: Any, evaluator: Any, turns: Any, trial: optuna.Trial, values: Any) -> Any:
+        if not given_up:
+            given_up.append(trial.number)
+            trial.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            return [0.0]
+        return plain(plan, evaluator, turns, trial, values)
+
+    monkeypatch.setattr(work, "judge_trial", judge)
+    found = search(trials=3)
+    assert given_up
+    assert sorted(row.turn for row in found.rows if row.state == "done") == [0, 1, 2]
