@@ -43,13 +43,19 @@ GROUPS = {
     "output": "ovsskit/output/[!_]*.py",
     "recipes": "recipes/*.toml",
 }
-WIDER = (
-    "tests/contract",
-    "tests/output",
-    "tests/stages",
-    "tests/parity",
-    "tests/test_quickstart.py",
+STAGES = (
+    "tests/contract/test_stages.py",
+    "tests/parity/test_clip_family.py",
+    "tests/parity/test_pnp_ovss.py",
+    "tests/parity/test_itaclip_spatial.py",
 )
+WIDER = {
+    "stages": STAGES,
+    "wrappers": STAGES,
+    "metrics": ("tests/study/test_true_masks.py", "tests/study/test_engine.py"),
+    "output": ("tests/output", "tests/cli/test_resume.py", "tests/cli/test_run.py"),
+    "recipes": ("tests/test_published_settings.py", "tests/contract/test_recipes.py"),
+}
 """What runs where the tests that mirror a file find nothing."""
 SECONDS = 900
 """A mutant that takes longer has been found: it does not end."""
@@ -177,12 +183,12 @@ def shorten(text: str) -> str:
 
 def tests_for(mutant: Mutant) -> tuple[list[str], list[str]]:
     """Return the tests that mirror a file, and the wider ones."""
-    path = Path(mutant.path)
+    stem = Path(mutant.path).stem
     if mutant.group == "recipes":
-        nearest = ["tests/contract/test_recipes.py", *glob("tests/**/test_published_settings.py")]
-    else:
-        nearest = glob(f"tests/**/test_{path.stem}.py")
-    return nearest, [one for one in WIDER if one not in nearest]
+        name = "tests/test_published_settings.py::test_recipe_has_the_published_settings"
+        return [f"{name}[{stem}]"], list(WIDER["recipes"])
+    nearest = glob(f"tests/**/test_{stem}.py")
+    return nearest, [one for one in WIDER[mutant.group] if one not in nearest]
 
 
 def glob(pattern: str) -> list[str]:

@@ -267,8 +267,8 @@ class Configuration(BaseModel, extra="allow"):
 
     model_type: str = ""
     architectures: list[str] | None = None
-    text_config: dict[str, Any]
-    vision_config: dict[str, Any]
+    text_config: dict[str, Any] = {}
+    vision_config: dict[str, Any] = {}
 
 
 def read_json(file: Path, family: Family) -> dict[str, Any]:
