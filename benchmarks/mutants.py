@@ -245,11 +245,11 @@ def checkout() -> Iterator[Path]:
 
 def see_baseline(mutants: list[Mutant]) -> None:
     """End the program if one of the tests fails without any mutant: it would find everything."""
-    tests = {test for mutant in mutants for group in tests_for(mutant) for test in group}
+    tests = sorted({test for mutant in mutants for group in tests_for(mutant) for test in group})
     with checkout() as folder:
-        broken = [test for test in sorted(tests) if fails([test], folder)]
-    if broken:
-        sys.exit(f"These fail without a mutant, and would find every one: {', '.join(broken)}")
+        if fails(tests, folder):
+            broken = ", ".join(test for test in tests if fails([test], folder))
+            sys.exit(f"These fail without a mutant, and would find every one: {broken}")
 
 
 def judge(mutants: list[Mutant]) -> list[bool]:
