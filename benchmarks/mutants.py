@@ -211,17 +211,26 @@ def fails(tests: list[str], folder: Path) -> bool:
     """Say whether one of these tests fails in a copy of the checkout, or does not end."""
     child = os.fork()  # the libraries are read once, before
     if child == 0:
-        signal.alarm(SECONDS)
-        os.chdir(folder)
-        os.environ["PYTHONPATH"] = str(folder)
-        for name in [one for one in sys.modules if one.split(".")[0] == "ovsskit"]:
-            del sys.modules[name]
-        sys.path[:] = [str(folder), *(one for one in sys.path if Path(one).resolve() != ROOT)]
-        quiet = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(quiet, stream)
-        os._exit(int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])))
+        status = 1
+        try:
+            status = run_tests(tests, folder)
+        finally:
+            os._exit(status)
     return os.waitpid(child, 0)[1] != 0
+
+
+def run_tests(tests: list[str], folder: Path) -> int:
+    """Run tests in a copy of the checkout, quietly, and return pytest's exit status; this process is of no use then."""
+    signal.alarm(SECONDS)
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder)
+    for name in [one for one in sys.modules if one.split(".")[0] == "ovsskit"]:
+        del sys.modules[name]
+    sys.path[:] = [str(folder), *(one for one in sys.path if Path(one).resolve() != ROOT)]
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 
 def read_libraries() -> None:

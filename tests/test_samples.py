@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from ovsskit.embedded import NOUNS, STUFFS, sample_scenes
-from ovsskit.output.masks import write_mask
+from ovsskit.output.masks import mask_picture
 from ovsskit.samples import sample_score
 from ovsskit.vocabulary import make_vocabulary
 
@@ -21,7 +21,8 @@ def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:
     paths = []
     for scene in sample_scenes()[:3]:
         paths.append(folder / f"{scene.name}.png")
-        write_mask(paths[-1], table[numpy.asarray(PIL.Image.open(scene.mask))], vocabulary)
+        labels = table[numpy.asarray(PIL.Image.open(scene.mask))]
+        mask_picture(labels, vocabulary).save(paths[-1])
     return paths
 
 
@@ -46,9 +47,10 @@ def test_things_and_stuffs_together(tmp_path: Path) -> None:
         for stuff in ("night", "grass"):
             labels[stuffs == STUFFS.index(stuff) + 1] = names.index(stuff) + 1
         paths.append(tmp_path / f"{scene.name}.png")
-        write_mask(paths[-1], labels, vocabulary)
+        mask_picture(labels, vocabulary).save(paths[-1])
     assert sample_score(paths, vocabulary) == 1.0
-    write_mask(paths[2], numpy.where(labels == names.index("night") + 1, 0, labels), vocabulary)
+    without_night = numpy.where(labels == names.index("night") + 1, 0, labels)
+    mask_picture(without_night, vocabulary).save(paths[2])
     score = sample_score(paths, vocabulary)
     assert score is not None
     assert 0.6 < score < 0.9
@@ -57,11 +59,8 @@ def test_things_and_stuffs_together(tmp_path: Path) -> None:
 def test_nothing_but_background_is_poor(tmp_path: Path) -> None:
     paths = copies(tmp_path, NOUNS)
     for path in paths:
-        write_mask(
-            path,
-            numpy.zeros(numpy.asarray(PIL.Image.open(path)).shape, "int64"),
-            make_vocabulary(NOUNS),
-        )
+        nothing = numpy.zeros(numpy.asarray(PIL.Image.open(path)).shape, "int64")
+        mask_picture(nothing, make_vocabulary(NOUNS)).save(path)
     score = sample_score(paths, make_vocabulary(NOUNS))
     assert score is not None
     assert score < 0.2

@@ -79,7 +79,7 @@ def models(
                 raise typer.Exit(130) from None
             info = model.describe_weights()
         here = (
-            {"embedded": "in the package", "local": "local file", "hub": "in the cache"}[info.kind]
+            {"embedded": "packaged", "local": "local", "hub": "cached"}[info.kind]
             if info.path
             else "no"
         )

@@ -155,7 +155,7 @@ def test_the_schema_refuses_what_check_refuses(name: str) -> None:
 def test_models_tells_what_is_here() -> None:
     done = ovsskit("models", "quickstart")
     assert done.returncode == 0, done.stderr
-    assert "in the package" in done.stdout
+    assert "packaged" in done.stdout
 
 
 def test_models_of_a_study_are_its_judge_too() -> None:

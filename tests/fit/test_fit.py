@@ -322,7 +322,9 @@ def test_bad_input_is_said_before_anything_is_written(
     classes: str,
     more: tuple[str, ...],
     request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (tmp_path / "comma.txt").write_text("dog, grass\nsky\n")
     (tmp_path / "empty.txt").write_text("\n")
     narrow = write_ofa(

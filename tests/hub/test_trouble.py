@@ -157,7 +157,7 @@ def test_a_hub_that_falls_silent(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) 
     import threading
 
     release = threading.Event()
-    hub.faults[WEIGHTS] = Fault(cut_after=1 << 20, wait=release)
+    hub.faults[WEIGHTS] = Fault(cut_after=0, wait=release)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.05)
     try:
         assert "the hub did not answer in time" in trouble()
