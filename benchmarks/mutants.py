@@ -230,7 +230,9 @@ def run_tests(tests: list[str], folder: Path) -> int:
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+    # what was read before the fork cannot be rewritten, of which pytest warns
+    warns = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *warns, *tests]))
 
 
 def read_libraries() -> None:
