@@ -42,6 +42,17 @@ def test_wrapper(name: str, tmp_path: Path) -> None:
     check_wrapper(make(name, tmp_path))
 
 
+@pytest.mark.parametrize("name", stage_files())
+def test_every_default_is_allowed(name: str) -> None:
+    cls = find_stage(name)
+    assert cls is not None
+    for field, info in cls.model_fields.items():
+        if not info.is_required():
+            cls.__pydantic_validator__.validate_assignment(
+                cls.model_construct(), field, info.get_default(call_default_factory=True)
+            )
+
+
 def summary(value: Any) -> list[float]:
     """Return size, mean, deviation and a fixed random projection of what a stage wrote."""
     tensors = [

@@ -79,3 +79,14 @@ def test_a_picture_larger_than_the_maps_is_reduced_to_them() -> None:
     found, expected = DenseCrf().run(large, scores).data, DenseCrf().run(small, scores).data
     assert found.shape == scores.data.shape
     assert (found.argmax(0) == expected.argmax(0)).float().mean() > 0.9
+
+
+def test_the_image_is_reduced_with_antialiasing() -> None:
+    """Stripes as fine as a pixel become an even grey, whichever pixel of them is hit."""
+    stripes = Image((torch.arange(40) % 2).float().expand(3, 40, 40).contiguous())
+    pixels = DenseCrf()._pixels(stripes, 10, 10)
+    assert (pixels[1:-1, 1:-1].int() - 127).abs().max() <= 1
+    ramp = Image(torch.linspace(0, 1, 40).expand(3, 40, 40).contiguous())
+    means = (torch.linspace(0, 255, 40).view(10, 4).mean(1)).round().int()
+    inner = slice(1, -1)  # at the edges fewer pixels count
+    assert (DenseCrf()._pixels(ramp, 10, 10)[5, inner, 0].int() - means[inner]).abs().max() <= 1
