@@ -9,6 +9,7 @@ import torch
 
 from ovsskit.backbones.clip import Clip
 from ovsskit.errors import BadFile, BrokenToml
+from ovsskit.stages.text import expand_text
 from ovsskit.stages.text.expand_text import ExpandText
 from ovsskit.stages.text.text_features import TextFeatures
 from ovsskit.testing import ToyBackbone
@@ -174,3 +175,18 @@ def test_a_text_that_the_model_cuts_is_said_and_used(
     assert "a photo of a a brown dog and" in caplog.text
     assert found.data.isfinite().all()
     assert not torch.equal(found.data, names.data)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (5, "no text for a0, a1, a2, a3, a4: what"),
+        (7, "no text for b0, b1, b2, b3, b4 and 2 more: what"),
+    ],
+)
+def test_classes_without_a_text_are_counted(
+    count: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    letter = said.removeprefix("no text for ")[0]
+    expand_text._warn(tuple(f"{letter}{index}" for index in range(count)))
+    assert said in caplog.text
