@@ -37,3 +37,11 @@ def test_too_many_classes_are_split_and_it_is_said_once(caplog: pytest.LogCaptur
         for span in caption.spans
     ]
     assert spans == list(enumerate(names))
+
+
+def test_a_caption_is_filled_up_to_the_limit() -> None:
+    """The prompt takes five of twelve tokens, and every name one."""
+    for count, sizes in ((7, [7]), (8, [7, 1])):
+        words = make_vocabulary([f"c{index}" for index in range(count)])
+        found = Caption().run(words, Present(tuple(range(1, count + 1))), ToyBackbone())
+        assert [len(caption.spans) for caption in found.captions] == sizes
