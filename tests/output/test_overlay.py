@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovsskit.output.fonts import font_for
-from ovsskit.output.overlay import LONGEST, SHORTEST, draw_overlay, measure_areas
+from ovsskit.output.overlay import (
+    LONGEST,
+    SHORTEST,
+    Area,
+    _Legend,
+    draw_overlay,
+    measure_areas,
+)
 from ovsskit.vocabulary import make_vocabulary
 
 TWO = make_vocabulary(["dog", "cat"])
@@ -57,3 +64,30 @@ def test_names_in_any_script_can_be_drawn(name: str) -> None:
 def test_fonts() -> None:
     assert font_for("Größe, naïve", 20) is not None
     assert font_for("\U0010fffc", 20) is None
+
+
+def test_a_legend_lies_in_rows_and_says_how_many_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[tuple[int, int, str]] = []
+    monkeypatch.setattr(
+        _Legend,
+        "_write",
+        lambda _, draw, left, top, text, colour: written.append((left, top, text)),
+    )
+    areas = [Area(index, f"class {index}", (200, 10 * index, 0), 0.1) for index in range(9)]
+    legend = _Legend(areas, 10)
+    panel = legend.draw(2, 3)
+    row, column = legend.row, legend.column
+    assert (row, panel.size) == (16, (2 * column, 4 * row))
+    assert column == 2 * row + legend.name_width + legend._width("88.8 %") + 10
+    names = [one for one in written if one[2].startswith("class")]
+    assert names == [
+        (index // 3 * column + 8 + row, index % 3 * row + 8, f"class {index}") for index in range(5)
+    ]
+    assert [left + legend._width(text) for left, _, text in written if "%" in text] == [
+        index // 3 * column + column - 5 for index in range(5)
+    ]
+    assert written[-1] == (column + 8, 2 * row + 8, "and 4 more")
+    assert panel.getpixel((8 + 5, 8 + 2 + 5)) == (200, 0, 0)
+    assert Area(0, "x", (0, 0, 0), 0.001).percent == "0.1 %"
