@@ -102,7 +102,7 @@ def samples() -> list[Example]:
 
 def fresh(count: int, drawing_set: str, seed: int) -> list[Example]:
     """Paint scenes that no model was trained on."""
-    from ovsskit.embedded.training.scenes import make_scene
+    from tiny_models.scenes import make_scene
 
     found = []
     for index in range(count):

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from full_size import NAMES, TEXT, pictures
 from rich.console import Console
 from rich.table import Table
 
+from full_size import NAMES, TEXT, pictures
 from ovsskit.backbones.bridgetower import Bridgetower
 from ovsskit.lazy import transformers
 from ovsskit.values import Caption, Captions

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ablation import Example, fresh
 from pydantic import PrivateAttr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 import ovsskit
+from ablation import Example, fresh
 from ovsskit.backbones.clip import Clip
 from ovsskit.digests import digest_tensor
 from ovsskit.embedded import NOUNS

@@ -21,17 +21,17 @@ from typing import Any
 import optuna
 import torch
 from PIL import Image as Pillow
-from reward import rank_correlation
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ovsskit.embedded.training.evaluate import evaluation_scenes
 from ovsskit.store import Store
 from ovsskit.study.evaluate import Evaluator
 from ovsskit.study.plan import Search, StudyWishes, make_plan, read_search
 from ovsskit.study.space import grid
 from ovsskit.study.turns import Turns
+from reward import rank_correlation
+from tiny_models.evaluate import evaluation_scenes
 
 SEARCHED, UNSEEN = 80_000_000, 90_000_000
 """Seeds of the first scene to search on, and of the first to compare on: far from all others."""

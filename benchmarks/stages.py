@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from full_size import NAMES, make_weights, pictures
 from rich.console import Console
 from rich.table import Table
 
 import ovsskit
+from full_size import NAMES, make_weights, pictures
 from ovsskit.drive import State
 from ovsskit.embedded import NOUNS, sample_scenes
 from ovsskit.pictures import read_picture

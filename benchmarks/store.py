@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from full_size import NAMES, make_weights, pictures
 from rich.console import Console
 from rich.table import Table
 
 import ovsskit
+from full_size import NAMES, make_weights, pictures
 from ovsskit.digests import Digests
 from ovsskit.drive import Driver
 from ovsskit.embedded import NOUNS, sample_scenes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ovsskit.embedded import BLIP_ITM_FOLDER
-from ovsskit.embedded.training.evaluate import BlipScores, evaluation_scenes, score_blip
+from tiny_models.evaluate import BlipScores, evaluation_scenes, score_blip
 
 
 @pytest.fixture(scope="module")

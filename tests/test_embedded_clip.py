@@ -6,12 +6,12 @@ import pytest
 
 from ovsskit.backbones.clip import Clip
 from ovsskit.embedded import CLIP_FOLDER, NOUNS, sample_scenes
-from ovsskit.embedded.training.clip_folder import read_clip
-from ovsskit.embedded.training.evaluate import evaluation_scenes
-from ovsskit.embedded.training.evaluate_clip import ClipScores, score_clip
 from ovsskit.pictures import read_picture
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.vocabulary import make_vocabulary
+from tiny_models.clip_folder import read_clip
+from tiny_models.evaluate import evaluation_scenes
+from tiny_models.evaluate_clip import ClipScores, score_clip
 
 
 @pytest.fixture(scope="module")

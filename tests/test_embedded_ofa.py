@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ovsskit.embedded import CLASSES
-from ovsskit.embedded.training.evaluate import evaluation_scenes
-from ovsskit.embedded.training.evaluate_ofa import all_ways, score, tiny
+from tiny_models.evaluate import evaluation_scenes
+from tiny_models.evaluate_ofa import all_ways, score, tiny
 
 
 def test_the_shipped_tuned_weights() -> None:

@@ -6,8 +6,9 @@ import logging
 import warnings
 from pathlib import Path
 
-import fuzz
 import pytest
+
+import fuzz
 
 COUNTS = {
     "recipes": 30,

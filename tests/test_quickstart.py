@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ablation
 import pytest
+
+import ablation
 
 PARTS = {"Salience DropOut": 3, "blur": 12, "CRF": 14}
 """What the whole recipe gains by each, at least, in points of mean IoU."""

@@ -1,4 +1,4 @@
-"""Retrain the embedded models: `python -m ovsskit.embedded.training --help`."""
+"""Retrain the embedded models: `python -m tiny_models --help` in `benchmarks/`."""
 
 from ovsskit.torchvision_names import declare_torchvision
 

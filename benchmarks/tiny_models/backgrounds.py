@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from ovsskit.embedded.names import STUFFS
-from ovsskit.embedded.training.textures import TEXTURES
+from tiny_models.textures import TEXTURES
 
 UPPER_STUFFS: Final = ("sky", "night", "brick")
 LOWER_STUFFS: Final = ("grass", "water", "sand")

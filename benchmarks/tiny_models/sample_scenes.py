@@ -10,9 +10,9 @@ from numpy import ndarray
 from PIL import Image
 
 from ovsskit.embedded.names import NOUNS, STUFFS
-from ovsskit.embedded.training.dataset import SAMPLE_SEED
-from ovsskit.embedded.training.drawings import DrawingSet
-from ovsskit.embedded.training.scenes import Scene, make_scene
+from tiny_models.dataset import SAMPLE_SEED
+from tiny_models.drawings import DrawingSet
+from tiny_models.scenes import Scene, make_scene
 
 SIZES: Final = ((320, 240), (288, 288), (352, 240), (240, 320), (384, 256))
 COUNTS: Final = (2, 3, 3, 4)
@@ -57,7 +57,7 @@ def _describe(scene: Scene, name: str, made: dict[str, Any]) -> dict[str, Any]:
         "stuff_mask": f"stuff/{name}.png",
         "nouns": scene.nouns,
         "stuffs": scene.visible_stuffs,
-        "made_by": "ovsskit.embedded.training.scenes.make_scene",
+        "made_by": "tiny_models.scenes.make_scene",
         "arguments": made,
     }
 

@@ -2,7 +2,7 @@
 
 Run once, with the font of Debian's package `fonts-noto-color-emoji`:
 
-    python -m ovsskit.embedded.training.extract_drawings /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
+    python -m tiny_models.extract_drawings /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ovsskit.embedded.training.drawings import FOLDER
+from tiny_models.drawings import FOLDER
 
 BITMAP_SIZE: Final = 109
 COLOURS: Final = 255

@@ -1,6 +1,6 @@
 """Score the tiny OFA, untuned and tuned for lists of classes, on scenes that no training has seen.
 
-    python -m ovsskit.embedded.training.evaluate_ofa [--scenes 150] [--drawings held-out] [--tune FOLDER]
+    python -m tiny_models.evaluate_ofa [--scenes 150] [--drawings held-out] [--tune FOLDER]
 
 Without `--tune` only the weights in the package are scored; with it the model is tuned for the two shorter lists as
 `ovsskit fit` does, into folders there, once.
@@ -21,9 +21,6 @@ from torch.nn.functional import interpolate, normalize
 from ovsskit.backbones.ofa import Ofa
 from ovsskit.cli.fit_report import FitReport
 from ovsskit.embedded.names import CLASSES, NOUNS, STUFFS
-from ovsskit.embedded.training.drawings import DrawingSet
-from ovsskit.embedded.training.evaluate import evaluation_scenes
-from ovsskit.embedded.training.scenes import Scene
 from ovsskit.fit.job import FitWishes, run_fit
 from ovsskit.metrics import mean_iou_of_true_classes
 from ovsskit.pictures import read_picture
@@ -31,6 +28,9 @@ from ovsskit.recipe import load_recipe
 from ovsskit.stages.maps.softmax import Softmax
 from ovsskit.stages.refine.knn_smoothing import KnnSmoothing
 from ovsskit.values import Image, Logits
+from tiny_models.drawings import DrawingSet
+from tiny_models.evaluate import evaluation_scenes
+from tiny_models.scenes import Scene
 
 RECIPE: Final = "ifseg_tiny"
 LISTS: Final = {"list A": (*NOUNS[0:24:3], *STUFFS), "list B": (*NOUNS[1:24:3], *STUFFS)}

@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import BertTokenizerFast
 
 from ovsskit.embedded.names import CLASSES
-from ovsskit.embedded.training import captions
-from ovsskit.embedded.training.dataset import Batch
+from tiny_models import captions
+from tiny_models.dataset import Batch
 
 FALSE_CAPTIONS: Final = 2
 NAME_COUNTS: Final = (1, 2, 3, 4, 5)

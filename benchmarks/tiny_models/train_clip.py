@@ -11,12 +11,12 @@ from torch.nn.functional import normalize
 from transformers import BertTokenizerFast
 
 from ovsskit.embedded.names import CLASSES
-from ovsskit.embedded.training import captions
-from ovsskit.embedded.training.clip import ClipSettings, TinyClip
-from ovsskit.embedded.training.dataset import Batch, Dataset
-from ovsskit.embedded.training.loop import Losses, Schedule, train
-from ovsskit.embedded.training.losses import contrast, keep_patches, pool_patches, word_contrast
-from ovsskit.embedded.training.tokenizer import build_tokenizer, encode, vocabulary
+from tiny_models import captions
+from tiny_models.clip import ClipSettings, TinyClip
+from tiny_models.dataset import Batch, Dataset
+from tiny_models.loop import Losses, Schedule, train
+from tiny_models.losses import contrast, keep_patches, pool_patches, word_contrast
+from tiny_models.tokenizer import build_tokenizer, encode, vocabulary
 
 
 @dataclass(frozen=True)

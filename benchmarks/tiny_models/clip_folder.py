@@ -6,9 +6,9 @@ from typing import Final
 
 from safetensors.torch import load_file, save_file
 
-from ovsskit.embedded.training.clip import ClipSettings, TinyClip
-from ovsskit.embedded.training.dataset import DEVIATION, MEAN
-from ovsskit.embedded.training.tokenizer import vocabulary, write_tokenizer
+from tiny_models.clip import ClipSettings, TinyClip
+from tiny_models.dataset import DEVIATION, MEAN
+from tiny_models.tokenizer import vocabulary, write_tokenizer
 
 WEIGHTS: Final = "model.safetensors"
 

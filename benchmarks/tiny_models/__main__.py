@@ -1,6 +1,6 @@
-"""Retrain the embedded models with one command.
+"""Retrain the embedded models with one command, in `benchmarks/`.
 
-    python -m ovsskit.embedded.training --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
+    python -m tiny_models --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
 
 About 45 minutes for the tiny CLIP, 240 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
 or two threads of a shared two-core machine. Parts that are finished in the work folder are not done again, and one that
@@ -17,18 +17,18 @@ from transformers import BlipForImageTextRetrieval
 
 from ovsskit.backbones._ofa_network import OfaNetwork
 from ovsskit.embedded import BLIP_ITM_FOLDER, CLASSES, OFA_FOLDER
-from ovsskit.embedded.training.blip import write_blip
-from ovsskit.embedded.training.clip import ClipSettings, TinyClip
-from ovsskit.embedded.training.clip_folder import write_clip
-from ovsskit.embedded.training.dataset import Dataset, join, render
-from ovsskit.embedded.training.evaluate_ofa import tune
-from ovsskit.embedded.training.loop import Schedule
-from ovsskit.embedded.training.ofa_folder import halve_ofa, write_ofa
-from ovsskit.embedded.training.sample_scenes import write_samples
-from ovsskit.embedded.training.tokenizer import vocabulary
-from ovsskit.embedded.training.train_blip import BlipPlan, begin_blip, train_blip
-from ovsskit.embedded.training.train_clip import ClipPlan, begin_clip, train_clip
-from ovsskit.embedded.training.train_ofa import OfaPlan, train_ofa
+from tiny_models.blip import write_blip
+from tiny_models.clip import ClipSettings, TinyClip
+from tiny_models.clip_folder import write_clip
+from tiny_models.dataset import Dataset, join, render
+from tiny_models.evaluate_ofa import tune
+from tiny_models.loop import Schedule
+from tiny_models.ofa_folder import halve_ofa, write_ofa
+from tiny_models.sample_scenes import write_samples
+from tiny_models.tokenizer import vocabulary
+from tiny_models.train_blip import BlipPlan, begin_blip, train_blip
+from tiny_models.train_clip import ClipPlan, begin_clip, train_clip
+from tiny_models.train_ofa import OfaPlan, train_ofa
 
 STAGES: Final = ("scenes", "clip", "blip", "ofa")
 TRAINING_SCENES: Final = 36_000
@@ -59,7 +59,7 @@ def main() -> None:
 
 def _read_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m ovsskit.embedded.training",
+        prog="python -m tiny_models",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

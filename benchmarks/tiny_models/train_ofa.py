@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate, normalize
 
 from ovsskit.backbones._ofa_network import OfaNetwork
 from ovsskit.backbones._ofa_trunk import STRIDE
-from ovsskit.embedded.training.dataset import Dataset
-from ovsskit.embedded.training.loop import Losses, Schedule, train
-from ovsskit.embedded.training.ofa import SIDE, begin_ofa, class_pieces
+from tiny_models.dataset import Dataset
+from tiny_models.loop import Losses, Schedule, train
+from tiny_models.ofa import SIDE, begin_ofa, class_pieces
 
 SCALE: Final = 10.0
 """Cosines are multiplied by this before the softmax over the words."""

@@ -11,7 +11,7 @@ from tokenizers.models import WordPiece
 from torch import Tensor
 from transformers import BertTokenizerFast
 
-from ovsskit.embedded.training.captions import all_words
+from tiny_models.captions import all_words
 
 PUNCTUATION: Final = ".,-'!?:;()&/\"+"
 

@@ -1,6 +1,6 @@
 """Score the shipped BLIP, with the stages and settings of the quickstart recipe, on scenes that no training has seen.
 
-Run `python -m ovsskit.embedded.training.evaluate [--scenes 150] [--drawings held-out] [--first-seed N]`.
+In `benchmarks/`, run `python -m tiny_models.evaluate [--scenes 150] [--drawings held-out] [--first-seed N]`.
 With `--choose` it prints what the recipe's settings were chosen by, on other scenes.
 """
 
@@ -20,10 +20,6 @@ from transformers import AutoTokenizer, BertTokenizerFast, BlipForImageTextRetri
 
 from ovsskit.drive import State
 from ovsskit.embedded import BLIP_ITM_FOLDER, NOUNS
-from ovsskit.embedded.training import captions
-from ovsskit.embedded.training.dataset import EVALUATION_SEED, normalise, to_model_size
-from ovsskit.embedded.training.drawings import DrawingSet
-from ovsskit.embedded.training.scenes import Scene, make_scene
 from ovsskit.metrics import confusion, mean_iou
 from ovsskit.pictures import read_picture
 from ovsskit.pipeline import Pipeline
@@ -34,6 +30,10 @@ from ovsskit.stages.maps.select_head import SelectHead
 from ovsskit.stages.network.cross_attention import CrossAttention
 from ovsskit.stages.presence.all_classes import AllClasses
 from ovsskit.vocabulary import make_vocabulary
+from tiny_models import captions
+from tiny_models.dataset import EVALUATION_SEED, normalise, to_model_size
+from tiny_models.drawings import DrawingSet
+from tiny_models.scenes import Scene, make_scene
 
 SIZES: Final = ((240, 180), (216, 216), (264, 180), (180, 240), (288, 192))
 TUNING_SEED: Final = EVALUATION_SEED + 1_000_000

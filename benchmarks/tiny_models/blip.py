@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BlipConfig, BlipForImageTextRetrieval
 
-from ovsskit.embedded.training.clip import TinyClip
-from ovsskit.embedded.training.dataset import IMAGE_SIZE
-from ovsskit.embedded.training.tokenizer import vocabulary, write_tokenizer
+from tiny_models.clip import TinyClip
+from tiny_models.dataset import IMAGE_SIZE
+from tiny_models.tokenizer import vocabulary, write_tokenizer
 
 WIDTH: Final = 128
 HEADS: Final = 4

@@ -2,7 +2,7 @@
 
 Run once, with the unpacked packages `@twemoji/svg`, `@lobehub/fluent-emoji-flat` and `@lobehub/fluent-emoji-3d`, and `resvg-py`:
 
-    python -m ovsskit.embedded.training.extract_styles TWEMOJI FLUENT_FLAT FLUENT_3D
+    python -m tiny_models.extract_styles TWEMOJI FLUENT_FLAT FLUENT_3D
 """
 
 import io
@@ -13,8 +13,8 @@ from typing import Final
 from PIL import Image
 
 from ovsskit.embedded.names import NOUNS
-from ovsskit.embedded.training.drawings import FOLDER, STYLES
-from ovsskit.embedded.training.extract_drawings import (
+from tiny_models.drawings import FOLDER, STYLES
+from tiny_models.extract_drawings import (
     BITMAP_SIZE,
     COLOURS,
     EXTRA_GLYPHS,

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from ovsskit.embedded.names import CLASSES
-from ovsskit.embedded.training.drawings import DrawingSet
-from ovsskit.embedded.training.scenes import Scene, make_scene
+from tiny_models.drawings import DrawingSet
+from tiny_models.scenes import Scene, make_scene
 
 IMAGE_SIZE: Final = 112
 RENDER_SIZES: Final = ((128, 128), (144, 108), (108, 144), (160, 112), (112, 152))

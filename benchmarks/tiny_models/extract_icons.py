@@ -3,7 +3,7 @@
 Run once, with the unpacked packages `@iconify-json/noto` (it tells the names of glyphs), `@iconify-json/noto-v1`,
 `@iconify-json/emojione`, `@iconify-json/fxemoji` and `@iconify-json/streamline-emojis`, and `resvg-py`:
 
-    python -m ovsskit.embedded.training.extract_icons NOTO NOTO_V1 EMOJIONE FXEMOJI STREAMLINE
+    python -m tiny_models.extract_icons NOTO NOTO_V1 EMOJIONE FXEMOJI STREAMLINE
 """
 
 import json
@@ -17,13 +17,13 @@ import numpy as np
 from PIL import Image
 
 from ovsskit.embedded.names import NOUNS
-from ovsskit.embedded.training.drawings import FOLDER, STYLES
-from ovsskit.embedded.training.extract_drawings import (
+from tiny_models.drawings import FOLDER, STYLES
+from tiny_models.extract_drawings import (
     EXTRA_GLYPHS,
     HELD_OUT_GLYPHS,
     TRAINING_GLYPHS,
 )
-from ovsskit.embedded.training.extract_styles import (
+from tiny_models.extract_styles import (
     FOLDER_STYLES,
     cut_to_ink,
     rasterise,

@@ -1,6 +1,6 @@
 """Score the tiny CLIP: words found per picture, and words found per patch.
 
-Run `python -m ovsskit.embedded.training.evaluate_clip [--scenes 150] [--drawings held-out] [--first-seed N]`.
+In `benchmarks/`, run `python -m tiny_models.evaluate_clip [--scenes 150] [--drawings held-out] [--first-seed N]`.
 """
 
 import argparse
@@ -15,22 +15,22 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from ovsskit.embedded import CLASSES, CLIP_FOLDER, NOUNS
-from ovsskit.embedded.training import captions
-from ovsskit.embedded.training.clip import TinyClip
-from ovsskit.embedded.training.clip_folder import read_clip
-from ovsskit.embedded.training.dataset import EVALUATION_SEED, IMAGE_SIZE, words_of
-from ovsskit.embedded.training.evaluate import (
+from ovsskit.metrics import mean_iou_of_true_classes
+from ovsskit.pictures import read_picture
+from ovsskit.stages.refine.pamr import Pamr
+from ovsskit.values import Saliency
+from tiny_models import captions
+from tiny_models.clip import TinyClip
+from tiny_models.clip_folder import read_clip
+from tiny_models.dataset import EVALUATION_SEED, IMAGE_SIZE, words_of
+from tiny_models.evaluate import (
     average_precision,
     chunks,
     evaluation_scenes,
     pixels_of,
 )
-from ovsskit.embedded.training.scenes import Scene
-from ovsskit.embedded.training.tokenizer import build_tokenizer, encode
-from ovsskit.metrics import mean_iou_of_true_classes
-from ovsskit.pictures import read_picture
-from ovsskit.stages.refine.pamr import Pamr
-from ovsskit.values import Saliency
+from tiny_models.scenes import Scene
+from tiny_models.tokenizer import build_tokenizer, encode
 
 PATHS: Final = {
     "dense": "q-q + k-k, no last residual",

@@ -9,9 +9,9 @@ from numpy import ndarray
 from PIL import Image, ImageFilter
 
 from ovsskit.embedded.names import NOUNS, STUFFS
-from ovsskit.embedded.training import drawings
-from ovsskit.embedded.training.backgrounds import paint_background
-from ovsskit.embedded.training.variation import vary
+from tiny_models import drawings
+from tiny_models.backgrounds import paint_background
+from tiny_models.variation import vary
 
 SMALLEST_NOUN: Final = 0.008
 SMALLEST_STUFF: Final = 0.04

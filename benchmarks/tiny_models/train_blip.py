@@ -12,15 +12,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits, linear, normal
 from transformers import BertTokenizerFast, BlipForImageTextRetrieval
 
 from ovsskit.embedded.names import CLASSES
-from ovsskit.embedded.training import captions, fading
-from ovsskit.embedded.training.blip import WIDTH, build_blip
-from ovsskit.embedded.training.claims import FALSE_CAPTIONS, draw_claims, fade_names, find_names
-from ovsskit.embedded.training.clip import TinyClip
-from ovsskit.embedded.training.dataset import Batch, Dataset
-from ovsskit.embedded.training.hiding import hide_patches
-from ovsskit.embedded.training.loop import Losses, Schedule, train
-from ovsskit.embedded.training.losses import keep_patches, pool_patches, word_contrast
-from ovsskit.embedded.training.tokenizer import build_tokenizer, encode
+from tiny_models import captions, fading
+from tiny_models.blip import WIDTH, build_blip
+from tiny_models.claims import FALSE_CAPTIONS, draw_claims, fade_names, find_names
+from tiny_models.clip import TinyClip
+from tiny_models.dataset import Batch, Dataset
+from tiny_models.hiding import hide_patches
+from tiny_models.loop import Losses, Schedule, train
+from tiny_models.losses import keep_patches, pool_patches, word_contrast
+from tiny_models.tokenizer import build_tokenizer, encode
 
 WORD_LAYER: Final = 2
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ovsskit.backbones._ofa_network import OfaNetwork
 from ovsskit.backbones._ofa_text import DICTIONARY
-from ovsskit.embedded.training.ofa import words
+from tiny_models.ofa import words
 
 WEIGHTS: Final = "model.safetensors"
 
