@@ -97,5 +97,9 @@ def test_a_single_class_a_map_without_contrast_and_no_class() -> None:
     )
 
 
+def test_what_is_greater_than_the_threshold_is_shown() -> None:
+    assert reward(halves((1.0, 0.0), (0.0, 1.0)), at=0.0, sigma=0.0) == 2
+
+
 def test_pictures_are_resized_for_the_judge() -> None:
     assert reward(halves((1.0, 0.0), (0.0, 1.0)), stripes("red", "green", size=50)) == 2

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ovsskit.drive import Driver
 from ovsskit.stage import Stage
@@ -123,6 +124,12 @@ def test_windows_are_padded_evenly_and_cut_back(
             total[:, row, column] += maps[inside]
             count[row, column] += 1
     torch.testing.assert_close(state["scores"].data, total / count, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("part", [-1.0, 256.0])
+def test_a_colour_has_parts_from_0_to_255(part: float) -> None:
+    with pytest.raises(ValidationError, match="equal to (0|255)"):
+        SlidingWindow(colour=(0.0, 255.0, part))
 
 
 @pytest.mark.parametrize("window", [0, 33, 99])
