@@ -152,13 +152,10 @@ def test_documented_scripts_have_the_options_that_are_given() -> None:
     ]
     assert lines
     for words in map(shlex.split, lines):
-        is_module = words[1] == "-m"
-        name = words[2].replace(".", "/") if is_module else words[1]
-        script = (
-            ROOT / name
-            if not is_module
-            else next(iter(ROOT.glob(f"{name}/__main__.py")), ROOT / f"{name}.py")
-        )
+        script = ROOT / words[1]
+        if words[1] == "-m":
+            module = ROOT / "benchmarks" / words[2].replace(".", "/")
+            script = module / "__main__.py" if module.is_dir() else module.with_suffix(".py")
         text = script.read_text(encoding="utf-8")
         assert all(f'"{word}"' in text for word in words if word.startswith("--")), words
 
