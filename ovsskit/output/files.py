@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -42,7 +43,8 @@ def write_whole(
                 os.fsync(file.fileno())
         os.replace(part, path)  # noqa: PTH105 - one name to watch in tests of full disks
     except BaseException as error:
-        _forget(part or beside)
+        with suppress(OSError):  # there is none, or the disk is in trouble
+            (part or beside).unlink()
         if isinstance(error, OSError):
             raise cannot_write(error, path) from error
         raise
@@ -101,10 +103,3 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         what = f"The output folder cannot be written: {error.strerror or error}."
         raise BadOutput(what, fix="Name another with --out.", where=Place(str(path))) from error
-
-
-def _forget(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

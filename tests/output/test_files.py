@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 
 from ovsskit.errors import BadOutput, CannotWrite
-from ovsskit.output.files import make_folder, see_free, write_text, write_whole
+from ovsskit.output.files import make_folder, see_free, see_same, write_text, write_whole
 
 
 def full(*arguments: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", [None, "one.part"])
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, part: str | None) -> None:
     def half(file: Any) -> None:
         file.write(b"half")
         full()
 
     with pytest.raises(CannotWrite, match="The disk is full") as caught:
-        write_whole(tmp_path / "one.txt", half)
+        write_whole(tmp_path / "one.txt", half, part=tmp_path / part if part else None)
     assert caught.value.status == 1
+    assert caught.value.fix.startswith("Make room")
     assert not list(tmp_path.iterdir())
 
 
@@ -77,6 +79,44 @@ def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         write_whole(tmp_path / "one.txt", lambda _: 1 / 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_folders_are_made(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_text(tmp_path / "a" / "b" / "one.txt", "text")
+        make_folder(tmp_path / "c" / "d")
+    assert (tmp_path / "a" / "b" / "one.txt").read_text() == "text"
+    assert not list((tmp_path / "c" / "d").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [((errno.EIO, "Bad disk"), "Bad disk"), (("x",), "x")]
+)
+def test_why_a_file_cannot_be_written_is_said(
+    tmp_path: Path, error: tuple[Any, ...], reason: str
+) -> None:
+    def fail(file: Any) -> None:
+        raise OSError(*error)
+
+    with pytest.raises(CannotWrite) as caught:
+        write_whole(tmp_path / "one.txt", fail)
+    assert caught.value.what == f"The file cannot be written: {reason}."
+    assert caught.value.fix.startswith("See to the folder")
+
+
+def test_a_copy_that_is_there_is_told_from_another_file(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("text")
+    assert not see_same(source, target)
+    target.write_text("text")
+    assert see_same(source, target)
+    target.write_text("other")
+    with pytest.raises(BadOutput, match="Another file stands where a copy of `source` is due"):
+        see_same(source, target)
+    target.unlink()
+    target.mkdir()
+    with pytest.raises(BadOutput, match="Another file"):
+        see_same(source, target)
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
