@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import base64
 import json
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy
 import PIL.Image
@@ -12,10 +17,34 @@ from ovsskit.output.maps import Sheet
 from ovsskit.output.own import RUN, OwnFolder, measure
 from ovsskit.output.record import PictureRecord
 from ovsskit.output.save import Finding, draw_confidence, save_finding, write_scores
-from ovsskit.values import Logits, Probabilities
+from ovsskit.values import Logits, Probabilities, Vocabulary
 from ovsskit.vocabulary import make_vocabulary
 
 VOCABULARY = make_vocabulary(["dog", "cat"], [5, 9])
+
+
+def saved(
+    path: Path,
+    labels: Any,
+    vocabulary: Vocabulary = VOCABULARY,
+    wanted: Sequence[str] = (),
+    **more: Any,
+) -> PictureRecord:
+    """Save what was found in a black picture that is called x."""
+    folder = OwnFolder(path, RUN)
+    try:
+        record = PictureRecord("x", "x.jpg", saved=tuple(wanted))
+        pixels = numpy.zeros((*labels.shape, 3), "uint8")
+        return save_finding(folder, Finding(record, pixels, labels, **more), vocabulary)
+    finally:
+        folder.close()
+
+
+def layer(path: Path) -> dict[str, Any]:
+    """Return what the gallery's script of a picture holds."""
+    text = (path / "gallery" / "layers" / "x.js").read_text()
+    found: dict[str, Any] = json.loads(text.removeprefix("show(").removesuffix(");\n"))
+    return found
 
 
 def test_confidence_of_probabilities_is_absolute() -> None:
@@ -83,3 +112,49 @@ def test_all_files_of_a_picture(tmp_path: Path, size: tuple[int, int]) -> None:
     assert PictureRecord.from_plain({"name": "a", "source": "b", "areas": [[5, 1.0]]}).areas == (
         (5, 1.0),
     )
+
+
+@pytest.mark.parametrize("has_scores", [False, True])
+@pytest.mark.parametrize("wanted", [(), ("confidence",), ("scores",), ("confidence", "scores")])
+def test_only_what_is_wanted_is_saved(
+    tmp_path: Path, wanted: tuple[str, ...], has_scores: bool
+) -> None:
+    scores = Probabilities(torch.rand(1, 2, 2), (1,)) if has_scores else None
+    record = saved(tmp_path, numpy.full((4, 4), 5), wanted=wanted, scores=scores)
+    due = set(wanted if has_scores else ())
+    assert {name.split("/")[0] for name in record.files} & {"confidence", "scores"} == due
+    assert record.confidence == ((0.0, 1.0) if "confidence" in due else None)
+
+
+def test_the_gallery_ranks_255_classes_beside_the_first(tmp_path: Path) -> None:
+    labels = numpy.arange(301).reshape(7, 43)
+    record = saved(tmp_path, labels, make_vocabulary([f"class {index}" for index in range(300)]))
+    assert record.areas[300] == (300, 0.003322)
+    packed = zlib.decompress(base64.b64decode(layer(tmp_path)["ranks"]))
+    assert [*packed] == [*range(256), *[0] * 45]
+
+
+def test_the_gallery_has_what_every_stage_wrote(tmp_path: Path) -> None:
+    drawn = PIL.Image.new("L", (2, 3))
+    sheets = (Sheet("a b", "Labels", 4, drawn), Sheet("caption", "Captions", 1, text="A cat."))
+    record = saved(tmp_path, numpy.full((4, 4), 5), sheets=sheets)
+    assert layer(tmp_path)["maps"] == [
+        {"stage": "a b", "kind": "Labels", "round": 4, "text": "", "file": "01-a-b-4.png"},
+        {"stage": "caption", "kind": "Captions", "round": 1, "text": "A cat."},
+    ]
+    assert [name for name in record.files if name.startswith("maps/")] == ["maps/x/01-a-b-4.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "quality"),
+    [("gallery/pictures", 1280, 88), ("gallery/thumbs", 360, 85), ("overlays", 2048, 92)],
+)
+def test_pictures_are_of_a_size_and_quality(
+    tmp_path: Path, name: str, side: int, quality: int
+) -> None:
+    saved(tmp_path, numpy.full((2500, 20), 5))
+    plain = BytesIO()
+    PIL.Image.new("RGB", (8, 8)).save(plain, "JPEG", quality=quality, subsampling=0)
+    with PIL.Image.open(tmp_path / name / "x.jpg") as picture, PIL.Image.open(plain) as like:
+        assert picture.height == side
+        assert (picture.quantization, picture.layer) == (like.quantization, like.layer)
