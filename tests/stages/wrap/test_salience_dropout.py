@@ -47,6 +47,15 @@ def test_halving_hides_half_of_what_remains() -> None:
     assert [int(one.sum()) for one in hidden] == [8, 12, 14, 15]
 
 
+def test_by_default_four_rounds_are_counted_once_each() -> None:
+    maps = [torch.rand(5, 4, 4) for _ in range(4)]
+    total, hidden = drive(SalienceDropout(), maps)
+    seen = [~one for one in hidden]
+    torch.testing.assert_close(
+        total, maps[0] + maps[1] * seen[0] + maps[2] * seen[1] + maps[3] * seen[2]
+    )
+
+
 def test_no_patch_twice_and_none_without_salience() -> None:
     salience = torch.tensor([[0.0, 3.0, 1.0, 0.0]])
     hidden = torch.tensor([[False, True, False, False]])
