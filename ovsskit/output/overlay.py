@@ -55,27 +55,18 @@ def draw_overlay(
     The longer side of the picture is brought between `SHORTEST` and `LONGEST` pixels; masks keep the original size.
     """
     longest = max(labels.shape)
-    scale = (
-        float(math.ceil(SHORTEST / longest)) if longest < SHORTEST else min(1.0, LONGEST / longest)
-    )
+    scale = min(float(math.ceil(SHORTEST / longest)), LONGEST / longest)
     picture = tint_picture(*resize_both(pixels, labels, scale), vocabulary)
     legend = _Legend(measure_areas(labels, vocabulary), max(15, round(max(picture.size) / 48)))
     width, height = picture.size
     beneath = width > 1.7 * height
-    columns = max(1, width // legend.column) if beneath else 1
-    rows = (
-        min(MOST_ROWS, math.ceil(len(legend.areas) / columns))
-        if beneath
-        else max(MOST_ROWS, height // legend.row - 1)
+    columns, rows = (
+        (width // legend.column, MOST_ROWS) if beneath else (1, height // legend.row - 1)
     )
     drawn = legend.draw(columns, rows)
-    canvas = (
-        (max(width, drawn.width), height + drawn.height)
-        if beneath
-        else (width + drawn.width, max(height, drawn.height))
-    )
+    canvas = (width, height + drawn.height) if beneath else (width + drawn.width, height)
     whole = PIL.Image.new("RGB", canvas, "white")
-    whole.paste(picture, (0, 0))
+    whole.paste(picture)
     whole.paste(drawn, (0, height) if beneath else (width, 0))
     return whole
 

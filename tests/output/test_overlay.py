@@ -39,6 +39,56 @@ def test_classes_are_tinted_and_the_background_is_not() -> None:
     assert drawn.shape[1] > SHORTEST
 
 
+@pytest.mark.parametrize(
+    ("size", "beneath", "scale", "letters", "rows"),
+    [
+        ((640, 640), False, 1, 15, 25),
+        ((320, 320), False, 2, 15, 25),
+        ((321, 100), False, 2, 15, 25),
+        ((1000, 700), False, 1, 21, 28),
+        ((400, 680), False, 1, 15, 15),
+        ((400, 690), True, 1, 15, 12),
+        ((20, 4096), True, 0.5, 43, 12),
+    ],
+)
+def test_the_legend_lies_beside_or_beneath(
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    beneath: bool,
+    scale: float,
+    letters: int,
+    rows: int,
+) -> None:
+    """Beside the picture it has one column, beneath as many as its width has room for."""
+    seen: list[tuple[_Legend, int, int]] = []
+    draw = _Legend.draw
+    monkeypatch.setattr(
+        _Legend,
+        "draw",
+        lambda self, *room: (seen.append((self, *room)), draw(self, *room))[1],
+    )
+    drawn = draw_overlay(numpy.full((*size, 3), 9, "uint8"), numpy.ones(size, "int64"), TWO)
+    [(legend, *room)] = seen
+    height, width = (round(side * scale) for side in size)
+    assert (legend.size, room) == (letters, [width // legend.column if beneath else 1, rows])
+    added = 2 * legend.row if beneath else legend.column
+    assert drawn.size == ((width, height + added) if beneath else (width + added, height))
+    left, top = (0, height) if beneath else (width, 0)
+    corner = (left + legend.row // 2, top + legend.row // 2 + legend.row // 8)
+    tinted = [round(0.45 * 9 + 0.55 * part) for part in TWO.colours[1]]
+    assert numpy.allclose(drawn.getpixel((0, 0)), tinted, atol=1)
+    assert drawn.getpixel(corner) == (105, 105, 105), "the swatch's outline"
+    assert drawn.getpixel((corner[0] + 1, corner[1] + 1)) == TWO.colours[1]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.0009, "< 0.1 %"), (0.0011, "0.1 %"), (0.099, "9.9 %"), (0.1, "10 %"), (0.104, "10 %")],
+)
+def test_small_areas_have_a_decimal(fraction: float, text: str) -> None:
+    assert Area(1, "dog", (0, 0, 0), fraction).percent == text
+
+
 @settings(deadline=None, max_examples=15)
 @given(
     st.sampled_from([1, 2, 17, 300, 3000]), st.sampled_from([1, 3, 40, 2500]), st.integers(1, 40)
