@@ -6,6 +6,7 @@ only inside, never through a symbolic link, and notice when the folder is taken 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -259,12 +260,9 @@ def is_ours(folder: Path) -> bool:
 
 def measure(path: Path) -> Written:
     """Return size and digest of a file."""
-    digest, size = xxhash.xxh3_128(), 0
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return Written(size, digest.hexdigest())
+        digest = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+        return Written(file.tell(), digest)
 
 
 def measure_text(text: str) -> Written:

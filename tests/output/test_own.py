@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,19 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import BadOutput, CannotWrite
-from ovsskit.output.own import FIT, KINDS, RUN, STUDY, OwnFolder, is_ours, measure
+from ovsskit.output.own import (
+    FIT,
+    KINDS,
+    RUN,
+    STUDY,
+    TAG,
+    TAGGED,
+    OwnFolder,
+    claim_cache,
+    is_ours,
+    measure,
+    measure_text,
+)
 
 HEAD = json.dumps({"ovsskit": "1"}, indent=1)
 
@@ -147,7 +160,8 @@ def test_a_file_is_held_as_it_was_written(tmp_path: Path) -> None:
     with opened(tmp_path) as folder:
         written = folder.write_text("masks/a", "12345")
         path = tmp_path / "masks" / "a"
-        assert written == measure(path)
+        assert written == measure(path) == measure_text("12345")
+        assert written.size == 5
         assert folder.holds("masks/a", written, verify=True)
         path.write_text("12346")
         assert folder.holds("masks/a", written)
@@ -174,3 +188,34 @@ def test_what_a_killed_command_left_half_written_goes(tmp_path: Path) -> None:
     with opened(tmp_path):
         pass
     assert tree(tmp_path)[".parts/mine.part"] == tree(tmp_path)[".mine.part"] == "mine"
+
+
+@pytest.mark.parametrize("there", [[], ["abc"], ["abc", f".{'0a' * 16}.part"]])
+def test_a_folder_in_which_things_are_kept_is_marked(tmp_path: Path, there: list[str]) -> None:
+    folder, kept = tmp_path / "deep" / "er", re.compile("[a-z]+")
+    folder.mkdir(parents=True)
+    for name in there:
+        (folder / name).write_text("")
+    claim_cache(folder, kept)
+    assert tree(folder) == {**dict.fromkeys(there, ""), TAG: TAGGED}
+    (folder / "Mine 1").write_text("a note")
+    claim_cache(folder, kept)
+    assert (folder / "Mine 1").read_text() == "a note"
+
+
+@pytest.mark.parametrize("there", ["Mine 1", TAG, "link", "tag is a folder"])
+def test_things_are_not_kept_among_those_of_others(tmp_path: Path, there: str) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    path = folder / (there if there == "Mine 1" else TAG)
+    if there == "link":
+        (tmp_path / "tag").write_text(TAGGED)
+        path.symlink_to(tmp_path / "tag")
+    elif there == "tag is a folder":
+        path.mkdir()
+    else:
+        path.write_text("mine")
+    with pytest.raises(BadOutput, match="not kept there by ovsskit") as caught:
+        claim_cache(folder, re.compile("[a-z]+"))
+    assert caught.value.there.startswith(f"There is `{path.name}`")
+    assert [one.name for one in folder.iterdir()] == [path.name]
