@@ -87,7 +87,7 @@ def draw_confidence(
     low, high = (
         (0.0, 1.0) if isinstance(scores, Probabilities) else (float(best.min()), float(best.max()))
     )
-    grey = ((best - low) / (high - low if high > low else 1.0)).clamp(0, 1) * 65535
+    grey = ((best - low) / (high - low)).nan_to_num().clamp(0, 1) * 65535
     return PIL.Image.fromarray(grey.round().numpy().astype("uint16")), (low, high)
 
 

@@ -52,7 +52,9 @@ def done(folder: OutputFolder, record: PictureRecord, *names: str) -> PictureRec
     return replace(record, state="done", files=files)
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, pictures: list[Path]) -> None:
+def test_a_killed_run_goes_on_where_it_was(
+    tmp_path: Path, pictures: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
     with opened(tmp_path / "out") as folder:
         todo = folder.add(pictures, NOTHING, [])
         folder.save(Costs(seconds=1.0, stages={"look": 0.5}, peak_memory=10))
@@ -69,6 +71,37 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, pictures: list[Path])
     assert plain["costs"]["stages"] == {"look": 0.75, "cut": 1.0}
     assert plain["costs"]["peak_memory"] == 10
     assert not journal.exists()
+    assert [record.message for record in caplog.records] == [
+        f"4 of 5 lines of {journal} cannot be read; what they alone tell of is done again"
+    ]
+
+
+def test_the_record_alone_waits_for_the_disk(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("os.fsync", told.append)
+    with opened(tmp_path / "out") as folder:
+        folder.finish(done(folder, folder.add(pictures, NOTHING, [])[0]))
+        assert not told
+        folder.save(Costs())
+        assert len(told) == 1
+    assert (tmp_path / "out" / "run.json").read_text().startswith('{\n "ovsskit": ')
+
+
+def test_the_first_picture_is_explained_unless_another_was(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    with opened(tmp_path / "out") as folder:
+        assert not folder.stale
+        folder.explain_first([])
+        todo = folder.add(pictures, NOTHING, [])
+        folder.explain_first(todo)
+        assert [record.saved for record in todo] == [("maps",), (), ()]
+        folder.finish(done(folder, folder.records["a"]))
+        left = folder.add(pictures, NOTHING, [])
+        folder.explain_first(left)
+        assert [(record.name, record.saved) for record in left] == [("b", ()), ("c", ())]
 
 
 def test_what_is_done_again(tmp_path: Path, pictures: list[Path]) -> None:
@@ -123,6 +156,19 @@ def test_another_run_is_refused_with_what_differs(
         OutputFolder(tmp_path / "out", changed(**changes))
     with opened(tmp_path / "out"):
         pass
+
+
+@pytest.mark.parametrize(("count", "end"), [(4, "3 there, 4 now"), (6, "; and 2 more")])
+def test_of_many_differences_four_are_named(tmp_path: Path, count: int, end: str) -> None:
+    mine, other = ({"fit": {f"x{n}": n + more for n in range(count)}} for more in (0, 1))
+    with opened(tmp_path / "out", mine) as folder:
+        [record] = folder.add([tmp_path / "a.jpg"], NOTHING, [])
+        folder.save(Costs())
+        folder.finish(done(folder, record))
+    with pytest.raises(BadOutput) as caught:
+        OutputFolder(tmp_path / "out", other)
+    assert caught.value.there.count(" there, ") == 4
+    assert caught.value.there.endswith(end)
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:

@@ -48,7 +48,10 @@ def test_names_that_are_no_text_can_be_written(folder: OwnFolder) -> None:
 
 def test_classes(folder: OwnFolder) -> None:
     write_classes(folder, make_vocabulary(["Größe, Maß"], [7], background_words=["sky"]))
-    assert json.loads((folder.path / "classes.json").read_text(encoding="utf-8")) == [
+    text = (folder.path / "classes.json").read_text(encoding="utf-8")
+    assert text.startswith('[\n {\n  "number": 0,')
+    assert '"name": "Größe"' in text
+    assert json.loads(text) == [
         {"number": 0, "name": "background", "colour": "#000000", "words": ["sky"]},
         {"number": 7, "name": "Größe", "colour": "#f43e25", "words": ["Maß"]},
     ]

@@ -48,20 +48,20 @@ def layer(path: Path) -> dict[str, Any]:
 
 
 def test_confidence_of_probabilities_is_absolute() -> None:
-    maps = torch.tensor([[[0.25, 1.0]], [[0.75, 0.0]]])
+    maps = torch.tensor([[[0.25, 1.25]], [[0.75, 0.0]]])
     grey, ends = draw_confidence(Probabilities(maps, (1, 2)), (1, 2))
     assert ends == (0.0, 1.0)
     assert numpy.asarray(grey).tolist() == [[49151, 65535]]
 
 
 def test_confidence_of_other_scores_says_its_range() -> None:
-    maps = torch.tensor([[[-3.0, 1.0]], [[-2.0, 0.0]]])
-    grey, ends = draw_confidence(Logits(maps, (1, 2)), (1, 2))
+    maps = torch.tensor([[[-3.0, 1.0, -4.0]], [[-2.0, 0.0, -0.5]]])
+    grey, ends = draw_confidence(Logits(maps, (1, 2)), (1, 3))
     assert ends == (-2.0, 1.0)
-    assert numpy.asarray(grey).tolist() == [[0, 65535]]
+    assert numpy.asarray(grey).tolist() == [[0, 65535, 32768]]
     grey, ends = draw_confidence(Logits(torch.ones(1, 2, 2), (1,)), (4, 6))
     assert ends == (1.0, 1.0)
-    assert numpy.asarray(grey).shape == (4, 6)
+    assert numpy.asarray(grey).tolist() == [[0] * 6] * 4
     step = Probabilities(torch.tensor([[[0.0, 1.0]]]), (1,))
     grey, _ = draw_confidence(step, (1, 4))
     assert numpy.asarray(grey).tolist() == [[0, 16384, 49151, 65535]]
