@@ -24,11 +24,11 @@ from rich.table import Table
 
 import ovsskit
 from ovsskit.embedded import NOUNS, sample_scenes
-from ovsskit.metrics import confusion, mean_iou
-from ovsskit.pictures import read_picture
-from ovsskit.recipe import load_recipe
-from ovsskit.values import Image
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.ops.metrics import confusion, mean_iou
+from ovsskit.engine.images import read_picture
+from ovsskit.recipe.build import load_recipe
+from ovsskit.engine.values import Image
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 TRUE_THINGS = '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "presence_by_matching"\n'
 WITHOUT = {

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from full_size import NAMES, TEXT, pictures
-from ovsskit.backbones.bridgetower import Bridgetower
-from ovsskit.lazy import transformers
-from ovsskit.values import Caption, Captions
+from ovsskit.backbones.matching.bridgetower import Bridgetower
+from ovsskit._lazy import transformers
+from ovsskit.engine.values import Caption, Captions
 
 RUNS = (
     {"side": "attend", "layers": "5", "batch": 1},

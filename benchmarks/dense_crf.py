@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
-from ovsskit.mean_field import build_lattices, mean_field
+from ovsskit.ops.mean_field import build_lattices, mean_field
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

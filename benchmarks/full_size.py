@@ -21,8 +21,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ovsskit.backbones.blip_itm import BlipItm
-from ovsskit.values import Caption, Captions, Image, Span
+from ovsskit.backbones.matching.blip_itm import BlipItm
+from ovsskit.engine.values import Caption, Captions, Image, Span
 
 LAYER, HEAD = 8, 9
 NAMES = ("person", "dog", "bicycle", "car")
@@ -45,7 +45,7 @@ SIZES = {
 
 def make_weights(folder: Path, size: str) -> None:
     """Write a BLIP of a published size with random weights in Hugging Face format."""
-    from ovsskit.lazy import transformers
+    from ovsskit._lazy import transformers
 
     torch.manual_seed(0)
     vision = {**SIZES[size], "image_size": 384, "patch_size": 16, "layer_norm_eps": 1e-6}

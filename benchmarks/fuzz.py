@@ -257,7 +257,7 @@ def _change_lines(content: bytes, chance: random.Random) -> bytes:
 
 
 def _recipes() -> Reader:
-    from ovsskit.study.plan import check_file
+    from ovsskit.study.spec.plan import check_file
 
     good = [path.read_bytes() for path in sorted(RECIPES.glob("*.toml"))]
     return Reader(
@@ -266,13 +266,13 @@ def _recipes() -> Reader:
 
 
 def _studies() -> Reader:
-    from ovsskit.study.plan import check_file
+    from ovsskit.study.spec.plan import check_file
 
     return Reader("studies", (STUDY, GOALS), "study.toml", lambda path: check_file(str(path)))
 
 
 def _settings() -> Reader:
-    from ovsskit.recipe import load_recipe
+    from ovsskit.recipe.build import load_recipe
 
     def read(path: Path) -> object:
         return load_recipe("quickstart", [path.read_text("utf-8", "replace")])
@@ -283,14 +283,14 @@ def _settings() -> Reader:
 
 
 def _classes() -> Reader:
-    from ovsskit.vocabulary import make_vocabulary, read_classes
+    from ovsskit.recipe.vocabulary import make_vocabulary, read_classes
 
     good = (b"dog\ncat, kitten\ngrass\n", "\ufeffsky\nöl\n".encode())
     return Reader("classes", good, "classes.txt", lambda path: make_vocabulary(read_classes(path)))
 
 
 def _images() -> Reader:
-    from ovsskit.inputs import find_pictures, name_pictures
+    from ovsskit.files.inputs import find_pictures, name_pictures
 
     def read(path: Path) -> object:
         return name_pictures(find_pictures([str(path)]), {})
@@ -301,10 +301,10 @@ def _images() -> Reader:
 
 
 def _presence() -> Reader:
-    from ovsskit.registry import find_stage
+    from ovsskit.recipe.registry import find_stage
     from ovsskit.testing import example
-    from ovsskit.values import Image
-    from ovsskit.vocabulary import make_vocabulary
+    from ovsskit.engine.values import Image
+    from ovsskit.recipe.vocabulary import make_vocabulary
 
     words = make_vocabulary(["dog", "cat"])
     image = dataclasses.replace(example(Image), name="a.jpg")
@@ -322,7 +322,7 @@ def _presence() -> Reader:
 
 def _texts(file: str) -> Reader:
     from ovsskit.texts.read import texts_of_classes
-    from ovsskit.vocabulary import make_vocabulary
+    from ovsskit.recipe.vocabulary import make_vocabulary
 
     words = make_vocabulary(["dog", "cat"])
     good = (
@@ -351,15 +351,15 @@ def _answers() -> Reader:
         answers = Answers(path.parent)
         return answers.find("m", "p")
 
-    from ovsskit.digests import digest_texts
+    from ovsskit.engine.digests import digest_texts
 
     good = json.dumps({"model": "m", "prompt": "p", "answer": "a hound"}).encode()
     return Reader("answers", (good,), f"{digest_texts(['m', 'p'])}.json", read)
 
 
 def _records(file: str) -> Reader:
-    from ovsskit.output.folder import OutputFolder
-    from ovsskit.output.record import Costs, PictureRecord
+    from ovsskit.run.output.folder import OutputFolder
+    from ovsskit.run.output.record import Costs, PictureRecord
 
     identity = {
         "stages": [{"address": "softmax", "scale": 1.0}],
@@ -411,8 +411,8 @@ def _tuned() -> Reader:
 
 
 def _trials() -> Reader:
-    from ovsskit.study.compare import compare
-    from ovsskit.study.history import Row
+    from ovsskit.study.report.compare import compare
+    from ovsskit.study.search.trials import Row
 
     rows = [
         Row(turn, turn, "done", {"threshold.at": 0.1}, [0.5 + turn], 1.0, 1.0 + turn).plain()
@@ -440,9 +440,9 @@ def _trials() -> Reader:
 def _journals() -> Reader:
     import optuna
 
-    from ovsskit.study.plan import StudyWishes, read_search
-    from ovsskit.study.storage import JOURNAL, Journal
-    from ovsskit.study.turns import Turns
+    from ovsskit.study.spec.plan import StudyWishes, read_search
+    from ovsskit.study.search.storage import JOURNAL, Journal
+    from ovsskit.study.search.queue import Turns
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
@@ -457,7 +457,7 @@ def _journals() -> Reader:
         good = Path(folder, JOURNAL).read_bytes()
 
     def read(path: Path) -> object:
-        from ovsskit.study.history import read_rows
+        from ovsskit.study.search.trials import read_rows
 
         keeper = Journal(path.parent)
         try:
@@ -471,12 +471,12 @@ def _journals() -> Reader:
 
 
 def _tokenizers(file: str) -> Reader:
-    from ovsskit.backbones import _text
+    from ovsskit.backbones.matching import _text
     from ovsskit.embedded import __file__ as embedded
 
     own = Path(embedded).parent
     if file == "dict.txt":
-        from ovsskit.backbones._ofa_checkpoint import read_text
+        from ovsskit.backbones.ofa._checkpoint import read_text
 
         good = (own / "ofa" / file).read_bytes()
         rows = 4 + len(good.splitlines())
@@ -492,7 +492,7 @@ def _tokenizers(file: str) -> Reader:
 
 def _weights(name: str, file: str, small: bytes = b"") -> Reader:
     from ovsskit.embedded import __file__ as embedded
-    from ovsskit.registry import find_backbone
+    from ovsskit.recipe.registry import find_backbone
 
     folder = Path(embedded).parent / name
     beside = {
@@ -514,7 +514,7 @@ def _pickles() -> Reader:
 
     import torch
 
-    from ovsskit.registry import find_backbone
+    from ovsskit.recipe.registry import find_backbone
 
     content = io.BytesIO()
     torch.save({"model": {"visual_encoder.blocks.0.a": torch.zeros(2)}}, content)

@@ -28,13 +28,13 @@ from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from ovsskit.backbones.clip import Clip
-from ovsskit.drive import Driver, State
-from ovsskit.pipeline import Pipeline
-from ovsskit.recipe import Recipe, load_recipe
-from ovsskit.stage import Stage, Wrapper
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.driver import Driver, State
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.engine.stage import Stage, Wrapper
 from ovsskit.stages.maps.resize_image import ResizeImage
-from ovsskit.values import Image, TextFeatures
+from ovsskit.engine.values import Image, TextFeatures
 
 MODEL = "ViT-B-16-quickgelu"
 GIVEN = {"text_features", "expand_text"}
@@ -46,7 +46,7 @@ SPREAD = 0.05
 
 def make_weights(folder: Path) -> None:
     """Write a ViT-B/16 with random weights."""
-    from ovsskit.lazy import open_clip
+    from ovsskit._lazy import open_clip
 
     torch.manual_seed(0)
     network = open_clip.create_model(MODEL)

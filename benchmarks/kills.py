@@ -26,10 +26,10 @@ import numpy
 import optuna
 from PIL import Image
 
-from ovsskit.registry import load_plugin
-from ovsskit.study.history import read_rows
-from ovsskit.study.plan import Search, StudyWishes, read_search
-from ovsskit.study.storage import JOURNAL, open_keeper
+from ovsskit.recipe.registry import load_plugin
+from ovsskit.study.search.trials import read_rows
+from ovsskit.study.spec.plan import Search, StudyWishes, read_search
+from ovsskit.study.search.storage import JOURNAL, open_keeper
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"
 PLUGIN, RECIPE = TESTS / "study_stages.py", TESTS / "toy.toml"

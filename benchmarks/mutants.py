@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GROUPS = {
     "stages": "ovsskit/stages/[!w]*/[!_]*.py",
     "wrappers": "ovsskit/stages/wrap/[!_]*.py",
-    "metrics": "ovsskit/metrics.py",
+    "metrics": "ovsskit/ops/metrics.py",
     "output": "ovsskit/output/[!_]*.py",
     "recipes": "recipes/*.toml",
 }

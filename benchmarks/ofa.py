@@ -22,9 +22,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
-from ovsskit.backbones import _ofa_layers
-from ovsskit.backbones._ofa_network import START, Biases, OfaNetwork
-from ovsskit.backbones._ofa_shape import Shape
+from ovsskit.backbones.ofa import _layers as _ofa_layers
+from ovsskit.backbones.ofa._network import START, Biases, OfaNetwork
+from ovsskit.backbones.ofa._shape import Shape
 from ovsskit.fit.artificial import draw_grids, enlarge
 from ovsskit.fit.settings import FitTable
 from ovsskit.fit.tuning import Tuner

@@ -25,11 +25,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ovsskit.store import Store
-from ovsskit.study.evaluate import Evaluator
-from ovsskit.study.plan import Search, StudyWishes, make_plan, read_search
-from ovsskit.study.space import grid
-from ovsskit.study.turns import Turns
+from ovsskit.engine.store import Store
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.spec.plan import Search, StudyWishes, make_plan, read_search
+from ovsskit.study.spec.space import grid
+from ovsskit.study.search.queue import Turns
 from reward import rank_correlation
 from tiny_models.evaluate import evaluation_scenes
 

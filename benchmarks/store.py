@@ -20,13 +20,13 @@ from rich.table import Table
 
 import ovsskit
 from full_size import NAMES, make_weights, pictures
-from ovsskit.digests import Digests
-from ovsskit.drive import Driver
+from ovsskit.engine.digests import Digests
+from ovsskit.engine.driver import Driver
 from ovsskit.embedded import NOUNS, sample_scenes
-from ovsskit.pictures import read_picture
-from ovsskit.store import Store
-from ovsskit.values import Image
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.images import read_picture
+from ovsskit.engine.store import Store
+from ovsskit.engine.values import Image
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 TIMED = ((Driver, "_key"), (Digests, "mark"), (Store, "find"), (Store, "keep"), (Store, "note"))
 spent = 0.0

@@ -81,7 +81,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 @cache
 def pages() -> dict[str, str]:
     """Return every generated file by its name: Markdown pages, the JSON Schema, and copies of the shipped recipes."""
-    from ovsskit.schema import recipe_schema
+    from ovsskit.recipe.schema import recipe_schema
 
     found = {"reference/index.md": overview()}
     found |= {f"reference/stages/{family}.md": family_page(family) for family in families()}
@@ -111,7 +111,7 @@ def page_titles(folder: str) -> dict[str, str]:
 
 def families() -> dict[str, list[str]]:
     """Return the built-in stages by family, in the order of a method."""
-    from ovsskit.registry import stage_files
+    from ovsskit.recipe.registry import stage_files
 
     found: dict[str, list[str]] = {}
     for name, module in stage_files().items():
@@ -127,22 +127,22 @@ def families() -> dict[str, list[str]]:
 
 def backbones() -> list[str]:
     """Return the built-in backbones."""
-    from ovsskit.registry import backbone_files
+    from ovsskit.recipe.registry import backbone_files
 
     return list(backbone_files())
 
 
 def shipped() -> list[Path]:
     """Return the recipes that come with the package."""
-    from ovsskit.extends import recipe_folder
+    from ovsskit.recipe.extends import recipe_folder
 
     return sorted(recipe_folder().rglob("*.toml"))
 
 
 def overview() -> str:
     """Return the page that lists every stage and backbone."""
-    from ovsskit.describe import summary
-    from ovsskit.registry import find_backbone, find_stage
+    from ovsskit.recipe.describe import summary
+    from ovsskit.recipe.registry import find_backbone, find_stage
 
     lines = [
         "# Reference",
@@ -184,7 +184,7 @@ def overview() -> str:
 
 def family_page(family: str) -> str:
     """Return the page of a family of stages."""
-    from ovsskit.registry import find_stage
+    from ovsskit.recipe.registry import find_stage
 
     parts = [stage_part(name, found_class(find_stage(name))) for name in families()[family]]
     about = inspect.getdoc(importlib.import_module(f"ovsskit.stages.{family}")) or ""
@@ -193,7 +193,7 @@ def family_page(family: str) -> str:
 
 def stage_part(name: str, cls: Any) -> str:
     """Return what there is to say about a stage: its docstring, what it reads and writes, its version and parameters."""
-    from ovsskit.stage import Wrapper, wiring
+    from ovsskit.engine.stage import Wrapper, wiring
 
     plan = wiring(cls)
     reads = ", ".join(f"`{slot}` ({kind})" for slot, kind in reads_of(cls))
@@ -226,8 +226,8 @@ def stage_part(name: str, cls: Any) -> str:
 
 def backbone_page(name: str) -> str:
     """Return the page of a backbone."""
-    from ovsskit.backbones.base import capabilities
-    from ovsskit.registry import find_backbone
+    from ovsskit.engine.model import capabilities
+    from ovsskit.recipe.registry import find_backbone
 
     cls = found_class(find_backbone(name))
     able = [
@@ -355,8 +355,8 @@ def error_classes() -> list[Any]:
 
 def values_page() -> str:
     """Return the page of the kinds of values that slots hold."""
-    from ovsskit import values
-    from ovsskit.describe import axes
+    from ovsskit.engine import values
+    from ovsskit.recipe.describe import axes
 
     lines = ["# Values", "", prose(inspect.getdoc(values) or ""), ""]
     for name in VALUES:
@@ -405,8 +405,8 @@ def python_page() -> str:
         [name for name in testing.__all__ if not inspect.isclass(getattr(testing, name))],
         3,
     )
-    base = importlib.import_module("ovsskit.backbones.base")
-    lines += ["## ovsskit.backbones.base", "", prose(inspect.getdoc(base) or ""), ""]
+    base = importlib.import_module("ovsskit.engine.model")
+    lines += ["## ovsskit.engine.model", "", prose(inspect.getdoc(base) or ""), ""]
     return "\n".join([*lines, *api(base, ["Backbone", "CrossAttends", "MatchesText"], 3)])
 
 
@@ -487,7 +487,7 @@ def signature(name: str, item: Callable[..., Any]) -> str:
 
 def reads_of(cls: Any) -> Iterator[tuple[str, str]]:
     """Return the slots that a stage reads with links to their kinds, and the models with their capabilities."""
-    from ovsskit.stage import wiring
+    from ovsskit.engine.stage import wiring
 
     plan = wiring(cls)
     yield from (
@@ -512,7 +512,7 @@ def is_type_variable(item: Any) -> bool:
 
 def parameters(cls: Any) -> str:
     """Return a table of the parameters of a stage or backbone."""
-    from ovsskit.describe import field_rows
+    from ovsskit.recipe.describe import field_rows
 
     rows = field_rows(cls)
     if not rows:
@@ -526,7 +526,7 @@ def parameters(cls: Any) -> str:
 
 def to_toml(value: Any) -> str:
     """Write a value as TOML does."""
-    from ovsskit.describe import toml
+    from ovsskit.recipe.describe import toml
 
     return toml(value)
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import ovsskit
 from ovsskit.embedded import sample_scenes
-from ovsskit.output.heat import heat_tile
+from ovsskit.run.output.heat import heat_tile
 
 SCENE, NAME = 7, "car"
 HEIGHT, GAP, CAPTION = 300, 12, 30

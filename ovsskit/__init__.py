@@ -6,51 +6,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ovsskit.pipeline import Pipeline as Pipeline
-    from ovsskit.pipeline import Result as Result
-    from ovsskit.pipeline import load as load
-    from ovsskit.stage import S as S
-    from ovsskit.stage import Stage as Stage
-    from ovsskit.stage import Wrapper as Wrapper
-    from ovsskit.stage import Wraps as Wraps
-    from ovsskit.values import (
+    from ovsskit.run.pipeline import Pipeline as Pipeline
+    from ovsskit.run.pipeline import Result as Result
+    from ovsskit.run.pipeline import load as load
+    from ovsskit.engine.stage import S as S
+    from ovsskit.engine.stage import Stage as Stage
+    from ovsskit.engine.stage import Wrapper as Wrapper
+    from ovsskit.engine.stage import Wraps as Wraps
+    from ovsskit.engine.values import (
         Captions as Captions,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         CrossAttention as CrossAttention,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Image as Image,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Labels as Labels,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Logits as Logits,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Present as Present,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Probabilities as Probabilities,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Saliency as Saliency,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Scores as Scores,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         TokenMaps as TokenMaps,
     )
-    from ovsskit.values import (
+    from ovsskit.engine.values import (
         Vocabulary as Vocabulary,
     )
 
 _HOMES = {
-    "ovsskit.pipeline": ("Pipeline", "Result", "load"),
-    "ovsskit.stage": ("S", "Stage", "Wrapper", "Wraps"),
-    "ovsskit.values": (
+    "ovsskit.run.pipeline": ("Pipeline", "Result", "load"),
+    "ovsskit.engine.stage": ("S", "Stage", "Wrapper", "Wraps"),
+    "ovsskit.engine.values": (
         "Captions", "CrossAttention", "Image", "Labels", "Logits", "Present", "Probabilities", "Saliency", "Scores",
         "TokenMaps", "Vocabulary",
     ),

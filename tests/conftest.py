@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from ovsskit import registry
+from ovsskit.recipe import registry
 from ovsskit.torchvision_names import declare_torchvision
 
 declare_torchvision()  # before a test imports transformers

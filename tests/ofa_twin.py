@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from ovsskit.backbones._ofa_network import OfaNetwork
-from ovsskit.backbones._ofa_shape import Shape
-from ovsskit.backbones._ofa_text import FIRST, gpt2_ids
+from ovsskit.backbones.ofa._network import OfaNetwork
+from ovsskit.backbones.ofa._shape import Shape
+from ovsskit.backbones.ofa._text import FIRST, gpt2_ids
 
 PUBLISHED_ROWS = 59457
 

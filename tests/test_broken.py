@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import OvsskitError
-from ovsskit.recipe import load_recipe
+from ovsskit.recipe.build import load_recipe
 
 BROKEN = Path(__file__).parent / "broken"
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from ovsskit import registry
+from ovsskit.recipe import registry
 from ovsskit.cli.app import app
 from ovsskit.errors import OvsskitError
-from ovsskit.extends import recipe_folder
-from ovsskit.samples import sample_pictures
-from ovsskit.study.plan import check_file
+from ovsskit.recipe.extends import recipe_folder
+from ovsskit.run.samples import sample_pictures
+from ovsskit.study.spec.plan import check_file
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ovsskit.backbones.clip import Clip
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.embedded import CLIP_FOLDER, NOUNS, sample_scenes
-from ovsskit.pictures import read_picture
+from ovsskit.engine.images import read_picture
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
 from tiny_models.clip_folder import read_clip
 from tiny_models.evaluate import evaluation_scenes
 from tiny_models.evaluate_clip import ClipScores, score_clip

@@ -11,8 +11,8 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from ovsskit.stage import Stage
-from ovsskit.values import Image, Labels, Probabilities, Saliency, Vocabulary
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image, Labels, Probabilities, Saliency, Vocabulary
 
 log = logging.getLogger("ovsskit.toy")
 COLOURS = {

@@ -15,7 +15,7 @@ from typing import Final
 import torch
 from transformers import BlipForImageTextRetrieval
 
-from ovsskit.backbones._ofa_network import OfaNetwork
+from ovsskit.backbones.ofa._network import OfaNetwork
 from ovsskit.embedded import BLIP_ITM_FOLDER, CLASSES, OFA_FOLDER
 from tiny_models.blip import write_blip
 from tiny_models.clip import ClipSettings, TinyClip

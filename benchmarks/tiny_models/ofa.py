@@ -6,9 +6,9 @@ from typing import Final
 import torch
 from torch import nn
 
-from ovsskit.backbones._ofa_network import OfaNetwork, begin_decoder
-from ovsskit.backbones._ofa_shape import Shape
-from ovsskit.backbones._ofa_text import PROMPT, UNKNOWN_NAME, gpt2_ids
+from ovsskit.backbones.ofa._network import OfaNetwork, begin_decoder
+from ovsskit.backbones.ofa._shape import Shape
+from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME, gpt2_ids
 from ovsskit.embedded.names import CLASSES
 
 SIDE: Final = 12

@@ -7,8 +7,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ovsskit.backbones._ofa_network import OfaNetwork
-from ovsskit.backbones._ofa_text import DICTIONARY
+from ovsskit.backbones.ofa._network import OfaNetwork
+from ovsskit.backbones.ofa._text import DICTIONARY
 from tiny_models.ofa import words
 
 WEIGHTS: Final = "model.safetensors"

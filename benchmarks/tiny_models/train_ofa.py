@@ -11,8 +11,8 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from ovsskit.backbones._ofa_network import OfaNetwork
-from ovsskit.backbones._ofa_trunk import STRIDE
+from ovsskit.backbones.ofa._network import OfaNetwork
+from ovsskit.backbones.ofa._trunk import STRIDE
 from tiny_models.dataset import Dataset
 from tiny_models.loop import Losses, Schedule, train
 from tiny_models.ofa import SIDE, begin_ofa, class_pieces

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from ovsskit import Image, S, Wrapper, Wraps
-from ovsskit.lazy import torch
+from ovsskit._lazy import torch
 
 
 class TwoViews(Wrapper, writes="scores"):

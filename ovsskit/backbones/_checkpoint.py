@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 
 from pydantic import BaseModel
 
-from ovsskit import reading
+from ovsskit.files import reading
 from ovsskit.errors import BadWeights, Place
-from ovsskit.lazy import torch, transformers
-from ovsskit.output.files import see_same, write_whole
+from ovsskit._lazy import torch, transformers
+from ovsskit.files.writing import see_same, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 HEADER = 100_000_000

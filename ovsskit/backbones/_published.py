@@ -6,7 +6,7 @@ of the network's weights in fp32, computed from the published architecture; a fi
 
 from __future__ import annotations
 
-from ovsskit.weights import Published
+from ovsskit.hub.weights import Published
 
 BRIDGETOWER_LICENCE = ("MIT (code)", "of the authors' repository; the model's card was not seen")
 ALBEF_LICENCE = (

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import Plugins, Sets, load_plugins
-from ovsskit.reading import why_no_path
+from ovsskit.files.reading import why_no_path
 
 
 def check(
@@ -25,7 +25,7 @@ def check(
 
     from ovsskit.cli.console import as_error, console, show_error
     from ovsskit.errors import Place
-    from ovsskit.study.plan import check_file
+    from ovsskit.study.spec.plan import check_file
 
     load_plugins(plugins)
     found = []

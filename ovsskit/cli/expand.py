@@ -74,14 +74,14 @@ def expand(
     )
 
     from ovsskit.cli.console import console, stderr
-    from ovsskit.devices import choose_device
+    from ovsskit.engine.devices import choose_device
     from ovsskit.errors import BadValue
-    from ovsskit.output.files import see_free
-    from ovsskit.recipe import load_recipe
+    from ovsskit.files.writing import see_free
+    from ovsskit.recipe.build import load_recipe
     from ovsskit.texts.generate import Answers, answers_folder, ask, read_prompt, write_texts
     from ovsskit.texts.models import Endpoint, LanguageModel, LocalModel
-    from ovsskit.vocabulary import VocabularyTable
-    from ovsskit.wishes import choose_named
+    from ovsskit.recipe.vocabulary import VocabularyTable
+    from ovsskit.run.options import choose_named
 
     load_plugins(plugins)
     path = out or Path(f"{kind}.toml")

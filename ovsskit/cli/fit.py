@@ -42,7 +42,7 @@ def fit(
     A tuning that was stopped goes on where it was last saved when the same command is given again.
     """
     from ovsskit.cli.fit_report import FitReport
-    from ovsskit.fit.job import FitWishes, run_fit
+    from ovsskit.fit.fit import FitWishes, run_fit
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)

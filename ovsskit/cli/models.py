@@ -42,12 +42,12 @@ def models(
 
     from ovsskit.cli.console import console, show, show_error, stderr
     from ovsskit.errors import BadValue, BadWeights
-    from ovsskit.extends import recipe_folder
-    from ovsskit.output.files import see_free
-    from ovsskit.recipe import Recipe, load_recipe
-    from ovsskit.stage import use_of
-    from ovsskit.study.plan import StudyWishes, read_search
-    from ovsskit.weights import check_content
+    from ovsskit.recipe.extends import recipe_folder
+    from ovsskit.files.writing import see_free
+    from ovsskit.recipe.build import Recipe, load_recipe
+    from ovsskit.engine.stage import use_of
+    from ovsskit.study.spec.plan import StudyWishes, read_search
+    from ovsskit.hub.weights import check_content
 
     def read(name: str) -> Recipe:
         if study:

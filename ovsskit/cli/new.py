@@ -23,7 +23,7 @@ def new(
     from rich.markup import escape
 
     from ovsskit.cli.console import console
-    from ovsskit.starter import write_starter
+    from ovsskit.recipe.scaffold import write_starter
 
     write_starter(path, base, whole=whole, force=force)
     console.print(

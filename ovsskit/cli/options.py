@@ -27,7 +27,7 @@ def hide_bars(*, quiet: bool) -> None:
 
 def load_plugins(paths: Sequence[Path]) -> None:
     """Import the plugin files that the person named."""
-    from ovsskit.registry import load_plugin
+    from ovsskit.recipe.registry import load_plugin
 
     for path in paths:
         load_plugin(path)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.tree import Tree
 
-    from ovsskit.stage import Stage
-    from ovsskit.wire import Link
+    from ovsskit.engine.stage import Stage
+    from ovsskit.engine.wiring import Link
 
 
 def plan(
@@ -27,8 +27,8 @@ def plan(
     from rich.tree import Tree
 
     from ovsskit.cli.console import show
-    from ovsskit.recipe import load_recipe
-    from ovsskit.stage import use_of
+    from ovsskit.recipe.build import load_recipe
+    from ovsskit.engine.stage import use_of
 
     load_plugins(plugins)
     loaded = load_recipe(recipe, sets)
@@ -61,15 +61,15 @@ def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:
 
 
 def _shape(kind: str) -> str:
-    from ovsskit import values
-    from ovsskit.describe import axes
+    from ovsskit.engine import values
+    from ovsskit.recipe.describe import axes
 
     named = axes(getattr(values, kind, None))
     return f" [{named}]" if named else ""
 
 
 def _parameters(model: object) -> str:
-    from ovsskit.describe import COMMON, toml
+    from ovsskit.recipe.describe import COMMON, toml
 
     fields = type(model).model_fields  # type: ignore[attr-defined]
     return ", ".join(

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import console, progress_bar, show, stderr
-from ovsskit.listen import Summary
-from ovsskit.output.record import PictureRecord
+from ovsskit.run.callbacks import Summary
+from ovsskit.run.output.record import PictureRecord
 
 SHOWN_NOTES = 5
 """On how many pictures notes are printed; `run.json` and the gallery hold all."""

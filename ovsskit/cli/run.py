@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
-from ovsskit.inputs import MAX_PIXELS
+from ovsskit.files.inputs import MAX_PIXELS
 
 
 def run(
@@ -78,8 +78,8 @@ def run(
     A run that was stopped goes on where it was when the same command is given again.
     """
     from ovsskit.cli.report import Report
-    from ovsskit.job import run_job
-    from ovsskit.wishes import Wishes
+    from ovsskit.run.run import run_job
+    from ovsskit.run.options import Wishes
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)

@@ -9,7 +9,7 @@ def schema(plugins: Plugins = []) -> None:  # noqa: B006 - typer reads the defau
     """Print the JSON Schema of recipes, with which editors complete and check them as they are typed."""
     import json
 
-    from ovsskit.schema import recipe_schema
+    from ovsskit.recipe.schema import recipe_schema
 
     load_plugins(plugins)
     print(json.dumps(recipe_schema(), indent=2))

@@ -17,7 +17,7 @@ LOOK: dict[str, Any] = {
 }
 
 if TYPE_CHECKING:
-    from ovsskit.stage import Stage
+    from ovsskit.engine.stage import Stage
 
 
 def stages(
@@ -28,7 +28,7 @@ def stages(
 ) -> None:
     """List every stage, or show one with its parameters, ranges and source."""
     from ovsskit.errors import UnknownStage, did_you_mean
-    from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
+    from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 
     load_plugins(plugins)
     if not name:
@@ -49,8 +49,8 @@ def _list() -> None:
     from rich.table import Table
 
     from ovsskit.cli.console import console, show
-    from ovsskit.describe import summary
-    from ovsskit.registry import backbone_names, find_backbone, find_stage, stage_names
+    from ovsskit.recipe.describe import summary
+    from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 
     table = Table("stage", "reads", "writes", PROSE, **LOOK)
     for name in stage_names():
@@ -73,8 +73,8 @@ def _explain(name: str, cls: Any) -> None:
     from rich.table import Table
 
     from ovsskit.cli.console import console, show
-    from ovsskit.describe import field_rows
-    from ovsskit.stage import Stage
+    from ovsskit.recipe.describe import field_rows
+    from ovsskit.engine.stage import Stage
 
     console.print(f"[bold cyan]{name}[/]\n{escape(inspect.getdoc(cls) or '')}\n", highlight=False)
     if issubclass(cls, Stage):
@@ -93,7 +93,7 @@ def _explain(name: str, cls: Any) -> None:
 
 
 def _reads(cls: type[Stage]) -> list[str]:
-    from ovsskit.stage import wiring
+    from ovsskit.engine.stage import wiring
 
     plan = wiring(cls)
     return [*plan.reads, *plan.models]

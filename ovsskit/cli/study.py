@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
-from ovsskit.inputs import MAX_PIXELS
+from ovsskit.files.inputs import MAX_PIXELS
 
 
 def study(
@@ -112,8 +112,8 @@ def study(
         compare_studies([Path(folder) for folder in images], as_json=json)
         return
     from ovsskit.cli.study_report import StudyReport
-    from ovsskit.study.job import run_study
-    from ovsskit.study.plan import StudyWishes
+    from ovsskit.study.study import run_study
+    from ovsskit.study.spec.plan import StudyWishes
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
@@ -156,7 +156,7 @@ def compare_studies(folders: list[Path], *, as_json: bool) -> None:
 
     from ovsskit.cli.console import console, show
     from ovsskit.cli.study_report import comparison_tables
-    from ovsskit.study.compare import compare
+    from ovsskit.study.report.compare import compare
 
     found = compare(folders)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ovsskit.lazy import Float, Int, torch
+from ovsskit._lazy import Float, Int, torch
 
 STRIDE = 16
 

@@ -21,10 +21,10 @@ from safetensors.torch import save
 from ovsskit import __version__
 from ovsskit.errors import BadOutput, Place
 from ovsskit.fit.tuning import Tuner
-from ovsskit.identity import differences
-from ovsskit.lazy import torch
-from ovsskit.output.folder import versions
-from ovsskit.output.own import FIT, OwnFolder, Written, read_files
+from ovsskit.engine.identity import differences
+from ovsskit._lazy import torch
+from ovsskit.run.output.folder import versions
+from ovsskit.files.own import FIT, OwnFolder, Written, read_files
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from ovsskit.backbones._ofa_layers import Dropped, Layer
-from ovsskit.backbones._ofa_network import Biases, OfaNetwork
+from ovsskit.backbones.ofa._layers import Dropped, Layer
+from ovsskit.backbones.ofa._network import Biases, OfaNetwork
 from ovsskit.fit.artificial import Artificial, draw_grids, enlarge
 from ovsskit.fit.settings import FitTable
 
@@ -145,8 +145,8 @@ def set_dropping(network: OfaNetwork, numbers: float, branches: float) -> None:
 
 def _detached(biases: Biases) -> tuple[list[tuple[Tensor, Tensor]], Biases]:
     """Return the same biases cut off from what made them, and pairs of each tensor and its copy."""
-    from ovsskit.backbones._ofa_decoder import DecoderBiases
-    from ovsskit.backbones._ofa_encoder import EncoderBiases
+    from ovsskit.backbones.ofa._decoder import DecoderBiases
+    from ovsskit.backbones.ofa._encoder import EncoderBiases
 
     pairs: list[tuple[Tensor, Tensor]] = []
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ovsskit import __version__
-from ovsskit.output.own import STUDY, Files, OwnFolder, Written, measure_text, read_files
+from ovsskit.files.own import STUDY, Files, OwnFolder, Written, measure_text, read_files
 
 
 class StudyFolder(OwnFolder):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import tomlkit
 
-from ovsskit.backbones.base import (
+from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
     DecodesPatches,
@@ -20,13 +20,13 @@ from ovsskit.backbones.base import (
     MatchesText,
     capabilities,
 )
-from ovsskit.drive import Driver, State
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage, Wrapper, use_of, wiring
-from ovsskit.store import Store
+from ovsskit.engine.driver import Driver, State
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage, Wrapper, use_of, wiring
+from ovsskit.engine.store import Store
 from ovsskit.testing.examples import example
 from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
-from ovsskit.values import (
+from ovsskit.engine.values import (
     Attention,
     Captions,
     CrossAttention,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from ovsskit.lazy import torch
-from ovsskit.values import (
+from ovsskit._lazy import torch
+from ovsskit.engine.values import (
     END,
     PROMPT,
     Attention,
@@ -30,7 +30,7 @@ from ovsskit.values import (
     TokenMaps,
     Vocabulary,
 )
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 NAMES = ("dog", "ice cream", "grass")
 GRID = (4, 5)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ovsskit.backbones.base import (
+from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
     DecodesPatches,
@@ -17,10 +17,10 @@ from ovsskit.backbones.base import (
     MatchesText,
     Objective,
 )
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
 from ovsskit.testing.examples import GRID, HEADS, LAYERS, WIDTH, example
-from ovsskit.values import (
+from ovsskit.engine.values import (
     END,
     PROMPT,
     Attention,

@@ -15,16 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ovsskit.backbones.base import Backbone, EncodesText
-from ovsskit.cache import cache_folder
-from ovsskit.digests import digest_texts
+from ovsskit.engine.model import Backbone, EncodesText
+from ovsskit.files.cache import cache_folder
+from ovsskit.engine.digests import digest_texts
 from ovsskit.errors import OvsskitError
-from ovsskit.identity import model_identity
-from ovsskit.lazy import Float, torch
-from ovsskit.listen import hearing
-from ovsskit.registry import PACKAGE
-from ovsskit.store import Store
-from ovsskit.values import TextFeatures
+from ovsskit.engine.identity import model_identity
+from ovsskit._lazy import Float, torch
+from ovsskit.run.callbacks import hearing
+from ovsskit.recipe.registry import PACKAGE
+from ovsskit.engine.store import Store
+from ovsskit.engine.values import TextFeatures
 
 MEMORY_BYTES, DISK_BYTES = 1 << 26, 1 << 28
 LIBRARIES = ("torch", "open_clip_torch", "transformers", "tokenizers")

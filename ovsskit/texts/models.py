@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ovsskit.errors import MissingExtra, NoAnswer, Place
-from ovsskit.lazy import torch, transformers
-from ovsskit.weights import ANY, HubFiles, need_weights
+from ovsskit._lazy import torch, transformers
+from ovsskit.hub.weights import ANY, HubFiles, need_weights
 
 OPENAI = "https://api.openai.com/v1"
 MOST_TOKENS = 120

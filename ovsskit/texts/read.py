@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from ovsskit.errors import BadFile, Place, did_you_mean
-from ovsskit.lines import read
-from ovsskit.reading import Unreadable, read_text
-from ovsskit.values import Vocabulary
+from ovsskit.recipe.toml_lines import read
+from ovsskit.files.reading import Unreadable, read_text
+from ovsskit.engine.values import Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesText
+from ovsskit.engine.model import EncodesText
 from ovsskit.errors import BadFile, Place
-from ovsskit.lazy import Float, open_clip, torch
-from ovsskit.reading import Unreadable, read_text
+from ovsskit._lazy import Float, open_clip, torch
+from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.texts.kept import recall
 
 NAME = "{}"

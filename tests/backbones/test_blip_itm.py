@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ovsskit.backbones.blip_itm import BlipItm
+from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.errors import BadClasses, BadValue, BadWeights, MissingWeights
 from ovsskit.stages.text.caption import Caption as WriteCaption
 from ovsskit.testing import check_backbone, example
-from ovsskit.values import Caption, Captions, Image, Present
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Caption, Captions, Image, Present
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = "import sys, ovsskit.backbones.blip_itm; sys.exit(' '.join({'torch', 'transformers', 'tokenizers'} & set(sys.modules)) or 0)"
+    code = "import sys, ovsskit.backbones.matching.blip_itm; sys.exit(' '.join({'torch', 'transformers', 'tokenizers'} & set(sys.modules)) or 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from twins import TWINS
 
-from ovsskit.backbones.bridgetower import Bridgetower
+from ovsskit.backbones.matching.bridgetower import Bridgetower
 from ovsskit.testing import example
-from ovsskit.values import Caption, Captions, Image
+from ovsskit.engine.values import Caption, Captions, Image
 
 IMAGES = [example(Image, seed) for seed in (0, 7)]
 TEXT = Captions((Caption("A picture of dog cat", ()),))

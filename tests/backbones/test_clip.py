@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones import _clip_text, clip
-from ovsskit.backbones import _clip_vision as vision
-from ovsskit.backbones._clip_weights import build_network, hub_repository, tag_settings
-from ovsskit.backbones.clip import Clip
+from ovsskit.backbones.clip import _vision as vision
+from ovsskit.backbones.clip._weights import build_network, hub_repository, tag_settings
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.errors import BadValue, BadWeights, MissingWeights
 from ovsskit.testing import example
-from ovsskit.values import Attention, Hidden, Image
+from ovsskit.engine.values import Attention, Hidden, Image
 
 EMBEDDED = Clip.embedded
 close = torch.testing.assert_close
@@ -382,7 +382,7 @@ def test_a_checkpoint_file(tmp_path: Path, suffix: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         open_clip, "get_model_config", lambda name: SHAPE if name == "Small" else None
     )
-    monkeypatch.setattr("ovsskit.backbones.clip.architectures", lambda: ["Small"])
+    monkeypatch.setattr("ovsskit.backbones.clip.clip.architectures", lambda: ["Small"])
     own = Clip(weights=str(file), model="Small")
     for key, value in own.network.state_dict().items():
         close(value, state[key])
@@ -511,5 +511,5 @@ def test_moved_to_another_device_it_starts_afresh(backbone: Clip) -> None:
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = "import sys, ovsskit.backbones.clip; sys.exit(' '.join({'torch', 'open_clip', 'tokenizers'} & set(sys.modules)) or 0)"
+    code = "import sys, ovsskit.backbones.clip.clip; sys.exit(' '.join({'torch', 'open_clip', 'tokenizers'} & set(sys.modules)) or 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from twins import TWINS
 
-from ovsskit.backbones.base import Backbone
+from ovsskit.engine.model import Backbone
 from ovsskit.errors import OvsskitError
-from ovsskit.registry import backbone_names, find_backbone
+from ovsskit.recipe.registry import backbone_names, find_backbone
 
 
 def make(name: str, weights: str) -> Any:

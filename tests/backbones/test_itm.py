@@ -9,14 +9,14 @@ import pytest
 import torch
 from twins import TWINS
 
-from ovsskit.backbones._itm import ItmBackbone
+from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.errors import BadValue, Problems
-from ovsskit.recipe import load_recipe
-from ovsskit.registry import find_backbone
+from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.registry import find_backbone
 from ovsskit.stages.text.caption import Caption as WriteCaption
 from ovsskit.testing import example
-from ovsskit.values import Caption, Captions, Image, Present
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Caption, Captions, Image, Present
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 NAMES = [name for name in TWINS if issubclass(find_backbone(name) or object, ItmBackbone)]
 IMAGES = [example(Image, seed) for seed in (0, 7)]

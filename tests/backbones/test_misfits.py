@@ -15,12 +15,12 @@ from tokenizers import ByteLevelBPETokenizer
 from twins import PARITY
 from typer.testing import CliRunner
 
-from ovsskit.backbones._blip_checkpoint import VISION_RENAMES
+from ovsskit.backbones.matching._blip_checkpoint import VISION_RENAMES
 from ovsskit.backbones._checkpoint import rename_back, stored_names
 from ovsskit.cli.app import app
 from ovsskit.errors import BadWeights, MissingWeights, Problems
-from ovsskit.recipe import load_recipe
-from ovsskit.registry import find_backbone
+from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.registry import find_backbone
 
 GOLDEN = Path(__file__).parent.parent / "broken" / "weights"
 SETS = {"blip_itm": "pnp_ovss", "bridgetower": "bridgetower", "albef": "albef", "mplug": "mplug"}

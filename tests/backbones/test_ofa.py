@@ -11,13 +11,13 @@ import torch
 from ofa_twin import PUBLISHED_ROWS, ofa_twin, random_network, rows_for, small_shape, write_ofa
 from safetensors.torch import load_file, save_file
 
-from ovsskit.backbones._ofa_positions import cell_rows, grid_bias, resized_bias, text_rows
-from ovsskit.backbones._ofa_text import PROMPT, UNKNOWN_NAME
-from ovsskit.backbones.ofa import Ofa
+from ovsskit.backbones.ofa._positions import cell_rows, grid_bias, resized_bias, text_rows
+from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME
+from ovsskit.backbones.ofa.ofa import Ofa
 from ovsskit.errors import BadClasses, BadWeights
 from ovsskit.testing import check_backbone, example
-from ovsskit.values import Image
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Image
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 NAMES = ("dog", "ice cream", "grass")
 KNOWN = (PROMPT, UNKNOWN_NAME, *NAMES)
@@ -70,7 +70,7 @@ def test_biases_and_features_are_computed_once(
 def test_biases_of_the_last_grid_are_kept_however_large(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ovsskit.backbones.ofa.KEPT_BIASES", 0)
+    monkeypatch.setattr("ovsskit.backbones.ofa.ofa.KEPT_BIASES", 0)
     backbone = ofa(folder)
     maps(backbone, [*IMAGES, WIDE])
     assert len(backbone._biases) == 1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from ovsskit.backbones._ofa_layers import attend
+from ovsskit.backbones.ofa._layers import attend
 
 
 def example(count: int, masked: bool) -> list[torch.Tensor]:

@@ -11,7 +11,7 @@ import pytest
 
 import ovsskit
 from ovsskit.errors import BadFile, BadValue
-from ovsskit.pipeline import Result
+from ovsskit.run.pipeline import Result
 
 SMALL = ("resize_image.short_side=48", "views.altered=[]")
 CLASSES = ["dog", "cat"]

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 import tomlkit
 
-from ovsskit.extends import recipe_folder
-from ovsskit.registry import backbone_names, stage_names
+from ovsskit.recipe.extends import recipe_folder
+from ovsskit.recipe.registry import backbone_names, stage_names
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
 
@@ -87,8 +87,8 @@ def test_stages_lists_all() -> None:
 
 @pytest.mark.parametrize("name", [*stage_names(), *backbone_names()])
 def test_every_stage_and_backbone_is_explained(name: str) -> None:
-    from ovsskit.describe import field_rows, summary
-    from ovsskit.registry import find_backbone, find_stage
+    from ovsskit.recipe.describe import field_rows, summary
+    from ovsskit.recipe.registry import find_backbone, find_stage
 
     cls = find_stage(name) or find_backbone(name)
     assert cls is not None

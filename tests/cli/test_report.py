@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ovsskit.cli.report import Report, rate
-from ovsskit.listen import Summary
-from ovsskit.output.record import Costs, PictureRecord
+from ovsskit.run.callbacks import Summary
+from ovsskit.run.output.record import Costs, PictureRecord
 
 OUT = Path("out")
 

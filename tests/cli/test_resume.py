@@ -14,8 +14,8 @@ import PIL.Image
 import pytest
 
 from ovsskit.cli.__main__ import main
-from ovsskit.output.folder import OutputFolder
-from ovsskit.output.own import measure
+from ovsskit.run.output.folder import OutputFolder
+from ovsskit.files.own import measure
 
 TESTS = Path(__file__).parent.parent
 TOY = ("--plugin", str(TESTS / "toy_stages.py"), "--classes", "red, green, blue")
@@ -75,7 +75,7 @@ KILLS = {
     ),
     "between the last image and the gallery": (
         "import os\n"
-        "from ovsskit.output.folder import OutputFolder\n"
+        "from ovsskit.run.output.folder import OutputFolder\n"
         "OutputFolder.see_done = lambda *_: os._exit(9)\n"
     ),
 }

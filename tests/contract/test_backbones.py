@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from twins import TWINS
 
-from ovsskit.backbones.base import Backbone
+from ovsskit.engine.model import Backbone
 from ovsskit.errors import MissingWeights
-from ovsskit.registry import backbone_names, find_backbone
+from ovsskit.recipe.registry import backbone_names, find_backbone
 from ovsskit.testing import ToyBackbone, check_backbone
 
 

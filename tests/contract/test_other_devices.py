@@ -15,7 +15,7 @@ from test_stages import STAGES, WRAPPERS, make
 from twins import TWINS
 
 import ovsskit
-from ovsskit.backbones.base import (
+from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
     DecodesPatches,
@@ -25,14 +25,14 @@ from ovsskit.backbones.base import (
     MatchesText,
 )
 from ovsskit.cli.report import Report
-from ovsskit.drive import Driver
-from ovsskit.job import run_job
-from ovsskit.registry import backbone_names, find_backbone
-from ovsskit.samples import sample_pictures
-from ovsskit.stage import wiring
+from ovsskit.engine.driver import Driver
+from ovsskit.run.run import run_job
+from ovsskit.recipe.registry import backbone_names, find_backbone
+from ovsskit.run.samples import sample_pictures
+from ovsskit.engine.stage import wiring
 from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
-from ovsskit.values import Attention, Captions, Image, Value
-from ovsskit.wishes import Wishes
+from ovsskit.engine.values import Attention, Captions, Image, Value
+from ovsskit.run.options import Wishes
 
 
 def parts(value: Value) -> dict[str, torch.Tensor]:
@@ -64,7 +64,7 @@ def test_stage_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_float64_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ovsskit.devices.NO_FLOAT64", (NAME,))
+    monkeypatch.setattr("ovsskit.engine.devices.NO_FLOAT64", (NAME,))
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
@@ -143,7 +143,7 @@ def test_a_used_backbone_moves_as_a_whole(name: str) -> None:
 def test_a_result_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = sample_pictures()[0]
     here = ovsskit.load("ifseg_tiny", device="cpu")(picture)
-    monkeypatch.setattr("ovsskit.pipeline.choose_device", lambda _: NAME)
+    monkeypatch.setattr("ovsskit.run.pipeline.choose_device", lambda _: NAME)
     with PretendDevice():
         there = ovsskit.load("ifseg_tiny")(picture)
         assert isinstance(there.labels, There)
@@ -162,11 +162,11 @@ def test_a_run_on_a_device_without_float64_saves_what_one_on_the_processor_does(
         device="cpu",
         save=frozenset({"scores", "confidence"}),
     )
-    ovsskit.devices._say_that_float64_is_missing.cache_clear()
+    ovsskit.engine.devices._say_that_float64_is_missing.cache_clear()
     listener = Report(quiet=True, as_json=False)
     assert run_job(wishes, listener) == 0
-    monkeypatch.setattr("ovsskit.job.choose_device", lambda _: NAME)
-    monkeypatch.setattr("ovsskit.pipeline.choose_device", lambda _: NAME)
+    monkeypatch.setattr("ovsskit.run.run.choose_device", lambda _: NAME)
+    monkeypatch.setattr("ovsskit.run.pipeline.choose_device", lambda _: NAME)
     with PretendDevice():
         assert run_job(replace(wishes, out=tmp_path / "there"), listener) == 0
     for path in (tmp_path / "here").rglob("*.png"):

@@ -13,15 +13,15 @@ from pydantic import PrivateAttr
 from twins import SMALLER, TWINS
 
 import ovsskit
-from ovsskit.drive import Driver
-from ovsskit.extends import recipe_folder
-from ovsskit.pipeline import Pipeline, flatten
-from ovsskit.recipe import load_recipe
-from ovsskit.stage import Stage, use_of
-from ovsskit.study.plan import StudyWishes, read_search
+from ovsskit.engine.driver import Driver
+from ovsskit.recipe.extends import recipe_folder
+from ovsskit.run.pipeline import Pipeline, flatten
+from ovsskit.recipe.build import load_recipe
+from ovsskit.engine.stage import Stage, use_of
+from ovsskit.study.spec.plan import StudyWishes, read_search
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Hidden, Image, PatchFeatures, Present
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
 

@@ -11,7 +11,7 @@ import typer.main
 import ovsskit
 from ovsskit import errors, testing
 from ovsskit.cli.app import app
-from ovsskit.registry import backbone_files, find_backbone, find_stage, stage_files
+from ovsskit.recipe.registry import backbone_files, find_backbone, find_stage, stage_files
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "surface.json"
 

@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 from twins import PARITY
 
 import ovsskit
-from ovsskit.backbones._ofa_text import PROMPT, UNKNOWN_NAME
+from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME
 from ovsskit.cli.__main__ import main
 from ovsskit.fit import folder as fit_folder
 from ovsskit.testing import example
-from ovsskit.values import Image
+from ovsskit.engine.values import Image
 
 KNOWN = ("dog", "ice cream", "grass", "sky")
 WORDS = (PROMPT, UNKNOWN_NAME, *KNOWN)

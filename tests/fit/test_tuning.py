@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from ofa_twin import random_network, small_shape
 
-from ovsskit.backbones._ofa_layers import Dropped
+from ovsskit.backbones.ofa._layers import Dropped
 from ovsskit.fit.settings import FitTable
 from ovsskit.fit.tuning import FROZEN, Tuner, set_dropping
 

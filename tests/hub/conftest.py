@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_hub import FakeHub, serving
 
-from ovsskit import hub as client
+from ovsskit.hub import download as client
 
 EMBEDDED = Path(client.__file__).parent / "embedded" / "clip"
 NAME = "some/clip"

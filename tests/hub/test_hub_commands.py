@@ -11,7 +11,7 @@ from fake_hub import FakeHub, Fault
 from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
-from ovsskit.samples import sample_pictures
+from ovsskit.run.samples import sample_pictures
 
 CHANGE = ("--set", "backbone.weights=some/clip")
 WEIGHTS = "open_clip_model.safetensors"

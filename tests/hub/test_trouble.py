@@ -13,8 +13,8 @@ from fake_hub import FakeHub, Fault
 from huggingface_hub import constants
 from huggingface_hub.utils import _http
 
-from ovsskit import hub as client
-from ovsskit.backbones.clip import Clip
+from ovsskit.hub import download as client
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.errors import MissingWeights
 
 NAME = "some/clip"

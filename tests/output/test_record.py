@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ovsskit.output.record import Costs, PictureRecord, stamp_of
+from ovsskit.run.output.record import Costs, PictureRecord, stamp_of
 
 
 def test_costs_add_up() -> None:

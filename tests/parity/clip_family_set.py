@@ -15,11 +15,11 @@ import torch
 from pydantic import PrivateAttr
 from safetensors.torch import load_file, save_file
 
-from ovsskit.backbones._clip_weights import build_network
-from ovsskit.backbones.clip import Clip
-from ovsskit.recipe import Recipe, load_recipe
-from ovsskit.values import Image, Vocabulary
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.backbones.clip._weights import build_network
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 Tensor = torch.Tensor
 OWN = Path(__file__).parent

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from ovsskit.backbones.base import Backbone
+from ovsskit.engine.model import Backbone
 
 T = TypeVar("T")
 MARGIN = 8.0

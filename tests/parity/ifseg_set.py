@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from ovsskit.backbones._ofa_checkpoint import read_checkpoint
-from ovsskit.backbones._ofa_network import OfaNetwork
-from ovsskit.backbones._ofa_text import FIRST, TextReader, read_rows
-from ovsskit.backbones.ofa import Ofa
+from ovsskit.backbones.ofa._checkpoint import read_checkpoint
+from ovsskit.backbones.ofa._network import OfaNetwork
+from ovsskit.backbones.ofa._text import FIRST, TextReader, read_rows
+from ovsskit.backbones.ofa.ofa import Ofa
 
 SPECIAL = ("<mask>", "<code_0>", "<bin_0>", "<seg_0>")
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from sets import Facts
 
-from ovsskit.backbones._clip_weights import build_network
-from ovsskit.backbones.clip import Clip
-from ovsskit.values import Image, TextFeatures
+from ovsskit.backbones.clip._weights import build_network
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.values import Image, TextFeatures
 
 TOKENS = {"atol": 1e-4, "rtol": 0}
 LABELS = 0.9995

@@ -12,10 +12,10 @@ import torch
 from floor import Twice, check, check_all
 from safetensors.torch import load_file
 
-from ovsskit.backbones._itm import ItmBackbone, resize_positions
+from ovsskit.backbones.matching._itm import ItmBackbone, resize_positions
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.select_head import SelectHead
-from ovsskit.values import PADDING, Caption, Captions, CrossAttention, Image, Span
+from ovsskit.engine.values import PADDING, Caption, Captions, CrossAttention, Image, Span
 
 close = torch.testing.assert_close
 Make = Callable[[], ItmBackbone]

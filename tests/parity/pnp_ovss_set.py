@@ -13,14 +13,14 @@ import torch
 from floor import Twice, in_double
 from safetensors.torch import load_file
 
-from ovsskit.backbones.blip_itm import BlipItm
-from ovsskit.drive import Driver
-from ovsskit.pipeline import Pipeline
-from ovsskit.recipe import Recipe, load_recipe
-from ovsskit.stage import Stage
+from ovsskit.backbones.matching.blip_itm import BlipItm
+from ovsskit.engine.driver import Driver
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.engine.stage import Stage
 from ovsskit.stages.maps.min_max import MinMax
-from ovsskit.values import Caption, Captions, Image, Saliency, Vocabulary
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Caption, Captions, Image, Saliency, Vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 T = TypeVar("T")
 RECIPES = {

@@ -21,10 +21,10 @@ from itm_set import (
 from safetensors.torch import load_file, save_file
 from sets import find
 
-from ovsskit.backbones._fusion import fuse
-from ovsskit.backbones._text import batch
-from ovsskit.backbones.albef import Albef
-from ovsskit.values import Caption
+from ovsskit.backbones.matching._fusion import fuse
+from ovsskit.backbones.matching._text import batch
+from ovsskit.backbones.matching.albef import Albef
+from ovsskit.engine.values import Caption
 
 TYPES = "text_encoder.embeddings.token_type_embeddings.weight"
 

@@ -21,9 +21,9 @@ from itm_set import (
 from safetensors.torch import load_file
 from sets import find
 
-from ovsskit.backbones._bridgetower_checkpoint import hub_name
-from ovsskit.backbones._clip_tower import run_tower
-from ovsskit.backbones.bridgetower import Bridgetower
+from ovsskit.backbones.matching._bridgetower_checkpoint import hub_name
+from ovsskit.backbones.matching._clip_tower import run_tower
+from ovsskit.backbones.matching.bridgetower import Bridgetower
 
 
 @pytest.fixture(scope="module")

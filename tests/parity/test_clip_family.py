@@ -16,13 +16,13 @@ import pytest
 import torch
 from clip_family_set import FULL, METHODS, SETTINGS, Method, Run, Tower, methods_in, write_tower
 
-from ovsskit.drive import State
-from ovsskit.pipeline import Pipeline
-from ovsskit.recipe import Recipe
-from ovsskit.stage import Stage, Wrapper
+from ovsskit.engine.driver import State
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.build import Recipe
+from ovsskit.engine.stage import Stage, Wrapper
 from ovsskit.stages.attention.neighbourhood import distance_gaussian
 from ovsskit.testing import example
-from ovsskit.values import Image, Vocabulary
+from ovsskit.engine.values import Image, Vocabulary
 
 Tensor = torch.Tensor
 MARGIN = 8.0

@@ -17,15 +17,15 @@ from floor import Twice, check, check_all, check_values
 from itaclip_set import LABELS, Recording, pictures
 from sets import Facts, choose, find
 
-from ovsskit.backbones.clip import Clip
-from ovsskit.drive import Driver, State
-from ovsskit.pipeline import Pipeline
-from ovsskit.recipe import load_recipe
-from ovsskit.stage import Stage, Wrapper
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.driver import Driver, State
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.build import load_recipe
+from ovsskit.engine.stage import Stage, Wrapper
 from ovsskit.stages.refine.close_labels import CloseLabels
 from ovsskit.stages.refine.pamr import Pamr, affinity, deviation
-from ovsskit.values import Image, Labels, Logits
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Image, Labels, Logits
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 RECIPES = {"with background": "itaclip", "no background": "itaclip_coco_stuff"}
 GIVEN = {"text_features", "expand_text", "resize_image"}

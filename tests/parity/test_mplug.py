@@ -23,11 +23,11 @@ from itm_set import (
 from safetensors.torch import load_file
 from sets import Facts, choose, find
 
-from ovsskit.backbones._clip_tower import run_tower
-from ovsskit.backbones._fusion import fuse
-from ovsskit.backbones._text import batch
-from ovsskit.backbones.mplug import Mplug
-from ovsskit.values import Captions, Image
+from ovsskit.backbones.matching._clip_tower import run_tower
+from ovsskit.backbones.matching._fusion import fuse
+from ovsskit.backbones.matching._text import batch
+from ovsskit.backbones.matching.mplug import Mplug
+from ovsskit.engine.values import Captions, Image
 
 
 def cases(facts: Facts) -> list[str]:

@@ -13,11 +13,11 @@ from pnp_ovss_set import Recording
 from pydantic import Field
 from sets import choose, find
 
-from ovsskit.backbones.base import Backbone, EncodesImageAndText
+from ovsskit.engine.model import Backbone, EncodesImageAndText
 from ovsskit.stages.reward._judge import agreement_with_words, compare
 from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contrast, soft_masks
-from ovsskit.values import Image, Saliency
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Image, Saliency
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 SIGMA = 0.04
 """Of the longer side: a constant of the released code."""

@@ -9,11 +9,11 @@ import numpy
 import pytest
 from PIL import Image
 
-from ovsskit.registry import load_plugin
-from ovsskit.study import report
-from ovsskit.study.history import Row
-from ovsskit.study.job import Standing, run_study
-from ovsskit.study.plan import StudyWishes
+from ovsskit.recipe.registry import load_plugin
+from ovsskit.study.report import report
+from ovsskit.study.search.trials import Row
+from ovsskit.study.study import Standing, run_study
+from ovsskit.study.spec.plan import StudyWishes
 
 HERE = Path(__file__).parent
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesImage
-from ovsskit.stage import Stage, Wrapper, Wraps
-from ovsskit.values import Image, Labels, Present, S, Saliency, Value
+from ovsskit.engine.model import EncodesImage
+from ovsskit.engine.stage import Stage, Wrapper, Wraps
+from ovsskit.engine.values import Image, Labels, Present, S, Saliency, Value
 
 BEST = {"toy_shade.layer": 2, "toy_cut.at": 0.6}
 

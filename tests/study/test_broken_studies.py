@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import BadFile, BadStudy, NothingFound, OvsskitError
-from ovsskit.study.job import Standing
-from ovsskit.study.plan import check_file
+from ovsskit.study.study import Standing
+from ovsskit.study.spec.plan import check_file
 
 HERE = Path(__file__).parent
 BROKEN = HERE / "broken"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from ovsskit.errors import Place
-from ovsskit.study.charts import (
+from ovsskit.study.report.charts import (
     BOTTOM,
     TOP,
     Chart,
@@ -18,8 +18,8 @@ from ovsskit.study.charts import (
     parallel_chart,
     slice_charts,
 )
-from ovsskit.study.history import Row, front
-from ovsskit.study.space import Dimension
+from ovsskit.study.search.trials import Row, front
+from ovsskit.study.spec.space import Dimension
 
 HERE = Place("")
 SPACE = [

@@ -20,13 +20,13 @@ from study_stages import BEST
 
 from ovsskit.cli.study_report import best_table, facts
 from ovsskit.errors import NoPictures, OtherStudy, Place
-from ovsskit.recipe import load_recipe
-from ovsskit.study import report
-from ovsskit.study.evaluate import Evaluator, Verdict
-from ovsskit.study.job import Standing
-from ovsskit.study.plan import StudyWishes, read_search
-from ovsskit.study.samplers import TURN, Halving
-from ovsskit.study.space import Dimension
+from ovsskit.recipe.build import load_recipe
+from ovsskit.study.report import report
+from ovsskit.study.search.evaluate import Evaluator, Verdict
+from ovsskit.study.study import Standing
+from ovsskit.study.spec.plan import StudyWishes, read_search
+from ovsskit.study.search.samplers import TURN, Halving
+from ovsskit.study.spec.space import Dimension
 
 Search = Callable[..., Standing]
 Write = Callable[..., Path]
@@ -136,7 +136,7 @@ def test_stages_are_switched_off_and_their_parameters_left_out(
     off = next(
         row for row in standing.rows if row.params["toy_dim"] == row.params["toy_twice"] == "off"
     )
-    from ovsskit.study.best import recipe_text
+    from ovsskit.study.report.best import recipe_text
 
     text = recipe_text(standing, off, standing.out)
     (standing.out / "off.toml").write_text(text)

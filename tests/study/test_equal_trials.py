@@ -12,12 +12,12 @@ from typing import Any
 import optuna
 import pytest
 
-from ovsskit.study.evaluate import Evaluator, Verdict
-from ovsskit.study.job import Standing, identify_study
-from ovsskit.study.plan import StudyWishes, make_plan
-from ovsskit.study.samplers import points_of
-from ovsskit.study.storage import Journal
-from ovsskit.study.turns import DEFAULT, VERDICT, Failed, Turns, candidate_key
+from ovsskit.study.search.evaluate import Evaluator, Verdict
+from ovsskit.study.study import Standing, identify_study
+from ovsskit.study.spec.plan import StudyWishes, make_plan
+from ovsskit.study.search.samplers import points_of
+from ovsskit.study.search.storage import Journal
+from ovsskit.study.search.queue import DEFAULT, VERDICT, Failed, Turns, candidate_key
 
 Search = Callable[..., Standing]
 Write = Callable[..., Path]
@@ -127,7 +127,7 @@ def test_a_candidate_that_was_pruned_is_pruned_again_without_being_computed(
         return 0.0
 
     monkeypatch.setattr(optuna.samplers.TPESampler, "sample_independent", bad)
-    monkeypatch.setattr("ovsskit.study.samplers.Halving.prune", lambda *_: True)
+    monkeypatch.setattr("ovsskit.study.search.samplers.Halving.prune", lambda *_: True)
     study = study_file(tables='[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n')
     standing = search(study, trials=4, pruner="halving", batch="1")
     assert [row.state for row in standing.rows] == ["done", "pruned", "pruned", "pruned"]

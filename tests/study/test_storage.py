@@ -24,10 +24,10 @@ from optuna.trial import TrialState
 
 import kills
 from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
-from ovsskit.study import work
+from ovsskit.study.search import workers as work
 from ovsskit.study.folder import StudyFolder
-from ovsskit.study.job import Standing
-from ovsskit.study.storage import JOURNAL, Journal, open_keeper
+from ovsskit.study.study import Standing
+from ovsskit.study.search.storage import JOURNAL, Journal, open_keeper
 
 Search = Callable[..., Standing]
 Write = Callable[..., Path]
@@ -262,7 +262,7 @@ def test_a_worker_that_died_is_known_by_its_lock(tmp_path: Path) -> None:
 def test_a_turn_over_which_workers_die_again_and_again_is_given_up(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ovsskit.study import turns
+    from ovsskit.study.search import queue as turns
 
     monkeypatch.setattr(turns, "MOST_DEATHS", 2)
 

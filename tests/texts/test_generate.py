@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from ovsskit.cli.__main__ import main
 from ovsskit.errors import BadFile, BadOutput
-from ovsskit.lazy import transformers
+from ovsskit._lazy import transformers
 from ovsskit.texts import models
 from ovsskit.texts.generate import Answers, clean, read_prompt, what_is_wrong, write_texts
 from ovsskit.texts.models import LocalModel

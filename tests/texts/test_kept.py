@@ -10,10 +10,10 @@ import PIL.Image
 import pytest
 import torch
 
-from ovsskit.backbones.clip import Clip
-from ovsskit.pipeline import load
-from ovsskit.samples import sample_pictures
-from ovsskit.store import Store
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.run.pipeline import load
+from ovsskit.run.samples import sample_pictures
+from ovsskit.engine.store import Store
 from ovsskit.texts import kept
 from ovsskit.texts.templates import encode_words
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ovsskit.lazy import open_clip
+from ovsskit._lazy import open_clip
 from ovsskit.texts.read import key_of, read_toml, shipped_file, texts_of_classes
 from ovsskit.texts.templates import sentences
-from ovsskit.values import Vocabulary
-from ovsskit.vocabulary import VocabularyTable
+from ovsskit.engine.values import Vocabulary
+from ovsskit.recipe.vocabulary import VocabularyTable
 
 SETS = ("voc21", "context60", "coco_object", "coco_stuff", "cityscapes")
 WITH_BACKGROUND = SETS[:3]

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from ovsskit.backbones.base import EncodesPatches
+from ovsskit.engine.model import EncodesPatches
 from ovsskit.errors import BadValue
-from ovsskit.values import Hidden
+from ovsskit.engine.values import Hidden
 
 
 def _not_zero(layers: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesPatches
+from ovsskit.engine.model import EncodesPatches
 from ovsskit.errors import BadValue
-from ovsskit.stage import Stage
-from ovsskit.values import Attention, Hidden, PatchFeatures
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Attention, Hidden, PatchFeatures
 
 
 class Attend(Stage, writes="patch_features"):

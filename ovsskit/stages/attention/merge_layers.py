@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
-from ovsskit.values import Attention
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Attention
 
 
 class MergeLayers(Stage, writes="self_attention"):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, torch
-from ovsskit.stage import Stage
-from ovsskit.values import Similarity
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Similarity
 
 
 class Neighbourhood(Stage, writes="self_similarity"):

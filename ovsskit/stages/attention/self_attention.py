@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.stage import Stage
-from ovsskit.values import Attention, Similarity
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Attention, Similarity
 
 
 class SelfAttention(Stage, writes="self_attention"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ovsskit.stage import Stage
-from ovsskit.values import CrossAttention, TokenMaps
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import CrossAttention, TokenMaps
 
 
 class AttentionMaps(Stage, writes="token_maps"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ovsskit.backbones.base import CrossAttends
-from ovsskit.stage import Stage, use_of
-from ovsskit.values import CrossAttention, TokenMaps
+from ovsskit.engine.model import CrossAttends
+from ovsskit.engine.stage import Stage, use_of
+from ovsskit.engine.values import CrossAttention, TokenMaps
 
 
 class GradCam(Stage, writes="token_maps"):

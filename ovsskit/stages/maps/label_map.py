@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, Int, torch
-from ovsskit.stage import Stage
+from ovsskit._lazy import Float, Int, torch
+from ovsskit.engine.stage import Stage
 from ovsskit.stages.maps.upsample import Align
-from ovsskit.values import Image, Labels, Scores, Vocabulary
+from ovsskit.engine.values import Image, Labels, Scores, Vocabulary
 
 
 class LabelMap(Stage, writes="labels"):

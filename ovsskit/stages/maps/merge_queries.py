@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
-from ovsskit.values import Confidences, Probabilities
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Confidences, Probabilities
 
 
 class MergeQueries(Stage, writes="scores"):

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
-from ovsskit.values import Saliency, Scores
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Saliency, Scores
 
 
 class MinMax(Stage, writes="scores"):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.stage import Stage
-from ovsskit.values import Image
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image
 
 Byte = Annotated[float, Field(ge=0, le=255)]
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit.errors import BadValue
-from ovsskit.stage import Stage
-from ovsskit.values import CrossAttention
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import CrossAttention
 
 
 class SelectHead(Stage, writes="attention"):

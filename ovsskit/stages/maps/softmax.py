@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
-from ovsskit.values import Probabilities, Scores
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Probabilities, Scores
 
 ROWS = 64
 """How many rows of the maps are computed at a time, so that there is no third copy of all maps."""

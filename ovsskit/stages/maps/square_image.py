@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import numpy, torch
-from ovsskit.stage import Stage
-from ovsskit.values import Image
+from ovsskit._lazy import numpy, torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image
 
 
 class SquareImage(Stage, writes="resized"):

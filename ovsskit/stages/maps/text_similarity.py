@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
-from ovsskit.values import Logits, PatchFeatures, TextFeatures
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Logits, PatchFeatures, TextFeatures
 
 
 class TextSimilarity(Stage, writes="scores"):

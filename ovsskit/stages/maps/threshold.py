@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
-from ovsskit.stage import S, Stage
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import S, Stage
 
 
 class Threshold(Stage, writes="scores"):

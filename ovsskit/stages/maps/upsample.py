@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import torch
-from ovsskit.stage import S, Stage
-from ovsskit.values import Image
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import S, Stage
+from ovsskit.engine.values import Image
 
 Align = Annotated[
     Literal["corners", "edges"],

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from ovsskit.backbones.base import CrossAttends, Objective
-from ovsskit.stage import Slots, Stage, Wrapper
-from ovsskit.values import Captions, Image
-from ovsskit.values import CrossAttention as Attention
+from ovsskit.engine.model import CrossAttends, Objective
+from ovsskit.engine.stage import Slots, Stage, Wrapper
+from ovsskit.engine.values import Captions, Image
+from ovsskit.engine.values import CrossAttention as Attention
 
 
 class CrossAttention(Stage, writes="attention"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ovsskit.backbones.base import DecodesPatches
-from ovsskit.stage import Slots, Stage
-from ovsskit.values import Image, Logits, Vocabulary
+from ovsskit.engine.model import DecodesPatches
+from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.values import Image, Logits, Vocabulary
 
 
 class DecodePatches(Stage, writes="scores"):

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesPatches
-from ovsskit.stage import Slots, Stage, Wrapper, wiring
+from ovsskit.engine.model import EncodesPatches
+from ovsskit.engine.stage import Slots, Stage, Wrapper, wiring
 from ovsskit.stages.attention._layers import Layers, layer_numbers
-from ovsskit.values import Hidden as Tokens
-from ovsskit.values import Image
+from ovsskit.engine.values import Hidden as Tokens
+from ovsskit.engine.values import Image
 
 
 class Hidden(Stage, writes="hidden"):

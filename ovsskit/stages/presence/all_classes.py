@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ovsskit.stage import Stage
-from ovsskit.values import Present, Vocabulary
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Present, Vocabulary
 
 
 class AllClasses(Stage, writes="present"):

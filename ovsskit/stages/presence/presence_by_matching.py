@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.backbones.base import MatchesText
-from ovsskit.stage import Slots, Stage
-from ovsskit.values import Caption, Image, Present, Vocabulary
+from ovsskit.engine.model import MatchesText
+from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.values import Caption, Image, Present, Vocabulary
 
 
 class PresenceByMatching(Stage, writes="present"):

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesImageAndText
-from ovsskit.lazy import Float, torch
-from ovsskit.stage import Slots, Stage
-from ovsskit.values import Image, Present, Vocabulary
+from ovsskit.engine.model import EncodesImageAndText
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.values import Image, Present, Vocabulary
 
 
 class PresenceBySimilarity(Stage, writes="present"):

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ovsskit.errors import BadFile, Place, did_you_mean
-from ovsskit.inputs import SUFFIXES
-from ovsskit.stage import NEEDED, PathOfRecipe, Stage
-from ovsskit.values import Image, Present, Vocabulary
+from ovsskit.files.inputs import SUFFIXES
+from ovsskit.engine.stage import NEEDED, PathOfRecipe, Stage
+from ovsskit.engine.values import Image, Present, Vocabulary
 
 log = logging.getLogger(__name__)
 

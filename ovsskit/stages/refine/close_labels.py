@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import kornia, torch
-from ovsskit.stage import Stage
-from ovsskit.values import Labels
+from ovsskit._lazy import kornia, torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Labels
 
 HIGHEST = 1e6
 """Above every number in a mask; stands for what lies outside."""

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.devices import in_float64
-from ovsskit.lazy import Float, kornia, torch
-from ovsskit.stage import S, Stage
+from ovsskit.engine.devices import in_float64
+from ovsskit._lazy import Float, kornia, torch
+from ovsskit.engine.stage import S, Stage
 
 TRUNCATE = 4.0
 """The kernel ends after this many standard deviations, as SciPy's does."""

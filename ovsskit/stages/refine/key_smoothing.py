@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesPatches
-from ovsskit.lazy import torch
-from ovsskit.stage import Stage
-from ovsskit.values import Hidden, Logits
+from ovsskit.engine.model import EncodesPatches
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Hidden, Logits
 
 
 class KeySmoothing(Stage, writes="scores"):

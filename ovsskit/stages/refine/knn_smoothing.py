@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, Int, torch
-from ovsskit.stage import Stage
-from ovsskit.values import PatchFeatures, Probabilities
+from ovsskit._lazy import Float, Int, torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import PatchFeatures, Probabilities
 
 
 class KnnSmoothing(Stage, writes="scores"):

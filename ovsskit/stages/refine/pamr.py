@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, Int, torch
-from ovsskit.stage import S, Stage
-from ovsskit.values import Image
+from ovsskit._lazy import Float, Int, torch
+from ovsskit.engine.stage import S, Stage
+from ovsskit.engine.values import Image
 
 CACHE_BYTES = 2_000_000
 """What a processor's cache holds of the rows from a pixel's first neighbours to its last, with maps side by side."""

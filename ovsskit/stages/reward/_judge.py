@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ovsskit.backbones.base import EncodesImage
-from ovsskit.lazy import Float, torch
-from ovsskit.values import Image
+from ovsskit.engine.model import EncodesImage
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.values import Image
 
 Among = Literal["none", "present", "all"]
 Form = Literal["wins", "margin", "share", "released_ratio"]

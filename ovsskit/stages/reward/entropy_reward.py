@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, torch
-from ovsskit.stage import Stage
-from ovsskit.values import Probabilities, Reward
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Probabilities, Reward
 
 
 class EntropyReward(Stage, writes="reward"):

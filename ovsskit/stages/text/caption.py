@@ -9,10 +9,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.backbones.base import CrossAttends
-from ovsskit.stage import Stage
-from ovsskit.values import Caption as Sentence
-from ovsskit.values import Captions, Present, Span, Vocabulary
+from ovsskit.engine.model import CrossAttends
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Caption as Sentence
+from ovsskit.engine.values import Captions, Present, Span, Vocabulary
 
 log = logging.getLogger(__name__)
 

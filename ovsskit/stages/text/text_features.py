@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.backbones.base import EncodesText
-from ovsskit.stage import PathOfRecipe, Stage
+from ovsskit.engine.model import EncodesText
+from ovsskit.engine.stage import PathOfRecipe, Stage
 from ovsskit.texts.templates import Templates, encode_words, sentences
-from ovsskit.values import TextFeatures as Features
-from ovsskit.values import Vocabulary
+from ovsskit.engine.values import TextFeatures as Features
+from ovsskit.engine.values import Vocabulary
 
 
 class TextFeatures(Stage, writes="text_features"):

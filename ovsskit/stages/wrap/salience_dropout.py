@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import Bool, Float, torch
-from ovsskit.stage import Wrapper, Wraps
-from ovsskit.values import PROMPT, Image, TokenMaps
+from ovsskit._lazy import Bool, Float, torch
+from ovsskit.engine.stage import Wrapper, Wraps
+from ovsskit.engine.values import PROMPT, Image, TokenMaps
 
 Salience = Literal["class_tokens", "released"]
 

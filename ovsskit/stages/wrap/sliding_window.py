@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, torch
-from ovsskit.stage import S, Wrapper, Wraps
-from ovsskit.values import Image
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.stage import S, Wrapper, Wraps
+from ovsskit.engine.values import Image
 
 Byte = Annotated[float, Field(ge=0, le=255)]
 

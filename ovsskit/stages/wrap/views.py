@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ovsskit.lazy import Float, kornia, torch
-from ovsskit.stage import S, Wrapper, Wraps
-from ovsskit.values import Image
+from ovsskit._lazy import Float, kornia, torch
+from ovsskit.engine.stage import S, Wrapper, Wraps
+from ovsskit.engine.values import Image
 
 View = Literal[
     "identity",

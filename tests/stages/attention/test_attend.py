@@ -6,7 +6,7 @@ import torch
 from ovsskit.errors import BadValue
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Attention, Hidden
+from ovsskit.engine.values import Attention, Hidden
 
 TOY = ToyBackbone()
 

@@ -5,7 +5,7 @@ import torch
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.stages.attention.identity_attention import IdentityAttention
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Hidden
+from ovsskit.engine.values import Hidden
 
 
 def test_patches_keep_their_own_values() -> None:

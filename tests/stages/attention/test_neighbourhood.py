@@ -6,7 +6,7 @@ import torch
 
 from ovsskit.stages.attention.neighbourhood import Neighbourhood
 from ovsskit.testing import example
-from ovsskit.values import Similarity
+from ovsskit.engine.values import Similarity
 
 
 def test_a_gaussian_of_the_distance_is_added_between_patches() -> None:

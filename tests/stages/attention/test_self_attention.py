@@ -7,7 +7,7 @@ import torch
 
 from ovsskit.stages.attention.self_attention import SelfAttention
 from ovsskit.testing import example
-from ovsskit.values import Similarity
+from ovsskit.engine.values import Similarity
 
 
 @pytest.mark.parametrize(("terms", "total"), [("sum", 2.0), ("mean", 1.0)])

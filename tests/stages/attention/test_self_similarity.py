@@ -8,7 +8,7 @@ import torch
 from ovsskit.errors import BadValue
 from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Hidden
+from ovsskit.engine.values import Hidden
 
 TOY = ToyBackbone()
 close = torch.testing.assert_close

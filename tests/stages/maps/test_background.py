@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ovsskit.stages.maps.background import Background
-from ovsskit.values import Saliency
+from ovsskit.engine.values import Saliency
 
 
 @pytest.mark.parametrize(

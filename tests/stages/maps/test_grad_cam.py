@@ -6,7 +6,7 @@ import torch
 from ovsskit.stages.maps.attention_maps import AttentionMaps
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.testing import example
-from ovsskit.values import END, PADDING, PROMPT, CrossAttention
+from ovsskit.engine.values import END, PADDING, PROMPT, CrossAttention
 
 
 def test_against_numpy() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from ovsskit.stages.maps.merge_queries import MergeQueries
-from ovsskit.values import Confidences, Probabilities
+from ovsskit.engine.values import Confidences, Probabilities
 
 
 def test_the_best_text_of_a_class_wins() -> None:

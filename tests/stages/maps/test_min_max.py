@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ovsskit.stages.maps.min_max import MinMax
-from ovsskit.values import Saliency
+from ovsskit.engine.values import Saliency
 
 DATA = torch.stack(
     [torch.rand(3, 4) * 5 - 1, torch.zeros(3, 4), torch.ones(3, 4), torch.full((3, 4), 7.0)]

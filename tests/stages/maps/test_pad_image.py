@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from ovsskit.stages.maps.pad_image import PadImage
-from ovsskit.values import Image
+from ovsskit.engine.values import Image
 
 
 def test_rows_and_columns_of_one_colour_are_added() -> None:

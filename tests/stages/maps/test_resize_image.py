@@ -10,7 +10,7 @@ from sampling import bilinear
 
 from ovsskit.errors import BadPicture
 from ovsskit.stages.maps.resize_image import ResizeImage, resize_bytes
-from ovsskit.values import Image
+from ovsskit.engine.values import Image
 
 
 def test_published_size() -> None:

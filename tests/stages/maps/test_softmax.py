@@ -5,7 +5,7 @@ import torch
 from scipy.special import softmax
 
 from ovsskit.stages.maps.softmax import Softmax
-from ovsskit.values import Logits, Probabilities
+from ovsskit.engine.values import Logits, Probabilities
 
 
 def test_against_scipy() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from ovsskit.stages.maps.square_image import SquareImage
-from ovsskit.values import Image
+from ovsskit.engine.values import Image
 
 
 def test_proportions_are_not_kept() -> None:

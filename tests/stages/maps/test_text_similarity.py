@@ -4,7 +4,7 @@ import torch
 
 from ovsskit.stages.maps.text_similarity import TextSimilarity
 from ovsskit.testing import example
-from ovsskit.values import PatchFeatures, TextFeatures
+from ovsskit.engine.values import PatchFeatures, TextFeatures
 
 
 def test_cosines_with_texts_of_unit_length_and_products_with_shorter_ones() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ovsskit.stages.maps.threshold import Threshold
-from ovsskit.values import Saliency
+from ovsskit.engine.values import Saliency
 
 
 def test_against_numpy_and_a_constant_map_is_zero() -> None:

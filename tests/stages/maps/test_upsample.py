@@ -7,7 +7,7 @@ from sampling import bilinear
 from scipy.interpolate import RegularGridInterpolator
 
 from ovsskit.stages.maps.upsample import Upsample
-from ovsskit.values import Image, Logits
+from ovsskit.engine.values import Image, Logits
 
 
 def test_against_scipy() -> None:

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from ovsskit.errors import BadValue
-from ovsskit.recipe import settle
+from ovsskit.recipe.build import settle
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.stages.attention.identity_attention import IdentityAttention
 from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.stages.network.hidden import Hidden
 from ovsskit.stages.wrap.salience_dropout import SalienceDropout
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Image
+from ovsskit.engine.values import Image
 
 TOY = ToyBackbone()
 

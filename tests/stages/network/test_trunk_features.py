@@ -4,7 +4,7 @@ import torch
 
 from ovsskit.stages.network.trunk_features import TrunkFeatures
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Image
+from ovsskit.engine.values import Image
 
 
 def test_what_the_model_gives() -> None:

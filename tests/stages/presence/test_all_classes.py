@@ -1,5 +1,5 @@
 from ovsskit.stages.presence.all_classes import AllClasses
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 
 def test_every_class_is_present() -> None:

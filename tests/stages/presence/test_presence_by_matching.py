@@ -5,8 +5,8 @@ import torch
 
 from ovsskit.stages.presence.presence_by_matching import PresenceByMatching
 from ovsskit.testing import ToyBackbone
-from ovsskit.values import Image
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Image
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 IMAGE = Image(torch.zeros(3, 4, 4), "a")
 

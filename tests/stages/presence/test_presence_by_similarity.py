@@ -7,8 +7,8 @@ import torch
 
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Image, Present, Vocabulary
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Image, Present, Vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 WORDS = make_vocabulary(["one", "two", "three"])
 

@@ -9,8 +9,8 @@ import torch
 
 from ovsskit.errors import BadFile
 from ovsskit.stages.presence.presence_from_file import PresenceFromFile, read_answer
-from ovsskit.values import Image, Present
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Image, Present
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 WORDS = make_vocabulary(["dog", "ice cream", "grass"], ids=[5, 7, 300])
 

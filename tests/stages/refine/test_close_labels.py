@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from ovsskit.stages.refine.close_labels import CloseLabels
-from ovsskit.values import Labels
+from ovsskit.engine.values import Labels
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from ovsskit.stages.refine.drop_small_areas import DropSmallAreas
-from ovsskit.values import Confidences
+from ovsskit.engine.values import Confidences
 
 
 def winners(labels: list[int], winning: list[int]) -> Confidences:

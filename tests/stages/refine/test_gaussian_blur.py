@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from ovsskit.stages.refine.gaussian_blur import GaussianBlur
-from ovsskit.values import Saliency
+from ovsskit.engine.values import Saliency
 
 
 @pytest.mark.parametrize("size", [(40, 57), (3, 90), (1, 1), (31, 2)])

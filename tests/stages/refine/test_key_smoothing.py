@@ -5,7 +5,7 @@ import torch
 
 from ovsskit.stages.refine.key_smoothing import KeySmoothing
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.values import Hidden, Logits
+from ovsskit.engine.values import Hidden, Logits
 
 TOY = ToyBackbone()
 HIDDEN: Hidden = example(Hidden)

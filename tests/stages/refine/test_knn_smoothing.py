@@ -5,7 +5,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from ovsskit.stages.refine.knn_smoothing import KnnSmoothing
-from ovsskit.values import PatchFeatures, Probabilities
+from ovsskit.engine.values import PatchFeatures, Probabilities
 
 RANDOM = torch.Generator().manual_seed(5)
 SCORES = Probabilities(torch.rand(3, 4, 5, generator=RANDOM).softmax(0), (1, 2, 3))

@@ -7,7 +7,7 @@ import torch
 
 from ovsskit.stages.refine import pamr
 from ovsskit.stages.refine.pamr import Pamr, affinity, gather, shift
-from ovsskit.values import Image, Logits
+from ovsskit.engine.values import Image, Logits
 
 
 def by_hand(

@@ -5,7 +5,7 @@ import torch
 from scipy.special import softmax
 
 from ovsskit.stages.refine.prompt_denoising import PromptDenoising
-from ovsskit.values import Logits
+from ovsskit.engine.values import Logits
 
 MAPS = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(3)) * 0.02
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, PrivateAttr
 
-from ovsskit.backbones.base import Backbone, EncodesImageAndText
-from ovsskit.values import Image, Labels
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.model import Backbone, EncodesImageAndText
+from ovsskit.engine.values import Image, Labels
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0)}
 VOCABULARY = make_vocabulary(list(COLOURS), (4, 9, 2))

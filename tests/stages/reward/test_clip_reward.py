@@ -15,12 +15,12 @@ from painter import BLUE, GREEN, RED, VOCABULARY, Painter, labels, stripes
 import ovsskit
 from ovsskit.embedded import sample_scenes
 from ovsskit.errors import MissingCapability, Problems
-from ovsskit.pipeline import Pipeline
-from ovsskit.recipe import load_recipe
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.build import load_recipe
 from ovsskit.stages.reward._judge import PER_PICTURE
 from ovsskit.stages.reward.clip_reward import ClipReward
 from ovsskit.testing import ToyScores
-from ovsskit.values import Image, Labels, Present
+from ovsskit.engine.values import Image, Labels, Present
 
 TWO = stripes("red", "green")
 BOTH = Present((1, 2))
@@ -133,7 +133,7 @@ def test_the_judge_sees_all_classes_of_all_pictures_together_within_bounds() -> 
     assert [len(batch) for batch in judge._seen] == [18]
     assert max(map(len, judge._seen)) <= PER_PICTURE * 3
     names = [f"word{index} red" for index in range(30)]
-    from ovsskit.vocabulary import make_vocabulary
+    from ovsskit.recipe.vocabulary import make_vocabulary
 
     judge = Painter()
     ClipReward().run(TWO, labels(1, 2), make_vocabulary(names), judge, Present(tuple(range(1, 31))))

@@ -9,7 +9,7 @@ from scipy.stats import entropy
 
 from ovsskit.stages.reward.entropy_reward import EntropyReward
 from ovsskit.testing import example
-from ovsskit.values import Probabilities
+from ovsskit.engine.values import Probabilities
 
 
 def reward(data: torch.Tensor, balance: float = 0.0) -> float:

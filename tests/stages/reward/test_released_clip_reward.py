@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from ovsskit.stages.reward._spline import resize_cubic
 from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contrast, soft_masks
-from ovsskit.values import Image, Saliency
+from ovsskit.engine.values import Image, Saliency
 
 
 def by_scipy(values: np.ndarray, size: int) -> np.ndarray:

@@ -6,8 +6,8 @@ import pytest
 
 from ovsskit.stages.text.caption import Caption
 from ovsskit.testing import ToyBackbone
-from ovsskit.values import Present
-from ovsskit.vocabulary import make_vocabulary
+from ovsskit.engine.values import Present
+from ovsskit.recipe.vocabulary import make_vocabulary
 
 
 def test_one_caption_names_the_present_classes_in_order() -> None:

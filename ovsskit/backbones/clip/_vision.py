@@ -1,0 +1,151 @@
+"""Run open_clip's vision transformer block by block, so that a block's queries, keys and values can be had.
+
+Tokens are `... token width`, the class token first, then the patches row by row. Heads are split off the width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from ovsskit._lazy import Float, torch
+
+Positions = Literal["scale", "size", "size_antialias"]
+
+
+class Projection(NamedTuple):
+    """Hold the queries, keys and values of the tokens that enter a block."""
+
+    queries: Float[torch.Tensor, "*batch head token depth"]
+    keys: Float[torch.Tensor, "*batch head token depth"]
+    values: Float[torch.Tensor, "*batch head token depth"]
+
+    def of(self, index: int) -> Projection:
+        """Return those of one picture of a batch."""
+        return Projection(self.queries[index], self.keys[index], self.values[index])
+
+
+def has_plain_blocks(visual: Any) -> bool:
+    """Tell whether an image encoder is the vision transformer that this module runs."""
+    is_vit = hasattr(visual, "transformer") and hasattr(visual, "conv1") and visual.proj is not None
+    plain = torch.nn.MultiheadAttention
+    return (
+        is_vit
+        and visual.attn_pool is None
+        and all(isinstance(block.attn, plain) for block in blocks_of(visual))
+    )
+
+
+def has_class_token(visual: Any) -> bool:
+    """Tell whether this module runs the image encoder, and a whole picture is what its class token becomes."""
+    return has_plain_blocks(visual) and visual.pool_type == "tok"
+
+
+def blocks_of(visual: Any) -> list[Any]:
+    """Return the blocks of a vision transformer, in order."""
+    return list(visual.transformer.resblocks)
+
+
+def embed(
+    visual: Any, pixels: Float[torch.Tensor, "image 3 h w"], positions: Positions
+) -> tuple[Float[torch.Tensor, "image token width"], tuple[int, int]]:
+    """Return the tokens that enter the first block, and the rows and columns of patches; leftover pixels are dropped."""
+    patches = visual.conv1(pixels.to(visual.conv1.weight.dtype))
+    grid = (patches.shape[2], patches.shape[3])
+    places = place_embeddings(visual.positional_embedding, visual.grid_size, grid, positions).to(
+        patches
+    )
+    first = (visual.class_embedding.to(patches) + places[0]).expand(len(patches), 1, -1)
+    return visual.ln_pre(
+        torch.cat([first, patches.flatten(2).transpose(1, 2) + places[1:]], 1)
+    ), grid
+
+
+def place_embeddings(
+    table: Float[torch.Tensor, "token width"],
+    trained: tuple[int, int],
+    grid: tuple[int, int],
+    how: Positions,
+) -> Float[torch.Tensor, "place width"]:
+    """Return position embeddings for a grid; as trained where it has as many patches as the trained one.
+
+    `scale` samples the table at steps of `trained / (grid + 0.1)`, as DINO's and the dense CLIP methods' code does.
+    """
+    if grid[0] * grid[1] == trained[0] * trained[1]:
+        return table
+    planes = table[1:].float().T.unflatten(1, trained)[None]
+    if how == "scale":
+        scale = [(side + 0.1) / before for side, before in zip(grid, trained, strict=True)]
+        resized = torch.nn.functional.interpolate(
+            planes, scale_factor=scale, mode="bicubic", align_corners=False
+        )
+    else:
+        antialias = how == "size_antialias"
+        resized = torch.nn.functional.interpolate(
+            planes, grid, mode="bicubic", align_corners=False, antialias=antialias
+        )
+    return torch.cat([table[:1], resized[0].flatten(1).T.to(table.dtype)])
+
+
+def encode(
+    visual: Any, pixels: Float[torch.Tensor, "image 3 h w"]
+) -> Float[torch.Tensor, "image out"]:
+    """Return what a whole picture is in the space of texts: its class token, at the size of the model's training.
+
+    The last block runs for that token alone, since the patches that leave it are not looked at: for a small model, a
+    sixth of the time.
+    """
+    tokens, _ = embed(visual, pixels, "size")
+    *blocks, last = blocks_of(visual)
+    for block in blocks:
+        tokens = attend_as_trained(block, tokens, project(block, tokens))
+    queries, keys, values = project(last, tokens)
+    return project_to_text(
+        visual,
+        attend_as_trained(last, tokens[:, :1], Projection(queries[..., :1, :], keys, values)),
+    )[:, 0]
+
+
+def project(block: Any, tokens: Float[torch.Tensor, "*batch token width"]) -> Projection:
+    """Return the queries, keys and values of a block's input."""
+    attention = block.attn
+    packed = torch.nn.functional.linear(
+        block.ln_1(tokens), attention.in_proj_weight, attention.in_proj_bias
+    )
+    return Projection(
+        *(
+            part.unflatten(-1, (attention.num_heads, -1)).transpose(-3, -2)
+            for part in packed.chunk(3, -1)
+        )
+    )
+
+
+def attend_as_trained(
+    block: Any, tokens: Float[torch.Tensor, "*batch token width"], projection: Projection
+) -> Any:
+    """Return what a block makes of its input, by its own attention of queries to keys."""
+    mixed = torch.nn.functional.scaled_dot_product_attention(*projection)
+    return feed_forward(block, tokens + join_heads(block, mixed))
+
+
+def join_heads(
+    block: Any, mixed: Float[torch.Tensor, "*batch head token depth"]
+) -> Float[torch.Tensor, "*batch token width"]:
+    """Project what the heads have gathered, as a block does before it adds that to its input."""
+    joined: torch.Tensor = block.ls_1(block.attn.out_proj(mixed.transpose(-3, -2).flatten(-2)))
+    return joined
+
+
+def feed_forward(
+    block: Any, tokens: Float[torch.Tensor, "*batch token width"]
+) -> Float[torch.Tensor, "*batch token width"]:
+    """Add a block's second half."""
+    fed: torch.Tensor = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+    return fed
+
+
+def project_to_text(
+    visual: Any, tokens: Float[torch.Tensor, "*batch token width"]
+) -> Float[torch.Tensor, "*batch token out"]:
+    """Bring tokens after the last block into the space of texts."""
+    projected: torch.Tensor = visual.ln_post(tokens) @ visual.proj
+    return projected

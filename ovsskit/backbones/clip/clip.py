@@ -1,0 +1,376 @@
+"""CLIP through open_clip: texts, whole pictures, and the patches inside its vision transformer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from ovsskit.backbones.clip import _vision as vision
+from ovsskit.backbones import _published
+from ovsskit.backbones.clip._text import (
+    TOKENIZER,
+    TOKENIZER_FILES,
+    TextReader,
+    encode_texts,
+    has_tokenizer,
+    make_reader,
+    tokenizer_folder,
+)
+from ovsskit.backbones.clip._weights import (
+    HUB_FILES,
+    Blueprint,
+    architectures,
+    build_network,
+    fill_network,
+    hub_repository,
+    read_blueprint,
+)
+from ovsskit.engine.readable import Reading
+from ovsskit.engine.model import Backbone, EncodesImageAndText, EncodesPatches
+from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
+from ovsskit._lazy import Float, open_clip, torch
+from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
+from ovsskit.hub.weights import HubFiles, Published, commit_of, fetch_weights, read_files
+
+KEPT_CALLS = 64
+"""How many calls of the text encoder are kept with what they gave."""
+
+Colour = tuple[()] | tuple[float, float, float]
+
+
+class Clip(Backbone, EncodesImageAndText, EncodesPatches):
+    """Encode texts, pictures and patches with any CLIP of open_clip; patches with its vision transformers.
+
+    Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder with an
+    `open_clip_config.json`, or a checkpoint (with `model`, or with that file beside it). Pictures keep their size for
+    patches; pixels left over at the right and bottom, less than a patch, are not seen.
+    Source: Radford et al. 2021; open_clip.
+    """
+
+    embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "clip"
+    hub_files: ClassVar[HubFiles] = HUB_FILES
+    published: ClassVar[Mapping[str, Published]] = _published.CLIP
+
+    weights: Annotated[
+        str,
+        Field(
+            description="a tag of open_clip, a hub id, a local folder, a local checkpoint, or `embedded`"
+        ),
+    ]
+    model: Annotated[
+        str,
+        Field(
+            description="architecture as open_clip names it; empty where a configuration lies with the weights"
+        ),
+    ] = ""
+    positions: Annotated[
+        vision.Positions,
+        Field(
+            description="how position embeddings are resized to other grids: bicubic by scale, with 0.1 patches added (most "
+            "methods), to the size (MaskCLIP), or to the size with antialiasing (GEM)"
+        ),
+    ] = "scale"
+    mean: Annotated[
+        Colour,
+        Field(
+            description="red, green and blue to subtract, on a scale to 255; the model's if empty"
+        ),
+    ] = ()
+    deviation: Annotated[
+        Colour, Field(description="red, green and blue to divide by, to 255; the model's if empty")
+    ] = ()
+    activation: Annotated[
+        Literal["trained", "gelu", "quick_gelu"],
+        Field(description="of the feed-forward parts: as trained, or another"),
+    ] = "trained"
+    epsilon: Annotated[float, Field(gt=0, description="of the image encoder's layer norms")] = 1e-5
+
+    _projections: WeakKeyDictionary[Hidden, dict[int, vision.Projection]] = PrivateAttr(
+        default_factory=WeakKeyDictionary
+    )
+    _texts: OrderedDict[tuple[str, ...], Any] = PrivateAttr(default_factory=OrderedDict)
+
+    @field_validator("model")
+    @classmethod
+    def _is_an_architecture(cls, model: str) -> str:
+        known = architectures()
+        if model and model not in known:
+            fix = did_you_mean(model, known) or "Those with patches are the ViTs, such as ViT-B-16."
+            raise refusal("open_clip has no such architecture", fix)
+        return model
+
+    @property
+    def source(self) -> str:
+        """Return where the weights come from: a hub id, a local path, or `embedded`.
+
+        Raises:
+            BadValue: open_clip knows no such architecture or tag.
+        """
+        return hub_repository(self.model, self.weights)
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """Return the model's configuration and where its weights lie.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or nothing says what they are of.
+        """
+        found = read_blueprint(self.need_weights(), self.model, self.weights)
+        if self.activation != "trained":
+            found.config["quick_gelu"] = self.activation == "quick_gelu"
+        return found
+
+    @cached_property
+    def network(self) -> Any:
+        """Return the network, in evaluation mode and without gradients; layer norms stay in single precision."""
+        return self.load().to(self._device).eval().requires_grad_(False)
+
+    def load(self) -> Any:
+        """Read the network from its weights.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+        network = build_network(self.blueprint.config, self.precision)
+        fill_network(network, self.blueprint.file)
+        for module in network.visual.modules():
+            if isinstance(module, torch.nn.LayerNorm):
+                module.eps = self.epsilon
+        return network
+
+    def check_weights(self) -> None:
+        """Refuse weights that do not fit, by the names and shapes of their tensors.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+        fill_network(
+            build_network(self.blueprint.config, "fp32", device="meta"), self.blueprint.file
+        )
+
+    def read_files(self) -> dict[str, Path]:
+        """Return the files that the model is made of, by name; of a tokenizer, only what is read of it.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or nothing says what they are of.
+        """
+        found = {name: file for name, file in super().read_files().items() if name not in TOKENIZER}
+        folder, named = self._tokenizer, self.blueprint.config["text_cfg"].get("hf_tokenizer_name")
+        if folder == self._folder:
+            return found | {name: folder / name for name in TOKENIZER}
+        other = {} if folder is None else read_files(folder, TOKENIZER_FILES)
+        return found | {f"{named}/{name}": file for name, file in other.items()}
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """Return what turns texts into tokens."""
+        is_of_weights = self._tokenizer == self._folder
+        return make_reader(self._tokenizer, self.blueprint.config, is_of_weights=is_of_weights)
+
+    @property
+    def _folder(self) -> Path:
+        path = self.need_weights()
+        return path if path.is_dir() else path.parent
+
+    @cached_property
+    def _tokenizer(self) -> Path | None:
+        """Return the folder of the tokenizer, unless it is CLIP's own."""
+        config, folder = self.blueprint.config, self._folder
+        named = config["text_cfg"].get("hf_tokenizer_name")
+        if named and commit_of(folder) and not has_tokenizer(folder):
+            # Other programs fetch less of a repository; its own tokenizer comes before another's.
+            with suppress(MissingWeights):
+                fetch_weights(self.source, self.pinned, self.hub_files)
+        return tokenizer_folder(folder, config, self.pinned if named == self.source else "main")
+
+    def read_word(self, word: str) -> Reading:
+        """Return what the text encoder reads of a word by itself."""
+        return self.reader.read_word(word)
+
+    def encode_text(self, texts: str | Sequence[str]) -> Float[torch.Tensor, "text width"]:
+        """Return one vector per text, not normalised; what is too long is cut, and said.
+
+        What the last calls gave is kept, since every picture asks for the same. It is kept by call: a text's vector
+        depends in its last bits on the texts beside it, and must not depend on what was asked before.
+        """
+        key = (texts,) if isinstance(texts, str) else tuple(texts)
+        if key not in self._texts:
+            different = {text: row for row, text in enumerate(dict.fromkeys(key))}
+            with torch.no_grad():
+                features = encode_texts(self.network, self.reader, list(different))
+            self._texts[key] = features[[different[text] for text in key]]
+            if len(self._texts) > KEPT_CALLS:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(key)
+        kept: torch.Tensor = self._texts[key]
+        return kept.clone()
+
+    def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
+        """Return one vector per picture, not normalised; pictures are resized as in the model's training."""
+        from PIL import Image as Pillow
+
+        prepared = [
+            self.preprocess(Pillow.fromarray(image.pixels.cpu().numpy())) for image in images
+        ]
+        with torch.no_grad():
+            pixels = torch.stack(prepared).to(self._device, self.dtype)
+            visual = self.network.visual
+            encode = (
+                partial(vision.encode, visual)
+                if vision.has_class_token(visual)
+                else self.network.encode_image
+            )
+            features: torch.Tensor = encode(pixels).float()
+        return features
+
+    @cached_property
+    def preprocess(self) -> Any:
+        """Return open_clip's own preparation of a whole picture."""
+        settings = open_clip.transform.PreprocessCfg(
+            **{"size": self.network.visual.image_size, **self.blueprint.preprocessing}
+        )
+        return open_clip.transform.image_transform_v2(settings, is_train=False)
+
+    @cached_property
+    def visual(self) -> Any:
+        """Return the image encoder.
+
+        Raises:
+            BadWeights: it is not the vision transformer of open_clip, whose blocks can be run apart.
+        """
+        visual = self.network.visual
+        if not vision.has_plain_blocks(visual):
+            what = f"The image encoder is a {type(visual).__name__} whose patches cannot be had."
+            raise BadWeights(
+                what,
+                fix="Use a plain vision transformer, such as ViT-B-16, ViT-L-14 or ViT-L-14-336.",
+            )
+        return visual
+
+    @property
+    def block_count(self) -> int:
+        """Return the number of blocks of the image encoder."""
+        return len(vision.blocks_of(self.visual))
+
+    def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
+        """Return a picture as the network sees it: normalised, at its own size, hidden patches at 0."""
+        settings = self.blueprint.preprocessing
+        constants = open_clip.constants
+        mean = self.mean or [
+            255 * value for value in settings.get("mean", constants.OPENAI_DATASET_MEAN)
+        ]
+        deviation = self.deviation or [
+            255 * value for value in settings.get("std", constants.OPENAI_DATASET_STD)
+        ]
+        middle, width = (
+            image.data.new_tensor(values)[:, None, None] for values in (mean, deviation)
+        )
+        data = (image.data * 255 - middle) / width
+        if image.hidden is not None:
+            patch = self.visual.patch_size[0]
+            hidden = image.hidden.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[
+                : data.shape[1], : data.shape[2]
+            ]
+        return data
+
+    def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
+        """Run the network up to the last of these blocks (numbers from 1); pictures keep their size.
+
+        Raises:
+            BadValue: a picture is smaller than a patch, or the network has no such block.
+        """
+        wanted = tuple(sorted(set(layers)))
+        if not wanted or min(wanted) < 1 or max(wanted) > self.block_count:
+            raise BadValue(
+                f"Layers {', '.join(map(str, wanted))} are asked for; the image encoder has 1 to {self.block_count}."
+            )
+        found: dict[int, Hidden] = {}
+        sizes: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(images):
+            sizes.setdefault(image.size, []).append(index)
+        for size, indices in sizes.items():
+            if min(size) < self.visual.patch_size[0]:
+                what = f"A picture is {size[1]} x {size[0]} pixels, smaller than a patch of {self.visual.patch_size[0]}."
+                raise BadValue(what, fix="Enlarge it first: resize_image.")
+            found.update(
+                zip(indices, self._run([images[index] for index in indices], wanted), strict=True)
+            )
+        return [found[index] for index in range(len(images))]
+
+    def _run(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
+        """Run pictures of one size together, and keep the queries, keys and values of the wanted blocks too."""
+        kept, projections = [], {}
+        with torch.no_grad():
+            tokens, grid = vision.embed(self.visual, self._stack(images), self.positions)
+            for number, block in enumerate(vision.blocks_of(self.visual)[: wanted[-1]], 1):
+                projection = vision.project(block, tokens)
+                if number in wanted:
+                    kept.append(tokens)
+                    projections[number] = projection
+                if number < wanted[-1]:
+                    tokens = vision.attend_as_trained(block, tokens, projection)
+        together = [Hidden(data, wanted, grid) for data in torch.stack(kept, 1)]
+        for index, one in enumerate(together):
+            self._projections[one] = {
+                number: projection.of(index) for number, projection in projections.items()
+            }
+        return together
+
+    def _stack(self, images: Sequence[Image]) -> Float[torch.Tensor, "image 3 h w"]:
+        return torch.stack([self.pixels(image) for image in images]).to(self._device)
+
+    def project(self, hidden: Hidden, layer: int) -> vision.Projection:
+        """Return a block's queries, keys and values of the tokens that enter it."""
+        known = self._projections.setdefault(hidden, {})
+        if layer not in known:
+            with torch.no_grad():
+                known[layer] = vision.project(
+                    vision.blocks_of(self.visual)[layer - 1], hidden.entering(layer)
+                )
+        return known[layer]
+
+    def join_heads(
+        self, layer: int, vectors: Float[torch.Tensor, "head token depth"]
+    ) -> Float[torch.Tensor, "token width"]:
+        """Put the heads' vectors together, and project them as a block projects what it gathers."""
+        with torch.no_grad():
+            return vision.join_heads(vision.blocks_of(self.visual)[layer - 1], vectors)
+
+    def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
+        """Return the lengths of the tokens that enter a block, after its first normalisation."""
+        with torch.no_grad():
+            normalised = vision.blocks_of(self.visual)[layer - 1].ln_1(hidden.entering(layer))
+            lengths: torch.Tensor = normalised.float().norm(dim=-1)
+        return lengths
+
+    def finish(
+        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    ) -> PatchFeatures:
+        """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts."""
+        tokens = self.finish_tokens(hidden, attention, residual=residual, feed_forward=feed_forward)
+        return PatchFeatures(tokens[1:].T.unflatten(1, hidden.grid))
+
+    def finish_tokens(
+        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    ) -> Float[torch.Tensor, "token width"]:
+        """Return what `finish` does, of the class token too."""
+        blocks = vision.blocks_of(self.visual)
+        with torch.no_grad():
+            start = hidden.entering(attention.layers[0])
+            total = start if residual else torch.zeros_like(start)
+            for layer, weights in zip(attention.layers, attention.data, strict=True):
+                values = self.project(hidden, layer).values
+                total = total + vision.join_heads(
+                    blocks[layer - 1], weights.to(values.dtype) @ values
+                )
+            if feed_forward:
+                total = vision.feed_forward(blocks[attention.layers[-1] - 1], total)
+            return vision.project_to_text(self.visual, total).float()

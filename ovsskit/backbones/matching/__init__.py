@@ -1,0 +1,1 @@
+"""Models that match an image with a text: ALBEF, BLIP, BridgeTower, mPLUG."""

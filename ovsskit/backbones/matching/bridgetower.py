@@ -1,0 +1,129 @@
+"""BridgeTower: two encoders, and cross-modal layers in which text and picture look at each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from ovsskit.backbones import _published
+from ovsskit.backbones.matching._bridgetower_checkpoint import BRIDGETOWER, check_network, read_network
+from ovsskit.backbones.matching._bridgetower_layers import encode_text, run_cross_modal
+from ovsskit.backbones._checkpoint import BYTE_PAIRS, FOLDER_FILES, convert
+from ovsskit.backbones.matching._clip_tower import fit_grid, run_tower
+from ovsskit.backbones.matching._itm import ItmBackbone
+from ovsskit.backbones.matching._text import TextReader, Tokens, batch, read_byte_pairs
+from ovsskit._lazy import Float, torch
+from ovsskit.hub.weights import HubFiles, Published
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Bridgetower(ItmBackbone):
+    """Attend and match with BridgeTower (`BridgeTowerForImageAndTextRetrieval`) at any multiple of its patch.
+
+    Layers are the cross-modal ones, and the attention is that of the text to the picture. Weights are a hub id, a local
+    folder in Hugging Face format, or an original checkpoint (`.ckpt`, with RoBERTa's `vocab.json` and `merges.txt` beside
+    it). Source: Xu et al. 2023, BridgeTower.
+    """
+
+    pairs_at_once: ClassVar[int] = 1
+    """Every caption has a picture stream of its own, so that memory grows with the pairs."""
+
+    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS, config="config.json")
+    published: ClassVar[Mapping[str, Published]] = _published.BRIDGETOWER
+    published_layers: ClassVar[int] = 6
+    layer_names: ClassVar[str] = r"(?:bridgetower\.)?cross_modal_text_layers\.(\d+)\."
+
+    cross_modal_epsilon: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="of the norms in the cross-modal layers: 1e-5 in transformers, 1e-12 in the authors' code",
+        ),
+    ] = 1e-5
+
+    def load(self) -> Any:
+        """Read the network, its position embeddings resized to the grid of `image_size`.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+            BadValue: `image_size` is no multiple of the patch.
+        """
+        network = read_network(self.need_weights(), self.dtype)
+        model = network.bridgetower
+        visual = model.vision_model.visual
+        fit_grid(visual, self.grid_of(visual.embeddings.patch_size), "bicubic")
+        for part in (model.cross_modal_text_layers, model.cross_modal_image_layers):
+            for module in part.modules():
+                if isinstance(module, torch.nn.LayerNorm):
+                    module.eps = self.cross_modal_epsilon
+        return network
+
+    def check_weights(self) -> None:
+        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
+        self.tokenizer(check_network(self.need_weights()))
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
+        convert(self.need_weights(), BRIDGETOWER, file)
+
+    def tokenizer(self, rows: int | None = None) -> Tokenizer:
+        """Return the byte-level tokenizer that lies with the weights."""
+        return read_byte_pairs(self.need_weights(), rows)
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """Return what encodes captions; case is kept, and positions start after that of padding."""
+        text = self.network.config.text_config
+        tokenizer = self.tokenizer(text.vocab_size)
+        padding = text.pad_token_id
+        return TextReader(tokenizer, text.max_position_embeddings - padding - 1, padding=padding)
+
+    @property
+    def layer_count(self) -> int:
+        """Return the number of cross-modal layers."""
+        return len(self.network.bridgetower.cross_modal_text_layers)
+
+    @property
+    def patch_size(self) -> int:
+        """Return the width of a patch in pixels."""
+        return int(self.network.bridgetower.vision_model.visual.embeddings.patch_size)
+
+    def look(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image layer key width"]:
+        """Return what the last blocks of the image encoder give, as the cross-modal layers take it, class token first."""
+        model = self.network.bridgetower
+        visual, kind = model.vision_model.visual, model.token_type_embeddings.weight[1]
+        states = run_tower(visual, pixels, self.layer_count)
+        taken = [
+            model._apply_image_transform(visual.forward_post(state), i) + kind
+            for i, state in enumerate(states)
+        ]
+        return torch.stack(taken, 1)
+
+    def fuse(
+        self,
+        features: Float[torch.Tensor, "image layer key width"],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
+    ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
+        """Run text encoder and cross-modal layers; the matching head reads the first tokens of text and picture."""
+        model = self.network.bridgetower
+        ids, mask = (tensor.to(self._device) for tensor in batch(rows, self.reader.padding))
+        padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * torch.finfo(
+            self.dtype
+        ).min
+        pictures = features if ids.shape[1] == 1 else features.repeat_interleave(ids.shape[1], 0)
+        with torch.no_grad():
+            texts = encode_text(model, ids.flatten(0, 1), padding, self.layer_count)
+        text, picture, attention = run_cross_modal(
+            model, texts, pictures.unbind(1), padding, wanted
+        )
+        logits = self.network.itm_score(model.get_cls_features(text, picture))
+        return logits.unflatten(0, ids.shape[:2]), attention

@@ -1,0 +1,1 @@
+"""OFA with the segmentation head of IFSeg."""

@@ -1,0 +1,144 @@
+"""Choose where to compute and how many items a network sees at once, and ask a device about its work and memory."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from functools import cache
+from pathlib import Path
+
+from ovsskit.errors import BadValue, Place, UnknownDevice
+from ovsskit._lazy import torch
+
+log = logging.getLogger(__name__)
+
+BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""What processors call their ability to compute in bf16."""
+
+CPUINFO = Path("/proc/cpuinfo")
+
+NO_FLOAT64 = ("mps",)
+"""Devices without float64: Apple's GPUs."""
+
+NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+"""What torch says where a processor or an Apple GPU has no memory left."""
+
+
+def choose_device(name: str) -> str:
+    """Return the device to use; `auto` is the first GPU, or the processor where there is none.
+
+    Raises:
+        UnknownDevice: this machine has no such device.
+    """
+    have = ["cpu"]
+    if torch.cuda.is_available():
+        have = [*(f"cuda:{index}" for index in range(torch.cuda.device_count())), "cpu"]
+    if torch.backends.mps.is_available():
+        have = ["mps", *have]
+    if name == "auto":
+        return have[0]
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in have:
+        raise UnknownDevice(
+            f"There is no device `{name}` here.",
+            there=f"There are: {', '.join(have)}",
+            fix="--device auto takes the first of them.",
+            where=Place("--device"),
+        )
+    return wanted
+
+
+def choose_batch(batch: int | str, device: str) -> int:
+    """Return the largest number of items that a network sees at once; `auto` depends on the device.
+
+    Raises:
+        BadValue: it is neither `auto` nor a positive whole number.
+    """
+    if batch == "auto":
+        return 4 if device == "cpu" else 32
+    try:
+        size = int(batch)
+    except ValueError:
+        size = 0
+    if size < 1:
+        raise BadValue(
+            f"--batch is {batch}.",
+            fix="Give `auto` or a whole number, 1 or more.",
+            where=Place("--batch"),
+        )
+    return size
+
+
+def has_native_bf16(device: str) -> bool:
+    """Say whether a device computes in bf16 itself; where it does not, or does not tell, fp32 is the faster.
+
+    Processors do from AVX512-BF16 and AMX on, Arm's from BF16 on, NVIDIA's GPUs from Ampere on.
+    """
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and not BF16.isdisjoint(_abilities_of_processor())
+
+
+def _abilities_of_processor() -> set[str]:
+    """Return what a processor is able to, from torch, or where this is too old from Linux; nothing if neither tells."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return {name for name, has in torch.cpu.get_capabilities().items() if has}
+    try:
+        return set(CPUINFO.read_text().split())
+    except OSError:
+        return set()
+
+
+def note_slow_precision(precision: str, device: str) -> None:
+    """Say that a number format is slow on a device."""
+    if precision == "bf16" and not has_native_bf16(device):
+        log.warning("%s has no bf16 of its own, or does not tell: fp32 is probably faster", device)
+
+
+def place_of_float64(device: torch.device) -> torch.device:
+    """Return where to compute in float64 with what lies on a device: there, or on the processor, which is said once."""
+    if device.type not in NO_FLOAT64:
+        return device
+    _say_that_float64_is_missing(device.type)
+    return torch.device("cpu")
+
+
+def in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in float64, on its device or on the processor where the device has none."""
+    return tensor.to(place_of_float64(tensor.device)).double()
+
+
+@cache
+def _say_that_float64_is_missing(kind: str) -> None:
+    log.info("%s has no float64: the steps that need it run on the processor", kind)
+
+
+def wait_for(device: str) -> None:
+    """Wait until a device has done what it was given; a processor always has."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory_of(device: str) -> int | None:
+    """Return the most bytes that this process has had allocated on a device at once, where the device tells."""
+    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+
+
+def free_memory_of(device: str) -> None:
+    """Give back to a device the memory that no tensor uses any more."""
+    gc.collect()  # a traceback in a cycle holds the tensors of its frames
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that a device has no memory left; only NVIDIA's have a class of their own."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

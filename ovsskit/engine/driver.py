@@ -1,0 +1,309 @@
+"""Drive a wired chain over many pictures at once, level by level, in batches that memory can hold.
+
+With a store, every value gets a key, made of the stage that writes it and the keys of what that stage reads. What a network
+wrote under a key before is taken from the store, and only the rest is batched and run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ovsskit import __version__
+from ovsskit.engine.devices import free_memory_of, is_out_of_memory, wait_for
+from ovsskit.engine.digests import digest_texts
+from ovsskit.errors import OutOfMemory
+from ovsskit.engine.identity import model_identity, stage_identity
+from ovsskit.engine.stage import Slots, Stage, Wrapper, wiring
+from ovsskit.engine.store import Store
+
+State = dict[str, Any]
+"""The slots of one picture while a recipe runs."""
+
+log = logging.getLogger(__name__)
+
+
+Watch = Callable[[Stage, Sequence[State], float], None]
+"""See what a stage wrote, as soon as it did: the stage, the states after it, and the seconds that it took itself.
+
+On a GPU these are the seconds of the stage's work only where the driver is `timed`.
+"""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Hold what a stage wrote, and what it came from: the stage's identity with the content of its files, and its inputs."""
+
+    identity: dict[str, Any]
+    inputs: State
+    value: Any
+
+
+@dataclass
+class Driver:
+    """Run chains of stages; `batch` is the largest number of items that a network sees at once.
+
+    A wrapper's requests for all pictures are gathered, so that windows, views and pictures share batches. When memory runs
+    out, networks get fewer items at once from then on, and `batch` says how many. What follows from the vocabulary and the
+    models alone, such as text features, is computed once for all pictures and kept in `known`. With `timed` the driver waits
+    for the device after every stage, so that work counts with the stage that asked for it.
+    """
+
+    models: dict[str, Any]
+    links: dict[str, dict[str, str]]
+    batch: int = 8
+    watch: Watch | None = None
+    store: Store | None = None
+    device: str = "cpu"
+    timed: bool = False
+    known: dict[str, Known] = field(default_factory=dict)
+    inner_seconds: float = field(default=0.0, init=False)
+    _identities: dict[int, str] = field(default_factory=dict, init=False)
+
+    def run(
+        self,
+        stages: Sequence[Stage],
+        states: Sequence[State],
+        shared: frozenset[str] = frozenset({"vocabulary"}),
+    ) -> list[State]:
+        """Return the states after all stages, in the same order; `shared` are slots that hold nothing of a picture.
+
+        Raises:
+            OutOfMemory: one item alone does not fit.
+        """
+        current = list(states)
+        for stage in stages:
+            spent, start = self.inner_seconds, time.perf_counter()
+            # What is replaced is given back before the next picture's is computed, unless pictures share a batch.
+            size = max(len(current), 1) if stage.network or isinstance(stage, Wrapper) else 1
+            for first in range(0, len(current), size):
+                self._advance(stage, current, slice(first, first + size), shared)
+            shared = (
+                shared | {stage.writes} if _reads_only(stage, shared) else shared - {stage.writes}
+            )
+            if self.watch is not None:
+                if self.timed:
+                    wait_for(self.device)
+                seconds = time.perf_counter() - start - (self.inner_seconds - spent)
+                self.inner_seconds += seconds
+                self.watch(stage, current, seconds)
+        return current
+
+    def _advance(
+        self, stage: Stage, states: list[State], some: slice, shared: frozenset[str]
+    ) -> None:
+        """Run a stage on some of the states, and put what it writes into them."""
+        if self.store is None:
+            values = self._fresh(stage, states[some], shared)
+        else:
+            values = self._recall(self.store, stage, states[some], shared)
+        states[some] = [
+            {**state, stage.writes: value}
+            for state, value in zip(states[some], values, strict=True)
+        ]
+
+    def _recall(
+        self, store: Store, stage: Stage, states: Sequence[State], shared: frozenset[str]
+    ) -> list[Any]:
+        """Take from the store what was computed before; of states with the same key, run one."""
+        keys = [self._key(store, stage, state) for state in states]
+        if stage.network or stage.cached:
+            found = {key: store.find(key, self.device) for key in dict.fromkeys(keys)}
+            missing = {
+                key: state for key, state in zip(keys, states, strict=True) if found[key] is None
+            }
+            for key, value in zip(
+                missing, self._fresh(stage, list(missing.values()), shared), strict=True
+            ):
+                found[key] = value
+                store.keep(key, value)
+            store.note(stage.address, calls=len(missing), hits=len(keys) - len(missing))
+            values: list[Any] = [found[key] for key in keys]
+        else:
+            values = self._fresh(stage, states, shared)
+        for key, value in zip(keys, values, strict=True):
+            store.digests.mark(value, key)
+        return values
+
+    def _key(self, store: Store, stage: Stage, state: State) -> str:
+        if id(stage) not in self._identities:
+            self._identities[id(stage)] = json.dumps(
+                [__version__, self._identify(stage)], sort_keys=True
+            )
+        slots = sorted(reads_from_outside(stage) & state.keys())
+        return digest_texts(
+            [
+                self._identities[id(stage)],
+                *(f"{slot}={store.digests.of(state[slot])}" for slot in slots),
+            ]
+        )
+
+    def _identify(self, stage: Stage) -> dict[str, Any]:
+        """Return what a stage's results follow from, but for the slots: not its address, nor where weights lie."""
+        identity = {key: item for key, item in stage_identity(stage).items() if key != "address"}
+        models = {
+            name: model_identity(self.models[slot])
+            for name, slot in self.links.get(stage.address, {}).items()
+        }
+        for model in models.values():
+            del model["weights"], model["revision"]
+        inner = [self._identify(one) for one in stage.inner] if isinstance(stage, Wrapper) else []
+        return {**identity, "models": models, "inner": inner}
+
+    def _fresh(self, stage: Stage, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
+        if isinstance(stage, Wrapper):
+            return self._wrap(stage, states, shared)
+        return (
+            self._once(stage, states) if _reads_only(stage, shared) else self._plain(stage, states)
+        )
+
+    def _once(self, stage: Stage, states: Sequence[State]) -> list[Any]:
+        """Run a stage that sees nothing of the picture, unless it has run before on the very same inputs and files."""
+        identity, values = stage_identity(stage), []
+        for state in states:
+            inputs = self._inputs(stage, state)
+            known = self.known.get(stage.address)
+            if (
+                known is None
+                or known.identity != identity
+                or any(known.inputs[name] is not inputs[name] for name in inputs)
+            ):
+                known = self.known[stage.address] = Known(
+                    identity, inputs, self._plain(stage, [state])[0]
+                )
+            values.append(known.value)
+        return values
+
+    def _plain(self, stage: Stage, states: Sequence[State]) -> list[Any]:
+        """Run a stage on as many states at once as memory holds.
+
+        Raises:
+            OutOfMemory: one alone does not fit.
+        """
+        inputs = [self._inputs(stage, state) for state in states]
+        values: list[Any] = []
+        size = self.batch if stage.network else 1
+        while len(values) < len(inputs):
+            group = inputs[len(values) : len(values) + size]
+            found = _run_unless_full(stage, group)
+            if not isinstance(found, Full):
+                values += found
+                if stage.network and size < self.batch:
+                    self._stay_at(size, stage)
+                continue
+            free_memory_of(self.device)
+            if len(group) == 1:
+                raise OutOfMemory(
+                    f"{stage.address} does not fit into memory with one item at a time.",
+                    there=found.reason,
+                    fix="Use a smaller picture size, a smaller model, or --device cpu.",
+                )
+            size = len(group) // 2
+        return values
+
+    def _stay_at(self, size: int, stage: Stage) -> None:
+        log.warning(
+            "memory ran out in %s; from here on networks get %d at once, as with --batch %d",
+            stage.address,
+            size,
+            size,
+        )
+        self.batch = size
+
+    def _wrap(self, stage: Wrapper, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
+        """Advance the generators of all pictures together: one round of requests, one run of the inner chain."""
+        inside = [_inside(stage, state) for state in states]
+        slots = _slots(stage)
+        shared = shared.difference(slots) | {name for name, slot in slots.items() if slot in shared}
+        runs = [stage.run(**self._inputs(stage, state)) for state in states]
+        wanted = [next(run) for run in runs]
+        results: list[Any] = [None] * len(runs)
+        active = list(range(len(runs)))
+        while active:
+            requests = [{**inside[i], **override} for i in active for override in wanted[i]]
+            counts = [len(wanted[i]) for i in active]
+            outs = self._inner(
+                stage,
+                requests,
+                shared.difference(*(override for i in active for override in wanted[i])),
+            )
+            still = []
+            for i, count in zip(active, counts, strict=True):
+                mine, outs = outs[:count], outs[count:]
+                try:
+                    wanted[i] = runs[i].send(mine)
+                    still.append(i)
+                except StopIteration as stop:
+                    results[i] = stop.value
+            active = still
+        return results
+
+    def _inner(
+        self, stage: Wrapper, requests: Sequence[State], shared: frozenset[str]
+    ) -> list[Slots]:
+        """Run the inner chain batch by batch, and keep only what the wrapper merges."""
+        outs: list[Slots] = []
+        merged = stage.merges or stage.writes
+        while len(outs) < len(requests):
+            group = requests[len(outs) : len(outs) + self.batch]
+            outs += [{merged: state[merged]} for state in self.run(stage.inner, group, shared)]
+        return outs
+
+    def _inputs(self, stage: Stage, state: State) -> State:
+        optional = wiring(type(stage)).optional
+        values = {
+            name: state.get(slot) if name in optional else state[slot]
+            for name, slot in _slots(stage).items()
+        }
+        return {
+            **values,
+            **{name: self.models[slot] for name, slot in self.links.get(stage.address, {}).items()},
+        }
+
+
+@dataclass(frozen=True)
+class Full:
+    """Say in the device's own words that memory ran out."""
+
+    reason: str
+
+
+def _run_unless_full(stage: Stage, group: Sequence[State]) -> list[Any] | Full:
+    """Run a stage; if memory runs out, keep nothing of the attempt, whose traceback holds all its tensors."""
+    try:
+        return stage.run_many(group)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return Full(str(error).split("\n")[0][:300])
+
+
+def reads_from_outside(stage: Stage) -> set[str]:
+    """Return the slots that a stage reads, and those that the chain inside it reads and does not write itself."""
+    own = _slots(stage)
+    slots, written = set(own.values()), set(own)
+    for inner in stage.inner if isinstance(stage, Wrapper) else ():
+        slots |= reads_from_outside(inner) - written
+        written.add(inner.writes)
+    return slots
+
+
+def _slots(stage: Stage) -> dict[str, str]:
+    """Return the slot that each parameter of a stage reads."""
+    return {name: stage.reads.get(name, name) for name in wiring(type(stage)).reads}
+
+
+def _inside(wrapper: Wrapper, state: State) -> State:
+    """Return what the inner chain sees of a picture: what the wrapper reads, under the wrapper's names, and all else."""
+    slots = _slots(wrapper)
+    others = {slot: value for slot, value in state.items() if slot not in slots}
+    return {**others, **{name: state[slot] for name, slot in slots.items() if slot in state}}
+
+
+def _reads_only(stage: Stage, slots: frozenset[str]) -> bool:
+    """Say whether a stage that is no wrapper reads only these slots."""
+    return not isinstance(stage, Wrapper) and slots.issuperset(_slots(stage).values())

@@ -1,0 +1,131 @@
+"""Say what makes two runs the same: stages and their parameters, models and their weights, classes.
+
+Device, batch and which pictures are run do not belong to it: they may change while a run goes on in its folder.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ovsskit.engine.model import Backbone
+from ovsskit.engine.digests import digest_path
+from ovsskit.recipe.registry import PACKAGE
+from ovsskit.engine.stage import RECIPE_PATH, Stage, Wrapper, use_of
+from ovsskit.engine.values import Vocabulary
+
+
+def identify(
+    stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary: Vocabulary
+) -> dict[str, Any]:
+    """Return the identity of a run as plain JSON values.
+
+    Raises:
+        MissingWeights: a model's weights are neither here nor to be had.
+    """
+    identity = {
+        "stages": [stage_identity(stage) for stage in stages],
+        "models": {name: model_identity(model) for name, model in models.items()},
+        "classes": {
+            "names": vocabulary.names,
+            "ids": vocabulary.ids,
+            "background": vocabulary.background,
+            "synonyms": vocabulary.synonyms,
+            "background_words": vocabulary.background_words,
+        },
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """List in words what differs between two identities, by address."""
+    before, now = dict(_flatten(old)), dict(_flatten(new))
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return [f"{key}: {_show(before, key)} there, {_show(now, key)} now" for key in changed]
+
+
+def stage_identity(stage: Stage) -> dict[str, Any]:
+    """Return what a stage is and does, and the content of its own code and of the files that it reads."""
+    cls = type(stage)
+    entry: dict[str, Any] = {"address": stage.address, "use": use_of(cls), "version": cls.version}
+    entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)
+    for name, info in cls.model_fields.items():
+        file = Path(str(getattr(stage, name)))
+        if RECIPE_PATH in info.metadata and file.is_file():
+            entry[f"{name} (content)"] = digest_path(file)
+    return entry | (
+        {"inner": [stage_identity(inner) for inner in stage.inner]}
+        if isinstance(stage, Wrapper)
+        else {}
+    )
+
+
+def model_identity(model: Backbone) -> dict[str, Any]:
+    """Return what a model is, and the content of its weights.
+
+    Raises:
+        MissingWeights: they are neither here nor to be had.
+    """
+    cls = type(model)
+    return {
+        "use": use_of(cls),
+        **model.model_dump(mode="json"),
+        "digest": model.digest,
+        **_code(cls),
+    }
+
+
+def _code(cls: type) -> dict[str, str]:
+    """Return what tells versions of a class of somebody else's apart."""
+    source = _source(cls)
+    return (
+        {}
+        if source.is_relative_to(PACKAGE)
+        else {"code": digest_path(source) if source.is_file() else _unsaved(cls)}
+    )
+
+
+@cache
+def _source(cls: type) -> Path:
+    try:
+        return Path(inspect.getsourcefile(cls) or "")
+    except (OSError, TypeError):  # typed in by hand
+        return Path()
+
+
+@cache
+def _unsaved(cls: type) -> str:
+    """Return what no other class has, nor this one in another process: no file tells whether it changed."""
+    return uuid4().hex
+
+
+def _flatten(value: Any, address: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in ("stages", "models", "inner"):
+                yield from _flatten(item, f"{address}.{key}" if address else key)
+            elif isinstance(item, Mapping):
+                yield from _flatten(item)
+            else:
+                yield from _stages(item, address)
+    else:
+        yield address, value
+
+
+def _stages(entries: Sequence[Mapping[str, Any]], address: str) -> Iterator[tuple[str, Any]]:
+    yield f"stages of {address or 'the recipe'}", [entry["address"] for entry in entries]
+    for entry in entries:
+        yield from _flatten(
+            {key: item for key, item in entry.items() if key != "address"}, entry["address"]
+        )
+
+
+def _show(values: Mapping[str, Any], key: str) -> str:
+    text = json.dumps(values[key], ensure_ascii=False) if key in values else "nothing"
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,0 +1,273 @@
+"""The nouns: frozen values with named axes. A slot holds one of them for one picture.
+
+Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`, and a stage may ask for one of them.
+Labels count from the vocabulary: label 0 is the background, label i is the i-th name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from ovsskit._lazy import Bool, Float, Int, UInt8, torch
+
+PROMPT, END, PADDING = -1, -2, -3
+"""Marks, in `positions`, of tokens that name no class: words of the prompt; the separator at the end; padding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Hold what a slot carries for one picture."""
+
+    def to(self: V, device: Any) -> V:
+        """Return the same value with its tensors on another device."""
+        tensors = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), torch.Tensor)
+        }
+        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Image(Value):
+    """Hold a picture: red, green and blue from 0 to 1, its name, and the patches that the model shall not see."""
+
+    data: Float[torch.Tensor, "3 h w"]
+    name: str = ""
+    hidden: Bool[torch.Tensor, "rows cols"] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return height and width in pixels."""
+        return self.data.shape[1], self.data.shape[2]
+
+    @property
+    def pixels(self) -> UInt8[torch.Tensor, "h w 3"]:
+        """Return the picture as bytes, as it was decoded."""
+        return torch.stack((self.data * 255).round().to(torch.uint8).unbind(), -1)
+
+    def hide(self, patches: Bool[torch.Tensor, "rows cols"]) -> Image:
+        """Return the picture with these patches of the model's grid hidden."""
+        return replace(self, hidden=patches)
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary(Value):
+    """Hold the names to look for, and for every label (background first) its number in the mask and its colour.
+
+    `synonyms` are other words for each class, if there are any; `background_words` stand for what is none of them.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    background: str = "background"
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    background_words: tuple[str, ...] = ()
+
+    @property
+    def queries(self) -> tuple[tuple[int, str], ...]:
+        """Return label and text of everything to look for: words of the background, then every class's name and synonyms."""
+        others = self.synonyms or ((),) * len(self.names)
+        words = [(name, *more) for name, more in zip(self.names, others, strict=True)]
+        return tuple(
+            (label, word)
+            for label, mine in enumerate((self.background_words, *words))
+            for word in mine
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the name of every label: the background, then the classes."""
+        return (self.background, *self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Present(Value):
+    """Hold the labels (1 and up) of the classes that a picture is said to show, in the order of the caption; maybe none.
+
+    `scores` are the probabilities from which they were chosen, if there are any, of all classes in their order; `note` is what
+    a person should know of the choice. Neither tells values apart.
+    """
+
+    labels: tuple[int, ...]
+    scores: tuple[float, ...] = field(default=(), compare=False)
+    note: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Say which characters of a caption name the class at a position of `Present.labels`."""
+
+    position: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Hold one sentence and where in it the classes are named."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Captions(Value):
+    """Hold the captions of a picture: one, or several where one cannot hold all classes."""
+
+    captions: tuple[Caption, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossAttention(Value):
+    """Hold what every text token looks at: probabilities, and the gradient of the matching objective in them.
+
+    The last rows x cols columns of the key axis are the patches, row by row; a class token may stand before them.
+    `layers` count from 1, `heads` from 0. `positions` tells which class a token belongs to (see `Present`), or is
+    `PROMPT`, `END` or `PADDING`. The tokens of several captions follow each other; `lengths` are their counts.
+    """
+
+    probability: Float[torch.Tensor, "layer head token key"]
+    gradient: Float[torch.Tensor, "layer head token key"]
+    positions: Int[torch.Tensor, " token"]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    grid: tuple[int, int]
+    lengths: tuple[int, ...]
+
+    def pick(self, layers: tuple[int, ...], heads: tuple[int, ...]) -> CrossAttention:
+        """Return what these layers and heads hold."""
+        rows, columns = (
+            [self.layers.index(layer) for layer in layers],
+            [self.heads.index(head) for head in heads],
+        )
+        probability, gradient = (
+            tensor[rows][:, columns] for tensor in (self.probability, self.gradient)
+        )
+        return replace(self, probability=probability, gradient=gradient, layers=layers, heads=heads)
+
+    def maps(self, weights: Float[torch.Tensor, "layer head token key"]) -> TokenMaps:
+        """Return weights of every token and key as maps over the patches, summed over layers and heads.
+
+        The first token of each caption is left out, and maps of padding are zero.
+        """
+        rows, columns = self.grid
+        summed = weights.sum((0, 1))[:, -rows * columns :]
+        summed = summed * (self.positions != PADDING)[:, None]
+        starts = {sum(self.lengths[:index]) for index in range(len(self.lengths))}
+        kept = [token for token in range(len(self.positions)) if token not in starts]
+        lengths = tuple(length - 1 for length in self.lengths)
+        return TokenMaps(summed[kept].unflatten(1, (rows, columns)), self.positions[kept], lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenMaps(Value):
+    """Hold one map over the patches for every text token, first token of each caption removed."""
+
+    data: Float[torch.Tensor, "token rows cols"]
+    positions: Int[torch.Tensor, " token"]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden(Value):
+    """Hold the tokens that enter some blocks of an image encoder: the class token, then the patches row by row.
+
+    `layers` are the blocks' numbers, from 1.
+    """
+
+    data: Float[torch.Tensor, "layer token width"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+    def entering(self, layer: int) -> Float[torch.Tensor, "token width"]:
+        """Return the tokens that enter this block."""
+        return self.data[self.layers.index(layer)]
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity(Value):
+    """Hold how alike tokens are, for some blocks and heads; a softmax over the last axis makes weights of it.
+
+    A `term` is one way to compare, such as queries with queries. Tokens are those of `Hidden`.
+    """
+
+    data: Float[torch.Tensor, "layer term head token token"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Value):
+    """Hold with what weight every token takes in every other, for some blocks and heads. Tokens are those of `Hidden`."""
+
+    data: Float[torch.Tensor, "layer head token token"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures(Value):
+    """Hold one vector for every patch."""
+
+    data: Float[torch.Tensor, "width rows cols"]
+
+
+@dataclass(frozen=True, eq=False)
+class TextFeatures(Value):
+    """Hold one vector for every text; `labels` says for which label each text stands (0 is the background)."""
+
+    data: Float[torch.Tensor, "text width"]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores(Value):
+    """Hold maps; `labels` says which label each map is for (0 is the background). Several maps may be for one label."""
+
+    data: Float[torch.Tensor, "class h w"]
+    labels: tuple[int, ...]
+
+    def with_data(self: S, data: Float[torch.Tensor, "class h w"]) -> S:
+        """Return scores of the same kind and classes with other maps."""
+        return replace(self, data=data)
+
+
+@dataclass(frozen=True, eq=False)
+class Saliency(Scores):
+    """Hold maps that say how much a place speaks for a class, 0 or more, without a common scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Logits(Scores):
+    """Hold maps that become probabilities by a softmax over classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Confidences(Scores):
+    """Hold maps from 0 to 1 on one scale for all classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities(Confidences):
+    """Hold confidences that sum to 1 over the maps at every place."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels(Value):
+    """Hold the number (`Vocabulary.ids`) of the class of every pixel."""
+
+    data: Int[torch.Tensor, "h w"]
+
+
+@dataclass(frozen=True, eq=False)
+class Reward(Value):
+    """Hold how good a result is taken to be, without a look at true masks; more is better. Not a number: nothing to judge."""
+
+    data: Float[torch.Tensor, ""]
+
+
+V = TypeVar("V", bound=Value)
+S = TypeVar("S", bound=Scores)

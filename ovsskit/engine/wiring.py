@@ -1,0 +1,278 @@
+"""Wire a list of stages before it runs: does every stage find what it reads, of the kind it asks for?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ovsskit.engine.model import capabilities
+from ovsskit.errors import (
+    BadInner,
+    DuplicateAddress,
+    MissingCapability,
+    OvsskitError,
+    Place,
+    UnfilledSlot,
+    UnknownKey,
+    WrongKind,
+    did_you_mean,
+)
+from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
+from ovsskit.engine.stage import Capability, Stage, Wiring, Wrapper, wiring
+from ovsskit.engine.values import Image, Vocabulary
+
+ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
+"""The slots that are filled before the first stage runs."""
+
+
+NOWHERE = Place("")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Stand for a stage of a recipe, also for one that could not be built; `cls` is None where there is no such stage."""
+
+    cls: type[Stage] | None
+    address: str
+    reads: dict[str, str] = field(default_factory=dict)
+    inner: tuple[Node, ...] = ()
+    where: Place = NOWHERE
+
+    @classmethod
+    def of(cls, stage: Stage) -> Node:
+        """Make the node of a stage that was built in Python."""
+        inner = (
+            tuple(map(cls.of, stage.inner))
+            if isinstance(stage, Wrapper) and not stage.repeats
+            else ()
+        )
+        return cls(type(stage), stage.address, stage.reads, inner, Place(stage.address))
+
+
+@dataclass(frozen=True)
+class Link:
+    """Say what one stage really reads and writes once wired: slot, kind, and who wrote it."""
+
+    node: Node
+    reads: dict[str, tuple[str, str, str]]
+    models: dict[str, str]
+    writes: tuple[str, str]
+    inner: tuple[Link, ...] = ()
+
+
+@dataclass
+class Written:
+    """Remember the kind of a slot and the address of the stage that wrote it."""
+
+    kind: Any
+    by: str
+
+
+def wire(nodes: Sequence[Node], models: dict[str, type]) -> tuple[list[Link], list[OvsskitError]]:
+    """Walk a chain once and return how it is linked, and every problem found on the way."""
+    problems: list[OvsskitError] = list(_duplicates(nodes, {}))
+    slots = {name: Written(kind, "the recipe") for name, kind in ROOTS.items()}
+    return _wire_chain(nodes, slots, models, problems), problems
+
+
+def flatten(links: Sequence[Link]) -> list[Link]:
+    """List the links of a chain and of all chains inside it."""
+    return [one for link in links for one in (link, *flatten(link.inner))]
+
+
+def _wire_chain(
+    nodes: Sequence[Node],
+    slots: dict[str, Written],
+    models: dict[str, type],
+    problems: list[OvsskitError],
+) -> list[Link]:
+    links = []
+    for node in nodes:
+        if node.cls is None:  # it may write any slot, of any kind
+            slots.update({slot: Written(None, node.address) for slot in (*slots, "*")})
+        else:
+            links.append(_wire_one(node, node.cls, slots, models, problems))
+    return links
+
+
+def _wire_one(
+    node: Node,
+    cls: type[Stage],
+    slots: dict[str, Written],
+    models: dict[str, type],
+    problems: list[OvsskitError],
+) -> Link:
+    plan = wiring(cls)
+    problems += _unknown_reads(node, [*plan.reads, *plan.models])
+    bound: dict[Any, Any] = {}
+    reads = {}
+    for parameter, hint in plan.reads.items():
+        slot = node.reads.get(parameter, parameter)
+        if slot not in slots:
+            if "*" not in slots and parameter not in plan.optional:
+                problems.append(_unfilled(node, parameter, slot, hint, slots))
+            continue
+        written = slots[slot]
+        reads[parameter] = (slot, _kind_name(written.kind), written.by)
+        if written.kind is not None and not _accepts(hint, written.kind):
+            problems.append(_wrong_kind(node, slot, hint, written))
+        elif isinstance(hint, TypeVar):
+            bound[hint] = written.kind
+    chosen = {
+        name: _choose_model(node, name, need, models, problems)
+        for name, need in plan.models.items()
+    }
+    inner: list[Link] = []
+    kind = bound.get(plan.kind, plan.kind)
+    if issubclass(cls, Wrapper):
+        outside = _inside(node, plan, slots)
+        inside = dict(outside)
+        if cls.repeats and node.inner:
+            what = f"{node.address} runs the stages before it again, and none of its own."
+            problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
+        inner = _wire_chain(node.inner, inside, models, problems)
+        kind = plan.kind if cls.repeats else _merged_kind(node, plan, outside, inside, problems)
+    kind = None if isinstance(kind, TypeVar) else kind
+    slots[plan.writes] = Written(kind, node.address)
+    return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
+
+
+def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Written]:
+    """Return what a wrapper's inner chain starts from: what the wrapper reads has its own names, all else passes through."""
+    unknown = Written(None, node.address)  # the wrapper's own problem, not one of each stage inside
+    names = {parameter: node.reads.get(parameter, parameter) for parameter in plan.reads}
+    handed = {
+        parameter: slots.get(slot, unknown)
+        for parameter, slot in names.items()
+        if slot in slots or parameter not in plan.optional
+    }
+    return {**{slot: one for slot, one in slots.items() if slot not in names}, **handed}
+
+
+def _merged_kind(
+    node: Node,
+    plan: Wiring,
+    outside: dict[str, Written],
+    inside: dict[str, Written],
+    problems: list[OvsskitError],
+) -> Any:
+    written = inside.get(plan.writes)
+    if written is None or written is outside.get(plan.writes):
+        if "*" not in inside:
+            what = f"{node.address} merges `{plan.writes}` ({_kind_name(plan.kind)}), but its inner chain does not write it."
+            problems.append(BadInner(what, fix=_writers(plan.writes, plan.kind), where=node.where))
+        return plan.kind
+    if written.kind is not None and not _accepts(plan.kind, written.kind):
+        what = f"{node.address} merges `{plan.writes}` as {_kind_name(plan.kind)}, but {written.by} writes {_kind_name(written.kind)}."
+        problems.append(BadInner(what, fix=_writers(plan.writes, plan.kind), where=node.where))
+    return written.kind
+
+
+def _choose_model(
+    node: Node,
+    name: str,
+    need: type[Capability],
+    models: dict[str, type],
+    problems: list[OvsskitError],
+) -> str:
+    slot = node.reads.get(name, name)
+    able = [model for model, cls in models.items() if issubclass(cls, need)]
+    if slot in able or (slot in models and models[slot] is object):
+        return slot
+    if len(able) == 1 and name not in node.reads:
+        return able[0]
+    what = f"{node.address} reads `{slot}` ({need.__name__}), "
+    if len(able) > 1:
+        fix = f'Say which: reads = {{ {name} = "{able[0]}" }}'
+        problems.append(
+            MissingCapability(
+                f"{what}and several models are that: {', '.join(able)}.", fix=fix, where=node.where
+            )
+        )
+        return slot
+    there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
+    others = [
+        other for other in backbone_names() if issubclass(find_backbone(other) or object, need)
+    ]
+    fix = f"Backbones that do: {', '.join(others) or 'none'}"
+    if slot not in models and slot != "backbone" and others:
+        fix += f'. Add one: [models.{slot}] with use = "{others[0]}"'
+    problems.append(
+        MissingCapability(
+            what + f"but {there or 'the recipe has no model'}.", fix=fix, where=node.where
+        )
+    )
+    return slot
+
+
+def _unknown_reads(node: Node, known: Sequence[str]) -> Iterator[OvsskitError]:
+    for key in node.reads:
+        if key not in known:
+            what = f"`{node.address}` reads nothing that is called `{key}`."
+            there = f"It reads: {', '.join(known)}"
+            yield UnknownKey(what, there=there, fix=did_you_mean(key, known), where=node.where)
+
+
+def _abilities(cls: type) -> str:
+    return ", ".join(sorted(one.__name__ for one in capabilities(cls))) or "of no known capability"
+
+
+def _duplicates(nodes: Sequence[Node], seen: dict[str, Node]) -> Iterable[OvsskitError]:
+    for node in nodes:
+        if node.address in seen:
+            first = seen[node.address]
+            yield DuplicateAddress(
+                f"Two stages have the address `{node.address}`; the first stands at {first.where}.",
+                fix=f'Give one of them another: name = "{node.address}_2"',
+                where=node.where,
+            )
+        seen.setdefault(node.address, node)
+        yield from _duplicates(node.inner, seen)
+
+
+def _unfilled(
+    node: Node, parameter: str, slot: str, hint: Any, slots: dict[str, Written]
+) -> OvsskitError:
+    return UnfilledSlot(
+        f"{node.address} reads `{slot}` ({_kind_name(hint)}); nothing above writes it.",
+        there=f"Written so far: {', '.join(slots)}",
+        fix=_writers(parameter, hint),
+        where=node.where,
+    )
+
+
+def _wrong_kind(node: Node, slot: str, hint: Any, written: Written) -> OvsskitError:
+    return WrongKind(
+        f"{node.address} reads `{slot}` as {_kind_name(hint)}, but it is {_kind_name(written.kind)}, written by {written.by}.",
+        fix=_writers(slot, hint, but=node.cls),
+        where=node.where,
+    )
+
+
+def _writers(slot: str, hint: Any, but: type[Stage] | None = None) -> str:
+    found = [
+        name
+        for name in stage_names()
+        if find_stage(name) is not but and _writes(find_stage(name), slot, hint)
+    ]
+    return f"Stages that write it: {', '.join(found) or 'none'}"
+
+
+def _writes(cls: type[Stage] | None, slot: str, hint: Any) -> bool:
+    if cls is None:
+        return False
+    plan = wiring(cls)
+    return plan.writes == slot and not isinstance(plan.kind, TypeVar) and _accepts(hint, plan.kind)
+
+
+def _accepts(hint: Any, kind: Any) -> bool:
+    wanted: Any = hint.__bound__ if isinstance(hint, TypeVar) else hint
+    return isinstance(kind, type) and issubclass(kind, wanted)
+
+
+def _kind_name(hint: Any) -> str:
+    if hint is None:
+        return "unknown"
+    wanted = hint.__bound__ if isinstance(hint, TypeVar) else hint
+    return str(getattr(wanted, "__name__", wanted))

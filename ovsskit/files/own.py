@@ -1,0 +1,298 @@
+"""A folder of ours: one that a record of ours marks, or an empty one; locked while it is used.
+
+Everything that `run`, `study` and `fit` leave goes through here. So they refuse folders of other people, write and delete
+only inside, never through a symbolic link, and notice when the folder is taken away under them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Annotated, BinaryIO, NamedTuple
+from uuid import uuid4
+
+import xxhash
+from filelock import FileLock, Timeout
+from pydantic import AfterValidator, TypeAdapter
+
+from ovsskit.errors import BadOutput, CannotWrite, Place
+from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
+
+RUN, STUDY, FIT = "run.json", "study.json", "fit.json"
+KINDS = {RUN: "run", STUDY: "study", FIT: "tuning"}
+"""The record that marks a folder as ours, and what the folder then holds."""
+
+LOCK, PARTS = ".lock", ".parts"
+FIX = "Name another folder with --out."
+
+PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}")
+"""The names of what is still being written."""
+
+HEAD = re.compile(rb'\s*\{\s*"ovsskit"\s*:')
+"""How every record of ours begins."""
+
+
+TAG = "CACHEDIR.TAG"
+TAGGED = """Signature: 8a477f597d28d172789f06886806bc55
+# Kept by ovsskit. Whatever is missing here is made again.
+"""
+"""The mark of folders in which things are kept to save work (bford.info/cachedir), with a line that says whose."""
+
+
+class Written(NamedTuple):
+    """Say what was written: the size in bytes, and a digest of the content."""
+
+    size: int
+    digest: str
+
+
+def _see_inside(name: str) -> str:
+    if ".." in (parts := PurePosixPath(name).parts) or parts[:1] in ((), ("/",)):
+        raise ValueError(f"`{name}` is not inside the folder")
+    return name
+
+
+Files = dict[Annotated[str, AfterValidator(_see_inside)], Written]
+"""What was written, by its path in the folder."""
+
+read_files = TypeAdapter(Files).validate_python
+"""Read such a table back from what JSON gave; a ValueError says that it is none."""
+
+
+class OwnFolder:
+    """Hold a folder that is ours, locked; `record` is the file that marks it and says what it is."""
+
+    def __init__(self, path: Path, record: str) -> None:
+        """Make and lock the folder.
+
+        Raises:
+            BadOutput: it is not ours, holds something else or a symbolic link, is in use, or cannot be written.
+        """
+        self.path, self.record = path, record
+        self._see_owner()
+        make_folder(path)
+        self._lock = FileLock(path / LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            what = f"Another {KINDS[record]} is writing into this folder."
+            fix = "Wait until it ends, or name another with --out."
+            raise BadOutput(what, fix=fix, where=Place(str(path))) from error
+        self._real, self._here = Path(os.path.realpath(path)), path.stat()
+        for part in _parts(path):
+            part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        with suppress(OSError):  # there is none, or the disk is in trouble
+            (self.path / PARTS).rmdir()
+        self._lock.release()
+
+    @property
+    def is_claimed(self) -> bool:
+        """Tell whether the record is there; nothing else is to be written before it."""
+        return is_record(self.path / self.record)
+
+    def write(
+        self, name: str, write: Callable[[BinaryIO], object], *, flush: bool = False
+    ) -> Written:
+        """Write a file whole, named by its path in the folder, and say what was written; `flush` waits for the disk.
+
+        Raises:
+            CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.
+        """
+        path = self._place(name)
+        part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
+        with self._telling(path):
+            write_whole(path, write, part=part, flush=flush)
+            return measure(path)
+
+    def write_text(self, name: str, text: str, *, flush: bool = False) -> Written:
+        """Write a UTF-8 text file whole; see `write`."""
+        return self.write(name, lambda file: file.write(text.encode()), flush=flush)
+
+    def append(self, name: str, line: str) -> None:
+        """Add a line to a text file.
+
+        Raises:
+            CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.
+        """
+        path = self._place(name)
+        if path.is_symlink():
+            raise self._link(name)
+        with self._telling(path), path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    def delete(self, name: str) -> None:
+        """Remove a file that was written here, if it is there."""
+        path = self._place(name)
+        with self._telling(path):
+            path.unlink(missing_ok=True)
+
+    def holds(self, name: str, written: Written, *, verify: bool = False) -> bool:
+        """Tell whether a file is there as it was written: a plain file of that size, and if asked of that content."""
+        path = self.path / name
+        try:
+            status = path.lstat()
+            return (
+                stat.S_ISREG(status.st_mode)
+                and status.st_size == written.size
+                and (not verify or measure(path) == written)
+            )
+        except OSError:
+            return False
+
+    def broken(self) -> BadOutput:
+        """Return the error that says that the record cannot be read."""
+        what = f"The record of the {KINDS[self.record]} in this folder is broken."
+        fix = "Name another folder with --out, or remove this one."
+        return BadOutput(what, fix=fix, where=Place(str(self.path / self.record)))
+
+    def _place(self, name: str) -> Path:
+        """Return where a file goes, with its folder made."""
+        parts = PurePosixPath(_see_inside(name)).parts
+        self._see_folder()
+        folder = self.path
+        for index, part in enumerate(parts[:-1], 1):
+            folder = folder / part
+            with self._telling(folder):
+                folder.mkdir(exist_ok=True)
+            if Path(os.path.realpath(folder)) != self._real.joinpath(*parts[:index]):
+                raise self._link("/".join(parts[:index]))
+        return folder / parts[-1]
+
+    @contextmanager
+    def _telling(self, path: Path) -> Iterator[None]:
+        """Turn an error of the system into a sentence; if the folder is gone, that is what is said."""
+        try:
+            yield
+        except CannotWrite:
+            self._see_folder()
+            raise
+        except OSError as error:
+            self._see_folder()
+            raise cannot_write(error, path) from error
+
+    def _see_folder(self) -> None:
+        try:
+            same = os.path.samestat(self.path.stat(), self._here)
+        except OSError:
+            same = False
+        if not same:
+            what = "The output folder was taken away while it was being written."
+            raise CannotWrite(what, fix="Run the same command again.", where=Place(str(self.path)))
+
+    def _link(self, name: str) -> CannotWrite:
+        what = f"`{name}` is a symbolic link now, and nothing is written through links."
+        return CannotWrite(what, fix="Remove the link.", where=Place(str(self.path / name)))
+
+    def _see_owner(self) -> None:
+        if not self.path.is_dir():
+            return
+        kind, where = KINDS[self.record], Place(str(self.path))
+        try:
+            names = sorted(os.listdir(self.path))  # noqa: PTH208 - names are what is asked for
+            link = next(_links(self.path), None)
+        except OSError as error:
+            what = f"The output folder cannot be read: {error.strerror or error}."
+            raise BadOutput(what, fix=FIX, where=where) from error
+        if self.is_claimed:
+            if link is not None:
+                what = "A symbolic link is in the folder, and nothing is written through links."
+                fix = "Remove the link, or name another folder with --out."
+                raise BadOutput(what, fix=fix, where=Place(str(link)))
+            return
+        if self.record in names:
+            raise self.broken()
+        other = next((KINDS[name] for name in KINDS if is_record(self.path / name)), None)
+        if other is not None:
+            raise BadOutput(f"The folder holds a {other}, not a {kind}.", fix=FIX, where=where)
+        strange = next((name for name in names if not _is_trace(self.path / name)), None)
+        if strange is not None:
+            what = f"The folder holds files that are of no {kind}."
+            there = f"There is `{strange}`, and no `{self.record}`."
+            raise BadOutput(what, there=there, fix=FIX, where=where)
+
+
+def claim_cache(folder: Path, kept: re.Pattern[str]) -> None:
+    """Make and mark a folder in which things are kept; `kept` fits the names of those that are put there.
+
+    Raises:
+        BadOutput: it holds anything else, or cannot be written.
+    """
+    make_folder(folder)
+    tag = folder / TAG
+    try:
+        if not tag.is_symlink() and tag.is_file() and tag.read_bytes() == TAGGED.encode():
+            return
+        names = [one.name for one in folder.iterdir() if not PART_NAME.fullmatch(one.name)]
+    except OSError as error:
+        what = f"The folder cannot be read: {error.strerror or error}."
+        raise BadOutput(what, fix="Name another.", where=Place(str(folder))) from error
+    strange = next((name for name in names if not kept.fullmatch(name)), None)
+    if strange is not None:
+        what = "The folder holds files that were not kept there by ovsskit."
+        there = f"There is `{strange}`, and no `{TAG}` of ovsskit."
+        raise BadOutput(what, there=there, fix="Name another.", where=Place(str(folder)))
+    write_text(tag, TAGGED)
+
+
+def is_record(path: Path) -> bool:
+    """Tell whether a file is a record of ours, by how it begins."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return HEAD.match(file.read(200)) is not None
+    except OSError:
+        return False
+
+
+def is_ours(folder: Path) -> bool:
+    """Tell whether a folder was written by `run`, `study` or `fit`."""
+    return any(is_record(folder / record) for record in KINDS)
+
+
+def measure(path: Path) -> Written:
+    """Return size and digest of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+        return Written(file.tell(), digest)
+
+
+def measure_text(text: str) -> Written:
+    """Return size and digest of a text as `write_text` writes it."""
+    content = text.encode()
+    return Written(len(content), xxhash.xxh3_128_hexdigest(content))
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """Yield the symbolic links in a folder and in its folders."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir():
+                yield from _links(Path(entry.path))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return what killed commands left half written."""
+    parts = folder / PARTS
+    if parts.is_symlink() or not parts.is_dir():
+        return []
+    return [one for one in parts.iterdir() if PART_NAME.fullmatch(one.name)]
+
+
+def _is_trace(path: Path) -> bool:
+    """Tell whether an entry is all that a command left which ended before it wrote its record."""
+    if path.is_symlink():
+        return False
+    if path.name == PARTS:
+        return path.is_dir() and len(_parts(path.parent)) == len(list(path.iterdir()))
+    return path.name == LOCK and path.is_file() and path.stat().st_size == 0

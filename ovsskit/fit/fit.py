@@ -1,0 +1,149 @@
+"""One `ovsskit fit`: find everything that is wrong before it begins, then tune, and leave a folder of weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ovsskit.backbones.ofa.ofa import Ofa
+from ovsskit.engine.devices import choose_device, has_native_bf16, is_out_of_memory, note_slow_precision
+from ovsskit.errors import MissingCapability, OutOfMemory, Place
+from ovsskit.fit.folder import Progress, TunedFolder
+from ovsskit.run.callbacks import TakesNotice, hearing
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.run.options import choose_named
+
+OUT = Path("ovsskit-fit")
+
+
+@dataclass(frozen=True)
+class FitWishes:
+    """Hold what the person asked for; see the options of `ovsskit fit`."""
+
+    recipe: str
+    classes: str | None = None
+    classes_file: Path | None = None
+    out: Path | None = None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    verify: bool = False
+
+
+@runtime_checkable
+class FitListener(TakesNotice, Protocol):
+    """Hear how a tuning goes."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Take note of how many steps there are, and how many were done before."""
+
+    def tell(self, loss: float) -> None:
+        """Take note of a finished step."""
+
+    def end(self, folder: Path, progress: Progress, done_now: int) -> None:
+        """Take note of how it ended."""
+
+
+def run_fit(wishes: FitWishes, listener: FitListener) -> None:
+    """Tune a recipe's model for classes; a tuning that was stopped goes on where its state was last saved.
+
+    Raises:
+        OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
+    """
+    with hearing(listener):
+        _fit(wishes, listener)
+
+
+def _fit(wishes: FitWishes, listener: FitListener) -> None:
+    recipe = load_recipe(wishes.recipe, wishes.overrides)
+    vocabulary = choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
+    device = choose_device(wishes.device)
+    backbone = _backbone(recipe)
+    backbone.check_words(vocabulary)
+    names = vocabulary.names
+    recorded = {"name": recipe.title, "tables": recipe.tables}
+    folder = TunedFolder(
+        wishes.out or OUT / recipe.title, _identity(recipe, backbone, names), recorded
+    )
+    try:
+        if folder.is_done(verify=wishes.verify):
+            listener.end(folder.path, folder.progress, 0)
+            return
+        _tune(recipe, backbone, names, device, folder, listener)
+    finally:
+        folder.close()
+
+
+def _tune(
+    recipe: Recipe,
+    backbone: Ofa,
+    names: tuple[str, ...],
+    device: str,
+    folder: TunedFolder,
+    listener: FitListener,
+) -> None:
+    from ovsskit.backbones.ofa._text import DICTIONARY
+    from ovsskit.fit.tuning import Tuner
+    from ovsskit.run.runner import peak_memory
+
+    settings, source = recipe.fit, backbone.need_weights()
+    reader = backbone.reader
+    text, pieces = reader.read(names), [reader.pieces(name) for name in names]
+    note_slow_precision(settings.precision, device)
+    mixed = computes_in_bf16(settings.precision, device)
+    tuner = Tuner(backbone.checkpoint.network.to(device), pieces, text, settings, mixed)
+    first = folder.resume(tuner)
+    folder.write_record()
+    listener.begin(settings.updates, first)
+    progress = folder.progress
+    try:
+        for number in range(first, settings.updates):
+            start = time.perf_counter()
+            loss = tuner.step(number)
+            progress.seconds += time.perf_counter() - start
+            progress.losses.append(loss)
+            listener.tell(loss)
+            if (number + 1) % settings.save_every == 0 and number + 1 < settings.updates:
+                folder.save_state(tuner)
+    except (KeyboardInterrupt, RuntimeError, MemoryError) as error:
+        if len(progress.losses) > first:
+            folder.save_state(tuner)
+        if not is_out_of_memory(error):
+            raise
+        fix = "Let the network see fewer images at once: --set fit.at_once=1."
+        raise OutOfMemory(
+            f"{settings.at_once} artificial images at once do not fit into memory.", fix=fix
+        ) from error
+    progress.peak_memory, progress.peak_device_memory = peak_memory(device)
+    folder.finish(tuner, (source if source.is_dir() else source.parent) / DICTIONARY)
+    listener.end(folder.path, progress, settings.updates - first)
+
+
+def computes_in_bf16(precision: str, device: str) -> bool:
+    """Return whether to tune in bf16: if told to, or where nothing is said on a GPU that has it."""
+    chosen = precision == "auto" and device.startswith("cuda") and has_native_bf16(device)
+    return precision == "bf16" or chosen
+
+
+def _backbone(recipe: Recipe) -> Ofa:
+    """Return the model to be tuned, with the weights that tuning starts from."""
+    found = [model for model in recipe.models.values() if isinstance(model, Ofa)]
+    if len(found) != 1:
+        there = ", ".join(type(model).__name__ for model in recipe.models.values())
+        what = f"`fit` tunes the one model `ofa` of a recipe, and this one has {len(found)}."
+        raise MissingCapability(
+            what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path))
+        )
+    weights = recipe.fit.weights or found[0].weights
+    return found[0].model_copy(update={"weights": weights})
+
+
+def _identity(recipe: Recipe, backbone: Ofa, names: tuple[str, ...]) -> dict[str, Any]:
+    """Say what makes two tunings the same; how many images the network sees at once changes rounding at most."""
+    settings = recipe.fit.model_dump(exclude={"at_once", "save_every", "weights"})
+    return {
+        "classes": names,
+        "settings": settings,
+        "start": {"weights": backbone.weights, "digest": backbone.digest},
+    }

@@ -1,0 +1,1 @@
+"""Mathematics on tensors that knows neither stages nor values."""

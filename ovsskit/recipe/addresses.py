@@ -1,0 +1,117 @@
+"""Find and change what stands at an address of a recipe: `threshold.at`, `backbone.weights`, `vocabulary.background`.
+
+The same addresses serve `--set`, the `[set]` table of a variant, studies and errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ovsskit.recipe.describe import COMMON
+from ovsskit.errors import (
+    BadValue,
+    BrokenToml,
+    OvsskitError,
+    Place,
+    UnknownAddress,
+    did_you_mean,
+    nearest,
+    shorten,
+)
+from ovsskit.recipe.toml_lines import Table, parse, tabled
+from ovsskit.recipe.registry import find_backbone, find_stage
+from ovsskit.recipe.shapes import ModelShape, StageShape, odd_values, wrong_shapes
+from ovsskit.recipe.vocabulary import NAMING
+
+SECTIONS = ("backbone", "vocabulary", "input", "fit")
+
+
+def address_of(entry: Table) -> str:
+    """Return the address of a stage's table: its name, or what it uses."""
+    return str(entry.get("name") or entry["use"])
+
+
+def all_stages(parent: Table, key: str = "stage") -> Iterator[tuple[list[Any], int, Table]]:
+    """Yield every stage table of a recipe, outer before inner, with the list that holds it and its index there."""
+    entries = parent.get(key, [])
+    for index, entry in enumerate(entries):
+        yield entries, index, entry
+        yield from all_stages(entry, "inner")
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Split `address=value`; the value is TOML, or plain text if it is not.
+
+    Raises:
+        BadValue: there is no equals sign.
+    """
+    address, equals, value = text.partition("=")
+    if not equals or not address.strip():
+        raise BadValue(
+            f"`{shorten(text)}` is no assignment.",
+            fix="Write --set address=value",
+            where=Place("--set"),
+        )
+    try:
+        [parsed] = parse(f"value = {value}", "--set").values()
+        return address.strip(), tabled(parsed, Place(f"--set {shorten(text)}"))
+    except (BrokenToml, ValueError):
+        return address.strip(), value.strip()
+
+
+def set_value(table: Table, address: str, value: Any, where: Place) -> list[OvsskitError]:
+    """Change the value at an address in a recipe's tables; return what is wrong with the address, or the value's shape."""
+    owner, _, key = address.rpartition(".")
+    targets: dict[str, Table] = {}
+    for _, _, entry in all_stages(table):
+        targets.setdefault(address_of(entry), entry)
+    models = {f"models.{name}": model for name, model in table.get("models", {}).items()}
+    sections = {
+        name: table.setdefault(name, Table({}, where, {}))
+        for name in SECTIONS
+        if name in table or name == owner
+    }
+    holders = {**targets, **models, **sections}
+    if owner not in holders or not key:
+        return [_unknown(address, holders, where)]
+    shape = StageShape if owner in targets else ModelShape
+    changed = Table({**holders[owner], key: value}, where, {})
+    problems = [*odd_values(value, where, address), *wrong_shapes(shape, changed, owner)]
+    if not problems:
+        if owner == "vocabulary" and key in NAMING:
+            _forget_classes(holders[owner])
+        holders[owner][key], holders[owner].places[key] = value, where
+    return problems
+
+
+def _forget_classes(vocabulary: Table) -> None:
+    """Take out the classes that a file names, with their ids and synonyms; what the command line says stays."""
+    for key in (*NAMING, "ids", "synonyms"):
+        if key in vocabulary and vocabulary.place_of(key).line:
+            del vocabulary[key]
+
+
+def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> UnknownAddress:
+    """Return the error that an address leads nowhere: it names a stage, a parameter alone, or nothing."""
+    if address in holders:
+        names = _parameters(holders[address])
+        kind = "table" if address in SECTIONS else "stage"
+        what = f"`{address}` is a {kind}, and not a value that can be set."
+        there = f"It has: {', '.join(names)}" if names else ""
+        fix = f"Name one of its parameters: {address}.{names[0] if names else 'key'}"
+        return UnknownAddress(what, there=there, fix=fix, where=where)
+    owner, _, key = address.rpartition(".")
+    full = [f"{name}.{key}" for name, one in holders.items() if key in _parameters(one)]
+    near = nearest(address, full) if owner else next(iter(full), None)
+    what = f"Nothing in the recipe has the address `{address}`."
+    there = f"There are: {', '.join(holders)}"
+    fix = f"Did you mean `{near}`?" if near else did_you_mean(owner or key, list(holders))
+    return UnknownAddress(what, there=there, fix=fix, where=where)
+
+
+def _parameters(table: Table) -> list[str]:
+    """Return the parameters of the stage or model that a table describes; the keys of another table."""
+    use = table.get("use", "")
+    cls: Any = find_stage(use) or find_backbone(use)
+    return [name for name in (cls.model_fields if cls is not None else table) if name not in COMMON]

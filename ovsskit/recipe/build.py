@@ -1,0 +1,274 @@
+"""From a TOML file to a checked recipe: extend, override, build, wire. Every problem is found in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from ovsskit.engine.model import Backbone
+from ovsskit.errors import (
+    BadClasses,
+    MissingKey,
+    OvsskitError,
+    Place,
+    Problems,
+    UnknownBackbone,
+    UnknownKey,
+    UnknownStage,
+    did_you_mean,
+)
+from ovsskit.recipe.extends import EXTENDING_KEYS, read_extended
+from ovsskit.fit.settings import FitTable
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.files.names import FileName, safe_name
+from ovsskit.engine.objections import find_objections
+from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, parse_override, set_value
+from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
+from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.recipe.validate import validate
+from ovsskit.recipe.vocabulary import NAMING, VocabularyTable
+from ovsskit.engine.wiring import Link, Node, flatten, wire
+
+
+class Header(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Say what a recipe is and where it comes from."""
+
+    name: Annotated[FileName, Field(description="the recipe's name")] = ""
+    about: Annotated[str, Field(description="one sentence on what it does")] = ""
+    source: Annotated[str, Field(description="the paper or code that it follows")] = ""
+
+
+class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Name the pictures that a recipe runs on when the command line names none."""
+
+    images: Annotated[
+        tuple[str, ...], Field(description="files, folders or globs, relative to the recipe")
+    ] = ()
+
+
+HOMES: dict[str, type[BaseModel]] = {
+    "vocabulary": VocabularyTable,
+    "input": InputTable,
+    "backbone": Backbone,
+    "fit": FitTable,
+}
+"""Where keys belong that stand at the top of a recipe by mistake; the first section that has one."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hold a checked recipe: models, vocabulary, input and stages, and how the stages are linked."""
+
+    header: Header
+    models: dict[str, Backbone]
+    vocabulary: VocabularyTable
+    input: InputTable
+    fit: FitTable
+    stages: tuple[Stage, ...]
+    links: tuple[Link, ...]
+    path: Path
+    tables: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Return the recipe's name, or that of its file, as one safe part of a path."""
+        return self.header.name or safe_name(self.path.stem) or "recipe"
+
+
+def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe given by path, or by the name of a shipped one; overrides are `address=value`.
+
+    Raises:
+        Problems: the recipe has any; all are in it, with file and line.
+        MissingRecipe, BrokenToml, ExtendsCycle: it cannot be read at all.
+    """
+    problems: list[OvsskitError] = []
+    table = read_extended(name, problems)
+    for text in [overrides] if isinstance(overrides, str) else overrides:
+        problems += set_value(table, *parse_override(text), where=Place(f"--set {text}"))
+    recipe = build(table, problems)
+    if problems:
+        raise Problems(problems)
+    return recipe
+
+
+def build(table: Table, problems: list[OvsskitError]) -> Recipe:
+    """Build and wire what a recipe's tables describe; what cannot be built is left out and its problems are added."""
+    before = len(problems)
+    models, model_classes = _build_models(table, problems)
+    nodes, stages = _build_stages(table.get("stage", []), problems)
+    is_whole = len(problems) == before
+    header = _build_header(table, problems)
+    vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
+    problems += _problems_of_names(vocabulary, table)
+    inputs = _section(InputTable, "input", table, problems)
+    fit = _section(FitTable, "fit", table, problems)
+    if not nodes:
+        problems.append(
+            MissingKey(
+                "The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place
+            )
+        )
+    links, wiring_problems = wire(nodes, model_classes)
+    problems += wiring_problems
+    settled = settle(stages)
+    if is_whole:  # a stage that is missing would be blamed on its neighbours
+        problems += _objections(settled, models, links, table)
+    return Recipe(
+        header,
+        models,
+        vocabulary,
+        inputs,
+        fit,
+        settled,
+        tuple(links),
+        Path(table.place.file),
+        _plain(table),
+    )
+
+
+def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Fill in what stages leave to the stages after or before them, inside wrappers too."""
+    settled: list[Stage] = []
+    for index, stage in enumerate(stages):
+        if isinstance(stage, Wrapper):
+            before = tuple(one for one in settled if one.writes != stage.writes)
+            stage = stage.model_copy(
+                update={"inner": before if stage.repeats else settle(stage.inner)}
+            )
+        settled.append(stage.settle(stages[index + 1 :]))
+    return tuple(settled)
+
+
+def _objections(
+    stages: Sequence[Stage], models: Mapping[str, Backbone], links: Sequence[Link], table: Table
+) -> Iterator[OvsskitError]:
+    entries = {address_of(entry): entry for _, _, entry in all_stages(table)}
+    reads = {link.node.address: link.models for link in flatten(links)}
+    for address, parameter, problem in find_objections(stages, models, reads):
+        problem.where = entries[address].place_of(parameter)
+        yield problem
+
+
+def _build_header(table: Table, problems: list[OvsskitError]) -> Header:
+    sections = (*SECTIONS, "models", "stage", "study", *EXTENDING_KEYS)
+    fields = Header.model_fields
+    for key in table:
+        if key not in sections and key not in fields:
+            there = f"There are: {', '.join(sorted((*sections, *fields)))}"
+            fix = _where_it_goes(key, table) or did_you_mean(key, (*sections, *fields))
+            what = f"`recipe` has no key `{key}`."
+            problems.append(UnknownKey(what, there=there, fix=fix, where=table.place_of(key)))
+    head = Table({k: v for k, v in table.items() if k in fields}, table.place, table.places)
+    return validate(Header, head, "recipe", problems) or Header()
+
+
+def _where_it_goes(key: str, table: Table) -> str:
+    """Say how to write what stands at the top of a recipe and belongs elsewhere; an empty text if nothing is known of it."""
+    if key in {address_of(entry) for _, _, entry in all_stages(table)}:
+        return (
+            "A stage's parameters stand in its own [[stage]], or in a recipe that extends another "
+            f'under [set]: "{key}.parameter" = value.'
+        )
+    if key in stage_names():
+        return f'A stage is written [[stage]] with use = "{key}".'
+    if key in backbone_names():
+        return f'A model is written [backbone] with use = "{key}".'
+    if key in ("classes", "labels", "names"):
+        return 'Classes are written [vocabulary] with names = ["dog", "cat"].'
+    for section, cls in HOMES.items():
+        if key in cls.model_fields:
+            return f"It belongs under [{section}]."
+    return ""
+
+
+def _build_models(
+    table: Table, problems: list[OvsskitError]
+) -> tuple[dict[str, Backbone], dict[str, type]]:
+    tables = dict(table.get("models", {}))
+    if "backbone" in table:
+        tables["backbone"] = table["backbone"]
+    built: dict[str, Backbone] = {}
+    classes: dict[str, type] = {}
+    for name, entry in tables.items():
+        cls = _backbone_class(entry, problems)
+        classes[name] = cls or object
+        if cls is not None:
+            model = validate(cls, _without(entry, "use"), name, problems)
+            built |= {name: model} if model is not None else {}
+    return built, classes
+
+
+def _backbone_class(entry: Table, problems: list[OvsskitError]) -> type[Backbone] | None:
+    known, use = backbone_names(), entry.get("use")
+    there = f"There are: {', '.join(known)}"
+    if use is None:
+        what, fix = "A backbone says what it is.", 'Add use = "...".'
+        problems.append(MissingKey(what, there=there, fix=fix, where=entry.place))
+        return None
+    if use not in known:
+        fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
+        what = f"There is no backbone `{use}`."
+        problems.append(UnknownBackbone(what, there=there, fix=fix, where=entry.place_of("use")))
+        return None
+    return find_backbone(use)
+
+
+def _build_stages(
+    entries: Sequence[Table], problems: list[OvsskitError]
+) -> tuple[list[Node], list[Stage]]:
+    nodes, stages = [], []
+    for entry in entries:
+        cls = find_stage(entry["use"])
+        if cls is None:
+            problems.append(_unknown_stage(entry))
+        inner_nodes, inner = _build_stages(entry.get("inner", []), problems)
+        node = Node(cls, address_of(entry), entry.get("reads", {}), tuple(inner_nodes), entry.place)
+        nodes.append(node)
+        if cls is not None:
+            own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))
+            stage = validate(cls, own, address_of(entry), problems)
+            if isinstance(stage, Wrapper):
+                stage = stage.model_copy(update={"inner": tuple(inner)})
+            stages += [stage] if stage is not None else []
+    return nodes, stages
+
+
+def _unknown_stage(entry: Table) -> UnknownStage:
+    use, known = entry["use"], stage_names()
+    fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
+    return UnknownStage(
+        f"There is no stage `{use}`.",
+        fix=f"{fix} `ovsskit stages` lists all.",
+        where=entry.place_of("use"),
+    )
+
+
+def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError]) -> Any:
+    entry = table.get(key, Table({}, table.place, {}))
+    return validate(cls, entry, key, problems) or cls()
+
+
+def _problems_of_names(vocabulary: VocabularyTable, table: Table) -> list[OvsskitError]:
+    try:
+        vocabulary.make()
+    except BadClasses as error:
+        if error.where is None or not error.where.line:
+            section = table["vocabulary"]
+            error.where = section.place_of(next(way for way in NAMING if way in section))
+        return [error]
+    return []
+
+
+def _without(table: Table, *keys: str) -> Table:
+    return Table({k: v for k, v in table.items() if k not in keys}, table.place, table.places)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if key not in EXTENDING_KEYS}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

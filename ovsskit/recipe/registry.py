@@ -1,0 +1,141 @@
+"""From names to classes. A built-in stage or backbone is found by its file name: no table, no decorator.
+
+`ovsskit/stages/<family>/<name>.py` holds the one public stage `<Name>`; `ovsskit/backbones/<name>.py` the one backbone.
+Others come from installed entry points (`ovsskit.stages`, `ovsskit.backbones`) and from files that the person names
+with `--plugin`. Recipes never load code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from ovsskit.errors import BadPlugin, Place
+from ovsskit.engine.stage import Stage, use_of
+
+PACKAGE = Path(__file__).parent
+PLUGINS: dict[str, type] = {}
+"""What `load_plugin` has brought in, by name."""
+
+
+@cache
+def stage_files() -> dict[str, str]:
+    """Return the module of every built-in stage by name, without importing any."""
+    found = (PACKAGE / "stages").glob("*/*.py")
+    return {
+        path.stem: f"ovsskit.stages.{path.parent.name}.{path.stem}"
+        for path in sorted(found)
+        if path.stem[0] != "_"
+    }
+
+
+@cache
+def backbone_files() -> dict[str, str]:
+    """Return the module of every built-in backbone by name, without importing any."""
+    found = (PACKAGE / "backbones").glob("*.py")
+    return {
+        path.stem: f"ovsskit.backbones.{path.stem}"
+        for path in sorted(found)
+        if path.stem[0] != "_" and path.stem != "base"
+    }
+
+
+def stage_names() -> list[str]:
+    """List every stage that a recipe may use."""
+    return _names("ovsskit.stages", stage_files(), Stage)
+
+
+def backbone_names() -> list[str]:
+    """List every backbone that a recipe may use."""
+    from ovsskit.engine.model import Backbone
+
+    return _names("ovsskit.backbones", backbone_files(), Backbone)
+
+
+def find_stage(name: str) -> type[Stage] | None:
+    """Return the stage class of a name, or None."""
+    return _find(name, "ovsskit.stages", stage_files(), Stage)
+
+
+def find_backbone(name: str) -> type | None:
+    """Return the backbone class of a name, or None."""
+    from ovsskit.engine.model import Backbone
+
+    return _find(name, "ovsskit.backbones", backbone_files(), Backbone)
+
+
+def load_plugin(path: Path) -> list[str]:
+    """Import a Python file that the person named and return the names of the stages and backbones in it.
+
+    Raises:
+        BadPlugin: the file is missing, cannot be imported, or defines neither.
+    """
+    from ovsskit.engine.model import Backbone
+
+    module_name = f"ovsskit_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise BadPlugin(
+            "A plugin is a Python file, and there is none.",
+            fix="Give the path of a .py file.",
+            where=Place(str(path)),
+        )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise BadPlugin(
+            f"The file cannot be imported: {type(error).__name__}: {error}", where=Place(str(path))
+        ) from error
+    found = {use_of(cls): cls for cls in _own_classes(module) if issubclass(cls, Stage | Backbone)}
+    if not found:
+        raise BadPlugin(
+            "The file defines no stage.",
+            fix="Define a class that inherits `ovsskit.Stage`.",
+            where=Place(str(path)),
+        )
+    PLUGINS.update(found)
+    return list(found)
+
+
+def _own_classes(module: ModuleType) -> list[type]:
+    return [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and item.__module__ == module.__name__
+    ]
+
+
+@cache
+def _installed(group: str) -> dict[str, EntryPoint]:
+    """Return what other packages offer; reading this off the disk takes longer than a whole check."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def _names(group: str, files: dict[str, str], base: type) -> list[str]:
+    plugins = [name for name, cls in PLUGINS.items() if issubclass(cls, base)]
+    return sorted({*files, *plugins, *_installed(group)})
+
+
+def _find(name: str, group: str, files: dict[str, str], base: type) -> type | None:
+    if name in PLUGINS and issubclass(PLUGINS[name], base):
+        return PLUGINS[name]
+    if name in files:
+        own = _own_classes(import_module(files[name]))
+        return next(cls for cls in own if issubclass(cls, base) and use_of(cls) == name)
+    point = _installed(group).get(name)
+    if point is None:
+        return None
+    try:
+        cls = point.load()
+    except (Exception, SystemExit) as error:
+        raise BadPlugin(
+            f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)
+        ) from error
+    return cls if isinstance(cls, type) and issubclass(cls, base) else None

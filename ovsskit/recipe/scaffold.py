@@ -1,0 +1,66 @@
+"""Write the recipe that a person starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from ovsskit.recipe.describe import COMMON, toml
+from ovsskit.recipe.extends import find_recipe
+from ovsskit.files.names import safe_name
+from ovsskit.files.writing import see_free, write_text
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.engine.stage import Stage, Wrapper
+
+
+def write_starter(path: Path, base: str, *, whole: bool, force: bool = False) -> None:
+    """Write a recipe that extends a shipped one, with its parameters to pick from, or a whole copy of it.
+
+    Raises:
+        BadOutput: the file is there already, and `force` does not say to replace it.
+        MissingRecipe: there is no such recipe.
+        CannotWrite: the file cannot be written.
+    """
+    see_free(path, force=force)
+    recipe = load_recipe(base)
+    text = _copy(recipe) if whole else _variant(recipe, base, safe_name(path.stem) or "recipe")
+    write_text(path, text)
+
+
+def _variant(recipe: Recipe, base: str, name: str) -> str:
+    document = tomlkit.document()
+    document["name"] = name
+    document["about"] = recipe.header.about
+    document["extends"] = base
+    document.add(tomlkit.nl())
+    document.add(tomlkit.comment("[vocabulary]"))
+    document.add(tomlkit.comment('names = ["dog", "cat", "grass"]'))
+    document.add(tomlkit.nl())
+    changes = tomlkit.table()
+    changes.add(
+        tomlkit.comment(
+            "Take away the # before what you want to change; these are the present values."
+        )
+    )
+    for address, value in _parameters(recipe.stages):
+        changes.add(tomlkit.comment(f'"{address}" = {value}'))
+    document["set"] = changes
+    return document.as_string()
+
+
+def _copy(recipe: Recipe) -> str:
+    """Return the recipe's own text where it stands alone, so that its comments are kept, or its resolved tables."""
+    text = find_recipe(recipe.path).read_text(encoding="utf-8")
+    return text if "extends" not in tomlkit.parse(text) else tomlkit.dumps(recipe.tables)
+
+
+def _parameters(stages: Sequence[Stage]) -> Iterator[tuple[str, Any]]:
+    for stage in stages:
+        for name in type(stage).model_fields:
+            if name not in COMMON:
+                yield f"{stage.address}.{name}", toml(getattr(stage, name))
+        if isinstance(stage, Wrapper):
+            yield from _parameters(stage.inner)

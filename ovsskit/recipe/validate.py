@@ -1,0 +1,96 @@
+"""Build a model (stage, backbone, section) from a TOML table, and turn what is wrong into errors with lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ovsskit.recipe.describe import range_of, toml
+from ovsskit.errors import (
+    MOST_SHOWN,
+    BadFile,
+    BadValue,
+    MissingKey,
+    OvsskitError,
+    UnknownKey,
+    did_you_mean,
+    shorten,
+)
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.files.reading import why_no_path
+from ovsskit.engine.stage import RECIPE_PATH
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(
+    cls: type[M], table: Table, who: str, problems: list[OvsskitError], keys: Sequence[str] = ()
+) -> M | None:
+    """Return the model that a table describes, or None with its problems added; `keys` are known beside the fields."""
+    values = {key: _tuples(value) for key, value in table.items()}
+    missing = list[OvsskitError]()
+    for name, info in cls.model_fields.items():
+        text = values.get(name)
+        if RECIPE_PATH in info.metadata and isinstance(text, str) and text:
+            place = table.place_of(name)
+            # What the command line gives has no line, and is relative to the present folder.
+            beside = Path(place.file).parent if place.line else Path()
+            reason = why_no_path(text)
+            if reason or not (beside / text).is_file():
+                what = f"{who}.{name} names a file that is not there: {shorten(text)}"
+                start = "the recipe's file" if place.line else "the present folder"
+                there = f"No file has such a name: {reason}." if reason else ""
+                fix = f"Paths start at {start}."
+                missing.append(BadFile(what, there=there, fix=fix, where=place))
+            else:
+                values[name] = str((beside / text).resolve())
+    if missing:
+        problems += missing
+        return None
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        known = [*keys, *cls.model_fields]
+        problems += [
+            _explain(cls, detail, table, who, known)
+            for detail in _distinct(error.errors(include_url=False))[:MOST_SHOWN]
+        ]
+        return None
+
+
+def _explain(
+    cls: type[BaseModel], detail: ErrorDetails, table: Table, who: str, known: Sequence[str]
+) -> OvsskitError:
+    key = str(detail["loc"][0]) if detail["loc"] else ""
+    where = table.place_of(key)
+    if detail["type"] == "extra_forbidden":
+        there = f"There are: {', '.join(sorted(known))}"
+        return UnknownKey(
+            f"`{who}` has no key `{key}`.", there=there, fix=did_you_mean(key, known), where=where
+        )
+    if detail["type"] == "missing":
+        return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
+    shown = f"{who}.{key} is {shorten(toml(table[key]))}" if key else f"`{who}` is not right"
+    context = detail.get("ctx", {})
+    if detail["type"] == "refusal":
+        return BadValue(f"{shown}; {detail['msg']}.", fix=context["fix"], where=where)
+    if "error" in context:  # raised by a validator of the class
+        return BadValue(f"{shown}: {context['error']}.", where=where)
+    allowed = range_of(cls.model_json_schema()["properties"][key])
+    return BadValue(f"{shown}; it must be: {allowed}.", where=where)
+
+
+def _distinct(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Keep one error per key: a union of types reports one for each of its members."""
+    return list({str(detail["loc"][:1]): detail for detail in reversed(details)}.values())[::-1]
+
+
+def _tuples(value: Any) -> Any:
+    """Turn arrays, also those inside tables, into tuples, which frozen models hold."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,328 @@
+"""From a person's list of words to a vocabulary."""
+
+from __future__ import annotations
+
+import colorsys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, Field
+
+from ovsskit.recipe.class_lists import (
+    LINES,
+    list_words,
+    parse_classes,
+    read_lines,
+    refuse_other_forms,
+    split_words,
+)
+from ovsskit.errors import BadClasses, Place, did_you_mean
+from ovsskit.files.reading import Unreadable, read_text
+from ovsskit.engine.stage import PathOfRecipe
+from ovsskit.engine.values import Vocabulary
+
+Classes: TypeAlias = str | Mapping[str, int] | Mapping[int, str] | Iterable[str]
+"""Classes in Python: a list of them, a string as on the command line, or a mapping between names and ids."""
+
+GOLDEN_RATIO = 0.618033988749895
+LARGEST_ID = 65535
+LISTS = frozenset({".txt", ".csv", ".tsv", ".json", ".toml", ".yaml", ".yml", ".names"})
+"""Endings of files in which people keep lists of classes."""
+
+
+class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Name the classes that a recipe looks for when the command line names none."""
+
+    names: Annotated[
+        tuple[str, ...],
+        Field(description='the classes; synonyms follow a name after commas: "cat, kitten"'),
+    ] = ()
+    file: Annotated[
+        PathOfRecipe, Field(description="a file in place of `names`, with one class on each line")
+    ] = ""
+    preset: Annotated[
+        str, Field(description="a shipped list of classes in place of `names`, such as voc21")
+    ] = ""
+    ids: Annotated[
+        tuple[int, ...], Field(description="number of each class in the mask; 1, 2, 3... if empty")
+    ] = ()
+    synonyms: Annotated[
+        dict[str, tuple[str, ...]], Field(description="more words for classes, by name")
+    ] = {}
+    background: Annotated[
+        str, Field(description="what to call pixels of no class; their number is 0")
+    ] = "background"
+    background_words: Annotated[
+        tuple[str, ...], Field(description="words for what is none of the classes")
+    ] = ()
+    first_is_background: Annotated[
+        bool, Field(description="the first name and its synonyms are words for the background")
+    ] = False
+
+    def make(self) -> Vocabulary | None:
+        """Return the vocabulary, or None if the table names no classes.
+
+        Raises:
+            BadClasses: they are named in two ways, cannot be read, or are no good.
+        """
+        ways = [way for way in NAMING if getattr(self, way)]
+        if len(ways) > 1:
+            raise BadClasses(
+                f"Classes are named in {len(ways)} ways: {', '.join(ways)}.",
+                fix="Keep one of them.",
+            )
+        if not ways:
+            return None
+        path = Path(self.file) if self.file else find_preset(self.preset) if self.preset else None
+        names = read_classes(path, self.background) if path else self.names
+        return make_vocabulary(
+            names,
+            self.ids,
+            self.background,
+            synonyms=self.synonyms,
+            background_words=self.background_words,
+            first_is_background=self.first_is_background,
+        )
+
+    def replace(self, names: Classes) -> Vocabulary:
+        """Return a vocabulary of other classes; words for the background stay, but for those that name a class now.
+
+        Raises:
+            BadClasses: the classes are no good.
+        """
+        own = self.make()
+        return replace_classes(
+            names, self.background, own.background_words if own else self.background_words
+        )
+
+
+NAMING = ("names", "file", "preset")
+"""The keys of `[vocabulary]` that name classes, one of which is enough."""
+
+
+def make_vocabulary(
+    names: Classes,
+    ids: Sequence[int] = (),
+    background: str = "background",
+    *,
+    synonyms: Mapping[str, str | Sequence[str]] | None = None,
+    background_words: str | Sequence[str] = (),
+    first_is_background: bool = False,
+) -> Vocabulary:
+    """Make a vocabulary of names, each of which may be followed by synonyms after commas; see `list_classes`.
+
+    A name equal to the background's is taken as the background, not as a class, and its synonyms as words for it; with
+    `first_is_background` the first name and its synonyms are such words. They may be words for a class, too.
+
+    Raises:
+        BadClasses: there is no name, a word is blank or stands twice (twice is allowed where ids tell classes apart),
+            the ids do not match the names, or there are synonyms for no class.
+    """
+    listed, own_ids = list_classes(names, background)
+    if own_ids and ids:
+        raise BadClasses("The ids are given twice.", fix="Leave out those beside the mapping.")
+    ids = own_ids or ids
+    lines = [split_classes(name) for name in listed]
+    behind = [
+        *(lines.pop(0) if first_is_background and lines else []),
+        *list_words(background_words),
+    ]
+    behind += [word for line in lines if _is(line, background) and not ids for word in line[1:]]
+    kept = [line for line in lines if ids or not _is(line, background)]
+    kept = _with_synonyms(kept, synonyms or {})
+    for word in [word for line in [*kept, behind] for word in line]:
+        refuse_other_forms(word)
+    if not kept:
+        raise BadClasses(
+            "There is no class to look for.", fix='Name some: --classes "dog, cat, grass".'
+        )
+    twice = [] if ids else [*_repeated(word for line in kept for word in line), *_repeated(behind)]
+    if twice:
+        fix = (
+            "Name each class once."
+            if not any(line[1:] for line in kept)
+            else "Give each word to one class, once."
+        )
+        raise BadClasses(f"Named more than once: {', '.join(twice)}.", fix=fix)
+    numbers = tuple(ids) or tuple(range(1, len(kept) + 1))
+    _check_numbers(numbers, len(kept))
+    others = tuple(tuple(line[1:]) for line in kept) if any(line[1:] for line in kept) else ()
+    return Vocabulary(
+        tuple(line[0] for line in kept),
+        (0, *numbers),
+        _colours(len(kept)),
+        background,
+        others,
+        tuple(behind),
+    )
+
+
+def replace_classes(
+    names: Classes, background: str, background_words: str | Sequence[str], ids: Sequence[int] = ()
+) -> Vocabulary:
+    """Make a vocabulary of other classes; words for the background stay, but for those that name a class now."""
+    listed, own_ids = list_classes(names, background)
+    wanted = {word.casefold() for name in listed for word in split_classes(name)}
+    words = [word for word in list_words(background_words) if word.casefold() not in wanted]
+    return make_vocabulary(listed, own_ids or ids, background, background_words=words)
+
+
+def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, ...]]:
+    """Return the names of classes, each with its synonyms after commas, and their ids where a mapping gives them.
+
+    A string is read as on the command line: commas separate classes. A mapping goes from names to ids or from ids to names;
+    in it the background may stand with its id, 0.
+
+    Raises:
+        BadClasses: it is none of these, or has no order to count in.
+    """
+    if isinstance(classes, str):
+        names = parse_classes(classes, background, where=None)
+        refuse_file(names, fix='Give the list itself: classes=["dog", "cat"].')
+        return names, ()
+    if isinstance(classes, Mapping):
+        return _of_mapping(classes, background)
+    fix = 'Give a list of names: ["dog", "cat"].'
+    if isinstance(classes, Set):
+        raise BadClasses("The classes are a set, which has no order to number them in.", fix=fix)
+    names = list(classes)
+    for name in names:
+        if not isinstance(name, str):
+            raise BadClasses(f"A class is {name!r}, which is no name.", fix=fix)
+    return names, ()
+
+
+def _of_mapping(classes: Mapping[Any, Any], background: str) -> tuple[list[str], tuple[int, ...]]:
+    pairs = list(classes.items())
+    if all(isinstance(key, Integral) for key, _ in pairs):
+        pairs = [(name, number) for number, name in pairs]
+    for name, number in pairs:
+        if (
+            not isinstance(name, str)
+            or not isinstance(number, Integral)
+            or isinstance(number, bool)
+        ):
+            raise BadClasses(
+                f"The mapping of classes holds {name!r} and {number!r}.",
+                fix='Map names to ids, {"dog": 12}, or ids to names, {12: "dog"}.',
+            )
+    kept = [(name, int(number)) for name, number in pairs if (name, number) != (background, 0)]
+    return [name for name, _ in kept], tuple(number for _, number in kept)
+
+
+def refuse_file(names: Sequence[str], fix: str = "", where: Place | None = None) -> None:
+    """Refuse the name of a file, or of a shipped list, in the place of classes; without a `fix`, name the option for it.
+
+    Raises:
+        BadClasses: it is one.
+    """
+    if len(names) != 1:
+        return
+    [name] = names
+    if name in presets():
+        remedy = fix or f"Leave out --classes, and give --set vocabulary.preset={name}."
+        raise BadClasses(f"`{name}` is a shipped list of classes.", fix=remedy, where=where)
+    path = Path(name).expanduser()
+    if path.suffix.lower() in LISTS or ("/" in name and path.is_file()):
+        remedy = fix or f"Give --classes-file {name}."
+        raise BadClasses(f"`{name}` is the name of a file.", fix=remedy, where=where)
+
+
+def split_classes(text: str) -> list[str]:
+    """Split words that stand on one line, with commas between them; blanks inside a word are reduced to one."""
+    return split_words(text)
+
+
+def read_classes(path: Path, background: str = "background") -> list[str]:
+    """Read classes from a text file: one on each line with its synonyms after commas, or a JSON list of such lines.
+
+    Blank lines and those that start with `#` are passed over.
+
+    Raises:
+        BadClasses: the file is missing, is no UTF-8 text, is of another form, holds no name, or an empty one.
+    """
+    try:
+        names = read_lines(read_text(path), path, background)
+    except Unreadable as error:
+        what = f"The file of classes cannot be read: {error}."
+        raise BadClasses(what, fix=LINES, where=Place(str(path))) from error
+    if not names:
+        raise BadClasses("The file of classes is empty.", fix=LINES, where=Place(str(path)))
+    return names
+
+
+def find_preset(name: str) -> Path:
+    """Return the file of a list of classes that comes with the package.
+
+    Raises:
+        BadClasses: there is none of this name.
+    """
+    found = presets()
+    if name not in found:
+        there = f"There are: {', '.join(found)}"
+        raise BadClasses(
+            f"There is no shipped list of classes `{name}`.",
+            there=there,
+            fix=did_you_mean(name, list(found)),
+        )
+    return found[name]
+
+
+def presets() -> dict[str, Path]:
+    """Return the shipped lists of classes by name."""
+    from ovsskit.recipe.extends import recipe_folder
+
+    return {path.stem: path for path in sorted((recipe_folder() / "vocabularies").glob("*.txt"))}
+
+
+def _check_numbers(numbers: Sequence[int], count: int) -> None:
+    """See that every class has a number of its own that a mask can hold."""
+    fix = "Give every name an id of its own, 1 or more (0 is the background)."
+    if len(numbers) != count:
+        raise BadClasses(f"{len(numbers)} ids for {count} names.", fix=fix)
+    if max(numbers) > LARGEST_ID:
+        what = f"A class has the number {max(numbers)}, and masks hold numbers up to {LARGEST_ID}."
+        raise BadClasses(what, fix="Look for fewer classes, or give smaller ids.")
+    if min(numbers) < 1:
+        raise BadClasses(f"A class has the id {min(numbers)}.", fix=fix)
+    twice = [number for number, times in Counter(numbers).items() if times > 1]
+    if twice:
+        raise BadClasses(f"The id {twice[0]} is given to more than one class.", fix=fix)
+
+
+def _with_synonyms(
+    classes: list[list[str]], synonyms: Mapping[str, str | Sequence[str]]
+) -> list[list[str]]:
+    names = [line[0] for line in classes]
+    for name in synonyms:
+        if _clean(name) not in names:
+            fix = did_you_mean(name, names) or "Name the class as it stands among the names."
+            raise BadClasses(f"There are synonyms for `{name}`, which is no class.", fix=fix)
+    added = {_clean(name): list_words(words) for name, words in synonyms.items()}
+    return [[*line, *added.get(line[0], [])] for line in classes]
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _is(line: Sequence[str], name: str) -> bool:
+    return line[0].casefold() == name.casefold()
+
+
+def _repeated(words: Iterable[str]) -> list[str]:
+    return [word for word, count in Counter(word.casefold() for word in words).items() if count > 1]
+
+
+def _colours(count: int) -> tuple[tuple[int, int, int], ...]:
+    """Return black for the background, then colours whose hues stay far apart however many there are."""
+    colours = [(0, 0, 0)]
+    for index in range(count):
+        hue = (0.02 + index * GOLDEN_RATIO) % 1.0
+        lightness, saturation = [(0.55, 0.9), (0.4, 0.75), (0.7, 0.8)][index // 8 % 3]
+        red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
+        colours.append((round(red * 255), round(green * 255), round(blue * 255)))
+    return tuple(colours)

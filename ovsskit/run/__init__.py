@@ -1,0 +1,1 @@
+"""Run a plan over many images, and write what it finds."""

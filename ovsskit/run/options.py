@@ -1,0 +1,167 @@
+"""What a person asked `ovsskit run` for, and the pictures and classes that this means."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
+from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
+from ovsskit.files.inputs import MAX_PIXELS, find_pictures
+from ovsskit.recipe.build import Recipe
+from ovsskit.run.samples import sample_pictures
+from ovsskit.engine.stage import NEEDED, Stage, Wrapper
+from ovsskit.engine.values import Vocabulary
+from ovsskit.recipe.vocabulary import VocabularyTable, read_classes, refuse_file
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Hold what the person asked for; see the options of `ovsskit run`."""
+
+    recipe: str
+    images: tuple[str, ...] = ()
+    classes: str | None = None
+    classes_file: Path | None = None
+    out: Path | None = None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    batch: str = "auto"
+    limit: int | None = None
+    max_pixels: int = MAX_PIXELS
+    profile: bool = False
+    save: frozenset[str] = frozenset()
+    explain: tuple[str, ...] = ()
+    verify: bool = False
+
+
+def choose_pictures(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
+    """Return the pictures to run on, and whether they are the sample scenes.
+
+    They are those that the person names, else those that the recipe names, else the sample scenes.
+
+    Raises:
+        NoPictures: what is named is not there.
+    """
+    given = wishes.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
+    pictures = find_pictures(given) if given else sample_pictures()
+    return pictures[: wishes.limit], not given
+
+
+def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
+    """Return the classes that the person names, else the recipe's, else for sample scenes the things in them.
+
+    Raises:
+        BadClasses: none are named, or they are named in two ways, or they cannot be read.
+    """
+    if (
+        samples
+        and wishes.classes is None
+        and not wishes.classes_file
+        and recipe.vocabulary.make() is None
+    ):
+        from ovsskit.embedded import NOUNS
+
+        return recipe.vocabulary.replace(NOUNS)
+    return choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
+
+
+def choose_named(
+    classes: str | None, classes_file: Path | None, table: VocabularyTable
+) -> Vocabulary:
+    """Return the classes that the person names on the command line, else the recipe's.
+
+    Raises:
+        BadClasses: none are named, or they are named in two ways, or they cannot be read.
+    """
+    if classes is not None and classes_file:
+        raise BadClasses(
+            "Classes are named twice.", fix="Give --classes or --classes-file, not both."
+        )
+    if classes is not None:
+        if not classes.strip():
+            raise BadClasses(
+                "The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".'
+            )
+        names = parse_classes(classes, table.background)
+        refuse_file(names, where=COMMAND_LINE)
+        return _said(table.replace(names))
+    if classes_file:
+        return _said(table.replace(read_classes(classes_file, table.background)))
+    own = table.make()
+    if own is None:
+        raise BadClasses(
+            "Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".'
+        )
+    return own
+
+
+def _said(vocabulary: Vocabulary) -> Vocabulary:
+    """Return the classes; a single one that may be meant as several is said."""
+    words = [word for _, word in vocabulary.queries if word not in vocabulary.background_words]
+    if len(vocabulary.names) == 1 and (len(words) > 1 or " " in words[0]):
+        called = f", also called {', '.join(words[1:])}" if words[1:] else ""
+        log.warning(
+            "one class is looked for: `%s`%s; commas separate classes on the command line, lines in a file",
+            words[0],
+            called,
+        )
+    return vocabulary
+
+
+def choose_explained(pictures: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return the pictures of which all maps shall be saved, named by path, file name or stem; `all` is all of them.
+
+    Raises:
+        BadValue: a name fits no picture.
+    """
+    if "all" in names:
+        return list(pictures)
+    chosen = []
+    for name in names:
+        fitting = [path for path in pictures if name in (str(path), path.name, path.stem)]
+        if not fitting and name != "none":
+            fix = (
+                did_you_mean(name, [path.stem for path in pictures])
+                or "Give the name of a picture, `all` or `none`."
+            )
+            raise BadValue(f"No picture is called `{name}`.", fix=fix, where=Place("--explain"))
+        chosen += fitting
+    return chosen
+
+
+def check_outcome(wishes: Wishes, recipe: Recipe) -> None:
+    """See that the recipe writes what is to be saved.
+
+    Raises:
+        UnfilledSlot: it does not.
+    """
+    written = {stage.writes for stage in recipe.stages}
+    where = Place(str(recipe.path))
+    if "labels" not in written:
+        what = "No stage writes `labels`, so there is no mask to save."
+        raise UnfilledSlot(
+            what, fix='End the recipe with a stage that does: use = "label_map".', where=where
+        )
+    if wishes.save and "scores" not in written:
+        raise UnfilledSlot("No stage writes `scores`, so they cannot be saved.", where=where)
+
+
+def check_files(stages: Sequence[Stage]) -> None:
+    """See that every file is named that stages cannot run without.
+
+    Raises:
+        BadFile: one is not.
+    """
+    for stage in stages:
+        for name, info in type(stage).model_fields.items():
+            if NEEDED in info.metadata and not getattr(stage, name):
+                what = f"`{stage.address}` reads a file, and none is named."
+                fix = f"Name one: --set {stage.address}.{name}=FILE"
+                raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))
+        if isinstance(stage, Wrapper):
+            check_files(stage.inner)

@@ -1,0 +1,159 @@
+"""Collect what the stages wrote for one picture, as small pictures: maps per class or token, labels, hidden patches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import PIL.Image
+
+from ovsskit.engine.driver import State
+from ovsskit._lazy import numpy, torch
+from ovsskit.run.output.heat import Tile, draw_sheet, heat_tile
+from ovsskit.run.output.overlay import resize_both, tint_picture
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Captions, Image, Labels, Present, Scores, TokenMaps, Vocabulary
+
+MOST_ROUNDS = 12
+"""How often what one stage writes is kept: for ten rounds of hiding patches, not for a hundred windows."""
+MOST_TILES = 48
+SIDE = 220
+"""The longer side of one small picture, in pixels."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Hold what a stage wrote in one of its rounds: a picture of all its maps, or text."""
+
+    stage: str
+    kind: str
+    round: int
+    picture: PIL.Image.Image | None = None
+    text: str = ""
+
+
+@dataclass
+class MapCollector:
+    """Watch a pipeline run on one picture; afterwards `sheets` holds what there is to see, in the order of writing."""
+
+    sheets: list[Sheet] = field(default_factory=list)
+    _rounds: Counter[str] = field(default_factory=Counter)
+    _hidden: Any = None
+
+    def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
+        """Draw what the stage wrote."""
+        for state in states:
+            self._rounds[stage.address] += 1
+            if self._rounds[stage.address] <= MOST_ROUNDS:
+                self._see_hidden(state["image"], self._rounds[stage.address])
+                picture, text = _draw(state[stage.writes], state)
+                if picture is not None or text:
+                    kind = type(state[stage.writes]).__name__
+                    self.sheets.append(
+                        Sheet(stage.address, kind, self._rounds[stage.address], picture, text)
+                    )
+
+    def _see_hidden(self, image: Image, number: int) -> None:
+        """Show the picture with its hidden patches, once for every new choice of them."""
+        if image.hidden is None or image.hidden is self._hidden:
+            return
+        self._hidden = image.hidden
+        if bool(image.hidden.any()):
+            small = _small(image)
+            cover = PIL.Image.fromarray(image.hidden.cpu().numpy().astype("uint8") * 255).resize(
+                small.size, PIL.Image.Resampling.NEAREST
+            )
+            seen = PIL.Image.composite(PIL.Image.new("RGB", small.size, "dimgrey"), small, cover)
+            count = int(image.hidden.sum())
+            sheet = draw_sheet([Tile(seen, f"{count} patch{'es' * (count > 1)} hidden")])
+            self.sheets.append(Sheet("what the model sees", "Image", number, sheet))
+
+
+def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
+    vocabulary: Vocabulary = state["vocabulary"]
+    if isinstance(value, Scores):
+        return _maps(value.data, name_maps(value, vocabulary), state["image"]), ""
+    if isinstance(value, TokenMaps):
+        names = _token_names(value, state)
+        keep = [index for index, name in enumerate(names) if name]
+        return _maps(value.data[keep], [names[index] for index in keep], state["image"]), ""
+    if isinstance(value, Labels):
+        pixels = numpy.asarray(_small(state["image"]))
+        labels = PIL.Image.fromarray(value.data.cpu().numpy().astype("int32")).resize(
+            pixels.shape[1::-1], PIL.Image.Resampling.NEAREST
+        )
+        small, numbers = resize_both(pixels, numpy.asarray(labels), 1.0)
+        return draw_sheet([Tile(tint_picture(small, numbers, vocabulary), "")]), ""
+    if isinstance(value, Present):
+        return None, ", ".join(
+            vocabulary.labels[label] for label in value.labels
+        ) or "none of the classes"
+    return None, "\n".join(caption.text for caption in value.captions) if isinstance(
+        value, Captions
+    ) else ""
+
+
+def name_maps(scores: Scores, vocabulary: Vocabulary) -> list[str]:
+    """Name the class of every map; where every word of a class has its own, the word too."""
+    classes = [vocabulary.labels[label] for label in scores.labels]
+    if scores.labels != tuple(label for label, _ in vocabulary.queries):
+        return classes
+    words = [word for _, word in vocabulary.queries]
+    return [
+        name if name == word else f"{name}: {word}"
+        for name, word in zip(classes, words, strict=True)
+    ]
+
+
+def _maps(data: torch.Tensor, names: Sequence[str], image: Image) -> PIL.Image.Image | None:
+    """Draw the maps, of many those with the highest peaks."""
+    chosen: Sequence[int] = range(len(data))
+    if len(data) > MOST_TILES:
+        chosen = sorted(
+            data.detach()
+            .flatten(1)
+            .amax(1)
+            .nan_to_num(-torch.inf)
+            .topk(MOST_TILES)
+            .indices.tolist()
+        )
+    ground = _small(image)
+    tiles = [
+        heat_tile(data[index].detach().float().cpu().numpy(), ground, names[index])
+        for index in chosen
+    ]
+    left_out = len(data) - len(tiles)
+    return (
+        draw_sheet(tiles, f"and {left_out} more, with lower peaks" if left_out else "")
+        if tiles
+        else None
+    )
+
+
+def _token_names(maps: TokenMaps, state: State) -> list[str]:
+    """Name the class of every token, with its number where a class has several; nothing for tokens of no class."""
+    present = next((value for value in state.values() if isinstance(value, Present)), None)
+    positions = [int(position) for position in maps.positions]
+    counts, seen = Counter(positions), Counter[int]()
+    names = []
+    for position in positions:
+        seen[position] += 1
+        known = present is not None and 0 <= position < len(present.labels)
+        name = (
+            state["vocabulary"].labels[present.labels[position]]
+            if known and present
+            else f"class {position + 1}"
+        )
+        part = f" {seen[position]}/{counts[position]}" if counts[position] > 1 else ""
+        names.append(f"{name}{part}" if position >= 0 else "")
+    return names
+
+
+def _small(image: Image) -> PIL.Image.Image:
+    picture = PIL.Image.fromarray(image.pixels.cpu().numpy())
+    scale = SIDE / max(picture.size)
+    return picture.resize(
+        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    )

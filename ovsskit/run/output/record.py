@@ -1,0 +1,107 @@
+"""The record of a run: what became of every picture, and what it cost. Plain data that goes through JSON and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from ovsskit.files.names import FileName
+from ovsskit.files.own import Files
+
+State = Literal["pending", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class PictureRecord:
+    """Say what became of one picture.
+
+    `stamp` holds the file's size and time of change, so that a changed picture is done again; `saved` names what is
+    saved of it beside mask and overlay, and `files` all files that are; `areas` holds pairs of a class's number and the fraction it covers, the largest first; `confidence`
+    the scores that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs of a class's
+    number and the probability that the picture shows it, where the recipe asks that, the highest first; `notes` say what is odd.
+    """
+
+    name: Annotated[FileName, Field(min_length=1)]
+    source: str
+    state: State = "pending"
+    reason: str = ""
+    stamp: tuple[int, int] = (0, 0)
+    size: tuple[int, int] = (0, 0)
+    saved: tuple[str, ...] = ()
+    areas: tuple[tuple[int, float], ...] = ()
+    confidence: tuple[float, float] | None = None
+    files: Files = field(default_factory=dict)
+    presence: tuple[tuple[int, float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Return whether the picture is done, and nothing but background."""
+        return self.state == "done" and all(number == 0 for number, _ in self.areas)
+
+    def to_line(self) -> str:
+        """Return the record as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> PictureRecord:
+        """Read a record back from what JSON gave.
+
+        Raises:
+            ValueError: it is not a record, or a name in it would leave the folder.
+        """
+        record: PictureRecord = _READ_RECORD(plain)
+        return record
+
+
+@dataclass
+class Costs:
+    """Add up what a run took, over all the times it was started: seconds in all and by stage, peak memory in bytes."""
+
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    peak_memory: int | None = None
+    peak_device_memory: int | None = None
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Costs:
+        """Read costs back from what JSON gave.
+
+        Raises:
+            ValueError: they are no costs.
+        """
+        costs: Costs = _READ_COSTS(plain)
+        return costs
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add seconds that a stage took."""
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+    def plus(self, other: Costs) -> Costs:
+        """Return the costs of both."""
+        stages = {
+            key: self.stages.get(key, 0.0) + other.stages.get(key, 0.0)
+            for key in {**self.stages, **other.stages}
+        }
+        memory = max(filter(None, (self.peak_memory, other.peak_memory)), default=None)
+        device = max(
+            filter(None, (self.peak_device_memory, other.peak_device_memory)), default=None
+        )
+        return Costs(self.seconds + other.seconds, stages, memory, device)
+
+
+_READ_RECORD = TypeAdapter(PictureRecord).validate_python
+_READ_COSTS = TypeAdapter(Costs).validate_python
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return size and time of change of a file, or zeros if there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,144 @@
+"""Write everything there is to write about one finished picture."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import BinaryIO, TypeAlias
+
+import PIL.Image
+
+from ovsskit._lazy import Int, UInt8, numpy, torch
+from ovsskit.files.names import safe_name
+from ovsskit.run.output.maps import Sheet
+from ovsskit.run.output.masks import write_mask
+from ovsskit.run.output.overlay import Area, draw_overlay, measure_areas, resize_both, tint_picture
+from ovsskit.files.own import OwnFolder, Written
+from ovsskit.run.output.record import PictureRecord
+from ovsskit.engine.values import Probabilities, Scores, Vocabulary
+
+Put: TypeAlias = Callable[[str, Callable[[BinaryIO], object]], None]
+"""Write a file, named by its path in the folder."""
+
+GALLERY_SIDE, THUMB_SIDE = 1280, 360
+"""The longer sides of the gallery's pictures, in pixels."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Hold what a run found in one picture, on the processor; `scores` and `sheets` where they are to be saved."""
+
+    record: PictureRecord
+    pixels: UInt8[numpy.ndarray, "h w 3"]
+    labels: Int[numpy.ndarray, "h w"]
+    scores: Scores | None = None
+    sheets: tuple[Sheet, ...] | None = None
+
+
+def save_finding(folder: OwnFolder, finding: Finding, vocabulary: Vocabulary) -> PictureRecord:
+    """Write the files of one picture, and return its record with what was written.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written any more.
+    """
+    files: dict[str, Written] = {}
+
+    def put(name: str, write: Callable[[BinaryIO], object]) -> None:
+        files[name] = folder.write(name, write)
+
+    name, wanted = finding.record.name, finding.record.saved
+    height, width = finding.pixels.shape[:2]
+    areas = measure_areas(finding.labels, vocabulary)
+    put(f"masks/{name}.png", lambda file: write_mask(file, finding.labels, vocabulary))
+    overlay = draw_overlay(finding.pixels, finding.labels, vocabulary)
+    put(f"overlays/{name}.jpg", _jpeg(overlay, 92))
+    confidence, scores = None, finding.scores
+    if scores is not None and "confidence" in wanted:
+        grey, confidence = draw_confidence(scores, (height, width))
+        put(f"confidence/{name}.png", partial(grey.save, format="PNG"))
+    if scores is not None and "scores" in wanted:
+        put(f"scores/{name}.npz", lambda file: write_scores(file, scores, vocabulary))
+    maps = _put_sheets(put, name, finding.sheets or ())
+    _put_gallery(put, finding, vocabulary, areas, maps)
+    return replace(
+        finding.record,
+        state="done",
+        size=(width, height),
+        areas=tuple((area.number, round(area.fraction, 6)) for area in areas),
+        confidence=confidence,
+        files=files,
+    )
+
+
+def draw_confidence(
+    scores: Scores, size: tuple[int, int]
+) -> tuple[PIL.Image.Image, tuple[float, float]]:
+    """Draw the winning score of every pixel in grey of 16 bits; return it with what black and white stand for.
+
+    For probabilities these are 0 and 1, for other scores the lowest and the highest of the picture.
+    """
+    best = scores.data.float().amax(0)
+    if tuple(best.shape) != size:
+        best = torch.nn.functional.interpolate(best[None, None], size, mode="bilinear")[0, 0]
+    low, high = (
+        (0.0, 1.0) if isinstance(scores, Probabilities) else (float(best.min()), float(best.max()))
+    )
+    grey = ((best - low) / (high - low)).nan_to_num().clamp(0, 1) * 65535
+    return PIL.Image.fromarray(grey.round().numpy().astype("uint16")), (low, high)
+
+
+def write_scores(file: BinaryIO, scores: Scores, vocabulary: Vocabulary) -> None:
+    """Write the maps of all classes as NumPy's .npz: `scores` (class h w, 16 bits), `ids`, `names`, and `kind`."""
+    maps, kind = scores.data.half().numpy(), numpy.array(type(scores).__name__)
+    ids = numpy.array([vocabulary.ids[label] for label in scores.labels])
+    names = numpy.array([vocabulary.labels[label] for label in scores.labels])
+    numpy.savez(file, scores=maps, ids=ids, names=names, kind=kind)
+
+
+def _put_sheets(put: Put, name: str, sheets: tuple[Sheet, ...]) -> list[dict[str, str | int]]:
+    """Write the sheets in the order of the stages; return what the gallery has to know about them."""
+    listed: list[dict[str, str | int]] = []
+    for number, sheet in enumerate(sheets, start=1):
+        entry: dict[str, str | int] = {
+            "stage": sheet.stage,
+            "kind": sheet.kind,
+            "round": sheet.round,
+            "text": sheet.text,
+        }
+        if sheet.picture is not None:
+            stage = safe_name(sheet.stage.replace(" ", "-"))  # a recipe may call it anything
+            entry["file"] = f"{number:02d}-{stage}-{sheet.round}.png"
+            put(f"maps/{name}/{entry['file']}", partial(sheet.picture.save, format="PNG"))
+        listed.append(entry)
+    return listed
+
+
+def _put_gallery(
+    put: Put,
+    finding: Finding,
+    vocabulary: Vocabulary,
+    areas: list[Area],
+    maps: list[dict[str, str | int]],
+) -> None:
+    """Write a small picture, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
+    name, longest = finding.record.name, max(finding.labels.shape)
+    picture, numbers = resize_both(finding.pixels, finding.labels, min(1.0, GALLERY_SIDE / longest))
+    small, small_numbers = resize_both(finding.pixels, finding.labels, THUMB_SIDE / longest)
+    put(f"gallery/pictures/{name}.jpg", _jpeg(picture, 88))
+    put(f"gallery/thumbs/{name}.jpg", _jpeg(tint_picture(small, small_numbers, vocabulary), 85))
+    ranks = numpy.zeros(numbers.shape, "uint8")
+    for rank, area in enumerate(areas[1:256], start=1):
+        ranks[numbers == area.number] = rank
+    packed = base64.b64encode(zlib.compress(ranks.tobytes())).decode()
+    width, height = picture.size
+    found = {"name": name, "width": width, "height": height, "ranks": packed, "maps": maps}
+    script = f"show({json.dumps(found)});\n".encode()
+    put(f"gallery/layers/{name}.js", lambda file: file.write(script))
+
+
+def _jpeg(picture: PIL.Image.Image, quality: int) -> Callable[[BinaryIO], None]:
+    return partial(picture.save, format="JPEG", quality=quality, subsampling=0)

@@ -1,0 +1,231 @@
+"""Run a recipe, or stages put together in Python, on pictures.
+
+pipeline = ovsskit.load("quickstart")
+result = pipeline("photo.jpg", classes=["dog", "cat"])
+result.overlay().show()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovsskit.engine.model import Backbone
+from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precision
+from ovsskit.engine.driver import Driver, Known, State, Watch
+from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
+from ovsskit._lazy import Int, torch
+from ovsskit.engine.images import Picture, read_picture
+from ovsskit.recipe.build import load_recipe, settle
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.store import Store
+from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
+from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
+from ovsskit.engine.wiring import Node, flatten, wire
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+
+@dataclass(frozen=True)
+class Result:
+    """Hold what a pipeline found in one picture."""
+
+    image: Image
+    vocabulary: Vocabulary
+    slots: State
+    trace: dict[str, list[Value]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Int[torch.Tensor, "h w"]:
+        """Return the id of the class of every pixel, its number in the mask (`vocabulary.ids`; 0 is the background)."""
+        value: Labels = self.slots["labels"]
+        return value.data
+
+    @property
+    def places(self) -> Int[torch.Tensor, "h w"]:
+        """Return the place of the class of every pixel in `vocabulary.labels` (0 is the background, i the i-th name)."""
+        ids = torch.tensor(self.vocabulary.ids, device=self.labels.device)
+        places = torch.zeros(int(ids.max()) + 1, dtype=torch.int64, device=ids.device)
+        places[ids] = torch.arange(len(ids), device=ids.device)
+        return places[self.labels]
+
+    @property
+    def scores(self) -> Scores:
+        """Return the maps from which the labels were taken; `scores.labels` says which label each is for."""
+        value: Scores = self.slots["scores"]
+        return value
+
+    def at(self, address: str) -> Value:
+        """Return what the stage of this address wrote; of a stage inside a wrapper, what it wrote last.
+
+        Raises:
+            UnknownAddress: the pipeline has no such stage, or was not called with `trace=True`.
+        """
+        if address not in self.trace:
+            there = f"There are: {', '.join(self.trace)}" if self.trace else "Nothing was kept."
+            fix = (
+                did_you_mean(address, list(self.trace))
+                if self.trace
+                else "Call the pipeline with trace=True."
+            )
+            raise UnknownAddress(
+                f"Nothing that a stage `{address}` wrote was kept.", there=there, fix=fix
+            )
+        return self.trace[address][-1]
+
+    def overlay(self) -> PilImage:
+        """Draw the classes over the picture, with a legend."""
+        from ovsskit.run.output.overlay import draw_overlay
+
+        return draw_overlay(
+            self.image.pixels.cpu().numpy(), self.labels.cpu().numpy(), self.vocabulary
+        )
+
+
+class Pipeline:
+    """Run a checked chain of stages with its models on one device."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        models: Mapping[str, Backbone] | None = None,
+        vocabulary: Vocabulary | None = None,
+        *,
+        background: str = "background",
+        background_words: str | Sequence[str] = (),
+        device: str = "auto",
+        batch: int | str = "auto",
+        store: Store | None = None,
+    ) -> None:
+        """Check and prepare the chain; weights are read at first use. What networks wrote is kept in the store, if any.
+
+        Raises:
+            Problems: the stages do not fit together.
+            UnknownDevice: this machine has no such device.
+        """
+        links, problems = wire(
+            [Node.of(stage) for stage in stages], {k: type(v) for k, v in (models or {}).items()}
+        )
+        if problems:
+            raise Problems(problems)
+        self.device = choose_device(device)
+        self.batch = choose_batch(batch, self.device)
+        self.stages = settle(stages)
+        self.links = {link.node.address: link.models for link in flatten(links)}
+        self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
+        for model in self.models.values():
+            note_slow_precision(model.precision, self.device)
+        self.vocabulary, self.background, self.store = vocabulary, background, store
+        self._known: dict[str, Known] = {}
+        self._checked: Vocabulary | None = None
+        self._replace = lru_cache(maxsize=1)(
+            lambda names, ids: replace_classes(names, background, background_words, ids)
+        )
+
+    def __call__(
+        self, picture: Picture, classes: Classes | None = None, *, trace: bool = False
+    ) -> Result:
+        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
+
+        Classes are a list, in which synonyms follow a class after commas; a string as on the command line, "dog, cat"; or a
+        mapping of names to ids, {"dog": 12}, or of ids to names.
+        With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
+
+        Raises:
+            BadClasses: neither the call nor the pipeline names classes, or a model cannot read them or tell them apart.
+            BadPicture: the picture cannot be read.
+        """
+        vocabulary = self.vocabulary
+        if classes is not None:
+            names, ids = list_classes(classes, self.background)
+            vocabulary = self._replace(tuple(names), ids)
+        if vocabulary is None:
+            raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
+        if vocabulary is not self._checked:
+            for name in {name for asked in self.links.values() for name in asked.values()}:
+                self.models[name].check_vocabulary(vocabulary)
+            self._checked = vocabulary
+        kept: dict[str, list[Value]] = {}
+        image = read_picture(picture)
+
+        def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
+            kept.setdefault(stage.address, []).extend(state[stage.writes] for state in states)
+
+        [slots] = self.run_many([image], vocabulary, keep if trace else None)
+        return Result(image, vocabulary, slots, kept)
+
+    def run_many(
+        self,
+        images: Sequence[Image],
+        vocabulary: Vocabulary,
+        watch: Watch | None = None,
+        *,
+        timed: bool = False,
+    ) -> list[State]:
+        """Segment several pictures, sharing batches, and return all slots of each; `timed` as in `run_groups`."""
+        [states] = self.run_groups([images], vocabulary, watch, timed=timed)
+        return states
+
+    def run_groups(
+        self,
+        groups: Iterable[Sequence[Image]],
+        vocabulary: Vocabulary,
+        watch: Watch | None = None,
+        *,
+        timed: bool = False,
+    ) -> Iterator[list[State]]:
+        """Segment groups of pictures one after the other as `run_many` does; files that stages read must stay as they are.
+
+        With `timed` the seconds that `watch` hears of are those of the device's work too, which is waited for.
+        """
+        driver = Driver(
+            self.models,
+            self.links,
+            self.batch,
+            watch,
+            store=self.store,
+            device=self.device,
+            timed=timed,
+            known=self._known,
+        )
+        for images in groups:
+            states = [
+                {"image": image.to(self.device), "vocabulary": vocabulary} for image in images
+            ]
+            try:
+                with torch.inference_mode(False), torch.no_grad():
+                    states = driver.run(self.stages, states)
+            finally:
+                self.batch = driver.batch  # what did not fit once is not tried again
+            yield states
+
+
+def load(
+    recipe: str | Path,
+    *overrides: str,
+    device: str = "auto",
+    batch: int | str = "auto",
+    store: Store | None = None,
+) -> Pipeline:
+    """Read a recipe, by path or by the name of a shipped one; overrides are `"address=value"`.
+
+    Raises:
+        OvsskitError: the recipe cannot be read, has problems, or the device does not exist.
+    """
+    checked = load_recipe(recipe, overrides)
+    table, vocabulary = checked.vocabulary, checked.vocabulary.make()
+    words = vocabulary.background_words if vocabulary else table.background_words
+    return Pipeline(
+        checked.stages,
+        checked.models,
+        vocabulary,
+        background=table.background,
+        background_words=words,
+        device=device,
+        batch=batch,
+        store=store,
+    )

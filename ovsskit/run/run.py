@@ -1,0 +1,197 @@
+"""One `ovsskit run`: find everything that is wrong before any weights are read, then run, then sum up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ovsskit.files.decoding import adopt_warnings
+from ovsskit.engine.devices import choose_batch, choose_device
+from ovsskit.engine.identity import identify
+from ovsskit.run.callbacks import Listener, Notices, Summary, hearing
+from ovsskit.engine.objections import check_inputs
+from ovsskit.run.output.folder import OutputFolder
+from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
+from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.engine.images import allow_pixels
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.run.runner import Runner
+from ovsskit.run.samples import sample_score
+from ovsskit.engine.values import Vocabulary
+from ovsskit.run.options import (
+    Wishes,
+    check_files,
+    check_outcome,
+    choose_classes,
+    choose_explained,
+    choose_pictures,
+)
+
+OUT = Path("ovsskit-out")
+
+
+def run_job(wishes: Wishes, listener: Listener) -> int:
+    """Do what a person wishes, telling a listener how it goes; return the exit status: 1 if pictures failed, else 0.
+
+    Raises:
+        OvsskitError: something is wrong with the recipe, classes, pictures, output folder, device or weights.
+    """
+    adopt_warnings()
+    with hearing(listener) as notices:
+        job = _prepare(wishes, listener, notices)
+        try:
+            return job.run()
+        finally:
+            job.folder.close()
+
+
+def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
+    recipe = load_recipe(wishes.recipe, wishes.overrides)
+    check_outcome(wishes, recipe)
+    check_files(recipe.stages)
+    pictures, samples = choose_pictures(wishes, recipe)
+    vocabulary = choose_classes(wishes, recipe, samples)
+    explained = choose_explained(pictures, wishes.explain)
+    allow_pixels(wishes.max_pixels)
+    device = choose_device(wishes.device)
+    batch = choose_batch(wishes.batch, device)
+    for model in recipe.models.values():
+        model.check_vocabulary(vocabulary)
+    check_inputs(recipe.stages, vocabulary, pictures)
+    folder = OutputFolder(
+        wishes.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
+    )
+    todo = folder.add(pictures, wishes.save, explained, verify=wishes.verify)
+    if not wishes.explain:
+        folder.explain_first(todo)
+    pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
+    return _Job(wishes, listener, notices, recipe, vocabulary, pipeline, folder, samples, todo)
+
+
+@dataclass
+class _Job:
+    """Hold a run that nothing known stands against."""
+
+    wishes: Wishes
+    listener: Listener
+    notices: Notices
+    recipe: Recipe
+    vocabulary: Vocabulary
+    pipeline: Pipeline
+    folder: OutputFolder
+    samples: bool
+    todo: list[PictureRecord]
+    costs: Costs = field(default_factory=Costs)
+    score: float | None = None
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """Return where each model's weights come from, and the digests of their files."""
+        return {name: model.describe_files() for name, model in self.recipe.models.items()}
+
+    def run(self) -> int:
+        self.listener.begin(len(self.todo))
+        if self.todo:
+            self._work()
+        elif self.folder.stale:
+            self._publish()
+        else:
+            self._measure()
+        records = list(self.folder.records.values())
+        gallery = self.folder.path / GALLERY
+        costs = self.folder.costs.plus(self.costs)
+        self.listener.end(
+            Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score)
+        )
+        return int(any(record.state == "failed" for record in records))
+
+    def _work(self) -> None:
+        for name, model in self.pipeline.models.items():
+            start = time.perf_counter()
+            _ = model.network
+            seconds = time.perf_counter() - start
+            self.costs.add(f"reading {name}", seconds)
+            self.costs.seconds += seconds
+        self._publish()
+        runner = Runner(
+            self.pipeline,
+            self.folder,
+            self.vocabulary,
+            self.wishes.max_pixels,
+            self.wishes.profile,
+            self.listener.tell,
+            self._publish,
+            self.costs,
+        )
+        try:
+            runner.run(self.todo)
+            self.folder.see_done([record.name for record in self.todo])
+        finally:
+            self._publish()
+
+    def _publish(self) -> None:
+        """Bring `run.json`, the classes and the gallery up to date."""
+        records = list(self.folder.records.values())
+        self._measure()
+        self._note_facts()
+        if not self.folder.is_claimed:
+            self.folder.save(self.costs)
+        facts = self._gallery_facts(records)
+        pages = {
+            CLASSES: write_classes(self.folder, self.vocabulary),
+            GALLERY: write_gallery(
+                self.folder,
+                self.recipe.title,
+                facts,
+                records,
+                self.vocabulary,
+                self.folder.facts["notices"],
+            ),
+        }
+        self.folder.save(self.costs, pages)  # last: it is this that ends the journal
+
+    def _measure(self) -> None:
+        """Compare masks of the sample scenes with the true ones."""
+        if self.samples:
+            records = self.folder.records.values()
+            done = [
+                self.folder.path / "masks" / f"{one.name}.png"
+                for one in records
+                if one.state == "done" and self.folder.has(one)
+            ]
+            self.score = sample_score(done, self.vocabulary)
+
+    def _note_facts(self) -> None:
+        known = self.folder.facts.get("notices", [])
+        self.folder.facts |= {
+            "recipe": {
+                "name": self.recipe.title,
+                "file": str(self.recipe.path),
+                "tables": self.recipe.tables,
+            },
+            "overrides": list(self.wishes.overrides),
+            "models": self.weights,
+            "device": self.pipeline.device,
+            "batch": self.pipeline.batch,
+            "notices": [*known, *(text for text in self.notices.seen if text not in known)],
+            "sample_miou": self.score,
+        }
+
+    def _gallery_facts(self, records: Sequence[PictureRecord]) -> list[str]:
+        done = sum(record.state == "done" for record in records)
+        seconds = self.folder.costs.plus(self.costs).seconds
+        facts = [self.recipe.header.about] if self.recipe.header.about else []
+        facts += [f"{done} of {len(records)} pictures", f"{len(self.vocabulary.names)} classes"]
+        facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
+        empty = sum(record.shows_nothing for record in records)
+        facts += [f"{empty} without any class"] if empty else []
+        return (
+            facts
+            if self.score is None
+            else [*facts, f"mIoU {100 * self.score:.1f} against the true masks"]
+        )

@@ -1,0 +1,53 @@
+"""The packaged sample scenes: pictures to run on when nothing else is named, and how well a run did on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import PIL.Image
+
+from ovsskit.embedded import CLASSES, NOUNS, SampleScene, sample_scenes
+from ovsskit._lazy import Int, numpy, torch
+from ovsskit.ops.metrics import class_iou, confusion
+from ovsskit.engine.values import Vocabulary
+
+
+def sample_pictures() -> list[Path]:
+    """Return the pictures of the sample scenes, in order."""
+    return [scene.picture for scene in sample_scenes()]
+
+
+def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
+    """Return the mean IoU, from 0 to 1, of masks of the sample scenes against the true ones.
+
+    Where things alone were looked for, the rest is background and counts as a class. Where a stuff was, too, there is no
+    background, and places of what was not looked for are left out. None if a class was looked for that the true masks do
+    not know, or a mask is of no sample scene.
+    """
+    scenes = {scene.name: scene for scene in sample_scenes()}
+    if (
+        not set(vocabulary.names) <= set(CLASSES)
+        or not masks
+        or any(mask.stem not in scenes for mask in masks)
+    ):
+        return None
+    has_background = set(vocabulary.names) <= set(NOUNS)
+    number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
+    table = numpy.array([number_of.get(name, 0 if has_background else -1) for name in CLASSES])
+    count = max(vocabulary.ids) + 1
+    total = torch.zeros((count, count), dtype=torch.int64)
+    for mask in masks:
+        truth = table[_places(scenes[mask.stem])]
+        found = numpy.asarray(PIL.Image.open(mask)).astype(int)
+        total += confusion(torch.from_numpy(truth), torch.from_numpy(found), count)
+    return float(class_iou(total)[0 if has_background else 1 :].nanmean())
+
+
+def _places(scene: SampleScene) -> Int[numpy.ndarray, "h w"]:
+    """Return the place of every pixel's class in the list of all: every pixel is a thing's or a stuff's."""
+    things, stuffs = (
+        numpy.asarray(PIL.Image.open(path)).astype(int) for path in (scene.mask, scene.stuff_mask)
+    )
+    found: numpy.ndarray = numpy.where(things > 0, things, stuffs + len(NOUNS)) - 1
+    return found

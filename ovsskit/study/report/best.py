@@ -1,0 +1,130 @@
+"""Write what a study found as recipes that extend the original, with its comments beside the values that changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.items import Item
+
+from ovsskit.recipe.describe import toml
+from ovsskit.recipe.extends import find_recipe, recipe_folder
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.files.names import safe_name
+from ovsskit.recipe.addresses import address_of, all_stages
+from ovsskit.recipe.registry import find_stage
+from ovsskit.engine.stage import Wrapper
+from ovsskit.study.search.trials import Row
+from ovsskit.study.study import Standing
+
+
+def best_texts(standing: Standing) -> dict[str, str]:
+    """Return `best.toml`, and for several objectives a recipe for every trial of the Pareto front, in `front/`."""
+    best = standing.best
+    assert best is not None
+    texts = {"best.toml": recipe_text(standing, best, standing.out)}
+    if len(standing.plan.search.objectives) > 1:
+        folder = standing.out / "front"
+        for row in standing.front:
+            texts[f"front/trial_{row.turn:04d}.toml"] = recipe_text(standing, row, folder)
+    return texts
+
+
+def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
+    """Return a recipe with the values of a trial, to stand in a folder."""
+    search = standing.plan.search
+    document = tomlkit.document()
+    scores = zip(
+        search.objectives, row.values or [], standing.default.get("values", []), strict=True
+    )
+    told = ", ".join(
+        f"{one.name} {value:.4g} (the recipe as it was: {was:.4g})" for one, value, was in scores
+    )
+    document.add(
+        tomlkit.comment(
+            f"Trial {row.turn} of {standing.total} of the study `{search.title}`: {told}."
+        )
+    )
+    document.add(tomlkit.nl())
+    document["name"] = safe_name(search.title, f"-trial-{row.turn}")
+    document["extends"] = _base(search.path, folder)
+    values = dict(search.fixed)
+    removed = []
+    for address, value in row.params.items():
+        if "." in address:
+            values[address] = value
+        elif value == "off":
+            wrapped = _neutral(search.tables, address)
+            values |= {f"{address}.{key}": one for key, one in wrapped.items()}
+            removed += [] if wrapped else [address]
+    if removed:
+        document["remove"] = removed
+    vocabulary = standing.plan.vocabulary
+    if tuple(search.tables.get("vocabulary", {}).get("names", ())) != vocabulary.names:
+        document["vocabulary"] = tomlkit.item(
+            {"names": list(vocabulary.names), "ids": list(vocabulary.ids[1:])}
+        )
+    changes = tomlkit.table()
+    notes = comments_of(search.path)
+    for address, value in values.items():
+        item: Item = tomlkit.item(value)
+        was = standing.start.get(address)
+        said = [
+            f"{toml(was)} before" if was is not None and was != value else "as before",
+            notes.get(address, ""),
+        ]
+        item.comment("; ".join(part for part in said if part))
+        changes.add(address, item)
+    if values:
+        document["set"] = changes
+    return document.as_string()
+
+
+def comments_of(path: Path) -> dict[str, str]:
+    """Return the comments behind the values of a recipe, by address; those of a variant come before its base's."""
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    found: dict[str, str] = {}
+    base = document.get("extends")
+    if isinstance(base, str):
+        found |= comments_of(find_recipe(str(base), beside=path.parent))
+    for stage in _stages(document.get("stage", [])):
+        address = str(stage.get("name") or stage.get("use"))
+        found |= {f"{address}.{key}": note for key in stage if (note := _comment(stage, key))}
+    for section in ("backbone", "vocabulary"):
+        found |= {
+            f"{section}.{key}": note
+            for key in document.get(section, {})
+            if (note := _comment(document[section], key))
+        }
+    return found | {
+        str(key): note
+        for key in document.get("set", {})
+        if (note := _comment(document["set"], key))
+    }
+
+
+def _stages(stages: Any) -> list[Any]:
+    return [one for stage in stages for one in (stage, *_stages(stage.get("inner", [])))]
+
+
+def _comment(table: Any, key: str) -> str:
+    item = table.item(key) if hasattr(table, "item") else table[key]
+    return item.trivia.comment.lstrip("# ").strip() if isinstance(item, Item) else ""
+
+
+def _neutral(tables: Table, address: str) -> dict[str, Any]:
+    """Return the settings at which a wrapper changes nothing; none for another stage."""
+    for _, _, entry in all_stages(tables):
+        cls = find_stage(str(entry.get("use")))
+        if address_of(entry) == address and cls is not None and issubclass(cls, Wrapper):
+            return cls.neutral
+    return {}
+
+
+def _base(path: Path, folder: Path) -> str:
+    """Return how a recipe in a folder names its base: a shipped one by name, another by its relative path."""
+    if path.resolve().is_relative_to(recipe_folder().resolve()):
+        return path.resolve().relative_to(recipe_folder().resolve()).with_suffix("").as_posix()
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -1,0 +1,168 @@
+"""Write the report of a study: one HTML file that opens from disk, with nothing from the network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from PIL.Image import Image as PilImage
+
+from ovsskit.run.output.overlay import draw_overlay
+from ovsskit.study.report.charts import Chart, front_chart, history_chart, parallel_chart, slice_charts
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.search.trials import Row
+from ovsskit.study.study import Standing
+from ovsskit.engine.values import Labels
+
+REPORT = "index.html"
+SHOWN_PICTURES, SHOWN_TRIALS = 6, 25
+FEWEST_TRIALS = 10
+"""Trials judged on all pictures that importance takes: its best tenth is one of them then."""
+WIDTH = 420
+"""Of a picture in the report, in pixels."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Hold a picture as the recipe segmented it before and after, as data that an HTML file can hold, and both values."""
+
+    name: str
+    before: str
+    after: str
+    was: float | None
+    now: float | None
+
+
+def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -> str:
+    """Return the report as HTML."""
+    from jinja2 import Environment, PackageLoader
+
+    search, rows, best = standing.plan.search, standing.rows, standing.best
+    first = search.objectives[0]
+    default = standing.default.get("values", [])
+    was = default[0] if default else None
+    several = len(search.objectives) > 1
+    charts: dict[str, Chart | list[Chart] | None] = {
+        "history": history_chart(rows, first.name, first.sign, was),
+        "front": front_chart(rows, standing.front, [one.name for one in search.objectives], default)
+        if several
+        else None,
+        "slices": slice_charts(rows, search.space, standing.start, was),
+        "parallel": parallel_chart(rows, search.space, first.name, first.sign),
+    }
+    shown = sorted(
+        (row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0]
+    )
+    template = Environment(
+        loader=PackageLoader("ovsskit.output", ""), autoescape=True
+    ).get_template("study.html")
+    return template.render(
+        title=search.title,
+        facts=_facts(standing),
+        notices=standing.notices,
+        objectives=search.objectives,
+        space=search.space,
+        start=standing.start,
+        default=default,
+        best=best,
+        groups=standing.groups if search.settings.groups > 1 else [],
+        charts=charts,
+        importances=importances(study, len(search.objectives)),
+        fewest_trials=FEWEST_TRIALS,
+        judged=sum(row.state == "done" for row in rows),
+        pairs=_pairs(standing, evaluator, best) if best is not None else [],
+        rows=standing.front if several else shown[:SHOWN_TRIALS],
+        failed=[row for row in rows if row.state == "failed"],
+        pruned=sum(row.state == "pruned" for row in rows),
+    )
+
+
+def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
+    """Return how much each parameter mattered for the first objective (PED-ANOVA); nothing where too few trials tell.
+
+    Trials that were pruned do not count: they are judged on other images than the rest.
+    """
+    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    if len(done) < FEWEST_TRIALS:
+        return {}
+    target = (lambda trial: trial.values[0]) if objectives > 1 else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = optuna.importance.get_param_importances(study, target=target)
+    except (ValueError, RuntimeError):  # all of them worth the same
+        return {}
+    known = {name: value for name, value in found.items() if math.isfinite(value)}
+    alike = len(known) > 1 and math.isclose(max(known.values()), min(known.values()))
+    return {} if alike else known  # equal bars: the best are drawn like all
+
+
+def _facts(standing: Standing) -> list[str]:
+    plan, settings = standing.plan, standing.plan.search.settings
+    seconds = standing.rows[-1].at if standing.rows else 0.0
+    facts = [
+        f"{len(standing.rows)} of {standing.total} trials",
+        f"sampler {settings.sampler}, seed {settings.seed}",
+    ]
+    facts += [f"pruner {settings.pruner}"] if settings.pruner != "none" else []
+    facts += [
+        f"{len(plan.pictures)} pictures",
+        f"{len(plan.vocabulary.names)} classes",
+        f"{seconds:.0f} s of work",
+    ]
+    facts += [f"{len(plan.left_out)} images could not be read"] if plan.left_out else []
+    calls = standing.calls
+    facts.append(f"{calls['calls']:,} network calls, {calls['saved']:,} saved")
+    return (
+        [*facts, f"{calls['judge_calls']:,} of the judge, {calls['judge_saved']:,} saved"]
+        if calls["judge_calls"]
+        else facts
+    )
+
+
+def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
+    """Return pictures segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
+    was, now = standing.default.get("pictures", {}), best.verdict.get("pictures", {})
+    sign = standing.plan.search.objectives[0].sign
+    known = [
+        int(index)
+        for index in was
+        if index in now and was[index] == was[index] and now[index] == now[index]
+    ]
+    ranked = sorted(known, key=lambda index: -sign * (now[str(index)] - was[str(index)]))
+    count = min(SHOWN_PICTURES, len(ranked))
+    chosen = [
+        ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)
+    ]
+    before, after = _drawn(evaluator, {}, chosen), _drawn(evaluator, best.params, chosen)
+    paths = standing.plan.pictures
+    return [
+        Pair(paths[index].stem, _data(old), _data(new), was.get(str(index)), now.get(str(index)))
+        for index, old, new in zip(chosen, before, after, strict=True)
+    ]
+
+
+def _drawn(evaluator: Evaluator, values: dict[str, Any], chosen: list[int]) -> list[PilImage]:
+    found = []
+    for image, state in evaluator.segment(values, chosen):
+        labels: Labels = state["labels"]
+        found.append(
+            draw_overlay(
+                image.pixels.cpu().numpy(), labels.data.cpu().numpy(), evaluator.plan.vocabulary
+            )
+        )
+    return found
+
+
+def _data(picture: PilImage) -> str:
+    """Return a picture as a `data:` address."""
+    smaller = picture.convert("RGB")
+    smaller.thumbnail((WIDTH, 4 * WIDTH))
+    buffer = io.BytesIO()
+    smaller.save(buffer, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

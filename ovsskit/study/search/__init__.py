@@ -1,0 +1,1 @@
+"""How a study searches: samplers, storage, the queue of trials, workers, evaluation."""

@@ -1,0 +1,283 @@
+"""Judge recipes on the pictures of a study: what several candidates share is read and computed once.
+
+Decoded pictures, models and everything that a network wrote are kept between candidates. So a candidate that differs only
+behind the network runs none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ovsskit.engine.model import Backbone
+from ovsskit.engine.driver import State
+from ovsskit.errors import NothingFound
+from ovsskit._lazy import torch
+from ovsskit.ops.mean_field import Shelf, keeping
+from ovsskit.engine.images import allow_pixels, read_picture
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.store import Store
+from ovsskit.study.search.memory import PeakMemory
+from ovsskit.study.spec.objectives import Objective, mean_of, miou_of
+from ovsskit.study.spec.plan import Plan
+from ovsskit.study.search.samplers import first_rung
+from ovsskit.engine.values import Image, Labels
+
+SHELF_BYTES = 1 << 30
+"""How many bytes of decoded pictures are kept."""
+
+LATTICE_BYTES = 1 << 30
+"""How many bytes of the lattices of dense CRFs are kept; they follow from the picture alone."""
+
+Report = Callable[[int, float], bool]
+"""Hear of the picture of an index, and what it gave; say whether the rest can be left out."""
+
+
+@dataclass
+class Verdict:
+    """Hold what a candidate is worth: a number for every objective, what single pictures gave, and what it cost.
+
+    `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost when it was computed.
+    """
+
+    values: list[float]
+    pictures: dict[int, float]
+    seconds: float
+    megabytes: float | None
+    whole: bool
+    calls: int
+    saved: int
+    judge_calls: int
+    judge_saved: int
+
+
+@dataclass
+class Costs:
+    """Remember what stages with a network took, so that taking their results from the store is not taken for speed."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+
+    def learn(self, stage: str, seconds: float, peak: int | None) -> None:
+        """Keep the most that a stage took for a picture."""
+        self.seconds[stage] = max(seconds, self.seconds.get(stage, 0.0))
+        if peak is not None:
+            self.bytes[stage] = max(peak, self.bytes.get(stage, 0))
+
+
+class Evaluator:
+    """Judge candidates of one study in one process, on one device."""
+
+    def __init__(self, plan: Plan, device: str, batch: int, store: Store) -> None:
+        self.plan, self.device, self.batch, self.store = plan, device, batch, store
+        self.shelf: dict[Path, Image] = {}
+        self._shelf_bytes = 0
+        self._models: dict[str, Backbone] = {}
+        self._costs = Costs()
+        self._lattices = Shelf(LATTICE_BYTES)
+        allow_pixels(plan.max_pixels)
+
+    def pipeline(self, values: Mapping[str, Any]) -> Pipeline:
+        """Return the recipe with these values, ready to run, its models shared with other candidates.
+
+        Raises:
+            Problems: the values do not fit together.
+        """
+        recipe = self.plan.search.candidate(values)
+        models = {name: self._shared(model) for name, model in recipe.models.items()}
+        pipeline = Pipeline(
+            recipe.stages,
+            models,
+            self.plan.vocabulary,
+            device=self.device,
+            batch=self.batch,
+            store=self.store,
+        )
+        for name in {name for asked in pipeline.links.values() for name in asked.values()}:
+            _ = models[name].network  # read once, and only if a stage asks it
+        return pipeline
+
+    def judge(
+        self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
+    ) -> Verdict:
+        """Run the recipe with these values on the pictures in this order, and judge what comes out.
+
+        Raises:
+            NothingFound: no picture gives an objective anything to judge.
+            OvsskitError: the candidate cannot be run, or a picture cannot be read.
+        """
+        pipeline = self.pipeline(values)
+        judges = {one.name for one in self.plan.search.objectives if one.stage is not None}
+        last = next(
+            stage.address for stage in reversed(pipeline.stages) if stage.address not in judges
+        )
+        meter = Meter(self._costs, self.store, judges, last, self.device)
+        before = self._count(judges)
+        gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
+        left = False
+        groups = list(self._groups(order))
+        images = ([self._picture(index) for index in group] for group in groups)
+        with keeping(self._lattices):
+            for group, states in zip(
+                groups,
+                pipeline.run_groups(images, self.plan.vocabulary, meter, timed=True),
+                strict=True,
+            ):
+                self._gather(group, states, meter, gathered)
+                if report is not None and (
+                    left := any(report(one, self._of_picture(gathered, one)) for one in group)
+                ):
+                    break
+        self.batch = pipeline.batch
+        seen = len(next(iter(gathered.values()))) if gathered else 0
+        totals = [
+            self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives
+        ]
+        return Verdict(
+            totals,
+            {index: self._of_picture(gathered, index) for index in next(iter(gathered.values()))},
+            meter.seconds / max(1, seen),
+            meter.megabytes,
+            whole=not left,
+            **{key: count - before[key] for key, count in self._count(judges).items()},
+        )
+
+    def _count(self, judges: set[str]) -> dict[str, int]:
+        """Return the calls of networks that were made and saved so far, the recipe's and the judges'."""
+        found = dict.fromkeys(("calls", "saved", "judge_calls", "judge_saved"), 0)
+        for address, count in self.store.counts.items():
+            who = "judge_" if address in judges else ""
+            found[f"{who}calls"] += count.calls
+            found[f"{who}saved"] += count.hits
+        return found
+
+    def segment(
+        self, values: Mapping[str, Any], indices: Sequence[int]
+    ) -> Iterator[tuple[Image, State]]:
+        """Yield pictures of the study, and what the recipe with these values finds in them."""
+        pipeline = self.pipeline(values)
+        for index in indices:
+            image = self._picture(index)
+            with keeping(self._lattices):
+                [state] = pipeline.run_many([image], self.plan.vocabulary)
+            yield image, state
+
+    def _shared(self, model: Backbone) -> Backbone:
+        key = f"{type(model).__qualname__} {model.model_dump_json()}"
+        if key not in self._models:
+            self._models[key] = model.to(self.device)
+        return self._models[key]
+
+    def _picture(self, index: int) -> Image:
+        path = self.plan.pictures[index]
+        if path in self.shelf:
+            return self.shelf[path]
+        image = read_picture(path, max_pixels=self.plan.max_pixels).to(self.device)
+        if self._shelf_bytes + image.data.nbytes <= SHELF_BYTES:
+            self.shelf[path] = image
+            self._shelf_bytes += image.data.nbytes
+        return image
+
+    def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Yield pictures to run together: a batch, or fewer where the pruner may leave the rest."""
+        halves = self.plan.search.settings.pruner == "halving"
+        size = min(self.batch, first_rung(len(self.plan.pictures))) if halves else self.batch
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+    def _gather(
+        self,
+        group: Sequence[int],
+        states: Sequence[State],
+        meter: Meter,
+        gathered: dict[str, dict[int, Any]],
+    ) -> None:
+        """Take from the slots what each objective needs of each picture."""
+        for one in self.plan.search.objectives:
+            for position, (index, state) in enumerate(zip(group, states, strict=True)):
+                gathered[one.name][index] = self._found(one, index, state, meter.rewards, position)
+        meter.next_group()
+
+    def _found(
+        self,
+        one: Objective,
+        index: int,
+        state: State,
+        rewards: dict[str, list[float]],
+        position: int,
+    ) -> Any:
+        if one.stage is not None:
+            return rewards[one.name][position]
+        if one.metric in ("seconds", "megabytes"):
+            return math.nan
+        assert self.plan.truth is not None
+        labels: Labels = state["labels"]
+        return self.plan.truth.confusion(self.plan.pictures[index], labels.data)
+
+    def _of_picture(self, gathered: dict[str, dict[int, Any]], index: int) -> float:
+        """Return what a picture gave for the first objective."""
+        first = next(iter(gathered.values()))[index]
+        return miou_of([first]) if isinstance(first, torch.Tensor) else float(first)
+
+    def _total(self, one: Objective, found: dict[int, Any], meter: Meter, seen: int) -> float:
+        if one.metric == "seconds":
+            return meter.seconds / max(1, seen)
+        if one.metric == "megabytes":
+            return meter.megabytes or math.nan
+        listed = list(found.values())
+        total = mean_of(listed) if one.stage is not None else miou_of(listed)
+        if math.isnan(total):
+            what = f"No picture gives `{one.name}` anything to judge: no class is found in any of them."
+            fix = "Look for classes that the pictures show, or let more classes pass for present."
+            raise NothingFound(what, fix=fix, where=one.place)
+        return total
+
+
+class Meter:
+    """Watch the stages of a candidate: their seconds, the peak of memory, and the rewards that they write."""
+
+    def __init__(
+        self, costs: Costs, store: Store, judges: set[str], last: str, device: str
+    ) -> None:
+        self.costs, self.store, self.judges, self.last = costs, store, judges, last
+        self.rewards: dict[str, list[float]] = {}
+        self.seconds, self.peak = 0.0, None if (memory := PeakMemory.start(device)) is None else 0
+        self._memory = memory
+        self._runs: dict[str, int] = {}
+        self._judging = False
+
+    @property
+    def megabytes(self) -> float | None:
+        """Return the most memory that any stage needed, or None where the system does not tell."""
+        return None if self.peak is None else self.peak / 1e6
+
+    def next_group(self) -> None:
+        """Begin with other pictures."""
+        self.rewards.clear()
+        self._judging = False
+
+    def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
+        """Take note of what a stage wrote, and of what it took."""
+        peak = None if self._memory is None else self._memory.lap()
+        if stage.address in self.judges:
+            self.rewards[stage.address] = [float(state[stage.writes].data) for state in states]
+        if (
+            stage.address in self.judges or self._judging
+        ):  # a judge may run the recipe again; that is not the recipe's cost
+            return
+        self._judging = stage.address == self.last
+        if stage.network:
+            key = repr(stage)
+            run = self.store.counts[stage.address].calls
+            if run - self._runs.get(stage.address, 0) >= len(states):
+                self.costs.learn(key, seconds / len(states), peak)
+            self._runs[stage.address] = run
+            seconds = max(seconds, self.costs.seconds.get(key, 0.0) * len(states))
+            peak = None if peak is None else max(peak, self.costs.bytes.get(key, 0))
+        self.seconds += seconds
+        if peak is not None and self.peak is not None:
+            self.peak = max(self.peak, peak)

@@ -1,0 +1,259 @@
+"""Work on a study: take turns until none is left, here or in processes of their own."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from ovsskit.errors import OvsskitError, StudyFailed
+from ovsskit._lazy import torch
+from ovsskit.recipe.registry import load_plugin
+from ovsskit.engine.store import Store
+from ovsskit.study.search.evaluate import Evaluator, Report, Verdict
+from ovsskit.study.search.trials import Row
+from ovsskit.study.spec.plan import Plan
+from ovsskit.study.search.samplers import TURN, rungs
+from ovsskit.study.search.storage import Keeper, open_keeper
+from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, Turns
+
+SAME_FAILURES = 5
+"""After so many failed trials in a row the study stops: then it is the study that fails."""
+
+FAREWELL = 10.0
+"""Seconds that workers get to end by themselves."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Say where a study's things are: its folder, its storage, and how large the store may grow."""
+
+    folder: Path
+    storage: str
+    memory_bytes: int
+    disk_bytes: int
+    plugins: tuple[Path, ...] = ()
+
+    def keeper(self, plan: Plan) -> Keeper:
+        """Open the storage of the trials."""
+        return open_keeper(
+            self.storage, self.folder, plan.search.settings.heartbeat, plan.search.title
+        )
+
+    def store(self) -> Store:
+        """Open the store of what networks wrote."""
+        return Store(self.folder / "store", self.memory_bytes, self.disk_bytes)
+
+
+def order_of(plan: Plan, turn: int) -> list[int]:
+    """Return the shuffled order of a trial's pictures: another in each, or the search would be for the first pictures."""
+    order = list(range(len(plan.pictures)))
+    random.Random(f"{plan.search.settings.seed} {turn}").shuffle(order)
+    return order
+
+
+def judge_trial(
+    plan: Plan, evaluator: Evaluator, turns: Turns, trial: optuna.Trial, values: Mapping[str, Any]
+) -> list[float]:
+    """Judge the candidate of a trial, unless an equal one has been judged, and note with it what came out.
+
+    Raises:
+        Failed: it cannot be run; the reason is noted.
+    """
+    order, report = order_of(plan, trial.user_attrs[TURN]), _reports(plan, trial)
+    try:
+        known = turns.known(trial)
+        verdict = (
+            evaluator.judge(values, order, report)
+            if known is None
+            else _again(*known, order, report)
+        )
+    except (
+        Exception
+    ) as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
+        trial.set_user_attr(ERROR, reason_of(error))
+        raise Failed from error
+    trial.set_user_attr(VERDICT, describe(verdict))
+    limits = plan.search.constraints
+    if limits.seconds_per_picture is not None:
+        trial.set_constraint("seconds_per_picture", verdict.seconds - limits.seconds_per_picture)
+    if limits.peak_megabytes is not None and verdict.megabytes is not None:
+        trial.set_constraint("peak_megabytes", verdict.megabytes - limits.peak_megabytes)
+    if not verdict.whole:
+        raise optuna.TrialPruned
+    return verdict.values
+
+
+def _again(
+    known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
+) -> Verdict:
+    """Return the verdict on an equal candidate, such as the recipe as it is, as that of a trial."""
+    pictures = {int(index): value for index, value in known["pictures"].items()}
+    if report is not None:
+        for index in filter(pictures.__contains__, order):
+            report(index, pictures[index])
+    counts = {"calls": 0, "saved": known["calls"] + known["saved"]}
+    counts |= {"judge_calls": 0, "judge_saved": known["judge_calls"] + known["judge_saved"]}
+    return Verdict(**{**known, **counts, "pictures": pictures}, whole=whole)
+
+
+def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
+    """Return what hears of single pictures and asks the pruner, if there is one.
+
+    Wilcoxon compares picture by picture. Halving compares means over few pictures, others in each trial: of what is
+    better there than with the recipe as it is, since pictures differ more than candidates do.
+    """
+    pruner = plan.search.settings.pruner
+    if pruner == "none":
+        return None
+    before = {
+        int(index): value for index, value in trial.study.user_attrs[DEFAULT]["pictures"].items()
+    }
+    gains: list[float] = []
+
+    def report(index: int, value: float) -> bool:
+        gain = value - before[index]
+        if math.isnan(
+            value if pruner == "wilcoxon" else gain
+        ):  # a picture without any class says nothing
+            return False
+        gains.append(gain)
+        if pruner == "wilcoxon":
+            trial.report(value, index)
+        elif len(gains) in rungs(
+            len(before)
+        ):  # nothing is asked in between, and a report waits for the disk
+            trial.report(sum(gains) / len(gains), len(gains))
+        else:
+            return False
+        return trial.should_prune()
+
+    return report
+
+
+def describe(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain JSON values."""
+    return {
+        "values": verdict.values,
+        "pictures": {str(index): value for index, value in sorted(verdict.pictures.items())},
+        "seconds": verdict.seconds,
+        "megabytes": verdict.megabytes,
+        "calls": verdict.calls,
+        "saved": verdict.saved,
+        "judge_calls": verdict.judge_calls,
+        "judge_saved": verdict.judge_saved,
+    }
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one line why something failed."""
+    if isinstance(error, OvsskitError):
+        return " ".join(str(error).split("\n")[1:]).strip() or error.what
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+def work(turns: Turns, plan: Plan, evaluator: Evaluator, after: Callable[[], object]) -> None:
+    """Take turns until the study is finished; `after` is called after each."""
+    while not turns.finished():
+        if turns.take(lambda trial, values: judge_trial(plan, evaluator, turns, trial, values)):
+            after()
+        else:
+            time.sleep(PAUSE)
+            after()
+
+
+def see_failures(rows: list[Row]) -> None:
+    """See that not every trial fails.
+
+    Raises:
+        StudyFailed: the last ones all did.
+    """
+    last = rows[-SAME_FAILURES:]
+    if len(last) == SAME_FAILURES and all(row.state == "failed" for row in last):
+        raise StudyFailed(
+            f"{SAME_FAILURES} trials in a row failed: {last[-1].reason}",
+            fix="Narrow the space, or mend the recipe.",
+        )
+
+
+def work_in_processes(
+    plan: Plan,
+    place: Place,
+    identity: Mapping[str, Any],
+    devices: list[str],
+    batch: int,
+    finished: Callable[[], bool],
+    after: Callable[[], int],
+) -> None:
+    """Let one process for each device take turns until the study is finished; one that dies is replaced.
+
+    `after` is called now and then, and returns how many turns are done.
+
+    Raises:
+        StudyFailed: workers die again and again, and nothing gets done.
+    """
+    context = multiprocessing.get_context("spawn")
+
+    def start(device: str) -> Any:
+        threads = max(1, (os.cpu_count() or 1) // len(devices))
+        process = context.Process(
+            target=run_worker, args=(plan, place, identity, device, batch, threads), daemon=True
+        )
+        process.start()
+        return process
+
+    workers = {index: start(device) for index, device in enumerate(devices)}
+    deaths, done = 0, after()
+    try:
+        while not finished():
+            wait([worker.sentinel for worker in workers.values()], timeout=PAUSE)
+            now = after()
+            deaths, done = (0, now) if now > done else (deaths, done)
+            for index, worker in workers.items():
+                if not worker.is_alive() and not finished():
+                    deaths += 1
+                    if deaths > 3 * len(devices):
+                        what = f"Workers die before they finish a trial, the last with exit status {worker.exitcode}."
+                        raise StudyFailed(what, fix="Run it with --workers 1 to see why.")
+                    workers[index] = start(devices[index])
+    finally:
+        for worker in workers.values():
+            worker.join(FAREWELL if finished() else 0)
+            worker.kill()
+
+
+def run_worker(
+    plan: Plan, place: Place, identity: Mapping[str, Any], device: str, batch: int, threads: int
+) -> None:
+    """Take turns in a process of its own, which ends with the process that started it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    for path in place.plugins:
+        load_plugin(path)
+    if device == "cpu":
+        torch.set_num_threads(threads)
+    keeper = place.keeper(plan)
+    try:
+        turns = Turns(plan.search, keeper, identity)
+        work(turns, plan, Evaluator(plan, device, batch, place.store()), lambda: None)
+    except KeyboardInterrupt:
+        return
+    finally:
+        keeper.close()
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process at once when the other one ends, however it does; its trial is then tried again."""
+    wait([sentinel])
+    os._exit(1)

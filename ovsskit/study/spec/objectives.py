@@ -1,0 +1,228 @@
+"""What a study makes better: a reward, which a stage writes, or a metric.
+
+    [objective]
+    use = "clip_reward"        # a stage that writes `reward`, with its parameters
+
+    [[objective]]              # or several, and then a Pareto front
+    metric = "miou"
+    masks  = "masks/"          # <picture>.png with the numbers of the classes; none are needed for the sample scenes
+
+Metrics are `miou` (from 0 to 1), `seconds` (a picture's) and `megabytes` (the peak of the stages); the last two shall
+become small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ovsskit.errors import (
+    BadStudy,
+    BadValue,
+    OvsskitError,
+    Place,
+    UnknownKey,
+    UnknownStage,
+    did_you_mean,
+)
+from ovsskit._lazy import Int, numpy, torch
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.ops.metrics import confusion, mean_iou
+from ovsskit.recipe.registry import find_stage, stage_names
+from ovsskit.study.spec.true_masks import IGNORED, check_masks, find_masks, read_mask
+from ovsskit.study.spec.tables import beside
+from ovsskit.engine.values import Vocabulary
+
+Direction = Literal["maximize", "minimize"]
+METRICS: dict[str, Direction] = {"miou": "maximize", "seconds": "minimize", "megabytes": "minimize"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Hold one objective: its name, its direction, and the stage's table, or the metric and its masks."""
+
+    name: str
+    direction: Direction
+    place: Place
+    stage: Table | None = None
+    masks: Path | None = None
+    metric: str = ""
+
+    @property
+    def sign(self) -> int:
+        """Return 1 where more is better, else -1."""
+        return 1 if self.direction == "maximize" else -1
+
+
+def read_objectives(table: Table, problems: list[OvsskitError]) -> tuple[Objective, ...]:
+    """Return the objectives of a merged study table; what is wrong is added to the problems."""
+    entries: Any = table.get("objective")
+    listed: list[Any] = entries if isinstance(entries, list) else [entries]
+    if not entries or not all(isinstance(entry, Table) for entry in listed):
+        there = f"Rewards: {', '.join(rewards()) or 'none'}. Metrics: {', '.join(METRICS)}."
+        fix = 'Add [objective] with use = "..." or metric = "...", or give --objective.'
+        problems.append(
+            BadStudy(
+                "Nothing says what to make better.",
+                there=there,
+                fix=fix,
+                where=table.place_of("objective"),
+            )
+        )
+        return ()
+    found = [one for entry in listed for one in _objective(entry, problems)]
+    names = [one.name for one in found]
+    twice = [one for one in found if names.count(one.name) > 1]
+    if twice:
+        fix = "Give one of them a name."
+        problems.append(
+            BadStudy(
+                f"Two objectives are called `{twice[0].name}`.", fix=fix, where=twice[-1].place
+            )
+        )
+    return tuple(found)
+
+
+def objective_of(word: str) -> Table:
+    """Return the table of an objective given on the command line: a metric, or a stage that writes `reward`."""
+    place = Place("--objective")
+    return Table({"metric" if word in METRICS else "use": word}, place, {})
+
+
+def rewards() -> list[str]:
+    """List the stages that write `reward`."""
+    return [name for name in stage_names() if getattr(find_stage(name), "writes", "") == "reward"]
+
+
+def _objective(entry: Table, problems: list[OvsskitError]) -> list[Objective]:
+    use, metric, direction = entry.get("use"), entry.get("metric"), entry.get("direction")
+    name, where = entry.get("name") or use or metric, entry.place
+    if (use is None) == (metric is None):
+        fix = "Give `use`, a stage that writes `reward`, or `metric`."
+        problems.append(BadStudy("An objective is a stage or a metric.", fix=fix, where=where))
+        return []
+    if direction not in (None, "maximize", "minimize"):
+        what = f'direction is {direction!r}; it must be: "maximize" or "minimize".'
+        problems.append(BadValue(what, where=entry.place_of("direction")))
+        return []
+    if metric is not None:
+        return _metric(entry, metric, str(name), direction, problems)
+    known = rewards()
+    if use not in known:
+        there = f"Stages that write `reward`: {', '.join(known) or 'none'}. Metrics: {', '.join(METRICS)}."
+        fix = did_you_mean(str(use), known)
+        problems.append(
+            UnknownStage(
+                f"No stage `{use}` writes `reward`.",
+                there=there,
+                fix=fix,
+                where=entry.place_of("use"),
+            )
+        )
+        return []
+    kept = {key: value for key, value in entry.items() if key != "direction"}
+    stage = Table({**kept, "name": name}, where, entry.places)
+    return [Objective(str(name), direction or "maximize", where, stage=stage)]
+
+
+def _metric(
+    entry: Table, metric: Any, name: str, direction: Any, problems: list[OvsskitError]
+) -> list[Objective]:
+    if metric not in METRICS:
+        there, fix = f"There are: {', '.join(METRICS)}", did_you_mean(str(metric), list(METRICS))
+        problems.append(
+            BadValue(
+                f"There is no metric `{metric}`.",
+                there=there,
+                fix=fix,
+                where=entry.place_of("metric"),
+            )
+        )
+        return []
+    known = ["metric", "direction", "name", *(["masks"] if metric == "miou" else [])]
+    unknown = [key for key in entry if key not in known]
+    problems += [
+        UnknownKey(
+            f"The metric `{metric}` has no key `{key}`.",
+            there=f"There are: {', '.join(known)}",
+            where=entry.place_of(key),
+        )
+        for key in unknown
+    ]
+    masks = beside(entry, "masks") / str(entry["masks"]) if "masks" in entry else None
+    if masks is not None and not masks.is_dir():
+        what = f"There is no folder of masks `{masks}`."
+        problems.append(
+            BadValue(what, fix="Name a folder with <picture>.png.", where=entry.place_of("masks"))
+        )
+    return [Objective(name, direction or METRICS[metric], entry.place, masks=masks, metric=metric)]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Know the true masks of pictures, as numbers of a vocabulary; `ignored` is the number that counts nowhere."""
+
+    masks: Mapping[Path, Path]
+    table: Mapping[int, int] | None
+    count: int
+    ignored: int = IGNORED
+
+    def confusion(
+        self, picture: Path, found: Int[torch.Tensor, "h w"]
+    ) -> Int[torch.Tensor, "classes classes"]:
+        """Count the pixels of a picture by true and found class."""
+        true = torch.from_numpy(read_mask(self.masks[picture]).astype(numpy.int64))
+        if self.table is not None:
+            true = torch.tensor(
+                [self.table.get(number, 0) for number in range(int(true.max()) + 1)]
+            )[true]
+        if found.shape != true.shape:
+            found = torch.nn.functional.interpolate(found[None, None].float(), true.shape)[
+                0, 0
+            ].long()
+        return confusion(torch.where(true == self.ignored, -1, true), found.cpu(), self.count)
+
+
+def read_truth(
+    objective: Objective, pictures: Sequence[Path], samples: bool, vocabulary: Vocabulary
+) -> Truth:
+    """Return the true masks of pictures: of a folder, or those of the sample scenes.
+
+    Raises:
+        BadStudy: the pictures are no sample scenes and no masks are named, or the classes are none of the scenes'.
+        BadFile: a picture has no mask, or its mask cannot be that of this picture and these classes.
+    """
+    count = max(vocabulary.ids) + 1
+    if objective.masks is not None:
+        masks = find_masks(objective.masks, pictures, objective.place)
+        check_masks(masks, vocabulary)
+        return Truth(masks, None, count, -1 if IGNORED in vocabulary.ids else IGNORED)
+    from ovsskit.embedded import NOUNS, sample_scenes
+
+    scenes = {scene.picture: scene.mask for scene in sample_scenes()}
+    if not samples and not set(pictures) <= set(scenes):
+        fix = 'Add masks = "folder" to the objective, or take a reward, which needs none.'
+        raise BadStudy("The metric `miou` needs true masks.", fix=fix, where=objective.place)
+    if not set(vocabulary.names) <= set(NOUNS):
+        raise BadStudy(
+            "The masks of the sample scenes do not know all of these classes.",
+            where=objective.place,
+        )
+    number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
+    return Truth(
+        scenes, {index: number_of.get(noun, 0) for index, noun in enumerate(NOUNS, 1)}, count
+    )
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Return the mean of what pictures gave, those left out that gave nothing (nan); nan if none gave anything."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def miou_of(matrices: Sequence[Int[torch.Tensor, "classes classes"]]) -> float:
+    """Return the mean IoU, from 0 to 1, over the pixels of several pictures."""
+    return mean_iou(torch.stack(list(matrices)).sum(0))

@@ -1,0 +1,495 @@
+"""From what a person wishes to a checked study: every problem is found, with file and line, before trial one."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ovsskit.errors import (
+    BadPicture,
+    BadSpace,
+    BadStudy,
+    MissingExtra,
+    NoPictures,
+    OvsskitError,
+    Place,
+    Problems,
+    UnfilledSlot,
+    UnknownAddress,
+    did_you_mean,
+)
+from ovsskit.recipe.extends import find_recipe, read_extended
+from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.files.names import safe_name
+from ovsskit.recipe.addresses import address_of, all_stages, parse_override, set_value
+from ovsskit.recipe.build import Recipe, build, load_recipe
+from ovsskit.recipe.registry import find_stage
+from ovsskit.recipe.shapes import read_shaped
+from ovsskit.engine.stage import Wrapper
+from ovsskit.study.spec.objectives import Objective, Truth, objective_of, read_objectives, read_truth
+from ovsskit.study.spec.space import Dimension, grid_size, present_value, read_space
+from ovsskit.study.spec.tables import (
+    PRESETS,
+    ConstraintsTable,
+    StudyTable,
+    beside,
+    merge,
+    read_constraints,
+    read_settings,
+    section,
+)
+from ovsskit.engine.values import Vocabulary
+from ovsskit.run.options import Wishes, check_files, choose_classes, choose_pictures
+
+log = logging.getLogger(__name__)
+
+LARGEST_GRID = 1_000_000
+
+
+@dataclass(frozen=True)
+class StudyWishes:
+    """Hold what the person asked for; see the options of `ovsskit study`. None means that nothing was asked."""
+
+    study: str
+    images: tuple[str, ...] = ()
+    classes: str | None = None
+    classes_file: Path | None = None
+    out: Path | None = None
+    overrides: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    storage: str = ""
+    workers: int = 1
+    device: str = "auto"
+    batch: str = "auto"
+    limit: int | None = None
+    max_pixels: int = MAX_PIXELS
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Search:
+    """Hold the checked part of a study that concerns its recipe alone: what is searched, how, and for what."""
+
+    path: Path
+    tables: Table
+    fixed: Mapping[str, Any]
+    settings: StudyTable
+    objectives: tuple[Objective, ...]
+    constraints: ConstraintsTable
+    space: tuple[Dimension, ...]
+    images: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def candidate(self, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with these values at their addresses.
+
+        Raises:
+            Problems: they do not fit together.
+        """
+        problems: list[OvsskitError] = []
+        recipe = build(self.change(values, problems), problems)
+        if problems:
+            raise Problems(problems)
+        return recipe
+
+    def change(self, values: Mapping[str, Any], problems: list[OvsskitError]) -> Table:
+        """Return the recipe's tables with these values at their addresses; `off` leaves a stage out."""
+        table = copy.deepcopy(self.tables)
+        places = {one.address: one.place for one in self.space}
+        for address, value in values.items():
+            where = places.get(address, Place(address))
+            if "." in address:
+                problems += set_value(table, address, value, where)
+            elif value == "off":
+                switch_off(table, address)
+        return table
+
+    @property
+    def title(self) -> str:
+        """Return the study's name: its own, or the recipe's."""
+        name = self.tables.get("name")
+        own = self.settings.name or (name if isinstance(name, str) else "")
+        return own or safe_name(self.path.stem) or "recipe"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold a checked study: what is searched, and on which pictures."""
+
+    search: Search
+    pictures: tuple[Path, ...]
+    samples: bool
+    vocabulary: Vocabulary
+    truth: Truth | None
+    max_pixels: int
+    left_out: tuple[str, ...] = ()
+
+
+def make_plan(wishes: StudyWishes) -> Plan:
+    """Read and check a study, its recipe and its pictures.
+
+    Raises:
+        OvsskitError: anything is wrong; `Problems` hold all that a file alone tells.
+    """
+    search = read_search(wishes)
+    recipe = search.candidate({})
+    check_files(recipe.stages)
+    plain = Wishes(
+        recipe=str(search.path),
+        images=wishes.images or search.images,
+        classes=wishes.classes,
+        classes_file=wishes.classes_file,
+        limit=wishes.limit,
+    )
+    named, samples = choose_pictures(plain, recipe)
+    pictures, left_out = _readable(named, wishes.max_pixels)
+    if search.classes and wishes.classes is None and not wishes.classes_file:
+        vocabulary = recipe.vocabulary.replace(search.classes)
+    else:
+        vocabulary = choose_classes(plain, recipe, samples)
+    truths = [
+        read_truth(one, pictures, samples, vocabulary)
+        for one in search.objectives
+        if one.metric == "miou"
+    ]
+    return Plan(
+        search,
+        tuple(pictures),
+        samples,
+        vocabulary,
+        truths[0] if truths else None,
+        wishes.max_pixels,
+        left_out,
+    )
+
+
+def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the images that can be read, and why the others are left out: one must not stop a study.
+
+    Raises:
+        NoPictures: none can be read.
+    """
+    from ovsskit.engine.images import allow_pixels, read_picture
+
+    allow_pixels(max_pixels)
+    pictures, left_out = [], []
+    for path in named:
+        try:
+            read_picture(path, max_pixels=max_pixels)
+        except BadPicture as error:
+            left_out.append(f"{path} is left out: {error.what}")
+        else:
+            pictures.append(path)
+    for reason in left_out:
+        log.warning("%s", reason)
+    if not pictures:
+        raise NoPictures("No image can be read.", there="\n  ".join(left_out[:5]))
+    return pictures, tuple(left_out)
+
+
+def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
+    """Read and check a study without its pictures; with `set_is_settled` what is set is not searched, and no objection.
+
+    Raises:
+        Problems: all that is wrong, with files and lines.
+        MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
+    """
+    path = find_recipe(wishes.study)
+    file = read_shaped(path)
+    problems: list[OvsskitError] = []
+    if _is_study(file):
+        recipe_path = _recipe_of(file, path)
+    else:
+        recipe_path, file = path, Table({}, Place(str(path)), {})
+    tables = read_extended(recipe_path, problems)
+    fixed: dict[str, Any] = {}
+    for text in wishes.overrides:
+        address, value = parse_override(text)
+        problems += set_value(tables, address, value, Place(f"--set {text}"))
+        fixed[address] = value
+    own = tables.get("study")
+    options = dict(wishes.options)
+    if wishes.objectives:
+        options["objective"] = [objective_of(word) for word in wishes.objectives]
+    table = merge(own if isinstance(own, Table) else None, file, options)
+    search = _check(table, tables, fixed, recipe_path, problems, set_is_settled)
+    if search.settings.sampler == "cmaes" and wishes.storage:
+        what = "The sampler `cmaes` keeps pickles with the trials, and whoever writes to a shared storage could have them run code."
+        fix = "Leave out --storage: then the study's own folder keeps the trials."
+        problems.append(BadStudy(what, fix=fix, where=table.place_of("sampler")))
+    if problems:
+        raise Problems(problems)
+    return search
+
+
+def check_file(name: str, overrides: Sequence[str] = ()) -> None:
+    """Check a recipe with the table `[study]` that it may have, or a study file.
+
+    Raises:
+        Problems: all that is wrong, with files and lines.
+        MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
+    """
+    is_study = _is_study(read_shaped(find_recipe(name)))
+    if is_study or "study" in load_recipe(name, overrides).tables:
+        read_search(StudyWishes(name, overrides=tuple(overrides)), set_is_settled=not is_study)
+
+
+def _is_study(file: Table) -> bool:
+    """Say whether a file is a study, which names a recipe, and not a recipe itself."""
+    return bool({"recipe", "space", "objective"} & set(file))
+
+
+def _recipe_of(file: Table, path: Path) -> Path:
+    named = file.get("recipe")
+    if not isinstance(named, str) or not named:
+        what, fix = (
+            "The study names no recipe.",
+            'Add recipe = "pnp_blip", or the file of one of your own.',
+        )
+        raise Problems([BadStudy(what, fix=fix, where=file.place_of("recipe"))])
+    return find_recipe(named, beside=path.parent, where=file.place_of("recipe"))
+
+
+def _check(
+    table: Table,
+    tables: Table,
+    fixed: dict[str, Any],
+    path: Path,
+    problems: list[OvsskitError],
+    set_is_settled: bool,
+) -> Search:
+    settings = read_settings(table, problems)
+    constraints = read_constraints(table, problems)
+    objectives = read_objectives(table, problems)
+    for address, value in section(table, "set", problems).items():
+        problems += set_value(tables, address, value, table["set"].place_of(address))
+        fixed[address] = value
+    _add_models(tables, section(table, "models", problems))
+    objectives = tuple(
+        _apart(one, {address_of(entry) for _, _, entry in all_stages(tables)}) for one in objectives
+    )
+    stages = tables.get("stage", [])
+    if isinstance(stages, list):
+        stages += [one.stage for one in objectives if one.stage is not None]
+    before = len(problems)
+    recipe = build(tables, problems)
+    sound = len(problems) == before
+    if not {stage.writes for stage in recipe.stages} & {"labels"} and sound:
+        what = "No stage writes `labels`, so there is nothing to judge."
+        problems.append(
+            UnfilledSlot(what, fix='End the recipe with use = "label_map".', where=Place(str(path)))
+        )
+    images = tuple(str(beside(table, "images") / text) for text in settings.images)
+    space_table = section(table, "space", problems)
+    space = read_space(space_table, recipe, problems)
+    space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
+    search = Search(
+        path, tables, fixed, settings, objectives, constraints, space, images, settings.classes
+    )
+    if sound:
+        problems += _problems_of_values(search)
+        problems += _problems_of_method(search, table)
+    return search
+
+
+def _apart(objective: Objective, taken: set[str]) -> Objective:
+    """Return an objective under another name where a stage of the recipe has its own."""
+    if objective.stage is None or objective.name not in taken:
+        return objective
+    name = f"{objective.name}_of_study"
+    stage = Table({**objective.stage, "name": name}, objective.stage.place, objective.stage.places)
+    return replace(objective, name=name, stage=stage)
+
+
+def _add_models(tables: Table, models: Table) -> None:
+    if models:
+        tables["models"] = Table({**tables.get("models", {}), **models}, models.place, {})
+
+
+def _problems_of_values(search: Search) -> list[OvsskitError]:
+    """Build the recipe with both ends of every range, with every choice, and with every switch off."""
+    found: dict[str, OvsskitError] = {}
+    stages = [address_of(entry) for _, _, entry in all_stages(search.tables)]
+    for one in search.space:
+        if one.kind == "switch" and one.address not in stages:
+            what, there = (
+                f"The recipe has no stage `{one.address}`.",
+                f"There are: {', '.join(stages)}",
+            )
+            fix = did_you_mean(one.address, stages)
+            found[one.address] = UnknownAddress(what, there=there, fix=fix, where=one.place)
+            continue
+        for value in one.ends:
+            problems: list[OvsskitError] = []
+            build(search.change({one.address: value}, problems), problems)
+            if one.kind == "switch" and problems and value == "off":
+                reason = " ".join(part for part in (problems[0].what, problems[0].fix) if part)
+                problems = [
+                    BadSpace(
+                        f"Without `{one.address}` the recipe does not fit together: {reason}",
+                        where=one.place,
+                    )
+                ]
+            for problem in problems:
+                found.setdefault(f"{one.address} {problem.what}", problem)
+    return list(found.values())
+
+
+def _problems_of_method(search: Search, table: Table) -> list[OvsskitError]:
+    """See that sampler, pruner, groups and objectives fit the space and each other."""
+    settings, space = search.settings, search.space
+    problems = [
+        *_problems_of_sampler(search, table.place_of("sampler")),
+        *_problems_of_groups(search, table),
+    ]
+    if settings.pruner != "none" and len(search.objectives) > 1:
+        what = f"The pruner `{settings.pruner}` compares one number, and there are {len(search.objectives)} objectives."
+        problems.append(
+            BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
+        )
+    costs = {"seconds", "megabytes"} & {one.metric for one in search.objectives}
+    if settings.pruner != "none" and costs:
+        what = f"The pruner `{settings.pruner}` compares pictures, and `{min(costs)}` is one number for all."
+        problems.append(
+            BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
+        )
+    if settings.pruner == "wilcoxon":
+        problems += _missing("scipy", "The pruner `wilcoxon`", table.place_of("pruner"))
+    searched = {one.address for one in space}
+    both = sorted(searched & set(search.fixed))
+    problems += [
+        BadSpace(f"`{one}` is searched and set.", fix="Keep one of them.", where=_place(space, one))
+        for one in both
+    ]
+    return problems
+
+
+def _problems_of_sampler(search: Search, where: Place) -> list[OvsskitError]:
+    sampler, space = search.settings.sampler, search.space
+    name = f"The sampler `{sampler}`"
+    worded = [one.address for one in space if one.choices]
+    switched = {one.address for one in space if one.kind == "switch"}
+    depending = [one.address for one in space if one.kind != "switch" and one.owner in switched]
+    if sampler == "grid":
+        endless = [one.address for one in space if one.values() is None]
+        if endless:
+            fix = 'Give `step` or `choices`, or take sampler = "tpe".'
+            return [
+                BadStudy(
+                    f"{name} needs steps, and these are continuous: {', '.join(endless)}.",
+                    fix=fix,
+                    where=where,
+                )
+            ]
+        size = grid_size(space) or 0
+        if size > LARGEST_GRID:
+            return [
+                BadStudy(
+                    f"The grid has {size:,} points.",
+                    fix="Take larger steps, or another sampler.",
+                    where=where,
+                )
+            ]
+    if sampler == "cmaes":
+        if worded:
+            fix = 'Give ranges, or take sampler = "tpe".'
+            return [
+                BadStudy(
+                    f"{name} searches numbers, and these are choices: {', '.join(worded)}.",
+                    fix=fix,
+                    where=where,
+                )
+            ]
+        if len(space) < 2:
+            return [
+                BadStudy(
+                    f"{name} needs two parameters or more.", fix='sampler = "tpe".', where=where
+                )
+            ]
+    if sampler == "gp" and depending:
+        what = f"{name} needs every parameter in every trial, and switches leave these out: {', '.join(depending)}."
+        return [BadStudy(what, fix='sampler = "tpe".', where=where)]
+    if sampler in ("cmaes", "annealing") and len(search.objectives) > 1:
+        what = f"{name} makes one number better, and there are {len(search.objectives)} objectives."
+        return [BadStudy(what, fix='sampler = "tpe".', where=where)]
+    needed = {"cmaes": "cmaes", "gp": "scipy"}.get(sampler)
+    return _missing(needed, name, where) if needed else []
+
+
+def _problems_of_groups(search: Search, table: Table) -> list[OvsskitError]:
+    settings = search.settings
+    where = table.place_of("groups" if "groups" in table.places else "preset")
+    if settings.groups == 1:
+        return []
+    if settings.sampler not in ("random", "annealing"):
+        fix = 'sampler = "random" or "annealing".'
+        return [
+            BadStudy(
+                f"The sampler `{settings.sampler}` cannot search in groups.", fix=fix, where=where
+            )
+        ]
+    if settings.trials < settings.groups:
+        return [
+            BadStudy(
+                f"{settings.trials} trials are too few for {settings.groups} groups.", where=where
+            )
+        ]
+    divided = next((one for one in search.space if one.address == settings.split), None)
+    if settings.split and (divided is None or divided.values() is None):
+        known = [one.address for one in search.space if one.values() is not None]
+        preset = PRESETS.get(settings.preset, {}).get("split") == settings.split
+        who = f"The preset `{settings.preset}`" if preset else "The study"
+        what = (
+            f"{who} divides `{settings.split}` among the groups, and the space has no values of it."
+        )
+        there = (
+            f"There are: {', '.join(known)}"
+            if known
+            else "It has no parameter with steps or choices."
+        )
+        return [BadStudy(what, there=there, where=where)]
+    if divided is not None and len(divided.values() or ()) < settings.groups:
+        return [
+            BadStudy(f"`{settings.split}` has fewer values than there are groups.", where=where)
+        ]
+    return []
+
+
+def _missing(module: str, who: str, where: Place) -> list[OvsskitError]:
+    from importlib.util import find_spec
+
+    if find_spec(module):
+        return []
+    return [
+        MissingExtra(
+            f"{who} needs the package {module}.", fix='pip install "ovsskit[study]".', where=where
+        )
+    ]
+
+
+def _place(space: Sequence[Dimension], address: str) -> Place:
+    return next(one.place for one in space if one.address == address)
+
+
+def switch_off(table: Table, address: str) -> None:
+    """Leave a stage out of a recipe's tables; a wrapper gets the settings at which it equals its inner chain."""
+    for entries, index, entry in all_stages(table):
+        if address_of(entry) == address:
+            cls = find_stage(str(entry.get("use")))
+            if cls is not None and issubclass(cls, Wrapper):
+                entry.update(cls.neutral)
+            else:
+                del entries[index]
+            return
+
+
+def starting_values(search: Search) -> dict[str, Any]:
+    """Return what the recipe has at the addresses that are searched."""
+    recipe = search.candidate({})
+    return {one.address: present_value(recipe, one.address) for one in search.space}

@@ -1,0 +1,302 @@
+"""The space of a study: which parameters of a recipe are searched, and between which values.
+
+    [space]
+    "threshold.at"        = { low = 0.05, high = 0.5 }
+    "gaussian_blur.sigma" = { low = 0.01, high = 0.1, log = true }
+    "select_head.layer"   = { choices = [6, 7, 8, 9] }
+    "dense_crf"           = { choices = ["on", "off"] }
+
+An address alone is a stage to switch: off, a stage is left out, and a wrapper gets the settings at which it equals its
+inner chain. Parameters of a stage that a trial leaves out are not searched in that trial.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ovsskit.recipe.describe import toml
+from ovsskit.errors import BadSpace, OvsskitError, Place, UnknownKey, did_you_mean
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.recipe.build import Recipe
+from ovsskit.recipe.shapes import DIMENSION_KEYS
+from ovsskit.engine.stage import Stage, Wrapper
+
+if TYPE_CHECKING:
+    import optuna
+
+MOST_VALUES = 1_000_000
+SWITCH = ("on", "off")
+Kind = Literal["float", "int", "choice", "switch"]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Hold one searched parameter: its address, and its range or its choices."""
+
+    address: str
+    kind: Kind
+    place: Place
+    low: int | float = 0
+    high: int | float = 0
+    step: int | float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """Return the address of the stage or section that has the parameter, or of the stage that is switched."""
+        return self.address if self.kind == "switch" else self.address.rpartition(".")[0]
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Return values that stand for all in a check: both ends of a range, or every choice."""
+        return self.choices or (self.low, self.high)
+
+    def suggest(self, trial: optuna.Trial) -> Any:
+        """Return the value that a trial shall have."""
+        if self.kind == "float":
+            return self.value_of(
+                trial.suggest_float(self.address, self.low, self.high, log=self.log, step=self.step)
+            )
+        if self.kind == "int":
+            return trial.suggest_int(
+                self.address, int(self.low), int(self.high), log=self.log, step=int(self.step or 1)
+            )
+        return self.value_of(
+            trial.suggest_categorical(self.address, list(map(self.hold, self.choices)))
+        )
+
+    @staticmethod
+    def hold(value: Any) -> Any:
+        """Return a value as Optuna holds it: lists as TOML text."""
+        return toml(value) if isinstance(value, list | tuple) else value
+
+    def value_of(self, held: Any) -> Any:
+        """Return the value that Optuna holds; steps of a range add up to numbers that are a little off."""
+        if self.kind == "float" and self.step is not None:
+            return round(held, 12)
+        return next((choice for choice in self.choices if self.hold(choice) == held), held)
+
+    def holds(self, value: Any) -> bool:
+        """Say whether a value is among those that are searched."""
+        values = self.values()
+        if values is not None:
+            return toml(value) in map(toml, values)
+        return _is_number(value) and self.low <= value <= self.high
+
+    def values(self) -> list[Any] | None:
+        """List all values, or None where a range is continuous or has more than can be listed."""
+        if self.choices:
+            return list(self.choices)
+        if self.step is None and self.kind == "float":
+            return None
+        step = self.step or 1
+        count = int((self.high - self.low) / step + 1e-9) + 1
+        if count > MOST_VALUES:
+            return None
+        found = [self.low + index * step for index in range(count)]
+        return (
+            [int(value) for value in found]
+            if self.kind == "int"
+            else [round(value, 12) for value in found]
+        )
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(toml, self.choices))
+        step = f" in steps of {self.step:g}" if self.step else ""
+        return f"{self.low:g} to {self.high:g}{step}{', logarithmic' if self.log else ''}"
+
+
+def read_space(space: Table, recipe: Recipe, problems: list[OvsskitError]) -> tuple[Dimension, ...]:
+    """Return the dimensions of a space; what is wrong with one itself is added to the problems.
+
+    Whether the recipe takes the values is for the plan to see, by building it with each.
+    """
+    if not space:
+        fix = 'Add a table [space] with lines such as "threshold.at" = { low = 0.1, high = 0.5 }.'
+        problems.append(BadSpace("The study has no space to search.", fix=fix, where=space.place))
+    found = [
+        _dimension(address, entry, space.place_of(address), recipe, problems)
+        for address, entry in space.items()
+    ]
+    return tuple(one for one in found if one is not None)
+
+
+def grid(space: Sequence[Dimension]) -> Iterator[dict[str, Any]]:
+    """Yield every point of a space without continuous ranges, each once; what a switch leaves out is left out."""
+    seen = set()
+    for point in itertools.product(
+        *([(one.address, value) for value in one.values() or ()] for one in space)
+    ):
+        values = dict(point)
+        off = {address for address, value in values.items() if value == "off"}
+        kept = {
+            one.address: values[one.address]
+            for one in space
+            if one.kind == "switch" or one.owner not in off
+        }
+        key = tuple((address, toml(value)) for address, value in kept.items())
+        if key not in seen:
+            seen.add(key)
+            yield kept
+
+
+def grid_size(space: Sequence[Dimension]) -> int | None:
+    """Return how many points a grid has at most, or None if a range is continuous."""
+    size = 1
+    for one in space:
+        values = one.values()
+        if values is None:
+            return None
+        size *= len(values)
+    return size
+
+
+def find_stage_of(stages: Sequence[Stage], address: str) -> Stage | None:
+    """Return the stage of an address, inside wrappers too."""
+    for stage in stages:
+        if stage.address == address:
+            return stage
+        found = find_stage_of(stage.inner, address) if isinstance(stage, Wrapper) else None
+        if found is not None:
+            return found
+    return None
+
+
+def present_value(recipe: Recipe, address: str) -> Any:
+    """Return what a recipe has at an address, or None where it has no such address; a stage that is there is `on`."""
+    owner, _, key = address.rpartition(".")
+    stage = find_stage_of(recipe.stages, owner or key)
+    if not owner:
+        return "on" if stage is not None else None
+    model = recipe.models.get(owner.removeprefix("models."))
+    holder = stage or model or {"vocabulary": recipe.vocabulary, "input": recipe.input}.get(owner)
+    return getattr(holder, key, None)
+
+
+def _dimension(
+    address: str, entry: Any, place: Place, recipe: Recipe, problems: list[OvsskitError]
+) -> Dimension | None:
+    if not isinstance(entry, Mapping):
+        fix = f'Write "{address}" = {{ low = ..., high = ... }} or {{ choices = [...] }}.'
+        problems.append(
+            BadSpace(f"`{address}` is {toml(entry)}, which is no range.", fix=fix, where=place)
+        )
+        return None
+    unknown = [key for key in entry if key not in DIMENSION_KEYS]
+    problems += [
+        UnknownKey(
+            f"`{address}` has no key `{key}`.",
+            there=f"There are: {', '.join(DIMENSION_KEYS)}",
+            fix=did_you_mean(key, DIMENSION_KEYS),
+            where=place,
+        )
+        for key in unknown
+    ]
+    if unknown:
+        return None
+    try:
+        if "." not in address:
+            return _switch(address, entry, place, recipe)
+        if "choices" in entry:
+            return _choices(address, entry, place)
+        return _range(address, entry, place, recipe)
+    except BadSpace as error:
+        error.where = place
+        problems.append(error)
+        return None
+
+
+def _switch(
+    address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe
+) -> Dimension | None:
+    stage = find_stage_of(recipe.stages, address)
+    if stage is None:
+        return Dimension(
+            address, "switch", place, choices=SWITCH
+        )  # the plan reports that there is no such stage
+    if list(entry) != ["choices"] or sorted(map(toml, entry["choices"])) != sorted(
+        map(toml, SWITCH)
+    ):
+        raise BadSpace(
+            f"`{address}` is a stage, and a stage is on or off.",
+            fix=f'"{address}" = {{ choices = ["on", "off"] }}',
+        )
+    if isinstance(stage, Wrapper) and not stage.neutral:
+        raise BadSpace(
+            f"`{address}` cannot be switched off: it has no settings at which it changes nothing."
+        )
+    return Dimension(address, "switch", place, choices=SWITCH)
+
+
+def _choices(address: str, entry: Mapping[str, Any], place: Place) -> Dimension:
+    choices = entry["choices"]
+    if not isinstance(choices, list) or not choices:
+        raise BadSpace(
+            f"`{address}` has nothing to choose from.",
+            fix="Give a list of values: choices = [1, 2, 3].",
+        )
+    if len({toml(choice) for choice in choices}) < len(choices):
+        raise BadSpace(f"`{address}` names a choice twice.")
+    if len(entry) > 1:
+        raise BadSpace(f"`{address}` has choices and a range.", fix="Keep one of them.")
+    return Dimension(address, "choice", place, choices=tuple(choices))
+
+
+def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe) -> Dimension:
+    low: Any = entry.get("low")
+    high: Any = entry.get("high")
+    step, log = entry.get("step"), entry.get("log", False)
+    if not _is_number(low) or not _is_number(high):
+        raise BadSpace(f"`{address}` needs numbers as `low` and `high`, or `choices`.")
+    if low == high:
+        raise BadSpace(
+            f"`{address}` goes from {low} to {high}: there is nothing to search.",
+            fix="Set it instead: --set.",
+        )
+    if low > high:
+        raise BadSpace(f"`{address}` goes from {low} down to {high}.", fix="Swap `low` and `high`.")
+    if not isinstance(log, bool):
+        raise BadSpace(f"`{address}` has log = {toml(log)}; it is true or false.")
+    if log and low <= 0:
+        raise BadSpace(
+            f"`{address}` is logarithmic and begins at {low}.",
+            fix="Begin above 0, or leave out `log`.",
+        )
+    if step is not None and (not _is_number(step) or not 0 < step <= high - low):
+        raise BadSpace(
+            f"`{address}` has a step of {toml(step)}; it is above 0 and fits into the range."
+        )
+    if log and step is not None:
+        raise BadSpace(f"`{address}` has both `step` and `log`.", fix="Keep one of them.")
+    kinds = _number_kinds(recipe, address)
+    whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
+    if kinds == {"integer"} and not whole:
+        raise BadSpace(
+            f"`{address}` is a whole number, and {low} to {high} is not.", fix="Give whole numbers."
+        )
+    if not kinds:
+        raise BadSpace(f"`{address}` is no number, so it has no range.", fix="Give `choices`.")
+    if kinds == {"integer"}:
+        return Dimension(address, "int", place, low, high, step, log)
+    return Dimension(
+        address, "float", place, float(low), float(high), None if step is None else float(step), log
+    )
+
+
+def _number_kinds(recipe: Recipe, address: str) -> set[str]:
+    """Return which of `integer` and `number` a parameter may be; of an unknown one, both, since others report it."""
+    owner, _, key = address.rpartition(".")
+    holder = find_stage_of(recipe.stages, owner) or recipe.models.get(owner.removeprefix("models."))
+    schema = type(holder).model_json_schema()["properties"].get(key) if holder is not None else None
+    if schema is None:
+        return {"integer", "number"}
+    return {one.get("type") for one in schema.get("anyOf", [schema])} & {"integer", "number"}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

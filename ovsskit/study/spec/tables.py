@@ -1,0 +1,130 @@
+"""What a person may write about a study: a file, the table `[study]` of a recipe, and options of the command line.
+
+All three have the same keys. The file replaces what the recipe says, key by key, and options replace both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from ovsskit.errors import BadValue, OvsskitError, Place
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.files.names import FileName
+from ovsskit.recipe.validate import validate
+
+Sampler = Literal["tpe", "gp", "random", "grid", "cmaes", "annealing"]
+Pruner = Literal["none", "wilcoxon", "halving"]
+
+TABLES = ("objective", "constraints", "models", "space", "set")
+"""Keys that hold tables; they are read by what they are about."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "pnp_ovss": {"sampler": "random", "groups": 3, "split": "select_head.layer", "trials": 102},
+    "pnp_ovss_annealing": {
+        "sampler": "annealing",
+        "groups": 3,
+        "split": "select_head.layer",
+        "trials": 102,
+    },
+}
+"""The protocol of PnP-OVSS: three groups of layers, 34 trials each, best of three; its released code anneals at random."""
+
+
+class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Say what to search, on which pictures, how, and how often."""
+
+    recipe: Annotated[
+        str,
+        Field(description="the recipe to search: a file, relative to this one, or a shipped one"),
+    ] = ""
+    name: Annotated[
+        FileName, Field(description="the study's name in its storage; the recipe's if left out")
+    ] = ""
+    images: Annotated[
+        tuple[str, ...], Field(description="files, folders or globs, relative to this file")
+    ] = ()
+    classes: Annotated[
+        tuple[str, ...], Field(description="the classes to look for; the recipe's if left out")
+    ] = ()
+    preset: Annotated[
+        Literal["", "pnp_ovss", "pnp_ovss_annealing"],
+        Field(description="a published protocol to start from"),
+    ] = ""
+    trials: Annotated[int, Field(ge=1, description="how many candidates to try")] = 100
+    seed: Annotated[int, Field(ge=0, description="the same seed tries the same candidates")] = 0
+    sampler: Annotated[Sampler, Field(description="how candidates are chosen")] = "tpe"
+    pruner: Annotated[
+        Pruner, Field(description="how hopeless candidates are left before the last picture")
+    ] = "none"
+    as_it_is: Annotated[
+        bool, Field(description="try the recipe as it is first, if the space holds it")
+    ] = True
+    groups: Annotated[
+        int,
+        Field(ge=1, description="searches that know nothing of each other and share the trials"),
+    ] = 1
+    split: Annotated[
+        str, Field(description="the address whose values are divided among the groups")
+    ] = ""
+    heartbeat: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="seconds between signs of life on a shared storage; three missed ones mean a dead worker",
+        ),
+    ] = 20
+
+
+class ConstraintsTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Say what a candidate may cost."""
+
+    seconds_per_picture: Annotated[
+        float | None, Field(gt=0, description="the most seconds that a picture may take")
+    ] = None
+    peak_megabytes: Annotated[
+        float | None, Field(gt=0, description="the most memory that the stages may need")
+    ] = None
+
+
+def merge(recipe: Table | None, file: Table, options: Mapping[str, Any]) -> Table:
+    """Return one table of what recipe, file and options say; options are named by their flag in errors."""
+    given = {key: value for key, value in options.items() if value is not None}
+    flags = {key: Place(f"--{key}") for key in given}
+    lower = recipe if recipe is not None else Table({}, file.place, {})
+    preset = given.get("preset", file.get("preset", lower.get("preset", "")))
+    chosen = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    items = {**lower, **chosen, **file, **given}
+    return Table(items, file.place, {**lower.places, **file.places, **flags})
+
+
+def read_settings(table: Table, problems: list[OvsskitError]) -> StudyTable:
+    """Return the plain settings of a merged table."""
+    plain = Table(
+        {key: value for key, value in table.items() if key not in TABLES}, table.place, table.places
+    )
+    return validate(StudyTable, plain, "study", problems, TABLES) or StudyTable()
+
+
+def read_constraints(table: Table, problems: list[OvsskitError]) -> ConstraintsTable:
+    """Return what a candidate may cost."""
+    entry = section(table, "constraints", problems)
+    return validate(ConstraintsTable, entry, "constraints", problems) or ConstraintsTable()
+
+
+def section(table: Table, key: str, problems: list[OvsskitError]) -> Table:
+    """Return the table under a key; an empty one, with a problem added, where something else stands there."""
+    entry = table.get(key, Table({}, table.place, {}))
+    if isinstance(entry, Table):
+        return entry
+    problems.append(BadValue(f"`{key}` is a table: write [{key}].", where=table.place_of(key)))
+    return Table({}, table.place_of(key), {})
+
+
+def beside(table: Table, key: str) -> Path:
+    """Return the folder that paths under a key are relative to: the file's, or the present one for options."""
+    place = table.place_of(key)
+    return Path(place.file).parent if place.line else Path()

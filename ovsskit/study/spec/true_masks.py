@@ -1,0 +1,163 @@
+"""Read true masks, and refuse those that cannot be the masks of these pictures and classes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import PIL.Image
+
+from ovsskit.errors import BadFile, Place
+from ovsskit._lazy import Int, numpy
+from ovsskit.engine.values import Vocabulary
+
+FORMATS = ("PNG", "TIFF", "BMP", "GIF")
+"""What a mask may be stored as: no format that changes numbers."""
+IGNORED = 255
+"""The number of pixels in a true mask that count nowhere, as in VOC and ADE20K, unless it is a class's."""
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""EXIF orientations in which height and width are exchanged."""
+SHOWN = 8
+NUMBERS = "The pixel values of a mask are the numbers of the classes, 0 for the background, 255 for what does not count."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Say what is wrong with a mask: what masks like it have in common, this one's facts, and what would mend it."""
+
+    what: str
+    facts: str
+    fix: str
+
+
+def find_masks(folder: Path, pictures: Sequence[Path], where: Place) -> dict[Path, Path]:
+    """Return the mask of every picture, `<picture>.png` in the folder.
+
+    Raises:
+        BadFile: a picture has no mask, or two pictures would share one.
+    """
+    masks = {path: folder / f"{path.stem}.png" for path in pictures}
+    missing = [mask for mask in masks.values() if not mask.is_file()]
+    if missing:
+        there = sorted(path.name for path in folder.iterdir() if path.is_file())
+        what = f"{len(missing)} of {len(masks)} pictures have no mask, such as {missing[0].name}."
+        stem = missing[0].stem.casefold()
+        near = next((name for name in there if stem in name.casefold()), "")
+        fix = f"Did you mean `{near}`? " if near else ""
+        fix += "Give the masks the names of their pictures."
+        listed = f"The folder holds: {', '.join(there[:3]) or 'nothing'}"
+        raise BadFile(what, there=listed, fix=fix, where=where)
+    owners: dict[Path, Path] = {}
+    for picture, mask in masks.items():
+        other = owners.setdefault(mask, picture)
+        if other != picture:
+            what = f"{other} and {picture} would share the mask {mask.name}."
+            raise BadFile(what, fix="Give pictures different names.", where=where)
+    return masks
+
+
+def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
+    """See that masks are of their pictures' sizes and hold the classes' numbers; what masks show none is noted.
+
+    Raises:
+        BadFile: some are not; the first is named, and how many are like it.
+    """
+    faults: dict[Path, Fault] = {}
+    held: dict[Path, set[int]] = {}
+    for picture, mask in masks.items():
+        try:
+            numbers = read_mask(mask)
+        except BadFile as error:
+            faults[mask] = Fault(error.what, error.there, error.fix)
+            continue
+        held[mask] = {*numpy.unique(numbers).tolist()}
+        fault = _fault_of_size(picture, numbers) or _fault_of_numbers(held[mask], vocabulary)
+        if fault is not None:
+            faults[mask] = fault
+    if faults:
+        mask, fault = next(iter(faults.items()))
+        alike = sum(one.what == fault.what for one in faults.values())
+        what = f"{alike} of {len(masks)} masks {fault.what}."
+        raise BadFile(what, there=fault.facts, fix=fault.fix, where=Place(str(mask)))
+    ids = {*vocabulary.ids[1:]}
+    empty = [mask for mask, numbers in held.items() if not numbers & ids]
+    if empty and len(empty) == len(masks):
+        found = sorted(set().union(*held.values()))
+        there = f"They hold {_few(found)}; the numbers of the classes are {_few(sorted(ids))}."
+        what = f"None of the {len(masks)} masks shows one of the classes."
+        raise BadFile(what, there=there, fix=NUMBERS, where=Place(str(empty[0].parent)))
+    if empty:
+        text = "%d of %d masks show none of the classes, such as %s"
+        log.warning(text, len(empty), len(masks), empty[0].name)
+
+
+def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
+    """Return the numbers of a mask: an indexed or grey picture, or grey stored as colours.
+
+    Raises:
+        BadFile: it is coloured, or cannot be read; `what` goes on after "the masks".
+    """
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _read(path: Path, changed: int) -> Int[numpy.ndarray, "h w"]:
+    """Read a mask once for each time that it was changed."""
+    fix = "Save masks as indexed or grey PNG, whose pixel values are the numbers of the classes."
+    try:
+        with PIL.Image.open(path, formats=FORMATS) as opened:
+            mode = opened.mode  # of one bit, white is 255 as in any black and white picture
+            numbers = numpy.asarray(opened.convert("L") if mode == "1" else opened)
+    except Exception as error:  # decoders of broken files raise whatever they stumble over
+        there = " ".join(str(error).split())[:200]
+        raise BadFile("cannot be read", there=there, fix=fix, where=Place(str(path))) from error
+    if numbers.ndim == 3:
+        colours = numbers if mode == "RGB" else numbers[..., :-1]
+        is_grey = mode in ("RGB", "RGBA", "LA") and (colours == colours[..., :1]).all()
+        if not is_grey or (mode != "RGB" and (numbers[..., -1] != 255).any()):
+            there = f"This one's mode is {mode}."
+            raise BadFile("are coloured", there=there, fix=fix, where=Place(str(path)))
+        numbers = colours[..., 0]
+    if numbers.dtype.kind == "f" or numbers.min(initial=0) < 0:
+        there = f"This one's mode is {mode}."
+        raise BadFile("hold other than whole numbers", there=there, fix=fix, where=Place(str(path)))
+    return numbers.astype("int16" if numbers.max(initial=0) < 1 << 15 else "int32")
+
+
+def _fault_of_size(picture: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | None:
+    try:
+        with PIL.Image.open(picture) as opened:
+            size = opened.size
+            if opened.getexif().get(0x0112) in SIDEWAYS:
+                size = size[::-1]
+    except Exception:  # what cannot be read is told where it is read
+        return None
+    mine = numbers.shape[::-1]
+    if mine == size:
+        return None
+    facts = f"This one is {mine[0]} x {mine[1]} pixels, and {picture.name} {size[0]} x {size[1]}."
+    if mine == size[::-1]:
+        what = "are transposed: height and width are exchanged"
+        return Fault(what, facts, "Transpose them, or turn them as the picture's EXIF tag says.")
+    fix = "Make them as large as the pictures, without mixing numbers (nearest neighbour)."
+    return Fault("have another size than their pictures", facts, fix)
+
+
+def _fault_of_numbers(held: set[int], vocabulary: Vocabulary) -> Fault | None:
+    strange = sorted(held - {0, IGNORED, *vocabulary.ids})
+    if not strange:
+        return None
+    ids = vocabulary.ids[1:]
+    facts = f"This one holds {_few(strange)}; the numbers of the classes are {_few(ids)}."
+    fix = f"{NUMBERS} A recipe's [vocabulary] gives classes other numbers: ids = [...]."
+    return Fault("hold numbers that are no class's", facts, fix)
+
+
+def _few(numbers: Sequence[int]) -> str:
+    more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    return ", ".join(map(str, numbers[:SHOWN])) + more

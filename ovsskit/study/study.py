@@ -1,0 +1,276 @@
+"""One `ovsskit study`: find everything that is wrong, judge the recipe as it is, search, and leave results to use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ovsskit.files.decoding import adopt_warnings
+from ovsskit.engine.devices import choose_batch, choose_device, free_memory_of
+from ovsskit.engine.digests import digest_path, digest_texts
+from ovsskit.errors import BadStudy
+from ovsskit.engine.identity import identify
+from ovsskit._lazy import torch
+from ovsskit.run.callbacks import Notices, TakesNotice, hearing
+from ovsskit.engine.objections import check_inputs
+from ovsskit.files.writing import cannot_write
+from ovsskit.study.search import workers as working
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.folder import StudyFolder
+from ovsskit.study.search.trials import Row, best_row, front, read_rows
+from ovsskit.study.search.memory import PeakMemory
+from ovsskit.study.spec.plan import Plan, StudyWishes, make_plan, starting_values
+from ovsskit.study.search.samplers import group_of
+from ovsskit.study.search.queue import DEFAULT, Turns
+
+OUT = Path("ovsskit-studies")
+GIGABYTE = 1 << 30
+
+
+@dataclass
+class Standing:
+    """Say how a study stands: its rows, what the recipe as it is was worth, and what the store saved."""
+
+    plan: Plan
+    total: int
+    out: Path
+    rows: list[Row] = field(default_factory=list)
+    default: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def best(self) -> Row | None:
+        """Return the best trial."""
+        return best_row(self.rows, self.plan.search.objectives[0].sign)
+
+    @property
+    def front(self) -> list[Row]:
+        """Return the Pareto front."""
+        return front(self.rows, [one.sign for one in self.plan.search.objectives])
+
+    @property
+    def groups(self) -> list[Row | None]:
+        """Return the best trial of each group."""
+        search = self.plan.search
+        mine = [
+            [row for row in self.rows if group_of(search, row.turn) == group]
+            for group in range(search.settings.groups)
+        ]
+        return [best_row(rows, search.objectives[0].sign) for rows in mine]
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """Return how many calls of networks, each for one picture, were made and saved: the recipe's and the judges'."""
+        verdicts = [self.default, *(row.verdict for row in self.rows)]
+        return {
+            key: sum(one.get(key, 0) for one in verdicts)
+            for key in ("calls", "saved", "judge_calls", "judge_saved")
+        }
+
+
+@runtime_checkable
+class StudyListener(TakesNotice, Protocol):
+    """Hear how a study goes."""
+
+    def begin(self, standing: Standing) -> None:
+        """Take note of what is searched."""
+
+    def tell(self, standing: Standing, new: Sequence[Row]) -> None:
+        """Take note of trials that ended."""
+
+    def end(self, standing: Standing) -> None:
+        """Take note of how the study ended."""
+
+
+def run_study(
+    wishes: StudyWishes,
+    listener: StudyListener,
+    memory_gigabytes: float = 1.0,
+    disk_gigabytes: float = 10.0,
+) -> int:
+    """Search as a person wishes, telling a listener how it goes; return the exit status.
+
+    Raises:
+        OvsskitError: something is wrong with the study, its pictures, its folder, its storage, or every trial fails.
+    """
+    adopt_warnings()
+    with hearing(listener) as notices:
+        return _search(wishes, listener, notices, memory_gigabytes, disk_gigabytes)
+
+
+def _search(
+    wishes: StudyWishes,
+    listener: StudyListener,
+    notices: Notices,
+    memory_gigabytes: float,
+    disk_gigabytes: float,
+) -> int:
+    plan = make_plan(wishes)
+    devices = _devices(wishes)
+    batch = choose_batch(wishes.batch, devices[0])
+    _see_memory(plan, devices[0])
+    recipe = plan.search.candidate({})
+    for model in recipe.models.values():
+        model.check_vocabulary(plan.vocabulary)
+    check_inputs(recipe.stages, plan.vocabulary, plan.pictures)
+    out = wishes.out or OUT / plan.search.title
+    folder = StudyFolder(out, plan.search.title)
+    place = working.Place(
+        out,
+        wishes.storage,
+        int(memory_gigabytes * GIGABYTE),
+        int(disk_gigabytes * GIGABYTE),
+        wishes.plugins,
+    )
+    try:
+        keeper = place.keeper(plan)
+        try:
+            turns = Turns(plan.search, keeper, identify_study(plan))
+            return _Job(plan, folder, place, turns, listener, devices, batch, notices).run()
+        finally:
+            keeper.close()
+    except OSError as error:  # such as of the journal, which Optuna writes
+        raise cannot_write(error, out) from error
+    finally:
+        folder.close()
+
+
+@dataclass
+class _Job:
+    """Hold a study that nothing known stands against."""
+
+    plan: Plan
+    folder: StudyFolder
+    place: working.Place
+    turns: Turns
+    listener: StudyListener
+    devices: list[str]
+    batch: int
+    notices: Notices
+
+    def run(self) -> int:
+        self.standing = Standing(self.plan, self.turns.count, self.place.folder)
+        self.standing.notices = self.notices.seen
+        self.standing.start = starting_values(self.plan.search)
+        evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
+        self.standing.default = self._judge_default(evaluator)
+        self.standing.rows = read_rows(self.turns.study, self.plan.search)
+        self.listener.begin(self.standing)
+        if len(self.devices) == 1:
+            working.work(self.turns, self.plan, evaluator, self._poll)
+        else:
+            del evaluator
+            free_memory_of(self.devices[0])
+            identity = self.turns.study.user_attrs["identity"]
+            working.work_in_processes(
+                self.plan,
+                self.place,
+                identity,
+                self.devices,
+                self.batch,
+                self.turns.finished,
+                self._poll,
+            )
+            evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
+        self._poll()
+        self._publish(evaluator)
+        self.listener.end(self.standing)
+        return int(self.standing.best is None)
+
+    def _judge_default(self, evaluator: Evaluator) -> dict[str, Any]:
+        """Judge the recipe as it is, once for a study."""
+        known: dict[str, Any] | None = self.turns.study.user_attrs.get(DEFAULT)
+        if known is None:
+            known = working.describe(evaluator.judge({}, list(range(len(self.plan.pictures)))))
+            self.turns.study.set_user_attr(DEFAULT, known)
+        return known
+
+    def _poll(self) -> int:
+        """Tell of trials that ended since the last time; return how many have."""
+        rows = read_rows(self.turns.study, self.plan.search)
+        known = {row.number for row in self.standing.rows}
+        new = [row for row in rows if row.number not in known]
+        self.standing.rows = rows
+        if new:
+            self.listener.tell(self.standing, new)
+            working.see_failures(rows)
+        return len(rows)
+
+    def _publish(self, evaluator: Evaluator) -> None:
+        """Write the trials, the best recipe and the report."""
+        from ovsskit.study.report.best import best_texts
+        from ovsskit.study.report.report import REPORT, report_text
+
+        texts = {"trials.json": trials_text(self.standing)}
+        if self.standing.best is not None:
+            texts |= best_texts(self.standing)
+        self.folder.publish(texts)
+        self.folder.publish({REPORT: report_text(self.standing, evaluator, self.turns.study)})
+        self.folder.retire([*texts, REPORT])
+
+
+def trials_text(standing: Standing) -> str:
+    """Return what `trials.json` holds, from which studies are compared."""
+    search = standing.plan.search
+    content = {
+        "study": search.title,
+        "sampler": search.settings.sampler,
+        "seed": search.settings.seed,
+        "objectives": [{"name": one.name, "direction": one.direction} for one in search.objectives],
+        "default": standing.default,
+        "notices": standing.notices,
+        "trials": [row.plain() for row in standing.rows],
+    }
+    return f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
+
+
+def identify_study(plan: Plan) -> dict[str, Any]:
+    """Return what makes two studies the same, as plain JSON values: recipe, weights, classes, pictures, space, method, goals."""
+    search, settings = plan.search, plan.search.settings
+    recipe = search.candidate({})
+    pictures = hashlib.sha256()
+    for path in plan.pictures:
+        pictures.update(hashlib.sha256(path.read_bytes()).digest())
+    method = {
+        key: getattr(settings, key)
+        for key in ("sampler", "pruner", "seed", "as_it_is", "groups", "split")
+    }
+    if settings.groups > 1 or settings.sampler == "annealing":
+        method["trials"] = settings.trials  # it decides what a turn tries
+    identity = {
+        **identify(recipe.stages, recipe.models, plan.vocabulary),
+        "space": {one.address: str(one) for one in search.space},
+        "objectives": {one.name: one.direction for one in search.objectives},
+        "constraints": search.constraints.model_dump(),
+        "method": method,
+        "pictures": f"{len(plan.pictures)}, {pictures.hexdigest()[:16]}",
+    }
+    if plan.truth is not None:
+        masks = [digest_path(plan.truth.masks[path]) for path in plan.pictures]
+        identity["masks"] = f"{len(masks)}, {digest_texts(masks)[:16]}"
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def _devices(wishes: StudyWishes) -> list[str]:
+    """Return the device of every worker: GPU after GPU, unless one is named."""
+    first = choose_device(wishes.device)
+    if first.startswith("cuda") and wishes.device in ("auto", "cuda"):
+        return [f"cuda:{index % torch.cuda.device_count()}" for index in range(wishes.workers)]
+    return [first] * wishes.workers
+
+
+def _see_memory(plan: Plan, device: str) -> None:
+    wanted = plan.search.constraints.peak_megabytes is not None or any(
+        one.metric == "megabytes" for one in plan.search.objectives
+    )
+    if wanted and PeakMemory.start(device) is None:
+        raise BadStudy(
+            "This system does not tell how much memory a trial needs.",
+            fix="Linux and NVIDIA GPUs do.",
+        )

@@ -1,0 +1,176 @@
+"""Models are chosen by what they can do, and kinds flow through stages that keep them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ovsskit.engine.model import Backbone, MatchesText
+from ovsskit.errors import Problems
+from ovsskit._lazy import torch
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.recipe.registry import find_stage
+from ovsskit.engine.stage import Stage, Wrapper, Wraps, wiring
+from ovsskit.engine.store import Store
+from ovsskit.testing import ToyBackbone, ToyScores, example
+from ovsskit.engine.values import Image, Present, Saliency, Vocabulary
+from ovsskit.engine.wiring import Node, wire
+
+
+class OnlyMatches(Backbone, MatchesText):
+    """Match and do nothing else."""
+
+    def load(self) -> object:
+        return torch.nn.Identity()
+
+    def match(self, images, captions):  # type: ignore[no-untyped-def]
+        return [torch.zeros(len(mine)) for mine in captions]
+
+
+def stage(name: str, **fields: object) -> Stage:
+    cls = find_stage(name)
+    assert cls is not None
+    return cls(**fields)
+
+
+def chosen(models: dict[str, type], **fields: object) -> str:
+    [_, link], problems = wire(
+        [Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models
+    )
+    if problems:
+        raise Problems(problems)
+    return link.models["backbone"]
+
+
+def test_the_model_of_the_parameters_name_is_taken() -> None:
+    assert chosen({"backbone": ToyBackbone, "judge": ToyBackbone}) == "backbone"
+
+
+def test_else_the_only_model_that_can() -> None:
+    assert chosen({"backbone": OnlyMatches, "judge": ToyBackbone}) == "judge"
+
+
+def test_else_the_one_that_the_stage_names() -> None:
+    models = {"first": ToyBackbone, "second": ToyBackbone}
+    assert chosen(models, reads={"backbone": "second"}) == "second"
+    with pytest.raises(
+        Problems,
+        match=r'several models are that: first, second.\n  Say which: reads = \{ backbone = "first" }',
+    ):
+        chosen(models)
+
+
+def test_a_model_that_cannot_is_refused_with_those_that_can() -> None:
+    with pytest.raises(
+        Problems, match="`backbone` is MatchesText.\n  Backbones that do: .*blip_itm"
+    ):
+        chosen({"backbone": OnlyMatches})
+
+
+def test_stages_put_together_in_python_are_checked_too() -> None:
+    with pytest.raises(
+        Problems,
+        match="dense_crf reads `scores` as Probabilities, but it is Saliency, written by threshold",
+    ):
+        Pipeline([ToyScores(), stage("threshold"), stage("dense_crf")])
+
+
+def test_a_stage_that_keeps_the_kind_passes_it_on() -> None:
+    nodes = [
+        Node.of(one)
+        for one in (ToyScores(), stage("softmax"), stage("upsample"), stage("dense_crf"))
+    ]
+    links, problems = wire(nodes, {})
+    assert not problems
+    assert [link.writes for link in links] == [
+        ("scores", kind) for kind in ("Saliency", *["Probabilities"] * 3)
+    ]
+    assert links[2].reads["scores"] == ("scores", "Probabilities", "softmax")
+
+
+class Welcome(Stage, writes="scores"):
+    """Read a slot if there is one."""
+
+    def run(self, image: Image, present: Present | None = None) -> Saliency:
+        return Saliency(image.data * (0 if present is None else len(present.labels)), (1, 2, 3))
+
+
+def test_a_slot_that_need_not_be_there_is_read_if_it_is() -> None:
+    plan = wiring(Welcome)
+    assert (plan.reads, plan.optional) == ({"image": Image, "present": Present}, {"present"})
+    links, problems = wire([Node.of(Welcome())], {})
+    assert not problems
+    assert set(links[0].reads) == {"image"}
+    nodes = [Node.of(stage("all_classes")), Node.of(Welcome())]
+    assert wire(nodes, {})[0][1].reads["present"] == ("present", "Present", "all_classes")
+    image, vocabulary = example(Image), example(Vocabulary)
+    for store in (None, Store()):
+        [without] = Pipeline([Welcome()], store=store, device="cpu").run_many([image], vocabulary)
+        [with_] = Pipeline([stage("all_classes"), Welcome()], store=store, device="cpu").run_many(
+            [image], vocabulary
+        )
+        assert not without["scores"].data.any()
+        assert torch.equal(with_["scores"].data, image.data * 3)
+
+
+def test_a_slot_that_need_not_be_there_is_of_its_kind_if_it_is() -> None:
+    with pytest.raises(Problems, match="welcome reads `scores` as Present, but it is Saliency"):
+        Pipeline([ToyScores(), Welcome(reads={"present": "scores"})])
+
+
+class Brightest(Wrapper, writes="scores"):
+    """Run the inner chain as it is."""
+
+    def run(self, image: Image, present: Present | None = None) -> Wraps[Saliency]:
+        [out] = yield [{}]
+        scores: Saliency = out["scores"]
+        return scores
+
+
+def problems_of(*nodes: Node) -> list[str]:
+    return [str(problem) for problem in wire(nodes, {})[1]]
+
+
+def test_the_inner_chain_is_wired_to_what_the_wrapper_read() -> None:
+    inner = (Node.of(ToyScores()), Node.of(stage("upsample")))
+    resize = Node.of(stage("resize_image", short_side=16))
+    good = Node(Brightest, "outer", {"image": "resized"}, inner)
+    assert not problems_of(resize, good)
+    [missing] = problems_of(good)
+    assert "outer reads `resized`" in missing, "not the stages inside, which follow from it"
+    [wrong] = problems_of(
+        Node(Brightest, "outer", {"image": "vocabulary"}, (Node.of(ToyScores()),))
+    )[:1]
+    assert "outer reads `vocabulary` as Image" in wrong
+
+
+def test_a_merged_slot_that_the_wrapper_only_read_is_not_written_inside() -> None:
+    class KeepScores(Wrapper, writes="scores"):
+        """Read scores, and run the inner chain as it is."""
+
+        def run(self, scores: Saliency) -> Wraps[Saliency]:
+            [out] = yield [{}]
+            merged: Saliency = out["scores"]
+            return merged
+
+    class OtherScores(ToyScores, writes="other"):
+        """Write scores to another slot."""
+
+    inner = (Node.of(stage("resize_image", short_side=16)),)
+    keep = Node(KeepScores, "keep", {"scores": "other"}, inner)
+    nodes = (Node.of(ToyScores()), Node.of(OtherScores()), keep)
+    assert "its inner chain does not write it" in "".join(problems_of(*nodes))
+
+
+def test_an_optional_slot_under_a_name_that_nobody_writes_is_not_seen_inside() -> None:
+    class NeedsPresent(ToyScores, writes="scores"):
+        """Read what is present."""
+
+        def run(self, image: Image, present: Present) -> Saliency:  # type: ignore[override]
+            return super().run(image)
+
+    nodes = (
+        Node.of(stage("all_classes")),
+        Node(Brightest, "outer", {"present": "nowhere"}, (Node.of(NeedsPresent()),)),
+    )
+    [problem] = problems_of(*nodes)
+    assert "needs_present reads `present`" in problem

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import PIL.Image
+import pytest
+import torch
+
+from ovsskit.run.output import maps
+from ovsskit.run.output.heat import HEAT, Tile, draw_sheet, heat_colours, heat_tile
+from ovsskit.run.output.maps import MOST_ROUNDS, MOST_TILES, MapCollector, name_maps
+from ovsskit.run.output.overlay import resize_both
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Caption, Captions, Image, Labels, Present, Saliency, TokenMaps
+from ovsskit.recipe.vocabulary import make_vocabulary
+
+
+class Look(Stage, writes="seen"):
+    """Stand for a stage."""
+
+
+IMAGE = Image(torch.rand(3, 20, 30))
+STATE: dict[str, Any] = {
+    "image": IMAGE,
+    "vocabulary": make_vocabulary(["dog", "cat"]),
+    "present": Present((2, 1)),
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Saliency(torch.rand(2, 5, 5), (0, 2)), ""),
+        (TokenMaps(torch.rand(4, 5, 5), torch.tensor([-1, 0, 0, 1]), (4,)), ""),
+        (Labels(torch.ones(20, 30, dtype=torch.int64)), ""),
+        (Present((2, 1)), "cat, dog"),
+        (Present(()), "none of the classes"),
+        (Captions((Caption("A cat.", ()), Caption("A dog.", ()))), "A cat.\nA dog."),
+    ],
+)
+def test_every_kind_of_value_is_shown(value: Any, text: str) -> None:
+    collector = MapCollector()
+    collector(Look(name="look"), [{**STATE, "seen": value}], 0.0)
+    [sheet] = collector.sheets
+    assert (sheet.stage, sheet.kind, sheet.round, sheet.text) == (
+        "look",
+        type(value).__name__,
+        1,
+        text,
+    )
+    assert (sheet.picture is None) == bool(text)
+
+
+def test_maps_of_words_bear_the_word() -> None:
+    words = make_vocabulary(["dog", "cat, kitten"], background_words=["sky"])
+    assert name_maps(Saliency(torch.rand(4, 2, 2), (0, 1, 2, 2)), words) == [
+        "background: sky",
+        "dog",
+        "cat",
+        "cat: kitten",
+    ]
+    assert name_maps(Saliency(torch.rand(3, 2, 2), (0, 1, 2)), words) == [
+        "background",
+        "dog",
+        "cat",
+    ]
+
+
+def test_of_many_maps_those_with_the_highest_peaks_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(
+        maps,
+        "heat_tile",
+        lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name),
+    )
+    count = MOST_TILES + 3
+    many = torch.arange(float(count))[:, None, None].expand(count, 2, 2).contiguous()
+    words = make_vocabulary([f"thing {index}" for index in range(count)])
+    labels = tuple(range(1, count + 1))
+    MapCollector()(
+        Look(name="look"), [{**STATE, "vocabulary": words, "seen": Saliency(many, labels)}], 0.0
+    )
+    assert shown == [f"thing {index}" for index in range(3, count)]
+
+
+def test_every_token_bears_the_name_of_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first class of the caption is the first that is present: here the cat."""
+    shown: dict[str, float] = {}
+    monkeypatch.setattr(
+        maps,
+        "heat_tile",
+        lambda data, ground, name: (
+            (shown.setdefault(name, float(data.mean())) and None) or heat_tile(data, ground, name)
+        ),
+    )
+    tokens = torch.arange(1.0, 6)[:, None, None].expand(5, 2, 2)
+    value = TokenMaps(tokens, torch.tensor([-1, 0, 0, 1, -1]), (5,))
+    MapCollector()(Look(name="look"), [{**STATE, "seen": value}], 0.0)
+    assert shown == {"cat 1/2": 2.0, "cat 2/2": 3.0, "dog": 4.0}
+
+
+def test_hidden_patches_are_grey_where_they_lie() -> None:
+    collector = MapCollector()
+    image = Image(torch.ones(3, 20, 30)).hide(torch.tensor([[False, False, True], [False] * 3]))
+    collector(Look(name="look"), [{**STATE, "image": image, "seen": None}], 0.0)
+    assert collector.sheets[0].picture is not None
+    sheet = numpy.asarray(collector.sheets[0].picture)
+    width, height = 220, 147
+    found = [
+        [tuple(sheet[height * row // 4, width * column // 6]) for column in (1, 3, 5)]
+        for row in (1, 3)
+    ]
+    white, grey = (255, 255, 255), (105, 105, 105)
+    assert found == [[white, white, grey], [white, white, white]]
+
+
+def test_hidden_patches_are_shown_once_for_each_choice() -> None:
+    collector = MapCollector()
+    hidden = IMAGE.hide(torch.tensor([[True, False]]))
+    for image in (IMAGE, IMAGE.hide(torch.tensor([[False, False]])), hidden, hidden):
+        collector(Look(name="look"), [{**STATE, "image": image, "seen": None}], 0.0)
+    [sheet] = collector.sheets
+    assert (sheet.stage, sheet.round) == ("what the model sees", 3)
+
+
+def test_not_every_window_is_kept() -> None:
+    collector = MapCollector()
+    collector(
+        Look(name="look"), [{**STATE, "seen": Saliency(torch.rand(1, 2, 2), (1,))}] * 100, 0.0
+    )
+    assert len(collector.sheets) == MOST_ROUNDS
+
+
+def test_heat_is_ordered_and_bears_odd_numbers() -> None:
+    colours = heat_colours(numpy.linspace(0, 1, 50, dtype="float32")[None]).astype(int).sum(-1)[0]
+    assert (numpy.diff(colours) > 0).all()
+    ground, _ = resize_both(numpy.zeros((4, 4, 3), "uint8"), numpy.zeros((4, 4), "int64"), 1.0)
+    values = numpy.array([[numpy.nan, numpy.inf], [1.0, 2.0]], "float32")
+    assert heat_tile(values, ground, "dog").caption == "dog  0 to 2"
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_heat_lies_where_the_values_are(large: bool) -> None:
+    """Small maps are enlarged in squares, large ones are made smaller; the image shines through."""
+    values = numpy.array([[1.0, 5.0, 3.0], [3.0, 1.0, 1.0]], "float32")
+    shown = values.repeat(90, 0).repeat(90, 1) if large else values
+    ground = PIL.Image.new("RGB", (60, 40), (200, 100, 0))
+    tile = heat_tile(shown, ground, "dog")
+    assert tile.caption == "dog  1 to 5"
+    grey = round(0.299 * 200 + 0.587 * 100)
+    colours = {1.0: HEAT[0], 3.0: HEAT[3], 5.0: HEAT[-1]}
+    for row in range(2):
+        for column in range(3):
+            found = tile.picture.getpixel((20 * column + 10, 20 * row + 10))
+            expected = [0.3 * grey + 0.7 * part for part in colours[float(values[row, column])]]
+            assert numpy.allclose(found, expected, atol=1.5)
+
+
+def test_sheets_break_rows() -> None:
+    ground, _ = resize_both(
+        numpy.zeros((100, 220, 3), "uint8"), numpy.zeros((100, 220), "int64"), 1.0
+    )
+    assert draw_sheet([Tile(ground, "one")] * 7, "and 3 more").size == (
+        5 * 230 - 10,
+        2 * 138 - 10 + 28,
+    )
+
+
+def test_tiles_lie_side_by_side() -> None:
+    colours = [(255, 0, 0), (0, 0, 255)]
+    sheet = draw_sheet([Tile(PIL.Image.new("RGB", (200, 100), one), "") for one in colours])
+    assert [sheet.getpixel((left + 100, 50)) for left in (0, 210)] == colours

@@ -1,0 +1,63 @@
+"""A pipeline called in Python: classes in every form, and the two ways to count them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from toy_stages import ToyColours, ToyLabels, ToySoftmax
+
+from ovsskit.errors import BadClasses
+from ovsskit.run.pipeline import Pipeline
+
+COLOURS = numpy.zeros((4, 6, 3), numpy.uint8)
+COLOURS[:, :2, 0] = COLOURS[:, 2:4, 1] = COLOURS[:, 4:, 2] = 255
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return Pipeline([ToyColours(), ToySoftmax(), ToyLabels()], device="cpu")
+
+
+@pytest.mark.parametrize(
+    "classes", ["red, green, blue", ["red", "green", "blue"], {"red": 1, "green": 2, "blue": 3}]
+)
+def test_classes_may_be_a_string_a_list_or_a_mapping(pipeline: Pipeline, classes: Any) -> None:
+    result = pipeline(COLOURS, classes=classes)
+    assert result.vocabulary.names == ("red", "green", "blue")
+    assert result.labels[0].tolist() == [1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "classes", [{"red": 40, "green": 12, "blue": 7}, {40: "red", 12: "green", 7: "blue"}]
+)
+def test_a_mapping_keeps_its_ids_and_places_count_the_names(
+    pipeline: Pipeline, classes: Any
+) -> None:
+    result = pipeline(COLOURS, classes=classes)
+    assert result.labels[0].tolist() == [40, 40, 12, 12, 7, 7]
+    assert result.places[0].tolist() == [1, 1, 2, 2, 3, 3]
+    named = [result.vocabulary.labels[place] for place in result.places[0].tolist()]
+    assert named == ["red", "red", "green", "green", "blue", "blue"]
+    assert result.overlay().size[0] >= 6
+
+
+def test_the_place_of_the_background_is_0(pipeline: Pipeline) -> None:
+    result = pipeline(COLOURS, classes={"red": 9})
+    result.slots["labels"].data[0, 0] = 0
+    assert torch.equal(result.places[0, :2], torch.tensor([0, 1]))
+
+
+def test_a_string_is_refused_where_the_command_line_refuses_it(pipeline: Pipeline) -> None:
+    with pytest.raises(BadClasses, match="the name of a file"):
+        pipeline(COLOURS, classes="classes.txt")
+
+
+def test_words_of_the_background_may_be_a_string() -> None:
+    pipeline = Pipeline(
+        [ToyColours(), ToySoftmax(), ToyLabels()], device="cpu", background_words="sky, red"
+    )
+    assert pipeline(COLOURS, classes="red, green").vocabulary.background_words == ("sky",)
+    assert pipeline(COLOURS, classes="green").vocabulary.background_words == ("sky", "red")
