@@ -24,10 +24,10 @@ from rich.table import Table
 
 import ovsskit
 from ovsskit.embedded import NOUNS, sample_scenes
-from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.engine.images import read_picture
-from ovsskit.recipe.build import load_recipe
 from ovsskit.engine.values import Image
+from ovsskit.ops.metrics import confusion, mean_iou
+from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 
 TRUE_THINGS = '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "presence_by_matching"\n'

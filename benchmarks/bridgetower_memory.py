@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from full_size import NAMES, TEXT, pictures
-from ovsskit.backbones.matching.bridgetower import Bridgetower
 from ovsskit._lazy import transformers
+from ovsskit.backbones.matching.bridgetower import Bridgetower
 from ovsskit.engine.values import Caption, Captions
 
 RUNS = (

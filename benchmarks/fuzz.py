@@ -301,10 +301,10 @@ def _images() -> Reader:
 
 
 def _presence() -> Reader:
-    from ovsskit.recipe.registry import find_stage
-    from ovsskit.testing import example
     from ovsskit.engine.values import Image
+    from ovsskit.recipe.registry import find_stage
     from ovsskit.recipe.vocabulary import make_vocabulary
+    from ovsskit.testing import example
 
     words = make_vocabulary(["dog", "cat"])
     image = dataclasses.replace(example(Image), name="a.jpg")
@@ -321,8 +321,8 @@ def _presence() -> Reader:
 
 
 def _texts(file: str) -> Reader:
-    from ovsskit.texts.read import texts_of_classes
     from ovsskit.recipe.vocabulary import make_vocabulary
+    from ovsskit.texts.read import texts_of_classes
 
     words = make_vocabulary(["dog", "cat"])
     good = (
@@ -351,7 +351,7 @@ def _answers() -> Reader:
         answers = Answers(path.parent)
         return answers.find("m", "p")
 
-    from ovsskit.engine.digests import digest_texts
+    from ovsskit.files.digests import digest_texts
 
     good = json.dumps({"model": "m", "prompt": "p", "answer": "a hound"}).encode()
     return Reader("answers", (good,), f"{digest_texts(['m', 'p'])}.json", read)
@@ -440,9 +440,9 @@ def _trials() -> Reader:
 def _journals() -> Reader:
     import optuna
 
-    from ovsskit.study.spec.plan import StudyWishes, read_search
-    from ovsskit.study.search.storage import JOURNAL, Journal
     from ovsskit.study.search.queue import Turns
+    from ovsskit.study.search.storage import JOURNAL, Journal
+    from ovsskit.study.spec.plan import StudyWishes, read_search
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:

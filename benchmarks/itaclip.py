@@ -30,11 +30,11 @@ from torch.nn import functional
 
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.driver import Driver, State
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.engine.stage import Stage, Wrapper
-from ovsskit.stages.maps.resize_image import ResizeImage
 from ovsskit.engine.values import Image, TextFeatures
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.stages.maps.resize_image import ResizeImage
 
 MODEL = "ViT-B-16-quickgelu"
 GIVEN = {"text_features", "expand_text"}

@@ -27,9 +27,9 @@ import optuna
 from PIL import Image
 
 from ovsskit.recipe.registry import load_plugin
+from ovsskit.study.search.storage import JOURNAL, open_keeper
 from ovsskit.study.search.trials import read_rows
 from ovsskit.study.spec.plan import Search, StudyWishes, read_search
-from ovsskit.study.search.storage import JOURNAL, open_keeper
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"
 PLUGIN, RECIPE = TESTS / "study_stages.py", TESTS / "toy.toml"

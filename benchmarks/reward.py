@@ -25,19 +25,19 @@ from rich.table import Table
 import ovsskit
 from ablation import Example, fresh
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.engine.digests import digest_tensor
 from ovsskit.embedded import NOUNS
-from ovsskit.ops.metrics import confusion, mean_iou
-from ovsskit.files.writing import see_free
-from ovsskit.run.pipeline import Pipeline
+from ovsskit.engine.digests import digest_tensor
 from ovsskit.engine.stage import Stage
+from ovsskit.engine.store import Store
+from ovsskit.engine.values import Image
+from ovsskit.files.writing import see_free
+from ovsskit.ops.metrics import confusion, mean_iou
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.stages.reward.agreement_reward import AgreementReward
 from ovsskit.stages.reward.clip_reward import ClipReward
 from ovsskit.stages.reward.entropy_reward import EntropyReward
-from ovsskit.engine.store import Store
-from ovsskit.engine.values import Image
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 COLOURS = {1: "#1f77b4", 2: "#d95f02", 3: "#2ca02c"}
 """How layers are drawn; words of classes get no gradient in the last one."""

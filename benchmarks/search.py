@@ -27,9 +27,9 @@ from rich.table import Table
 
 from ovsskit.engine.store import Store
 from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.search.queue import Turns
 from ovsskit.study.spec.plan import Search, StudyWishes, make_plan, read_search
 from ovsskit.study.spec.space import grid
-from ovsskit.study.search.queue import Turns
 from reward import rank_correlation
 from tiny_models.evaluate import evaluation_scenes
 

@@ -19,13 +19,13 @@ from rich.table import Table
 
 import ovsskit
 from full_size import NAMES, make_weights, pictures
-from ovsskit.engine.driver import State
 from ovsskit.embedded import NOUNS, sample_scenes
+from ovsskit.engine.driver import State
 from ovsskit.engine.images import read_picture
-from ovsskit.run.pipeline import Pipeline
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
 
 
 def take_peak() -> float:

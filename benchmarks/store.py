@@ -20,9 +20,9 @@ from rich.table import Table
 
 import ovsskit
 from full_size import NAMES, make_weights, pictures
+from ovsskit.embedded import NOUNS, sample_scenes
 from ovsskit.engine.digests import Digests
 from ovsskit.engine.driver import Driver
-from ovsskit.embedded import NOUNS, sample_scenes
 from ovsskit.engine.images import read_picture
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image

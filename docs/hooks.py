@@ -134,7 +134,7 @@ def backbones() -> list[str]:
 
 def shipped() -> list[Path]:
     """Return the recipes that come with the package."""
-    from ovsskit.recipe.extends import recipe_folder
+    from ovsskit.files.shipped import recipe_folder
 
     return sorted(recipe_folder().rglob("*.toml"))
 

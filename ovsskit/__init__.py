@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ovsskit._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from ovsskit.run.pipeline import Pipeline as Pipeline
-    from ovsskit.run.pipeline import Result as Result
-    from ovsskit.run.pipeline import load as load
     from ovsskit.engine.stage import S as S
     from ovsskit.engine.stage import Stage as Stage
     from ovsskit.engine.stage import Wrapper as Wrapper
@@ -46,6 +45,9 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import (
         Vocabulary as Vocabulary,
     )
+    from ovsskit.run.pipeline import Pipeline as Pipeline
+    from ovsskit.run.pipeline import Result as Result
+    from ovsskit.run.pipeline import load as load
 
 _HOMES = {
     "ovsskit.run.pipeline": ("Pipeline", "Result", "load"),
@@ -57,7 +59,6 @@ _HOMES = {
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__version__ = "0.1.0"
 __all__ = sorted(_HOME_OF)
 
 

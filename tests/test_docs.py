@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from ovsskit.recipe import registry
 from ovsskit.cli.app import app
 from ovsskit.errors import OvsskitError
-from ovsskit.recipe.extends import recipe_folder
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe import registry
 from ovsskit.run.samples import sample_pictures
 from ovsskit.study.spec.plan import check_file
 

@@ -7,8 +7,8 @@ import pytest
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.embedded import CLIP_FOLDER, NOUNS, sample_scenes
 from ovsskit.engine.images import read_picture
-from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from tiny_models.clip_folder import read_clip
 from tiny_models.evaluate import evaluation_scenes
 from tiny_models.evaluate_clip import ClipScores, score_clip

@@ -14,12 +14,12 @@ import torch
 
 from ovsskit.cli.__main__ import main
 from ovsskit.embedded import sample_scenes
+from ovsskit.engine.values import Image, Present
+from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.notes import notes_on
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import load_recipe
 from ovsskit.testing import ToyBackbone
-from ovsskit.engine.values import Image, Present
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 RECIPES = (
     "pnp_blip",

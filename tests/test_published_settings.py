@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from ovsskit.recipe.extends import recipe_folder
-from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.engine.stage import Stage, use_of
 from ovsskit.engine.values import Vocabulary
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe.build import Recipe, load_recipe
 
 TABLE = Path(__file__).with_name("published_settings.toml")
 ENTRIES = tomllib.loads(TABLE.read_text())["entry"]

@@ -18,18 +18,18 @@ from numpy import ndarray
 from torch import Tensor
 from transformers import AutoTokenizer, BertTokenizerFast, BlipForImageTextRetrieval
 
-from ovsskit.engine.driver import State
 from ovsskit.embedded import BLIP_ITM_FOLDER, NOUNS
-from ovsskit.ops.metrics import confusion, mean_iou
+from ovsskit.engine.driver import State
 from ovsskit.engine.images import read_picture
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.engine.stage import Stage, wiring
+from ovsskit.ops.metrics import confusion, mean_iou
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.select_head import SelectHead
 from ovsskit.stages.network.cross_attention import CrossAttention
 from ovsskit.stages.presence.all_classes import AllClasses
-from ovsskit.recipe.vocabulary import make_vocabulary
 from tiny_models import captions
 from tiny_models.dataset import EVALUATION_SEED, normalise, to_model_size
 from tiny_models.drawings import DrawingSet

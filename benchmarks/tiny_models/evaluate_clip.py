@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from ovsskit.embedded import CLASSES, CLIP_FOLDER, NOUNS
-from ovsskit.ops.metrics import mean_iou_of_true_classes
 from ovsskit.engine.images import read_picture
-from ovsskit.stages.refine.pamr import Pamr
 from ovsskit.engine.values import Saliency
+from ovsskit.ops.metrics import mean_iou_of_true_classes
+from ovsskit.stages.refine.pamr import Pamr
 from tiny_models import captions
 from tiny_models.clip import TinyClip
 from tiny_models.clip_folder import read_clip

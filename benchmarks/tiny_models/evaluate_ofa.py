@@ -21,13 +21,13 @@ from torch.nn.functional import interpolate, normalize
 from ovsskit.backbones.ofa.ofa import Ofa
 from ovsskit.cli.fit_report import FitReport
 from ovsskit.embedded.names import CLASSES, NOUNS, STUFFS
+from ovsskit.engine.images import read_picture
+from ovsskit.engine.values import Image, Logits
 from ovsskit.fit.fit import FitWishes, run_fit
 from ovsskit.ops.metrics import mean_iou_of_true_classes
-from ovsskit.engine.images import read_picture
 from ovsskit.recipe.build import load_recipe
 from ovsskit.stages.maps.softmax import Softmax
 from ovsskit.stages.refine.knn_smoothing import KnnSmoothing
-from ovsskit.engine.values import Image, Logits
 from tiny_models.drawings import DrawingSet
 from tiny_models.evaluate import evaluation_scenes
 from tiny_models.scenes import Scene

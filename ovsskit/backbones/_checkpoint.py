@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from pydantic import BaseModel
 
-from ovsskit.files import reading
-from ovsskit.errors import BadWeights, Place
 from ovsskit._lazy import torch, transformers
+from ovsskit.errors import BadWeights, Place
+from ovsskit.files import reading
 from ovsskit.files.writing import see_same, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")

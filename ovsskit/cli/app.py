@@ -29,7 +29,7 @@ for command in (run, study, fit, check, plan, stages, new, expand, schema, model
 def show_version(wanted: bool) -> bool:
     """Print the version and stop."""
     if wanted:
-        from ovsskit import __version__
+        from ovsskit._version import __version__
 
         print(f"ovsskit {__version__}")
         raise typer.Exit

@@ -78,10 +78,10 @@ def expand(
     from ovsskit.errors import BadValue
     from ovsskit.files.writing import see_free
     from ovsskit.recipe.build import load_recipe
-    from ovsskit.texts.generate import Answers, answers_folder, ask, read_prompt, write_texts
-    from ovsskit.texts.models import Endpoint, LanguageModel, LocalModel
     from ovsskit.recipe.vocabulary import VocabularyTable
     from ovsskit.run.options import choose_named
+    from ovsskit.texts.generate import Answers, answers_folder, ask, read_prompt, write_texts
+    from ovsskit.texts.models import Endpoint, LanguageModel, LocalModel
 
     load_plugins(plugins)
     path = out or Path(f"{kind}.toml")

@@ -41,13 +41,13 @@ def models(
     from rich.table import Table
 
     from ovsskit.cli.console import console, show, show_error, stderr
-    from ovsskit.errors import BadValue, BadWeights
-    from ovsskit.recipe.extends import recipe_folder
-    from ovsskit.files.writing import see_free
-    from ovsskit.recipe.build import Recipe, load_recipe
     from ovsskit.engine.stage import use_of
-    from ovsskit.study.spec.plan import StudyWishes, read_search
+    from ovsskit.errors import BadValue, BadWeights
+    from ovsskit.files.shipped import recipe_folder
+    from ovsskit.files.writing import see_free
     from ovsskit.hub.weights import check_content
+    from ovsskit.recipe.build import Recipe, load_recipe
+    from ovsskit.study.spec.plan import StudyWishes, read_search
 
     def read(name: str) -> Recipe:
         if study:

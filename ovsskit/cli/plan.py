@@ -27,8 +27,8 @@ def plan(
     from rich.tree import Tree
 
     from ovsskit.cli.console import show
-    from ovsskit.recipe.build import load_recipe
     from ovsskit.engine.stage import use_of
+    from ovsskit.recipe.build import load_recipe
 
     load_plugins(plugins)
     loaded = load_recipe(recipe, sets)

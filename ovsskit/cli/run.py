@@ -78,8 +78,8 @@ def run(
     A run that was stopped goes on where it was when the same command is given again.
     """
     from ovsskit.cli.report import Report
-    from ovsskit.run.run import run_job
     from ovsskit.run.options import Wishes
+    from ovsskit.run.run import run_job
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)

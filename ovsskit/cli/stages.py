@@ -73,8 +73,8 @@ def _explain(name: str, cls: Any) -> None:
     from rich.table import Table
 
     from ovsskit.cli.console import console, show
-    from ovsskit.recipe.describe import field_rows
     from ovsskit.engine.stage import Stage
+    from ovsskit.recipe.describe import field_rows
 
     console.print(f"[bold cyan]{name}[/]\n{escape(inspect.getdoc(cls) or '')}\n", highlight=False)
     if issubclass(cls, Stage):

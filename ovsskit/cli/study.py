@@ -112,8 +112,8 @@ def study(
         compare_studies([Path(folder) for folder in images], as_json=json)
         return
     from ovsskit.cli.study_report import StudyReport
-    from ovsskit.study.study import run_study
     from ovsskit.study.spec.plan import StudyWishes
+    from ovsskit.study.study import run_study
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)

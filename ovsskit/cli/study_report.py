@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import console, progress_bar, show, stderr
+from ovsskit.study.search.state import Standing
 from ovsskit.study.search.trials import Row
-from ovsskit.study.study import Standing
 
 SHOWN = 8
 """How many of the best trials the table lists."""

@@ -7,8 +7,8 @@ import logging
 from functools import cache
 from pathlib import Path
 
-from ovsskit.errors import BadValue, Place, UnknownDevice
 from ovsskit._lazy import torch
+from ovsskit.errors import BadValue, Place, UnknownDevice
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ovsskit import __version__
+from ovsskit._version import __version__
 from ovsskit.engine.devices import free_memory_of, is_out_of_memory, wait_for
-from ovsskit.engine.digests import digest_texts
-from ovsskit.errors import OutOfMemory
 from ovsskit.engine.identity import model_identity, stage_identity
 from ovsskit.engine.stage import Slots, Stage, Wrapper, wiring
 from ovsskit.engine.store import Store
+from ovsskit.errors import OutOfMemory
+from ovsskit.files.digests import digest_texts
 
 State = dict[str, Any]
 """The slots of one picture while a recipe runs."""

@@ -14,10 +14,10 @@ from typing import Any
 from uuid import uuid4
 
 from ovsskit.engine.model import Backbone
-from ovsskit.engine.digests import digest_path
-from ovsskit.recipe.registry import PACKAGE
 from ovsskit.engine.stage import RECIPE_PATH, Stage, Wrapper, use_of
 from ovsskit.engine.values import Vocabulary
+from ovsskit.files.digests import digest_path
+from ovsskit.files.shipped import PACKAGE
 
 
 def identify(

@@ -13,11 +13,11 @@ from typing import TypeAlias
 import PIL.Image
 import PIL.ImageOps
 
-from ovsskit.files.decoding import hear_decoders, hear_libtiff
-from ovsskit.errors import BadPicture, Place
-from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit._lazy import UInt8, numpy, torch
 from ovsskit.engine.values import Image
+from ovsskit.errors import BadPicture, Place
+from ovsskit.files.decoding import hear_decoders, hear_libtiff
+from ovsskit.files.inputs import MAX_PIXELS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """What is opened; a file's content decides, not its name."""

@@ -11,11 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BaseModel, Field, PrivateAttr, field_validator
 
-from ovsskit.engine.readable import Reading, check_words, note_unread, note_untrained
-from ovsskit.engine.digests import digest_files, digest_path
-from ovsskit.errors import BadWeights, Place, refusal
 from ovsskit._lazy import Float, torch
-from ovsskit.files.reading import why_no_path
+from ovsskit.engine.readable import Reading, check_words, note_unread, note_untrained
 from ovsskit.engine.stage import Capability
 from ovsskit.engine.values import (
     Attention,
@@ -27,6 +24,9 @@ from ovsskit.engine.values import (
     PatchFeatures,
     Vocabulary,
 )
+from ovsskit.errors import BadWeights, Place, refusal
+from ovsskit.files.digests import digest_files, digest_path
+from ovsskit.files.reading import why_no_path
 from ovsskit.hub.weights import (
     ANY,
     EMBEDDED,

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ovsskit.engine.model import Backbone
-from ovsskit.errors import BadValue
 from ovsskit.engine.stage import Stage, Wrapper
 from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadValue
 
 Objection = tuple[str, str, BadValue]
 """The address of a stage, one of its parameters, and what is wrong with it."""

@@ -21,11 +21,12 @@ from uuid import uuid4
 
 from safetensors import SafetensorError, safe_open
 
-from ovsskit.engine.digests import Digests, digest_tensor, digest_texts
 from ovsskit._lazy import torch
-from ovsskit.files.writing import PART
-from ovsskit.files.own import claim_cache
+from ovsskit.engine.digests import Digests, digest_tensor
 from ovsskit.engine.values import Value
+from ovsskit.files.digests import digest_texts
+from ovsskit.files.own import claim_cache
+from ovsskit.files.writing import PART
 
 MEMORY_BYTES, DISK_BYTES = 1 << 30, 10 << 30
 OVERHEAD = 1 << 10

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ovsskit.engine.model import capabilities
+from ovsskit.engine.stage import Capability, Stage, Wiring, Wrapper, wiring
+from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.errors import (
     BadInner,
     DuplicateAddress,
@@ -19,8 +21,6 @@ from ovsskit.errors import (
     did_you_mean,
 )
 from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
-from ovsskit.engine.stage import Capability, Stage, Wiring, Wrapper, wiring
-from ovsskit.engine.values import Image, Vocabulary
 
 ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
 """The slots that are filled before the first stage runs."""

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ovsskit.backbones.ofa.ofa import Ofa
-from ovsskit.engine.devices import choose_device, has_native_bf16, is_out_of_memory, note_slow_precision
+from ovsskit.engine.devices import (
+    choose_device,
+    has_native_bf16,
+    is_out_of_memory,
+    note_slow_precision,
+)
+from ovsskit.engine.notices import TakesNotice, hearing
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
-from ovsskit.run.callbacks import TakesNotice, hearing
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.options import choose_named
 

@@ -18,13 +18,13 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ovsskit import __version__
-from ovsskit.errors import BadOutput, Place
-from ovsskit.fit.tuning import Tuner
-from ovsskit.engine.identity import differences
 from ovsskit._lazy import torch
-from ovsskit.run.output.folder import versions
+from ovsskit._version import __version__
+from ovsskit.engine.identity import differences
+from ovsskit.errors import BadOutput, Place
 from ovsskit.files.own import FIT, OwnFolder, Written, read_files
+from ovsskit.fit.tuning import Tuner
+from ovsskit.run.output.folder import versions
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")

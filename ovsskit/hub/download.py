@@ -19,8 +19,8 @@ from typing import Any
 from filelock import FileLock
 
 from ovsskit.errors import MissingWeights
-from ovsskit.hub.trouble import may_pass
 from ovsskit.files.writing import PART
+from ovsskit.hub.trouble import may_pass
 
 WAITS = (1.0, 3.0)
 """Seconds to wait before the hub is asked again what a repository holds."""

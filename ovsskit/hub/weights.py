@@ -186,7 +186,7 @@ def check_content(files: Mapping[str, Path]) -> int:
     Raises:
         BadWeights: a file's content is not what the hub has.
     """
-    from ovsskit.engine.digests import digest_path, git_digest
+    from ovsskit.files.digests import digest_path, git_digest
 
     expected = {path: digest for path in files.values() if (digest := expected_digest(path))}
     for path, digest in expected.items():

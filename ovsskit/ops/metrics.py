@@ -5,8 +5,8 @@ Matrices of several pictures are added before anything else is computed.
 
 from __future__ import annotations
 
-from ovsskit.engine.devices import in_float64
 from ovsskit._lazy import Float, Int, torch
+from ovsskit.engine.devices import in_float64
 
 
 def confusion(

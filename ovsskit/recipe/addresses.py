@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ovsskit.recipe.describe import COMMON
 from ovsskit.errors import (
     BadValue,
     BrokenToml,
@@ -19,9 +18,10 @@ from ovsskit.errors import (
     nearest,
     shorten,
 )
-from ovsskit.recipe.toml_lines import Table, parse, tabled
+from ovsskit.recipe.describe import COMMON
 from ovsskit.recipe.registry import find_backbone, find_stage
 from ovsskit.recipe.shapes import ModelShape, StageShape, odd_values, wrong_shapes
+from ovsskit.recipe.toml_lines import Table, parse, tabled
 from ovsskit.recipe.vocabulary import NAMING
 
 SECTIONS = ("backbone", "vocabulary", "input", "fit")

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from ovsskit.engine.model import Backbone
+from ovsskit.engine.objections import find_objections
+from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.wiring import Link, Node, flatten, wire
 from ovsskit.errors import (
     BadClasses,
     MissingKey,
@@ -21,17 +24,14 @@ from ovsskit.errors import (
     UnknownStage,
     did_you_mean,
 )
-from ovsskit.recipe.extends import EXTENDING_KEYS, read_extended
-from ovsskit.fit.settings import FitTable
-from ovsskit.recipe.toml_lines import Table
 from ovsskit.files.names import FileName, safe_name
-from ovsskit.engine.objections import find_objections
+from ovsskit.fit.settings import FitTable
 from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, parse_override, set_value
+from ovsskit.recipe.extends import EXTENDING_KEYS, read_extended
 from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
-from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.validate import validate
 from ovsskit.recipe.vocabulary import NAMING, VocabularyTable
-from ovsskit.engine.wiring import Link, Node, flatten, wire
 
 
 class Header(BaseModel, frozen=True, extra="forbid", strict=True):

@@ -18,7 +18,6 @@ starts afresh, and so does a `[vocabulary]` that names classes.
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +32,17 @@ from ovsskit.errors import (
     did_you_mean,
     shorten,
 )
-from ovsskit.recipe.toml_lines import Table
-from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, set_value
 from ovsskit.files.reading import why_no_path
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, set_value
 from ovsskit.recipe.shapes import read_shaped
+from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.vocabulary import NAMING
 
 PLACEMENTS = ("before", "after", "replaces")
 EXTENDING_KEYS = ("extends", "remove", "set")
 MOST_BASES = 32
 """How many recipes may extend each other in a row."""
-
-
-def recipe_folder() -> Path:
-    """Return the folder of the recipes that come with the package, in an installation or in a checkout."""
-    packaged = Path(str(files("ovsskit"))) / "recipes"
-    return packaged if packaged.is_dir() else packaged.parent.parent / "recipes"
 
 
 def find_recipe(name: str | Path, beside: Path | None = None, where: Place | None = None) -> Path:

@@ -1,6 +1,6 @@
 """From names to classes. A built-in stage or backbone is found by its file name: no table, no decorator.
 
-`ovsskit/stages/<family>/<name>.py` holds the one public stage `<Name>`; `ovsskit/backbones/<name>.py` the one backbone.
+`ovsskit/stages/<family>/<name>.py` holds the one public stage `<Name>`; `ovsskit/backbones/<family>/<name>.py` the one backbone.
 Others come from installed entry points (`ovsskit.stages`, `ovsskit.backbones`) and from files that the person names
 with `--plugin`. Recipes never load code.
 """
@@ -15,10 +15,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from ovsskit.errors import BadPlugin, Place
 from ovsskit.engine.stage import Stage, use_of
+from ovsskit.errors import BadPlugin, Place
+from ovsskit.files.shipped import PACKAGE
 
-PACKAGE = Path(__file__).parent
 PLUGINS: dict[str, type] = {}
 """What `load_plugin` has brought in, by name."""
 
@@ -26,23 +26,18 @@ PLUGINS: dict[str, type] = {}
 @cache
 def stage_files() -> dict[str, str]:
     """Return the module of every built-in stage by name, without importing any."""
-    found = (PACKAGE / "stages").glob("*/*.py")
-    return {
-        path.stem: f"ovsskit.stages.{path.parent.name}.{path.stem}"
-        for path in sorted(found)
-        if path.stem[0] != "_"
-    }
+    return _public_files("stages")
 
 
 @cache
 def backbone_files() -> dict[str, str]:
     """Return the module of every built-in backbone by name, without importing any."""
-    found = (PACKAGE / "backbones").glob("*.py")
-    return {
-        path.stem: f"ovsskit.backbones.{path.stem}"
-        for path in sorted(found)
-        if path.stem[0] != "_" and path.stem != "base"
-    }
+    return _public_files("backbones")
+
+
+def _public_files(room: str) -> dict[str, str]:
+    found = sorted((PACKAGE / room).glob("*/[!_]*.py"), key=lambda path: path.stem)
+    return {path.stem: f"ovsskit.{room}.{path.parent.name}.{path.stem}" for path in found}
 
 
 def stage_names() -> list[str]:

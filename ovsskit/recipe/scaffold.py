@@ -8,12 +8,12 @@ from typing import Any
 
 import tomlkit
 
-from ovsskit.recipe.describe import COMMON, toml
-from ovsskit.recipe.extends import find_recipe
+from ovsskit.engine.stage import Stage, Wrapper
 from ovsskit.files.names import safe_name
 from ovsskit.files.writing import see_free, write_text
 from ovsskit.recipe.build import Recipe, load_recipe
-from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.recipe.describe import COMMON, toml
+from ovsskit.recipe.extends import find_recipe
 
 
 def write_starter(path: Path, base: str, *, whole: bool, force: bool = False) -> None:

@@ -6,16 +6,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ovsskit.recipe.describe import summary
-from ovsskit.recipe.extends import PLACEMENTS
+from ovsskit.engine.stage import Wrapper
 from ovsskit.fit.settings import FitTable
 from ovsskit.recipe.build import Header, InputTable
+from ovsskit.recipe.describe import summary
+from ovsskit.recipe.extends import PLACEMENTS
 from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.recipe.shapes import DIMENSION_KEYS
-from ovsskit.engine.stage import Wrapper
+from ovsskit.recipe.vocabulary import VocabularyTable
 from ovsskit.study.spec.objectives import METRICS
 from ovsskit.study.spec.tables import ConstraintsTable, StudyTable
-from ovsskit.recipe.vocabulary import VocabularyTable
 
 Schema = dict[str, Any]
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ovsskit.recipe.describe import toml
 from ovsskit.errors import BadValue, MissingKey, OvsskitError, Place, Problems, shorten
+from ovsskit.recipe.describe import toml
 from ovsskit.recipe.toml_lines import Table, read
 
 Tables = dict[str, Any]

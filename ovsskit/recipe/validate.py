@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ovsskit.recipe.describe import range_of, toml
+from ovsskit.engine.stage import RECIPE_PATH
 from ovsskit.errors import (
     MOST_SHOWN,
     BadFile,
@@ -20,9 +20,9 @@ from ovsskit.errors import (
     did_you_mean,
     shorten,
 )
-from ovsskit.recipe.toml_lines import Table
 from ovsskit.files.reading import why_no_path
-from ovsskit.engine.stage import RECIPE_PATH
+from ovsskit.recipe.describe import range_of, toml
+from ovsskit.recipe.toml_lines import Table
 
 M = TypeVar("M", bound=BaseModel)
 

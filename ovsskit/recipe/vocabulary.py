@@ -11,6 +11,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from ovsskit.engine.stage import PathOfRecipe
+from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadClasses, Place, did_you_mean
+from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.recipe.class_lists import (
     LINES,
     list_words,
@@ -19,10 +23,6 @@ from ovsskit.recipe.class_lists import (
     refuse_other_forms,
     split_words,
 )
-from ovsskit.errors import BadClasses, Place, did_you_mean
-from ovsskit.files.reading import Unreadable, read_text
-from ovsskit.engine.stage import PathOfRecipe
-from ovsskit.engine.values import Vocabulary
 
 Classes: TypeAlias = str | Mapping[str, int] | Mapping[int, str] | Iterable[str]
 """Classes in Python: a list of them, a string as on the command line, or a mapping between names and ids."""
@@ -273,7 +273,7 @@ def find_preset(name: str) -> Path:
 
 def presets() -> dict[str, Path]:
     """Return the shipped lists of classes by name."""
-    from ovsskit.recipe.extends import recipe_folder
+    from ovsskit.files.shipped import recipe_folder
 
     return {path.stem: path for path in sorted((recipe_folder() / "vocabularies").glob("*.txt"))}
 

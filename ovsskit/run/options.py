@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
+from ovsskit.engine.stage import NEEDED, Stage, Wrapper
+from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
 from ovsskit.files.inputs import MAX_PIXELS, find_pictures
 from ovsskit.recipe.build import Recipe
-from ovsskit.run.samples import sample_pictures
-from ovsskit.engine.stage import NEEDED, Stage, Wrapper
-from ovsskit.engine.values import Vocabulary
+from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import VocabularyTable, read_classes, refuse_file
+from ovsskit.run.samples import sample_pictures
 
 log = logging.getLogger(__name__)
 

@@ -13,18 +13,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovsskit.engine.model import Backbone
+from ovsskit._lazy import Int, torch
 from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precision
 from ovsskit.engine.driver import Driver, Known, State, Watch
-from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
-from ovsskit._lazy import Int, torch
 from ovsskit.engine.images import Picture, read_picture
-from ovsskit.recipe.build import load_recipe, settle
+from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
-from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
 from ovsskit.engine.wiring import Node, flatten, wire
+from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
+from ovsskit.recipe.build import load_recipe, settle
+from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage

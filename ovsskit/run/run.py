@@ -9,20 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ovsskit.files.decoding import adopt_warnings
 from ovsskit.engine.devices import choose_batch, choose_device
 from ovsskit.engine.identity import identify
-from ovsskit.run.callbacks import Listener, Notices, Summary, hearing
-from ovsskit.engine.objections import check_inputs
-from ovsskit.run.output.folder import OutputFolder
-from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
-from ovsskit.run.output.record import Costs, PictureRecord
 from ovsskit.engine.images import allow_pixels
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import Recipe, load_recipe
-from ovsskit.run.runner import Runner
-from ovsskit.run.samples import sample_score
+from ovsskit.engine.notices import Notices, hearing
+from ovsskit.engine.objections import check_inputs
 from ovsskit.engine.values import Vocabulary
+from ovsskit.files.decoding import adopt_warnings
+from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.run.callbacks import Listener, Summary
 from ovsskit.run.options import (
     Wishes,
     check_files,
@@ -31,6 +26,12 @@ from ovsskit.run.options import (
     choose_explained,
     choose_pictures,
 )
+from ovsskit.run.output.folder import OutputFolder
+from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
+from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.run.runner import Runner
+from ovsskit.run.samples import sample_score
 
 OUT = Path("ovsskit-out")
 

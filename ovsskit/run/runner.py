@@ -15,19 +15,19 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ovsskit._lazy import numpy, torch
 from ovsskit.engine.devices import peak_memory_of
 from ovsskit.engine.driver import State, Watch
+from ovsskit.engine.images import read_picture
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
-from ovsskit._lazy import numpy, torch
 from ovsskit.run.output.folder import OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
 from ovsskit.run.output.record import Costs, PictureRecord
 from ovsskit.run.output.save import Finding, save_finding
-from ovsskit.engine.images import read_picture
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Image, Present, Vocabulary
 
 GROUP_PIXELS = 8_000_000
 """How many pixels the pictures of a group have together at most, unless one alone has more."""

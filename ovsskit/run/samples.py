@@ -7,10 +7,10 @@ from pathlib import Path
 
 import PIL.Image
 
-from ovsskit.embedded import CLASSES, NOUNS, SampleScene, sample_scenes
 from ovsskit._lazy import Int, numpy, torch
-from ovsskit.ops.metrics import class_iou, confusion
+from ovsskit.embedded import CLASSES, NOUNS, SampleScene, sample_scenes
 from ovsskit.engine.values import Vocabulary
+from ovsskit.ops.metrics import class_iou, confusion
 
 
 def sample_pictures() -> list[Path]:

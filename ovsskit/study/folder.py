@@ -14,7 +14,7 @@ import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ovsskit import __version__
+from ovsskit._version import __version__
 from ovsskit.files.own import STUDY, Files, OwnFolder, Written, measure_text, read_files
 
 

@@ -5,72 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from ovsskit.files.decoding import adopt_warnings
-from ovsskit.engine.devices import choose_batch, choose_device, free_memory_of
-from ovsskit.engine.digests import digest_path, digest_texts
-from ovsskit.errors import BadStudy
-from ovsskit.engine.identity import identify
 from ovsskit._lazy import torch
-from ovsskit.run.callbacks import Notices, TakesNotice, hearing
+from ovsskit.engine.devices import choose_batch, choose_device, free_memory_of
+from ovsskit.engine.identity import identify
+from ovsskit.engine.notices import Notices, TakesNotice, hearing
 from ovsskit.engine.objections import check_inputs
+from ovsskit.errors import BadStudy
+from ovsskit.files.decoding import adopt_warnings
+from ovsskit.files.digests import digest_path, digest_texts
 from ovsskit.files.writing import cannot_write
+from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as working
 from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.folder import StudyFolder
-from ovsskit.study.search.trials import Row, best_row, front, read_rows
 from ovsskit.study.search.memory import PeakMemory
-from ovsskit.study.spec.plan import Plan, StudyWishes, make_plan, starting_values
-from ovsskit.study.search.samplers import group_of
 from ovsskit.study.search.queue import DEFAULT, Turns
+from ovsskit.study.search.state import Standing
+from ovsskit.study.search.trials import Row, read_rows
+from ovsskit.study.spec.plan import Plan, StudyWishes, make_plan, starting_values
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30
-
-
-@dataclass
-class Standing:
-    """Say how a study stands: its rows, what the recipe as it is was worth, and what the store saved."""
-
-    plan: Plan
-    total: int
-    out: Path
-    rows: list[Row] = field(default_factory=list)
-    default: dict[str, Any] = field(default_factory=dict)
-    start: dict[str, Any] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
-
-    @property
-    def best(self) -> Row | None:
-        """Return the best trial."""
-        return best_row(self.rows, self.plan.search.objectives[0].sign)
-
-    @property
-    def front(self) -> list[Row]:
-        """Return the Pareto front."""
-        return front(self.rows, [one.sign for one in self.plan.search.objectives])
-
-    @property
-    def groups(self) -> list[Row | None]:
-        """Return the best trial of each group."""
-        search = self.plan.search
-        mine = [
-            [row for row in self.rows if group_of(search, row.turn) == group]
-            for group in range(search.settings.groups)
-        ]
-        return [best_row(rows, search.objectives[0].sign) for rows in mine]
-
-    @property
-    def calls(self) -> dict[str, int]:
-        """Return how many calls of networks, each for one picture, were made and saved: the recipe's and the judges'."""
-        verdicts = [self.default, *(row.verdict for row in self.rows)]
-        return {
-            key: sum(one.get(key, 0) for one in verdicts)
-            for key in ("calls", "saved", "judge_calls", "judge_saved")
-        }
 
 
 @runtime_checkable

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import tomlkit
 
+from ovsskit._lazy import torch
+from ovsskit.engine.driver import Driver, State
 from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
@@ -20,12 +22,8 @@ from ovsskit.engine.model import (
     MatchesText,
     capabilities,
 )
-from ovsskit.engine.driver import Driver, State
-from ovsskit._lazy import torch
 from ovsskit.engine.stage import Stage, Wrapper, use_of, wiring
 from ovsskit.engine.store import Store
-from ovsskit.testing.examples import example
-from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
 from ovsskit.engine.values import (
     Attention,
     Captions,
@@ -40,6 +38,8 @@ from ovsskit.engine.values import (
     Value,
     Vocabulary,
 )
+from ovsskit.testing.examples import example
+from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ovsskit._lazy import torch
 from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
@@ -17,9 +18,7 @@ from ovsskit.engine.model import (
     MatchesText,
     Objective,
 )
-from ovsskit._lazy import torch
 from ovsskit.engine.stage import Stage
-from ovsskit.testing.examples import GRID, HEADS, LAYERS, WIDTH, example
 from ovsskit.engine.values import (
     END,
     PROMPT,
@@ -34,6 +33,7 @@ from ovsskit.engine.values import (
     Saliency,
     TokenMaps,
 )
+from ovsskit.testing.examples import GRID, HEADS, LAYERS, WIDTH, example
 
 TOY_HEADS = 2
 """Heads of the toy's image encoder."""

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import tomlkit
 
-from ovsskit.engine.digests import digest_texts
 from ovsskit.errors import BadFile, NoAnswer, OvsskitError, Place
-from ovsskit.files.writing import see_free, write_text
+from ovsskit.files.digests import digest_texts
 from ovsskit.files.own import claim_cache
 from ovsskit.files.reading import Unreadable, read_json, read_text
+from ovsskit.files.writing import see_free, write_text
 from ovsskit.texts.models import LanguageModel
 from ovsskit.texts.read import SHIPPED, key_of
 from ovsskit.texts.templates import NAME

@@ -15,16 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ovsskit.engine.model import Backbone, EncodesText
-from ovsskit.files.cache import cache_folder
-from ovsskit.engine.digests import digest_texts
-from ovsskit.errors import OvsskitError
-from ovsskit.engine.identity import model_identity
 from ovsskit._lazy import Float, torch
-from ovsskit.run.callbacks import hearing
-from ovsskit.recipe.registry import PACKAGE
+from ovsskit.engine.identity import model_identity
+from ovsskit.engine.model import Backbone, EncodesText
+from ovsskit.engine.notices import hearing
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import TextFeatures
+from ovsskit.errors import OvsskitError
+from ovsskit.files.cache import cache_folder
+from ovsskit.files.digests import digest_texts
+from ovsskit.files.shipped import PACKAGE
 
 MEMORY_BYTES, DISK_BYTES = 1 << 26, 1 << 28
 LIBRARIES = ("torch", "open_clip_torch", "transformers", "tokenizers")

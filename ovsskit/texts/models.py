@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ovsskit.errors import MissingExtra, NoAnswer, Place
 from ovsskit._lazy import torch, transformers
+from ovsskit.errors import MissingExtra, NoAnswer, Place
 from ovsskit.hub.weights import ANY, HubFiles, need_weights
 
 OPENAI = "https://api.openai.com/v1"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ovsskit.errors import BadFile, Place, did_you_mean
-from ovsskit.recipe.toml_lines import read
-from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadFile, Place, did_you_mean
+from ovsskit.files.reading import Unreadable, read_text
+from ovsskit.recipe.toml_lines import read
 
 log = logging.getLogger(__name__)
 

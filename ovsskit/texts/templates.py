@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ovsskit._lazy import Float, open_clip, torch
 from ovsskit.engine.model import EncodesText
 from ovsskit.errors import BadFile, Place
-from ovsskit._lazy import Float, open_clip, torch
 from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.texts.kept import recall
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.matching.blip_itm import BlipItm
+from ovsskit.engine.values import Caption, Captions, Image, Present
 from ovsskit.errors import BadClasses, BadValue, BadWeights, MissingWeights
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.text.caption import Caption as WriteCaption
 from ovsskit.testing import check_backbone, example
-from ovsskit.engine.values import Caption, Captions, Image, Present
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 
 @pytest.fixture(scope="module")

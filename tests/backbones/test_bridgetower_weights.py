@@ -9,8 +9,8 @@ import torch
 from twins import TWINS
 
 from ovsskit.backbones.matching.bridgetower import Bridgetower
-from ovsskit.testing import example
 from ovsskit.engine.values import Caption, Captions, Image
+from ovsskit.testing import example
 
 IMAGES = [example(Image, seed) for seed in (0, 7)]
 TEXT = Captions((Caption("A picture of dog cat", ()),))

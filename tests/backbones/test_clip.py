@@ -17,13 +17,14 @@ from clip_twin import SHAPE, clip_twin, write_clip
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from ovsskit.backbones import _clip_text, clip
+from ovsskit.backbones.clip import _text as _clip_text
 from ovsskit.backbones.clip import _vision as vision
+from ovsskit.backbones.clip import clip
 from ovsskit.backbones.clip._weights import build_network, hub_repository, tag_settings
 from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.values import Attention, Hidden, Image
 from ovsskit.errors import BadValue, BadWeights, MissingWeights
 from ovsskit.testing import example
-from ovsskit.engine.values import Attention, Hidden, Image
 
 EMBEDDED = Clip.embedded
 close = torch.testing.assert_close

@@ -10,13 +10,13 @@ import torch
 from twins import TWINS
 
 from ovsskit.backbones.matching._itm import ItmBackbone
+from ovsskit.engine.values import Caption, Captions, Image, Present
 from ovsskit.errors import BadValue, Problems
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import find_backbone
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.text.caption import Caption as WriteCaption
 from ovsskit.testing import example
-from ovsskit.engine.values import Caption, Captions, Image, Present
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 NAMES = [name for name in TWINS if issubclass(find_backbone(name) or object, ItmBackbone)]
 IMAGES = [example(Image, seed) for seed in (0, 7)]

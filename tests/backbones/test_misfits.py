@@ -15,8 +15,8 @@ from tokenizers import ByteLevelBPETokenizer
 from twins import PARITY
 from typer.testing import CliRunner
 
-from ovsskit.backbones.matching._blip_checkpoint import VISION_RENAMES
 from ovsskit.backbones._checkpoint import rename_back, stored_names
+from ovsskit.backbones.matching._blip_checkpoint import VISION_RENAMES
 from ovsskit.cli.app import app
 from ovsskit.errors import BadWeights, MissingWeights, Problems
 from ovsskit.recipe.build import load_recipe

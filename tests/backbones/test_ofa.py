@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from ovsskit.backbones.ofa._positions import cell_rows, grid_bias, resized_bias, text_rows
 from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME
 from ovsskit.backbones.ofa.ofa import Ofa
-from ovsskit.errors import BadClasses, BadWeights
-from ovsskit.testing import check_backbone, example
 from ovsskit.engine.values import Image
+from ovsskit.errors import BadClasses, BadWeights
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.testing import check_backbone, example
 
 NAMES = ("dog", "ice cream", "grass")
 KNOWN = (PROMPT, UNKNOWN_NAME, *NAMES)

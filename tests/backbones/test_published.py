@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
+from ovsskit._lazy import open_clip, transformers
 from ovsskit.backbones import _published
-from ovsskit.backbones.matching._albef_checkpoint import network_class as albef_class
 from ovsskit.backbones.clip._weights import build_network
+from ovsskit.backbones.matching._albef_checkpoint import network_class as albef_class
 from ovsskit.backbones.matching._mplug_checkpoint import network_class as mplug_class
 from ovsskit.backbones.matching.blip_itm import BlipItm
-from ovsskit._lazy import open_clip, transformers
 from ovsskit.recipe.build import load_recipe
 
 BERT = {

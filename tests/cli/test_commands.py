@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import tomlkit
 
-from ovsskit.recipe.extends import recipe_folder
+from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.registry import backbone_names, stage_names
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))

@@ -14,8 +14,8 @@ import PIL.Image
 import pytest
 
 from ovsskit.cli.__main__ import main
-from ovsskit.run.output.folder import OutputFolder
 from ovsskit.files.own import measure
+from ovsskit.run.output.folder import OutputFolder
 
 TESTS = Path(__file__).parent.parent
 TOY = ("--plugin", str(TESTS / "toy_stages.py"), "--classes", "red, green, blue")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ovsskit.recipe.extends import recipe_folder
+from ovsskit.files.shipped import recipe_folder
 
 COMMAND = [sys.executable, "-m", "ovsskit"]
 RECIPE = str(recipe_folder() / "pnp_blip.toml")

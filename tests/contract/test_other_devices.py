@@ -15,6 +15,8 @@ from test_stages import STAGES, WRAPPERS, make
 from twins import TWINS
 
 import ovsskit
+from ovsskit.cli.report import Report
+from ovsskit.engine.driver import Driver
 from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
@@ -24,15 +26,13 @@ from ovsskit.engine.model import (
     EncodesText,
     MatchesText,
 )
-from ovsskit.cli.report import Report
-from ovsskit.engine.driver import Driver
-from ovsskit.run.run import run_job
-from ovsskit.recipe.registry import backbone_names, find_backbone
-from ovsskit.run.samples import sample_pictures
 from ovsskit.engine.stage import wiring
-from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
 from ovsskit.engine.values import Attention, Captions, Image, Value
+from ovsskit.recipe.registry import backbone_names, find_backbone
 from ovsskit.run.options import Wishes
+from ovsskit.run.run import run_job
+from ovsskit.run.samples import sample_pictures
+from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
 
 
 def parts(value: Value) -> dict[str, torch.Tensor]:

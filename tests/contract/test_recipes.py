@@ -14,14 +14,14 @@ from twins import SMALLER, TWINS
 
 import ovsskit
 from ovsskit.engine.driver import Driver
-from ovsskit.recipe.extends import recipe_folder
-from ovsskit.run.pipeline import Pipeline, flatten
-from ovsskit.recipe.build import load_recipe
 from ovsskit.engine.stage import Stage, use_of
+from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline, flatten
 from ovsskit.study.spec.plan import StudyWishes, read_search
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
 

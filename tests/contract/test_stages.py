@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ovsskit.recipe.registry import find_stage, stage_files
 from ovsskit.engine.stage import Stage, Wrapper, wiring
+from ovsskit.recipe.registry import find_stage, stage_files
 from ovsskit.testing import ToyBackbone, check_stage, check_wrapper, example
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "stages.json"

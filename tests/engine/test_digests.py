@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsskit.engine import digests
-from ovsskit.engine.digests import Digests, digest_path, digest_tensor
-from ovsskit.testing import example
+from ovsskit.engine.digests import Digests, digest_tensor
 from ovsskit.engine.values import Captions, Image, Present, Scores, Vocabulary
+from ovsskit.files.digests import digest_path
+from ovsskit.testing import example
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from ovsskit.engine.driver import Driver
-from ovsskit.errors import OutOfMemory
-from ovsskit.run.pipeline import Pipeline
 from ovsskit.engine.stage import Slots, Stage, Wrapper, Wraps
-from ovsskit.testing import example
 from ovsskit.engine.values import Image, Present, Saliency, Vocabulary
+from ovsskit.errors import OutOfMemory
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.testing import example
 
 SIZES: list[int] = []
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from ovsskit.engine.model import Backbone
-from ovsskit.engine.digests import digest_path
 from ovsskit.engine.identity import differences, identify
+from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import PathOfRecipe, S, Stage, V, Wrapper, Wraps
 from ovsskit.engine.values import Image
+from ovsskit.files.digests import digest_path
 from ovsskit.recipe.vocabulary import make_vocabulary
 
 DOG = make_vocabulary(["dog"])

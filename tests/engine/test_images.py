@@ -19,9 +19,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ovsskit.files.decoding import adopt_warnings
-from ovsskit.errors import BadPicture
 from ovsskit.engine.images import read_picture
+from ovsskit.errors import BadPicture
+from ovsskit.files.decoding import adopt_warnings
 
 SOME = numpy.random.default_rng(0).integers(0, 256, (6, 9, 3), "uint8")
 

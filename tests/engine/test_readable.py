@@ -13,15 +13,15 @@ import pytest
 
 import ovsskit
 from ovsskit.backbones.clip._text import make_reader
-from ovsskit.engine.readable import check_words
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.backbones.matching.albef import Albef
-from ovsskit.engine.model import Backbone
 from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.backbones.matching.bridgetower import Bridgetower
-from ovsskit.backbones.clip.clip import Clip
 from ovsskit.backbones.matching.mplug import Mplug
 from ovsskit.backbones.ofa.ofa import Ofa
 from ovsskit.cli.__main__ import main
+from ovsskit.engine.model import Backbone
+from ovsskit.engine.readable import check_words
 from ovsskit.errors import BadClasses, Place
 from ovsskit.recipe.vocabulary import make_vocabulary
 

@@ -14,8 +14,11 @@ from pydantic import Field, PrivateAttr
 import ovsskit
 from ovsskit.engine import digests
 from ovsskit.engine.driver import Driver
-from ovsskit.run.pipeline import Pipeline
 from ovsskit.engine.stage import PathOfRecipe, S, Slots, Stage, Wrapper, Wraps
+from ovsskit.engine.store import Store
+from ovsskit.engine.values import CrossAttention as Attention
+from ovsskit.engine.values import Image, Saliency, TextFeatures, Vocabulary
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.merge_tokens import MergeTokens
 from ovsskit.stages.maps.select_head import SelectHead
@@ -25,10 +28,7 @@ from ovsskit.stages.presence.all_classes import AllClasses
 from ovsskit.stages.presence.presence_from_file import PresenceFromFile
 from ovsskit.stages.text.caption import Caption
 from ovsskit.stages.wrap.salience_dropout import SalienceDropout
-from ovsskit.engine.store import Store
 from ovsskit.testing import ToyBackbone, example, fingerprint
-from ovsskit.engine.values import CrossAttention as Attention
-from ovsskit.engine.values import Image, Saliency, TextFeatures, Vocabulary
 
 
 class Counting(ToyBackbone):

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from ovsskit.errors import BadOutput
 from ovsskit.engine.store import OVERHEAD, STALE, Store, size_of
-from ovsskit.testing import example, fingerprint
 from ovsskit.engine.values import (
     Captions,
     CrossAttention,
@@ -27,6 +25,8 @@ from ovsskit.engine.values import (
     Value,
     Vocabulary,
 )
+from ovsskit.errors import BadOutput
+from ovsskit.testing import example, fingerprint
 
 KINDS = [Image, Vocabulary, Present, Captions, CrossAttention, TextFeatures, Labels]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from ovsskit.engine.model import Backbone, MatchesText
-from ovsskit.errors import Problems
 from ovsskit._lazy import torch
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.registry import find_stage
+from ovsskit.engine.model import Backbone, MatchesText
 from ovsskit.engine.stage import Stage, Wrapper, Wraps, wiring
 from ovsskit.engine.store import Store
-from ovsskit.testing import ToyBackbone, ToyScores, example
 from ovsskit.engine.values import Image, Present, Saliency, Vocabulary
 from ovsskit.engine.wiring import Node, wire
+from ovsskit.errors import Problems
+from ovsskit.recipe.registry import find_stage
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.testing import ToyBackbone, ToyScores, example
 
 
 class OnlyMatches(Backbone, MatchesText):

@@ -24,9 +24,9 @@ from twins import PARITY
 import ovsskit
 from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME
 from ovsskit.cli.__main__ import main
+from ovsskit.engine.values import Image
 from ovsskit.fit import folder as fit_folder
 from ovsskit.testing import example
-from ovsskit.engine.values import Image
 
 KNOWN = ("dog", "ice cream", "grass", "sky")
 WORDS = (PROMPT, UNKNOWN_NAME, *KNOWN)

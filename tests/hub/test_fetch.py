@@ -16,12 +16,12 @@ from fake_hub import FakeHub, Fault
 from huggingface_hub import constants
 
 from ovsskit.backbones.clip._text import TOKENIZER
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.backbones.matching.bridgetower import Bridgetower
-from ovsskit.backbones.clip.clip import Clip
 from ovsskit.errors import BadWeights, MissingWeights
-from ovsskit.texts.models import FILES
 from ovsskit.hub.weights import HubFiles, find_weights, need_weights
+from ovsskit.texts.models import FILES
 
 NAME = "some/clip"
 WEIGHTS = "open_clip_model.safetensors"
@@ -35,7 +35,9 @@ def test_what_is_read_is_fetched_once_and_nothing_else(
     path = model.need_weights()
     assert {file.name for file in path.iterdir()} == READ
     assert sorted(hub.fetched()) == sorted(READ)
-    [said] = [record.getMessage() for record in caplog.records if record.name == "ovsskit.hub.download"]
+    [said] = [
+        record.getMessage() for record in caplog.records if record.name == "ovsskit.hub.download"
+    ]
     commit = hub.repositories[NAME].commit
     assert said.startswith(f"fetching 4 files (3.4 MB) of some/clip at {commit[:7]} into /")
     hub.asked.clear()

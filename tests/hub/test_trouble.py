@@ -13,9 +13,9 @@ from fake_hub import FakeHub, Fault
 from huggingface_hub import constants
 from huggingface_hub.utils import _http
 
-from ovsskit.hub import download as client
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.errors import MissingWeights
+from ovsskit.hub import download as client
 
 NAME = "some/clip"
 WEIGHTS = "open_clip_model.safetensors"

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 
 Tensor = torch.Tensor

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 
 from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.engine.driver import Driver
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.engine.stage import Stage
-from ovsskit.stages.maps.min_max import MinMax
 from ovsskit.engine.values import Caption, Captions, Image, Saliency, Vocabulary
+from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.stages.maps.min_max import MinMax
 
 T = TypeVar("T")
 RECIPES = {

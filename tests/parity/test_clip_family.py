@@ -17,12 +17,12 @@ import torch
 from clip_family_set import FULL, METHODS, SETTINGS, Method, Run, Tower, methods_in, write_tower
 
 from ovsskit.engine.driver import State
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import Recipe
 from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.recipe.build import Recipe
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.attention.neighbourhood import distance_gaussian
 from ovsskit.testing import example
-from ovsskit.engine.values import Image, Vocabulary
 
 Tensor = torch.Tensor
 MARGIN = 8.0

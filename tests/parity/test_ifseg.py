@@ -22,17 +22,17 @@ from torch.nn.functional import interpolate
 from ovsskit.backbones.ofa._encoder import padding_mask
 from ovsskit.backbones.ofa._positions import grid_bias, text_bias, with_origin
 from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME, TextReader, full_rows
+from ovsskit.engine.values import Image, Logits, PatchFeatures, Probabilities
 from ovsskit.fit.artificial import enlarge
 from ovsskit.fit.settings import FitTable
 from ovsskit.fit.tuning import Tuner
 from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.maps.label_map import LabelMap
 from ovsskit.stages.maps.softmax import Softmax
 from ovsskit.stages.maps.upsample import Upsample
 from ovsskit.stages.refine.dense_crf import DenseCrf
 from ovsskit.stages.refine.knn_smoothing import KnnSmoothing, nearest
-from ovsskit.engine.values import Image, Logits, PatchFeatures, Probabilities
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 TIE = 1e-5
 """Pixels whose two best scores are as near as this may have either label."""

@@ -16,14 +16,14 @@ from sets import choose, find
 
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.values import Attention, Image
+from ovsskit.engine.values import Hidden as Tokens
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.stages.attention.merge_layers import MergeLayers
 from ovsskit.stages.attention.self_attention import SelfAttention
 from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.stages.maps.text_similarity import TextSimilarity
 from ovsskit.stages.network.hidden import Hidden
-from ovsskit.engine.values import Attention, Image
-from ovsskit.engine.values import Hidden as Tokens
 
 SELF = ("query_query", "key_key")
 

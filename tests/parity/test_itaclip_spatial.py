@@ -19,13 +19,13 @@ from sets import Facts, choose, find
 
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.driver import Driver, State
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import load_recipe
 from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.values import Image, Labels, Logits
+from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.refine.close_labels import CloseLabels
 from ovsskit.stages.refine.pamr import Pamr, affinity, deviation
-from ovsskit.engine.values import Image, Labels, Logits
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 RECIPES = {"with background": "itaclip", "no background": "itaclip_coco_stuff"}
 GIVEN = {"text_features", "expand_text", "resize_image"}

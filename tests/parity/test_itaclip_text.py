@@ -13,12 +13,12 @@ from itaclip_set import Recording
 from sets import Facts, choose, find
 
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.stages.text.expand_text import ExpandText, mix
-from ovsskit.stages.text.text_features import TextFeatures
-from ovsskit.texts.templates import ensemble, sentences
 from ovsskit.engine.values import TextFeatures as Features
 from ovsskit.engine.values import Vocabulary
 from ovsskit.recipe.vocabulary import VocabularyTable
+from ovsskit.stages.text.expand_text import ExpandText, mix
+from ovsskit.stages.text.text_features import TextFeatures
+from ovsskit.texts.templates import ensemble, sentences
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

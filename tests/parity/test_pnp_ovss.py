@@ -14,7 +14,9 @@ from itm_set import check_network, check_pixels
 from pnp_ovss_set import Recording
 from sets import choose, find
 
+from ovsskit.engine.values import PADDING, Image, Present, Saliency, TokenMaps
 from ovsskit.ops import metrics
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.maps.label_map import LabelMap
 from ovsskit.stages.maps.merge_tokens import MergeTokens
 from ovsskit.stages.maps.min_max import MinMax
@@ -24,8 +26,6 @@ from ovsskit.stages.refine.dense_crf import DenseCrf
 from ovsskit.stages.refine.gaussian_blur import GaussianBlur
 from ovsskit.stages.text.caption import Caption
 from ovsskit.stages.wrap.salience_dropout import choose_patches, salience_of
-from ovsskit.engine.values import PADDING, Image, Present, Saliency, TokenMaps
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 TIE = 1e-5
 """Pixels whose two best maps are as near as this may have either label."""

@@ -14,10 +14,10 @@ from pydantic import Field
 from sets import choose, find
 
 from ovsskit.engine.model import Backbone, EncodesImageAndText
-from ovsskit.stages.reward._judge import agreement_with_words, compare
-from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contrast, soft_masks
 from ovsskit.engine.values import Image, Saliency
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.reward._judge import agreement_with_words, compare
+from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contrast, soft_masks
 
 SIGMA = 0.04
 """Of the longer side: a constant of the released code."""

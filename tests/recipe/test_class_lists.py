@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovsskit.recipe.class_lists import parse_classes, read_lines
 from ovsskit.errors import BadClasses
+from ovsskit.recipe.class_lists import parse_classes, read_lines
 from ovsskit.recipe.vocabulary import VocabularyTable, make_vocabulary, presets, read_classes
 from ovsskit.run.options import choose_named
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovsskit.engine.stage import Wrapper
 from ovsskit.errors import MissingRecipe, Problems
 from ovsskit.recipe.addresses import parse_override
 from ovsskit.recipe.build import Recipe, load_recipe
-from ovsskit.engine.stage import Wrapper
 
 WHOLE = Path(__file__).parent / "broken" / "base" / "whole.toml"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ovsskit.recipe import registry
-from ovsskit.errors import BadPlugin, Place, Problems
-from ovsskit.recipe.build import load_recipe
 from ovsskit.engine.stage import Stage, use_of
+from ovsskit.errors import BadPlugin, Place, Problems
+from ovsskit.recipe import registry
+from ovsskit.recipe.build import load_recipe
 from ovsskit.testing import check_stage
 
 SHARPEN = Path(__file__).parent.parent / "docs" / "examples" / "sharpen.py"

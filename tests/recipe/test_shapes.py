@@ -16,18 +16,18 @@ from rich.progress import BarColumn
 from rich.table import Table
 from rich.tree import Tree
 
-from ovsskit.recipe import registry
 from ovsskit.backbones.clip._weights import architectures
 from ovsskit.cli import console
 from ovsskit.cli.check import check
 from ovsskit.cli.stages import stages
-from ovsskit.errors import BadFile, BrokenToml, ExtendsCycle, MissingRecipe, Problems, shorten
-from ovsskit.recipe.toml_lines import MOST_BYTES, parse
-from ovsskit.recipe.build import load_recipe
 from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image, Scores
+from ovsskit.errors import BadFile, BrokenToml, ExtendsCycle, MissingRecipe, Problems, shorten
+from ovsskit.recipe import registry
+from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.toml_lines import MOST_BYTES, parse
 from ovsskit.study.report import report
 from ovsskit.study.spec.plan import check_file
-from ovsskit.engine.values import Image, Scores
 
 GOOD = 'extends = "quickstart"\n'
 

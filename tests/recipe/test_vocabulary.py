@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsskit.errors import BadClasses, Problems
-from ovsskit.recipe.extends import recipe_folder
-from ovsskit.files.inputs import find_pictures
-from ovsskit.recipe.build import load_recipe
-from ovsskit.run.samples import sample_pictures
 from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadClasses, Problems
+from ovsskit.files.inputs import find_pictures
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import (
     VocabularyTable,
     list_classes,
@@ -24,6 +23,7 @@ from ovsskit.recipe.vocabulary import (
     replace_classes,
     split_classes,
 )
+from ovsskit.run.samples import sample_pictures
 
 WORDS = st.lists(
     st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=2, max_size=12, unique=True

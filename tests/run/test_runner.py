@@ -12,12 +12,12 @@ import pytest
 import torch
 from toy_stages import ToyColours, ToyLabels, ToySoftmax
 
-from ovsskit.run.output.folder import OutputFolder
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.run.runner import Runner
 from ovsskit.engine.stage import Slots
 from ovsskit.engine.values import Value
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.output.folder import OutputFolder
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.run.runner import Runner
 
 HELD: list[weakref.ref[torch.Tensor]] = []
 

@@ -7,9 +7,9 @@ import PIL.Image
 import pytest
 
 from ovsskit.embedded import NOUNS, STUFFS, sample_scenes
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.masks import mask_picture
 from ovsskit.run.samples import sample_score
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 
 def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:

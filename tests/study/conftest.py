@@ -11,8 +11,8 @@ from PIL import Image
 
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.report import report
+from ovsskit.study.search.state import Standing, run_study
 from ovsskit.study.search.trials import Row
-from ovsskit.study.study import Standing, run_study
 from ovsskit.study.spec.plan import StudyWishes
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import BadFile, BadStudy, NothingFound, OvsskitError
-from ovsskit.study.study import Standing
+from ovsskit.study.search.state import Standing
 from ovsskit.study.spec.plan import check_file
 
 HERE = Path(__file__).parent

@@ -23,9 +23,9 @@ from ovsskit.errors import NoPictures, OtherStudy, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.study.report import report
 from ovsskit.study.search.evaluate import Evaluator, Verdict
-from ovsskit.study.study import Standing
-from ovsskit.study.spec.plan import StudyWishes, read_search
 from ovsskit.study.search.samplers import TURN, Halving
+from ovsskit.study.search.state import Standing
+from ovsskit.study.spec.plan import StudyWishes, read_search
 from ovsskit.study.spec.space import Dimension
 
 Search = Callable[..., Standing]

@@ -24,9 +24,9 @@ from optuna.trial import TrialState
 
 import kills
 from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
-from ovsskit.study.search import workers as work
 from ovsskit.study.folder import StudyFolder
-from ovsskit.study.study import Standing
+from ovsskit.study.search import workers as work
+from ovsskit.study.search.state import Standing
 from ovsskit.study.search.storage import JOURNAL, Journal, open_keeper
 
 Search = Callable[..., Standing]

@@ -19,9 +19,9 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ovsskit._lazy import transformers
 from ovsskit.cli.__main__ import main
 from ovsskit.errors import BadFile, BadOutput
-from ovsskit._lazy import transformers
 from ovsskit.texts import models
 from ovsskit.texts.generate import Answers, clean, read_prompt, what_is_wrong, write_texts
 from ovsskit.texts.models import LocalModel

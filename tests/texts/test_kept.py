@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.store import Store
 from ovsskit.run.pipeline import load
 from ovsskit.run.samples import sample_pictures
-from ovsskit.engine.store import Store
 from ovsskit.texts import kept
 from ovsskit.texts.templates import encode_words
 

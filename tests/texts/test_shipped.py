@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ovsskit._lazy import open_clip
-from ovsskit.texts.read import key_of, read_toml, shipped_file, texts_of_classes
-from ovsskit.texts.templates import sentences
 from ovsskit.engine.values import Vocabulary
 from ovsskit.recipe.vocabulary import VocabularyTable
+from ovsskit.texts.read import key_of, read_toml, shipped_file, texts_of_classes
+from ovsskit.texts.templates import sentences
 
 SETS = ("voc21", "context60", "coco_object", "coco_stuff", "cityscapes")
 WITH_BACKGROUND = SETS[:3]

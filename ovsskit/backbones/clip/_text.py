@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ovsskit._lazy import Float, open_clip, torch
 from ovsskit.engine.readable import Reading, reading_of
 from ovsskit.errors import BadWeights, Place
-from ovsskit._lazy import Float, open_clip, torch
 from ovsskit.hub.weights import ANY, HubFiles, need_weights
 
 TEXTS_AT_ONCE = 256

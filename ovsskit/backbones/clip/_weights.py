@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ovsskit._lazy import open_clip, torch
 from ovsskit.backbones._checkpoint import too_large
 from ovsskit.backbones.clip._text import TOKENIZER
 from ovsskit.errors import BadValue, BadWeights, Place, did_you_mean
-from ovsskit._lazy import open_clip, torch
 from ovsskit.files.reading import Unreadable, read_json
 from ovsskit.hub.weights import EMBEDDED, HubFiles
 

@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from ovsskit.backbones.clip import _vision as vision
+from ovsskit._lazy import Float, open_clip, torch
 from ovsskit.backbones import _published
+from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip._text import (
     TOKENIZER,
     TOKENIZER_FILES,
@@ -32,11 +33,10 @@ from ovsskit.backbones.clip._weights import (
     hub_repository,
     read_blueprint,
 )
-from ovsskit.engine.readable import Reading
 from ovsskit.engine.model import Backbone, EncodesImageAndText, EncodesPatches
-from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
-from ovsskit._lazy import Float, open_clip, torch
+from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
+from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
 from ovsskit.hub.weights import HubFiles, Published, commit_of, fetch_weights, read_files
 
 KEPT_CALLS = 64
@@ -54,7 +54,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     Source: Radford et al. 2021; open_clip.
     """
 
-    embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "clip"
+    embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "clip"
     hub_files: ClassVar[HubFiles] = HUB_FILES
     published: ClassVar[Mapping[str, Published]] = _published.CLIP
 

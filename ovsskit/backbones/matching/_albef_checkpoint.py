@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ovsskit.backbones.matching._blip_checkpoint import VISION_RENAMES, infer_text, infer_vision
+from ovsskit._lazy import transformers
 from ovsskit.backbones._checkpoint import (
     Family,
     check_fit,
@@ -19,7 +19,7 @@ from ovsskit.backbones._checkpoint import (
     rename,
     rename_back,
 )
-from ovsskit._lazy import transformers
+from ovsskit.backbones.matching._blip_checkpoint import VISION_RENAMES, infer_text, infer_vision
 
 UNUSED = re.compile(
     r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|position_ids$|^text_encoder\.pooler\."

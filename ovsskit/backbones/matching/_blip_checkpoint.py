@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ovsskit._lazy import transformers
 from ovsskit.backbones._checkpoint import (
     Family,
     check_fit,
@@ -18,7 +19,6 @@ from ovsskit.backbones._checkpoint import (
     rename,
     rename_back,
 )
-from ovsskit._lazy import transformers
 
 UNUSED = re.compile(r"_m(\.|$)|queue|^temp$|position_ids$")
 """Momentum copies, queues, and what does not weigh."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-from ovsskit.backbones.matching._itm import ItmBackbone, resize_positions
 from ovsskit._lazy import Float, torch
+from ovsskit.backbones.matching._itm import ItmBackbone, resize_positions
 
 
 class BlipTowerBackbone(ItmBackbone):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ovsskit._lazy import transformers
 from ovsskit.backbones._checkpoint import (
     Family,
     check_fit,
@@ -18,7 +19,6 @@ from ovsskit.backbones._checkpoint import (
     rename_back,
 )
 from ovsskit.backbones.matching._clip_tower import RENAMES as CLIP_RENAMES
-from ovsskit._lazy import transformers
 
 HEAD_WIDTH = 64
 """Width of an attention head in both published sizes; an original checkpoint does not say it."""

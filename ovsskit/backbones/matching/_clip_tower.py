@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from ovsskit.backbones.matching._itm import resize_positions
 from ovsskit._lazy import Float, torch
+from ovsskit.backbones.matching._itm import resize_positions
 
 RENAMES = (
     ("visual.class_embedding", "visual.embeddings.class_embedding"),

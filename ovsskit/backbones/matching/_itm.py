@@ -11,14 +11,14 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
 
+from ovsskit._lazy import Float, numpy, torch
 from ovsskit.backbones._checkpoint import count_of, stored_names
 from ovsskit.backbones.matching._fusion import by_picture
-from ovsskit.engine.readable import Reading
 from ovsskit.backbones.matching._text import TextReader, Tokens, read_word, read_wordpieces
 from ovsskit.engine.model import Backbone, CrossAttends, MatchesText, Objective
-from ovsskit.errors import BadValue
-from ovsskit._lazy import Float, numpy, torch
+from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Caption, Captions, CrossAttention, Image
+from ovsskit.errors import BadValue
 from ovsskit.hub.weights import EMBEDDED
 
 if TYPE_CHECKING:

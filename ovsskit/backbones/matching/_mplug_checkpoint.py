@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from ovsskit.backbones.matching._blip_checkpoint import infer_text
+from ovsskit._lazy import torch, transformers
 from ovsskit.backbones._checkpoint import (
     Family,
     check_fit,
@@ -21,8 +21,8 @@ from ovsskit.backbones._checkpoint import (
     rename_back,
     stored_names,
 )
+from ovsskit.backbones.matching._blip_checkpoint import infer_text
 from ovsskit.backbones.matching._clip_tower import RENAMES as CLIP_RENAMES
-from ovsskit._lazy import torch, transformers
 
 TEXT_EPSILON = 1e-12
 FUSION_LAYERS = 6

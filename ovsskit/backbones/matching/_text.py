@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovsskit.engine.readable import Reading, reading_of
-from ovsskit.errors import BadClasses, BadWeights, Place
 from ovsskit._lazy import Int, torch
+from ovsskit.engine.readable import Reading, reading_of
 from ovsskit.engine.values import END, PADDING, PROMPT, Caption
+from ovsskit.errors import BadClasses, BadWeights, Place
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

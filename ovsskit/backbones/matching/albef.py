@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ovsskit._lazy import Float, torch
 from ovsskit.backbones import _published
+from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones.matching._albef_checkpoint import ALBEF, check_network, read_network
 from ovsskit.backbones.matching._blip_tower import BlipTowerBackbone
-from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones.matching._fusion import Step, fuse
 from ovsskit.backbones.matching._text import TextReader, Tokens, batch, clean_captions
-from ovsskit._lazy import Float, torch
 from ovsskit.hub.weights import HubFiles, Published
 
 if TYPE_CHECKING:

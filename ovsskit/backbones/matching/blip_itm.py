@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ovsskit._lazy import Float, torch
 from ovsskit.backbones import _published
+from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones.matching._blip_checkpoint import BLIP, check_network, read_network
 from ovsskit.backbones.matching._blip_tower import BlipTowerBackbone
-from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones.matching._fusion import Step, fuse
 from ovsskit.backbones.matching._text import TextReader, Tokens, batch
-from ovsskit._lazy import Float, torch
 from ovsskit.hub.weights import HubFiles, Published
 
 
@@ -24,7 +24,7 @@ class BlipItm(BlipTowerBackbone):
     tokenizer's `vocab.txt` beside it). Source: Li et al. 2022, BLIP; LAVIS.
     """
 
-    embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "blip_itm"
+    embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "blip_itm"
 
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, WORDPIECES, config="config.json")
     published: ClassVar[Mapping[str, Published]] = _published.BLIP_ITM

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from ovsskit._lazy import Float, torch
 from ovsskit.backbones import _published
-from ovsskit.backbones.matching._bridgetower_checkpoint import BRIDGETOWER, check_network, read_network
-from ovsskit.backbones.matching._bridgetower_layers import encode_text, run_cross_modal
 from ovsskit.backbones._checkpoint import BYTE_PAIRS, FOLDER_FILES, convert
+from ovsskit.backbones.matching._bridgetower_checkpoint import (
+    BRIDGETOWER,
+    check_network,
+    read_network,
+)
+from ovsskit.backbones.matching._bridgetower_layers import encode_text, run_cross_modal
 from ovsskit.backbones.matching._clip_tower import fit_grid, run_tower
 from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.backbones.matching._text import TextReader, Tokens, batch, read_byte_pairs
-from ovsskit._lazy import Float, torch
 from ovsskit.hub.weights import HubFiles, Published
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
+from ovsskit._lazy import Float, torch
 from ovsskit.backbones import _published
 from ovsskit.backbones._checkpoint import FOLDER_FILES, WORDPIECES, convert
 from ovsskit.backbones.matching._clip_tower import fit_grid, run_tower
@@ -22,7 +23,6 @@ from ovsskit.backbones.matching._mplug_checkpoint import (
     read_network,
 )
 from ovsskit.backbones.matching._text import TextReader, Tokens, batch, clean_captions
-from ovsskit._lazy import Float, torch
 from ovsskit.hub.weights import HubFiles, Published
 
 if TYPE_CHECKING:

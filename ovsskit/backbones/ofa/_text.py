@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovsskit.errors import BadClasses, BadWeights, Place
 from ovsskit._lazy import Int, numpy, torch
+from ovsskit.errors import BadClasses, BadWeights, Place
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-DATA = Path(__file__).parent / "_ofa_data"
+DATA = Path(__file__).parent / "_data"
 PROMPT = "what is the segmentation map of the image? object:"
 UNKNOWN_NAME = "unknown"
 """What the released code adds to the names in the text, though it is none of the classes."""

@@ -12,14 +12,14 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr
 
-from ovsskit.backbones.ofa._resize import resize
-from ovsskit.engine.readable import Reading, reading_of
-from ovsskit.engine.model import Backbone, DecodesPatches
-from ovsskit.recipe.class_lists import list_words
-from ovsskit.errors import BadClasses, Place
 from ovsskit._lazy import Float, torch
+from ovsskit.backbones.ofa._resize import resize
+from ovsskit.engine.model import Backbone, DecodesPatches
+from ovsskit.engine.readable import Reading, reading_of
 from ovsskit.engine.values import Image, PatchFeatures, Vocabulary
+from ovsskit.errors import BadClasses, Place
 from ovsskit.hub.weights import HubFiles
+from ovsskit.recipe.class_lists import list_words
 
 if TYPE_CHECKING:
     from ovsskit.backbones.ofa._checkpoint import Checkpoint, Tuned
@@ -42,7 +42,7 @@ class Ofa(Backbone, DecodesPatches):
     fairseq's format (`.pt`). Source: Wang et al. 2022, OFA; Yun et al. 2023, IFSeg, released code.
     """
 
-    embedded: ClassVar[Path] = Path(__file__).parent.parent / "embedded" / "ofa"
+    embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "ofa"
     hub_files: ClassVar[HubFiles] = HubFiles(
         ("model.safetensors", "pytorch_model.bin"), beside=("dict.txt",)
     )

@@ -27,9 +27,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ovsskit import __version__
-from ovsskit.errors import BadOutput, Place
+from ovsskit._version import __version__
 from ovsskit.engine.identity import differences
+from ovsskit.errors import BadOutput, Place
 from ovsskit.files.inputs import name_pictures
 from ovsskit.files.own import RUN, OwnFolder, Written, read_files
 from ovsskit.run.output.record import Costs, PictureRecord, stamp_of

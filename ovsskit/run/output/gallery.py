@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ovsskit.engine.values import Vocabulary
 from ovsskit.files.own import OwnFolder, Written
 from ovsskit.run.output.record import PictureRecord
-from ovsskit.engine.values import Vocabulary
 
 GALLERY, CLASSES = "index.html", "classes.json"
 
@@ -52,7 +52,7 @@ def write_gallery(
         ],
     }
     template = Environment(
-        loader=PackageLoader("ovsskit.output", ""), autoescape=True
+        loader=PackageLoader("ovsskit.run.output", ""), autoescape=True
     ).get_template("gallery.html")
     return folder.write_text(GALLERY, template.render(data=data))
 

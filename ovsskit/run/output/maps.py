@@ -9,12 +9,12 @@ from typing import Any
 
 import PIL.Image
 
-from ovsskit.engine.driver import State
 from ovsskit._lazy import numpy, torch
-from ovsskit.run.output.heat import Tile, draw_sheet, heat_tile
-from ovsskit.run.output.overlay import resize_both, tint_picture
+from ovsskit.engine.driver import State
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Captions, Image, Labels, Present, Scores, TokenMaps, Vocabulary
+from ovsskit.run.output.heat import Tile, draw_sheet, heat_tile
+from ovsskit.run.output.overlay import resize_both, tint_picture
 
 MOST_ROUNDS = 12
 """How often what one stage writes is kept: for ten rounds of hiding patches, not for a hundred windows."""

@@ -9,8 +9,8 @@ import PIL.Image
 import PIL.ImageDraw
 
 from ovsskit._lazy import Int, UInt8, numpy
-from ovsskit.run.output.fonts import font_for
 from ovsskit.engine.values import Vocabulary
+from ovsskit.run.output.fonts import font_for
 
 SHORTEST, LONGEST = 640, 2048
 """Longer sides of overlays, in pixels: smaller pictures are enlarged by a whole number, larger ones shrunk."""

@@ -13,13 +13,13 @@ from typing import BinaryIO, TypeAlias
 import PIL.Image
 
 from ovsskit._lazy import Int, UInt8, numpy, torch
+from ovsskit.engine.values import Probabilities, Scores, Vocabulary
 from ovsskit.files.names import safe_name
+from ovsskit.files.own import OwnFolder, Written
 from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.masks import write_mask
 from ovsskit.run.output.overlay import Area, draw_overlay, measure_areas, resize_both, tint_picture
-from ovsskit.files.own import OwnFolder, Written
 from ovsskit.run.output.record import PictureRecord
-from ovsskit.engine.values import Probabilities, Scores, Vocabulary
 
 Put: TypeAlias = Callable[[str, Callable[[BinaryIO], object]], None]
 """Write a file, named by its path in the folder."""

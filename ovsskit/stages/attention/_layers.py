@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from ovsskit.engine.model import EncodesPatches
-from ovsskit.errors import BadValue
 from ovsskit.engine.values import Hidden
+from ovsskit.errors import BadValue
 
 
 def _not_zero(layers: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit.engine.model import EncodesPatches
-from ovsskit.errors import BadValue
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Attention, Hidden, PatchFeatures
+from ovsskit.errors import BadValue
 
 
 class Attend(Stage, writes="patch_features"):

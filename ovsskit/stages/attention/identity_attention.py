@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ovsskit.engine.model import EncodesPatches
 from ovsskit._lazy import torch
+from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.stage import Stage
-from ovsskit.stages.attention._layers import Layers, layers_in
 from ovsskit.engine.values import Attention, Hidden
+from ovsskit.stages.attention._layers import Layers, layers_in
 
 
 class IdentityAttention(Stage, writes="self_attention"):

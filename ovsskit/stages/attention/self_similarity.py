@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesPatches
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.stage import Stage
-from ovsskit.stages.attention._layers import Layers, layers_in
 from ovsskit.engine.values import Hidden, Similarity
+from ovsskit.stages.attention._layers import Layers, layers_in
 
 Term = Literal["query_key", "query_query", "key_key", "value_value"]
 PARTS = ("query", "key", "value")

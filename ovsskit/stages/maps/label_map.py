@@ -8,8 +8,8 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, Int, torch
 from ovsskit.engine.stage import Stage
-from ovsskit.stages.maps.upsample import Align
 from ovsskit.engine.values import Image, Labels, Scores, Vocabulary
+from ovsskit.stages.maps.upsample import Align
 
 
 class LabelMap(Stage, writes="labels"):

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ovsskit.errors import BadPicture
 from ovsskit._lazy import Float, Int, torch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
+from ovsskit.errors import BadPicture
 
 NARROWEST = 16
 """Pixels that the shorter side must have at least: the width of one patch of most encoders."""

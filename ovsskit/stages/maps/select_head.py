@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.errors import BadValue
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import CrossAttention
+from ovsskit.errors import BadValue
 
 
 class SelectHead(Stage, writes="attention"):

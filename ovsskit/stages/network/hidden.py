@@ -9,9 +9,9 @@ from pydantic import Field
 
 from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.stage import Slots, Stage, Wrapper, wiring
-from ovsskit.stages.attention._layers import Layers, layer_numbers
 from ovsskit.engine.values import Hidden as Tokens
 from ovsskit.engine.values import Image
+from ovsskit.stages.attention._layers import Layers, layer_numbers
 
 
 class Hidden(Stage, writes="hidden"):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesImageAndText
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.model import EncodesImageAndText
 from ovsskit.engine.stage import Slots, Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 

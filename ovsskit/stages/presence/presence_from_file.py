@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ovsskit.errors import BadFile, Place, did_you_mean
-from ovsskit.files.inputs import SUFFIXES
 from ovsskit.engine.stage import NEEDED, PathOfRecipe, Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
+from ovsskit.errors import BadFile, Place, did_you_mean
+from ovsskit.files.inputs import SUFFIXES
 
 log = logging.getLogger(__name__)
 

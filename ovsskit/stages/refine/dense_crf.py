@@ -6,12 +6,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.devices import place_of_float64
-from ovsskit.errors import MissingExtra
 from ovsskit._lazy import Float, UInt8, numpy, torch
-from ovsskit.ops.mean_field import mean_field
+from ovsskit.engine.devices import place_of_float64
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Probabilities
+from ovsskit.errors import MissingExtra
+from ovsskit.ops.mean_field import mean_field
 
 CLIP = 1e-5
 """Probabilities are cut to this from below before the logarithm, as pydensecrf's `unary_from_softmax` does."""

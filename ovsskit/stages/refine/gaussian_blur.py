@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.engine.devices import in_float64
 from ovsskit._lazy import Float, kornia, torch
+from ovsskit.engine.devices import in_float64
 from ovsskit.engine.stage import S, Stage
 
 TRUNCATE = 4.0

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesPatches
 from ovsskit._lazy import torch
+from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Hidden, Logits
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ovsskit.engine.model import EncodesImage
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.model import EncodesImage
 from ovsskit.engine.values import Image
 
 Among = Literal["none", "present", "all"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ovsskit.engine.devices import in_float64
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.devices import in_float64
 
 PADDING = 12
 """Zeros on either side that the spline runs through; what lies beyond moves it by less than a millionth."""

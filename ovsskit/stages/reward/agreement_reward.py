@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.devices import in_float64
 from ovsskit._lazy import Int, torch
+from ovsskit.engine.devices import in_float64
 from ovsskit.engine.stage import Wrapper, Wraps
-from ovsskit.stages.wrap.views import TURNS
 from ovsskit.engine.values import Image, Labels, Present, Reward, Vocabulary
+from ovsskit.stages.wrap.views import TURNS
 
 Alteration = Literal[
     "horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "smaller"

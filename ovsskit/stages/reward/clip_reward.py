@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesImageAndText
 from ovsskit._lazy import Bool, torch
+from ovsskit.engine.model import EncodesImageAndText
 from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.values import Image, Labels, Present, Reward, Vocabulary
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.stages.reward._judge import Among, Form, agreement_with_words, compare, encode
-from ovsskit.engine.values import Image, Labels, Present, Reward, Vocabulary
 
 
 class ClipReward(Stage, writes="reward"):

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesImageAndText
-from ovsskit.engine.devices import in_float64
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.devices import in_float64
+from ovsskit.engine.model import EncodesImageAndText
 from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.values import Image, Reward, Saliency, Vocabulary
 from ovsskit.stages.refine.gaussian_blur import blur_matrix
 from ovsskit.stages.reward._judge import agreement_with_words, compare, encode
 from ovsskit.stages.reward._spline import resize_cubic
-from ovsskit.engine.values import Image, Reward, Saliency, Vocabulary
 
 CONTRAST_SIZE = 24
 """Height and width that masks are resized to before their contrast is taken."""

@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesText
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import PathOfRecipe, Stage
+from ovsskit.engine.values import TextFeatures, Vocabulary
 from ovsskit.texts.read import explain_missing, shipped_file, texts_of_classes
 from ovsskit.texts.templates import Templates, encode_words, sentences
-from ovsskit.engine.values import TextFeatures, Vocabulary
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import PathOfRecipe, Stage
-from ovsskit.texts.templates import Templates, encode_words, sentences
 from ovsskit.engine.values import TextFeatures as Features
 from ovsskit.engine.values import Vocabulary
+from ovsskit.texts.templates import Templates, encode_words, sentences
 
 
 class TextFeatures(Stage, writes="text_features"):

@@ -9,15 +9,16 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Item
 
-from ovsskit.recipe.describe import toml
-from ovsskit.recipe.extends import find_recipe, recipe_folder
-from ovsskit.recipe.toml_lines import Table
-from ovsskit.files.names import safe_name
-from ovsskit.recipe.addresses import address_of, all_stages
-from ovsskit.recipe.registry import find_stage
 from ovsskit.engine.stage import Wrapper
+from ovsskit.files.names import safe_name
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe.addresses import address_of, all_stages
+from ovsskit.recipe.describe import toml
+from ovsskit.recipe.extends import find_recipe
+from ovsskit.recipe.registry import find_stage
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.study.search.state import Standing
 from ovsskit.study.search.trials import Row
-from ovsskit.study.study import Standing
 
 
 def best_texts(standing: Standing) -> dict[str, str]:

@@ -12,12 +12,18 @@ from typing import Any
 import optuna
 from PIL.Image import Image as PilImage
 
-from ovsskit.run.output.overlay import draw_overlay
-from ovsskit.study.report.charts import Chart, front_chart, history_chart, parallel_chart, slice_charts
-from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.search.trials import Row
-from ovsskit.study.study import Standing
 from ovsskit.engine.values import Labels
+from ovsskit.run.output.overlay import draw_overlay
+from ovsskit.study.report.charts import (
+    Chart,
+    front_chart,
+    history_chart,
+    parallel_chart,
+    slice_charts,
+)
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.search.state import Standing
+from ovsskit.study.search.trials import Row
 
 REPORT = "index.html"
 SHOWN_PICTURES, SHOWN_TRIALS = 6, 25
@@ -59,7 +65,7 @@ def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -
         (row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0]
     )
     template = Environment(
-        loader=PackageLoader("ovsskit.output", ""), autoescape=True
+        loader=PackageLoader("ovsskit.study.report", ""), autoescape=True
     ).get_template("study.html")
     return template.render(
         title=search.title,

@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ovsskit.engine.model import Backbone
-from ovsskit.engine.driver import State
-from ovsskit.errors import NothingFound
 from ovsskit._lazy import torch
-from ovsskit.ops.mean_field import Shelf, keeping
+from ovsskit.engine.driver import State
 from ovsskit.engine.images import allow_pixels, read_picture
-from ovsskit.run.pipeline import Pipeline
+from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
+from ovsskit.engine.values import Image, Labels
+from ovsskit.errors import NothingFound
+from ovsskit.ops.mean_field import Shelf, keeping
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.search.memory import PeakMemory
+from ovsskit.study.search.samplers import first_rung
 from ovsskit.study.spec.objectives import Objective, mean_of, miou_of
 from ovsskit.study.spec.plan import Plan
-from ovsskit.study.search.samplers import first_rung
-from ovsskit.engine.values import Image, Labels
 
 SHELF_BYTES = 1 << 30
 """How many bytes of decoded pictures are kept."""

@@ -17,10 +17,9 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from ovsskit.recipe.describe import toml
-from ovsskit.engine.digests import digest_texts
 from ovsskit.errors import BadStorage, OtherStudy, Place, Problems, shorten
-from ovsskit.study.spec.plan import Search
+from ovsskit.files.digests import digest_texts
+from ovsskit.recipe.describe import toml
 from ovsskit.study.search.samplers import (
     TURN,
     fixed_values,
@@ -30,6 +29,7 @@ from ovsskit.study.search.samplers import (
     takes_listed,
 )
 from ovsskit.study.search.storage import Keeper
+from ovsskit.study.spec.plan import Search
 
 ERROR, IDENTITY, CANDIDATE = "error", "identity", "candidate"
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ovsskit.study.spec.plan import Search
-from ovsskit.study.search.samplers import TURN
 from ovsskit.study.search.queue import ERROR, VERDICT, is_spent
+from ovsskit.study.search.samplers import TURN
+from ovsskit.study.spec.plan import Search
 
 State = Literal["done", "pruned", "failed"]
 STATES: dict[TrialState, State] = {

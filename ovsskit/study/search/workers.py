@@ -16,16 +16,16 @@ from typing import Any
 
 import optuna
 
-from ovsskit.errors import OvsskitError, StudyFailed
 from ovsskit._lazy import torch
-from ovsskit.recipe.registry import load_plugin
 from ovsskit.engine.store import Store
+from ovsskit.errors import OvsskitError, StudyFailed
+from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.search.evaluate import Evaluator, Report, Verdict
-from ovsskit.study.search.trials import Row
-from ovsskit.study.spec.plan import Plan
+from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, Turns
 from ovsskit.study.search.samplers import TURN, rungs
 from ovsskit.study.search.storage import Keeper, open_keeper
-from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, Turns
+from ovsskit.study.search.trials import Row
+from ovsskit.study.spec.plan import Plan
 
 SAME_FAILURES = 5
 """After so many failed trials in a row the study stops: then it is the study that fails."""

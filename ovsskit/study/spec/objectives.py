@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ovsskit._lazy import Int, numpy, torch
+from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import (
     BadStudy,
     BadValue,
@@ -28,13 +30,11 @@ from ovsskit.errors import (
     UnknownStage,
     did_you_mean,
 )
-from ovsskit._lazy import Int, numpy, torch
-from ovsskit.recipe.toml_lines import Table
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.registry import find_stage, stage_names
-from ovsskit.study.spec.true_masks import IGNORED, check_masks, find_masks, read_mask
+from ovsskit.recipe.toml_lines import Table
 from ovsskit.study.spec.tables import beside
-from ovsskit.engine.values import Vocabulary
+from ovsskit.study.spec.true_masks import IGNORED, check_masks, find_masks, read_mask
 
 Direction = Literal["maximize", "minimize"]
 METRICS: dict[str, Direction] = {"miou": "maximize", "seconds": "minimize", "megabytes": "minimize"}

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ovsskit.engine.stage import Wrapper
+from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import (
     BadPicture,
     BadSpace,
@@ -22,16 +24,22 @@ from ovsskit.errors import (
     UnknownAddress,
     did_you_mean,
 )
-from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.files.inputs import MAX_PIXELS
-from ovsskit.recipe.toml_lines import Table
 from ovsskit.files.names import safe_name
 from ovsskit.recipe.addresses import address_of, all_stages, parse_override, set_value
 from ovsskit.recipe.build import Recipe, build, load_recipe
+from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.shapes import read_shaped
-from ovsskit.engine.stage import Wrapper
-from ovsskit.study.spec.objectives import Objective, Truth, objective_of, read_objectives, read_truth
+from ovsskit.recipe.toml_lines import Table
+from ovsskit.run.options import Wishes, check_files, choose_classes, choose_pictures
+from ovsskit.study.spec.objectives import (
+    Objective,
+    Truth,
+    objective_of,
+    read_objectives,
+    read_truth,
+)
 from ovsskit.study.spec.space import Dimension, grid_size, present_value, read_space
 from ovsskit.study.spec.tables import (
     PRESETS,
@@ -43,8 +51,6 @@ from ovsskit.study.spec.tables import (
     read_settings,
     section,
 )
-from ovsskit.engine.values import Vocabulary
-from ovsskit.run.options import Wishes, check_files, choose_classes, choose_pictures
 
 log = logging.getLogger(__name__)
 

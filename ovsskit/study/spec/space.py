@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ovsskit.recipe.describe import toml
-from ovsskit.errors import BadSpace, OvsskitError, Place, UnknownKey, did_you_mean
-from ovsskit.recipe.toml_lines import Table
-from ovsskit.recipe.build import Recipe
-from ovsskit.recipe.shapes import DIMENSION_KEYS
 from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.errors import BadSpace, OvsskitError, Place, UnknownKey, did_you_mean
+from ovsskit.recipe.build import Recipe
+from ovsskit.recipe.describe import toml
+from ovsskit.recipe.shapes import DIMENSION_KEYS
+from ovsskit.recipe.toml_lines import Table
 
 if TYPE_CHECKING:
     import optuna

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from ovsskit.errors import BadValue, OvsskitError, Place
-from ovsskit.recipe.toml_lines import Table
 from ovsskit.files.names import FileName
+from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.validate import validate
 
 Sampler = Literal["tpe", "gp", "random", "grid", "cmaes", "annealing"]

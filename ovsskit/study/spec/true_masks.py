@@ -10,9 +10,9 @@ from pathlib import Path
 
 import PIL.Image
 
-from ovsskit.errors import BadFile, Place
 from ovsskit._lazy import Int, numpy
 from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadFile, Place
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 """What a mask may be stored as: no format that changes numbers."""

@@ -15,16 +15,16 @@ import PIL.Image
 import pytest
 import torch
 
+from ovsskit.engine.values import Image, Labels
+from ovsskit.files.own import RUN, OwnFolder
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output import overlay
 from ovsskit.run.output.gallery import write_classes, write_gallery
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.overlay import TINT, draw_overlay
-from ovsskit.files.own import RUN, OwnFolder
 from ovsskit.run.output.record import PictureRecord
 from ovsskit.run.output.save import Finding, save_finding
 from ovsskit.stages.maps.label_map import LabelMap
-from ovsskit.engine.values import Image, Labels
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 Colour = tuple[int, ...]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ovsskit.run.output.gallery import write_classes, write_gallery
 from ovsskit.files.own import RUN, OwnFolder
-from ovsskit.run.output.record import PictureRecord
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.output.gallery import write_classes, write_gallery
+from ovsskit.run.output.record import PictureRecord
 
 RECORDS = [
     PictureRecord("a </script>", "a.jpg", "done", size=(4, 3), areas=((1, 0.75), (0, 0.25))),

@@ -7,13 +7,13 @@ import PIL.Image
 import pytest
 import torch
 
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Caption, Captions, Image, Labels, Present, Saliency, TokenMaps
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output import maps
 from ovsskit.run.output.heat import HEAT, Tile, draw_sheet, heat_colours, heat_tile
 from ovsskit.run.output.maps import MOST_ROUNDS, MOST_TILES, MapCollector, name_maps
 from ovsskit.run.output.overlay import resize_both
-from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Caption, Captions, Image, Labels, Present, Saliency, TokenMaps
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 
 class Look(Stage, writes="seen"):

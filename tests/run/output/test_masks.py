@@ -6,9 +6,9 @@ from typing import Any
 import numpy
 import PIL.Image
 
-from ovsskit.run.output.masks import write_mask
 from ovsskit.engine.values import Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.output.masks import write_mask
 
 
 def written(path: Path, labels: Any, vocabulary: Vocabulary) -> PIL.Image.Image:

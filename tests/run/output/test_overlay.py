@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.fonts import font_for
 from ovsskit.run.output.overlay import (
     LONGEST,
@@ -14,7 +15,6 @@ from ovsskit.run.output.overlay import (
     draw_overlay,
     measure_areas,
 )
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 TWO = make_vocabulary(["dog", "cat"])
 

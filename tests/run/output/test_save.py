@@ -13,12 +13,12 @@ import PIL.Image
 import pytest
 import torch
 
-from ovsskit.run.output.maps import Sheet
+from ovsskit.engine.values import Logits, Probabilities, Vocabulary
 from ovsskit.files.own import RUN, OwnFolder, measure
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.record import PictureRecord
 from ovsskit.run.output.save import Finding, draw_confidence, save_finding, write_scores
-from ovsskit.engine.values import Logits, Probabilities, Vocabulary
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 VOCABULARY = make_vocabulary(["dog", "cat"], [5, 9])
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ovsskit.engine.values import Attention, Hidden
 from ovsskit.errors import BadValue
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Attention, Hidden
 
 TOY = ToyBackbone()
 

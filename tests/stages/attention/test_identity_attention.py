@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import torch
 
+from ovsskit.engine.values import Hidden
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.stages.attention.identity_attention import IdentityAttention
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Hidden
 
 
 def test_patches_keep_their_own_values() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from ovsskit.stages.attention.merge_layers import MergeLayers
 from ovsskit.engine.values import Attention
+from ovsskit.stages.attention.merge_layers import MergeLayers
 
 
 def test_the_last_block_against_the_mean_of_the_others() -> None:

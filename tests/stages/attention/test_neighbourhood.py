@@ -4,9 +4,9 @@ import math
 
 import torch
 
+from ovsskit.engine.values import Similarity
 from ovsskit.stages.attention.neighbourhood import Neighbourhood
 from ovsskit.testing import example
-from ovsskit.engine.values import Similarity
 
 
 def test_a_gaussian_of_the_distance_is_added_between_patches() -> None:

@@ -5,9 +5,9 @@ from typing import Literal
 import pytest
 import torch
 
+from ovsskit.engine.values import Similarity
 from ovsskit.stages.attention.self_attention import SelfAttention
 from ovsskit.testing import example
-from ovsskit.engine.values import Similarity
 
 
 @pytest.mark.parametrize(("terms", "total"), [("sum", 2.0), ("mean", 1.0)])

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
+from ovsskit.engine.values import Hidden
 from ovsskit.errors import BadValue
 from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Hidden
 
 TOY = ToyBackbone()
 close = torch.testing.assert_close

@@ -1,7 +1,7 @@
+from ovsskit.engine.values import CrossAttention
 from ovsskit.stages.maps.attention_maps import AttentionMaps
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.testing import example
-from ovsskit.engine.values import CrossAttention
 
 
 def test_it_takes_the_place_of_grad_cam() -> None:

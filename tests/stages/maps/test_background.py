@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from ovsskit.stages.maps.background import Background
 from ovsskit.engine.values import Saliency
+from ovsskit.stages.maps.background import Background
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ovsskit.engine.values import END, PADDING, PROMPT, CrossAttention
 from ovsskit.stages.maps.attention_maps import AttentionMaps
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.testing import example
-from ovsskit.engine.values import END, PADDING, PROMPT, CrossAttention
 
 
 def test_against_numpy() -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ovsskit.stages.maps.label_map import LabelMap, best_map
-from ovsskit.stages.maps.upsample import Align
 from ovsskit.engine.values import Image, Saliency
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.maps.label_map import LabelMap, best_map
+from ovsskit.stages.maps.upsample import Align
 
 WORDS = make_vocabulary(["a", "b", "c"], ids=[1, 9, 12])
 WIDE = Image(torch.zeros(3, 1, 3))

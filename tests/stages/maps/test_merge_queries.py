@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from ovsskit.stages.maps.merge_queries import MergeQueries
 from ovsskit.engine.values import Confidences, Probabilities
+from ovsskit.stages.maps.merge_queries import MergeQueries
 
 
 def test_the_best_text_of_a_class_wins() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
+from ovsskit.engine.values import END, PROMPT, Present, TokenMaps
 from ovsskit.stages.maps.background import Background
 from ovsskit.stages.maps.merge_tokens import MergeTokens
-from ovsskit.engine.values import END, PROMPT, Present, TokenMaps
 
 MAPS = TokenMaps(torch.rand(6, 2, 3), torch.tensor([PROMPT, 0, 1, 3, 3, END]), (6,))
 PRESENT = Present((5, 2, 9, 4))

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ovsskit.stages.maps.min_max import MinMax
 from ovsskit.engine.values import Saliency
+from ovsskit.stages.maps.min_max import MinMax
 
 DATA = torch.stack(
     [torch.rand(3, 4) * 5 - 1, torch.zeros(3, 4), torch.ones(3, 4), torch.full((3, 4), 7.0)]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from ovsskit.stages.maps.pad_image import PadImage
 from ovsskit.engine.values import Image
+from ovsskit.stages.maps.pad_image import PadImage
 
 
 def test_rows_and_columns_of_one_colour_are_added() -> None:

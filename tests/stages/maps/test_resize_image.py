@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sampling import bilinear
 
+from ovsskit.engine.values import Image
 from ovsskit.errors import BadPicture
 from ovsskit.stages.maps.resize_image import ResizeImage, resize_bytes
-from ovsskit.engine.values import Image
 
 
 def test_published_size() -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ovsskit.engine.values import CrossAttention
 from ovsskit.errors import BadValue
 from ovsskit.stages.maps.select_head import SelectHead
 from ovsskit.testing import example
-from ovsskit.engine.values import CrossAttention
 
 
 def test_layers_count_from_1_and_heads_from_0() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from ovsskit.stages.maps.softmax import Softmax
 from ovsskit.engine.values import Logits, Probabilities
+from ovsskit.stages.maps.softmax import Softmax
 
 
 def test_against_scipy() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from ovsskit.stages.maps.square_image import SquareImage
 from ovsskit.engine.values import Image
+from ovsskit.stages.maps.square_image import SquareImage
 
 
 def test_proportions_are_not_kept() -> None:

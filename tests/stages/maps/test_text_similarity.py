@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
+from ovsskit.engine.values import PatchFeatures, TextFeatures
 from ovsskit.stages.maps.text_similarity import TextSimilarity
 from ovsskit.testing import example
-from ovsskit.engine.values import PatchFeatures, TextFeatures
 
 
 def test_cosines_with_texts_of_unit_length_and_products_with_shorter_ones() -> None:

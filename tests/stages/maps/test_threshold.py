@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ovsskit.stages.maps.threshold import Threshold
 from ovsskit.engine.values import Saliency
+from ovsskit.stages.maps.threshold import Threshold
 
 
 def test_against_numpy_and_a_constant_map_is_zero() -> None:

@@ -6,8 +6,8 @@ import torch
 from sampling import bilinear
 from scipy.interpolate import RegularGridInterpolator
 
-from ovsskit.stages.maps.upsample import Upsample
 from ovsskit.engine.values import Image, Logits
+from ovsskit.stages.maps.upsample import Upsample
 
 
 def test_against_scipy() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from ovsskit.run.pipeline import Pipeline
+from ovsskit.engine.values import Captions, Image, Vocabulary
 from ovsskit.recipe.build import settle
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.select_head import SelectHead
 from ovsskit.stages.network.cross_attention import CrossAttention
@@ -9,7 +10,6 @@ from ovsskit.stages.presence.all_classes import AllClasses
 from ovsskit.stages.text.caption import Caption
 from ovsskit.stages.wrap.salience_dropout import SalienceDropout
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Captions, Image, Vocabulary
 
 
 def test_only_the_layers_that_are_selected_later_are_kept() -> None:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import torch
 
-from ovsskit.stages.network.decode_patches import DecodePatches
-from ovsskit.testing import ToyBackbone, example
 from ovsskit.engine.values import Image, Logits
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.network.decode_patches import DecodePatches
+from ovsskit.testing import ToyBackbone, example
 
 
 def test_one_map_for_each_class_as_the_model_gives_them() -> None:

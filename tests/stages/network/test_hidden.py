@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue
 from ovsskit.recipe.build import settle
 from ovsskit.stages.attention.attend import Attend
@@ -11,7 +12,6 @@ from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.stages.network.hidden import Hidden
 from ovsskit.stages.wrap.salience_dropout import SalienceDropout
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Image
 
 TOY = ToyBackbone()
 

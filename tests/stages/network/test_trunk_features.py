@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import torch
 
+from ovsskit.engine.values import Image
 from ovsskit.stages.network.trunk_features import TrunkFeatures
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Image
 
 
 def test_what_the_model_gives() -> None:

@@ -1,5 +1,5 @@
-from ovsskit.stages.presence.all_classes import AllClasses
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.presence.all_classes import AllClasses
 
 
 def test_every_class_is_present() -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ovsskit.stages.presence.presence_by_matching import PresenceByMatching
-from ovsskit.testing import ToyBackbone
 from ovsskit.engine.values import Image
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.presence.presence_by_matching import PresenceByMatching
+from ovsskit.testing import ToyBackbone
 
 IMAGE = Image(torch.zeros(3, 4, 4), "a")
 

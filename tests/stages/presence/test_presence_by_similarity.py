@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
-from ovsskit.testing import ToyBackbone, example
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
+from ovsskit.testing import ToyBackbone, example
 
 WORDS = make_vocabulary(["one", "two", "three"])
 

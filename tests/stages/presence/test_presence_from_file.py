@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from ovsskit.errors import BadFile
-from ovsskit.stages.presence.presence_from_file import PresenceFromFile, read_answer
 from ovsskit.engine.values import Image, Present
+from ovsskit.errors import BadFile
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.presence.presence_from_file import PresenceFromFile, read_answer
 
 WORDS = make_vocabulary(["dog", "ice cream", "grass"], ids=[5, 7, 300])
 

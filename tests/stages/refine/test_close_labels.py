@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from ovsskit.stages.refine.close_labels import CloseLabels
 from ovsskit.engine.values import Labels
+from ovsskit.stages.refine.close_labels import CloseLabels
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from ovsskit.engine.values import Image, Probabilities
 from ovsskit.errors import MissingExtra
 from ovsskit.stages.refine.dense_crf import DenseCrf
 from ovsskit.testing import example
-from ovsskit.engine.values import Image, Probabilities
 
 
 def brute_force(scores: Probabilities, image: Image, crf: DenseCrf) -> Any:

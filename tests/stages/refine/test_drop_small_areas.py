@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from ovsskit.stages.refine.drop_small_areas import DropSmallAreas
 from ovsskit.engine.values import Confidences
+from ovsskit.stages.refine.drop_small_areas import DropSmallAreas
 
 
 def winners(labels: list[int], winning: list[int]) -> Confidences:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ovsskit.stages.refine.gaussian_blur import GaussianBlur
 from ovsskit.engine.values import Saliency
+from ovsskit.stages.refine.gaussian_blur import GaussianBlur
 
 
 @pytest.mark.parametrize("size", [(40, 57), (3, 90), (1, 1), (31, 2)])

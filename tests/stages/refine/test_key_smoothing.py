@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ovsskit.engine.values import Hidden, Logits
 from ovsskit.stages.refine.key_smoothing import KeySmoothing
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.engine.values import Hidden, Logits
 
 TOY = ToyBackbone()
 HIDDEN: Hidden = example(Hidden)

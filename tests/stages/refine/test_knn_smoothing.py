@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from ovsskit.stages.refine.knn_smoothing import KnnSmoothing
 from ovsskit.engine.values import PatchFeatures, Probabilities
+from ovsskit.stages.refine.knn_smoothing import KnnSmoothing
 
 RANDOM = torch.Generator().manual_seed(5)
 SCORES = Probabilities(torch.rand(3, 4, 5, generator=RANDOM).softmax(0), (1, 2, 3))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from ovsskit.engine.values import Image, Logits
 from ovsskit.stages.refine import pamr
 from ovsskit.stages.refine.pamr import Pamr, affinity, gather, shift
-from ovsskit.engine.values import Image, Logits
 
 
 def by_hand(

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from ovsskit.stages.refine.prompt_denoising import PromptDenoising
 from ovsskit.engine.values import Logits
+from ovsskit.stages.refine.prompt_denoising import PromptDenoising
 
 MAPS = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(3)) * 0.02
 

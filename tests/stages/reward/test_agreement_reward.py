@@ -7,14 +7,14 @@ import pytest
 import torch
 from painter import VOCABULARY, Painter, stripes
 
-from ovsskit.errors import BadInner, Problems
-from ovsskit.run.pipeline import Pipeline
-from ovsskit.recipe.build import load_recipe
 from ovsskit.engine.stage import Stage
-from ovsskit.stages.reward.agreement_reward import AgreementReward, agreement, alter, restore
-from ovsskit.stages.reward.clip_reward import ClipReward
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Present, Vocabulary
+from ovsskit.errors import BadInner, Problems
+from ovsskit.recipe.build import load_recipe
+from ovsskit.run.pipeline import Pipeline
+from ovsskit.stages.reward.agreement_reward import AgreementReward, agreement, alter, restore
+from ovsskit.stages.reward.clip_reward import ClipReward
 
 ALL = ("horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "smaller")
 

@@ -14,13 +14,13 @@ from painter import BLUE, GREEN, RED, VOCABULARY, Painter, labels, stripes
 
 import ovsskit
 from ovsskit.embedded import sample_scenes
+from ovsskit.engine.values import Image, Labels, Present
 from ovsskit.errors import MissingCapability, Problems
-from ovsskit.run.pipeline import Pipeline
 from ovsskit.recipe.build import load_recipe
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.reward._judge import PER_PICTURE
 from ovsskit.stages.reward.clip_reward import ClipReward
 from ovsskit.testing import ToyScores
-from ovsskit.engine.values import Image, Labels, Present
 
 TWO = stripes("red", "green")
 BOTH = Present((1, 2))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import entropy
 
+from ovsskit.engine.values import Probabilities
 from ovsskit.stages.reward.entropy_reward import EntropyReward
 from ovsskit.testing import example
-from ovsskit.engine.values import Probabilities
 
 
 def reward(data: torch.Tensor, balance: float = 0.0) -> float:

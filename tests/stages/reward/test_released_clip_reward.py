@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from painter import VOCABULARY, Painter, stripes
 from scipy import ndimage
 
+from ovsskit.engine.values import Image, Saliency
 from ovsskit.stages.reward._spline import resize_cubic
 from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contrast, soft_masks
-from ovsskit.engine.values import Image, Saliency
 
 
 def by_scipy(values: np.ndarray, size: int) -> np.ndarray:

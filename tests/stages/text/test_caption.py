@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from ovsskit.stages.text.caption import Caption
-from ovsskit.testing import ToyBackbone
 from ovsskit.engine.values import Present
 from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.stages.text.caption import Caption
+from ovsskit.testing import ToyBackbone
 
 
 def test_one_caption_names_the_present_classes_in_order() -> None:

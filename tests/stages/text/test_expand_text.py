@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.values import TextFeatures as Features
+from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, BrokenToml
+from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.text import expand_text
 from ovsskit.stages.text.expand_text import ExpandText
 from ovsskit.stages.text.text_features import TextFeatures
 from ovsskit.testing import ToyBackbone
 from ovsskit.texts.read import read_toml, shipped_file
-from ovsskit.engine.values import TextFeatures as Features
-from ovsskit.engine.values import Vocabulary
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 TOY = ToyBackbone()
 WORDS = make_vocabulary(["traffic light, signal", "dog"], background_words=["sky"])

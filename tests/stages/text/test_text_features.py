@@ -7,14 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from ovsskit.engine.values import Image
 from ovsskit.errors import BadFile, Problems
-from ovsskit.run.pipeline import Pipeline
 from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.text.text_features import TextFeatures
 from ovsskit.testing import ToyBackbone, example
 from ovsskit.texts.templates import sentences
-from ovsskit.engine.values import Image
-from ovsskit.recipe.vocabulary import make_vocabulary
 
 WORDS = make_vocabulary(["cat, kitten", "dog"], background_words=["sky", "wall"])
 TOY = ToyBackbone()

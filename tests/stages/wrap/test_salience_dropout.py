@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from ovsskit.stages.wrap.salience_dropout import SalienceDropout, choose_patches, salience_of
 from ovsskit.engine.values import END, PADDING, PROMPT, Image, TokenMaps
+from ovsskit.stages.wrap.salience_dropout import SalienceDropout, choose_patches, salience_of
 
 POSITIONS = torch.tensor([PROMPT, 0, 1, END, PADDING])
 IMAGE = Image(torch.zeros(3, 8, 8))

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image, Logits
 from ovsskit.stages.wrap.sliding_window import SlidingWindow, spans
 from ovsskit.stages.wrap.views import Views
 from ovsskit.testing import ToyScores, check_wrapper
-from ovsskit.engine.values import Image, Logits
 
 
 class Waves(Stage, writes="scores"):

@@ -12,12 +12,12 @@ from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from scipy.ndimage import gaussian_filter
 
 from ovsskit.engine.driver import Driver
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.values import Image, Logits, Saliency
 from ovsskit.errors import Problems
 from ovsskit.recipe.build import load_recipe
-from ovsskit.engine.stage import Stage
 from ovsskit.stages.wrap.views import GREY, SCALES, TURNS, View, Views, fit, grey, undo
 from ovsskit.testing import ToyScores, check_wrapper
-from ovsskit.engine.values import Image, Logits, Saliency
 
 NAMES = get_args(View)
 SIZES = st.integers(1, 9)

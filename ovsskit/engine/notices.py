@@ -1,0 +1,43 @@
+"""Pass the package's messages on to whoever shows them to a person."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class TakesNotice(Protocol):
+    """Hear what a person should know."""
+
+    def notice(self, text: str) -> None:
+        """Take note of something that the person should know."""
+
+
+class Notices(logging.Handler):
+    """Pass on each message of the package once, and keep it."""
+
+    def __init__(self, listener: TakesNotice) -> None:
+        super().__init__(logging.INFO)
+        self.listener, self.seen = listener, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a message."""
+        text = record.getMessage()
+        if text not in self.seen:
+            self.seen.append(text)
+            self.listener.notice(text)
+
+
+@contextmanager
+def hearing(listener: TakesNotice) -> Iterator[Notices]:
+    """Let a listener hear the messages of the package as long as something goes on."""
+    notices, log = Notices(listener), logging.getLogger("ovsskit")
+    log.addHandler(notices)
+    log.setLevel(logging.INFO)
+    try:
+        yield notices
+    finally:
+        log.removeHandler(notices)
