@@ -40,7 +40,7 @@ GROUPS = {
     "stages": "ovsskit/stages/[!w]*/[!_]*.py",
     "wrappers": "ovsskit/stages/wrap/[!_]*.py",
     "metrics": "ovsskit/ops/metrics.py",
-    "output": "ovsskit/output/[!_]*.py",
+    "output": "ovsskit/run/output/[!_]*.py",
     "recipes": "recipes/*.toml",
 }
 STAGES = (
@@ -54,7 +54,12 @@ WIDER = {
     "stages": STAGES,
     "wrappers": STAGES,
     "metrics": ("tests/study/test_true_masks.py", "tests/study/test_engine.py"),
-    "output": ("tests/output", "tests/cli/test_resume.py", "tests/cli/test_run.py"),
+    "output": (
+        "tests/run/output",
+        "tests/files",
+        "tests/cli/test_resume.py",
+        "tests/cli/test_run.py",
+    ),
     "recipes": ("tests/test_published_settings.py", "tests/contract/test_recipes.py"),
 }
 """What runs where the tests that mirror a file find nothing."""

@@ -26,7 +26,7 @@ from ovsskit.backbones.ofa import _layers as _ofa_layers
 from ovsskit.backbones.ofa._network import START, Biases, OfaNetwork
 from ovsskit.backbones.ofa._shape import Shape
 from ovsskit.fit.artificial import draw_grids, enlarge
-from ovsskit.fit.settings import FitTable
+from ovsskit.fit.table import FitTable
 from ovsskit.fit.tuning import Tuner
 
 SHAPES = {

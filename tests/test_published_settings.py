@@ -18,6 +18,7 @@ import pytest
 from ovsskit.engine.stage import Stage, use_of
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.shipped import recipe_folder
+from ovsskit.fit.table import FitTable
 from ovsskit.recipe.build import Recipe, load_recipe
 
 TABLE = Path(__file__).with_name("published_settings.toml")
@@ -34,7 +35,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     for name, model in recipe.models.items():
         found |= prefixed(name, {"use": use_of(type(model)), **model.model_dump(mode="json")})
         if "ofa" in use_of(type(model)):
-            found |= prefixed("fit", recipe.fit.model_dump(mode="json"))
+            found |= prefixed("fit", recipe.settings_of(FitTable).model_dump(mode="json"))
     table = recipe.vocabulary
     found["vocabulary.preset"] = table.preset
     found["vocabulary.first_is_background"] = table.first_is_background

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,13 +20,23 @@ from ovsskit.errors import (
     WrongKind,
     did_you_mean,
 )
-from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 
 ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
 """The slots that are filled before the first stage runs."""
 
 
 NOWHERE = Place("")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Say which stages and backbones there are by name, so that a problem can name those that would mend it."""
+
+    stages: Callable[[], Mapping[str, type[Stage]]] = dict
+    backbones: Callable[[], Mapping[str, type]] = dict
+
+
+NOTHING = Catalogue()
 
 
 @dataclass(frozen=True)
@@ -69,11 +79,14 @@ class Written:
     by: str
 
 
-def wire(nodes: Sequence[Node], models: dict[str, type]) -> tuple[list[Link], list[OvsskitError]]:
+def wire(
+    nodes: Sequence[Node], models: Mapping[str, type], catalogue: Catalogue = NOTHING
+) -> tuple[list[Link], list[OvsskitError]]:
     """Walk a chain once and return how it is linked, and every problem found on the way."""
-    problems: list[OvsskitError] = list(_duplicates(nodes, {}))
+    wirer = _Wirer(models, catalogue)
     slots = {name: Written(kind, "the recipe") for name, kind in ROOTS.items()}
-    return _wire_chain(nodes, slots, models, problems), problems
+    links = wirer.chain(nodes, slots)
+    return links, [*_duplicates(nodes, {}), *wirer.problems]
 
 
 def flatten(links: Sequence[Link]) -> list[Link]:
@@ -81,61 +94,134 @@ def flatten(links: Sequence[Link]) -> list[Link]:
     return [one for link in links for one in (link, *flatten(link.inner))]
 
 
-def _wire_chain(
-    nodes: Sequence[Node],
-    slots: dict[str, Written],
-    models: dict[str, type],
-    problems: list[OvsskitError],
-) -> list[Link]:
-    links = []
-    for node in nodes:
-        if node.cls is None:  # it may write any slot, of any kind
-            slots.update({slot: Written(None, node.address) for slot in (*slots, "*")})
+@dataclass
+class _Wirer:
+    """Link the stages of one recipe, and collect the problems."""
+
+    models: Mapping[str, type]
+    catalogue: Catalogue
+    problems: list[OvsskitError] = field(default_factory=list)
+
+    def chain(self, nodes: Sequence[Node], slots: dict[str, Written]) -> list[Link]:
+        """Link a chain; `slots` are those before it, and become those after it."""
+        links = []
+        for node in nodes:
+            if node.cls is None:  # it may write any slot, of any kind
+                slots.update({slot: Written(None, node.address) for slot in (*slots, "*")})
+            else:
+                links.append(self.one(node, node.cls, slots))
+        return links
+
+    def one(self, node: Node, cls: type[Stage], slots: dict[str, Written]) -> Link:
+        """Link one stage, and what is inside it."""
+        plan = wiring(cls)
+        self.problems += _unknown_reads(node, [*plan.reads, *plan.models])
+        reads, bound = self._reads(node, plan, slots)
+        chosen = {name: self._model(node, name, need) for name, need in plan.models.items()}
+        inner: list[Link] = []
+        kind = bound.get(plan.kind, plan.kind)
+        if issubclass(cls, Wrapper):
+            outside = _inside(node, plan, slots)
+            inside = dict(outside)
+            if cls.repeats and node.inner:
+                what = f"{node.address} runs the stages before it again, and none of its own."
+                self.problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
+            inner = self.chain(node.inner, inside)
+            kind = plan.kind if cls.repeats else self._merged(node, plan, outside, inside)
+        kind = None if isinstance(kind, TypeVar) else kind
+        slots[plan.writes] = Written(kind, node.address)
+        return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
+
+    def _reads(
+        self, node: Node, plan: Wiring, slots: dict[str, Written]
+    ) -> tuple[dict[str, tuple[str, str, str]], dict[Any, Any]]:
+        """Return the slot, kind and writer of what a stage reads, and what its type variables stand for."""
+        bound: dict[Any, Any] = {}
+        reads = {}
+        for parameter, hint in plan.reads.items():
+            slot = node.reads.get(parameter, parameter)
+            if slot not in slots:
+                if "*" not in slots and parameter not in plan.optional:
+                    self.problems.append(self._unfilled(node, parameter, slot, hint, slots))
+                continue
+            written = slots[slot]
+            reads[parameter] = (slot, _kind_name(written.kind), written.by)
+            if written.kind is not None and not _accepts(hint, written.kind):
+                self.problems.append(self._wrong_kind(node, slot, hint, written))
+            elif isinstance(hint, TypeVar):
+                bound[hint] = written.kind
+        return reads, bound
+
+    def _merged(
+        self, node: Node, plan: Wiring, outside: dict[str, Written], inside: dict[str, Written]
+    ) -> Any:
+        """Return the kind of what a wrapper merges."""
+        written = inside.get(plan.writes)
+        merges = f"{node.address} merges `{plan.writes}`"
+        if written is None or written is outside.get(plan.writes):
+            if "*" not in inside:
+                what = f"{merges} ({_kind_name(plan.kind)}), but its inner chain does not write it."
+                fix = self._writers(plan.writes, plan.kind)
+                self.problems.append(BadInner(what, fix=fix, where=node.where))
+            return plan.kind
+        if written.kind is not None and not _accepts(plan.kind, written.kind):
+            kinds = (
+                f"as {_kind_name(plan.kind)}, but {written.by} writes {_kind_name(written.kind)}"
+            )
+            fix = self._writers(plan.writes, plan.kind)
+            self.problems.append(BadInner(f"{merges} {kinds}.", fix=fix, where=node.where))
+        return written.kind
+
+    def _model(self, node: Node, name: str, need: type[Capability]) -> str:
+        """Return which model a stage reads for a capability."""
+        slot, models = node.reads.get(name, name), self.models
+        able = [model for model, cls in models.items() if issubclass(cls, need)]
+        if slot in able or (slot in models and models[slot] is object):
+            return slot
+        if len(able) == 1 and name not in node.reads:
+            return able[0]
+        what = f"{node.address} reads `{slot}` ({need.__name__}), "
+        if len(able) > 1:
+            what += f"and several models are that: {', '.join(able)}."
+            fix = f'Say which: reads = {{ {name} = "{able[0]}" }}'
         else:
-            links.append(_wire_one(node, node.cls, slots, models, problems))
-    return links
+            there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
+            what += f"but {there or 'the recipe has no model'}."
+            fix = self._backbones(slot, need)
+        self.problems.append(MissingCapability(what, fix=fix, where=node.where))
+        return slot
 
+    def _backbones(self, slot: str, need: type[Capability]) -> str:
+        able = [name for name, cls in self.catalogue.backbones().items() if issubclass(cls, need)]
+        fix = f"Backbones that do: {', '.join(able) or 'none'}"
+        if slot not in self.models and slot != "backbone" and able:
+            fix += f'. Add one: [models.{slot}] with use = "{able[0]}"'
+        return fix
 
-def _wire_one(
-    node: Node,
-    cls: type[Stage],
-    slots: dict[str, Written],
-    models: dict[str, type],
-    problems: list[OvsskitError],
-) -> Link:
-    plan = wiring(cls)
-    problems += _unknown_reads(node, [*plan.reads, *plan.models])
-    bound: dict[Any, Any] = {}
-    reads = {}
-    for parameter, hint in plan.reads.items():
-        slot = node.reads.get(parameter, parameter)
-        if slot not in slots:
-            if "*" not in slots and parameter not in plan.optional:
-                problems.append(_unfilled(node, parameter, slot, hint, slots))
-            continue
-        written = slots[slot]
-        reads[parameter] = (slot, _kind_name(written.kind), written.by)
-        if written.kind is not None and not _accepts(hint, written.kind):
-            problems.append(_wrong_kind(node, slot, hint, written))
-        elif isinstance(hint, TypeVar):
-            bound[hint] = written.kind
-    chosen = {
-        name: _choose_model(node, name, need, models, problems)
-        for name, need in plan.models.items()
-    }
-    inner: list[Link] = []
-    kind = bound.get(plan.kind, plan.kind)
-    if issubclass(cls, Wrapper):
-        outside = _inside(node, plan, slots)
-        inside = dict(outside)
-        if cls.repeats and node.inner:
-            what = f"{node.address} runs the stages before it again, and none of its own."
-            problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
-        inner = _wire_chain(node.inner, inside, models, problems)
-        kind = plan.kind if cls.repeats else _merged_kind(node, plan, outside, inside, problems)
-    kind = None if isinstance(kind, TypeVar) else kind
-    slots[plan.writes] = Written(kind, node.address)
-    return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
+    def _unfilled(
+        self, node: Node, parameter: str, slot: str, hint: Any, slots: dict[str, Written]
+    ) -> OvsskitError:
+        return UnfilledSlot(
+            f"{node.address} reads `{slot}` ({_kind_name(hint)}); nothing above writes it.",
+            there=f"Written so far: {', '.join(slots)}",
+            fix=self._writers(parameter, hint),
+            where=node.where,
+        )
+
+    def _wrong_kind(self, node: Node, slot: str, hint: Any, written: Written) -> OvsskitError:
+        is_now = f"it is {_kind_name(written.kind)}, written by {written.by}"
+        return WrongKind(
+            f"{node.address} reads `{slot}` as {_kind_name(hint)}, but {is_now}.",
+            fix=self._writers(slot, hint, but=node.cls),
+            where=node.where,
+        )
+
+    def _writers(self, slot: str, hint: Any, but: type[Stage] | None = None) -> str:
+        found = []
+        for name, cls in self.catalogue.stages().items():
+            if cls is not but and _writes(cls, slot, hint):
+                found.append(name)
+        return f"Stages that write it: {', '.join(found) or 'none'}"
 
 
 def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Written]:
@@ -148,62 +234,6 @@ def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Wr
         if slot in slots or parameter not in plan.optional
     }
     return {**{slot: one for slot, one in slots.items() if slot not in names}, **handed}
-
-
-def _merged_kind(
-    node: Node,
-    plan: Wiring,
-    outside: dict[str, Written],
-    inside: dict[str, Written],
-    problems: list[OvsskitError],
-) -> Any:
-    written = inside.get(plan.writes)
-    if written is None or written is outside.get(plan.writes):
-        if "*" not in inside:
-            what = f"{node.address} merges `{plan.writes}` ({_kind_name(plan.kind)}), but its inner chain does not write it."
-            problems.append(BadInner(what, fix=_writers(plan.writes, plan.kind), where=node.where))
-        return plan.kind
-    if written.kind is not None and not _accepts(plan.kind, written.kind):
-        what = f"{node.address} merges `{plan.writes}` as {_kind_name(plan.kind)}, but {written.by} writes {_kind_name(written.kind)}."
-        problems.append(BadInner(what, fix=_writers(plan.writes, plan.kind), where=node.where))
-    return written.kind
-
-
-def _choose_model(
-    node: Node,
-    name: str,
-    need: type[Capability],
-    models: dict[str, type],
-    problems: list[OvsskitError],
-) -> str:
-    slot = node.reads.get(name, name)
-    able = [model for model, cls in models.items() if issubclass(cls, need)]
-    if slot in able or (slot in models and models[slot] is object):
-        return slot
-    if len(able) == 1 and name not in node.reads:
-        return able[0]
-    what = f"{node.address} reads `{slot}` ({need.__name__}), "
-    if len(able) > 1:
-        fix = f'Say which: reads = {{ {name} = "{able[0]}" }}'
-        problems.append(
-            MissingCapability(
-                f"{what}and several models are that: {', '.join(able)}.", fix=fix, where=node.where
-            )
-        )
-        return slot
-    there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
-    others = [
-        other for other in backbone_names() if issubclass(find_backbone(other) or object, need)
-    ]
-    fix = f"Backbones that do: {', '.join(others) or 'none'}"
-    if slot not in models and slot != "backbone" and others:
-        fix += f'. Add one: [models.{slot}] with use = "{others[0]}"'
-    problems.append(
-        MissingCapability(
-            what + f"but {there or 'the recipe has no model'}.", fix=fix, where=node.where
-        )
-    )
-    return slot
 
 
 def _unknown_reads(node: Node, known: Sequence[str]) -> Iterator[OvsskitError]:
@@ -231,37 +261,7 @@ def _duplicates(nodes: Sequence[Node], seen: dict[str, Node]) -> Iterable[Ovsski
         yield from _duplicates(node.inner, seen)
 
 
-def _unfilled(
-    node: Node, parameter: str, slot: str, hint: Any, slots: dict[str, Written]
-) -> OvsskitError:
-    return UnfilledSlot(
-        f"{node.address} reads `{slot}` ({_kind_name(hint)}); nothing above writes it.",
-        there=f"Written so far: {', '.join(slots)}",
-        fix=_writers(parameter, hint),
-        where=node.where,
-    )
-
-
-def _wrong_kind(node: Node, slot: str, hint: Any, written: Written) -> OvsskitError:
-    return WrongKind(
-        f"{node.address} reads `{slot}` as {_kind_name(hint)}, but it is {_kind_name(written.kind)}, written by {written.by}.",
-        fix=_writers(slot, hint, but=node.cls),
-        where=node.where,
-    )
-
-
-def _writers(slot: str, hint: Any, but: type[Stage] | None = None) -> str:
-    found = [
-        name
-        for name in stage_names()
-        if find_stage(name) is not but and _writes(find_stage(name), slot, hint)
-    ]
-    return f"Stages that write it: {', '.join(found) or 'none'}"
-
-
-def _writes(cls: type[Stage] | None, slot: str, hint: Any) -> bool:
-    if cls is None:
-        return False
+def _writes(cls: type[Stage], slot: str, hint: Any) -> bool:
     plan = wiring(cls)
     return plan.writes == slot and not isinstance(plan.kind, TypeVar) and _accepts(hint, plan.kind)
 

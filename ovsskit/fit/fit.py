@@ -17,6 +17,7 @@ from ovsskit.engine.devices import (
 from ovsskit.engine.notices import TakesNotice, hearing
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
+from ovsskit.fit.table import FitTable
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.options import choose_named
 
@@ -92,7 +93,7 @@ def _tune(
     from ovsskit.fit.tuning import Tuner
     from ovsskit.run.runner import peak_memory
 
-    settings, source = recipe.fit, backbone.need_weights()
+    settings, source = recipe.settings_of(FitTable), backbone.need_weights()
     reader = backbone.reader
     text, pieces = reader.read(names), [reader.pieces(name) for name in names]
     note_slow_precision(settings.precision, device)
@@ -140,13 +141,13 @@ def _backbone(recipe: Recipe) -> Ofa:
         raise MissingCapability(
             what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path))
         )
-    weights = recipe.fit.weights or found[0].weights
+    weights = recipe.settings_of(FitTable).weights or found[0].weights
     return found[0].model_copy(update={"weights": weights})
 
 
 def _identity(recipe: Recipe, backbone: Ofa, names: tuple[str, ...]) -> dict[str, Any]:
     """Say what makes two tunings the same; how many images the network sees at once changes rounding at most."""
-    settings = recipe.fit.model_dump(exclude={"at_once", "save_every", "weights"})
+    settings = recipe.settings_of(FitTable).model_dump(exclude={"at_once", "save_every", "weights"})
     return {
         "classes": names,
         "settings": settings,

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from ovsskit.backbones.ofa._layers import Dropped, Layer
 from ovsskit.backbones.ofa._network import Biases, OfaNetwork
 from ovsskit.fit.artificial import Artificial, draw_grids, enlarge
-from ovsskit.fit.settings import FitTable
+from ovsskit.fit.table import FitTable
 
 FROZEN = ("encoder.embed_tokens.", "encoder.embed_images.", "encoder.image_proj.")
 """What stays as it was: the embeddings of words, and what turns pictures into tokens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -25,13 +25,21 @@ from ovsskit.errors import (
     did_you_mean,
 )
 from ovsskit.files.names import FileName, safe_name
-from ovsskit.fit.settings import FitTable
 from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, parse_override, set_value
 from ovsskit.recipe.extends import EXTENDING_KEYS, read_extended
-from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
+from ovsskit.recipe.registry import (
+    CATALOGUE,
+    backbone_names,
+    find_backbone,
+    find_stage,
+    stage_names,
+)
+from ovsskit.recipe.tables import settings_tables
 from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.validate import validate
 from ovsskit.recipe.vocabulary import NAMING, VocabularyTable
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class Header(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -54,7 +62,6 @@ HOMES: dict[str, type[BaseModel]] = {
     "vocabulary": VocabularyTable,
     "input": InputTable,
     "backbone": Backbone,
-    "fit": FitTable,
 }
 """Where keys belong that stand at the top of a recipe by mistake; the first section that has one."""
 
@@ -67,11 +74,17 @@ class Recipe:
     models: dict[str, Backbone]
     vocabulary: VocabularyTable
     input: InputTable
-    fit: FitTable
+    settings: dict[type[BaseModel], BaseModel]
     stages: tuple[Stage, ...]
     links: tuple[Link, ...]
     path: Path
     tables: dict[str, Any] = field(default_factory=dict)
+
+    def settings_of(self, cls: type[T]) -> T:
+        """Return the settings of the command whose table this is the model of."""
+        found = self.settings[cls]
+        assert isinstance(found, cls)
+        return found
 
     @property
     def title(self) -> str:
@@ -106,14 +119,16 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
     problems += _problems_of_names(vocabulary, table)
     inputs = _section(InputTable, "input", table, problems)
-    fit = _section(FitTable, "fit", table, problems)
+    settings = {
+        cls: _section(cls, name, table, problems) for name, cls in settings_tables().items()
+    }
     if not nodes:
         problems.append(
             MissingKey(
                 "The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place
             )
         )
-    links, wiring_problems = wire(nodes, model_classes)
+    links, wiring_problems = wire(nodes, model_classes, CATALOGUE)
     problems += wiring_problems
     settled = settle(stages)
     if is_whole:  # a stage that is missing would be blamed on its neighbours
@@ -123,7 +138,7 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
         models,
         vocabulary,
         inputs,
-        fit,
+        settings,
         settled,
         tuple(links),
         Path(table.place.file),
@@ -180,7 +195,7 @@ def _where_it_goes(key: str, table: Table) -> str:
         return f'A model is written [backbone] with use = "{key}".'
     if key in ("classes", "labels", "names"):
         return 'Classes are written [vocabulary] with names = ["dog", "cat"].'
-    for section, cls in HOMES.items():
+    for section, cls in {**HOMES, **settings_tables()}.items():
         if key in cls.model_fields:
             return f"It belongs under [{section}]."
     return ""

@@ -101,3 +101,14 @@ def axes(kind: Any) -> str:
 def summary(cls: type) -> str:
     """Return the first sentence of a class's docstring."""
     return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def field_schemas(cls: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema of every field of a model, without the titles that pydantic makes up."""
+    fields: dict[str, Any] = cls.model_json_schema()["properties"]
+    return {key: {k: v for k, v in value.items() if k != "title"} for key, value in fields.items()}
+
+
+def table_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a table that has these keys and no other."""
+    return {"type": "object", "additionalProperties": False, "properties": fields}

@@ -15,7 +15,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
+from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage, use_of
+from ovsskit.engine.wiring import Catalogue
 from ovsskit.errors import BadPlugin, Place
 from ovsskit.files.shipped import PACKAGE
 
@@ -47,8 +49,6 @@ def stage_names() -> list[str]:
 
 def backbone_names() -> list[str]:
     """List every backbone that a recipe may use."""
-    from ovsskit.engine.model import Backbone
-
     return _names("ovsskit.backbones", backbone_files(), Backbone)
 
 
@@ -59,9 +59,21 @@ def find_stage(name: str) -> type[Stage] | None:
 
 def find_backbone(name: str) -> type | None:
     """Return the backbone class of a name, or None."""
-    from ovsskit.engine.model import Backbone
-
     return _find(name, "ovsskit.backbones", backbone_files(), Backbone)
+
+
+def _every_stage() -> dict[str, type[Stage]]:
+    found = {name: find_stage(name) for name in stage_names()}
+    return {name: cls for name, cls in found.items() if cls is not None}
+
+
+def _every_backbone() -> dict[str, type]:
+    found = {name: find_backbone(name) for name in backbone_names()}
+    return {name: cls for name, cls in found.items() if cls is not None}
+
+
+CATALOGUE = Catalogue(_every_stage, _every_backbone)
+"""What a recipe may use; nothing is imported until somebody asks."""
 
 
 def load_plugin(path: Path) -> list[str]:
@@ -70,8 +82,6 @@ def load_plugin(path: Path) -> list[str]:
     Raises:
         BadPlugin: the file is missing, cannot be imported, or defines neither.
     """
-    from ovsskit.engine.model import Backbone
-
     module_name = f"ovsskit_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None or not path.is_file():

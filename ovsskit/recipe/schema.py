@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
 from ovsskit.engine.stage import Wrapper
-from ovsskit.fit.settings import FitTable
 from ovsskit.recipe.build import Header, InputTable
-from ovsskit.recipe.describe import summary
+from ovsskit.recipe.describe import field_schemas, summary, table_schema
 from ovsskit.recipe.extends import PLACEMENTS
 from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
-from ovsskit.recipe.shapes import DIMENSION_KEYS
+from ovsskit.recipe.tables import command_tables
 from ovsskit.recipe.vocabulary import VocabularyTable
-from ovsskit.study.spec.objectives import METRICS
-from ovsskit.study.spec.tables import ConstraintsTable, StudyTable
 
 Schema = dict[str, Any]
 
@@ -29,7 +24,7 @@ def recipe_schema() -> Schema:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            **_properties(Header),
+            **field_schemas(Header),
             "extends": {**text, "description": "the recipe that this one changes"},
             "remove": {
                 "type": "array",
@@ -42,10 +37,9 @@ def recipe_schema() -> Schema:
             },
             "backbone": {"$ref": "#/$defs/backbone"},
             "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
-            "vocabulary": _table(_properties(VocabularyTable)),
-            "study": _study(),
-            "input": _table(_properties(InputTable)),
-            "fit": _table(_properties(FitTable)),
+            "vocabulary": table_schema(field_schemas(VocabularyTable)),
+            "input": table_schema(field_schemas(InputTable)),
+            **{name: module.schema() for name, module in command_tables().items()},
             "stage": {"type": "array", "items": {"$ref": "#/$defs/stage"}},
         },
         "$defs": {
@@ -64,29 +58,6 @@ def recipe_schema() -> Schema:
     }
 
 
-def _study() -> Schema:
-    """Return the schema of the table `[study]`; what stands in the space and the objectives is for the check."""
-    objective = {
-        "type": "object",
-        "properties": {"use": {"type": "string"}, "metric": {"enum": list(METRICS)}},
-    }
-    own = {key: value for key, value in _properties(StudyTable).items() if key != "recipe"}
-    tables = {
-        "objective": {"anyOf": [objective, {"type": "array", "items": objective}]},
-        "constraints": _table(_properties(ConstraintsTable)),
-        "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
-        "set": {"type": "object"},
-        "space": {
-            "type": "object",
-            "additionalProperties": _table({key: {} for key in DIMENSION_KEYS}),
-        },
-    }
-    return {
-        **_table({**own, **tables}),
-        "description": "what `ovsskit study` searches in this recipe",
-    }
-
-
 def _stage(name: str, cls: Any) -> Schema:
     table = _used(name, cls)
     place = {
@@ -102,16 +73,5 @@ def _stage(name: str, cls: Any) -> Schema:
 
 
 def _used(name: str, cls: Any) -> Schema:
-    properties = {"use": {"const": name}, **_properties(cls)}
-    return {"title": name, "description": summary(cls), **_table(properties)}
-
-
-def _table(properties: Schema) -> Schema:
-    return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-def _properties(cls: type[BaseModel]) -> Schema:
-    properties: Schema = cls.model_json_schema()["properties"]
-    return {
-        key: {k: v for k, v in value.items() if k != "title"} for key, value in properties.items()
-    }
+    properties = {"use": {"const": name}, **field_schemas(cls)}
+    return {"title": name, "description": summary(cls), **table_schema(properties)}

@@ -24,6 +24,7 @@ from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
 from ovsskit.engine.wiring import Node, flatten, wire
 from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
 from ovsskit.recipe.build import load_recipe, settle
+from ovsskit.recipe.registry import CATALOGUE
 from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
 
 if TYPE_CHECKING:
@@ -107,9 +108,8 @@ class Pipeline:
             Problems: the stages do not fit together.
             UnknownDevice: this machine has no such device.
         """
-        links, problems = wire(
-            [Node.of(stage) for stage in stages], {k: type(v) for k, v in (models or {}).items()}
-        )
+        classes = {name: type(model) for name, model in (models or {}).items()}
+        links, problems = wire([Node.of(stage) for stage in stages], classes, CATALOGUE)
         if problems:
             raise Problems(problems)
         self.device = choose_device(device)

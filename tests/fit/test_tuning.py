@@ -4,7 +4,7 @@ import torch
 from ofa_twin import random_network, small_shape
 
 from ovsskit.backbones.ofa._layers import Dropped
-from ovsskit.fit.settings import FitTable
+from ovsskit.fit.table import FitTable
 from ovsskit.fit.tuning import FROZEN, Tuner, set_dropping
 
 PIECES, TEXT = [[4], [5, 6], [7]], [0, 8, 4, 5, 6, 7, 2]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from fake_hub import FakeHub, serving
 
+from ovsskit.embedded import CLIP_FOLDER
 from ovsskit.hub import download as client
 
-EMBEDDED = Path(client.__file__).parent / "embedded" / "clip"
+EMBEDDED = CLIP_FOLDER
 NAME = "some/clip"
 
 

@@ -24,7 +24,7 @@ from ovsskit.backbones.ofa._positions import grid_bias, text_bias, with_origin
 from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME, TextReader, full_rows
 from ovsskit.engine.values import Image, Logits, PatchFeatures, Probabilities
 from ovsskit.fit.artificial import enlarge
-from ovsskit.fit.settings import FitTable
+from ovsskit.fit.table import FitTable
 from ovsskit.fit.tuning import Tuner
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary

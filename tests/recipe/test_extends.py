@@ -13,7 +13,7 @@ from ovsskit.errors import MissingRecipe, Problems
 from ovsskit.recipe.addresses import parse_override
 from ovsskit.recipe.build import Recipe, load_recipe
 
-WHOLE = Path(__file__).parent / "broken" / "base" / "whole.toml"
+WHOLE = Path(__file__).parents[1] / "broken" / "base" / "whole.toml"
 
 
 def load(folder: Path, text: str, *overrides: str, name: str = "mine.toml") -> Recipe:

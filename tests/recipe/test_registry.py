@@ -15,7 +15,7 @@ from ovsskit.recipe import registry
 from ovsskit.recipe.build import load_recipe
 from ovsskit.testing import check_stage
 
-SHARPEN = Path(__file__).parent.parent / "docs" / "examples" / "sharpen.py"
+SHARPEN = Path(__file__).parents[2] / "docs" / "examples" / "sharpen.py"
 
 
 @pytest.mark.parametrize("name", registry.stage_files())

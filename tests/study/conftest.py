@@ -11,9 +11,10 @@ from PIL import Image
 
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.report import report
-from ovsskit.study.search.state import Standing, run_study
+from ovsskit.study.search.state import Standing
 from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import StudyWishes
+from ovsskit.study.study import run_study
 
 HERE = Path(__file__).parent
 

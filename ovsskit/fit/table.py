@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PositiveInt
+
+from ovsskit.recipe.describe import field_schemas, table_schema
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -49,3 +51,11 @@ class FitTable(BaseModel, frozen=True, extra="forbid", strict=True):
     save_every: Annotated[
         PositiveInt, Field(description="steps after which the state is saved, to go on from")
     ] = 100
+
+
+SETTINGS = FitTable
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the table."""
+    return table_schema(field_schemas(FitTable))
