@@ -15,9 +15,10 @@ import pytest
 from ovsskit.study.search.evaluate import Evaluator, Verdict
 from ovsskit.study.search.queue import DEFAULT, VERDICT, Failed, Turns, candidate_key
 from ovsskit.study.search.samplers import points_of
-from ovsskit.study.search.state import Standing, identify_study
+from ovsskit.study.search.state import Standing
 from ovsskit.study.search.storage import Journal
 from ovsskit.study.spec.plan import StudyWishes, make_plan
+from ovsskit.study.study import identify_study
 
 Search = Callable[..., Standing]
 Write = Callable[..., Path]
