@@ -336,10 +336,12 @@ def test_runs_without_a_store_take_no_digests(monkeypatch: pytest.MonkeyPatch) -
     def stop(*arguments: Any) -> str:
         raise AssertionError("a digest was taken")
 
-    for name in ("digest_tensor", "digest_texts", "digest_path"):
+    for name in ("digest_tensor", "digest_texts"):
         monkeypatch.setattr(digests, name, stop)
     monkeypatch.setattr("ovsskit.engine.driver.digest_texts", stop)
     monkeypatch.setattr("ovsskit.engine.model.digest_files", stop)
+    monkeypatch.setattr("ovsskit.engine.model.digest_path", stop)
+    monkeypatch.setattr("ovsskit.engine.identity.digest_path", stop)
     run(dropout(), None, backbone=Counting())
     with pytest.raises(AssertionError, match="a digest was taken"):
         run(dropout(), Store(), backbone=Counting())

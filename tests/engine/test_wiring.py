@@ -11,7 +11,7 @@ from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Present, Saliency, Vocabulary
 from ovsskit.engine.wiring import Node, wire
 from ovsskit.errors import Problems
-from ovsskit.recipe.registry import find_stage
+from ovsskit.recipe.registry import CATALOGUE, find_stage
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.testing import ToyBackbone, ToyScores, example
 
@@ -34,7 +34,7 @@ def stage(name: str, **fields: object) -> Stage:
 
 def chosen(models: dict[str, type], **fields: object) -> str:
     [_, link], problems = wire(
-        [Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models
+        [Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models, CATALOGUE
     )
     if problems:
         raise Problems(problems)
