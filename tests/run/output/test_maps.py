@@ -10,9 +10,9 @@ import torch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Caption, Captions, Image, Labels, Present, Saliency, TokenMaps
 from ovsskit.recipe.vocabulary import make_vocabulary
-from ovsskit.run.output import maps
+from ovsskit.run.output import heat, maps
 from ovsskit.run.output.heat import HEAT, Tile, draw_sheet, heat_colours, heat_tile
-from ovsskit.run.output.maps import MOST_ROUNDS, MOST_TILES, MapCollector, name_maps
+from ovsskit.run.output.maps import MapCollector, name_maps
 from ovsskit.run.output.overlay import resize_both
 
 
@@ -76,7 +76,7 @@ def test_of_many_maps_those_with_the_highest_peaks_are_shown(
         "heat_tile",
         lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name),
     )
-    count = MOST_TILES + 3
+    count = 48 + 3
     many = torch.arange(float(count))[:, None, None].expand(count, 2, 2).contiguous()
     words = make_vocabulary([f"thing {index}" for index in range(count)])
     labels = tuple(range(1, count + 1))
@@ -131,15 +131,19 @@ def test_not_every_window_is_kept() -> None:
     collector(
         Look(name="look"), [{**STATE, "seen": Saliency(torch.rand(1, 2, 2), (1,))}] * 100, 0.0
     )
-    assert len(collector.sheets) == MOST_ROUNDS
+    assert [sheet.round for sheet in collector.sheets] == [*range(1, 13)]
 
 
 def test_heat_is_ordered_and_bears_odd_numbers() -> None:
     colours = heat_colours(numpy.linspace(0, 1, 50, dtype="float32")[None]).astype(int).sum(-1)[0]
     assert (numpy.diff(colours) > 0).all()
-    ground, _ = resize_both(numpy.zeros((4, 4, 3), "uint8"), numpy.zeros((4, 4), "int64"), 1.0)
-    values = numpy.array([[numpy.nan, numpy.inf], [1.0, 2.0]], "float32")
-    assert heat_tile(values, ground, "dog").caption == "dog  0 to 2"
+    ground = PIL.Image.new("RGB", (4, 4))
+    for odd in (numpy.nan, numpy.inf, -numpy.inf):
+        values = numpy.array([[odd, 1.0], [1.0, 2.0]], "float32")
+        assert heat_tile(values, ground, "dog").caption == "dog  0 to 2"
+    flat = heat_tile(numpy.ones((2, 2), "float32"), ground, "dog")
+    assert flat.caption == "dog  1 to 1"
+    assert numpy.allclose(flat.picture, 0.7 * numpy.array(HEAT[0]), atol=1)
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -167,6 +171,26 @@ def test_sheets_break_rows() -> None:
         5 * 230 - 10,
         2 * 138 - 10 + 28,
     )
+
+
+def test_captions_stand_under_narrow_tiles_too_and_the_note_below(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[tuple[int, int, str]] = []
+    monkeypatch.setattr(heat, "_write", lambda draw, *what: written.append(what))
+    tile = PIL.Image.new("RGB", (100, 50))
+    sheet = draw_sheet([Tile(tile, f"map {index}") for index in range(8)], "and 2 more")
+    assert sheet.size == (7 * 170 - 10, 2 * 88 - 10 + 28)
+    assert written == [
+        *((index % 7 * 170, index // 7 * 88 + 64, f"map {index}") for index in range(8)),
+        (0, 2 * 88 + 4, "and 2 more"),
+    ]
+
+
+def test_a_caption_without_a_font_has_question_marks() -> None:
+    tile = PIL.Image.new("RGB", (100, 50))
+    odd, plain, empty = (draw_sheet([Tile(tile, text)]) for text in ("dog \U0010fffc", "dog ?", ""))
+    assert odd.tobytes() == plain.tobytes() != empty.tobytes()
 
 
 def test_tiles_lie_side_by_side() -> None:

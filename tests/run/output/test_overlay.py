@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from ovsskit.run.output.overlay import (
     _Legend,
     draw_overlay,
     measure_areas,
+    tint_picture,
 )
 
 TWO = make_vocabulary(["dog", "cat"])
@@ -37,6 +39,17 @@ def test_classes_are_tinted_and_the_background_is_not() -> None:
     assert numpy.allclose(drawn[50, 500], tinted, atol=1)
     assert tuple(drawn[50, 300]) == TWO.colours[1]
     assert drawn.shape[1] > SHORTEST
+
+
+@pytest.mark.parametrize(("length", "border"), [(360, 1), (1126, 3)])
+def test_borders_are_of_one_width_in_full_colour(length: int, border: int) -> None:
+    labels = numpy.ones((12, length), "int64")
+    labels[6:, 100:] = 2
+    drawn = numpy.asarray(tint_picture(PIL.Image.new("RGB", (length, 12)), labels, TWO))
+    expected = numpy.zeros(labels.shape, bool)
+    expected[6:, 100 - border : 100 + border] = True
+    expected[6 - border : 6 + border, 100:] = True
+    assert numpy.array_equal((drawn == numpy.array(TWO.colours)[labels]).all(-1), expected)
 
 
 @pytest.mark.parametrize(
