@@ -109,6 +109,7 @@ def test_hidden_patches_are_grey_where_they_lie() -> None:
     assert collector.sheets[0].picture is not None
     sheet = numpy.asarray(collector.sheets[0].picture)
     width, height = 220, 147
+    assert sheet.shape == (height + 28, width, 3)
     found = [
         [tuple(sheet[height * row // 4, width * column // 6]) for column in (1, 3, 5)]
         for row in (1, 3)

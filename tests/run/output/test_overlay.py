@@ -153,4 +153,7 @@ def test_a_legend_lies_in_rows_and_says_how_many_are_left_out(
     ]
     assert written[-1] == (column + 8, 2 * row + 8, "and 4 more")
     assert panel.getpixel((8 + 5, 8 + 2 + 5)) == (200, 0, 0)
+    written.clear()
+    _Legend(areas[:6], 10).draw(2, 3)
+    assert [text for *_, text in written if "%" not in text] == [f"class {n}" for n in range(6)]
     assert Area(0, "x", (0, 0, 0), 0.001).percent == "0.1 %"
