@@ -67,23 +67,31 @@ def test_maps_of_words_bear_the_word() -> None:
     ]
 
 
+@pytest.mark.parametrize(("more", "note"), [(0, ""), (3, "and 3 more, with lower peaks")])
 def test_of_many_maps_those_with_the_highest_peaks_are_shown(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, more: int, note: str
 ) -> None:
+    """A map that is no number anywhere has no peak."""
     shown: list[str] = []
+    notes: list[str] = []
+    monkeypatch.setattr(
+        maps, "draw_sheet", lambda tiles, note: notes.append(note) or draw_sheet(tiles, note)
+    )
     monkeypatch.setattr(
         maps,
         "heat_tile",
         lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name),
     )
-    count = 48 + 3
+    count = 48 + more
     many = torch.arange(float(count))[:, None, None].expand(count, 2, 2).contiguous()
+    many[0] = torch.nan
     words = make_vocabulary([f"thing {index}" for index in range(count)])
     labels = tuple(range(1, count + 1))
     MapCollector()(
         Look(name="look"), [{**STATE, "vocabulary": words, "seen": Saliency(many, labels)}], 0.0
     )
-    assert shown == [f"thing {index}" for index in range(3, count)]
+    assert shown == [f"thing {index}" for index in range(more, count)]
+    assert notes == [note]
 
 
 def test_every_token_bears_the_name_of_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +124,21 @@ def test_hidden_patches_are_grey_where_they_lie() -> None:
     ]
     white, grey = (255, 255, 255), (105, 105, 105)
     assert found == [[white, white, grey], [white, white, white]]
+
+
+@pytest.mark.parametrize(("count", "caption"), [(1, "1 patch hidden"), (2, "2 patches hidden")])
+def test_hidden_patches_are_counted(
+    monkeypatch: pytest.MonkeyPatch, count: int, caption: str
+) -> None:
+    captions: list[str] = []
+    monkeypatch.setattr(
+        maps,
+        "draw_sheet",
+        lambda tiles: captions.extend(tile.caption for tile in tiles) or draw_sheet(tiles),
+    )
+    image = IMAGE.hide(torch.arange(4)[None] < count)
+    MapCollector()(Look(name="look"), [{**STATE, "image": image, "seen": None}], 0.0)
+    assert captions == [caption]
 
 
 def test_hidden_patches_are_shown_once_for_each_choice() -> None:
