@@ -1,8 +1,8 @@
 """Score a recipe with and without each of its parts: `python benchmarks/ablation.py [--recipe itaclip_tiny]`.
 
-The pictures are the packaged sample scenes, or (with --fresh N) newly painted ones that no model was trained on, with the
+The images are the packaged sample scenes, or (with --fresh N) newly painted ones that no model was trained on, with the
 drawings of the training or with held-out ones. Scores are mean IoU over the things and the background against the true
-masks. Of PnP-OVSS's recipes the first table gives the true things of every picture, and the second compares ways to find
+masks. Of PnP-OVSS's recipes the first table gives the true things of every image, and the second compares ways to find
 out which are there; ITACLIP's need not be told.
 """
 
@@ -24,7 +24,7 @@ from rich.table import Table
 
 import ovsskit
 from ovsskit.embedded import NOUNS, sample_scenes
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.values import Image
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.build import load_recipe
@@ -84,7 +84,7 @@ ITACLIP = {
 
 @dataclass(frozen=True)
 class Example:
-    """Hold a picture, the numbers of its true things (0 is the background), and the names of those things."""
+    """Hold an image, the numbers of its true things (0 is the background), and the names of those things."""
 
     image: Image
     truth: torch.Tensor
@@ -95,7 +95,7 @@ def samples() -> list[Example]:
     """Return the packaged sample scenes."""
     scenes = sample_scenes()
     return [
-        Example(read_picture(s.picture), _mask(np.asarray(Pillow.open(s.mask))), s.nouns)
+        Example(read_image(s.image), _mask(np.asarray(Pillow.open(s.mask))), s.nouns)
         for s in scenes
     ]
 
@@ -107,7 +107,7 @@ def fresh(count: int, drawing_set: str, seed: int) -> list[Example]:
     found = []
     for index in range(count):
         scene = make_scene(seed + index, 288, 288, drawing_set)  # type: ignore[arg-type]
-        image = read_picture(scene.picture)
+        image = read_image(scene.image)
         found.append(
             Example(Image(image.data, f"fresh{index}"), _mask(scene.things), tuple(scene.nouns))
         )
@@ -115,7 +115,7 @@ def fresh(count: int, drawing_set: str, seed: int) -> list[Example]:
 
 
 def score(base: str, change: str, examples: Sequence[Example], folder: Path) -> tuple[float, float]:
-    """Return the mean IoU of a variant of a recipe, from 0 to 100, and the seconds per picture."""
+    """Return the mean IoU of a variant of a recipe, from 0 to 100, and the seconds per image."""
     present = {example.image.name: list(example.nouns) for example in examples}
     (folder / "present.json").write_text(json.dumps(present))
     (folder / "variant.toml").write_text(f'extends = "{base}"\n{change}')
@@ -161,7 +161,7 @@ def main() -> None:
         tables = [("parts of ITACLIP", ITACLIP, "")]
     with tempfile.TemporaryDirectory() as temporary:
         for title, variants, always in tables:
-            table = Table(title, "mIoU", "s per picture", title=f"{len(examples)} pictures")
+            table = Table(title, "mIoU", "s per image", title=f"{len(examples)} images")
             for name, change in variants.items():
                 miou, seconds = score(arguments.recipe, change + always, examples, Path(temporary))
                 table.add_row(name, f"{miou:.1f}", f"{seconds:.2f}")

@@ -1,6 +1,6 @@
 """Measure a full-size BridgeTower with random weights at 770 pixels: `python benchmarks/bridgetower_memory.py`.
 
-Every run has a process of its own, so that peak memory can be told: what is matched or attended, how many pictures at a
+Every run has a process of its own, so that peak memory can be told: what is matched or attended, how many images at a
 time, and from which layer the gradient is taken. The plain run is that of transformers, with all attention as maps and
 the gradient from the same layer on.
 """
@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from full_size import NAMES, TEXT, pictures
+from full_size import NAMES, TEXT, random_images
 from ovsskit._lazy import transformers
 from ovsskit.backbones.matching.bridgetower import Bridgetower
 from ovsskit.engine.values import Caption, Captions
@@ -65,13 +65,13 @@ def make_weights(folder: Path) -> None:
 
 
 def run_plain(backbone: Bridgetower, layer: int) -> None:
-    """Run the model of transformers on one picture and take the gradient of one layer's attention."""
+    """Run the model of transformers on one image and take the gradient of one layer's attention."""
     network, tokens = backbone.network, backbone.reader.read(Caption(TEXT, ()))
     block = network.bridgetower.cross_modal_text_layers[layer - 1].crossattention.self
     block.query.weight.requires_grad_()
     kept: list[Any] = []
     block.register_forward_hook(lambda module, inputs, output: kept.append(output[1]))
-    pixels = torch.stack([backbone.pixels(image) for image in pictures(1)])
+    pixels = torch.stack([backbone.pixels(image) for image in random_images(1)])
     out = network(
         input_ids=torch.tensor([tokens.ids]),
         attention_mask=torch.ones(1, len(tokens.ids), dtype=torch.long),
@@ -82,7 +82,7 @@ def run_plain(backbone: Bridgetower, layer: int) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Do one run, and print seconds per picture and peak memory as JSON."""
+    """Do one run, and print seconds per image and peak memory as JSON."""
     torch.set_num_threads(arguments.threads)
     size = (
         294 if arguments.side == "plain" else arguments.image_size
@@ -90,7 +90,7 @@ def measure(arguments: argparse.Namespace) -> None:
     backbone = Bridgetower(weights=arguments.weights, image_size=size)
     assert backbone.network is not None
     layers = [int(layer) for layer in (arguments.layers or "").split(",") if layer]
-    images = pictures(arguments.batch)
+    images = random_images(arguments.batch)
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()
     if arguments.side == "plain":
@@ -110,7 +110,7 @@ def measure(arguments: argparse.Namespace) -> None:
 def compare(arguments: argparse.Namespace) -> None:
     """Do all runs and print what each took."""
     table = Table(
-        "run", "layers", "batch", "s per picture", "peak MB", "of which weights", "the rest, MB"
+        "run", "layers", "batch", "s per image", "peak MB", "of which weights", "the rest, MB"
     )
     with tempfile.TemporaryDirectory() as folder:
         make_weights(Path(folder))

@@ -26,7 +26,7 @@ WEIGHTS = {"gaussian_weight": 7.0, "bilateral_weight": 10.0}
 def photograph(height: int, width: int, random: np.random.Generator) -> torch.Tensor:
     """Draw shaded discs over each other, with texture and the noise of a sensor."""
     down, right = np.mgrid[:height, :width]
-    picture = np.full((height, width, 3), random.uniform(40, 210, 3))
+    image = np.full((height, width, 3), random.uniform(40, 210, 3))
     for _ in range(60):
         y, x, radius = (
             random.uniform(0, height),
@@ -34,19 +34,19 @@ def photograph(height: int, width: int, random: np.random.Generator) -> torch.Te
             height * random.uniform(0.02, 0.3),
         )
         inside = (down - y) ** 2 + (right - x) ** 2 < radius**2
-        picture[inside] = (
+        image[inside] = (
             random.uniform(10, 245, 3) + ((down - y)[inside] * random.normal(0, 0.15))[:, None]
         )
     texture = sum(
         gaussian_filter(random.normal(size=(height, width)), sigma) * sigma * 6
         for sigma in (1, 2, 4, 8, 16, 32)
     )
-    picture = (
-        gaussian_filter(picture, (0.7, 0.7, 0))
+    image = (
+        gaussian_filter(image, (0.7, 0.7, 0))
         + texture[..., None]
-        + random.normal(0, 3, picture.shape)
+        + random.normal(0, 3, image.shape)
     )
-    return torch.tensor(picture.clip(0, 255).astype(np.uint8))
+    return torch.tensor(image.clip(0, 255).astype(np.uint8))
 
 
 def soft_masks(classes: int, height: int, width: int, random: np.random.Generator) -> torch.Tensor:
@@ -112,7 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     table = Table(
-        "picture",
+        "image",
         "classes",
         "pydensecrf",
         "build",

@@ -1,6 +1,6 @@
 """Compare ours with a plain loop on a full-size BLIP with random weights: `python benchmarks/full_size.py`.
 
-The plain loop follows the released code: one picture at a time, the backward pass through the whole network and all its
+The plain loop follows the released code: one image at a time, the backward pass through the whole network and all its
 weights, the attention of all layers kept. Each side runs in a process of its own, so that peak memory can be told.
 """
 
@@ -64,16 +64,16 @@ def make_weights(folder: Path, size: str) -> None:
     (folder / "vocab.txt").write_text("\n".join([*words, *filler, "[DEC]", "[ENC]"]))
 
 
-def pictures(count: int) -> list[Image]:
-    """Return smooth random pictures of 375 x 500 pixels."""
+def random_images(count: int) -> list[Image]:
+    """Return smooth random images of 375 x 500 pixels."""
     generator = torch.Generator().manual_seed(1)
     coarse = torch.rand(count, 3, 12, 16, generator=generator)
     fine = torch.nn.functional.interpolate(coarse, (375, 500), mode="bicubic").clamp(0, 1)
-    return [Image((one * 255).round() / 255, f"picture{index}") for index, one in enumerate(fine)]
+    return [Image((one * 255).round() / 255, f"image{index}") for index, one in enumerate(fine)]
 
 
 def run_ours(backbone: BlipItm, images: list[Image], batch: int) -> list[torch.Tensor]:
-    """Return the GradCAM of one layer and head for every picture, in batches."""
+    """Return the GradCAM of one layer and head for every image, in batches."""
     spans = [
         Span(i, TEXT.index(name), TEXT.index(name) + len(name)) for i, name in enumerate(NAMES)
     ]
@@ -89,7 +89,7 @@ def run_ours(backbone: BlipItm, images: list[Image], batch: int) -> list[torch.T
 
 
 def run_plain(backbone: BlipItm, images: list[Image]) -> list[torch.Tensor]:
-    """Return the same by the plain loop: everything in the graph, all weights with gradients, one picture at a time."""
+    """Return the same by the plain loop: everything in the graph, all weights with gradients, one image at a time."""
     network = backbone.network.requires_grad_(True)
     found = []
     for image in images:
@@ -114,13 +114,13 @@ def run_plain(backbone: BlipItm, images: list[Image]) -> list[torch.Tensor]:
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Run one side, write its maps, and print seconds per picture and peak memory as JSON."""
+    """Run one side, write its maps, and print seconds per image and peak memory as JSON."""
     torch.set_num_threads(arguments.threads)
     backbone = BlipItm(
         weights=arguments.weights, image_size=arguments.image_size, precision=arguments.precision
     )
     assert backbone.network is not None
-    images = pictures(arguments.pictures)
+    images = random_images(arguments.images)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()
     maps = (
@@ -155,9 +155,7 @@ def compare(arguments: argparse.Namespace) -> None:
                 "precision": precision,
                 "batch": batch,
             }
-            options |= {
-                key: getattr(arguments, key) for key in ("pictures", "threads", "image_size")
-            }
+            options |= {key: getattr(arguments, key) for key in ("images", "threads", "image_size")}
             command = [
                 sys.executable,
                 __file__,
@@ -168,7 +166,7 @@ def compare(arguments: argparse.Namespace) -> None:
     plain = results["plain fp32 batch 1"]
     table = Table(
         "run",
-        "s per picture",
+        "s per image",
         "times faster",
         "peak MB",
         "of which weights",
@@ -193,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="large")
     parser.add_argument("--image-size", type=int, default=336)
-    parser.add_argument("--pictures", type=int, default=4)
+    parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", choices=["plain", "ours"], help=argparse.SUPPRESS)
     for name in ("--weights", "--save", "--precision"):

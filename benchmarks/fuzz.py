@@ -290,10 +290,10 @@ def _classes() -> Reader:
 
 
 def _images() -> Reader:
-    from ovsskit.files.inputs import find_pictures, name_pictures
+    from ovsskit.files.inputs import find_images, name_images
 
     def read(path: Path) -> object:
-        return name_pictures(find_pictures([str(path)]), {})
+        return name_images(find_images([str(path)]), {})
 
     return Reader(
         "lists", (b"a.jpg\n# no\nb/*.png\nb\n", b"../x.png\n/tmp/y.png\n"), "list.txt", read
@@ -359,14 +359,14 @@ def _answers() -> Reader:
 
 def _records(file: str) -> Reader:
     from ovsskit.run.output.folder import OutputFolder
-    from ovsskit.run.output.record import Costs, PictureRecord
+    from ovsskit.run.output.record import Costs, ImageRecord
 
     identity = {
         "stages": [{"address": "softmax", "scale": 1.0}],
         "models": {},
         "classes": {"names": ["dog"]},
     }
-    record = PictureRecord(
+    record = ImageRecord(
         "a", "/a.jpg", "done", "", (1, 2), (3, 4), ("scores",), ((1, 0.5),), (0.1, 0.9)
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -579,7 +579,7 @@ images = ["a.jpg"]
 metric = "miou"
 
 [constraints]
-seconds_per_picture = 2.0
+seconds_per_image = 2.0
 
 [set]
 "softmax.scale" = 2.0

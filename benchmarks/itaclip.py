@@ -1,9 +1,9 @@
 """Compare our ITACLIP with a plain loop on a full-size CLIP with random weights: `python benchmarks/itaclip.py`.
 
 The plain loop does what the released code does, in its order: one window at a time, five passes through the encoder for
-each, every neighbour of every pixel laid out for PAMR. Settings are a recipe's, on a smooth random picture; the texts'
+each, every neighbour of every pixel laid out for PAMR. Settings are a recipe's, on a smooth random image; the texts'
 vectors are made of those of some patches, so that labels vary. Each side runs in a process of its own, so that peak memory
-can be told. The time is the processor's for one picture (other programs hardly disturb it), without reading weights and
+can be told. The time is the processor's for one image (other programs hardly disturb it), without reading weights and
 encoding texts.
 """
 
@@ -56,14 +56,14 @@ def make_weights(folder: Path) -> None:
     )
 
 
-def picture(height: int, width: int) -> Image:
-    """Return a smooth random picture with some texture."""
+def random_image(height: int, width: int) -> Image:
+    """Return a smooth random image with some texture."""
     generator = torch.Generator().manual_seed(1)
     total = torch.zeros(3, height, width)
     for cells, share in ((5, 0.5), (16, 0.3), (60, 0.2)):
         coarse = torch.rand(1, 3, cells, cells * width // height, generator=generator)
         total += share * functional.interpolate(coarse, (height, width), mode="bicubic")[0]
-    return Image((total.clamp(0, 1) * 255).round() / 255, "picture")
+    return Image((total.clamp(0, 1) * 255).round() / 255, "image")
 
 
 def make_texts(backbone: Clip, recipe: Recipe, image: Image) -> TextFeatures:
@@ -206,7 +206,7 @@ class PlainLoop:
         return total / count
 
     def neighbours(self, maps: torch.Tensor, with_centre: bool) -> torch.Tensor:
-        """Lay out every neighbour of every pixel: picture, class, neighbour, height, width."""
+        """Lay out every neighbour of every pixel: image, class, neighbour, height, width."""
         places = [index for index in range(9) if with_centre or index != 4]
         kernel = torch.eye(9)[places].view(-1, 1, 3, 3)
         batch, classes, height, width = maps.shape
@@ -264,7 +264,7 @@ def measure(arguments: argparse.Namespace) -> None:
     backbone = Clip(weights=str(arguments.folder / "weights.safetensors"), model=MODEL)
     overrides = [] if arguments.stride is None else [f"sliding_window.stride={arguments.stride}"]
     recipe = load_recipe(arguments.recipe, overrides)
-    image = picture(arguments.height, arguments.width)
+    image = random_image(arguments.height, arguments.width)
     stored = arguments.folder / "texts.safetensors"
     if not stored.exists():
         with torch.no_grad():
@@ -274,7 +274,7 @@ def measure(arguments: argparse.Namespace) -> None:
     texts = TextFeatures(tensors["data"], tuple(tensors["labels"].tolist()))
     backbone.encode_image(
         [Image(image.data[:, :64, :64])]
-    )  # what is done at first use is no part of a picture's time
+    )  # what is done at first use is no part of an image's time
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.process_time()
     with torch.no_grad():

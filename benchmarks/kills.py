@@ -66,14 +66,14 @@ def torture(
 ) -> Outcome:
     """Kill a study of the toy recipe so many times, at last as a whole, and let it end after so many more trials.
 
-    A picture takes so many seconds.
+    An image takes so many seconds.
     """
     chance = random.Random(seed)
-    pictures = folder / "pictures"
-    pictures.mkdir(parents=True)
+    images = folder / "images"
+    images.mkdir(parents=True)
     for index in range(3):
         grey = numpy.random.default_rng(index).integers(0, 255, (16, 16)).astype("uint8")
-        Image.fromarray(grey).convert("RGB").save(pictures / f"p{index}.png")
+        Image.fromarray(grey).convert("RGB").save(images / f"p{index}.png")
     study = folder / "study.toml"
     study.write_text(
         f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n"toy_cut.seconds" = {seconds}\n'
@@ -85,7 +85,7 @@ def torture(
         "ovsskit",
         "study",
         str(study),
-        str(pictures),
+        str(images),
         "--out",
         str(out),
         "--plugin",
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--more", type=int, default=20, help="trials after the last kill")
-    parser.add_argument("--seconds", type=float, default=0.1, help="that a picture takes")
+    parser.add_argument("--seconds", type=float, default=0.1, help="that an image takes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--storage", default="")
     options = vars(parser.parse_args())

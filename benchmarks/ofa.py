@@ -36,7 +36,7 @@ SHAPES = {
 }
 CLASSES, LENGTH = 15, 36
 """Those of the published list of 15 classes, with the prompt."""
-PICTURE = (512, 688)
+IMAGE = (512, 688)
 
 
 def plain_attend(
@@ -90,8 +90,8 @@ def our_step(tuner: Tuner, batch: int) -> float:
 
 
 def infer(network: OfaNetwork, batch: int, *, plain: bool) -> float:
-    """Decode two batches of pictures of one size; the second has biases already."""
-    pixels = torch.randn(batch, 3, *PICTURE, generator=torch.Generator().manual_seed(0))
+    """Decode two batches of images of one size; the second has biases already."""
+    pixels = torch.randn(batch, 3, *IMAGE, generator=torch.Generator().manual_seed(0))
     ids = torch.full((batch, LENGTH), 5)
     kept: dict[Any, Biases] = {}
     total = 0.0

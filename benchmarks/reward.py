@@ -1,7 +1,7 @@
 """Do rewards rank settings as masks do? `python benchmarks/reward.py` on scenes that were neither trained on nor packaged.
 
 The quickstart runs at layers 1 to 3 and every head of its tiny BLIP and at several thresholds, on newly painted scenes. Every reward is
-averaged over the pictures (those without a reward left out) and compared with the mIoU against the true masks: the
+averaged over the images (those without a reward left out) and compared with the mIoU against the true masks: the
 rank correlation over the grid, and the mIoU at the reward's best point as a share of the grid's best. The judge is the
 tiny CLIP. The networks of the quickstart run once for each layer and head; the rest comes from a store.
 """
@@ -64,7 +64,7 @@ Point = tuple[int, int, float]
 
 
 class Remembering(Clip):
-    """Encode every masked picture once, whichever rewards ask for it."""
+    """Encode every masked image once, whichever rewards ask for it."""
 
     _known: dict[str, torch.Tensor] = PrivateAttr(default_factory=dict)
 
@@ -73,7 +73,7 @@ class Remembering(Clip):
         return self
 
     def encode_image(self, images: Sequence[Image]) -> torch.Tensor:
-        """Return one vector per picture, as `Clip` does."""
+        """Return one vector per image, as `Clip` does."""
         keys = [digest_tensor(image.data) for image in images]
         fresh = {
             key: image for key, image in zip(keys, images, strict=True) if key not in self._known
@@ -178,7 +178,7 @@ def plot(points: Mapping[Point, Mapping[str, float]], rewards: Sequence[str], pa
 def main() -> None:
     """Print one table, and write every point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--seed", type=int, default=70_000_000)
     parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
     parser.add_argument(
@@ -201,7 +201,7 @@ def main() -> None:
     for path in (arguments.out, *map(Path, (arguments.plot or ())[1:])):
         see_free(path, force=arguments.force)
     torch.set_num_threads(arguments.threads)
-    examples = fresh(arguments.pictures, arguments.drawings, arguments.seed)
+    examples = fresh(arguments.images, arguments.drawings, arguments.seed)
     rewards = {name: stage for group in arguments.rewards for name, stage in REWARDS[group].items()}
     grid = list(itertools.product(COLOURS, range(4), THRESHOLDS))
     store = Store(memory_bytes=4 << 30)

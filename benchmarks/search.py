@@ -73,7 +73,7 @@ def paint(folder: Path, count: int, seed: int, drawings: Any) -> None:
     """Write scenes and their masks."""
     (folder / "masks").mkdir(parents=True)
     for index, scene in enumerate(evaluation_scenes(count, drawings, seed)):
-        scene.picture.save(folder / f"{index:03d}.png")
+        scene.image.save(folder / f"{index:03d}.png")
         Pillow.fromarray(scene.things).save(folder / "masks" / f"{index:03d}.png")
 
 
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pictures", type=int, default=12, help="to search on")
+    parser.add_argument("--images", type=int, default=12, help="to search on")
     parser.add_argument("--unseen", type=int, default=48, help="scenes to compare on")
     parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
     parser.add_argument("--reward", default="clip_reward")
@@ -130,10 +130,10 @@ def main() -> None:
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as name:
         searched, unseen = Path(name) / "searched", Path(name) / "unseen"
-        paint(searched, chosen.pictures, SEARCHED, chosen.drawings)
+        paint(searched, chosen.images, SEARCHED, chosen.drawings)
         paint(unseen, chosen.unseen, UNSEEN, chosen.drawings)
         evaluator = judge_of(searched, chosen.reward)
-        order = range(len(evaluator.plan.pictures))
+        order = range(len(evaluator.plan.images))
         points = sorted(grid(evaluator.plan.search.space), key=json.dumps)
         table = {
             point_of(point): evaluator.judge(point, order).values for point in track(points, "grid")
@@ -191,7 +191,7 @@ def main() -> None:
         console.print(outcome)
 
         evaluator = judge_of(unseen, chosen.reward)
-        order = range(len(evaluator.plan.pictures))
+        order = range(len(evaluator.plan.images))
         counts = Counter(path[-1] for path in found["tpe"])
         default = evaluator.judge({}, order).values[1]
         by_masks = max(table, key=lambda point: table[point][1])

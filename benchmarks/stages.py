@@ -1,7 +1,7 @@
 """Seconds and peak memory of every stage: `python benchmarks/stages.py`, or with `--full-size` on a BLIP-large at 336.
 
 The quickstart runs on the packaged sample scenes. With `--full-size`, `pnp_blip` runs with random weights of the published
-size on random pictures of 375 x 500 pixels, four classes each. Peaks are those of the process (Linux) while a stage runs.
+size on random images of 375 x 500 pixels, four classes each. Peaks are those of the process (Linux) while a stage runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 import ovsskit
-from full_size import NAMES, make_weights, pictures
+from full_size import NAMES, make_weights, random_images
 from ovsskit.embedded import NOUNS, sample_scenes
 from ovsskit.engine.driver import State
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -36,7 +36,7 @@ def take_peak() -> float:
 
 
 def measure(pipeline: Pipeline, images: Sequence[Image], names: Sequence[str]) -> Table:
-    """Run a pipeline and return what each stage took, per picture."""
+    """Run a pipeline and return what each stage took, per image."""
     seconds: dict[str, float] = defaultdict(float)
     peaks: dict[str, float] = defaultdict(float)
     for model in pipeline.models.values():
@@ -51,7 +51,7 @@ def measure(pipeline: Pipeline, images: Sequence[Image], names: Sequence[str]) -
     for start in range(0, len(images), pipeline.batch):
         pipeline.run_many(images[start : start + pipeline.batch], vocabulary, watch)
     table = Table(
-        "stage", "s per picture", "peak MB", title=f"{len(images)} pictures, batch {pipeline.batch}"
+        "stage", "s per image", "peak MB", title=f"{len(images)} images, batch {pipeline.batch}"
     )
     table.add_row("reading the weights", "", f"{loaded:.0f}")
     for address, spent in sorted(seconds.items(), key=lambda item: -item[1]):
@@ -63,7 +63,7 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full-size", action="store_true")
-    parser.add_argument("--pictures", type=int, default=4, help="how many, with --full-size")
+    parser.add_argument("--images", type=int, default=4, help="how many, with --full-size")
     parser.add_argument("--batch", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -74,9 +74,9 @@ def main() -> None:
             pipeline = ovsskit.load(
                 "pnp_blip", f"backbone.weights={temporary}", batch=arguments.batch
             )
-            table = measure(pipeline, pictures(arguments.pictures), NAMES)
+            table = measure(pipeline, random_images(arguments.images), NAMES)
         else:
-            images = [read_picture(scene.picture) for scene in sample_scenes()]
+            images = [read_image(scene.image) for scene in sample_scenes()]
             table = measure(ovsskit.load("quickstart", batch=arguments.batch), images, NOUNS)
     Console(width=80).print(table)
 

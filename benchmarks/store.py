@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 import ovsskit
-from full_size import NAMES, make_weights, pictures
+from full_size import NAMES, make_weights, random_images
 from ovsskit.embedded import NOUNS, sample_scenes
 from ovsskit.engine.digests import Digests
 from ovsskit.engine.driver import Driver
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -53,7 +53,7 @@ def measure(
     images: Sequence[Image],
     names: Sequence[str],
 ) -> list[str]:
-    """Run a recipe and return seconds per picture, the share of keys and stores, and the counts of network calls."""
+    """Run a recipe and return seconds per image, the share of keys and stores, and the counts of network calls."""
     global spent
     pipeline = ovsskit.load(recipe, *overrides, store=store, batch=4)
     for model in pipeline.models.values():
@@ -75,25 +75,25 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full-size", action="store_true")
-    parser.add_argument("--pictures", type=int, default=4, help="how many, with --full-size")
+    parser.add_argument("--images", type=int, default=4, help="how many, with --full-size")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     for owner, name in TIMED:
         setattr(owner, name, timed(getattr(owner, name)))
     with tempfile.TemporaryDirectory() as temporary:
-        images: Sequence[Image] = [read_picture(scene.picture) for scene in sample_scenes()]
+        images: Sequence[Image] = [read_image(scene.image) for scene in sample_scenes()]
         names, recipe, overrides = NOUNS, "quickstart", []
         if arguments.full_size:
             make_weights(Path(temporary) / "weights", "large")
-            images, names, recipe = pictures(arguments.pictures), NAMES, "pnp_blip"
+            images, names, recipe = random_images(arguments.images), NAMES, "pnp_blip"
             overrides = [f"backbone.weights={temporary}/weights"]
         memory, disk = Store(), Store(Path(temporary) / "store")
         more = "salience_dropout.rounds=6"
-        title = f"{recipe}, {len(images)} pictures"
+        title = f"{recipe}, {len(images)} images"
         table = Table(
             "run",
-            "s per picture",
+            "s per image",
             "keys and store, ms",
             "per cent",
             "network calls",

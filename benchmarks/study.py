@@ -1,4 +1,4 @@
-"""What a study of 100 trials costs against one plain run over the same pictures, both as whole commands.
+"""What a study of 100 trials costs against one plain run over the same images, both as whole commands.
 
     python benchmarks/study.py
     python benchmarks/study.py --pruner none --trials 100 --objective miou

@@ -27,7 +27,7 @@ FAMILIES = {
     "attention": "What patches look at",
     "maps": "Maps",
     "wrap": "Wrappers",
-    "refine": "Refining by the picture",
+    "refine": "Refining by the image",
     "reward": "Rewards",
 }
 """Titles of the families of stages in the order of a method; a family that is not here comes last under its own name."""

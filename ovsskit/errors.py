@@ -169,16 +169,16 @@ class BadClasses(OvsskitError):
     code, title, status = "OV301", "bad list of classes", 2
 
 
-class BadPicture(OvsskitError):
-    """A picture cannot be read, is too large, or is no picture at all."""
+class BadImage(OvsskitError):
+    """An image cannot be read, is too large, or is no image at all."""
 
-    code, title, status = "OV302", "unreadable picture", 1
+    code, title, status = "OV302", "unreadable image", 1
 
 
-class NoPictures(OvsskitError):
-    """What was given names no picture."""
+class NoImages(OvsskitError):
+    """What was given names no image."""
 
-    code, title, status = "OV303", "no pictures", 2
+    code, title, status = "OV303", "no images", 2
 
 
 class BadFile(OvsskitError):
@@ -272,7 +272,7 @@ class OtherStudy(OvsskitError):
 
 
 class NothingFound(OvsskitError):
-    """No picture gives the objective anything to judge, such as when no class is found in any of them."""
+    """No image gives the objective anything to judge, such as when no class is found in any of them."""
 
     code, title, status = "OV605", "nothing to judge", 2
 

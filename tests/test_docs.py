@@ -19,7 +19,7 @@ from ovsskit.cli.app import app
 from ovsskit.errors import OvsskitError
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe import registry
-from ovsskit.run.samples import sample_pictures
+from ovsskit.run.samples import sample_images
 from ovsskit.study.spec.plan import check_file
 
 ROOT = Path(__file__).parent.parent
@@ -167,7 +167,7 @@ def test_python_compiles(block: Block) -> None:
 
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photo.jpg").write_bytes(sample_pictures()[0].read_bytes())
+    (tmp_path / "photo.jpg").write_bytes(sample_images()[0].read_bytes())
     names: dict[str, Any] = {}
     for block in blocks("python"):
         if block.title == "notebook":

@@ -1,4 +1,4 @@
-"""The embedded CLIP finds words in pictures and in patches; the floors lie some points below what it reached."""
+"""The embedded CLIP finds words in images and in patches; the floors lie some points below what it reached."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.embedded import CLIP_FOLDER, NOUNS, sample_scenes
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from tiny_models.clip_folder import read_clip
@@ -19,7 +19,7 @@ def scores() -> ClipScores:
     return score_clip(read_clip(CLIP_FOLDER), evaluation_scenes(40))
 
 
-def test_pictures_are_found_by_words(scores: ClipScores) -> None:
+def test_images_are_found_by_words(scores: ClipScores) -> None:
     assert scores.retrieval >= 65
 
 
@@ -34,7 +34,7 @@ def test_it_says_which_things_are_there() -> None:
     """Of 24 things 3.3 are in a scene: said at random, one in seven would be right."""
     scenes, clip, words = sample_scenes(), Clip(weights="embedded"), make_vocabulary(NOUNS)
     asked = [
-        {"image": read_picture(scene.picture), "vocabulary": words, "backbone": clip}
+        {"image": read_image(scene.image), "vocabulary": words, "backbone": clip}
         for scene in scenes
     ]
     said = [

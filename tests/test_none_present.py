@@ -1,4 +1,4 @@
-"""A picture that shows none of the classes becomes background all over, and a person is told so."""
+"""An image that shows none of the classes becomes background all over, and a person is told so."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_recipe_that_asks_for_classes_takes_none(
     tmp_path: Path, recipe: str, sets: tuple[str, ...]
 ) -> None:
     file = tmp_path / "present.json"
-    file.write_text(json.dumps({"picture": []}))
+    file.write_text(json.dumps({"image": []}))
     nothing = ("presence_by_matching.none_below=1.0",)
     if "released" in recipe:
         nothing = (f"presence_from_file.file={file}", "presence_from_file.none=true")
@@ -53,18 +53,18 @@ def test_every_recipe_that_asks_for_classes_takes_none(
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the quickstart on a white picture, one of few pixels, and a scene; leave what it printed, too."""
+    """Run the quickstart on a white image, one of few pixels, and a scene; leave what it printed, too."""
     folder = tmp_path_factory.mktemp("none")
     PIL.Image.new("RGB", (60, 40), "white").save(folder / "white.png")
-    scene = PIL.Image.open(sample_scenes()[1].picture)
+    scene = PIL.Image.open(sample_scenes()[1].image)
     scene.save(folder / "scene.png")
     scene.resize((12, 9)).save(folder / "small.png")
     with pytest.MonkeyPatch.context() as patch, (folder / "printed.txt").open("w") as printed:
         patch.chdir(folder)
         patch.setenv("COLUMNS", "200")
         patch.setattr(sys, "stdout", printed)
-        pictures = ["scene.png", "small.png", "white.png"]
-        command = ["ovsskit", "run", "quickstart", *pictures, "--out", "out", "--device", "cpu"]
+        images = ["scene.png", "small.png", "white.png"]
+        command = ["ovsskit", "run", "quickstart", *images, "--out", "out", "--device", "cpu"]
         command += ["--explain", "white", "--save-scores", "--save-confidence"]
         patch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit) as stopped:
@@ -75,12 +75,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_record_tells_why_a_class_is_missing(ran: Path) -> None:
     record = json.loads((ran / "out" / "run.json").read_text())
-    scene, small, white = record["pictures"]
+    scene, small, white = record["images"]
     assert record["without_a_class"] == 1
     assert white["areas"] == [[0, 1.0]]
     assert white["notes"][0].startswith("none of the classes is seen: the best match is `")
-    assert white["notes"][1] == "the picture is of one colour"
-    assert small["notes"][-1] == "the picture is only 12 x 9 pixels"
+    assert white["notes"][1] == "the image is of one colour"
+    assert small["notes"][-1] == "the image is only 12 x 9 pixels"
     assert scene["notes"] == []
     for one in (scene, small, white):
         assert len(one["presence"]) == 24
@@ -90,7 +90,7 @@ def test_the_record_tells_why_a_class_is_missing(ran: Path) -> None:
     assert {number for number, _ in scene["areas"]} <= {0, *shown}
 
 
-def test_the_summary_and_the_gallery_count_such_pictures(ran: Path) -> None:
+def test_the_summary_and_the_gallery_count_such_images(ran: Path) -> None:
     printed = (ran / "printed.txt").read_text()
     assert "without a class     1: white" in printed
     assert "white.png: none of the classes is seen" in printed
@@ -107,13 +107,13 @@ def test_the_summary_and_the_gallery_count_such_pictures(ran: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        (torch.full((3, 40, 30), 0.5), "the picture is of one colour"),
-        (torch.rand(3, 1, 1), "the picture is of one colour"),
-        (torch.rand(3, 15, 40), "the picture is only 40 x 15 pixels"),
+        (torch.full((3, 40, 30), 0.5), "the image is of one colour"),
+        (torch.rand(3, 1, 1), "the image is of one colour"),
+        (torch.rand(3, 15, 40), "the image is only 40 x 15 pixels"),
         (torch.rand(3, 16, 16), ""),
     ],
 )
-def test_pictures_in_which_there_is_nothing_to_see(data: Any, note: str) -> None:
+def test_images_in_which_there_is_nothing_to_see(data: Any, note: str) -> None:
     assert notes_on(Image(data), None) == ((note,) if note else ())
     chosen = Present((1,), note="chosen")
     assert notes_on(Image(data), chosen) == (("chosen", note) if note else ("chosen",))

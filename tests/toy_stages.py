@@ -27,8 +27,8 @@ class ToyColours(Stage, writes="scores"):
     """Score how near each pixel is to the colour that each class names."""
 
     network = True
-    seconds: Annotated[float, Field(ge=0, description="how long to sleep at each picture")] = 0.0
-    fail_at: Annotated[str, Field(description="name of a picture to fail at")] = ""
+    seconds: Annotated[float, Field(ge=0, description="how long to sleep at each image")] = 0.0
+    fail_at: Annotated[str, Field(description="name of an image to fail at")] = ""
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Saliency:
         signals = {"KILL": "SIGKILL", "STOP": "SIGINT", "END": "SIGTERM"}
@@ -36,7 +36,7 @@ class ToyColours(Stage, writes="scores"):
             if os.environ.get(f"TOY_{name}_AT") == image.name:
                 os.kill(os.getpid(), getattr(signal, number))
         if self.fail_at in (image.name, "all"):
-            raise ZeroDivisionError("this picture divides by zero")
+            raise ZeroDivisionError("this image divides by zero")
         time.sleep(self.seconds)
         if len(vocabulary.names) == 1:
             log.info("one class only: every pixel gets it")

@@ -1,4 +1,4 @@
-"""Captions by templates, from the words true of a picture."""
+"""Captions by templates, from the words true of an image."""
 
 from collections.abc import Sequence
 from typing import Final

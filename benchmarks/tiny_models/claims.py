@@ -1,4 +1,4 @@
-"""Captions that are true or false of a picture, and where their names stand."""
+"""Captions that are true or false of an image, and where their names stand."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,17 +32,17 @@ class Names:
 
 @dataclass(frozen=True)
 class Claims:
-    """Captions that are true or false of a picture, name by name."""
+    """Captions that are true or false of an image, name by name."""
 
     captions: list[str]
-    picture: Int[Tensor, " captions"]
+    image: Int[Tensor, " captions"]
     true: Bool[Tensor, " captions"]
     names: list[list[tuple[str, bool]]]
 
 
 def draw_claims(batch: Batch, rng: np.random.Generator) -> Claims:
-    """Write one true caption per picture and some false ones, most with one noun swapped."""
-    texts, picture, true, names_of = [], [], [], []
+    """Write one true caption per image and some false ones, most with one noun swapped."""
+    texts, image, true, names_of = [], [], [], []
     for number, row in enumerate(batch.visible.tolist()):
         visible = [name for name, seen in zip(CLASSES, row, strict=True) if seen]
         for attempt in range(1 + FALSE_CAPTIONS):
@@ -51,14 +51,14 @@ def draw_claims(batch: Batch, rng: np.random.Generator) -> Claims:
             if attempt:
                 names = spoil(rng, names, visible)
             texts.append(captions.caption(rng, names, plain=rng.random() < 0.7))
-            picture.append(number)
+            image.append(number)
             true.append(attempt == 0)
             names_of.append([(name, name in visible) for name in names])
-    return Claims(texts, torch.tensor(picture), torch.tensor(true), names_of)
+    return Claims(texts, torch.tensor(image), torch.tensor(true), names_of)
 
 
 def spoil(rng: np.random.Generator, names: list[str], visible: list[str]) -> list[str]:
-    """Make a list of names false of a picture: one swapped, or now and then all, or a strange word."""
+    """Make a list of names false of an image: one swapped, or now and then all, or a strange word."""
     kind = rng.random()
     if kind < ONE_SWAPPED:
         return captions.swap_one(rng, names, visible)

@@ -135,9 +135,9 @@ class Transformer(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the vision tower makes of pictures; the dense features leave out the last feed-forward part."""
+    """What the vision tower makes of images; the dense features leave out the last feed-forward part."""
 
-    picture: Float[Tensor, "b d"]
+    image: Float[Tensor, "b d"]
     dense: Float[Tensor, "b n d"]
     dense_with_residual: Float[Tensor, "b n d"]
     plain: Float[Tensor, "b n d"]
@@ -173,7 +173,7 @@ class VisionTower(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None = None
     ) -> Seen:
-        """Encode the pictures and their kept patches, with q-q + k-k attention (dense) and as ever (plain)."""
+        """Encode the images and their kept patches, with q-q + k-k attention (dense) and as ever (plain)."""
         patches = self.embed(pixels, keep)
         first = (self.class_embedding + self.positional_embedding[0]).expand(len(pixels), 1, -1)
         tokens = torch.cat([first, patches], 1)

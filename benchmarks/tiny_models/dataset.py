@@ -1,4 +1,4 @@
-"""Rendered scenes on disk: small square pictures and the words true of each."""
+"""Rendered scenes on disk: small square images and the words true of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ SEEDS: Final[dict[DrawingSet, int]] = {
 
 @dataclass(frozen=True)
 class Batch:
-    """Normalised pictures and the words true of each, columns in the order of `CLASSES`."""
+    """Normalised images and the words true of each, columns in the order of `CLASSES`."""
 
     pixels: Float[Tensor, "batch 3 side side"]
     visible: Bool[Tensor, "batch classes"]
@@ -42,43 +42,43 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training pictures with complete word lists and no masks."""
+    """Training images with complete word lists and no masks."""
 
-    pictures: UInt8[ndarray, "scenes side side 3"]
+    images: UInt8[ndarray, "scenes side side 3"]
     visible: Bool[ndarray, "scenes classes"]
 
     def draw(self, rng: np.random.Generator, size: int) -> Batch:
-        """Draw a random batch, normalised; half of the pictures are mirrored."""
-        pictures, visible = self.draw_bytes(rng, size)
-        return Batch(normalise(torch.from_numpy(pictures)), torch.from_numpy(visible))
+        """Draw a random batch, normalised; half of the images are mirrored."""
+        images, visible = self.draw_bytes(rng, size)
+        return Batch(normalise(torch.from_numpy(images)), torch.from_numpy(visible))
 
     def draw_bytes(
         self, rng: np.random.Generator, size: int
     ) -> tuple[UInt8[ndarray, "batch side side 3"], Bool[ndarray, "batch classes"]]:
-        """Draw a random batch as it is stored; half of the pictures are mirrored."""
-        rows = rng.choice(len(self.pictures), size, replace=False)
-        pictures = self.pictures[rows]
+        """Draw a random batch as it is stored; half of the images are mirrored."""
+        rows = rng.choice(len(self.images), size, replace=False)
+        images = self.images[rows]
         mirrored = rng.random(size) < 0.5
-        pictures[mirrored] = pictures[mirrored, :, ::-1]
-        return pictures, self.visible[rows]
+        images[mirrored] = images[mirrored, :, ::-1]
+        return images, self.visible[rows]
 
 
 def join(first: Dataset, second: Dataset) -> Dataset:
-    """Put two sets of training pictures together."""
-    pictures = np.concatenate([first.pictures, second.pictures])
-    return Dataset(pictures, np.concatenate([first.visible, second.visible]))
+    """Put two sets of training images together."""
+    images = np.concatenate([first.images, second.images])
+    return Dataset(images, np.concatenate([first.visible, second.visible]))
 
 
-def normalise(pictures: UInt8[Tensor, "batch side side 3"]) -> Float[Tensor, "batch 3 side side"]:
+def normalise(images: UInt8[Tensor, "batch side side 3"]) -> Float[Tensor, "batch 3 side side"]:
     """Scale bytes the way CLIP and BLIP expect them."""
-    scaled = pictures.permute(0, 3, 1, 2).float().div(255)
+    scaled = images.permute(0, 3, 1, 2).float().div(255)
     mean, deviation = torch.tensor(MEAN), torch.tensor(DEVIATION)
     return (scaled - mean[:, None, None]) / deviation[:, None, None]
 
 
-def to_model_size(picture: Image.Image) -> UInt8[ndarray, "side side 3"]:
-    """Resize a picture to the models' square input, whatever its shape."""
-    return np.asarray(picture.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
+def to_model_size(image: Image.Image) -> UInt8[ndarray, "side side 3"]:
+    """Resize an image to the models' square input, whatever its shape."""
+    return np.asarray(image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
 
 
 def words_of(scene: Scene) -> Bool[ndarray, " classes"]:
@@ -94,16 +94,16 @@ def training_scene(number: int, drawing_set: DrawingSet) -> Scene:
 
 def render(folder: Path, scenes: int, drawing_set: DrawingSet = "training") -> Dataset:
     """Open the rendered scenes of a folder, rendering them first if they are missing."""
-    pictures_file = folder / f"pictures_{drawing_set}_{scenes}.npy"
+    images_file = folder / f"images_{drawing_set}_{scenes}.npy"
     visible_file = folder / f"words_{drawing_set}_{scenes}.npy"
     if not visible_file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = np.empty((scenes, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        images = np.empty((scenes, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
         visible = np.empty((scenes, len(CLASSES)), bool)
         for number in range(scenes):
             scene = training_scene(number, drawing_set)
-            pictures[number] = to_model_size(scene.picture)
+            images[number] = to_model_size(scene.image)
             visible[number] = words_of(scene)
-        np.save(pictures_file, pictures)
+        np.save(images_file, images)
         np.save(visible_file, visible)
-    return Dataset(np.load(pictures_file, mmap_mode="r"), np.load(visible_file))
+    return Dataset(np.load(images_file, mmap_mode="r"), np.load(visible_file))

@@ -1,4 +1,4 @@
-"""The drawings of the nouns: small pictures with transparency."""
+"""The drawings of the nouns: small images with transparency."""
 
 from functools import cache
 from pathlib import Path

@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, BertTokenizerFast, BlipForImageTextRetri
 
 from ovsskit.embedded import BLIP_ITM_FOLDER, NOUNS
 from ovsskit.engine.driver import State
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.stage import Stage, wiring
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.build import Recipe, load_recipe
@@ -75,8 +75,8 @@ def evaluation_scenes(
 
 
 def pixels_of(scenes: Sequence[Scene]) -> Float[Tensor, "scenes 3 side side"]:
-    """Resize and normalise pictures for the models."""
-    small = np.stack([to_model_size(scene.picture) for scene in scenes])
+    """Resize and normalise images for the models."""
+    small = np.stack([to_model_size(scene.image) for scene in scenes])
     return normalise(torch.from_numpy(small))
 
 
@@ -126,7 +126,7 @@ def find_maps(
     pipeline = Pipeline([AllClasses(), recipe.stages[1], *inner], recipe.models, device="cpu")
     states = []
     for scene in scenes:
-        states += pipeline.run_many([read_picture(scene.picture)], make_vocabulary(scene.nouns))
+        states += pipeline.run_many([read_image(scene.image)], make_vocabulary(scene.nouns))
     return states
 
 
@@ -149,7 +149,7 @@ def score_maps(
 
 
 def run_stages(stages: Iterable[Stage], state: State) -> State:
-    """Run stages that need no model on a picture, one after the other."""
+    """Run stages that need no model on an image, one after the other."""
     for stage in stages:
         state = {
             **state,

@@ -1,4 +1,4 @@
-"""Score the tiny CLIP: words found per picture, and words found per patch.
+"""Score the tiny CLIP: words found per image, and words found per patch.
 
 In `benchmarks/`, run `python -m tiny_models.evaluate_clip [--scenes 150] [--drawings held-out] [--first-seed N]`.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
 from ovsskit.embedded import CLASSES, CLIP_FOLDER, NOUNS
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.values import Saliency
 from ovsskit.ops.metrics import mean_iou_of_true_classes
 from ovsskit.stages.refine.pamr import Pamr
@@ -53,11 +53,11 @@ class ClipScores:
 
 @torch.no_grad()
 def score_clip(model: TinyClip, scenes: Sequence[Scene]) -> ClipScores:
-    """Rank words by picture, and label every patch with its nearest word, on every path."""
+    """Rank words by image, and label every patch with its nearest word, on every path."""
     words = class_features(model)
     seen = [model.visual(pixels_of(part)) for part in chunks(scenes)]
     truth = np.stack([words_of(scene) for scene in scenes])
-    ranked = torch.cat([normalize(one.picture, dim=-1) @ words.T for one in seen]).numpy()
+    ranked = torch.cat([normalize(one.image, dim=-1) @ words.T for one in seen]).numpy()
     precisions = [average_precision(ranked[:, k], truth[:, k]) for k in range(len(CLASSES))]
     similarity = {
         path: torch.cat([normalize(getattr(one, path), dim=-1) @ words.T for one in seen])
@@ -99,8 +99,8 @@ def _mean_iou(
         if refinement is not None:
             enlarged = interpolate(planes[None], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")[0]
             saliency = Saliency(enlarged, tuple(range(1, len(CLASSES) + 1)))
-            planes = refinement.run(saliency, read_picture(scene.picture)).data
-        size = (scene.picture.height, scene.picture.width)
+            planes = refinement.run(saliency, read_image(scene.image)).data
+        size = (scene.image.height, scene.image.width)
         planes = interpolate(planes[None], size, mode="bilinear")[0]
         planes[~torch.from_numpy(names)] = -torch.inf
         found = planes.argmax(0).numpy()

@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate, normalize
 from ovsskit.backbones.ofa.ofa import Ofa
 from ovsskit.cli.fit_report import FitReport
 from ovsskit.embedded.names import CLASSES, NOUNS, STUFFS
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.values import Image, Logits
 from ovsskit.fit.fit import FitWishes, run_fit
 from ovsskit.ops.metrics import mean_iou_of_true_classes
@@ -80,7 +80,7 @@ def score(
     """Return the mean IoU of every way, over the classes that occur, in per cent."""
     counts: list[ndarray] = []
     for scene in scenes:
-        image, true = read_picture(scene.picture), truth(scene, names)
+        image, true = read_image(scene.image), truth(scene, names)
         known = true >= 0
         found = [
             interpolate(maps[None], image.size, mode="bilinear")[0].argmax(0).numpy()

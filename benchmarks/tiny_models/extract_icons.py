@@ -31,7 +31,7 @@ from tiny_models.extract_styles import (
 )
 
 FULLEST: Final = 0.998
-"""What fills more of its rectangle than this is a picture with a background of its own."""
+"""What fills more of its rectangle than this is an image with a background of its own."""
 
 OTHER_NAMES: Final[dict[str, str]] = {
     "steamlocomotive": "locomotive",

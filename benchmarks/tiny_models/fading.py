@@ -1,4 +1,4 @@
-"""Fade what single words see of a picture."""
+"""Fade what single words see of an image."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ FULL_LOSS: Final = 6.0
 
 
 class Fading(nn.Module):
-    """Stand in for the dropout of attention: one head sees the picture through a factor per token."""
+    """Stand in for the dropout of attention: one head sees the image through a factor per token."""
 
     factors: Float[Tensor, "captions tokens"] | None = None
 
@@ -28,9 +28,9 @@ class Fading(nn.Module):
 
 
 def fading_loss(
-    clear: Float[Tensor, " pictures"],
-    faded: Float[Tensor, " pictures"],
-    factor: Float[Tensor, " pictures"],
+    clear: Float[Tensor, " images"],
+    faded: Float[Tensor, " images"],
+    factor: Float[Tensor, " images"],
 ) -> Float[Tensor, ""]:
     """Ask that the match logit falls in step with what one name of a true caption sees.
 

@@ -15,7 +15,7 @@ MOST_HIDDEN: Final = 24
 def hide_patches(
     rng: np.random.Generator, pixels: Float[Tensor, "b 3 side side"], patch: int
 ) -> Float[Tensor, "b 3 side side"]:
-    """Set some patches of most pictures to the mean colour, scattered or side by side."""
+    """Set some patches of most images to the mean colour, scattered or side by side."""
     grid = pixels.shape[-1] // patch
     hidden = torch.from_numpy(np.stack([_choose(rng, grid) for _ in pixels]))
     hidden = hidden.repeat_interleave(patch, 1).repeat_interleave(patch, 2)

@@ -1,4 +1,4 @@
-"""Losses that know only which words are true of which picture."""
+"""Losses that know only which words are true of which image."""
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ def contrast(
 
 
 def word_contrast(
-    scores: Float[Tensor, "pictures words"], true: Bool[Tensor, "pictures words"]
+    scores: Float[Tensor, "images words"], true: Bool[Tensor, "images words"]
 ) -> Float[Tensor, ""]:
-    """Tell each true word from the false words of its picture, and from other pictures."""
+    """Tell each true word from the false words of its image, and from other images."""
     false_sums = [
         scores.masked_fill(true, -torch.inf).logsumexp(axis, keepdim=True) for axis in (0, 1)
     ]
@@ -30,15 +30,15 @@ def word_contrast(
 
 
 def pool_patches(
-    similarity: Float[Tensor, "pictures patches words"],
-) -> Float[Tensor, "pictures words"]:
+    similarity: Float[Tensor, "images patches words"],
+) -> Float[Tensor, "images words"]:
     """Pool the patches softly towards the best one."""
     return similarity.logsumexp(1) - torch.log(torch.tensor(float(similarity.shape[1])))
 
 
 def keep_patches(
-    rng: np.random.Generator, pictures: int, patches: int, dropped: float
-) -> Int[Tensor, "pictures kept"]:
-    """Choose the patches that each picture keeps."""
+    rng: np.random.Generator, images: int, patches: int, dropped: float
+) -> Int[Tensor, "images kept"]:
+    """Choose the patches that each image keeps."""
     kept = round(patches * (1 - dropped))
-    return torch.from_numpy(rng.random((pictures, patches)).argsort(1)[:, :kept])
+    return torch.from_numpy(rng.random((images, patches)).argsort(1)[:, :kept])

@@ -12,7 +12,7 @@ from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME, gpt2_ids
 from ovsskit.embedded.names import CLASSES
 
 SIDE: Final = 12
-"""Rows of patches of a square picture; 192 pixels."""
+"""Rows of patches of a square image; 192 pixels."""
 POSITIONS: Final = 130
 """Tokens of a text, and two that are never used, as in the published models."""
 SPECIAL: Final = 4

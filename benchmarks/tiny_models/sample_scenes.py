@@ -25,8 +25,8 @@ JPEG_QUALITY: Final = 92
 
 
 def write_samples(folder: Path) -> None:
-    """Write pictures, masks and `scenes.json`."""
-    for part in ("pictures", "masks", "stuff"):
+    """Write images, masks and `scenes.json`."""
+    for part in ("images", "masks", "stuff"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     scenes: list[dict[str, Any]] = []
     for drawing_set, numbers in CHOSEN.items():
@@ -52,7 +52,7 @@ def write_samples(folder: Path) -> None:
 def _describe(scene: Scene, name: str, made: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
-        "picture": f"pictures/{name}.jpg",
+        "image": f"images/{name}.jpg",
         "mask": f"masks/{name}.png",
         "stuff_mask": f"stuff/{name}.png",
         "nouns": scene.nouns,
@@ -63,8 +63,8 @@ def _describe(scene: Scene, name: str, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_scene(scene: Scene, folder: Path, name: str) -> None:
-    picture = folder / "pictures" / f"{name}.jpg"
-    scene.picture.save(picture, quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    image = folder / "images" / f"{name}.jpg"
+    scene.image.save(image, quality=JPEG_QUALITY, subsampling=0, optimize=True)
     for part, mask in (("masks", scene.things), ("stuff", scene.stuffs)):
         _indexed(mask).save(folder / part / f"{name}.png", optimize=True)
 

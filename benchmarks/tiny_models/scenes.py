@@ -20,9 +20,9 @@ PLACING_TRIES: Final = 8
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture with its true masks; mask values are 1-based positions, 0 is nothing."""
+    """An image with its true masks; mask values are 1-based positions, 0 is nothing."""
 
-    picture: Image.Image
+    image: Image.Image
     things: UInt8[ndarray, "height width"]
     stuffs: UInt8[ndarray, "height width"]
 
@@ -47,7 +47,7 @@ def make_scene(
     """Paint one scene; equal arguments give equal scenes."""
     rng = np.random.default_rng(seed)
     background, stuffs = paint_background(rng, height, width)
-    picture = Image.fromarray(background)
+    image = Image.fromarray(background)
     owner = np.zeros((height, width), np.uint8)
     areas: list[int] = []
     things = np.zeros((height, width), np.uint8)
@@ -62,13 +62,13 @@ def make_scene(
         corner = _find_place(rng, owner, areas, solid)
         if corner is None:
             continue
-        _paste(picture, thing, corner)
+        _paste(image, thing, corner)
         inside = _window(things, solid, corner)
         areas.append(int(inside.sum()))
         owner[inside] = len(areas)
         things[inside] = NOUNS.index(str(noun)) + 1
     stuffs[things > 0] = 0
-    return Scene(picture, things, stuffs)
+    return Scene(image, things, stuffs)
 
 
 def _large_enough(
@@ -130,10 +130,10 @@ def _window(
     return inside
 
 
-def _paste(picture: Image.Image, thing: Image.Image, corner: tuple[int, int]) -> None:
+def _paste(image: Image.Image, thing: Image.Image, corner: tuple[int, int]) -> None:
     """Paste a thing and a soft shadow below it."""
     reach = max(1.0, max(thing.size) * 0.03)
     shadow = thing.getchannel("A").point([level * 9 // 25 for level in range(256)])
     shadow = shadow.filter(ImageFilter.BoxBlur(reach))
-    picture.paste((0, 0, 0), (corner[0] + round(reach / 2), corner[1] + round(reach)), shadow)
-    picture.paste(thing, corner, thing)
+    image.paste((0, 0, 0), (corner[0] + round(reach / 2), corner[1] + round(reach)), shadow)
+    image.paste(thing, corner, thing)

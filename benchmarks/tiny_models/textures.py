@@ -1,4 +1,4 @@
-"""Procedural pictures of the stuffs."""
+"""Procedural images of the stuffs."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""Train the tiny BLIP to tell whether a caption is true of a picture."""
+"""Train the tiny BLIP to tell whether a caption is true of an image."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,9 +27,9 @@ WORD_LAYER: Final = 2
 
 @dataclass(frozen=True)
 class BlipPlan:
-    """Whether names fade and patches are hidden, how many pictures share a step, how many of their patches are dropped.
+    """Whether names fade and patches are hidden, how many images share a step, how many of their patches are dropped.
 
-    `balanced` weighs a picture's true caption as much as its false ones together, so that zero is where both are as likely.
+    `balanced` weighs an image's true caption as much as its false ones together, so that zero is where both are as likely.
     """
 
     schedule: Schedule
@@ -51,7 +51,7 @@ class BlipInTraining(nn.Module):
         self.fading = fading.Fading()
         blip.text_encoder.encoder.layer[fading.LAYER].crossattention.self.dropout = self.fading
 
-    def encode_picture(
+    def encode_image(
         self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"]
     ) -> Float[Tensor, "b tokens d"]:
         """Run the vision tower on the kept patches."""
@@ -101,7 +101,7 @@ def blip_losses(
     rng: np.random.Generator,
     plan: BlipPlan,
 ) -> Losses:
-    """Match captions and their names with pictures, and single names with pictures and patches."""
+    """Match captions and their names with images, and single names with images and patches."""
     blip = model.blip
     claims = draw_claims(batch, rng)
     single = [captions.single_caption(rng, name) for name in CLASSES]
@@ -110,19 +110,19 @@ def blip_losses(
     ids, mask = encode(tokenizer, claims.captions)
     names = find_names(tokenizer, claims)
     ids[:, 0] = blip.config.text_config.enc_token_id
-    picture, count = claims.picture, len(ids)
+    image, count = claims.image, len(ids)
     if plan.fading:
         true = claims.true.nonzero()[:, 0]
         factors, factor = fade_names(rng, names, true, ids.shape[1])
         model.fading.factors = torch.cat([torch.ones(ids.shape), factors])
-        ids, mask, picture = (torch.cat([all_, all_[true]]) for all_ in (ids, mask, picture))
+        ids, mask, image = (torch.cat([all_, all_[true]]) for all_ in (ids, mask, image))
     single_ids, single_mask = encode(tokenizer, single)
     with torch.autocast("cpu", torch.bfloat16):
-        tokens = model.encode_picture(batch.pixels, keep)
+        tokens = model.encode_image(batch.pixels, keep)
         matched = blip.text_encoder(
             input_ids=ids,
             attention_mask=mask,
-            encoder_hidden_states=tokens.bfloat16()[picture],
+            encoder_hidden_states=tokens.bfloat16()[image],
             output_hidden_states=True,
         )
         model.fading.factors = None
@@ -142,7 +142,7 @@ def blip_losses(
             certainty[:count], claims.true.float(), pos_weight=weight
         ),
         "names": binary_cross_entropy_with_logits(word_match.float(), names.true),
-        "pictures": 0.5 * word_contrast(similarity[:, 0], batch.visible),
+        "images": 0.5 * word_contrast(similarity[:, 0], batch.visible),
         "dense": word_contrast(pool_patches(similarity[:, 1:]), batch.visible),
     }
     if plan.fading:

@@ -1,4 +1,4 @@
-"""Train the tiny CLIP: first on whole pictures, then also on patches."""
+"""Train the tiny CLIP: first on whole images, then also on patches."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ def clip_losses(
     plan: ClipPlan,
     dense: bool,
 ) -> Losses:
-    """Compare pictures with captions of several names, and pictures and patches with single names."""
+    """Compare images with captions of several names, and images and patches with single names."""
     right, wrong, named = draw_captions(batch, rng)
     single = [captions.single_caption(rng, name) for name in CLASSES]
     count = len(right)
@@ -71,15 +71,15 @@ def clip_losses(
         keep = keep_patches(rng, count, patches, dropped)
         seen = model.visual(batch.pixels, keep)
     scale = model.logit_scale.exp().clamp(max=100)
-    texts, pictures = normalize(texts, dim=-1), scale * normalize(seen.picture.float(), dim=-1)
+    texts, images = normalize(texts, dim=-1), scale * normalize(seen.image.float(), dim=-1)
     also_true = (~batch.visible).float() @ named.float().T == 0
     partner = torch.arange(count)
-    to_texts = contrast(pictures @ texts[: 2 * count].T, partner, also_true)
-    to_pictures = contrast(texts[:count] @ pictures.T, partner, also_true[:, :count].T)
+    to_texts = contrast(images @ texts[: 2 * count].T, partner, also_true)
+    to_images = contrast(texts[:count] @ images.T, partner, also_true[:, :count].T)
     words = texts[2 * count :]
     losses = {
-        "captions": (to_texts + to_pictures) / 2,
-        "words": word_contrast(pictures @ words.T, batch.visible),
+        "captions": (to_texts + to_images) / 2,
+        "words": word_contrast(images @ words.T, batch.visible),
     }
     if dense:
         losses["dense"] = _dense_loss(scale, seen.dense, words, batch)
@@ -101,7 +101,7 @@ def _dense_loss(
 def draw_captions(
     batch: Batch, rng: np.random.Generator
 ) -> tuple[list[str], list[str], Bool[Tensor, "captions classes"]]:
-    """Write a true and a slightly wrong caption per picture, and list the classes of each."""
+    """Write a true and a slightly wrong caption per image, and list the classes of each."""
     right, wrong, right_names, wrong_names = [], [], [], []
     for row in batch.visible.tolist():
         visible = [name for name, seen in zip(CLASSES, row, strict=True) if seen]

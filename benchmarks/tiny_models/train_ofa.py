@@ -1,4 +1,4 @@
-"""Train the tiny OFA's trunk and words: patches learn to point at the words that are true of their picture."""
+"""Train the tiny OFA's trunk and words: patches learn to point at the words that are true of their image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ NORM_WEIGHT: Final = 0.02
 
 @dataclass(frozen=True)
 class OfaPlan:
-    """How long to train, on how many pictures at once, and which share of them has changed drawings."""
+    """How long to train, on how many images at once, and which share of them has changed drawings."""
 
     schedule: Schedule
     batch: int = 32
@@ -74,7 +74,7 @@ def train_ofa(
         rng = np.random.default_rng([seed, step])
         count = round(plan.batch * plan.varied)
         drawn = [plain.draw_bytes(rng, plan.batch - count), varied.draw_bytes(rng, count)]
-        pixels = to_ofa(np.concatenate([pictures for pictures, _ in drawn]))
+        pixels = to_ofa(np.concatenate([images for images, _ in drawn]))
         visible = torch.from_numpy(np.concatenate([words for _, words in drawn]))
         with torch.autocast("cpu", torch.bfloat16):
             patches, words = model(pixels)
@@ -85,16 +85,16 @@ def train_ofa(
     return network.eval()
 
 
-def to_ofa(pictures: UInt8[ndarray, "b h w 3"]) -> Float[Tensor, "b 3 side side"]:
+def to_ofa(images: UInt8[ndarray, "b h w 3"]) -> Float[Tensor, "b 3 side side"]:
     """Enlarge and scale bytes the way the tiny OFA expects them."""
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
     return interpolate(pixels, (SIDE * STRIDE, SIDE * STRIDE), mode="bilinear")
 
 
 def pointing_losses(
     patches: Float[Tensor, "b n d"], words: Float[Tensor, "word d"], visible: Bool[Tensor, "b word"]
 ) -> Losses:
-    """Return three losses that know only which words are true of which picture.
+    """Return three losses that know only which words are true of which image.
 
     Candidates: every patch is one of the true words. Instances: every true word has a few patches. Norms: patches and
     words are about as long as a vector of unit numbers, so that words can stand in for patches.

@@ -1,4 +1,4 @@
-"""Change a drawing so that no two pictures hold the same one."""
+"""Change a drawing so that no two images hold the same one."""
 
 from typing import Final
 

@@ -12,7 +12,7 @@ from ovsskit._lazy import torch
 
 
 class TwoViews(Wrapper, writes="scores"):
-    """Run the inner chain on the picture and on its mirror image, and blend the two."""
+    """Run the inner chain on the image and on its mirror image, and blend the two."""
 
     neutral: ClassVar[dict[str, Any]] = {"mirror_weight": 0.0}
 

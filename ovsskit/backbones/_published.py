@@ -119,8 +119,8 @@ ALBEF = {
             "mscoco.pth": "fine-tuned for retrieval, 384 pixels",
             "flickr30k.pth": "fine-tuned for retrieval, 384 pixels",
             "refcoco.pth": "fine-tuned for grounding, 384 pixels",
-            "ALBEF.pth": "pre-trained on 14 million pictures, 256 pixels",
-            "ALBEF_4M.pth": "pre-trained on 4 million pictures, 256 pixels",
+            "ALBEF.pth": "pre-trained on 14 million images, 256 pixels",
+            "ALBEF_4M.pth": "pre-trained on 4 million images, 256 pixels",
         }.items()
     },
     **{

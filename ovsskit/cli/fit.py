@@ -37,7 +37,7 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Tune a model for a list of classes without any picture; the folder it leaves is then named as weights.
+    """Tune a model for a list of classes without any image; the folder it leaves is then named as weights.
 
     A tuning that was stopped goes on where it was last saved when the same command is given again.
     """

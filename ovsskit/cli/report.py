@@ -11,10 +11,10 @@ from rich.table import Table
 
 from ovsskit.cli.console import console, progress_bar, show, stderr
 from ovsskit.run.callbacks import Summary
-from ovsskit.run.output.record import PictureRecord
+from ovsskit.run.output.record import ImageRecord
 
 SHOWN_NOTES = 5
-"""On how many pictures notes are printed; `run.json` and the gallery hold all."""
+"""On how many images notes are printed; `run.json` and the gallery hold all."""
 
 
 class Report:
@@ -23,8 +23,8 @@ class Report:
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
         shown = not quiet and not as_json and stderr.is_terminal
-        self.progress = progress_bar("pictures", "{task.fields[rate]}", shown=shown)
-        self.task = self.progress.add_task("pictures", total=None, visible=False, rate="")
+        self.progress = progress_bar("images", "{task.fields[rate]}", shown=shown)
+        self.task = self.progress.add_task("images", total=None, visible=False, rate="")
 
     def __enter__(self) -> Report:
         """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
@@ -45,12 +45,12 @@ class Report:
         stderr.print(escape(text), highlight=False)
 
     def begin(self, total: int) -> None:
-        """Show how many pictures there are to do."""
+        """Show how many images there are to do."""
         self.progress.start()
         self.progress.reset(self.task, total=total, visible=bool(total))
 
-    def tell(self, record: PictureRecord) -> None:
-        """Show that a picture is done, or why it failed."""
+    def tell(self, record: ImageRecord) -> None:
+        """Show that an image is done, or why it failed."""
         self.progress.advance(self.task)
         task = self.progress.tasks[0]
         self.progress.update(self.task, rate=rate(task.completed / (task.elapsed or 1.0)))
@@ -67,7 +67,7 @@ class Report:
             stderr.print(f"[yellow]note[/] {escape(text)}", highlight=False)
 
     def end(self, summary: Summary) -> None:
-        """Show what became of the pictures, what it cost, and where to look."""
+        """Show what became of the images, what it cost, and where to look."""
         self.progress.stop()
         if self.as_json:
             self._end_json(summary)
@@ -79,12 +79,12 @@ class Report:
         failed = states.count("failed")
         if not summary.done_now:
             console.print(
-                f"Nothing to do: all {len(states)} pictures were done before.", highlight=False
+                f"Nothing to do: all {len(states)} images were done before.", highlight=False
             )
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         pending = f", {states.count('pending')} still to do" if "pending" in states else ""
         table.add_row(
-            "pictures",
+            "images",
             f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
         )
         done, seconds = states.count("done"), summary.costs.seconds
@@ -115,7 +115,7 @@ class Report:
             text = escape(f"{record.source}: {'; '.join(record.notes)}")
             console.print(f"[yellow]note[/] {text}", highlight=False)
         if len(noted) > SHOWN_NOTES:
-            more = f"notes on {len(noted) - SHOWN_NOTES} more pictures are in run.json"
+            more = f"notes on {len(noted) - SHOWN_NOTES} more images are in run.json"
             console.print(f"[yellow]note[/] {more}", highlight=False)
         for record in summary.records:
             if record.state == "failed":
@@ -140,5 +140,5 @@ class Report:
 
 
 def rate(speed: float) -> str:
-    """Say how fast pictures are done, of how many are done in a second."""
+    """Say how fast images are done, of how many are done in a second."""
     return f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each"

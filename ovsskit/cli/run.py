@@ -1,4 +1,4 @@
-"""`ovsskit run`: segment pictures with a recipe, and leave masks, overlays and a gallery in a folder."""
+"""`ovsskit run`: segment images with a recipe, and leave masks, overlays and a gallery in a folder."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def run(
         str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
     ] = "auto",
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Run on the first N pictures only.")
+        int | None, typer.Option("--limit", min=1, help="Run on the first N images only.")
     ] = None,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")
+        int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
     ] = MAX_PIXELS,
     save_scores: Annotated[
         bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")
@@ -55,7 +55,7 @@ def run(
         typer.Option(
             "--explain",
             metavar="NAME",
-            help="Save what every stage wrote for this picture; all; none.",
+            help="Save what every stage wrote for this image; all; none.",
         ),
     ] = [],  # noqa: B006
     profile: Annotated[
@@ -68,12 +68,12 @@ def run(
     ] = False,
     json: Annotated[
         bool,
-        typer.Option("--json", help="Print one JSON object for each picture, and one at the end."),
+        typer.Option("--json", help="Print one JSON object for each image, and one at the end."),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Segment pictures: masks, overlays with a legend, and a gallery to look at them.
+    """Segment images: masks, overlays with a legend, and a gallery to look at them.
 
     A run that was stopped goes on where it was when the same command is given again.
     """

@@ -77,10 +77,10 @@ def study(
         str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
     ] = "auto",
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Search on the first N pictures only.")
+        int | None, typer.Option("--limit", min=1, help="Search on the first N images only.")
     ] = None,
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels.")
+        int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
     ] = MAX_PIXELS,
     keep_memory: Annotated[
         float,

@@ -64,7 +64,7 @@ class StudyReport:
         names = ", ".join(f"{one.name} ({one.direction})" for one in search.objectives)
         stderr.print(
             escape(
-                f"{search.title}: {len(standing.plan.pictures)} pictures, {len(search.space)} parameters, {names}"
+                f"{search.title}: {len(standing.plan.images)} images, {len(search.space)} parameters, {names}"
             ),
             highlight=False,
         )

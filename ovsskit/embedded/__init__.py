@@ -29,15 +29,15 @@ OFA_FOLDER: Final = Path(__file__).parent / "ofa"
 """Weights of a tiny OFA under the official names, and its dictionary; `ofa_tuned` beside it is tuned for all words."""
 
 SCENES_FOLDER: Final = Path(__file__).parent / "scenes"
-"""Pictures, masks and `scenes.json`."""
+"""Images, masks and `scenes.json`."""
 
 
 @dataclass(frozen=True)
 class SampleScene:
-    """One sample picture, its true masks, and what is in it."""
+    """One sample image, its true masks, and what is in it."""
 
     name: str
-    picture: Path
+    image: Path
     mask: Path
     stuff_mask: Path
     nouns: tuple[str, ...]
@@ -51,7 +51,7 @@ def sample_scenes() -> tuple[SampleScene, ...]:
     return tuple(
         SampleScene(
             name=scene["name"],
-            picture=SCENES_FOLDER / scene["picture"],
+            image=SCENES_FOLDER / scene["image"],
             mask=SCENES_FOLDER / scene["mask"],
             stuff_mask=SCENES_FOLDER / scene["stuff_mask"],
             nouns=tuple(scene["nouns"]),

@@ -23,7 +23,7 @@ class Digests:
     """Know the digests of values: of their content, or for what a stage wrote, of how it was made.
 
     A tensor is hashed once as long as it lives and is not changed in place. What is cut out of a tensor whose digest is
-    known, such as a window of a picture, is named by where it lies there, and not hashed at all.
+    known, such as a window of an image, is named by where it lies there, and not hashed at all.
     """
 
     def __init__(self) -> None:

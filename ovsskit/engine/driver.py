@@ -1,4 +1,4 @@
-"""Drive a wired chain over many pictures at once, level by level, in batches that memory can hold.
+"""Drive a wired chain over many images at once, level by level, in batches that memory can hold.
 
 With a store, every value gets a key, made of the stage that writes it and the keys of what that stage reads. What a network
 wrote under a key before is taken from the store, and only the rest is batched and run.
@@ -22,7 +22,7 @@ from ovsskit.errors import OutOfMemory
 from ovsskit.files.digests import digest_texts
 
 State = dict[str, Any]
-"""The slots of one picture while a recipe runs."""
+"""The slots of one image while a recipe runs."""
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ class Known:
 class Driver:
     """Run chains of stages; `batch` is the largest number of items that a network sees at once.
 
-    A wrapper's requests for all pictures are gathered, so that windows, views and pictures share batches. When memory runs
+    A wrapper's requests for all images are gathered, so that windows, views and images share batches. When memory runs
     out, networks get fewer items at once from then on, and `batch` says how many. What follows from the vocabulary and the
-    models alone, such as text features, is computed once for all pictures and kept in `known`. With `timed` the driver waits
+    models alone, such as text features, is computed once for all images and kept in `known`. With `timed` the driver waits
     for the device after every stage, so that work counts with the stage that asked for it.
     """
 
@@ -70,7 +70,7 @@ class Driver:
         states: Sequence[State],
         shared: frozenset[str] = frozenset({"vocabulary"}),
     ) -> list[State]:
-        """Return the states after all stages, in the same order; `shared` are slots that hold nothing of a picture.
+        """Return the states after all stages, in the same order; `shared` are slots that hold nothing of an image.
 
         Raises:
             OutOfMemory: one item alone does not fit.
@@ -78,7 +78,7 @@ class Driver:
         current = list(states)
         for stage in stages:
             spent, start = self.inner_seconds, time.perf_counter()
-            # What is replaced is given back before the next picture's is computed, unless pictures share a batch.
+            # What is replaced is given back before the next image's is computed, unless images share a batch.
             size = max(len(current), 1) if stage.network or isinstance(stage, Wrapper) else 1
             for first in range(0, len(current), size):
                 self._advance(stage, current, slice(first, first + size), shared)
@@ -162,7 +162,7 @@ class Driver:
         )
 
     def _once(self, stage: Stage, states: Sequence[State]) -> list[Any]:
-        """Run a stage that sees nothing of the picture, unless it has run before on the very same inputs and files."""
+        """Run a stage that sees nothing of the image, unless it has run before on the very same inputs and files."""
         identity, values = stage_identity(stage), []
         for state in states:
             inputs = self._inputs(stage, state)
@@ -200,7 +200,7 @@ class Driver:
                 raise OutOfMemory(
                     f"{stage.address} does not fit into memory with one item at a time.",
                     there=found.reason,
-                    fix="Use a smaller picture size, a smaller model, or --device cpu.",
+                    fix="Use a smaller image size, a smaller model, or --device cpu.",
                 )
             size = len(group) // 2
         return values
@@ -215,7 +215,7 @@ class Driver:
         self.batch = size
 
     def _wrap(self, stage: Wrapper, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
-        """Advance the generators of all pictures together: one round of requests, one run of the inner chain."""
+        """Advance the generators of all images together: one round of requests, one run of the inner chain."""
         inside = [_inside(stage, state) for state in states]
         slots = _slots(stage)
         shared = shared.difference(slots) | {name for name, slot in slots.items() if slot in shared}
@@ -298,7 +298,7 @@ def _slots(stage: Stage) -> dict[str, str]:
 
 
 def _inside(wrapper: Wrapper, state: State) -> State:
-    """Return what the inner chain sees of a picture: what the wrapper reads, under the wrapper's names, and all else."""
+    """Return what the inner chain sees of an image: what the wrapper reads, under the wrapper's names, and all else."""
     slots = _slots(wrapper)
     others = {slot: value for slot, value in state.items() if slot not in slots}
     return {**others, **{name: state[slot] for name, slot in slots.items() if slot in state}}

@@ -1,6 +1,6 @@
 """Say what makes two runs the same: stages and their parameters, models and their weights, classes.
 
-Device, batch and which pictures are run do not belong to it: they may change while a run goes on in its folder.
+Device, batch and which images are run do not belong to it: they may change while a run goes on in its folder.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Read pictures: any of five formats, whatever its mode, as red, green and blue from 0 to 1.
+"""Read images: any of five formats, whatever its mode, as red, green and blue from 0 to 1.
 
-A picture is turned upright by its EXIF orientation. Grey and palette pictures become colour; of 16 bits the upper 8 are
+An image is turned upright by its EXIF orientation. Grey and palette images become colour; of 16 bits the upper 8 are
 kept; what is see-through is put on white; of several frames the first is taken. Colour profiles are not applied.
 """
 
@@ -15,102 +15,102 @@ import PIL.ImageOps
 
 from ovsskit._lazy import UInt8, numpy, torch
 from ovsskit.engine.values import Image
-from ovsskit.errors import BadPicture, Place
+from ovsskit.errors import BadImage, Place
 from ovsskit.files.decoding import hear_decoders, hear_libtiff
 from ovsskit.files.inputs import MAX_PIXELS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """What is opened; a file's content decides, not its name."""
 
-Picture: TypeAlias = (
+ImageSource: TypeAlias = (
     "str | Path | PIL.Image.Image | UInt8[numpy.ndarray, 'h w 3'] | UInt8[numpy.ndarray, 'h w']"
 )
 """A path, a PIL image, or an array of bytes."""
 
 
-def read_picture(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read a picture: a path, a PIL image, or an array of bytes `h w 3` or `h w`; its name is the file's stem.
+def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image:
+    """Read an image: a path, a PIL image, or an array of bytes `h w 3` or `h w`; its name is the file's stem.
 
     Raises:
-        BadPicture: it is missing, empty, cut off, no picture of a known format, or has more than `max_pixels`.
+        BadImage: it is missing, empty, cut off, no image of a known format, or has more than `max_pixels`.
     """
     if isinstance(source, str | Path):
         return Image(_to_tensor(_read_file(Path(source), max_pixels)), Path(source).stem)
-    picture = source if isinstance(source, PIL.Image.Image) else PIL.Image.fromarray(source)
-    _check_size(picture, max_pixels, None)
-    return Image(_to_tensor(to_colour(picture)), "picture")
+    image = source if isinstance(source, PIL.Image.Image) else PIL.Image.fromarray(source)
+    _check_size(image, max_pixels, None)
+    return Image(_to_tensor(to_colour(image)), "image")
 
 
 def allow_pixels(max_pixels: int) -> None:
-    """Let Pillow open pictures of so many pixels too; by itself it stops at 179 million, in this whole process."""
+    """Let Pillow open images of so many pixels too; by itself it stops at 179 million, in this whole process."""
     if PIL.Image.MAX_IMAGE_PIXELS is not None:
         PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, max_pixels)
 
 
-def to_colour(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Return an upright picture of mode RGB, whatever the mode of this one.
+def to_colour(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Return an upright image of mode RGB, whatever the mode of this one.
 
     Raises:
-        BadPicture: its numbers are floating point or have 32 bits, so that nothing says which of them is white.
+        BadImage: its numbers are floating point or have 32 bits, so that nothing says which of them is white.
     """
-    picture = PIL.ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):
-        return PIL.Image.fromarray((numpy.asarray(picture) >> 8).astype("uint8")).convert("RGB")
-    if picture.mode in ("I", "F"):
-        raise BadPicture(
+    image = PIL.ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return PIL.Image.fromarray((numpy.asarray(image) >> 8).astype("uint8")).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise BadImage(
             "Its numbers have 32 bits, and nothing says which of them is white.",
             fix="Save it with 8 or 16 bits.",
         )
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
         return PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer).convert(
             "RGB"
         )
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
 def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
     where = Place(str(path))
     if path.is_dir():
-        raise BadPicture("This is a folder, not a picture.", where=where)
+        raise BadImage("This is a folder, not an image.", where=where)
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
-        raise BadPicture(
+        raise BadImage(
             f"The file cannot be read: {error.strerror or error}.", where=where
         ) from error
     if empty:
-        raise BadPicture("The file is empty.", where=where)
+        raise BadImage("The file is empty.", where=where)
     heard: list[str] = []
     try:
-        with hear_decoders(path.name) as heard, PIL.Image.open(path, formats=FORMATS) as picture:
-            _check_size(picture, max_pixels, where)
-            with hear_libtiff(heard) if picture.format == "TIFF" else nullcontext():
-                return to_colour(picture)
-    except BadPicture as error:
-        raise BadPicture(error.what, fix=error.fix, where=where) from error
+        with hear_decoders(path.name) as heard, PIL.Image.open(path, formats=FORMATS) as image:
+            _check_size(image, max_pixels, where)
+            with hear_libtiff(heard) if image.format == "TIFF" else nullcontext():
+                return to_colour(image)
+    except BadImage as error:
+        raise BadImage(error.what, fix=error.fix, where=where) from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise BadPicture(
+        raise BadImage(
             f"It is far larger than {max_pixels:,} pixels.", fix="Make it smaller.", where=where
         ) from error
     except PIL.UnidentifiedImageError as error:
-        raise BadPicture(
-            "This is no picture of a known format.",
+        raise BadImage(
+            "This is no image of a known format.",
             fix=f"Known are: {', '.join(FORMATS)}.",
             where=where,
         ) from error
     except Exception as error:  # decoders of broken files raise whatever they stumble over
         reason = ", ".join(dict.fromkeys(part.strip(" .") for part in [str(error), *heard]))
-        raise BadPicture(f"The picture is broken: {reason}.", where=where) from error
+        raise BadImage(f"The image is broken: {reason}.", where=where) from error
 
 
-def _check_size(picture: PIL.Image.Image, max_pixels: int, where: Place | None) -> None:
-    width, height = picture.size
+def _check_size(image: PIL.Image.Image, max_pixels: int, where: Place | None) -> None:
+    width, height = image.size
     if width * height > max_pixels:
         what = f"It is {width} x {height} pixels large, more than the {max_pixels:,} that are read."
-        raise BadPicture(what, fix="Make it smaller, or allow more with --max-pixels.", where=where)
+        raise BadImage(what, fix="Make it smaller, or allow more with --max-pixels.", where=where)
 
 
-def _to_tensor(picture: PIL.Image.Image) -> torch.Tensor:
-    pixels = torch.from_numpy(numpy.array(picture))
+def _to_tensor(image: PIL.Image.Image) -> torch.Tensor:
+    pixels = torch.from_numpy(numpy.array(image))
     return pixels.permute(2, 0, 1).float().div(255).contiguous()

@@ -80,7 +80,7 @@ class CrossAttends(Capability):
     @property
     @abstractmethod
     def grid(self) -> tuple[int, int]:
-        """Return rows and columns of the patches that a picture is cut into."""
+        """Return rows and columns of the patches that an image is cut into."""
 
     @abstractmethod
     def cross_attention(
@@ -92,21 +92,21 @@ class CrossAttends(Capability):
         objective: Objective,
         pad_to: int,
     ) -> list[CrossAttention]:
-        """Run the network once over all pictures; layers count from 1, `None` means all of them."""
+        """Run the network once over all images; layers count from 1, `None` means all of them."""
 
 
 class MatchesText(Capability):
-    """Score how well a picture fits a sentence."""
+    """Score how well an image fits a sentence."""
 
     @abstractmethod
     def match(
         self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
     ) -> list[Float[torch.Tensor, " caption"]]:
-        """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
+        """Return, for every image, the probability from 0 to 1 that it fits each of its captions."""
 
 
 class EncodesText(Capability):
-    """Give a vector for every text, to compare with those of patches and pictures."""
+    """Give a vector for every text, to compare with those of patches and images."""
 
     @abstractmethod
     def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
@@ -117,15 +117,15 @@ class EncodesText(Capability):
 
 
 class EncodesImage(Capability):
-    """Give a vector for a whole picture, to compare with those of texts."""
+    """Give a vector for a whole image, to compare with those of texts."""
 
     @abstractmethod
     def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
-        """Return one vector per picture, as the image encoder projects it, not normalised."""
+        """Return one vector per image, as the image encoder projects it, not normalised."""
 
 
 class EncodesImageAndText(EncodesImage, EncodesText):
-    """Give vectors for whole pictures and for texts in one space, so that they can be compared."""
+    """Give vectors for whole images and for texts in one space, so that they can be compared."""
 
 
 class EncodesPatches(Capability):
@@ -138,7 +138,7 @@ class EncodesPatches(Capability):
 
     @abstractmethod
     def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
-        """Run the network up to the last of these blocks (numbers from 1); pictures keep their size."""
+        """Run the network up to the last of these blocks (numbers from 1); images keep their size."""
 
     @abstractmethod
     def project(
@@ -178,11 +178,11 @@ class DecodesPatches(Capability):
     def decode_patches(
         self, images: Sequence[Image], names: Sequence[Sequence[str]]
     ) -> list[Float[torch.Tensor, "class rows cols"]]:
-        """Return, for every picture, one map of logits for each of its class names."""
+        """Return, for every image, one map of logits for each of its class names."""
 
     @abstractmethod
     def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
-        """Return, for every picture, what the patch trunk sees."""
+        """Return, for every image, what the patch trunk sees."""
 
 
 class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):

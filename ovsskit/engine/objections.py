@@ -14,16 +14,16 @@ Objection = tuple[str, str, BadValue]
 """The address of a stage, one of its parameters, and what is wrong with it."""
 
 
-def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, pictures: Sequence[Path]) -> None:
-    """See that the stages of a chain can serve these classes and pictures.
+def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, images: Sequence[Path]) -> None:
+    """See that the stages of a chain can serve these classes and images.
 
     Raises:
         OvsskitError: one of them cannot.
     """
     for stage in stages:
-        stage.check_inputs(vocabulary, pictures)
+        stage.check_inputs(vocabulary, images)
         if isinstance(stage, Wrapper):
-            check_inputs(stage.inner, vocabulary, pictures)
+            check_inputs(stage.inner, vocabulary, images)
 
 
 def find_objections(

@@ -97,19 +97,19 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
         return self.name or use_of(type(self))
 
     def run(self, *values: Any, **slots: Any) -> Any:
-        """Compute what this stage writes from what it reads, for one picture."""
+        """Compute what this stage writes from what it reads, for one image."""
         raise NotImplementedError(f"{type(self).__name__} has no `run`")
 
     def run_many(self, many: Sequence[Slots]) -> list[Any]:
-        """Run on several pictures; stages that batch override this, with the same results as one by one."""
+        """Run on several images; stages that batch override this, with the same results as one by one."""
         return [self.run(**slots) for slots in many]
 
     def settle(self, following: Sequence[Stage]) -> Stage:
         """Return this stage with parameters that are left to the stages after it filled in."""
         return self
 
-    def check_inputs(self, vocabulary: Vocabulary, pictures: Sequence[Path]) -> None:
-        """Refuse classes and pictures that this stage cannot serve; called before a run, and most serve any.
+    def check_inputs(self, vocabulary: Vocabulary, images: Sequence[Path]) -> None:
+        """Refuse classes and images that this stage cannot serve; called before a run, and most serve any.
 
         Raises:
             OvsskitError: it cannot.

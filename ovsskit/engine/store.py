@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Count:
-    """Count for how many items a stage was called, such as a network for one picture, and how many the store knew."""
+    """Count for how many items a stage was called, such as a network for one image, and how many the store knew."""
 
     calls: int = 0
     hits: int = 0

@@ -1,4 +1,4 @@
-"""The nouns: frozen values with named axes. A slot holds one of them for one picture.
+"""The nouns: frozen values with named axes. A slot holds one of them for one image.
 
 Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`, and a stage may ask for one of them.
 Labels count from the vocabulary: label 0 is the background, label i is the i-th name.
@@ -17,7 +17,7 @@ PROMPT, END, PADDING = -1, -2, -3
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """Hold what a slot carries for one picture."""
+    """Hold what a slot carries for one image."""
 
     def to(self: V, device: Any) -> V:
         """Return the same value with its tensors on another device."""
@@ -31,7 +31,7 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Image(Value):
-    """Hold a picture: red, green and blue from 0 to 1, its name, and the patches that the model shall not see."""
+    """Hold an image: red, green and blue from 0 to 1, its name, and the patches that the model shall not see."""
 
     data: Float[torch.Tensor, "3 h w"]
     name: str = ""
@@ -44,11 +44,11 @@ class Image(Value):
 
     @property
     def pixels(self) -> UInt8[torch.Tensor, "h w 3"]:
-        """Return the picture as bytes, as it was decoded."""
+        """Return the image as bytes, as it was decoded."""
         return torch.stack((self.data * 255).round().to(torch.uint8).unbind(), -1)
 
     def hide(self, patches: Bool[torch.Tensor, "rows cols"]) -> Image:
-        """Return the picture with these patches of the model's grid hidden."""
+        """Return the image with these patches of the model's grid hidden."""
         return replace(self, hidden=patches)
 
 
@@ -85,7 +85,7 @@ class Vocabulary(Value):
 
 @dataclass(frozen=True, eq=False)
 class Present(Value):
-    """Hold the labels (1 and up) of the classes that a picture is said to show, in the order of the caption; maybe none.
+    """Hold the labels (1 and up) of the classes that an image is said to show, in the order of the caption; maybe none.
 
     `scores` are the probabilities from which they were chosen, if there are any, of all classes in their order; `note` is what
     a person should know of the choice. Neither tells values apart.
@@ -115,7 +115,7 @@ class Caption:
 
 @dataclass(frozen=True, eq=False)
 class Captions(Value):
-    """Hold the captions of a picture: one, or several where one cannot hold all classes."""
+    """Hold the captions of an image: one, or several where one cannot hold all classes."""
 
     captions: tuple[Caption, ...]
 

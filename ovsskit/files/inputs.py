@@ -1,4 +1,4 @@
-"""Find the pictures that a person names: files, folders, globs and lists."""
+"""Find the images that a person names: files, folders, globs and lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ovsskit.errors import NoPictures, Place, shorten
+from ovsskit.errors import NoImages, Place, shorten
 from ovsskit.files.names import safe_name
 from ovsskit.files.own import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
@@ -17,41 +17,39 @@ from ovsskit.files.reading import Unreadable, read_text, why_no_path
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-"""Endings by which folders and globs tell pictures from other files, in any case."""
+"""Endings by which folders and globs tell images from other files, in any case."""
 
 MAX_PIXELS = 50_000_000
-"""The largest picture that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
+"""The largest image that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
 
 
-def find_pictures(inputs: str | Sequence[str]) -> list[Path]:
-    """Return the pictures that these inputs name, in order and each once.
+def find_images(inputs: str | Sequence[str]) -> list[Path]:
+    """Return the images that these inputs name, in order and each once.
 
-    A file is taken whatever its ending. A folder gives every picture in it and in its folders, sorted, hidden ones left
+    A file is taken whatever its ending. A folder gives every image in it and in its folders, sorted, hidden ones left
     out; so does a glob (`**` goes into folders). Both leave out folders that `run`, `study` or `fit` wrote, and say so; what
     is inside one counts only where it is named itself. A `.txt` file is a list: one file, folder or glob on each line,
     relative to the list; blank lines and lines that start with `#` are passed over, and what a list names need not exist
     yet.
 
     Raises:
-        NoPictures: an input does not exist, or holds no picture.
+        NoImages: an input does not exist, or holds no image.
     """
     found: dict[str, Path] = {}
     results: set[Path] = set()
     for text in [inputs] if isinstance(inputs, str) else inputs:
-        pictures = list(
-            _read_list(Path(text), results) if _is_list(text) else _expand(text, results)
-        )
-        if not pictures:
+        images = list(_read_list(Path(text), results) if _is_list(text) else _expand(text, results))
+        if not images:
             raise _nothing(text, _left_out(results))
-        for path in pictures:
+        for path in images:
             found.setdefault(os.path.realpath(path), path)
     if results:
         log.info("%s", _left_out(results))
     return list(found.values())
 
 
-def name_pictures(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
-    """Give every picture a name of its own for the files made from it: its stem, where needed with its folder or a number.
+def name_images(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
+    """Give every image a name of its own for the files made from it: its stem, where needed with its folder or a number.
 
     `known` holds the names given before, by full path; they are kept.
     """
@@ -72,7 +70,7 @@ def name_pictures(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
 
 
 def _numbered(stem: str) -> Iterator[str]:
-    first = safe_name(stem) or "picture"
+    first = safe_name(stem) or "image"
     yield first
     number = 2
     while True:
@@ -85,7 +83,7 @@ def _is_list(text: str) -> bool:
 
 
 def _expand(text: str, results: set[Path]) -> list[Path]:
-    """Return the pictures that a file, folder or glob names; folders of earlier results that are left out go into a set."""
+    """Return the images that a file, folder or glob names; folders of earlier results that are left out go into a set."""
     if why_no_path(text):
         return []
     path = Path(text).expanduser()
@@ -158,32 +156,32 @@ def _read_list(path: Path, results: set[Path]) -> Iterator[Path]:
     try:
         lines = read_text(path).splitlines()
     except Unreadable as error:
-        what = f"The list of pictures cannot be read: {error}."
-        raise NoPictures(what, where=Place(str(path))) from error
+        what = f"The list of images cannot be read: {error}."
+        raise NoImages(what, where=Place(str(path))) from error
     for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
             if reason := why_no_path(line):
                 what = f"No file has the name `{shorten(line)}`: {reason}."
-                raise NoPictures(what, where=Place(str(path), number))
+                raise NoImages(what, where=Place(str(path), number))
             entry = str(path.parent / line)
             yield from _expand(entry, results) or [Path(entry)]
 
 
-def _nothing(text: str, left_out: str) -> NoPictures:
+def _nothing(text: str, left_out: str) -> NoImages:
     there = f"{left_out[:1].upper()}{left_out[1:]}"
     if reason := why_no_path(text):
-        return NoPictures(f"No file has such a name: {reason}.", where=Place(shorten(text)))
+        return NoImages(f"No file has such a name: {reason}.", where=Place(shorten(text)))
     if _is_list(text):
-        return NoPictures(
-            "The list names no picture.", fix="Write one file on each line.", where=Place(text)
+        return NoImages(
+            "The list names no image.", fix="Write one file on each line.", where=Place(text)
         )
     if Path(text).is_dir():
-        return NoPictures(
-            "There is no picture in this folder.",
+        return NoImages(
+            "There is no image in this folder.",
             there=there,
             fix=f"Looked for: {' '.join(sorted(SUFFIXES))}",
             where=Place(text),
         )
-    what = "No picture matches." if glob.has_magic(text) else "There is no such file or folder."
+    what = "No image matches." if glob.has_magic(text) else "There is no such file or folder."
     fix = "Name files, folders, globs, or a list (.txt)."
-    return NoPictures(what, there=there, fix=fix, where=Place(text))
+    return NoImages(what, there=there, fix=fix, where=Place(text))

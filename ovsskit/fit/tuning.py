@@ -18,7 +18,7 @@ from ovsskit.fit.artificial import Artificial, draw_grids, enlarge
 from ovsskit.fit.table import FitTable
 
 FROZEN = ("encoder.embed_tokens.", "encoder.embed_images.", "encoder.image_proj.")
-"""What stays as it was: the embeddings of words, and what turns pictures into tokens."""
+"""What stays as it was: the embeddings of words, and what turns images into tokens."""
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 

@@ -1,4 +1,4 @@
-"""Refine probabilities along the edges of a picture: mean field in a dense CRF (Kraehenbuehl & Koltun 2011).
+"""Refine probabilities along the edges of an image: mean field in a dense CRF (Kraehenbuehl & Koltun 2011).
 
 It takes about four times the memory of the probabilities, a hundred megabytes or two, and the lattices: 150 bytes for
 each pixel of a photograph (three times that while they are built), 600 for one of pure noise.
@@ -62,7 +62,7 @@ def build_lattices(
     bilateral_sigma: float,
     bilateral_colour_sigma: float,
 ) -> Lattices:
-    """Build the Gaussian and the bilateral kernel of a picture, for any probabilities, weights and steps.
+    """Build the Gaussian and the bilateral kernel of an image, for any probabilities, weights and steps.
 
     The first two sigmas are in pixels, the third in steps of 0 to 255. A kernel with a sigma of zero is left out.
     """

@@ -1,6 +1,6 @@
 """Score label maps against true ones: confusion matrices and what follows from them, under the two usual conventions.
 
-Matrices of several pictures are added before anything else is computed.
+Matrices of several images are added before anything else is computed.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from ovsskit._lazy import Float, Int, torch
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
-    """Hold the normalised kernel between all pixels of one picture, for any number of values.
+    """Hold the normalised kernel between all pixels of one image, for any number of values.
 
     A pixel with d features lies in a simplex of d + 1 vertices, which `vertices` names. The other way, `pixels` lists
     the pixels around vertex after vertex, and `starts` where each list begins and the last ends. `neighbours` are the

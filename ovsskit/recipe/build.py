@@ -51,7 +51,7 @@ class Header(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """Name the pictures that a recipe runs on when the command line names none."""
+    """Name the images that a recipe runs on when the command line names none."""
 
     images: Annotated[
         tuple[str, ...], Field(description="files, folders or globs, relative to the recipe")

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ovsskit.engine.notices import TakesNotice
-from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.run.output.record import Costs, ImageRecord
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Sum up a run: folder and gallery, what became of the pictures, costs, and the mean IoU where there is truth.
+    """Sum up a run: folder and gallery, what became of the images, costs, and the mean IoU where there is truth.
 
-    `done_now` counts the pictures that this command worked on; the others were done before.
+    `done_now` counts the images that this command worked on; the others were done before.
     """
 
     out: Path
     gallery: Path
-    records: Sequence[PictureRecord]
+    records: Sequence[ImageRecord]
     done_now: int
     costs: Costs
     score: float | None
@@ -31,10 +31,10 @@ class Listener(TakesNotice, Protocol):
     """Hear how a run goes."""
 
     def begin(self, total: int) -> None:
-        """Take note of how many pictures there are to do."""
+        """Take note of how many images there are to do."""
 
-    def tell(self, record: PictureRecord) -> None:
-        """Take note of a finished picture."""
+    def tell(self, record: ImageRecord) -> None:
+        """Take note of a finished image."""
 
     def end(self, summary: Summary) -> None:
         """Take note of how the run ended."""

@@ -1,4 +1,4 @@
-"""What a person asked `ovsskit run` for, and the pictures and classes that this means."""
+"""What a person asked `ovsskit run` for, and the images and classes that this means."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from ovsskit.engine.stage import NEEDED, Stage, Wrapper
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
-from ovsskit.files.inputs import MAX_PIXELS, find_pictures
+from ovsskit.files.inputs import MAX_PIXELS, find_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import VocabularyTable, read_classes, refuse_file
-from ovsskit.run.samples import sample_pictures
+from ovsskit.run.samples import sample_images
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,17 @@ class Wishes:
     verify: bool = False
 
 
-def choose_pictures(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
-    """Return the pictures to run on, and whether they are the sample scenes.
+def choose_images(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
+    """Return the images to run on, and whether they are the sample scenes.
 
     They are those that the person names, else those that the recipe names, else the sample scenes.
 
     Raises:
-        NoPictures: what is named is not there.
+        NoImages: what is named is not there.
     """
     given = wishes.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
-    pictures = find_pictures(given) if given else sample_pictures()
-    return pictures[: wishes.limit], not given
+    images = find_images(given) if given else sample_images()
+    return images[: wishes.limit], not given
 
 
 def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
@@ -113,23 +113,23 @@ def _said(vocabulary: Vocabulary) -> Vocabulary:
     return vocabulary
 
 
-def choose_explained(pictures: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """Return the pictures of which all maps shall be saved, named by path, file name or stem; `all` is all of them.
+def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return the images of which all maps shall be saved, named by path, file name or stem; `all` is all of them.
 
     Raises:
-        BadValue: a name fits no picture.
+        BadValue: a name fits no image.
     """
     if "all" in names:
-        return list(pictures)
+        return list(images)
     chosen = []
     for name in names:
-        fitting = [path for path in pictures if name in (str(path), path.name, path.stem)]
+        fitting = [path for path in images if name in (str(path), path.name, path.stem)]
         if not fitting and name != "none":
             fix = (
-                did_you_mean(name, [path.stem for path in pictures])
-                or "Give the name of a picture, `all` or `none`."
+                did_you_mean(name, [path.stem for path in images])
+                or "Give the name of an image, `all` or `none`."
             )
-            raise BadValue(f"No picture is called `{name}`.", fix=fix, where=Place("--explain"))
+            raise BadValue(f"No image is called `{name}`.", fix=fix, where=Place("--explain"))
         chosen += fitting
     return chosen
 

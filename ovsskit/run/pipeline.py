@@ -1,4 +1,4 @@
-"""Run a recipe, or stages put together in Python, on pictures.
+"""Run a recipe, or stages put together in Python, on images.
 
 pipeline = ovsskit.load("quickstart")
 result = pipeline("photo.jpg", classes=["dog", "cat"])
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ovsskit._lazy import Int, torch
 from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precision
 from ovsskit.engine.driver import Driver, Known, State, Watch
-from ovsskit.engine.images import Picture, read_picture
+from ovsskit.engine.images import ImageSource, read_image
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """Hold what a pipeline found in one picture."""
+    """Hold what a pipeline found in one image."""
 
     image: Image
     vocabulary: Vocabulary
@@ -79,7 +79,7 @@ class Result:
         return self.trace[address][-1]
 
     def overlay(self) -> PilImage:
-        """Draw the classes over the picture, with a legend."""
+        """Draw the classes over the image, with a legend."""
         from ovsskit.run.output.overlay import draw_overlay
 
         return draw_overlay(
@@ -127,9 +127,9 @@ class Pipeline:
         )
 
     def __call__(
-        self, picture: Picture, classes: Classes | None = None, *, trace: bool = False
+        self, photo: ImageSource, classes: Classes | None = None, *, trace: bool = False
     ) -> Result:
-        """Segment one picture: a path, a PIL image, or an array of bytes `h w 3`.
+        """Segment one image: a path, a PIL image, or an array of bytes `h w 3`.
 
         Classes are a list, in which synonyms follow a class after commas; a string as on the command line, "dog, cat"; or a
         mapping of names to ids, {"dog": 12}, or of ids to names.
@@ -137,7 +137,7 @@ class Pipeline:
 
         Raises:
             BadClasses: neither the call nor the pipeline names classes, or a model cannot read them or tell them apart.
-            BadPicture: the picture cannot be read.
+            BadImage: the image cannot be read.
         """
         vocabulary = self.vocabulary
         if classes is not None:
@@ -150,7 +150,7 @@ class Pipeline:
                 self.models[name].check_vocabulary(vocabulary)
             self._checked = vocabulary
         kept: dict[str, list[Value]] = {}
-        image = read_picture(picture)
+        image = read_image(photo)
 
         def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
             kept.setdefault(stage.address, []).extend(state[stage.writes] for state in states)
@@ -166,7 +166,7 @@ class Pipeline:
         *,
         timed: bool = False,
     ) -> list[State]:
-        """Segment several pictures, sharing batches, and return all slots of each; `timed` as in `run_groups`."""
+        """Segment several images, sharing batches, and return all slots of each; `timed` as in `run_groups`."""
         [states] = self.run_groups([images], vocabulary, watch, timed=timed)
         return states
 
@@ -178,7 +178,7 @@ class Pipeline:
         *,
         timed: bool = False,
     ) -> Iterator[list[State]]:
-        """Segment groups of pictures one after the other as `run_many` does; files that stages read must stay as they are.
+        """Segment groups of images one after the other as `run_many` does; files that stages read must stay as they are.
 
         With `timed` the seconds that `watch` hears of are those of the device's work too, which is waited for.
         """

@@ -24,11 +24,11 @@ from ovsskit.run.options import (
     check_outcome,
     choose_classes,
     choose_explained,
-    choose_pictures,
+    choose_images,
 )
 from ovsskit.run.output.folder import OutputFolder
 from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
-from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.runner import Runner
 from ovsskit.run.samples import sample_score
@@ -37,10 +37,10 @@ OUT = Path("ovsskit-out")
 
 
 def run_job(wishes: Wishes, listener: Listener) -> int:
-    """Do what a person wishes, telling a listener how it goes; return the exit status: 1 if pictures failed, else 0.
+    """Do what a person wishes, telling a listener how it goes; return the exit status: 1 if images failed, else 0.
 
     Raises:
-        OvsskitError: something is wrong with the recipe, classes, pictures, output folder, device or weights.
+        OvsskitError: something is wrong with the recipe, classes, images, output folder, device or weights.
     """
     adopt_warnings()
     with hearing(listener) as notices:
@@ -55,19 +55,19 @@ def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
     recipe = load_recipe(wishes.recipe, wishes.overrides)
     check_outcome(wishes, recipe)
     check_files(recipe.stages)
-    pictures, samples = choose_pictures(wishes, recipe)
+    images, samples = choose_images(wishes, recipe)
     vocabulary = choose_classes(wishes, recipe, samples)
-    explained = choose_explained(pictures, wishes.explain)
+    explained = choose_explained(images, wishes.explain)
     allow_pixels(wishes.max_pixels)
     device = choose_device(wishes.device)
     batch = choose_batch(wishes.batch, device)
     for model in recipe.models.values():
         model.check_vocabulary(vocabulary)
-    check_inputs(recipe.stages, vocabulary, pictures)
+    check_inputs(recipe.stages, vocabulary, images)
     folder = OutputFolder(
         wishes.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
     )
-    todo = folder.add(pictures, wishes.save, explained, verify=wishes.verify)
+    todo = folder.add(images, wishes.save, explained, verify=wishes.verify)
     if not wishes.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
@@ -86,7 +86,7 @@ class _Job:
     pipeline: Pipeline
     folder: OutputFolder
     samples: bool
-    todo: list[PictureRecord]
+    todo: list[ImageRecord]
     costs: Costs = field(default_factory=Costs)
     score: float | None = None
 
@@ -183,11 +183,11 @@ class _Job:
             "sample_miou": self.score,
         }
 
-    def _gallery_facts(self, records: Sequence[PictureRecord]) -> list[str]:
+    def _gallery_facts(self, records: Sequence[ImageRecord]) -> list[str]:
         done = sum(record.state == "done" for record in records)
         seconds = self.folder.costs.plus(self.costs).seconds
         facts = [self.recipe.header.about] if self.recipe.header.about else []
-        facts += [f"{done} of {len(records)} pictures", f"{len(self.vocabulary.names)} classes"]
+        facts += [f"{done} of {len(records)} images", f"{len(self.vocabulary.names)} classes"]
         facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
         empty = sum(record.shows_nothing for record in records)
         facts += [f"{empty} without any class"] if empty else []

@@ -1,7 +1,7 @@
-"""Run a pipeline over many pictures: the next are read and the last are written while the network works.
+"""Run a pipeline over many images: the next are read and the last are written while the network works.
 
-Memory stays bounded: pictures go through in groups of `batch`, fewer where they are large, about one group is read
-ahead, and one waits to be written. A picture that fails does not stop the others.
+Memory stays bounded: images go through in groups of `batch`, fewer where they are large, about one group is read
+ahead, and one waits to be written. An image that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from typing import Any
 from ovsskit._lazy import numpy, torch
 from ovsskit.engine.devices import peak_memory_of
 from ovsskit.engine.driver import State, Watch
-from ovsskit.engine.images import read_picture
+from ovsskit.engine.images import read_image
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
 from ovsskit.run.output.folder import OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
-from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.save import Finding, save_finding
 from ovsskit.run.pipeline import Pipeline
 
 GROUP_PIXELS = 8_000_000
-"""How many pixels the pictures of a group have together at most, unless one alone has more."""
+"""How many pixels the images of a group have together at most, unless one alone has more."""
 
 READERS, WRITERS = 2, 2
 SAVE_EVERY = 20.0
 """Seconds after which `run.json` and the gallery are brought up to date."""
 
 SAME_FAILURES = 5
-"""After so many failures in a row that are not a picture's own the run stops: then it is the recipe that fails."""
+"""After so many failures in a row that are not an image's own the run stops: then it is the recipe that fails."""
 
 
 @dataclass
 class Runner:
-    """Run a pipeline on the pictures of a folder's record, and write what it finds into the folder.
+    """Run a pipeline on the images of a folder's record, and write what it finds into the folder.
 
-    What to save of a picture stands in its record. With `profile` the seconds of every stage are added to the costs, for
-    which the device is waited for after each. `tell` hears of every finished picture; `publish` is called now and
+    What to save of an image stands in its record. With `profile` the seconds of every stage are added to the costs, for
+    which the device is waited for after each. `tell` hears of every finished image; `publish` is called now and
     then to bring the folder up to date.
     """
 
@@ -54,15 +54,15 @@ class Runner:
     vocabulary: Vocabulary
     max_pixels: int
     profile: bool
-    tell: Callable[[PictureRecord], None]
+    tell: Callable[[ImageRecord], None]
     publish: Callable[[], None]
     costs: Costs = field(default_factory=Costs)
     _writing: deque[Future[None]] = field(default_factory=deque)
     _noting: Lock = field(default_factory=Lock)
     _failures: int = 0
 
-    def run(self, todo: Sequence[PictureRecord]) -> None:
-        """Run on these pictures; when stopped, what has been found is still written.
+    def run(self, todo: Sequence[ImageRecord]) -> None:
+        """Run on these images; when stopped, what has been found is still written.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -93,10 +93,10 @@ class Runner:
                 )
 
     def _groups(
-        self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor
-    ) -> Iterator[list[tuple[PictureRecord, Image]]]:
-        """Yield pictures in groups; what cannot be read is noted and left out."""
-        group: list[tuple[PictureRecord, Image]] = []
+        self, todo: Sequence[ImageRecord], pool: ThreadPoolExecutor
+    ) -> Iterator[list[tuple[ImageRecord, Image]]]:
+        """Yield images in groups; what cannot be read is noted and left out."""
+        group: list[tuple[ImageRecord, Image]] = []
         pixels = 0
         for record, image in self._read(todo, pool):
             size = image.size[0] * image.size[1]
@@ -113,16 +113,16 @@ class Runner:
             yield group
 
     def _read(
-        self, todo: Sequence[PictureRecord], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[PictureRecord, Image]]:
-        ahead: deque[tuple[PictureRecord, Future[Image]]] = deque()
+        self, todo: Sequence[ImageRecord], pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[ImageRecord, Image]]:
+        ahead: deque[tuple[ImageRecord, Future[Image]]] = deque()
         coming = iter(todo)
         while True:
             for record in coming:
                 ahead.append(
                     (
                         record,
-                        pool.submit(read_picture, Path(record.source), max_pixels=self.max_pixels),
+                        pool.submit(read_image, Path(record.source), max_pixels=self.max_pixels),
                     )
                 )
                 if len(ahead) > self.pipeline.batch:
@@ -139,8 +139,8 @@ class Runner:
             else:
                 yield record, image
 
-    def _segment(self, group: Sequence[tuple[PictureRecord, Image]]) -> list[Finding]:
-        """Run the pipeline on a group; if that fails, on its pictures one by one."""
+    def _segment(self, group: Sequence[tuple[ImageRecord, Image]]) -> list[Finding]:
+        """Run the pipeline on a group; if that fails, on its images one by one."""
         collector = MapCollector() if "maps" in group[0][0].saved else None
 
         def watch(stage: Stage, states: Sequence[State], seconds: float) -> None:
@@ -162,7 +162,7 @@ class Runner:
         ]
 
     def _states(
-        self, group: Sequence[tuple[PictureRecord, Image]], watch: Watch
+        self, group: Sequence[tuple[ImageRecord, Image]], watch: Watch
     ) -> list[State] | None:
         """Return what the pipeline finds in a group, or None if it fails; the error holds tensors and is not kept."""
         images = [image for _, image in group]
@@ -172,7 +172,7 @@ class Runner:
             raise
         except (
             Exception
-        ) as error:  # stages may be anybody's, and one picture's failure shall not stop the others
+        ) as error:  # stages may be anybody's, and one image's failure shall not stop the others
             if len(group) > 1:
                 return None
             self._failures += not (isinstance(error, OvsskitError) and error.status == 1)
@@ -181,7 +181,7 @@ class Runner:
             self._note(failed(group[0][0], _reason(error)))
             return None
 
-    def _finding(self, record: PictureRecord, image: Image, state: State, sheets: Any) -> Finding:
+    def _finding(self, record: ImageRecord, image: Image, state: State, sheets: Any) -> Finding:
         present: Present | None = state.get("present")
         record = replace(
             record,
@@ -203,16 +203,16 @@ class Runner:
             record = save_finding(self.folder, finding, self.vocabulary)
         except CannotWrite:
             raise
-        except Exception as error:  # such as too little memory to draw a huge picture
+        except Exception as error:  # such as too little memory to draw a huge image
             record = failed(finding.record, _reason(error))
         self._note(record)
 
     def _settle(self, most: int) -> None:
-        """Wait until at most so many pictures are still to be written."""
+        """Wait until at most so many images are still to be written."""
         while self._writing and (len(self._writing) > most or self._writing[0].done()):
             self._writing.popleft().result()
 
-    def _note(self, record: PictureRecord) -> None:
+    def _note(self, record: ImageRecord) -> None:
         with self._noting:
             self.folder.finish(record)
             self.tell(record)

@@ -1,4 +1,4 @@
-"""The packaged sample scenes: pictures to run on when nothing else is named, and how well a run did on them."""
+"""The packaged sample scenes: images to run on when nothing else is named, and how well a run did on them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.ops.metrics import class_iou, confusion
 
 
-def sample_pictures() -> list[Path]:
-    """Return the pictures of the sample scenes, in order."""
-    return [scene.picture for scene in sample_scenes()]
+def sample_images() -> list[Path]:
+    """Return the images of the sample scenes, in order."""
+    return [scene.image for scene in sample_scenes()]
 
 
 def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:

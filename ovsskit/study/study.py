@@ -54,7 +54,7 @@ def run_study(
     """Search as a person wishes, telling a listener how it goes; return the exit status.
 
     Raises:
-        OvsskitError: something is wrong with the study, its pictures, its folder, its storage, or every trial fails.
+        OvsskitError: something is wrong with the study, its images, its folder, its storage, or every trial fails.
     """
     adopt_warnings()
     with hearing(listener) as notices:
@@ -75,7 +75,7 @@ def _search(
     recipe = plan.search.candidate({})
     for model in recipe.models.values():
         model.check_vocabulary(plan.vocabulary)
-    check_inputs(recipe.stages, plan.vocabulary, plan.pictures)
+    check_inputs(recipe.stages, plan.vocabulary, plan.images)
     out = wishes.out or OUT / plan.search.title
     folder = StudyFolder(out, plan.search.title)
     place = working.Place(
@@ -144,7 +144,7 @@ class _Job:
         """Judge the recipe as it is, once for a study."""
         known: dict[str, Any] | None = self.turns.study.user_attrs.get(DEFAULT)
         if known is None:
-            known = working.describe(evaluator.judge({}, list(range(len(self.plan.pictures)))))
+            known = working.describe(evaluator.judge({}, list(range(len(self.plan.images)))))
             self.turns.study.set_user_attr(DEFAULT, known)
         return known
 
@@ -188,12 +188,12 @@ def trials_text(standing: Standing) -> str:
 
 
 def identify_study(plan: Plan) -> dict[str, Any]:
-    """Return what makes two studies the same, as plain JSON values: recipe, weights, classes, pictures, space, method, goals."""
+    """Return what makes two studies the same, as plain JSON values: recipe, weights, classes, images, space, method, goals."""
     search, settings = plan.search, plan.search.settings
     recipe = search.candidate({})
-    pictures = hashlib.sha256()
-    for path in plan.pictures:
-        pictures.update(hashlib.sha256(path.read_bytes()).digest())
+    images = hashlib.sha256()
+    for path in plan.images:
+        images.update(hashlib.sha256(path.read_bytes()).digest())
     method = {
         key: getattr(settings, key)
         for key in ("sampler", "pruner", "seed", "as_it_is", "groups", "split")
@@ -206,10 +206,10 @@ def identify_study(plan: Plan) -> dict[str, Any]:
         "objectives": {one.name: one.direction for one in search.objectives},
         "constraints": search.constraints.model_dump(),
         "method": method,
-        "pictures": f"{len(plan.pictures)}, {pictures.hexdigest()[:16]}",
+        "images": f"{len(plan.images)}, {images.hexdigest()[:16]}",
     }
     if plan.truth is not None:
-        masks = [digest_path(plan.truth.masks[path]) for path in plan.pictures]
+        masks = [digest_path(plan.truth.masks[path]) for path in plan.images]
         identity["masks"] = f"{len(masks)}, {digest_texts(masks)[:16]}"
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain

@@ -46,7 +46,7 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
     """Test that a stage keeps the contract; `slots` replaces the example inputs.
 
     It survives being written to TOML and read back; describes itself and its fields; leaves its inputs as they are;
-    gives the same result twice, and for many pictures the same as one by one; writes the kind and axes it declares; what it
+    gives the same result twice, and for many images the same as one by one; writes the kind and axes it declares; what it
     writes survives being stored on disk.
     """
     check_description(type(stage))
@@ -62,7 +62,7 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
             {name: fingerprint(value) for name, value in one.items()} for one in many
         ], "it changed its inputs"
         assert list(map(fingerprint, alone)) == list(map(fingerprint, together)), (
-            "many pictures differ from one by one"
+            "many images differ from one by one"
         )
         declared = wiring(type(stage)).kind
         for value in alone:
@@ -73,7 +73,7 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
 def check_wrapper(wrapper: Wrapper) -> None:
     """Test that a wrapper keeps the contract: the neutral law, nesting, other names of slots, independence of batch mates.
 
-    The neutral law is tested on maps of the picture's size.
+    The neutral law is tested on maps of the image's size.
     """
     check_description(type(wrapper))
     check_round_trip(wrapper)
@@ -190,9 +190,9 @@ def _check_vectors(encode: Callable[[Sequence[Any]], Any], items: Sequence[Any])
 def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
     wide = Image(images[0].data.repeat(1, 1, 2))
     layers = (backbone.block_count - 1, backbone.block_count)
-    pictures = [*images, wide]
-    for picture, hidden in zip(pictures, backbone.hidden(pictures, layers), strict=True):
-        [alone] = backbone.hidden([picture], layers)
+    photos = [*images, wide]
+    for image, hidden in zip(photos, backbone.hidden(photos, layers), strict=True):
+        [alone] = backbone.hidden([image], layers)
         torch.testing.assert_close(alone.data, hidden.data, atol=1e-4, rtol=1e-4)
         check_value(hidden, Hidden)
         rows, columns = hidden.grid

@@ -41,7 +41,7 @@ TOKENS = 1 + GRID[0] * GRID[1]
 
 
 def example(kind: Any, seed: int = 0) -> Any:
-    """Return an example value of a kind; examples of one seed belong to the same picture.
+    """Return an example value of a kind; examples of one seed belong to the same image.
 
     Raises:
         KeyError: there is no example of this kind.
@@ -54,7 +54,7 @@ def example(kind: Any, seed: int = 0) -> Any:
     attention = _uniform(seed + 1, LAYERS, HEADS, 7, 1 + GRID[0] * GRID[1]).softmax(-1)
     positions = torch.tensor([PROMPT, PROMPT, PROMPT, 0, 1, 1, 2, END][1:])
     makers: dict[Any, Any] = {
-        Image: lambda: Image((_uniform(seed + 2, 3, *SIZE) * 255).round() / 255, f"picture{seed}"),
+        Image: lambda: Image((_uniform(seed + 2, 3, *SIZE) * 255).round() / 255, f"image{seed}"),
         Vocabulary: lambda: make_vocabulary(NAMES),
         Present: lambda: Present((1, 2, 3)),
         Captions: lambda: Captions((_caption(NAMES),)),

@@ -89,7 +89,7 @@ class ToyBackbone(
         ]
 
     def match(self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]) -> list[Any]:
-        """Score a caption by the brightness of the picture and the letters of the caption."""
+        """Score a caption by the brightness of the image and the letters of the caption."""
         pairs = zip(images, captions, strict=True)
         return [
             i.data.new_tensor([(float(i.data.mean()) * len(c.text)) % 1 for c in mine])
@@ -102,7 +102,7 @@ class ToyBackbone(
         return torch.stack([(places * sum(map(ord, text)) * 0.37).sin() for text in texts])
 
     def encode_image(self, images: Sequence[Image]) -> Any:
-        """Make a vector of the brightness of a picture."""
+        """Make a vector of the brightness of an image."""
         places = torch.arange(1, WIDTH + 1, device=self._device)
         return torch.stack([(places * image.data.mean() * 7).cos() for image in images])
 
@@ -206,7 +206,7 @@ class ToyBackbone(
 
 
 class ToyTokenMaps(Stage, writes="token_maps"):
-    """Write token maps that follow from the picture and its hidden patches alone."""
+    """Write token maps that follow from the image and its hidden patches alone."""
 
     def run(self, image: Image) -> TokenMaps:
         """Return one map per token of the example caption."""
@@ -218,7 +218,7 @@ class ToyTokenMaps(Stage, writes="token_maps"):
 
 
 class ToyScores(Stage, writes="scores"):
-    """Write scores that follow from the picture alone."""
+    """Write scores that follow from the image alone."""
 
     def run(self, image: Image) -> Saliency:
         """Return one map per colour channel."""
@@ -226,7 +226,7 @@ class ToyScores(Stage, writes="scores"):
 
 
 class ToyLabels(Stage, writes="labels"):
-    """Write labels that follow from the picture alone."""
+    """Write labels that follow from the image alone."""
 
     def run(self, image: Image) -> Labels:
         """Return the number of the strongest colour channel."""

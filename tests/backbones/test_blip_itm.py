@@ -55,7 +55,7 @@ def test_contract(backbone: BlipItm) -> None:
 
 def test_batches_of_unlike_captions_equal_one_by_one(backbone: BlipItm) -> None:
     texts = [
-        captions("a dog", "a very long picture of a cat and a cow"),
+        captions("a dog", "a very long image of a cat and a cow"),
         captions("a picture of grass"),
     ]
     for together, image, text in zip(attend(backbone, IMAGES, texts), IMAGES, texts, strict=True):
@@ -300,7 +300,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_picture_is_encoded_once_while_it_lives(
+def test_an_image_is_encoded_once_while_it_lives(
     backbone: BlipItm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []

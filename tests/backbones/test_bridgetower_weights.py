@@ -1,4 +1,4 @@
-"""What BridgeTower keeps in memory: no attention but what is asked for, and no more pairs at a time than pictures."""
+"""What BridgeTower keeps in memory: no attention but what is asked for, and no more pairs at a time than images."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_later_layers_keep_less(backbone: Bridgetower) -> None:
     assert sizes[-1] < sizes[0] / 2
 
 
-def test_no_more_pairs_at_a_time_than_pictures(
+def test_no_more_pairs_at_a_time_than_images(
     backbone: Bridgetower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs: list[int] = []

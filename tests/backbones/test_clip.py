@@ -35,7 +35,7 @@ def backbone() -> Clip:
     return Clip(weights="embedded")
 
 
-def picture(height: int, width: int, seed: int = 0) -> Image:
+def photo(height: int, width: int, seed: int = 0) -> Image:
     return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)))
 
 
@@ -51,7 +51,7 @@ def as_trained(backbone: Clip, hidden: Hidden) -> torch.Tensor:
 
 def test_the_last_block_as_trained_gives_what_open_clip_gives(backbone: Clip) -> None:
     for own, side in ((backbone, 112), (Clip(weights=clip_twin()), 64)):
-        image = picture(side, side)
+        image = photo(side, side)
         [hidden] = own.hidden([image], (own.block_count,))
         own.network.visual.output_tokens = True
         pooled, patches = own.network.visual(own.pixels(image)[None])
@@ -64,8 +64,8 @@ def test_the_last_block_as_trained_gives_what_open_clip_gives(backbone: Clip) ->
             close(reference.encode_image(own.pixels(image)[None]), pooled, atol=1e-5, rtol=1e-5)
 
 
-def test_pictures_of_several_sizes_share_a_call(backbone: Clip) -> None:
-    images = [picture(48, 64), picture(64, 48, 1), picture(48, 64, 2), picture(50, 71, 3)]
+def test_images_of_several_sizes_share_a_call(backbone: Clip) -> None:
+    images = [photo(48, 64), photo(64, 48, 1), photo(48, 64, 2), photo(50, 71, 3)]
     together = backbone.hidden(images, (2, 6))
     assert [one.grid for one in together] == [(6, 8), (8, 6), (6, 8), (6, 8)]
     for image, hidden in zip(images, together, strict=True):
@@ -113,7 +113,7 @@ def test_position_embeddings() -> None:
 
 
 def test_hidden_patches_are_zero(backbone: Clip) -> None:
-    image, hidden = picture(45, 64), torch.zeros(5, 8, dtype=torch.bool)
+    image, hidden = photo(45, 64), torch.zeros(5, 8, dtype=torch.bool)
     hidden[1, 7] = True
     seen, plain = backbone.pixels(image.hide(hidden)), backbone.pixels(image)
     assert not seen[:, 8:16, 56:].any()
@@ -122,7 +122,7 @@ def test_hidden_patches_are_zero(backbone: Clip) -> None:
 
 
 def test_colours_are_the_models_unless_given(backbone: Clip) -> None:
-    image = picture(16, 16)
+    image = photo(16, 16)
     mean, deviation = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     given = Clip(weights="embedded", mean=mean, deviation=deviation)
     expected = (image.data * 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[
@@ -141,7 +141,7 @@ def test_queries_keys_and_values_are_computed_once_per_layer(
     monkeypatch.setattr(
         vision, "project", lambda block, tokens: calls.append(1) or plain(block, tokens)
     )
-    images = [picture(16, 16), picture(16, 16, 1)]
+    images = [photo(16, 16), photo(16, 16, 1)]
     found = backbone.hidden(images, (4, 6))
     assert len(calls) == 6
     for hidden in found:
@@ -162,7 +162,7 @@ def test_half_precision(backbone: Clip, precision: Any, tolerance: float) -> Non
     half = Clip(weights="embedded", precision=precision)
     assert half.network.visual.conv1.weight.dtype == half.dtype
     assert half.network.visual.ln_post.weight.dtype == torch.float32
-    image = picture(56, 80)
+    image = photo(56, 80)
     [low], [full] = (
         as_trained(own, own.hidden([image], (6,))[0])[None] for own in (half, backbone)
     )
@@ -175,8 +175,8 @@ def test_half_precision(backbone: Clip, precision: Any, tolerance: float) -> Non
         assert float((low - full).norm() / full.norm()) < tolerance
 
 
-def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
-    image = picture(64, 200)
+def test_whole_images_are_prepared_as_in_training(backbone: Clip) -> None:
+    image = photo(64, 200)
     squashed = backbone.preprocess(PIL.Image.fromarray(image.pixels.numpy()))
     assert squashed.shape == (3, 112, 112)
     close(
@@ -198,7 +198,7 @@ def test_whole_pictures_are_prepared_as_in_training(backbone: Clip) -> None:
         ({"qk_norm": True}, False),
     ],
 )
-def test_whole_pictures_equal_open_clips(
+def test_whole_images_equal_open_clips(
     tmp_path: Path, more: dict[str, Any], is_run_here: bool
 ) -> None:
     """Only for a class token, and attention of the common kind, the last block can be run in part."""
@@ -206,7 +206,7 @@ def test_whole_pictures_equal_open_clips(
         weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}}))
     )
     assert vision.has_class_token(own.network.visual) == is_run_here
-    images = [picture(64, 64), picture(64, 64, 1)]
+    images = [photo(64, 64), photo(64, 64, 1)]
     pixels = torch.stack(
         [own.preprocess(PIL.Image.fromarray(image.pixels.numpy())) for image in images]
     )
@@ -220,7 +220,7 @@ def test_patches_of_another_kind_of_attention_are_refused(tmp_path: Path) -> Non
         )
     )
     with pytest.raises(BadWeights, match="whose patches cannot be had"):
-        own.hidden([picture(64, 64)], (1,))
+        own.hidden([photo(64, 64)], (1,))
 
 
 def test_texts_equal_open_clips(backbone: Clip) -> None:
@@ -496,11 +496,11 @@ def test_other_image_encoders_have_no_patches() -> None:
         _ = own.block_count
 
 
-def test_layers_and_pictures_that_do_not_fit(backbone: Clip) -> None:
+def test_layers_and_images_that_do_not_fit(backbone: Clip) -> None:
     with pytest.raises(BadValue, match="1 to 6"):
         backbone.hidden([example(Image)], (7,))
     with pytest.raises(BadValue, match="resize_image"):
-        backbone.hidden([picture(5, 30)], (6,))
+        backbone.hidden([photo(5, 30)], (6,))
 
 
 def test_moved_to_another_device_it_starts_afresh(backbone: Clip) -> None:

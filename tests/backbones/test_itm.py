@@ -53,7 +53,7 @@ def attend(
 
 def test_batches_of_unlike_captions_equal_one_by_one(backbone: ItmBackbone) -> None:
     texts = [
-        captions("a dog", "a very long picture of a cat and a cow"),
+        captions("a dog", "a very long image of a cat and a cow"),
         captions("a picture of grass"),
     ]
     for together, image, text in zip(attend(backbone, IMAGES, texts), IMAGES, texts, strict=True):
@@ -150,7 +150,7 @@ def test_nothing_below_the_lowest_wanted_layer_has_a_graph(backbone: ItmBackbone
         leaves = leaves_of(attention.grad_fn)
     assert (
         len(leaves) == 1
-    )  # the state of the text that enters the layer; weights and picture are no leaves
+    )  # the state of the text that enters the layer; weights and image are no leaves
 
 
 def leaves_of(function: Any) -> set[Any]:

@@ -161,7 +161,7 @@ SIZED = {
     "albef": "visual_encoder.patch_embed.proj.weight",
     "mplug": "visual_encoder.visual.conv1.weight",
 }
-"""A tensor that tells the size of a picture's encoder."""
+"""A tensor that tells the size of an image's encoder."""
 
 
 def as_original(name: str, lacking: Sequence[str], misshapen: str = "") -> Callable[[Path], Path]:

@@ -44,7 +44,7 @@ def test_contract(folder: Path) -> None:
     check_backbone(ofa(folder))
 
 
-def test_pictures_of_any_shape_in_one_call_equal_one_by_one(folder: Path) -> None:
+def test_images_of_any_shape_in_one_call_equal_one_by_one(folder: Path) -> None:
     together = maps(ofa(folder), [IMAGES[0], WIDE, IMAGES[1]])
     assert [one.shape[1:] for one in together] == [(4, 6), (4, 10), (4, 6)]
     for image, one in zip([IMAGES[0], WIDE, IMAGES[1]], together, strict=True):

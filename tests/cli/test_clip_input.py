@@ -1,4 +1,4 @@
-"""What goes wrong with a picture, a model or a text in the recipes of CLIP is said in words, from the whole recipe."""
+"""What goes wrong with an image, a model or a text in the recipes of CLIP is said in words, from the whole recipe."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ after = "text_features"
 
 
 def segment(recipe: str | Path, *overrides: str, size: tuple[int, int] = (48, 64)) -> Result:
-    picture: Any = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    return ovsskit.load(recipe, *overrides)(picture, classes=CLASSES)
+    image: Any = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return ovsskit.load(recipe, *overrides)(image, classes=CLASSES)
 
 
 def written(folder: Path, texts: str) -> Path:
@@ -36,7 +36,7 @@ def written(folder: Path, texts: str) -> Path:
     return folder / "mine.toml"
 
 
-def test_a_picture_smaller_than_the_window_is_seen_in_one_piece() -> None:
+def test_an_image_smaller_than_the_window_is_seen_in_one_piece() -> None:
     small = segment("itaclip_tiny", *SMALL, "sliding_window.window=112")
     whole = segment("itaclip_tiny", *SMALL, "sliding_window.window=64", "sliding_window.stride=64")
     assert np.array_equal(small.labels, whole.labels)
@@ -47,7 +47,7 @@ def test_a_window_smaller_than_a_patch() -> None:
     with pytest.raises(BadValue) as caught:
         segment("itaclip_tiny", *SMALL, "sliding_window.window=5")
     assert str(caught.value).splitlines()[1:] == [
-        "  A picture is 5 x 5 pixels, smaller than a patch of 8.",
+        "  An image is 5 x 5 pixels, smaller than a patch of 8.",
         "  Enlarge it first: resize_image.",
     ]
 

@@ -8,22 +8,22 @@ import pytest
 
 from ovsskit.cli.report import Report, rate
 from ovsskit.run.callbacks import Summary
-from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.run.output.record import Costs, ImageRecord
 
 OUT = Path("out")
 
 
 def test_the_summary_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    records = [PictureRecord(f"p{index}", f"p{index}.jpg", "done") for index in range(4)]
-    records += [PictureRecord("x", "x.jpg", "failed", "The file is empty.")]
-    records += [PictureRecord("y", "y.jpg")] * 2
+    records = [ImageRecord(f"p{index}", f"p{index}.jpg", "done") for index in range(4)]
+    records += [ImageRecord("x", "x.jpg", "failed", "The file is empty.")]
+    records += [ImageRecord("y", "y.jpg")] * 2
     stages = {"upsample": 0.5, "hidden": 6.25, "softmax": 1.0}
     costs = Costs(8.0, stages, peak_memory=1_234_000_000, peak_device_memory=56_780_000_000)
     with Report(quiet=False, as_json=False) as report:
         report.end(Summary(OUT, OUT / "index.html", records, 4, costs, 0.7384))
     shown = " ".join(capsys.readouterr().out.split())
     for line in (
-        "pictures 4 done, 1 failed, 2 still to do",
+        "images 4 done, 1 failed, 2 still to do",
         "time 8.0 s, 2.0 s each",
         "hidden 6.25 s softmax 1.00 s upsample 0.50 s",
         "peak memory 1.23 GB",

@@ -45,15 +45,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def states(out: Path) -> list[str]:
-    return [one["state"] for one in json.loads((out / "run.json").read_text())["pictures"]]
+    return [one["state"] for one in json.loads((out / "run.json").read_text())["images"]]
 
 
 def see_whole(out: Path) -> None:
     """See that record, gallery and files agree."""
     record = json.loads((out / "run.json").read_text())
-    assert [one["state"] for one in record["pictures"]] == ["done"] * 3
+    assert [one["state"] for one in record["images"]] == ["done"] * 3
     written = {**record["pages"]}
-    for one in record["pictures"]:
+    for one in record["images"]:
         written |= one["files"]
     assert {"index.html", "classes.json"} < written.keys()
     assert written == {name: list(measure(out / name)) for name in written}
@@ -104,7 +104,7 @@ def test_missing_and_truncated_files_are_made_again_and_said(run: Run, tmp_path:
     (out / "index.html").write_text("")
     status, said, error = run("--save-scores")
     assert (status, "Nothing to do" in said) == (0, False)
-    assert "2 of the 3 pictures that were done are done again" in error
+    assert "2 of the 3 images that were done are done again" in error
     see_whole(out)
     shutil.rmtree(out / "gallery")
     (out / "classes.json").unlink()
@@ -129,7 +129,7 @@ def test_changed_content_is_found_when_asked_for(run: Run, tmp_path: Path) -> No
     content = mask.read_bytes()
     mask.write_bytes(bytes(len(content)))
     assert "Nothing to do" in run()[1]
-    assert "1 of the 3 pictures" in run("--verify")[2]
+    assert "1 of the 3 images" in run("--verify")[2]
     assert mask.read_bytes() == content
 
 

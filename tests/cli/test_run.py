@@ -88,7 +88,7 @@ def test_a_run_leaves_masks_overlays_and_a_gallery(run: Run, photos: Path, tmp_p
     assert plain["device"] in ("cpu", "cuda:0", "mps")
     assert plain["costs"]["stages"].keys() == {"toy_colours", "toy_softmax", "toy_labels"}
     assert plain["versions"]["torch"]
-    assert [one["saved"] for one in plain["pictures"][:2]] == [
+    assert [one["saved"] for one in plain["images"][:2]] == [
         ["confidence", "maps", "scores"],
         ["confidence", "scores"],
     ]
@@ -105,14 +105,14 @@ def test_a_finished_run_does_nothing(run: Run, photos: Path, tmp_path: Path) -> 
     }
     again = run("photos")
     assert again.status == 0
-    assert "Nothing to do: all 4 pictures were done before." in again.out
+    assert "Nothing to do: all 4 images were done before." in again.out
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_pictures_may_be_added_and_limited(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_images_may_be_added_and_limited(run: Run, photos: Path, tmp_path: Path) -> None:
     assert "2 done" in run("photos", "--limit", "2").out
     assert "4 done" in run("photos").out
-    assert [one["name"] for one in record(tmp_path / "ovsskit-out" / "toy")["pictures"]] == [
+    assert [one["name"] for one in record(tmp_path / "ovsskit-out" / "toy")["images"]] == [
         "0",
         "1",
         "2",
@@ -120,7 +120,7 @@ def test_pictures_may_be_added_and_limited(run: Run, photos: Path, tmp_path: Pat
     ]
 
 
-def test_a_broken_picture_is_reported_and_the_others_are_done(
+def test_a_broken_image_is_reported_and_the_others_are_done(
     run: Run, photos: Path, tmp_path: Path
 ) -> None:
     (photos / "1.png").write_bytes(b"")
@@ -137,12 +137,12 @@ def test_a_broken_picture_is_reported_and_the_others_are_done(
     }
 
 
-def test_a_picture_that_a_stage_fails_at_does_not_stop_its_batch_mates(
+def test_an_image_that_a_stage_fails_at_does_not_stop_its_batch_mates(
     run: Run, photos: Path
 ) -> None:
     ended = run("photos", "--batch", "4", "--explain", "none", "--set", 'toy_colours.fail_at="2"')
     assert ended.status == 1
-    assert "2.png: ZeroDivisionError: this picture divides by zero" in ended.out
+    assert "2.png: ZeroDivisionError: this image divides by zero" in ended.out
     assert "3 done, 1 failed" in ended.out
 
 
@@ -151,7 +151,7 @@ def test_a_recipe_that_always_fails_stops_soon(run: Run, photos: Path, tmp_path:
         PIL.Image.new("RGB", (5, 5)).save(photos / f"{index}.png")
     ended = run("photos", "--set", 'toy_colours.fail_at="all"')
     assert ended.status == 1
-    assert "ovsskit failed: ZeroDivisionError: this picture divides by zero" in ended.error
+    assert "ovsskit failed: ZeroDivisionError: this image divides by zero" in ended.error
     assert "Traceback" not in ended.error
     counts = record(tmp_path / "ovsskit-out" / "toy")["counts"]
     assert counts == {"done": 0, "failed": 4, "pending": 5}
@@ -193,14 +193,14 @@ def test_what_a_stage_has_to_say_is_shown_once_and_recorded(
     assert record(tmp_path / "out")["notices"] == ["one class only: every pixel gets it"]
 
 
-def test_explained_pictures(run: Run, photos: Path, tmp_path: Path) -> None:
+def test_explained_images(run: Run, photos: Path, tmp_path: Path) -> None:
     run("photos", "--out", "out", "--explain", "1.png", "--explain", "3")
     assert {path.name for path in (tmp_path / "out" / "maps").iterdir()} == {"1", "3"}
     run("photos", "--out", "out", "--explain", "all")
     assert {path.name for path in (tmp_path / "out" / "maps").iterdir()} == {"0", "1", "2", "3"}
 
 
-def test_sample_scenes_are_run_without_pictures(run: Run, tmp_path: Path) -> None:
+def test_sample_scenes_are_run_without_images(run: Run, tmp_path: Path) -> None:
     toy = (*TOY[:2], "--classes", "car, dog")
     ended = run("--limit", "2", toy=toy)
     assert ended.status == 0, ended.error
@@ -221,7 +221,7 @@ def test_sample_scenes_are_run_without_pictures(run: Run, tmp_path: Path) -> Non
         (("--device", "cuda:7"), "There is no device `cuda:7` here"),
         (("--batch", "none"), "--batch is none"),
         (("nowhere.jpg",), "no such file or folder"),
-        (("--explain", "4"), "No picture is called `4`"),
+        (("--explain", "4"), "No image is called `4`"),
         (("--classes-file", "classes.txt"), "Classes are named twice"),
         (("--set", "toy_colours.second=1"), "Did you mean `seconds`"),
         (("--plugin", "nowhere.py"), "OV502"),

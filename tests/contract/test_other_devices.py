@@ -31,7 +31,7 @@ from ovsskit.engine.values import Attention, Captions, Image, Value
 from ovsskit.recipe.registry import backbone_names, find_backbone
 from ovsskit.run.options import Wishes
 from ovsskit.run.run import run_job
-from ovsskit.run.samples import sample_pictures
+from ovsskit.run.samples import sample_images
 from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
 
 
@@ -83,7 +83,7 @@ def test_wrapper_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
 
 
 def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
-    """Return what all capabilities of a backbone give for pictures on a device, one of them with hidden patches."""
+    """Return what all capabilities of a backbone give for images on a device, one of them with hidden patches."""
     images = [example(Image, seed).to(device) for seed in (0, 7)]
     captions = example(Captions)
     found: list[torch.Tensor] = []
@@ -141,11 +141,11 @@ def test_a_used_backbone_moves_as_a_whole(name: str) -> None:
 
 
 def test_a_result_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = sample_pictures()[0]
-    here = ovsskit.load("ifseg_tiny", device="cpu")(picture)
+    image = sample_images()[0]
+    here = ovsskit.load("ifseg_tiny", device="cpu")(image)
     monkeypatch.setattr("ovsskit.run.pipeline.choose_device", lambda _: NAME)
     with PretendDevice():
-        there = ovsskit.load("ifseg_tiny")(picture)
+        there = ovsskit.load("ifseg_tiny")(image)
         assert isinstance(there.labels, There)
         there.overlay()
     assert (there.labels.here == here.labels).float().mean() > 0.999

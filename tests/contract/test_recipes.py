@@ -47,14 +47,14 @@ def load(path: Path, folder: Path) -> Pipeline:
         own = recipe.vocabulary.make()
         names = list(own.names[:3]) if own else ["dog"]
         (folder / "present.json").write_text(
-            json.dumps({f"picture{seed}": names for seed in (0, 1, 2)})
+            json.dumps({f"image{seed}": names for seed in (0, 1, 2)})
         )
         changes.append(f"presence_from_file.file={folder / 'present.json'}")
     return ovsskit.load(path, *changes)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipe_runs_and_pictures_do_not_depend_on_each_other(path: Path, tmp_path: Path) -> None:
+def test_recipe_runs_and_images_do_not_depend_on_each_other(path: Path, tmp_path: Path) -> None:
     pipeline = load(path, tmp_path)
     vocabulary = pipeline.vocabulary or make_vocabulary(["dog", "ice cream", "grass"])
     images = [example(Image, seed) for seed in (0, 1, 2)]

@@ -23,7 +23,7 @@ def make(name: str, folder: Path) -> Any:
     cls = find_stage(name)
     assert cls is not None
     (folder / "present.json").write_text(
-        json.dumps({f"picture{seed}": ["dog", "grass"] for seed in (0, 7)})
+        json.dumps({f"image{seed}": ["dog", "grass"] for seed in (0, 7)})
     )
     (folder / "texts.toml").write_text(
         'dog = "a pet"\n"ice cream" = "a sweet"\ngrass = "green blades"\n'

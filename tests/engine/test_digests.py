@@ -1,4 +1,4 @@
-"""Digests follow the content, are taken once, and name what is cut out of a picture by its place."""
+"""Digests follow the content, are taken once, and name what is cut out of an image by its place."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_what_is_cut_out_is_not_hashed(hashed: list[torch.Size]) -> None:
         for window in [*windows, inside, Image(image.data[:, :, ::2]), Image(image.data.flip(2))]
     ]
     assert len(set(found)) == 7
-    assert len(hashed) == 2, "the picture, and the mirrored one, which is a copy"
+    assert len(hashed) == 2, "the image, and the mirrored one, which is a copy"
     again = Digests()
     again.of(example(Image))
     assert again.of(Image(windows[3].data)) != found[3], (
-        "another picture's window is known by nothing but its content"
+        "another image's window is known by nothing but its content"
     )
     image, again = example(Image), Digests()
     again.of(image)

@@ -22,7 +22,7 @@ SIZES: list[int] = []
 
 
 class CountBatches(Stage, writes="scores"):
-    """Write the picture as scores and note how many pictures came at once."""
+    """Write the image as scores and note how many images came at once."""
 
     network = True
     limit: int = 99
@@ -38,7 +38,7 @@ class CountBatches(Stage, writes="scores"):
 
 
 class Brighten(Wrapper, writes="scores"):
-    """Ask for several brighter pictures, once in every round, and take the mean."""
+    """Ask for several brighter images, once in every round, and take the mean."""
 
     views: int = 3
     rounds: int = 1
@@ -59,7 +59,7 @@ def drive(stage: Stage, count: int = 2, batch: int = 8) -> list[Saliency]:
     return [state["scores"] for state in Driver({}, {}, batch).run([stage], states)]
 
 
-def test_views_and_pictures_share_batches() -> None:
+def test_views_and_images_share_batches() -> None:
     drive(Brighten(inner=(CountBatches(),)), count=4, batch=8)
     assert SIZES == [8, 4]
 
@@ -83,7 +83,7 @@ def test_result_does_not_depend_on_batch(batch: int) -> None:
 
 
 class CountAlive(Stage, writes="scores"):
-    """Write new scores and note of how many pictures the old ones are still held."""
+    """Write new scores and note of how many images the old ones are still held."""
 
     def run(self, scores: Saliency) -> Saliency:
         OLD.add(scores)
@@ -94,7 +94,7 @@ class CountAlive(Stage, writes="scores"):
 OLD: weakref.WeakSet[Saliency] = weakref.WeakSet()
 
 
-def test_what_is_replaced_is_given_back_picture_by_picture() -> None:
+def test_what_is_replaced_is_given_back_image_by_image() -> None:
     SIZES.clear()
     states = [{"image": example(Image, seed)} for seed in range(4)]
     Driver({}, {}).run([CountBatches(), CountAlive()], states)
@@ -227,8 +227,8 @@ class CountNames(Stage, writes="present"):
         return Present(tuple(range(1, len(vocabulary.names) + 1)))
 
 
-class NamesOnPicture(Stage, writes="scores"):
-    """Write the picture as scores; it reads what is of no picture, too."""
+class NamesOnImage(Stage, writes="scores"):
+    """Write the image as scores; it reads what is of no image, too."""
 
     def run(self, image: Image, present: Present) -> Saliency:
         return Saliency(image.data * len(present.labels), (1, 2, 3))
@@ -244,7 +244,7 @@ class LookTwice(Wrapper, writes="scores"):
 
 
 class Plain(Stage, writes="scores"):
-    """Write the picture as scores, brighter if some class is present."""
+    """Write the image as scores, brighter if some class is present."""
 
     network = True
 
@@ -265,7 +265,7 @@ def test_the_inner_chain_sees_what_the_wrapper_read() -> None:
 
 
 class CountSize(Stage, writes="scores"):
-    """Write a map of the picture's size, and note how often."""
+    """Write a map of the image's size, and note how often."""
 
     network = True
 
@@ -312,7 +312,7 @@ class OtherWords(Wrapper, writes="scores"):
 def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
     SIZES.clear()
     pipeline = Pipeline(
-        [CountNames(), NamesOnPicture()], vocabulary=make_vocabulary(["a", "b", "c"]), batch=2
+        [CountNames(), NamesOnImage()], vocabulary=make_vocabulary(["a", "b", "c"]), batch=2
     )
     images = [example(Image, seed) for seed in range(3)]
     for _ in range(2):
@@ -331,7 +331,7 @@ def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
 
 def test_a_wrapper_that_changes_the_vocabulary_has_it_read_anew() -> None:
     SIZES.clear()
-    pipeline = Pipeline([OtherWords(inner=(CountNames(), NamesOnPicture()))], batch=2)
+    pipeline = Pipeline([OtherWords(inner=(CountNames(), NamesOnImage()))], batch=2)
     for seed in range(2):
         image = example(Image, seed)
         [state] = pipeline.run_many([image], make_vocabulary(["x"]))

@@ -19,15 +19,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ovsskit.engine.images import read_picture
-from ovsskit.errors import BadPicture
+from ovsskit.engine.images import read_image
+from ovsskit.errors import BadImage
 from ovsskit.files.decoding import adopt_warnings
 
 SOME = numpy.random.default_rng(0).integers(0, 256, (6, 9, 3), "uint8")
 
 
 def bytes_of(source: Any, **options: int) -> list[int]:
-    pixels: list[int] = read_picture(source, **options).pixels.reshape(-1).tolist()
+    pixels: list[int] = read_image(source, **options).pixels.reshape(-1).tolist()
     return pixels
 
 
@@ -35,7 +35,7 @@ def bytes_of(source: Any, **options: int) -> list[int]:
 def test_lossless_formats_give_their_bytes(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"some.{ending}"
     PIL.Image.fromarray(SOME).save(path, **({"lossless": True} if ending == "webp" else {}))
-    image = read_picture(path)
+    image = read_image(path)
     assert image.name == "some"
     assert image.size == (6, 9)
     assert image.data.dtype == torch.float32
@@ -44,11 +44,11 @@ def test_lossless_formats_give_their_bytes(tmp_path: Path, ending: str) -> None:
 
 def test_jpeg_whatever_its_name_says(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (8, 8), (200, 10, 30)).save(tmp_path / "odd.png", "JPEG", quality=100)
-    assert numpy.allclose(read_picture(tmp_path / "odd.png").pixels.numpy(), (200, 10, 30), atol=3)
+    assert numpy.allclose(read_image(tmp_path / "odd.png").pixels.numpy(), (200, 10, 30), atol=3)
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_exif_turns_pictures_upright(tmp_path: Path, turn: int) -> None:
+def test_exif_turns_images_upright(tmp_path: Path, turn: int) -> None:
     stored = {
         1: SOME,
         2: SOME[:, ::-1],
@@ -62,7 +62,7 @@ def test_exif_turns_pictures_upright(tmp_path: Path, turn: int) -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = turn
     PIL.Image.fromarray(numpy.ascontiguousarray(stored)).save(tmp_path / "turned.png", exif=exif)
-    assert numpy.array_equal(read_picture(tmp_path / "turned.png").pixels.numpy(), SOME)
+    assert numpy.array_equal(read_image(tmp_path / "turned.png").pixels.numpy(), SOME)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_modes(tmp_path: Path, mode: str, colour: Any, expected: tuple[int, int,
 
 
 def test_palette_with_a_hole(tmp_path: Path) -> None:
-    picture = PIL.Image.fromarray(numpy.array([[0, 1]], "uint8"))
-    picture.putpalette([255, 0, 0, 0, 255, 0])
-    picture.save(tmp_path / "some.png", transparency=1)
+    image = PIL.Image.fromarray(numpy.array([[0, 1]], "uint8"))
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.save(tmp_path / "some.png", transparency=1)
     assert bytes_of(tmp_path / "some.png") == [255, 0, 0, 255, 255, 255]
 
 
@@ -95,7 +95,7 @@ def test_arrays_and_pil_images() -> None:
     assert bytes_of(SOME) == SOME.reshape(-1).tolist()
     assert bytes_of(SOME[..., 0]) == SOME[..., [0, 0, 0]].reshape(-1).tolist()
     assert bytes_of(PIL.Image.fromarray(SOME)) == SOME.reshape(-1).tolist()
-    assert read_picture(SOME).name == "picture"
+    assert read_image(SOME).name == "image"
 
 
 def huge_png(side: int) -> bytes:
@@ -126,7 +126,7 @@ def broken(kind: str) -> bytes:
         return file.getvalue()[: -600 if kind == "cut" else 30]
     return {
         "empty": b"",
-        "text": b"no picture",
+        "text": b"no image",
         "large": huge_png(9_000),
         "bomb": huge_png(100_000),
     }.get(kind, file.getvalue())
@@ -136,11 +136,11 @@ def broken(kind: str) -> bytes:
     ("kind", "message"),
     [
         ("empty", "The file is empty"),
-        ("text", "no picture of a known format"),
-        ("gif", "no picture of a known format"),
+        ("text", "no image of a known format"),
+        ("gif", "no image of a known format"),
         ("float", "32 bits"),
         ("cut", "broken: image file is truncated"),
-        ("stump", "no picture of a known format|broken"),
+        ("stump", "no image of a known format|broken"),
         ("large", r"9000 x 9000 pixels large, more than the 50,000,000"),
         ("bomb", "larger than 50,000,000 pixels|100000 x 100000"),
     ],
@@ -148,28 +148,28 @@ def broken(kind: str) -> bytes:
 def test_what_cannot_be_read(tmp_path: Path, kind: str, message: str) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(broken(kind))
-    with pytest.raises(BadPicture, match=message) as caught:
-        read_picture(path)
+    with pytest.raises(BadImage, match=message) as caught:
+        read_image(path)
     assert str(caught.value.where) == str(path)
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadPicture, match="No such file"):
-        read_picture(tmp_path / "photo.jpg")
-    with pytest.raises(BadPicture, match="folder"):
-        read_picture(tmp_path)
+    with pytest.raises(BadImage, match="No such file"):
+        read_image(tmp_path / "photo.jpg")
+    with pytest.raises(BadImage, match="folder"):
+        read_image(tmp_path)
 
 
 def test_the_bound_may_be_moved() -> None:
     assert len(bytes_of(SOME, max_pixels=54)) == 54 * 3
-    with pytest.raises(BadPicture, match="9 x 6 pixels large, more than the 53"):
-        read_picture(SOME, max_pixels=53)
+    with pytest.raises(BadImage, match="9 x 6 pixels large, more than the 53"):
+        read_image(SOME, max_pixels=53)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.binary(min_size=3, max_size=3))
 def test_every_size_and_colour_comes_back(height: int, width: int, colour: bytes) -> None:
     pixels = numpy.full((height, width, 3), list(colour), "uint8")
-    image = read_picture(pixels)
+    image = read_image(pixels)
     assert image.size == (height, width)
     assert numpy.array_equal(image.pixels.numpy(), pixels)
 
@@ -189,8 +189,8 @@ def test_damaged_files_end_well(tmp_path: Path, kind: str, cut: float, flip: flo
     data[int(flip * (len(data) - 1))] ^= 0x55
     path = tmp_path / "damaged"
     path.write_bytes(data[: 1 + int(cut * len(data))])
-    with suppress(BadPicture):
-        read_picture(path, max_pixels=10_000)
+    with suppress(BadImage):
+        read_image(path, max_pixels=10_000)
 
 
 def test_what_a_decoder_warns_of_is_a_note_with_the_name(
@@ -202,7 +202,7 @@ def test_what_a_decoder_warns_of_is_a_note_with_the_name(
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     with warnings.catch_warnings():
         adopt_warnings()
-        read_picture(path)
+        read_image(path)
     assert "odd.jpg was read, but not everything in it is sound: " in caplog.text
     assert "Corrupt EXIF data" in caplog.text or "Tag data larger than file" in caplog.text
 
@@ -216,12 +216,12 @@ def test_what_libtiff_prints_belongs_to_the_message(tmp_path: Path) -> None:
     path.write_bytes(content)
     code = (
         "import sys\nfrom ovsskit.cli.streams import open_streams\nopen_streams()\n"
-        "from ovsskit.engine.images import read_picture\n"
-        "try: read_picture(sys.argv[1])\nexcept Exception as error: print(error.what)\n"
+        "from ovsskit.engine.images import read_image\n"
+        "try: read_image(sys.argv[1])\nexcept Exception as error: print(error.what)\n"
         "sys.stdout.flush()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
     )
-    assert re.match(r"The picture is broken: .*decoder error.*, .*[Dd]ecod.*\.\n", done.stdout)
+    assert re.match(r"The image is broken: .*decoder error.*, .*[Dd]ecod.*\.\n", done.stdout)
     assert done.stderr == ""

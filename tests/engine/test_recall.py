@@ -47,7 +47,7 @@ class Counting(ToyBackbone):
 
 
 class Look(Stage, writes="scores"):
-    """Stand for a network that scores a picture by brightness."""
+    """Stand for a network that scores an image by brightness."""
 
     network: ClassVar[bool] = True
     seen: ClassVar[list[int]] = []
@@ -89,7 +89,7 @@ class Solve(Stage, writes="scores"):
 
 
 class Windows(Wrapper, writes="scores"):
-    """Cut the picture into overlapping windows and put the scores together."""
+    """Cut the image into overlapping windows and put the scores together."""
 
     neutral: ClassVar[dict[str, Any]] = {"width": 99}
 
@@ -107,7 +107,7 @@ class Windows(Wrapper, writes="scores"):
 
 
 class Views(Wrapper, writes="scores"):
-    """Score brighter pictures too, and average with weights."""
+    """Score brighter images too, and average with weights."""
 
     weight: float = 0.5
 
@@ -186,7 +186,7 @@ def test_more_rounds_cost_their_own_calls_and_fewer_none() -> None:
     run(dropout(3), store, backbone=backbone)
     del backbone._batches[:]
     assert run(dropout(5), store, backbone=backbone) == run(dropout(5), None, backbone=Counting())
-    assert backbone._batches == [2, 2], "two rounds more, of both pictures"
+    assert backbone._batches == [2, 2], "two rounds more, of both images"
     assert run(dropout(2), store, backbone=backbone) == run(dropout(2), None, backbone=Counting())
     assert backbone._batches == [2, 2]
 
@@ -230,9 +230,7 @@ def test_equal_items_are_run_once() -> None:
     run([Look()], store, [IMAGES[0]] * 5)
     run([ReadText()], store, IMAGES)
     assert Look.seen == [1]
-    assert ReadText.seen == [1], (
-        "what follows from the vocabulary alone is the same for all pictures"
-    )
+    assert ReadText.seen == [1], "what follows from the vocabulary alone is the same for all images"
     assert (store.calls, store.hits) == (2, 5)
 
 
@@ -302,7 +300,7 @@ def test_a_changed_file_upstream_is_a_miss_only_where_it_changes_something(tmp_p
     store, backbone, file = Store(), Counting(), tmp_path / "present.json"
     stages = [PresenceFromFile(file=str(file)), *dropout(1)[1:]]
     for names in (["dog", "grass"], ["dog"]):
-        file.write_text(json.dumps({"picture0": names, "picture7": ["dog"]}))
+        file.write_text(json.dumps({"image0": names, "image7": ["dog"]}))
         run(stages, store, backbone=backbone)
     assert backbone._batches == [2, 1]
 

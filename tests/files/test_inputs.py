@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsskit.errors import NoPictures
-from ovsskit.files.inputs import find_pictures, name_pictures
+from ovsskit.errors import NoImages
+from ovsskit.files.inputs import find_images, name_images
 from ovsskit.files.own import KINDS
 
 
@@ -32,7 +32,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(*inputs: str) -> list[str]:
-    return [path.as_posix() for path in find_pictures(inputs)]
+    return [path.as_posix() for path in find_images(inputs)]
 
 
 def test_files_folders_and_globs_each_once(tree: Path) -> None:
@@ -68,8 +68,8 @@ def test_folders_of_earlier_results_are_left_out_and_it_is_said(
     assert found(mask) == found("a/Results/masks") == found("a/Results/masks/*.png") == [mask]
     assert not caplog.records
     for text in ("a/Results", "a/Results/*/*.png"):
-        with pytest.raises(NoPictures) as caught:
-            find_pictures([text])
+        with pytest.raises(NoImages) as caught:
+            find_images([text])
         assert caught.value.there == "Left out: 1 folder of earlier results (a/Results)"
 
 
@@ -87,9 +87,9 @@ def test_lists_are_relative_to_themselves(tree: Path) -> None:
     ("text", "message"),
     [
         ("c", "no such file or folder"),
-        ("*.webp", "No picture matches"),
-        ("empty", "no picture in this folder"),
-        ("empty.txt", "names no picture"),
+        ("*.webp", "No image matches"),
+        ("empty", "no image in this folder"),
+        ("empty.txt", "names no image"),
         ("binary.txt", "not UTF-8 text"),
     ],
 )
@@ -97,25 +97,25 @@ def test_what_names_nothing(tree: Path, text: str, message: str) -> None:
     (tree / "empty").mkdir()
     (tree / "empty.txt").write_text("\n# nothing\n")
     (tree / "binary.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(NoPictures, match=message) as caught:
-        find_pictures(["b", text])
+    with pytest.raises(NoImages, match=message) as caught:
+        find_images(["b", text])
     assert str(caught.value.where) == text
 
 
 def test_equal_stems_get_names_of_their_own() -> None:
     paths = [Path(text) for text in ("/a/x.jpg", "/b/x.jpg", "/b/X.png", "/c/y.jpg")]
-    assert name_pictures(paths, {}) == ["a_x", "b_x", "b_X_2", "y"]
+    assert name_images(paths, {}) == ["a_x", "b_x", "b_X_2", "y"]
 
 
 def test_names_given_before_are_kept() -> None:
     known = {str(Path("/a/x.jpg")): "x"}
-    assert name_pictures([Path("/b/x.jpg"), Path("/a/x.jpg")], known) == ["b_x", "x"]
-    assert name_pictures([Path("/b/x.jpg")], known) == ["x_2"]
+    assert name_images([Path("/b/x.jpg"), Path("/a/x.jpg")], known) == ["b_x", "x"]
+    assert name_images([Path("/b/x.jpg")], known) == ["x_2"]
 
 
 def test_names_suit_every_file_system() -> None:
     odd = os.fsdecode(b"/a/\xff:?.jpg")
-    assert name_pictures([Path(odd), Path("/a/" + "ä" * 120 + ".jpg")], {}) == ["___", "ä" * 90]
+    assert name_images([Path(odd), Path("/a/" + "ä" * 120 + ".jpg")], {}) == ["___", "ä" * 90]
 
 
 @given(
@@ -129,9 +129,7 @@ def test_names_suit_every_file_system() -> None:
     )
 )
 def test_names_are_distinct_in_any_case(parts: list[tuple[str, str, str]]) -> None:
-    names = name_pictures(
-        [Path(f"/{folder}/{stem}.{ending}") for folder, stem, ending in parts], {}
-    )
+    names = name_images([Path(f"/{folder}/{stem}.{ending}") for folder, stem, ending in parts], {})
     assert len({name.casefold() for name in names}) == len(parts)
 
 
@@ -141,10 +139,10 @@ def test_brackets_in_the_name_of_a_folder_are_no_pattern(tree: Path, name: str) 
     (tree / name / "in" / "x.jpg").write_bytes(b"")
     (tree / name / "list.txt").write_text("in/*.jpg\n")
     only = [Path(name, "in", "x.jpg")]
-    assert find_pictures([name]) == only
-    assert find_pictures([f"{name}/in/*.jpg"]) == only
-    assert find_pictures([f"{tree / name}/**/*.jpg"]) == [tree / only[0]]
-    assert find_pictures([f"{name}/list.txt"]) == only
+    assert find_images([name]) == only
+    assert find_images([f"{name}/in/*.jpg"]) == only
+    assert find_images([f"{tree / name}/**/*.jpg"]) == [tree / only[0]]
+    assert find_images([f"{name}/list.txt"]) == only
 
 
 def test_folders_that_cannot_be_read_are_counted(
@@ -158,7 +156,7 @@ def test_folders_that_cannot_be_read_are_counted(
         return plain(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert find_pictures(["a"]) == [Path("a/x.JPG")]
+    assert find_images(["a"]) == [Path("a/x.JPG")]
     assert caplog.messages == [
         "1 folder cannot be read, and what is in it is left out: " + str(Path("a", "deep"))
     ]

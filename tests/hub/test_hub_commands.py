@@ -11,7 +11,7 @@ from fake_hub import FakeHub, Fault
 from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
-from ovsskit.run.samples import sample_pictures
+from ovsskit.run.samples import sample_images
 
 CHANGE = ("--set", "backbone.weights=some/clip")
 WEIGHTS = "open_clip_model.safetensors"
@@ -72,7 +72,7 @@ def test_a_run_records_the_commit_and_goes_on_whatever_others_add(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnop")
-    PIL.Image.open(sample_pictures()[0]).resize((48, 48)).save(tmp_path / "small.png")
+    PIL.Image.open(sample_images()[0]).resize((48, 48)).save(tmp_path / "small.png")
     command = ("run", "clip_baseline_tiny", str(tmp_path / "small.png"), "--classes", "dog, cat",
                *CHANGE, "--out", str(tmp_path / "out"))  # fmt: skip
     status, said = ovsskit(*command)

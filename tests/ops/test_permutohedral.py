@@ -19,7 +19,7 @@ def photograph(height: int, width: int, seed: int) -> torch.Tensor:
     """Draw shaded discs over each other, with texture and the noise of a sensor."""
     random = np.random.default_rng(seed)
     down, right = np.mgrid[:height, :width]
-    picture = np.full((height, width, 3), random.uniform(40, 210, 3))
+    image = np.full((height, width, 3), random.uniform(40, 210, 3))
     for _ in range(40):
         y, x, radius = (
             random.uniform(0, height),
@@ -27,19 +27,19 @@ def photograph(height: int, width: int, seed: int) -> torch.Tensor:
             min(height, width) * random.uniform(0.05, 0.3),
         )
         inside = (down - y) ** 2 + (right - x) ** 2 < radius**2
-        picture[inside] = (
+        image[inside] = (
             random.uniform(10, 245, 3) + ((down - y)[inside] * random.normal(0, 0.3))[:, None]
         )
     texture = sum(
         gaussian_filter(random.normal(size=(height, width)), sigma) * sigma * 8
         for sigma in (1, 3, 9)
     )
-    picture = (
-        gaussian_filter(picture, (0.7, 0.7, 0))
+    image = (
+        gaussian_filter(image, (0.7, 0.7, 0))
         + texture[..., None]
-        + random.normal(0, 3, picture.shape)
+        + random.normal(0, 3, image.shape)
     )
-    return torch.tensor(picture.clip(0, 255).astype(np.uint8))
+    return torch.tensor(image.clip(0, 255).astype(np.uint8))
 
 
 def soft_masks(
@@ -103,7 +103,7 @@ def test_agrees_with_pydensecrf(classes: int, height: int, width: int, sharpness
     classes=st.integers(1, 18),
     colour=st.integers(0, 255),
 )
-def test_any_size_and_plain_or_noisy_pictures(
+def test_any_size_and_plain_or_noisy_images(
     height: int, width: int, classes: int, colour: int
 ) -> None:
     noise = torch.from_numpy(
@@ -136,15 +136,15 @@ def test_weights_whose_powers_no_float_holds() -> None:
     torch.testing.assert_close(marginals, expected, atol=1e-3, rtol=0)
 
 
-def test_a_shelf_tells_pictures_and_sigmas_apart() -> None:
-    pictures, probabilities = (
+def test_a_shelf_tells_images_and_sigmas_apart() -> None:
+    images, probabilities = (
         [photograph(30, 40, seed) for seed in (13, 14)],
         soft_masks(3, 30, 40, seed=15),
     )
     settings = [CRF, {**CRF, "gaussian_sigma": 2.0}, {**CRF, "bilateral_colour_sigma": 9.0}]
     shelf = module.Shelf(1 << 30)
     for _ in range(2):
-        for pixels in pictures:
+        for pixels in images:
             for chosen in settings:
                 with module.keeping(shelf):
                     kept = mean_field(probabilities, pixels, steps=2, **chosen)

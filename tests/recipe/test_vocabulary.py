@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, Problems
-from ovsskit.files.inputs import find_pictures
+from ovsskit.files.inputs import find_images
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import (
@@ -23,7 +23,7 @@ from ovsskit.recipe.vocabulary import (
     replace_classes,
     split_classes,
 )
-from ovsskit.run.samples import sample_pictures
+from ovsskit.run.samples import sample_images
 
 WORDS = st.lists(
     st.text(string.ascii_lowercase, min_size=1, max_size=8), min_size=2, max_size=12, unique=True
@@ -273,5 +273,5 @@ def test_a_string_of_words_is_not_taken_for_its_letters() -> None:
     )
     assert vocabulary.synonyms == (("kitten", "tabby"),)
     assert vocabulary.background_words == ("sky", "sea")
-    assert find_pictures(str(sample_pictures()[0])) == [sample_pictures()[0]]
+    assert find_images(str(sample_images()[0])) == [sample_images()[0]]
     assert load_recipe("quickstart", "threshold.at=0.25").stages

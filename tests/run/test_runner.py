@@ -23,7 +23,7 @@ HELD: list[weakref.ref[torch.Tensor]] = []
 
 
 class FailTogether(ToyColours, writes="scores"):
-    """Fail at more than one picture, and see that nothing of an earlier failure is left."""
+    """Fail at more than one image, and see that nothing of an earlier failure is left."""
 
     def run_many(self, many: Sequence[Slots]) -> list[Any]:
         assert [one() for one in HELD] == [None] * len(HELD)
@@ -52,7 +52,7 @@ def run(tmp_path: Path, stage: ToyColours, *, profile: bool = False, device: str
     return runner
 
 
-def test_nothing_of_a_group_that_failed_is_held_while_its_pictures_run_alone(
+def test_nothing_of_a_group_that_failed_is_held_while_its_images_run_alone(
     tmp_path: Path,
 ) -> None:
     HELD.clear()

@@ -8,7 +8,7 @@ import pytest
 
 from ovsskit.embedded import NOUNS, STUFFS, sample_scenes
 from ovsskit.recipe.vocabulary import make_vocabulary
-from ovsskit.run.output.masks import mask_picture
+from ovsskit.run.output.masks import mask_image
 from ovsskit.run.samples import sample_score
 
 
@@ -22,7 +22,7 @@ def copies(folder: Path, names: tuple[str, ...]) -> list[Path]:
     for scene in sample_scenes()[:3]:
         paths.append(folder / f"{scene.name}.png")
         labels = table[numpy.asarray(PIL.Image.open(scene.mask))]
-        mask_picture(labels, vocabulary).save(paths[-1])
+        mask_image(labels, vocabulary).save(paths[-1])
     return paths
 
 
@@ -47,10 +47,10 @@ def test_things_and_stuffs_together(tmp_path: Path) -> None:
         for stuff in ("night", "grass"):
             labels[stuffs == STUFFS.index(stuff) + 1] = names.index(stuff) + 1
         paths.append(tmp_path / f"{scene.name}.png")
-        mask_picture(labels, vocabulary).save(paths[-1])
+        mask_image(labels, vocabulary).save(paths[-1])
     assert sample_score(paths, vocabulary) == 1.0
     without_night = numpy.where(labels == names.index("night") + 1, 0, labels)
-    mask_picture(without_night, vocabulary).save(paths[2])
+    mask_image(without_night, vocabulary).save(paths[2])
     score = sample_score(paths, vocabulary)
     assert score is not None
     assert 0.6 < score < 0.9
@@ -60,7 +60,7 @@ def test_nothing_but_background_is_poor(tmp_path: Path) -> None:
     paths = copies(tmp_path, NOUNS)
     for path in paths:
         nothing = numpy.zeros(numpy.asarray(PIL.Image.open(path)).shape, "int64")
-        mask_picture(nothing, make_vocabulary(NOUNS)).save(path)
+        mask_image(nothing, make_vocabulary(NOUNS)).save(path)
     score = sample_score(paths, make_vocabulary(NOUNS))
     assert score is not None
     assert score < 0.2

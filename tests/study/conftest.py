@@ -46,9 +46,9 @@ def toy_stages(no_plugins_left: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of six pictures of even brightness from black to white, with masks of their brighter two fifths."""
-    folder = tmp_path_factory.mktemp("pictures")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of six images of even brightness from black to white, with masks of their brighter two fifths."""
+    folder = tmp_path_factory.mktemp("images")
     (folder / "masks").mkdir()
     for index in range(6):
         places = numpy.random.default_rng(index).permutation((16 + index) * 16)
@@ -72,9 +72,9 @@ def study_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def search(
-    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Standing]:
-    """Return what runs a study on the pictures, here and now; a report is drawn on demand."""
+    """Return what runs a study on the images, here and now; a report is drawn on demand."""
 
     def run(
         study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **wishes: Any
@@ -87,7 +87,7 @@ def search(
             if key in wishes
         }
         quiet = Quiet()
-        images = tuple(str(path) for path in sorted(pictures.glob("*.png")))
+        images = tuple(str(path) for path in sorted(photos.glob("*.png")))
         given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **wishes}
         run_study(StudyWishes(str(study), options=options, **given), quiet)
         assert quiet.standing is not None

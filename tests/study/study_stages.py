@@ -25,7 +25,7 @@ class ToyReward(Value):
 
 
 class ToyShade(Stage, writes="scores"):
-    """Write the brightness of the picture, dimmed by how far the layer is from the best one; stands for a network."""
+    """Write the brightness of the image, dimmed by how far the layer is from the best one; stands for a network."""
 
     network = True
     layer: Annotated[int, Field(ge=0, le=4, description="which layer")] = 0
@@ -47,9 +47,9 @@ class ToyTwice(Wrapper, writes="scores"):
 
 
 class ToyPresence(Stage, writes="present"):
-    """Say that some pictures show the first class, and the others none."""
+    """Say that some images show the first class, and the others none."""
 
-    shown: Annotated[tuple[str, ...], Field(description="names of the pictures that show it")] = ()
+    shown: Annotated[tuple[str, ...], Field(description="names of the images that show it")] = ()
 
     def run(self, image: Image) -> Present:
         return Present((1,) if image.name in self.shown else ())
@@ -69,7 +69,7 @@ class ToyCut(Stage, writes="labels"):
 
     at: Annotated[float, Field(ge=0, le=1, description="the value")] = 0.1
     mode: Annotated[str, Field(description="sleep, fail")] = ""
-    seconds: Annotated[float, Field(ge=0, description="how long to sleep at each picture")] = 0.0
+    seconds: Annotated[float, Field(ge=0, description="how long to sleep at each image")] = 0.0
 
     def run(self, image: Image, scores: Saliency) -> Labels:
         time.sleep(self.seconds)
@@ -84,7 +84,7 @@ class ToyGoal(Stage, writes="reward"):
     """Reward results in which two fifths of the pixels are labelled: `at` 0.6 with layer 2, where brightness is even."""
 
     share: Annotated[float, Field(ge=0, le=1, description="the share that is best")] = 0.4
-    empty: Annotated[bool, Field(description="find nothing to judge in any picture")] = False
+    empty: Annotated[bool, Field(description="find nothing to judge in any image")] = False
 
     def run(self, image: Image, labels: Labels) -> ToyReward:
         reward = (

@@ -1,4 +1,4 @@
-"""Broken studies give exactly the messages that stand beside them, with file and line, before any picture is looked at."""
+"""Broken studies give exactly the messages that stand beside them, with file and line, before any image is looked at."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_study_is_checked_without_torch() -> None:
     assert done.stdout == "ok quickstart\nlight\n"
 
 
-def test_pictures_in_which_no_class_is_found(search: Search, study_file: Write) -> None:
+def test_images_in_which_no_class_is_found(search: Search, study_file: Write) -> None:
     tables = '[objective]\nuse = "toy_goal"\nempty = true\n'
     with pytest.raises(NothingFound, match="no class is found in any of them"):
         search(study_file(tables=tables), trials=2)
@@ -72,30 +72,28 @@ weights = "embedded"
 """
 
 
-def test_pictures_in_which_no_class_is_found_judged_by_clip(search: Search, tmp_path: Path) -> None:
+def test_images_in_which_no_class_is_found_judged_by_clip(search: Search, tmp_path: Path) -> None:
     shutil.copy(HERE / "toy.toml", tmp_path)
     (tmp_path / "none.toml").write_text(JUDGED)
     with pytest.raises(NothingFound) as caught:
         search(tmp_path / "none.toml", classes="dog", trials=2)
     assert str(caught.value) == (
         f"{tmp_path / 'none.toml'}:11  OV605  nothing to judge\n"
-        "  No picture gives `clip_reward` anything to judge: no class is found in any of them.\n"
-        "  Look for classes that the pictures show, or let more classes pass for present."
+        "  No image gives `clip_reward` anything to judge: no class is found in any of them.\n"
+        "  Look for classes that the images show, or let more classes pass for present."
     )
     (tmp_path / "some.toml").write_text(JUDGED.replace("shown = []", 'shown = ["p1", "p4"]'))
     [row] = search(tmp_path / "some.toml", classes="dog", trials=1, out="some").rows
-    found = row.verdict["pictures"]
+    found = row.verdict["images"]
     assert [index for index, reward in found.items() if not math.isnan(reward)] == ["1", "4"]
     assert row.values == [pytest.approx((found["1"] + found["4"]) / 2)]
 
 
-def test_miou_needs_masks(
-    search: Search, study_file: Write, pictures: Path, tmp_path: Path
-) -> None:
+def test_miou_needs_masks(search: Search, study_file: Write, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(BadStudy, match="needs true masks"):
         search(study_file(tables='[objective]\nmetric = "miou"\n'), trials=2)
     (tmp_path / "masks").mkdir()
-    with pytest.raises(BadFile, match=r"6 of 6 pictures have no mask, such as p0\.png"):
+    with pytest.raises(BadFile, match=r"6 of 6 images have no mask, such as p0\.png"):
         search(study_file(tables='[objective]\nmetric = "miou"\nmasks = "masks"\n'), trials=2)
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from study_stages import BEST
 
 from ovsskit.cli.study_report import best_table, facts
-from ovsskit.errors import NoPictures, OtherStudy, Place
+from ovsskit.errors import NoImages, OtherStudy, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.study.report import report
 from ovsskit.study.search.evaluate import Evaluator, Verdict
@@ -97,7 +97,7 @@ def test_the_recipe_as_it_is_is_run_once(
     assert as_it_is not in judged
     [row] = [row for row in standing.rows if row.params == as_it_is]
     assert row.values == standing.default["values"]
-    assert row.verdict["pictures"] == standing.default["pictures"]
+    assert row.verdict["images"] == standing.default["images"]
     assert row.verdict["calls"] == 0
 
 
@@ -146,21 +146,21 @@ def test_stages_are_switched_off_and_their_parameters_left_out(
 
 
 @pytest.mark.parametrize("pruner", ["wilcoxon", "halving"])
-def test_pruners_leave_hopeless_candidates_after_some_pictures(search: Search, pruner: str) -> None:
+def test_pruners_leave_hopeless_candidates_after_some_images(search: Search, pruner: str) -> None:
     standing = search(trials=24, pruner=pruner, batch="1")
     pruned = [row for row in standing.rows if row.state == "pruned"]
     assert pruned
-    assert all(len(row.verdict["pictures"]) <= 6 for row in pruned)
-    assert any(len(row.verdict["pictures"]) < 6 for row in pruned)
+    assert all(len(row.verdict["images"]) <= 6 for row in pruned)
+    assert any(len(row.verdict["images"]) < 6 for row in pruned)
     best = standing.best
     assert best is not None
-    assert len(best.verdict["pictures"]) == 6
+    assert len(best.verdict["images"]) == 6
     firsts = {
-        next(iter(row.verdict["pictures"])) for row in pruned if len(row.verdict["pictures"]) == 1
+        next(iter(row.verdict["images"])) for row in pruned if len(row.verdict["images"]) == 1
     }
     assert (len(firsts) > 1) == (
         pruner == "halving"
-    )  # others first in each trial; one picture is too few for a test
+    )  # others first in each trial; one image is too few for a test
 
 
 @pytest.mark.parametrize(
@@ -214,11 +214,11 @@ def test_candidates_that_cost_too_much_do_not_count(
         return replace(judge(self, values, *others), seconds=values.get("toy_cut.at", 0.0))
 
     monkeypatch.setattr(Evaluator, "judge", slow)
-    standing = search(study_file(tables="[constraints]\nseconds_per_picture = 0.4\n"), trials=10)
+    standing = search(study_file(tables="[constraints]\nseconds_per_image = 0.4\n"), trials=10)
     assert standing.best is not None
     assert standing.best.params["toy_cut.at"] <= 0.4
     assert {row.params["toy_cut.at"] > 0.4: row.broken for row in standing.rows} == {
-        True: ("seconds_per_picture",),
+        True: ("seconds_per_image",),
         False: (),
     }
 
@@ -286,9 +286,9 @@ def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
 
 
 def test_miou_is_an_objective_where_masks_exist(
-    search: Search, study_file: Write, pictures: Path
+    search: Search, study_file: Write, photos: Path
 ) -> None:
-    tables = f'[objective]\nmetric = "miou"\nmasks = "{pictures / "masks"}"\n'
+    tables = f'[objective]\nmetric = "miou"\nmasks = "{photos / "masks"}"\n'
     standing = search(study_file(tables=tables), trials=30)
     best = standing.best
     assert best is not None
@@ -298,9 +298,9 @@ def test_miou_is_an_objective_where_masks_exist(
 
 
 def test_a_metric_may_have_a_name_of_its_own(
-    search: Search, study_file: Write, pictures: Path
+    search: Search, study_file: Write, photos: Path
 ) -> None:
-    masks = f'masks = "{pictures / "masks"}"'
+    masks = f'masks = "{photos / "masks"}"'
     tables = f'[[objective]]\nmetric = "miou"\nname = "quality"\n{masks}\n'
     tables += '[[objective]]\nmetric = "seconds"\nname = "miou"\n'
     standing = search(study_file(tables=tables), trials=2)
@@ -310,9 +310,9 @@ def test_a_metric_may_have_a_name_of_its_own(
 
 
 def test_a_study_with_other_masks_is_another(
-    search: Search, study_file: Write, pictures: Path, tmp_path: Path
+    search: Search, study_file: Write, photos: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(pictures / "masks", tmp_path / "masks")
+    shutil.copytree(photos / "masks", tmp_path / "masks")
     study = study_file(tables='[objective]\nmetric = "miou"\nmasks = "masks"\n')
     search(study, trials=1)
     PIL.Image.open(tmp_path / "masks" / "p0.png").rotate(180).save(tmp_path / "masks" / "p0.png")
@@ -379,9 +379,9 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
     )
     assert len(pairs) == 6
     for name, before, after in pairs:
-        index = [path.stem for path in standing.plan.pictures].index(name)
-        assert float(before) == pytest.approx(standing.default["pictures"][str(index)], rel=1e-3)
-        assert float(after) == pytest.approx(best.verdict["pictures"][str(index)], rel=1e-3)
+        index = [path.stem for path in standing.plan.images].index(name)
+        assert float(before) == pytest.approx(standing.default["images"][str(index)], rel=1e-3)
+        assert float(after) == pytest.approx(best.verdict["images"][str(index)], rel=1e-3)
 
 
 def test_the_table_of_the_best_trials(search: Search) -> None:
@@ -402,16 +402,16 @@ def test_the_table_of_the_best_trials(search: Search) -> None:
 
 def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
     search: Callable[..., Standing],
-    pictures: Path,
+    photos: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n, and then nothing")
-    whole = tuple(map(str, sorted(pictures.glob("*.png"))))
+    whole = tuple(map(str, sorted(photos.glob("*.png"))))
     before = search(images=(*whole, str(broken)), trials=3)
-    assert len(before.plan.pictures) == len(whole)
-    assert f"{broken} is left out: This is no picture of a known format" in caplog.text
+    assert len(before.plan.images) == len(whole)
+    assert f"{broken} is left out: This is no image of a known format" in caplog.text
     after = search(images=whole, trials=4)
     assert [row.values for row in after.rows][:3] == [row.values for row in before.rows]
 
@@ -421,7 +421,7 @@ def test_a_study_of_images_none_of_which_can_be_read_says_why(
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    with pytest.raises(NoPictures, match="No image can be read") as caught:
+    with pytest.raises(NoImages, match="No image can be read") as caught:
         search(images=(str(broken),), trials=1)
     assert caught.value.there == f"{broken} is left out: The file is empty."
 

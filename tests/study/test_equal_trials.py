@@ -133,23 +133,23 @@ def test_a_candidate_that_was_pruned_is_pruned_again_without_being_computed(
     standing = search(study, trials=4, pruner="halving", batch="1")
     assert [row.state for row in standing.rows] == ["done", "pruned", "pruned", "pruned"]
     assert len(judged) == 2
-    assert len({json.dumps(row.verdict["pictures"]) for row in standing.rows[1:]}) == 1
+    assert len({json.dumps(row.verdict["images"]) for row in standing.rows[1:]}) == 1
 
 
-def turns_of(study: Path, folder: Path, pictures: Path) -> tuple[Turns, Journal]:
-    images = tuple(str(path) for path in sorted(pictures.glob("*.png")))
+def turns_of(study: Path, folder: Path, photos: Path) -> tuple[Turns, Journal]:
+    images = tuple(str(path) for path in sorted(photos.glob("*.png")))
     plan = make_plan(StudyWishes(str(study), images=images, limit=1))
     keeper = Journal(folder)
     return Turns(plan.search, keeper, identify_study(plan)), keeper
 
 
 def test_a_candidate_that_another_worker_has_is_waited_for(
-    study_file: Write, tmp_path: Path, pictures: Path
+    study_file: Write, tmp_path: Path, photos: Path
 ) -> None:
     space = '[set]\n"toy_cut.mode" = ""\n[space]\n"toy_dim" = { choices = ["on", "off"] }\n"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
     study = study_file("as_it_is = false\nsampler = 'random'\ntrials = 2", space)
-    one, first = turns_of(study, tmp_path / "store", pictures)
-    other, second = turns_of(study, tmp_path / "store", pictures)
+    one, first = turns_of(study, tmp_path / "store", photos)
+    other, second = turns_of(study, tmp_path / "store", photos)
     for turns in (one, other):  # both propose the same
         turns.suggest = lambda trial: {"toy_dim": trial.suggest_categorical("toy_dim", ["off"])}  # type: ignore[method-assign]
     begun, waits = threading.Event(), threading.Event()
@@ -178,12 +178,12 @@ def test_a_candidate_that_another_worker_has_is_waited_for(
 
 
 def test_a_candidate_whose_worker_died_is_computed_by_the_next(
-    study_file: Write, tmp_path: Path, pictures: Path
+    study_file: Write, tmp_path: Path, photos: Path
 ) -> None:
     space = '[space]\n"toy_dim" = { choices = ["on", "off"] }\n"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
     study = study_file("as_it_is = false\ntrials = 2", space)
-    one, first = turns_of(study, tmp_path / "store", pictures)
-    other, second = turns_of(study, tmp_path / "store", pictures)
+    one, first = turns_of(study, tmp_path / "store", photos)
+    other, second = turns_of(study, tmp_path / "store", photos)
     for turns in (one, other):
         turns.suggest = lambda trial: {"toy_dim": trial.suggest_categorical("toy_dim", ["off"])}  # type: ignore[method-assign]
     begun, over = threading.Event(), threading.Event()
@@ -210,9 +210,9 @@ def test_a_candidate_whose_worker_died_is_computed_by_the_next(
 
 
 def test_points_are_listed_with_the_recipe_as_it_is_first(
-    study_file: Write, tmp_path: Path, pictures: Path
+    study_file: Write, tmp_path: Path, photos: Path
 ) -> None:
-    turns, keeper = turns_of(study_file(tables=SWITCHED), tmp_path / "store", pictures)
+    turns, keeper = turns_of(study_file(tables=SWITCHED), tmp_path / "store", photos)
     keeper.close()
     points = points_of(turns.search)
     assert points is not None
@@ -226,4 +226,4 @@ def test_points_are_listed_with_the_recipe_as_it_is_first(
     endless = study_file(
         tables='[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n', name="b.toml"
     )
-    assert turns_of(endless, tmp_path / "other", pictures)[0].points is None
+    assert turns_of(endless, tmp_path / "other", photos)[0].points is None

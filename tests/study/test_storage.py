@@ -119,10 +119,10 @@ def test_a_study_that_was_stopped_tries_the_same_as_one_that_was_not(
 
 
 @pytest.mark.parametrize(
-    "change", ["recipe", "space", "seed", "sampler", "objective", "pictures", "classes"]
+    "change", ["recipe", "space", "seed", "sampler", "objective", "images", "classes"]
 )
 def test_another_study_is_refused_with_what_differs(
-    search: Search, study_file: Write, change: str, pictures: Path
+    search: Search, study_file: Write, change: str, photos: Path
 ) -> None:
     search(study_file(), trials=1)
     space = '[space]\n"toy_cut.at" = { low = 0.2, high = 1.0 }\n' if change == "space" else ""
@@ -131,7 +131,7 @@ def test_another_study_is_refused_with_what_differs(
         "seed": {"seed": 3},
         "sampler": {"sampler": "random"},
         "objective": {"objectives": ("toy_small",)},
-        "pictures": {"images": (str(pictures / "p1.png"),)},
+        "images": {"images": (str(photos / "p1.png"),)},
         "classes": {"classes": "dark"},
     }.get(change, {})
     with pytest.raises(OtherStudy) as caught:
@@ -367,7 +367,7 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(
 
 
 def test_workers_end_with_the_study_that_started_them(
-    tmp_path: Path, pictures: Path, study_file: Write
+    tmp_path: Path, photos: Path, study_file: Write
 ) -> None:
     study = study_file(tables='[set]\n"toy_cut.seconds" = 0.2\n')
     command = [
@@ -376,7 +376,7 @@ def test_workers_end_with_the_study_that_started_them(
         "ovsskit",
         "study",
         study,
-        pictures,
+        photos,
         "--out",
         tmp_path / "out",
         "--plugin",

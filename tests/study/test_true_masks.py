@@ -29,14 +29,14 @@ def indexed(numbers: Any) -> PIL.Image.Image:
 
 
 def truth(folder: Path, draw: Draw, count: int = 3, words: Any = WORDS) -> Truth:
-    """Write pictures and masks, each mask drawn from the numbers, and read them."""
+    """Write images and masks, each mask drawn from the numbers, and read them."""
     (folder / "masks").mkdir()
-    pictures = [folder / f"p{index}.jpg" for index in range(count)]
-    for path in pictures:
+    photos = [folder / f"p{index}.jpg" for index in range(count)]
+    for path in photos:
         PIL.Image.new("RGB", (40, 30)).save(path)
         draw(NUMBERS).save(folder / "masks" / f"{path.stem}.png")
     objective = Objective("miou", "maximize", PLACE, masks=folder / "masks")
-    return read_truth(objective, pictures, False, words)
+    return read_truth(objective, photos, False, words)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_masks_that_hold_the_numbers(tmp_path: Path, draw: Draw) -> None:
         ),
         (
             lambda n: PIL.Image.fromarray(n[::2, ::2].copy()),
-            "3 of 3 masks have another size than their pictures",
+            "3 of 3 masks have another size than their images",
             "This one is 20 x 15 pixels",
             "nearest neighbour",
         ),
@@ -122,14 +122,14 @@ def test_one_wrong_mask_among_good_ones_is_named(tmp_path: Path) -> None:
 
 def test_a_mask_that_is_broken_or_of_a_lossy_format_is_named(tmp_path: Path) -> None:
     truth(tmp_path, PIL.Image.fromarray)
-    mask, picture = tmp_path / "masks" / "p1.png", tmp_path / "p1.jpg"
+    mask, photo = tmp_path / "masks" / "p1.png", tmp_path / "p1.jpg"
     objective = Objective("miou", "maximize", PLACE, masks=tmp_path / "masks")
     PIL.Image.fromarray(NUMBERS).save(mask, "JPEG")
     with pytest.raises(BadFile, match="1 of 1 masks cannot be read"):
-        read_truth(objective, [picture], False, WORDS)
+        read_truth(objective, [photo], False, WORDS)
     mask.write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(BadFile, match="1 of 1 masks cannot be read"):
-        read_truth(objective, [picture], False, WORDS)
+        read_truth(objective, [photo], False, WORDS)
 
 
 def test_masks_without_a_class_are_counted(
@@ -148,14 +148,14 @@ def test_255_may_be_a_class(tmp_path: Path) -> None:
     assert int(matrix.sum()) == NUMBERS.size
 
 
-def test_pictures_that_would_share_a_mask_are_named(tmp_path: Path) -> None:
+def test_images_that_would_share_a_mask_are_named(tmp_path: Path) -> None:
     truth(tmp_path, PIL.Image.fromarray)
     (tmp_path / "more").mkdir()
     PIL.Image.new("RGB", (40, 30)).save(tmp_path / "more" / "p1.jpg")
     objective = Objective("miou", "maximize", PLACE, masks=tmp_path / "masks")
-    pictures = [tmp_path / "p1.jpg", tmp_path / "more" / "p1.jpg"]
+    photos = [tmp_path / "p1.jpg", tmp_path / "more" / "p1.jpg"]
     with pytest.raises(BadFile, match=r"p1\.jpg and .*more.*p1\.jpg would share the mask p1\.png"):
-        read_truth(objective, pictures, False, WORDS)
+        read_truth(objective, photos, False, WORDS)
 
 
 def test_a_missing_mask_is_named_with_what_there_is(tmp_path: Path) -> None:
@@ -163,14 +163,14 @@ def test_a_missing_mask_is_named_with_what_there_is(tmp_path: Path) -> None:
     PIL.Image.new("RGB", (40, 30)).save(tmp_path / "P2.jpg")
     (tmp_path / "masks" / "p2.png").rename(tmp_path / "masks" / "p2_gt.png")
     objective = Objective("miou", "maximize", PLACE, masks=tmp_path / "masks")
-    with pytest.raises(BadFile, match=r"1 of 2 pictures have no mask, such as p2\.png") as caught:
+    with pytest.raises(BadFile, match=r"1 of 2 images have no mask, such as p2\.png") as caught:
         read_truth(objective, [tmp_path / "p1.jpg", tmp_path / "p2.jpg"], False, WORDS)
     assert "Did you mean `p2_gt.png`?" in caught.value.fix
     assert "The folder holds: p0.png, p1.png, p2_gt.png" in caught.value.there
     assert caught.value.where == PLACE
 
 
-def test_a_mask_follows_the_exif_tag_of_its_picture(tmp_path: Path) -> None:
+def test_a_mask_follows_the_exif_tag_of_its_image(tmp_path: Path) -> None:
     turned = PIL.Image.new("RGB", (30, 40))
     exif = turned.getexif()
     exif[0x0112] = 6

@@ -13,11 +13,11 @@ import torch
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.store import Store
 from ovsskit.run.pipeline import load
-from ovsskit.run.samples import sample_pictures
+from ovsskit.run.samples import sample_images
 from ovsskit.texts import kept
 from ovsskit.texts.templates import encode_words
 
-SCENE = PIL.Image.open(sample_pictures()[0]).resize((48, 48))
+SCENE = PIL.Image.open(sample_images()[0]).resize((48, 48))
 WORDS, SENTENCES = ["dog", "ice cream"], ["a {}.", "the {}.", "{}"]
 
 

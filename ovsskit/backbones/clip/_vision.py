@@ -20,7 +20,7 @@ class Projection(NamedTuple):
     values: Float[torch.Tensor, "*batch head token depth"]
 
     def of(self, index: int) -> Projection:
-        """Return those of one picture of a batch."""
+        """Return those of one image of a batch."""
         return Projection(self.queries[index], self.keys[index], self.values[index])
 
 
@@ -36,7 +36,7 @@ def has_plain_blocks(visual: Any) -> bool:
 
 
 def has_class_token(visual: Any) -> bool:
-    """Tell whether this module runs the image encoder, and a whole picture is what its class token becomes."""
+    """Tell whether this module runs the image encoder, and a whole image is what its class token becomes."""
     return has_plain_blocks(visual) and visual.pool_type == "tok"
 
 
@@ -89,7 +89,7 @@ def place_embeddings(
 def encode(
     visual: Any, pixels: Float[torch.Tensor, "image 3 h w"]
 ) -> Float[torch.Tensor, "image out"]:
-    """Return what a whole picture is in the space of texts: its class token, at the size of the model's training.
+    """Return what a whole image is in the space of texts: its class token, at the size of the model's training.
 
     The last block runs for that token alone, since the patches that leave it are not looked at: for a small model, a
     sixth of the time.

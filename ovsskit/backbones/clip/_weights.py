@@ -34,7 +34,7 @@ PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Hold the file of a model's weights, open_clip's configuration of it, and how pictures are prepared for it."""
+    """Hold the file of a model's weights, open_clip's configuration of it, and how images are prepared for it."""
 
     file: Path
     config: dict[str, Any]

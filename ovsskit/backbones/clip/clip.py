@@ -1,4 +1,4 @@
-"""CLIP through open_clip: texts, whole pictures, and the patches inside its vision transformer."""
+"""CLIP through open_clip: texts, whole images, and the patches inside its vision transformer."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ Colour = tuple[()] | tuple[float, float, float]
 
 
 class Clip(Backbone, EncodesImageAndText, EncodesPatches):
-    """Encode texts, pictures and patches with any CLIP of open_clip; patches with its vision transformers.
+    """Encode texts, images and patches with any CLIP of open_clip; patches with its vision transformers.
 
     Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder with an
-    `open_clip_config.json`, or a checkpoint (with `model`, or with that file beside it). Pictures keep their size for
+    `open_clip_config.json`, or a checkpoint (with `model`, or with that file beside it). Images keep their size for
     patches; pixels left over at the right and bottom, less than a patch, are not seen.
     Source: Radford et al. 2021; open_clip.
     """
@@ -197,7 +197,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
     def encode_text(self, texts: str | Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Return one vector per text, not normalised; what is too long is cut, and said.
 
-        What the last calls gave is kept, since every picture asks for the same. It is kept by call: a text's vector
+        What the last calls gave is kept, since every image asks for the same. It is kept by call: a text's vector
         depends in its last bits on the texts beside it, and must not depend on what was asked before.
         """
         key = (texts,) if isinstance(texts, str) else tuple(texts)
@@ -213,7 +213,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         return kept.clone()
 
     def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
-        """Return one vector per picture, not normalised; pictures are resized as in the model's training."""
+        """Return one vector per image, not normalised; images are resized as in the model's training."""
         from PIL import Image as Pillow
 
         prepared = [
@@ -232,7 +232,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
 
     @cached_property
     def preprocess(self) -> Any:
-        """Return open_clip's own preparation of a whole picture."""
+        """Return open_clip's own preparation of a whole image."""
         settings = open_clip.transform.PreprocessCfg(
             **{"size": self.network.visual.image_size, **self.blueprint.preprocessing}
         )
@@ -260,7 +260,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         return len(vision.blocks_of(self.visual))
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
-        """Return a picture as the network sees it: normalised, at its own size, hidden patches at 0."""
+        """Return an image as the network sees it: normalised, at its own size, hidden patches at 0."""
         settings = self.blueprint.preprocessing
         constants = open_clip.constants
         mean = self.mean or [
@@ -282,10 +282,10 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         return data
 
     def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
-        """Run the network up to the last of these blocks (numbers from 1); pictures keep their size.
+        """Run the network up to the last of these blocks (numbers from 1); images keep their size.
 
         Raises:
-            BadValue: a picture is smaller than a patch, or the network has no such block.
+            BadValue: an image is smaller than a patch, or the network has no such block.
         """
         wanted = tuple(sorted(set(layers)))
         if not wanted or min(wanted) < 1 or max(wanted) > self.block_count:
@@ -298,7 +298,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             sizes.setdefault(image.size, []).append(index)
         for size, indices in sizes.items():
             if min(size) < self.visual.patch_size[0]:
-                what = f"A picture is {size[1]} x {size[0]} pixels, smaller than a patch of {self.visual.patch_size[0]}."
+                what = f"An image is {size[1]} x {size[0]} pixels, smaller than a patch of {self.visual.patch_size[0]}."
                 raise BadValue(what, fix="Enlarge it first: resize_image.")
             found.update(
                 zip(indices, self._run([images[index] for index in indices], wanted), strict=True)
@@ -306,7 +306,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
         return [found[index] for index in range(len(images))]
 
     def _run(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
-        """Run pictures of one size together, and keep the queries, keys and values of the wanted blocks too."""
+        """Run images of one size together, and keep the queries, keys and values of the wanted blocks too."""
         kept, projections = [], {}
         with torch.no_grad():
             tokens, grid = vision.embed(self.visual, self._stack(images), self.positions)

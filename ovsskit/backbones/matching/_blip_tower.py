@@ -10,7 +10,7 @@ from ovsskit.backbones.matching._itm import ItmBackbone, resize_positions
 
 
 class BlipTowerBackbone(ItmBackbone):
-    """Encode pictures with the `vision_model` of the network."""
+    """Encode images with the `vision_model` of the network."""
 
     @abstractmethod
     def read(self) -> Any:

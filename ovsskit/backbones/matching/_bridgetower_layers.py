@@ -25,7 +25,7 @@ def encode_text(
 def run_cross_modal(
     model: Any,
     texts: Sequence[Float[torch.Tensor, "row token width"]],
-    pictures: Sequence[Float[torch.Tensor, "row key width"]],
+    images: Sequence[Float[torch.Tensor, "row key width"]],
     padding: Any,
     wanted: Sequence[int],
 ) -> tuple[
@@ -33,7 +33,7 @@ def run_cross_modal(
     Float[torch.Tensor, "row 1 width"],
     list[Float[torch.Tensor, "row head token key"]],
 ]:
-    """Run the cross-modal layers; return both last states and the text's attention to the picture in the wanted layers.
+    """Run the cross-modal layers; return both last states and the text's attention to the image in the wanted layers.
 
     Layers count from 1. The graph starts in the text layer of the first wanted one. Only that attention is computed as a
     map: all other goes through the fused function, which holds none. The matching head reads first tokens alone, so the
@@ -41,28 +41,28 @@ def run_cross_modal(
     """
     count, first = len(texts), min(wanted, default=len(texts) + 1)
     text = model.cross_modal_text_layernorm(texts[0])
-    picture = model.cross_modal_image_layernorm(pictures[0])
+    image = model.cross_modal_image_layernorm(images[0])
     kept = []
     for number in range(1, count + 1):
         with torch.set_grad_enabled(number > first):
             if number > 1:
                 text = model.cross_modal_text_link_tower[number - 2](texts[number - 1], text, None)
-                picture = model.cross_modal_image_link_tower[number - 2](
-                    pictures[number - 1], picture, None
+                image = model.cross_modal_image_link_tower[number - 2](
+                    images[number - 1], image, None
                 )
             head = slice(0, 1) if number == count else slice(None)
             layer = model.cross_modal_image_layers[number - 1]
-            next_picture, _ = _run(layer, picture[:, head], picture, text, None, padding, False)
+            next_image, _ = _run(layer, image[:, head], image, text, None, padding, False)
         with torch.set_grad_enabled(number >= first):
             asking = text.detach().requires_grad_() if number == first else text
             layer = model.cross_modal_text_layers[number - 1]
             part = slice(None) if number in wanted else head
             text, attention = _run(
-                layer, asking[:, part], asking, picture, padding, None, number in wanted
+                layer, asking[:, part], asking, image, padding, None, number in wanted
             )
             kept += [attention] if number in wanted else []
-        picture = next_picture
-    return text, picture, kept
+        image = next_image
+    return text, image, kept
 
 
 def _run(

@@ -1,4 +1,4 @@
-"""Run text layers that look at a picture's tokens, keeping the attention that is asked for and nothing else."""
+"""Run text layers that look at an image's tokens, keeping the attention that is asked for and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ovsskit._lazy import Float, Int, torch
 
 Step = tuple[Literal["text", "cross", "connected"], Any]
-"""A layer and how it runs: on the text alone; with cross-attention to the picture; or on picture and text together."""
+"""A layer and how it runs: on the text alone; with cross-attention to the image; or on image and text together."""
 MASKED = -10000.0
 """What BERT's kin add to the attention to padding."""
 
@@ -23,8 +23,8 @@ def fuse(
     """Run layers in order; return the text's last state and the cross-attention of the wanted layers, tied to it by a graph.
 
     Wanted layers count from 1 among those with cross-attention; what runs before the first of them keeps no graph. The
-    rows of a picture follow each other. They form one row of queries, so that keys and values are computed once for all
-    of them, until a connected layer gives every row a picture of its own; attention has one entry for each of these.
+    rows of an image follow each other. They form one row of queries, so that keys and values are computed once for all
+    of them, until a connected layer gives every row an image of its own; attention has one entry for each of these.
     """
     rows, length, _ = hidden.shape
     kept, number = [], 0
@@ -46,16 +46,16 @@ def fuse(
     return hidden, kept
 
 
-def by_picture(
+def by_image(
     attention: Float[torch.Tensor, "_ head _ key"], count: int
 ) -> Float[torch.Tensor, "image head token key"]:
-    """Return attention with the tokens of all rows of a picture in one line, whether its rows ran as one or as several."""
+    """Return attention with the tokens of all rows of an image in one line, whether its rows ran as one or as several."""
     found: torch.Tensor = attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
     return found
 
 
 def _connect(layer: Any, hidden: Any, padding: Any, features: Any) -> tuple[Any, Any]:
-    """Run a layer over picture and text as one sequence; what it makes of the picture is added to the picture."""
+    """Run a layer over image and text as one sequence; what it makes of the image is added to the image."""
     features = features.repeat_interleave(len(hidden) // len(features), 0)
     keys = features.shape[1]
     both = layer.attention(

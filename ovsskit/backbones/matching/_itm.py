@@ -1,4 +1,4 @@
-"""What the models of image-text matching share: pictures in, captions in, attention with gradients and matches out."""
+"""What the models of image-text matching share: images in, captions in, attention with gradients and matches out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from ovsskit._lazy import Float, numpy, torch
 from ovsskit.backbones._checkpoint import count_of, stored_names
-from ovsskit.backbones.matching._fusion import by_picture
+from ovsskit.backbones.matching._fusion import by_image
 from ovsskit.backbones.matching._text import TextReader, Tokens, read_word, read_wordpieces
 from ovsskit.engine.model import Backbone, CrossAttends, MatchesText, Objective
 from ovsskit.engine.readable import Reading
@@ -35,16 +35,16 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     """Attend and match with a model that has an image encoder, text layers that look at its tokens, and a matching head."""
 
     pairs_at_once: ClassVar[int] = 256
-    """How many pairs of a picture and a caption run in one pass; at least one for every picture that is asked for."""
+    """How many pairs of an image and a caption run in one pass; at least one for every image that is asked for."""
 
     image_size: Annotated[
         Size | tuple[Size, Size],
         Field(
-            description="height and width that pictures are resized to, in pixels: one number, or two"
+            description="height and width that images are resized to, in pixels: one number, or two"
         ),
     ] = 336
     interpolation: Annotated[
-        Literal["bicubic", "bilinear"], Field(description="how pictures are resized")
+        Literal["bicubic", "bilinear"], Field(description="how images are resized")
     ] = "bicubic"
     normalise: Annotated[
         bool, Field(description="subtract the mean and divide by the deviation of CLIP's training")
@@ -98,7 +98,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
     @abstractmethod
     def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image ..."]:
-        """Return what the image encoder makes of prepared pictures; nothing in it depends on a caption."""
+        """Return what the image encoder makes of prepared images; nothing in it depends on a caption."""
 
     @abstractmethod
     def fuse(
@@ -109,12 +109,12 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Return the matching head's output and the cross-attention of the wanted layers, tied to it by a graph.
 
-        The first axis of the attention is that of the pictures or of all captions of all pictures, as `by_picture` takes it.
+        The first axis of the attention is that of the images or of all captions of all images, as `by_image` takes it.
         """
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return the height and width that pictures are resized to."""
+        """Return the height and width that images are resized to."""
         return (
             self.image_size
             if isinstance(self.image_size, tuple)
@@ -123,7 +123,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Return rows and columns of the patches that a picture is cut into."""
+        """Return rows and columns of the patches that an image is cut into."""
         return self.grid_of(self.patch_size)
 
     def grid_of(self, patch: int) -> tuple[int, int]:
@@ -148,7 +148,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         return self.reader.limit
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
-        """Return a picture as the network sees it: resized, normalised, hidden patches at 0."""
+        """Return an image as the network sees it: resized, normalised, hidden patches at 0."""
         from PIL import Image as Pillow
 
         method = {"bicubic": Pillow.Resampling.BICUBIC, "bilinear": Pillow.Resampling.BILINEAR}[
@@ -168,9 +168,9 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         return data
 
     def encode(self, images: Sequence[Image]) -> Float[torch.Tensor, "image ..."]:
-        """Return what the image encoder makes of pictures, without gradients.
+        """Return what the image encoder makes of images, without gradients.
 
-        What a picture gave is kept as long as the picture is, since several stages ask for it.
+        What an image gave is kept as long as the image is, since several stages ask for it.
         """
         fresh = [image for image in dict.fromkeys(images) if image not in self._seen]
         if fresh:
@@ -190,7 +190,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         objective: Objective,
         pad_to: int,
     ) -> list[CrossAttention]:
-        """Run the network once over all pictures; layers count from 1, `None` means all of them.
+        """Run the network once over all images; layers count from 1, `None` means all of them.
 
         The image encoder and the text layers below the lowest wanted one keep no graph.
 
@@ -236,13 +236,13 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     def match(
         self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
     ) -> list[Float[torch.Tensor, " caption"]]:
-        """Return, for every picture, the probability from 0 to 1 that it fits each of its captions."""
+        """Return, for every image, the probability from 0 to 1 that it fits each of its captions."""
         return [logits.softmax(-1)[:, 1] for logits in self.logits(images, captions)]
 
     def logits(
         self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
     ) -> list[Float[torch.Tensor, "caption 2"]]:
-        """Return, for every picture, the matching head's output for each of its captions: no match, match."""
+        """Return, for every image, the matching head's output for each of its captions: no match, match."""
         rows = [[self.reader.read(caption) for caption in mine] for mine in captions]
         found: list[Any] = [[] for _ in rows]
         with torch.no_grad():
@@ -256,7 +256,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     def _groups(
         self, rows: Sequence[Sequence[Tokens]]
     ) -> Iterator[tuple[list[int], list[Sequence[Tokens]]]]:
-        """Split the captions of pictures into passes; yield the pictures of each and what it holds of their captions."""
+        """Split the captions of images into passes; yield the images of each and what it holds of their captions."""
         size = max(1, self.pairs_at_once // len(rows))
         for start in range(0, max(map(len, rows)), size):
             some = [index for index, row in enumerate(rows) if row[start : start + size]]
@@ -273,7 +273,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
             Float[torch.Tensor, "layer head token key"], Float[torch.Tensor, "layer head token key"]
         ]
     ]:
-        """Yield, for every picture, probabilities and gradients of all its tokens, padding to the longest left out."""
+        """Yield, for every image, probabilities and gradients of all its tokens, padding to the longest left out."""
         with torch.inference_mode(False), torch.enable_grad():
             logits, attention = self.fuse(features, rows, wanted)
             scale = HALF_SCALE if self.precision == "fp16" else 1.0
@@ -284,7 +284,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
             )
             gradients = torch.autograd.grad(matches * scale, attention)
         kept = [
-            [by_picture(one.detach().float(), len(rows)) for one in tensors]
+            [by_image(one.detach().float(), len(rows)) for one in tensors]
             for tensors in (attention, gradients)
         ]
         longest = max(len(tokens.ids) for row in rows for tokens in row)

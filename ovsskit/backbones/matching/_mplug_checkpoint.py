@@ -34,7 +34,7 @@ UNUSED = re.compile(
     r"_m(\.|$)|queue|(^|\.)cls\.|^temp$|^(vision|text)_proj\.|^text_decoder\.|^fusion_encoder\.embeddings\.|position_ids$"
     r"|\.pooler\.|^visual_encoder\.(?!visual\.)|^visual_encoder\.visual\.proj$"
 )
-"""Momentum copies, queues, other heads, the decoder, and what of CLIP does not see pictures."""
+"""Momentum copies, queues, other heads, the decoder, and what of CLIP does not see images."""
 
 
 def official_name(name: str) -> str:
@@ -198,7 +198,7 @@ def _infer_config(state: dict[str, Any], sizes: Mapping[str, Any], stride: int |
     stride = stride or sizes.get("stride_layer", STRIDES[size])
     width = {
         "hidden_size": text["encoder_hidden_size"]
-    }  # what BlipConfig takes for the width of the picture's tokens
+    }  # what BlipConfig takes for the width of the image's tokens
     return transformers.BlipConfig.from_dict(
         {"text_config": text, "vision_config": width, "stride": stride, **facts}
     )

@@ -210,9 +210,9 @@ def _unfit(folder: Path, what: str, fix: str, there: str = "") -> BadWeights:
 def batch(
     rows: Sequence[Sequence[Tokens]], padding: int = 0
 ) -> tuple[Int[torch.Tensor, "image caption token"], Int[torch.Tensor, "image caption token"]]:
-    """Pad the captions of several pictures together; return ids, and 1 for a token and 0 for padding.
+    """Pad the captions of several images together; return ids, and 1 for a token and 0 for padding.
 
-    A picture with fewer captions than another gets empty ones (a lone first token).
+    An image with fewer captions than another gets empty ones (a lone first token).
     """
     most = max(map(len, rows))
     longest = max(len(tokens.ids) for row in rows for tokens in row)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Albef(BlipTowerBackbone):
-    """Attend and match with ALBEF at any picture size that is a multiple of the patch.
+    """Attend and match with ALBEF at any image size that is a multiple of the patch.
 
     Layers are those of the text encoder's second half. Weights are an original checkpoint of the authors or of LAVIS
     (`.pth`, `.pt`, or safetensors made of it), or its folder, with the `vocab.txt` of bert-base-uncased beside it. Source:

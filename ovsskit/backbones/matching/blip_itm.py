@@ -18,7 +18,7 @@ from ovsskit.hub.weights import HubFiles, Published
 
 
 class BlipItm(BlipTowerBackbone):
-    """Attend and match with BLIP (`BlipForImageTextRetrieval`) at any picture size that is a multiple of the patch.
+    """Attend and match with BLIP (`BlipForImageTextRetrieval`) at any image size that is a multiple of the patch.
 
     Weights are a hub id, a local folder in Hugging Face format, or an original checkpoint of LAVIS (`.pth`, with the
     tokenizer's `vocab.txt` beside it). Source: Li et al. 2022, BLIP; LAVIS.

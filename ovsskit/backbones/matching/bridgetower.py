@@ -1,4 +1,4 @@
-"""BridgeTower: two encoders, and cross-modal layers in which text and picture look at each other."""
+"""BridgeTower: two encoders, and cross-modal layers in which text and image look at each other."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 class Bridgetower(ItmBackbone):
     """Attend and match with BridgeTower (`BridgeTowerForImageAndTextRetrieval`) at any multiple of its patch.
 
-    Layers are the cross-modal ones, and the attention is that of the text to the picture. Weights are a hub id, a local
+    Layers are the cross-modal ones, and the attention is that of the text to the image. Weights are a hub id, a local
     folder in Hugging Face format, or an original checkpoint (`.ckpt`, with RoBERTa's `vocab.json` and `merges.txt` beside
     it). Source: Xu et al. 2023, BridgeTower.
     """
 
     pairs_at_once: ClassVar[int] = 1
-    """Every caption has a picture stream of its own, so that memory grows with the pairs."""
+    """Every caption has an image stream of its own, so that memory grows with the pairs."""
 
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS, config="config.json")
     published: ClassVar[Mapping[str, Published]] = _published.BRIDGETOWER
@@ -117,17 +117,15 @@ class Bridgetower(ItmBackbone):
         rows: Sequence[Sequence[Tokens]],
         wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
-        """Run text encoder and cross-modal layers; the matching head reads the first tokens of text and picture."""
+        """Run text encoder and cross-modal layers; the matching head reads the first tokens of text and image."""
         model = self.network.bridgetower
         ids, mask = (tensor.to(self._device) for tensor in batch(rows, self.reader.padding))
         padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * torch.finfo(
             self.dtype
         ).min
-        pictures = features if ids.shape[1] == 1 else features.repeat_interleave(ids.shape[1], 0)
+        images = features if ids.shape[1] == 1 else features.repeat_interleave(ids.shape[1], 0)
         with torch.no_grad():
             texts = encode_text(model, ids.flatten(0, 1), padding, self.layer_count)
-        text, picture, attention = run_cross_modal(
-            model, texts, pictures.unbind(1), padding, wanted
-        )
-        logits = self.network.itm_score(model.get_cls_features(text, picture))
+        text, image, attention = run_cross_modal(model, texts, images.unbind(1), padding, wanted)
+        logits = self.network.itm_score(model.get_cls_features(text, image))
         return logits.unflatten(0, ids.shape[:2]), attention

@@ -1,4 +1,4 @@
-"""mPLUG: CLIP's image encoder, a text encoder, and fusion layers in which the text looks at the picture."""
+"""mPLUG: CLIP's image encoder, a text encoder, and fusion layers in which the text looks at the image."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class Mplug(ItmBackbone):
-    """Attend and match with mPLUG at any picture size that is a multiple of the patch.
+    """Attend and match with mPLUG at any image size that is a multiple of the patch.
 
-    Layers are those fusion layers that have cross-attention: with a stride of 3 the fourth runs on picture and text
+    Layers are those fusion layers that have cross-attention: with a stride of 3 the fourth runs on image and text
     together, and is not counted. Weights are an original checkpoint (`.pth`, `.bin`, or safetensors made of it), or its
     folder, with the `vocab.txt` of bert-base-uncased beside it. Source: Li et al. 2022, mPLUG.
     """
@@ -45,7 +45,7 @@ class Mplug(ItmBackbone):
     stride: Annotated[
         PositiveInt | Literal["as_published"],
         Field(
-            description="every so many fusion layers one runs on picture and text together; `as_published`: large 6, base 3"
+            description="every so many fusion layers one runs on image and text together; `as_published`: large 6, base 3"
         ),
     ] = "as_published"
     separator: Annotated[

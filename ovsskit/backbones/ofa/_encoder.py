@@ -29,7 +29,7 @@ TEXT, IMAGE = 0, 1
 
 @dataclass(frozen=True)
 class EncoderBiases:
-    """Hold the positions of patches and words, normalised, and every layer's bias; the same for all pictures of a grid."""
+    """Hold the positions of patches and words, normalised, and every layer's bias; the same for all images of a grid."""
 
     positions: Float[Tensor, "n d"]
     layers: tuple[Float[Tensor, "heads n n"], ...]
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
         return EncoderBiases(positions, tuple(layers))
 
     def patches(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b channels rows cols"]:
-        """Return the trunk's features of normalised pictures."""
+        """Return the trunk's features of normalised images."""
         found: Tensor = self.embed_images(pixels)
         return found
 

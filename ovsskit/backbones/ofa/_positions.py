@@ -1,6 +1,6 @@
 """Where things are, as biases of attention: OFA adds no positions to its tokens.
 
-Biases depend on the grid and on the length of the text, never on the picture: they have no batch axis.
+Biases depend on the grid and on the length of the text, never on the image: they have no batch axis.
 """
 
 from __future__ import annotations

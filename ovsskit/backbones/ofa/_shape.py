@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TRAINED_SIDE = 32
-"""Rows of patches of the pictures that every published model was tuned on: 512 pixels."""
+"""Rows of patches of the images that every published model was tuned on: 512 pixels."""
 TEXT_TABLE = 511
 
 

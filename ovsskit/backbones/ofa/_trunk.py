@@ -37,7 +37,7 @@ class Bottleneck(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Turn pictures into features at stride 16.
+    """Turn images into features at stride 16.
 
     `width` is 64 in every published model and `blocks` (3, 4, 6), (3, 4, 23) or (3, 8, 36): ResNet-50, -101 and -152
     without stage 4. Normalisation uses stored statistics in evaluation mode, which is the only one after pretraining.

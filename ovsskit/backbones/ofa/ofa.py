@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STRIDE = 16
 KEPT_BIASES = 2**30
-"""Bytes of position biases that are kept for the next pictures of the same grid; those of the last grid are in any case."""
+"""Bytes of position biases that are kept for the next images of the same grid; those of the last grid are in any case."""
 SAME_EMBEDDING = 0.01
 """Embeddings of the same words differ by less, of their largest value, also where they were stored in half precision."""
 
@@ -49,16 +49,14 @@ class Ofa(Backbone, DecodesPatches):
 
     image_size: Annotated[
         int,
-        Field(
-            ge=16, description="length of a picture's shorter side, in pixels; its shape is kept"
-        ),
+        Field(ge=16, description="length of an image's shorter side, in pixels; its shape is kept"),
     ] = 512
     longer_side: Annotated[
         int, Field(ge=16, description="greatest length of the longer side, in pixels")
     ] = 2048
 
     keep_shape: Annotated[
-        bool, Field(description="keep a picture's shape; else it becomes a square")
+        bool, Field(description="keep an image's shape; else it becomes a square")
     ] = True
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
@@ -150,7 +148,7 @@ class Ofa(Backbone, DecodesPatches):
     def decode_patches(
         self, images: Sequence[Image], names: Sequence[Sequence[str]]
     ) -> list[Float[torch.Tensor, "class rows cols"]]:
-        """Return, for every picture, one map of logits for each of its class names.
+        """Return, for every image, one map of logits for each of its class names.
 
         Raises:
             BadClasses: the weights are tuned for other classes, do not know a word, or have too few positions.
@@ -173,12 +171,12 @@ class Ofa(Backbone, DecodesPatches):
         return found
 
     def trunk_features(self, images: Sequence[Image]) -> list[PatchFeatures]:
-        """Return, for every picture, what the patch trunk sees, before it is projected."""
+        """Return, for every image, what the patch trunk sees, before it is projected."""
         self._by_grid(images)
         return [PatchFeatures(self._see(image).float()) for image in images]
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
-        """Return a picture as the network sees it: resized, from -1 to 1, hidden patches at 0."""
+        """Return an image as the network sees it: resized, from -1 to 1, hidden patches at 0."""
         data = torch.from_numpy(resize(image.pixels.cpu().numpy(), *self._size(image)))
         data = (data.permute(2, 0, 1).float() / 255 - 0.5) / 0.5
         if image.hidden is not None:
@@ -187,7 +185,7 @@ class Ofa(Backbone, DecodesPatches):
         return data
 
     def _size(self, image: Image) -> tuple[int, int]:
-        """Return height and width in pixels at which the network sees a picture."""
+        """Return height and width in pixels at which the network sees an image."""
         if not self.keep_shape:
             return self.image_size, self.image_size
         scale = min(self.longer_side / max(image.size), self.image_size / min(image.size))
@@ -195,7 +193,7 @@ class Ofa(Backbone, DecodesPatches):
         return height, width
 
     def _by_grid(self, images: Sequence[Image]) -> list[list[int]]:
-        """Run the trunk on pictures it has not seen, and return the places of pictures that have the same grid."""
+        """Run the trunk on images it has not seen, and return the places of images that have the same grid."""
         new = [image for image in images if image not in self._seen]
         pixels = [self.pixels(image) for image in new]
         for size in dict.fromkeys(one.shape for one in pixels):
@@ -259,7 +257,7 @@ class Ofa(Backbone, DecodesPatches):
                 )
 
     def _biases_of(self, grid: tuple[int, int], length: int) -> Biases:
-        """Return the biases of a grid and a text length, which do not depend on the pictures, from the last ones if there."""
+        """Return the biases of a grid and a text length, which do not depend on the images, from the last ones if there."""
         key = (grid, length)
         if key not in self._biases:
             self._biases[key] = self.network.biases(*key)

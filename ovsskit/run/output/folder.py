@@ -1,18 +1,18 @@
-"""The output folder of a run: who may write it, which pictures are done, and `run.json`.
+"""The output folder of a run: who may write it, which images are done, and `run.json`.
 
-    run.json         what was run, with what, at what cost, and what became of every picture
+    run.json         what was run, with what, at what cost, and what became of every image
     index.html       the gallery
     classes.json     number, name and colour of every class
-    masks/           label maps of the pictures' own sizes: pixel values are the numbers of the classes
-    overlays/        classes drawn over the pictures, with a legend
+    masks/           label maps of the images' own sizes: pixel values are the numbers of the classes
+    overlays/        classes drawn over the images, with a legend
     confidence/      optional: how well the winning class scored
     scores/          optional: the maps of all classes
-    maps/            what the stages wrote for the explained pictures
+    maps/            what the stages wrote for the explained images
     gallery/         what the gallery shows
 
-While a run goes on, every finished picture adds a line to `finished.jsonl`; a killed run has lost only what was in flight.
+While a run goes on, every finished image adds a line to `finished.jsonl`; a killed run has lost only what was in flight.
 The record says of every file how large it is, so that a later run finds what is missing. It alone is flushed to disk before it
-is renamed: after a power cut it is whole, and pictures whose files did not reach the disk are done again.
+is renamed: after a power cut it is whole, and images whose files did not reach the disk are done again.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from typing import Any
 from ovsskit._version import __version__
 from ovsskit.engine.identity import differences
 from ovsskit.errors import BadOutput, Place
-from ovsskit.files.inputs import name_pictures
+from ovsskit.files.inputs import name_images
 from ovsskit.files.own import RUN, OwnFolder, Written, read_files
-from ovsskit.run.output.record import Costs, PictureRecord, stamp_of
+from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
 
 JOURNAL = "finished.jsonl"
 PACKAGES = (
@@ -61,7 +61,7 @@ class OutputFolder(OwnFolder):
         """
         super().__init__(path, RUN)
         self.identity, self.costs, self.facts = identity, Costs(), dict[str, Any]()
-        self.records: dict[str, PictureRecord] = {}
+        self.records: dict[str, ImageRecord] = {}
         self.stale = False
         try:
             self._read()
@@ -71,26 +71,26 @@ class OutputFolder(OwnFolder):
 
     def add(
         self,
-        pictures: Sequence[Path],
+        images: Sequence[Path],
         wanted: frozenset[str],
         explained: Collection[Path],
         *,
         verify: bool = False,
-    ) -> list[PictureRecord]:
-        """Enter pictures into the record, and return those that are still to do, in order.
+    ) -> list[ImageRecord]:
+        """Enter images into the record, and return those that are still to do, in order.
 
-        Done is a picture whose file has not changed since and of which everything wanted was saved, also its maps if it
+        Done is an image whose file has not changed since and of which everything wanted was saved, also its maps if it
         is one of the explained, and all of that is still there: files of the size that was written, and with `verify`
         of the content.
         """
-        names = name_pictures(
-            pictures, {record.source: record.name for record in self.records.values()}
+        names = name_images(
+            images, {record.source: record.name for record in self.records.values()}
         )
         todo, damaged = [], 0
-        for name, path in zip(names, pictures, strict=True):
+        for name, path in zip(names, images, strict=True):
             old = self.records.get(name)
             parts = wanted | {"maps"} if path in explained else wanted
-            new = PictureRecord(
+            new = ImageRecord(
                 name, str(path.absolute()), stamp=stamp_of(path), saved=tuple(sorted(parts))
             )
             if (
@@ -106,26 +106,26 @@ class OutputFolder(OwnFolder):
             todo.append(self.records[name])
         if damaged:
             log.warning(
-                "%d of the %d pictures that were done are done again: files are missing or changed",
+                "%d of the %d images that were done are done again: files are missing or changed",
                 damaged,
-                len(pictures),
+                len(images),
             )
         return todo
 
-    def has(self, record: PictureRecord, *, verify: bool = False) -> bool:
-        """Tell whether everything that was written of a picture is there as it was written."""
+    def has(self, record: ImageRecord, *, verify: bool = False) -> bool:
+        """Tell whether everything that was written of an image is there as it was written."""
         return bool(record.files) and all(
             self.holds(name, written, verify=verify) for name, written in record.files.items()
         )
 
-    def explain_first(self, todo: list[PictureRecord]) -> None:
-        """Have the maps of the first picture saved, unless those of another were."""
+    def explain_first(self, todo: list[ImageRecord]) -> None:
+        """Have the maps of the first image saved, unless those of another were."""
         if todo and not any("maps" in record.saved for record in self.records.values()):
             todo[0] = replace(todo[0], saved=tuple(sorted({*todo[0].saved, "maps"})))
             self.records[todo[0].name] = todo[0]
 
-    def finish(self, record: PictureRecord) -> None:
-        """Note that a picture is done or has failed, and remove what was written of it before and is no more.
+    def finish(self, record: ImageRecord) -> None:
+        """Note that an image is done or has failed, and remove what was written of it before and is no more.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -137,7 +137,7 @@ class OutputFolder(OwnFolder):
             self.delete(name)
 
     def see_done(self, names: Collection[str]) -> None:
-        """See that what was written of these pictures is still there; note a picture of which it is not as failed."""
+        """See that what was written of these images is still there; note an image of which it is not as failed."""
         for name in names:
             record = self.records[name]
             if record.state == "done" and not self.has(record):
@@ -162,7 +162,7 @@ class OutputFolder(OwnFolder):
             "identity": self.identity,
             "versions": versions(),
             "pages": pages or {},
-            "pictures": [asdict(record) for record in self.records.values()],
+            "images": [asdict(record) for record in self.records.values()],
         }
         self.write_text(RUN, json.dumps(plain, indent=1), flush=True)
         self.delete(JOURNAL)
@@ -173,7 +173,7 @@ class OutputFolder(OwnFolder):
         try:
             plain = json.loads((self.path / RUN).read_text(encoding="utf-8"))
             changed = differences(plain["identity"], self.identity)
-            records = [PictureRecord.from_plain(one) for one in plain["pictures"]]
+            records = [ImageRecord.from_plain(one) for one in plain["images"]]
             costs = Costs.from_plain(plain["costs"])
             pages = read_files(plain.get("pages", {}))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -196,14 +196,14 @@ class OutputFolder(OwnFolder):
             pages and all(self.holds(name, written) for name, written in pages.items())
         )
 
-    def _journal(self) -> list[PictureRecord]:
+    def _journal(self) -> list[ImageRecord]:
         """Read what was finished since the record was written; a line that cannot be read is passed over."""
         path = self.path / JOURNAL
         lines = path.read_bytes().splitlines() if path.exists() else []
         records, broken = [], 0
         for line in lines:
             try:
-                records.append(PictureRecord.from_plain(json.loads(line)))
+                records.append(ImageRecord.from_plain(json.loads(line)))
             except (ValueError, RecursionError):
                 broken += 1
         if broken:
@@ -227,6 +227,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def failed(record: PictureRecord, reason: str) -> PictureRecord:
-    """Return the record of a picture that could not be done."""
+def failed(record: ImageRecord, reason: str) -> ImageRecord:
+    """Return the record of an image that could not be done."""
     return replace(record, state="failed", reason=reason)

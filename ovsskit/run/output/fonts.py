@@ -52,7 +52,7 @@ def _load(name: str, size: int) -> FreeTypeFont | None:
 
 
 def _has(font: FreeTypeFont, text: str) -> bool:
-    """Tell by the picture of each letter: those that a font lacks all look like its sign for a missing one."""
+    """Tell by the image of each letter: those that a font lacks all look like its sign for a missing one."""
     missing = bytes(font.getmask("\U0010fffd"))
     return all(
         bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace()

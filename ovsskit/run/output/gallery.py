@@ -8,7 +8,7 @@ from typing import Any
 
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.own import OwnFolder, Written
-from ovsskit.run.output.record import PictureRecord
+from ovsskit.run.output.record import ImageRecord
 
 GALLERY, CLASSES = "index.html", "classes.json"
 
@@ -17,7 +17,7 @@ def write_gallery(
     folder: OwnFolder,
     title: str,
     facts: Sequence[str],
-    records: Sequence[PictureRecord],
+    records: Sequence[ImageRecord],
     vocabulary: Vocabulary,
     notices: Sequence[str] = (),
 ) -> Written:
@@ -33,7 +33,7 @@ def write_gallery(
         "facts": list(facts),
         "notices": list(notices),
         "classes": list_classes(vocabulary),
-        "pictures": [
+        "images": [
             {
                 "name": record.name,
                 "source": record.source,

@@ -1,4 +1,4 @@
-"""Draw maps of numbers as heat over a grey picture, and several of them on one sheet."""
+"""Draw maps of numbers as heat over a grey image, and several of them on one sheet."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ GAP, LETTERS = 10, 14
 
 @dataclass(frozen=True)
 class Tile:
-    """Hold one small picture and what stands under it."""
+    """Hold one small image and what stands under it."""
 
-    picture: PIL.Image.Image
+    image: PIL.Image.Image
     caption: str
 
 
@@ -46,7 +46,7 @@ def heat_colours(values: Float[numpy.ndarray, "h w"]) -> UInt8[numpy.ndarray, "h
 
 
 def heat_tile(values: Float[numpy.ndarray, "h w"], ground: PIL.Image.Image, name: str) -> Tile:
-    """Draw one map over the picture in grey, scaled from its lowest to its highest value, which the caption gives."""
+    """Draw one map over the image in grey, scaled from its lowest to its highest value, which the caption gives."""
     finite = numpy.nan_to_num(values, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
     heat = PIL.Image.fromarray(heat_colours((finite - low) / (high - low if high > low else 1.0)))
@@ -59,8 +59,8 @@ def heat_tile(values: Float[numpy.ndarray, "h w"], ground: PIL.Image.Image, name
 
 def draw_sheet(tiles: Sequence[Tile], note: str = "") -> PIL.Image.Image:
     """Put tiles of one size on a sheet, row by row, each with its caption."""
-    width = max(160, tiles[0].picture.width)
-    height = tiles[0].picture.height + LETTERS * 2
+    width = max(160, tiles[0].image.width)
+    height = tiles[0].image.height + LETTERS * 2
     columns = max(1, min(len(tiles), (WIDEST + GAP) // (width + GAP)))
     rows = math.ceil(len(tiles) / columns)
     sheet = PIL.Image.new(
@@ -71,8 +71,8 @@ def draw_sheet(tiles: Sequence[Tile], note: str = "") -> PIL.Image.Image:
     draw = PIL.ImageDraw.Draw(sheet)
     for index, tile in enumerate(tiles):
         left, top = index % columns * (width + GAP), index // columns * (height + GAP)
-        sheet.paste(tile.picture, (left, top))
-        _write(draw, left, top + tile.picture.height + LETTERS, tile.caption)
+        sheet.paste(tile.image, (left, top))
+        _write(draw, left, top + tile.image.height + LETTERS, tile.caption)
     _write(draw, 0, sheet.height - LETTERS, note)
     return sheet
 

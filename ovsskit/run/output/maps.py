@@ -1,4 +1,4 @@
-"""Collect what the stages wrote for one picture, as small pictures: maps per class or token, labels, hidden patches."""
+"""Collect what the stages wrote for one image, as small images: maps per class or token, labels, hidden patches."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from ovsskit.engine.driver import State
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Captions, Image, Labels, Present, Scores, TokenMaps, Vocabulary
 from ovsskit.run.output.heat import Tile, draw_sheet, heat_tile
-from ovsskit.run.output.overlay import resize_both, tint_picture
+from ovsskit.run.output.overlay import resize_both, tint_image
 
 MOST_ROUNDS = 12
 """How often what one stage writes is kept: for ten rounds of hiding patches, not for a hundred windows."""
 MOST_TILES = 48
 SIDE = 220
-"""The longer side of one small picture, in pixels."""
+"""The longer side of one small image, in pixels."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Hold what a stage wrote in one of its rounds: a picture of all its maps, or text."""
+    """Hold what a stage wrote in one of its rounds: an image of all its maps, or text."""
 
     stage: str
     kind: str
     round: int
-    picture: PIL.Image.Image | None = None
+    image: PIL.Image.Image | None = None
     text: str = ""
 
 
 @dataclass
 class MapCollector:
-    """Watch a pipeline run on one picture; afterwards `sheets` holds what there is to see, in the order of writing."""
+    """Watch a pipeline run on one image; afterwards `sheets` holds what there is to see, in the order of writing."""
 
     sheets: list[Sheet] = field(default_factory=list)
     _rounds: Counter[str] = field(default_factory=Counter)
@@ -48,15 +48,15 @@ class MapCollector:
             self._rounds[stage.address] += 1
             if self._rounds[stage.address] <= MOST_ROUNDS:
                 self._see_hidden(state["image"], self._rounds[stage.address])
-                picture, text = _draw(state[stage.writes], state)
-                if picture is not None or text:
+                image, text = _draw(state[stage.writes], state)
+                if image is not None or text:
                     kind = type(state[stage.writes]).__name__
                     self.sheets.append(
-                        Sheet(stage.address, kind, self._rounds[stage.address], picture, text)
+                        Sheet(stage.address, kind, self._rounds[stage.address], image, text)
                     )
 
     def _see_hidden(self, image: Image, number: int) -> None:
-        """Show the picture with its hidden patches, once for every new choice of them."""
+        """Show the image with its hidden patches, once for every new choice of them."""
         if image.hidden is None or image.hidden is self._hidden:
             return
         self._hidden = image.hidden
@@ -85,7 +85,7 @@ def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
             pixels.shape[1::-1], PIL.Image.Resampling.NEAREST
         )
         small, numbers = resize_both(pixels, numpy.asarray(labels), 1.0)
-        return draw_sheet([Tile(tint_picture(small, numbers, vocabulary), "")]), ""
+        return draw_sheet([Tile(tint_image(small, numbers, vocabulary), "")]), ""
     if isinstance(value, Present):
         return None, ", ".join(
             vocabulary.labels[label] for label in value.labels
@@ -152,8 +152,6 @@ def _token_names(maps: TokenMaps, state: State) -> list[str]:
 
 
 def _small(image: Image) -> PIL.Image.Image:
-    picture = PIL.Image.fromarray(image.pixels.cpu().numpy())
-    scale = SIDE / max(picture.size)
-    return picture.resize(
-        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    )
+    photo = PIL.Image.fromarray(image.pixels.cpu().numpy())
+    scale = SIDE / max(photo.size)
+    return photo.resize((max(1, round(photo.width * scale)), max(1, round(photo.height * scale))))

@@ -12,21 +12,21 @@ from ovsskit.engine.values import Vocabulary
 EIGHT_BITS = 255
 
 
-def mask_picture(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> PIL.Image.Image:
-    """Return a label map as a picture whose pixel values are the numbers of the classes.
+def mask_image(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> PIL.Image.Image:
+    """Return a label map as an image whose pixel values are the numbers of the classes.
 
-    Numbers up to 255 give a palette picture that shows the colours of the classes; larger ones a grey one of 16 bits.
+    Numbers up to 255 give a palette image that shows the colours of the classes; larger ones a grey one of 16 bits.
     """
     if max(vocabulary.ids) > EIGHT_BITS:
         return PIL.Image.fromarray(labels.astype("uint16"))
-    picture = PIL.Image.fromarray(labels.astype("uint8"))
+    image = PIL.Image.fromarray(labels.astype("uint8"))
     palette = bytearray(3 * (max(vocabulary.ids) + 1))
     for number, colour in zip(vocabulary.ids, vocabulary.colours, strict=True):
         palette[3 * number : 3 * number + 3] = bytes(colour)
-    picture.putpalette(bytes(palette))
-    return picture
+    image.putpalette(bytes(palette))
+    return image
 
 
 def write_mask(file: BinaryIO, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> None:
-    """Write a label map of the picture's own size as an indexed PNG; see `mask_picture`."""
-    mask_picture(labels, vocabulary).save(file, "PNG")
+    """Write a label map of the image's own size as an indexed PNG; see `mask_image`."""
+    mask_image(labels, vocabulary).save(file, "PNG")

@@ -1,27 +1,27 @@
-"""Say of a single picture what a person should know who wonders about its result."""
+"""Say of a single image what a person should know who wonders about its result."""
 
 from __future__ import annotations
 
 from ovsskit.engine.values import Image, Present, Vocabulary
 
 FEW_PIXELS = 16
-"""A picture of a smaller side is less than a patch of most models."""
+"""An image of a smaller side is less than a patch of most models."""
 
 
 def notes_on(image: Image, present: Present | None) -> tuple[str, ...]:
-    """Return what is odd about a picture, and about the choice of the classes that it is said to show."""
+    """Return what is odd about an image, and about the choice of the classes that it is said to show."""
     notes = [present.note] if present is not None and present.note else []
     colours = image.data.flatten(1)
     if bool((colours == colours[:, :1]).all()):
-        notes.append("the picture is of one colour")
+        notes.append("the image is of one colour")
     elif min(image.size) < FEW_PIXELS:
         height, width = image.size
-        notes.append(f"the picture is only {width} x {height} pixels")
+        notes.append(f"the image is only {width} x {height} pixels")
     return tuple(notes)
 
 
 def rank_presence(present: Present | None, vocabulary: Vocabulary) -> tuple[tuple[int, float], ...]:
-    """Return the number of every class with the probability that the picture shows it, the highest first."""
+    """Return the number of every class with the probability that the image shows it, the highest first."""
     if present is None or not present.scores:
         return ()
     pairs = zip(vocabulary.ids[1:], present.scores, strict=True)

@@ -1,4 +1,4 @@
-"""Draw classes over a picture: tinted areas with crisp borders, and a legend with names and areas."""
+"""Draw classes over an image: tinted areas with crisp borders, and a legend with names and areas."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.run.output.fonts import font_for
 
 SHORTEST, LONGEST = 640, 2048
-"""Longer sides of overlays, in pixels: smaller pictures are enlarged by a whole number, larger ones shrunk."""
+"""Longer sides of overlays, in pixels: smaller images are enlarged by a whole number, larger ones shrunk."""
 TINT = 0.55
 MOST_ROWS = 12
 
 
 @dataclass(frozen=True)
 class Area:
-    """Say how much of a picture a class covers: its number, name and colour, and the fraction from 0 to 1."""
+    """Say how much of an image a class covers: its number, name and colour, and the fraction from 0 to 1."""
 
     number: int
     name: str
@@ -35,7 +35,7 @@ class Area:
 
 
 def measure_areas(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> list[Area]:
-    """Return how much of a picture each of its classes covers, the largest first."""
+    """Return how much of an image each of its classes covers, the largest first."""
     numbers, counts = numpy.unique(labels, return_counts=True)
     known = dict(
         zip(vocabulary.ids, zip(vocabulary.labels, vocabulary.colours, strict=True), strict=True)
@@ -50,15 +50,15 @@ def measure_areas(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> 
 def draw_overlay(
     pixels: UInt8[numpy.ndarray, "h w 3"], labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary
 ) -> PIL.Image.Image:
-    """Draw the classes over the picture, with a legend beside it, or beneath where the picture is wide.
+    """Draw the classes over the image, with a legend beside it, or beneath where the image is wide.
 
-    The longer side of the picture is brought between `SHORTEST` and `LONGEST` pixels; masks keep the original size.
+    The longer side of the image is brought between `SHORTEST` and `LONGEST` pixels; masks keep the original size.
     """
     longest = max(labels.shape)
     scale = min(float(math.ceil(SHORTEST / longest)), LONGEST / longest)
-    picture = tint_picture(*resize_both(pixels, labels, scale), vocabulary)
-    legend = _Legend(measure_areas(labels, vocabulary), max(15, round(max(picture.size) / 48)))
-    width, height = picture.size
+    image = tint_image(*resize_both(pixels, labels, scale), vocabulary)
+    legend = _Legend(measure_areas(labels, vocabulary), max(15, round(max(image.size) / 48)))
+    width, height = image.size
     beneath = width > 1.7 * height
     columns, rows = (
         (width // legend.column, MOST_ROWS) if beneath else (1, height // legend.row - 1)
@@ -66,7 +66,7 @@ def draw_overlay(
     drawn = legend.draw(columns, rows)
     canvas = (width, height + drawn.height) if beneath else (width + drawn.width, height)
     whole = PIL.Image.new("RGB", canvas, "white")
-    whole.paste(picture)
+    whole.paste(image)
     whole.paste(drawn, (0, height) if beneath else (width, 0))
     return whole
 
@@ -74,22 +74,22 @@ def draw_overlay(
 def resize_both(
     pixels: UInt8[numpy.ndarray, "h w 3"], labels: Int[numpy.ndarray, "h w"], scale: float
 ) -> tuple[PIL.Image.Image, Int[numpy.ndarray, "rows cols"]]:
-    """Resize a picture smoothly, and its label map without mixing labels."""
-    picture, numbers = PIL.Image.fromarray(pixels), PIL.Image.fromarray(labels.astype("int32"))
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    """Resize an image smoothly, and its label map without mixing labels."""
+    image, numbers = PIL.Image.fromarray(pixels), PIL.Image.fromarray(labels.astype("int32"))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     smooth, nearest = PIL.Image.Resampling.BICUBIC, PIL.Image.Resampling.NEAREST
-    return picture.resize(size, smooth), numpy.asarray(numbers.resize(size, nearest))
+    return image.resize(size, smooth), numpy.asarray(numbers.resize(size, nearest))
 
 
-def tint_picture(
-    picture: PIL.Image.Image, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary
+def tint_image(
+    image: PIL.Image.Image, labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary
 ) -> PIL.Image.Image:
     """Tint every class but the background, and draw its border in its full colour."""
     table = numpy.zeros((max(vocabulary.ids) + 1, 3), "float32")
     table[list(vocabulary.ids)] = vocabulary.colours
-    border = _borders(labels, max(1, round(max(picture.size) / 450)))
+    border = _borders(labels, max(1, round(max(image.size) / 450)))
     weight = numpy.where(border, 1.0, TINT)[..., None] * (labels != vocabulary.ids[0])[..., None]
-    mixed = numpy.asarray(picture) * (1 - weight) + table[labels] * weight
+    mixed = numpy.asarray(image) * (1 - weight) + table[labels] * weight
     return PIL.Image.fromarray(mixed.round().astype("uint8"))
 
 

@@ -1,4 +1,4 @@
-"""The record of a run: what became of every picture, and what it cost. Plain data that goes through JSON and back."""
+"""The record of a run: what became of every image, and what it cost. Plain data that goes through JSON and back."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ State = Literal["pending", "done", "failed"]
 
 
 @dataclass(frozen=True)
-class PictureRecord:
-    """Say what became of one picture.
+class ImageRecord:
+    """Say what became of one image.
 
-    `stamp` holds the file's size and time of change, so that a changed picture is done again; `saved` names what is
+    `stamp` holds the file's size and time of change, so that a changed image is done again; `saved` names what is
     saved of it beside mask and overlay, and `files` all files that are; `areas` holds pairs of a class's number and the fraction it covers, the largest first; `confidence`
     the scores that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs of a class's
-    number and the probability that the picture shows it, where the recipe asks that, the highest first; `notes` say what is odd.
+    number and the probability that the image shows it, where the recipe asks that, the highest first; `notes` say what is odd.
     """
 
     name: Annotated[FileName, Field(min_length=1)]
@@ -40,7 +40,7 @@ class PictureRecord:
 
     @property
     def shows_nothing(self) -> bool:
-        """Return whether the picture is done, and nothing but background."""
+        """Return whether the image is done, and nothing but background."""
         return self.state == "done" and all(number == 0 for number, _ in self.areas)
 
     def to_line(self) -> str:
@@ -48,13 +48,13 @@ class PictureRecord:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_plain(cls, plain: Any) -> PictureRecord:
+    def from_plain(cls, plain: Any) -> ImageRecord:
         """Read a record back from what JSON gave.
 
         Raises:
             ValueError: it is not a record, or a name in it would leave the folder.
         """
-        record: PictureRecord = _READ_RECORD(plain)
+        record: ImageRecord = _READ_RECORD(plain)
         return record
 
 
@@ -94,7 +94,7 @@ class Costs:
         return Costs(self.seconds + other.seconds, stages, memory, device)
 
 
-_READ_RECORD = TypeAdapter(PictureRecord).validate_python
+_READ_RECORD = TypeAdapter(ImageRecord).validate_python
 _READ_COSTS = TypeAdapter(Costs).validate_python
 
 

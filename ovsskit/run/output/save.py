@@ -1,4 +1,4 @@
-"""Write everything there is to write about one finished picture."""
+"""Write everything there is to write about one finished image."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from ovsskit.files.names import safe_name
 from ovsskit.files.own import OwnFolder, Written
 from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.masks import write_mask
-from ovsskit.run.output.overlay import Area, draw_overlay, measure_areas, resize_both, tint_picture
-from ovsskit.run.output.record import PictureRecord
+from ovsskit.run.output.overlay import Area, draw_overlay, measure_areas, resize_both, tint_image
+from ovsskit.run.output.record import ImageRecord
 
 Put: TypeAlias = Callable[[str, Callable[[BinaryIO], object]], None]
 """Write a file, named by its path in the folder."""
 
 GALLERY_SIDE, THUMB_SIDE = 1280, 360
-"""The longer sides of the gallery's pictures, in pixels."""
+"""The longer sides of the gallery's images, in pixels."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Hold what a run found in one picture, on the processor; `scores` and `sheets` where they are to be saved."""
+    """Hold what a run found in one image, on the processor; `scores` and `sheets` where they are to be saved."""
 
-    record: PictureRecord
+    record: ImageRecord
     pixels: UInt8[numpy.ndarray, "h w 3"]
     labels: Int[numpy.ndarray, "h w"]
     scores: Scores | None = None
     sheets: tuple[Sheet, ...] | None = None
 
 
-def save_finding(folder: OwnFolder, finding: Finding, vocabulary: Vocabulary) -> PictureRecord:
-    """Write the files of one picture, and return its record with what was written.
+def save_finding(folder: OwnFolder, finding: Finding, vocabulary: Vocabulary) -> ImageRecord:
+    """Write the files of one image, and return its record with what was written.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -79,7 +79,7 @@ def draw_confidence(
 ) -> tuple[PIL.Image.Image, tuple[float, float]]:
     """Draw the winning score of every pixel in grey of 16 bits; return it with what black and white stand for.
 
-    For probabilities these are 0 and 1, for other scores the lowest and the highest of the picture.
+    For probabilities these are 0 and 1, for other scores the lowest and the highest of the image.
     """
     best = scores.data.float().amax(0)
     if tuple(best.shape) != size:
@@ -109,10 +109,10 @@ def _put_sheets(put: Put, name: str, sheets: tuple[Sheet, ...]) -> list[dict[str
             "round": sheet.round,
             "text": sheet.text,
         }
-        if sheet.picture is not None:
+        if sheet.image is not None:
             stage = safe_name(sheet.stage.replace(" ", "-"))  # a recipe may call it anything
             entry["file"] = f"{number:02d}-{stage}-{sheet.round}.png"
-            put(f"maps/{name}/{entry['file']}", partial(sheet.picture.save, format="PNG"))
+            put(f"maps/{name}/{entry['file']}", partial(sheet.image.save, format="PNG"))
         listed.append(entry)
     return listed
 
@@ -124,21 +124,21 @@ def _put_gallery(
     areas: list[Area],
     maps: list[dict[str, str | int]],
 ) -> None:
-    """Write a small picture, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
+    """Write a small image, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
     name, longest = finding.record.name, max(finding.labels.shape)
-    picture, numbers = resize_both(finding.pixels, finding.labels, min(1.0, GALLERY_SIDE / longest))
+    image, numbers = resize_both(finding.pixels, finding.labels, min(1.0, GALLERY_SIDE / longest))
     small, small_numbers = resize_both(finding.pixels, finding.labels, THUMB_SIDE / longest)
-    put(f"gallery/pictures/{name}.jpg", _jpeg(picture, 88))
-    put(f"gallery/thumbs/{name}.jpg", _jpeg(tint_picture(small, small_numbers, vocabulary), 85))
+    put(f"gallery/images/{name}.jpg", _jpeg(image, 88))
+    put(f"gallery/thumbs/{name}.jpg", _jpeg(tint_image(small, small_numbers, vocabulary), 85))
     ranks = numpy.zeros(numbers.shape, "uint8")
     for rank, area in enumerate(areas[1:256], start=1):
         ranks[numbers == area.number] = rank
     packed = base64.b64encode(zlib.compress(ranks.tobytes())).decode()
-    width, height = picture.size
+    width, height = image.size
     found = {"name": name, "width": width, "height": height, "ranks": packed, "maps": maps}
     script = f"show({json.dumps(found)});\n".encode()
     put(f"gallery/layers/{name}.js", lambda file: file.write(script))
 
 
-def _jpeg(picture: PIL.Image.Image, quality: int) -> Callable[[BinaryIO], None]:
-    return partial(picture.save, format="JPEG", quality=quality, subsampling=0)
+def _jpeg(image: PIL.Image.Image, quality: int) -> Callable[[BinaryIO], None]:
+    return partial(image.save, format="JPEG", quality=quality, subsampling=0)

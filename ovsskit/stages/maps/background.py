@@ -16,13 +16,13 @@ FEW = 3
 class Background(Stage, writes="scores"):
     """Put a map of the background before the others, unless there is one: 1 where no class has anything, 0 elsewhere.
 
-    Source: PnP-OVSS, released code: always for VOC and COCO-Object; for Context, ADE20K and COCO-Stuff only in pictures
+    Source: PnP-OVSS, released code: always for VOC and COCO-Object; for Context, ADE20K and COCO-Stuff only in images
     with fewer than 3 classes.
     """
 
     when: Annotated[
         Literal["always", "few_classes", "never"],
-        Field(description="`few_classes`: in pictures said to show fewer than 3 classes"),
+        Field(description="`few_classes`: in images said to show fewer than 3 classes"),
     ] = "always"
 
     def run(self, scores: Saliency) -> Saliency:

@@ -14,7 +14,7 @@ from ovsskit.engine.values import Present, Saliency, TokenMaps
 class MergeTokens(Stage, writes="scores"):
     """Merge the maps of the tokens that name a class; a class without a token gets a map of zeros.
 
-    A picture that shows no class has one map, of the background: every place is.
+    An image that shows no class has one map, of the background: every place is.
 
     Tokens belong to a class by the characters they stand for, so that names of several words work.
     Source: PnP-OVSS, released code, which takes the mean, but for the last class of the caption the sum.

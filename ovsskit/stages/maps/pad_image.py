@@ -1,4 +1,4 @@
-"""Make the picture's sides multiples of the patch."""
+"""Make the image's sides multiples of the patch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PadImage(Stage, writes="padded"):
     ] = (123.675, 116.28, 103.53)
 
     def run(self, image: Image) -> Image:
-        """Return the padded picture."""
+        """Return the padded image."""
         height, width = (-(-side // self.multiple) * self.multiple for side in image.size)
         data = (image.data.new_tensor(self.colour) / 255)[:, None, None].repeat(1, height, width)
         data[:, : image.size[0], : image.size[1]] = image.data

@@ -1,4 +1,4 @@
-"""Bring the picture to the size at which a method looks at it."""
+"""Bring the image to the size at which a method looks at it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from ovsskit._lazy import Float, Int, torch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
-from ovsskit.errors import BadPicture
+from ovsskit.errors import BadImage
 
 NARROWEST = 16
 """Pixels that the shorter side must have at least: the width of one patch of most encoders."""
@@ -20,7 +20,7 @@ ONE = 2048
 
 
 class ResizeImage(Stage, writes="resized"):
-    """Resize the picture bilinearly, keeping its proportions, until its shorter side has so many pixels.
+    """Resize the image bilinearly, keeping its proportions, until its shorter side has so many pixels.
 
     The longer side stays within `longer_side`, so that the shorter may become less than asked for. Colours are bytes, to the
     bit those that OpenCV's `resize` gives (`INTER_LINEAR`): the weights are multiples of 1/2048.
@@ -37,34 +37,34 @@ class ResizeImage(Stage, writes="resized"):
     ] = 2048
 
     def run(self, image: Image) -> Image:
-        """Return the resized picture.
+        """Return the resized image.
 
         Raises:
-            BadPicture: it is so long and narrow that less than a patch is left of its shorter side.
+            BadImage: it is so long and narrow that less than a patch is left of its shorter side.
         """
         scale = min(self.longer_side / max(image.size), self.short_side / min(image.size))
         height, width = (int(side * scale + 0.5) for side in image.size)
         if min(height, width) < NARROWEST:
             what = f"It is {image.size[1]} x {image.size[0]} pixels: at {width} x {height}, as the recipe resizes it, nothing is left to see."
-            raise BadPicture(what, fix="Cut it into pieces, or raise resize_image.longer_side.")
+            raise BadImage(what, fix="Cut it into pieces, or raise resize_image.longer_side.")
         return replace(image, data=resize_bytes(image.data, (height, width)))
 
 
 def resize_bytes(
-    picture: Float[torch.Tensor, "3 h w"], size: tuple[int, int]
+    image: Float[torch.Tensor, "3 h w"], size: tuple[int, int]
 ) -> Float[torch.Tensor, "3 rows cols"]:
-    """Resize a picture bilinearly in OpenCV's whole numbers; colours are bytes, on a scale from 0 to 1."""
-    pixels = (picture * 255).round().int()
-    first, second, weights = neighbours(picture.shape[2], size[1])
+    """Resize an image bilinearly in OpenCV's whole numbers; colours are bytes, on a scale from 0 to 1."""
+    pixels = (image * 255).round().int()
+    first, second, weights = neighbours(image.shape[2], size[1])
     ends = (
         first == second
     )  # along rows a pixel at the end stands alone; along columns it is added to itself
     left, right = weights.where(~ends, ONE * torch.tensor([[1], [0]])).to(pixels.device)
     rows = (pixels[:, :, first] * left + pixels[:, :, second] * right) >> 4
-    first, second, weights = neighbours(picture.shape[1], size[0])
+    first, second, weights = neighbours(image.shape[1], size[0])
     upper, lower = weights[:, :, None].to(pixels.device)
     mixed = ((rows[:, first] * upper) >> 16) + ((rows[:, second] * lower) >> 16)
-    resized: torch.Tensor = ((mixed + 2) >> 2).to(picture.dtype) / 255
+    resized: torch.Tensor = ((mixed + 2) >> 2).to(image.dtype) / 255
     return resized
 
 

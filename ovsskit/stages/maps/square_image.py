@@ -1,4 +1,4 @@
-"""Bring the picture to a square."""
+"""Bring the image to a square."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ovsskit.engine.values import Image
 
 
 class SquareImage(Stage, writes="resized"):
-    """Resize the picture to a square, whatever its proportions, bicubically and with antialiasing.
+    """Resize the image to a square, whatever its proportions, bicubically and with antialiasing.
 
     Source: GEM, released code (448 pixels).
     """
@@ -21,7 +21,7 @@ class SquareImage(Stage, writes="resized"):
     side: Annotated[int, Field(ge=1, description="length of the sides, in pixels")] = 448
 
     def run(self, image: Image) -> Image:
-        """Return the square picture."""
+        """Return the square image."""
         from PIL import Image as Pillow
 
         resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(

@@ -1,4 +1,4 @@
-"""Run the network: what do the words look at, and what of it makes the picture match?"""
+"""Run the network: what do the words look at, and what of it makes the image match?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ovsskit.engine.values import CrossAttention as Attention
 class CrossAttention(Stage, writes="attention"):
     """Return the attention of every word to every patch, and the gradient of the matching objective in it.
 
-    By default only the layers that `select_head` stages after it pick are kept, and a picture does not depend on its
+    By default only the layers that `select_head` stages after it pick are kept, and an image does not depend on its
     batch mates. Source: PnP-OVSS, released code (gradient of the match logit).
     """
 
@@ -47,7 +47,7 @@ class CrossAttention(Stage, writes="attention"):
         return attention
 
     def run_many(self, many: Sequence[Slots]) -> list[Attention]:
-        """Run the network once over all pictures."""
+        """Run the network once over all images."""
         found: list[Attention] = many[0]["backbone"].cross_attention(
             [slots["image"] for slots in many],
             [slots["captions"] for slots in many],

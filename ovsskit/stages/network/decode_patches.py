@@ -23,7 +23,7 @@ class DecodePatches(Stage, writes="scores"):
         return logits
 
     def run_many(self, many: Sequence[Slots]) -> list[Logits]:
-        """Run the network once over all pictures of one grid."""
+        """Run the network once over all images of one grid."""
         names = [slots["vocabulary"].names for slots in many]
         found = many[0]["backbone"].decode_patches([slots["image"] for slots in many], names)
         return [

@@ -17,7 +17,7 @@ from ovsskit.stages.attention._layers import Layers, layer_numbers
 class Hidden(Stage, writes="hidden"):
     """Return the tokens that enter the last block of an image encoder, and those that enter chosen earlier ones.
 
-    Pictures keep their size. What the patches look at in these blocks is decided by the stages that follow.
+    Images keep their size. What the patches look at in these blocks is decided by the stages that follow.
     Source: the last block is replaced so by MaskCLIP, SCLIP, ClearCLIP, NACLIP, GEM and ITACLIP.
     """
 
@@ -36,7 +36,7 @@ class Hidden(Stage, writes="hidden"):
         return tokens
 
     def run_many(self, many: Sequence[Slots]) -> list[Tokens]:
-        """Run the network once over all pictures."""
+        """Run the network once over all images."""
         backbone: EncodesPatches = many[0]["backbone"]
         layers = (-1,) if isinstance(self.layers, str) else self.layers
         return backbone.hidden(

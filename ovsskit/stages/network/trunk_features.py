@@ -12,7 +12,7 @@ from ovsskit.engine.values import Image, PatchFeatures
 class TrunkFeatures(Stage, writes="features"):
     """Return the features of the patch trunk, not projected, by which `knn_smoothing` finds patches that look alike.
 
-    A picture that was decoded is not run again. Source: IFSeg, released code.
+    An image that was decoded is not run again. Source: IFSeg, released code.
     """
 
     network = True
@@ -23,7 +23,7 @@ class TrunkFeatures(Stage, writes="features"):
         return features
 
     def run_many(self, many: Sequence[Slots]) -> list[PatchFeatures]:
-        """Run the trunk once over all pictures of one size."""
+        """Run the trunk once over all images of one size."""
         found: list[PatchFeatures] = many[0]["backbone"].trunk_features(
             [slots["image"] for slots in many]
         )

@@ -1,1 +1,1 @@
-"""Stages that say which classes a picture shows."""
+"""Stages that say which classes an image shows."""

@@ -1,4 +1,4 @@
-"""Ask the model itself which classes a picture shows."""
+"""Ask the model itself which classes an image shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ovsskit.engine.values import Caption, Image, Present, Vocabulary
 
 
 class PresenceByMatching(Stage, writes="present"):
-    """Take the classes whose own caption the model matches with the picture; the best one always, unless told otherwise.
+    """Take the classes whose own caption the model matches with the image; the best one always, unless told otherwise.
 
     Needs nothing but the model, unlike PnP-OVSS, whose numbers were made with the classes that GPT-4o had named.
     """
@@ -28,10 +28,10 @@ class PresenceByMatching(Stage, writes="present"):
     ] = 0.5
     none_below: Annotated[
         float,
-        Field(ge=0, le=1, description="a picture whose best class is below this shows no class"),
+        Field(ge=0, le=1, description="an image whose best class is below this shows no class"),
     ] = 0.0
     at_most: Annotated[
-        int, Field(ge=1, description="greatest number of classes of a picture, best first")
+        int, Field(ge=1, description="greatest number of classes of an image, best first")
     ] = 25
 
     def run(self, image: Image, vocabulary: Vocabulary, backbone: MatchesText) -> Present:
@@ -40,7 +40,7 @@ class PresenceByMatching(Stage, writes="present"):
         return found
 
     def run_many(self, many: Sequence[Slots]) -> list[Present]:
-        """Match the captions of all classes with all pictures in one batch."""
+        """Match the captions of all classes with all images in one batch."""
         captions = [
             [Caption(self.prompt + name, ()) for name in slots["vocabulary"].names]
             for slots in many

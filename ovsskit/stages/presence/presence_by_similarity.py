@@ -1,4 +1,4 @@
-"""Ask a model with a common space of pictures and texts which classes a picture shows."""
+"""Ask a model with a common space of images and texts which classes an image shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ovsskit.engine.values import Image, Present, Vocabulary
 
 
 class PresenceBySimilarity(Stage, writes="present"):
-    """Take the classes whose words are nearest to the picture, as CLIP classifies; the best one always, unless told otherwise.
+    """Take the classes whose words are nearest to the image, as CLIP classifies; the best one always, unless told otherwise.
 
     The similarities of the classes become probabilities by a softmax; a class is taken if its own is not far below the best.
     Source: Radford et al. 2021 (the softmax, and its scale).
@@ -39,11 +39,11 @@ class PresenceBySimilarity(Stage, writes="present"):
         Field(
             ge=-1,
             le=1,
-            description="a picture whose best class has a cosine below this shows no class",
+            description="an image whose best class has a cosine below this shows no class",
         ),
     ] = -1.0
     at_most: Annotated[
-        int, Field(ge=1, description="greatest number of classes of a picture, best first")
+        int, Field(ge=1, description="greatest number of classes of an image, best first")
     ] = 25
 
     def run(self, image: Image, vocabulary: Vocabulary, backbone: EncodesImageAndText) -> Present:
@@ -52,19 +52,19 @@ class PresenceBySimilarity(Stage, writes="present"):
         return found
 
     def run_many(self, many: Sequence[Slots]) -> list[Present]:
-        """Encode all pictures in one batch."""
+        """Encode all images in one batch."""
         backbone: EncodesImageAndText = many[0]["backbone"]
-        pictures = torch.nn.functional.normalize(
+        images = torch.nn.functional.normalize(
             backbone.encode_image([slots["image"] for slots in many]), dim=-1
         )
         found = []
-        for picture, slots in zip(pictures, many, strict=True):
+        for image, slots in zip(images, many, strict=True):
             texts = backbone.encode_text([self.prompt + name for name in slots["vocabulary"].names])
-            found.append(self.choose(torch.nn.functional.normalize(texts, dim=-1) @ picture))
+            found.append(self.choose(torch.nn.functional.normalize(texts, dim=-1) @ image))
         return found
 
     def choose(self, similarity: Float[torch.Tensor, " class"]) -> Present:
-        """Return the classes that are near, given the cosines of their words with the picture."""
+        """Return the classes that are near, given the cosines of their words with the image."""
         probability = (self.scale * similarity.float()).softmax(0)
         best = probability.argsort(descending=True, stable=True)[: self.at_most].tolist()
         enough = [

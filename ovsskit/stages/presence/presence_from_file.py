@@ -1,4 +1,4 @@
-"""Read from a file which classes each picture shows."""
+"""Read from a file which classes each image shows."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from ovsskit.files.inputs import SUFFIXES
 log = logging.getLogger(__name__)
 
 BETWEEN_LISTS = re.compile(r"\],?\s*\[")
-FORMATS = 'The file is one JSON object: {"picture": ["dog", "cat"]} or {"picture": "[12: dog, 8: cat], [90%, 80%]"}.'
+FORMATS = 'The file is one JSON object: {"image": ["dog", "cat"]} or {"image": "[12: dog, 8: cat], [90%, 80%]"}.'
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Hold what a file says, and which of its keys fit a picture's name without folder and extension, also in small letters."""
+    """Hold what a file says, and which of its keys fit an image's name without folder and extension, also in small letters."""
 
     values: dict[str, Any]
     by_name: dict[str, list[str]]
 
 
 class PresenceFromFile(Stage, writes="present"):
-    """Read which classes a picture shows from a JSON object, by the picture's name with or without its extension.
+    """Read which classes an image shows from a JSON object, by the image's name with or without its extension.
 
     A value is a list of class names, or names with commas between them, or the answer of a language model as PnP-OVSS publishes
     them: one string with a list of `id: name` and a list of confidences in per cent. Of an answer, ids are looked up in the
@@ -52,62 +52,62 @@ class PresenceFromFile(Stage, writes="present"):
         ),
     ] = 70.0
     fallback: Annotated[
-        str, Field(description="class of a picture for which nothing is left; empty: the first one")
+        str, Field(description="class of an image for which nothing is left; empty: the first one")
     ] = ""
     none: Annotated[
-        bool, Field(description="a picture for which nothing is left shows no class")
+        bool, Field(description="an image for which nothing is left shows no class")
     ] = False
 
     def run(self, image: Image, vocabulary: Vocabulary) -> Present:
-        """Return the labels of the classes that the file says the picture shows.
+        """Return the labels of the classes that the file says the image shows.
 
         Raises:
-            BadFile: no file is named, it cannot be read, lacks the picture, or names a class that is not looked for.
+            BadFile: no file is named, it cannot be read, lacks the image, or names a class that is not looked for.
         """
         entries = self._entries()
         key = self._key(entries, image.name)
         labels = self._labels(key, entries.values[key], vocabulary)
         if labels:
             return Present(labels)
-        nothing = "the file of present classes names none for this picture"
+        nothing = "the file of present classes names none for this image"
         if self.none:
             return Present((), note=nothing)
         name = self.fallback or vocabulary.names[0]
         return Present((self._label(name, vocabulary),), note=f"{nothing}: `{name}` is taken")
 
-    def check_inputs(self, vocabulary: Vocabulary, pictures: Sequence[Path]) -> None:
-        """See that the file speaks of these pictures, and of classes that are looked for; what it lacks is noted.
+    def check_inputs(self, vocabulary: Vocabulary, images: Sequence[Path]) -> None:
+        """See that the file speaks of these images, and of classes that are looked for; what it lacks is noted.
 
         Raises:
-            BadFile: it cannot be read, knows none of the pictures, or names a class that is not looked for.
+            BadFile: it cannot be read, knows none of the images, or names a class that is not looked for.
         """
         entries, owners, lacking = self._entries(), dict[str, Path](), list[Path]()
-        for picture in pictures:
+        for image in images:
             try:
-                key = self._key(entries, picture.stem)
+                key = self._key(entries, image.stem)
             except BadFile:
-                lacking.append(picture)
+                lacking.append(image)
                 continue
             self._labels(key, entries.values[key], vocabulary)
-            other = owners.setdefault(key, picture)
-            if other != picture:
+            other = owners.setdefault(key, image)
+            if other != image:
                 log.warning(
-                    "%s: the entry `%s` is taken for %s and %s", self.file, key, other, picture
+                    "%s: the entry `%s` is taken for %s and %s", self.file, key, other, image
                 )
         if not owners:
-            self._key(entries, pictures[0].stem)
+            self._key(entries, images[0].stem)
         if lacking:
-            text = "%s: %d of %d pictures have no entry and will fail, such as %s"
-            log.warning(text, self.file, len(lacking), len(pictures), lacking[0])
+            text = "%s: %d of %d images have no entry and will fail, such as %s"
+            log.warning(text, self.file, len(lacking), len(images), lacking[0])
         others = [key for key in entries.values if key not in owners]
         if others:
-            text = "%s: %d of %d entries belong to no picture here, such as `%s`"
+            text = "%s: %d of %d entries belong to no image here, such as `%s`"
             log.warning(text, self.file, len(others), len(entries.values), others[0])
 
     def _entries(self) -> Entries:
         if not self.file:
             raise BadFile(
-                "No file says which classes a picture shows.",
+                "No file says which classes an image shows.",
                 fix=f"Name one: --set {self.address}.file=presence.json",
             )
         try:
@@ -120,7 +120,7 @@ class PresenceFromFile(Stage, writes="present"):
             ) from error
 
     def _key(self, entries: Entries, name: str) -> str:
-        """Return the entry of a picture: of its own name, else of one that differs in folder, extension or capitals."""
+        """Return the entry of an image: of its own name, else of one that differs in folder, extension or capitals."""
         if name in entries.values:
             return name
         bare = _bare(name)
@@ -128,10 +128,10 @@ class PresenceFromFile(Stage, writes="present"):
         if len(found) == 1:
             return found[0]
         if found:
-            what = f"Several entries fit the picture `{name}`: {', '.join(found[:3])}."
+            what = f"Several entries fit the image `{name}`: {', '.join(found[:3])}."
             raise BadFile(what, fix="Keep one of them.", where=Place(self.file))
         raise BadFile(
-            f"The file says nothing on the picture `{name}`.",
+            f"The file says nothing on the image `{name}`.",
             fix=did_you_mean(name, list(entries.values)),
             where=Place(self.file),
         )
@@ -141,7 +141,7 @@ class PresenceFromFile(Stage, writes="present"):
             return tuple(self._label(name, vocabulary) for name in value)
         if not isinstance(value, str):
             raise BadFile(
-                f"What the file says on the picture `{key}` is of no known form.",
+                f"What the file says on the image `{key}` is of no known form.",
                 there=FORMATS,
                 where=Place(self.file),
             )
@@ -162,7 +162,7 @@ class PresenceFromFile(Stage, writes="present"):
 
 
 def _bare(name: str) -> str:
-    """Return a picture's name without its folder and the extension of a picture; other dots belong to the name."""
+    """Return an image's name without its folder and the extension of an image; other dots belong to the name."""
     last = name.replace("\\", "/").rpartition("/")[2]
     stem, dot, ending = last.rpartition(".")
     return stem if stem and f"{dot}{ending}".lower() in SUFFIXES else last

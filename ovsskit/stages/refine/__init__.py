@@ -1,1 +1,1 @@
-"""Stages that refine maps by the picture."""
+"""Stages that refine maps by the image."""

@@ -1,4 +1,4 @@
-"""Let the picture's edges and colours decide where classes end."""
+"""Let the image's edges and colours decide where classes end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CLIP = 1e-5
 
 
 class DenseCrf(Stage, writes="scores"):
-    """Refine probabilities by mean field in a fully connected CRF over the picture's pixels.
+    """Refine probabilities by mean field in a fully connected CRF over the image's pixels.
 
     `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU. Maps with a value that is
-    no number are returned as they are; a picture larger than the maps is reduced to their size.
+    no number are returned as they are; an image larger than the maps is reduced to their size.
     Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's notebook.
     """
 
@@ -71,7 +71,7 @@ class DenseCrf(Stage, writes="scores"):
         return scores.with_data(refined.to(scores.data.device))
 
     def _pixels(self, image: Image, height: int, width: int) -> UInt8[torch.Tensor, "h w 3"]:
-        """Return the picture's pixels at the size of the maps, colours in the order asked for."""
+        """Return the image's pixels at the size of the maps, colours in the order asked for."""
         if self.channels == "bgr":
             image = Image(image.data.flip(0))
         if image.size == (height, width):

@@ -1,4 +1,4 @@
-"""Drop classes that win only a small part of the picture."""
+"""Drop classes that win only a small part of the image."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ TRUNCATE = 4.0
 
 
 class GaussianBlur(Stage, writes="scores"):
-    """Blur every map with a Gaussian whose width follows the picture's size; borders are mirrored, edge included.
+    """Blur every map with a Gaussian whose width follows the image's size; borders are mirrored, edge included.
 
     Equal to `scipy.ndimage.gaussian_filter`. Source: PnP-OVSS, released code (0.05 of the longer side).
     """
@@ -43,7 +43,7 @@ def blur_matrix(size: int, sigma: float, device: torch.device) -> Float[torch.Te
     """Return the matrix that blurs a line of pixels, in float64.
 
     A matrix holds the mirrored border however wide the kernel is, and multiplies faster than a wide kernel convolves.
-    The next picture is often as large as this one.
+    The next image is often as large as this one.
     """
     radius = int(TRUNCATE * sigma + 0.5)
     kernel = kornia.filters.get_gaussian_kernel1d(2 * radius + 1, sigma, dtype=torch.float64)[0]

@@ -15,7 +15,7 @@ class KnnSmoothing(Stage, writes="scores"):
     """Replace every patch's probabilities by the mean over the patches that look most like it, itself included, again and again.
 
     Likeness is the cosine of features, and the neighbours stay the same in all rounds; a neighbour may be anywhere in the
-    picture. It helps noisy maps, and costs small objects where the maps are good. Maps of another grid than the features'
+    image. It helps noisy maps, and costs small objects where the maps are good. Maps of another grid than the features'
     are resized to it first. Source: IFSeg, released code (3 neighbours, 25 rounds; its notebook has 5 neighbours).
     """
 

@@ -1,4 +1,4 @@
-"""Let maps follow the picture by averaging every pixel with those around it that look alike."""
+"""Let maps follow the image by averaging every pixel with those around it that look alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CACHE_BYTES = 2_000_000
 """What a processor's cache holds of the rows from a pixel's first neighbours to its last, with maps side by side."""
 
 FEWEST_MAPS = 16
-"""With fewer maps side by side (in wide pictures) gathering is no faster than shifting, and takes more memory."""
+"""With fewer maps side by side (in wide images) gathering is no faster than shifting, and takes more memory."""
 
 BLOCK_BYTES = 3_000_000
 """Size of the piece of maps that is shifted at a time: it and its neighbours stay in a processor's cache."""
@@ -32,7 +32,7 @@ class Pamr(Stage, writes="scores"):
     The neighbours are the eight around a pixel at each distance of `dilations`; borders repeat. A neighbour's weight is
     the softmax, over all of them, of minus the difference in colour, in tenths of the local standard deviation, averaged
     over the channels. The pixel itself has no weight. Shifts and scales of a channel do not matter, so that it is the
-    same whether a picture is normalised for a network or not.
+    same whether an image is normalised for a network or not.
     Source: pixel-adaptive mask refinement (Araslanov & Roth 2020), with the settings of ITACLIP's released code.
     """
 
@@ -42,27 +42,25 @@ class Pamr(Stage, writes="scores"):
         Field(min_length=1, description="distances of the neighbours, in pixels"),
     ] = (8, 16)
     at: Annotated[
-        Literal["maps", "picture"],
+        Literal["maps", "image"],
         Field(
-            description="size to work at: the picture is brought to that of the `maps`, or the maps to the `picture`'s"
+            description="size to work at: the image is brought to that of the `maps`, or the maps to the `image`'s"
         ),
     ] = "maps"
 
     def run(self, scores: S, image: Image) -> S:
         """Return the refined maps."""
-        maps, picture = scores.data, image.data
-        if maps.shape[1:] != picture.shape[1:] and self.at == "maps":
-            picture = torch.nn.functional.interpolate(
-                picture[None], maps.shape[1:], mode="bilinear"
-            )[0]
-        elif maps.shape[1:] != picture.shape[1:]:
+        maps, photo = scores.data, image.data
+        if maps.shape[1:] != photo.shape[1:] and self.at == "maps":
+            photo = torch.nn.functional.interpolate(photo[None], maps.shape[1:], mode="bilinear")[0]
+        elif maps.shape[1:] != photo.shape[1:]:
             maps = torch.nn.functional.interpolate(
-                maps[None], picture.shape[1:], mode="bilinear", align_corners=True
+                maps[None], photo.shape[1:], mode="bilinear", align_corners=True
             )[0]
         if not self.steps:
             return scores.with_data(maps)
         return scores.with_data(
-            refine(maps, affinity(picture, self.dilations), self.dilations, self.steps)
+            refine(maps, affinity(photo, self.dilations), self.dilations, self.steps)
         )
 
 
@@ -83,28 +81,28 @@ def neighbours(
 
 
 def deviation(
-    picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
+    image: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
 ) -> Float[torch.Tensor, "3 h w"]:
     """Return the standard deviation over each pixel's neighbours and, once for every dilation, the pixel itself."""
-    padded = pad(picture, max(dilations))
+    padded = pad(image, max(dilations))
     count = 9 * len(dilations)
-    mean = picture * len(dilations)
+    mean = image * len(dilations)
     for neighbour in neighbours(padded, dilations):
         mean += neighbour
     mean /= count
-    squares = (picture - mean).square() * len(dilations)
+    squares = (image - mean).square() * len(dilations)
     for neighbour in neighbours(padded, dilations):
         squares += (neighbour - mean).square()
     return (squares / (count - 1)).sqrt()
 
 
 def affinity(
-    picture: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
+    image: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
 ) -> Float[torch.Tensor, "neighbour h w"]:
     """Return the weight of each neighbour of each pixel; they sum to 1 over the neighbours."""
-    scale = EPSILON + 0.1 * deviation(picture, dilations)
-    padded = pad(picture, max(dilations))
-    differences = [((picture - one).abs() / scale).mean(0) for one in neighbours(padded, dilations)]
+    scale = EPSILON + 0.1 * deviation(image, dilations)
+    padded = pad(image, max(dilations))
+    differences = [((image - one).abs() / scale).mean(0) for one in neighbours(padded, dilations)]
     return torch.stack(differences).neg_().softmax(0)
 
 

@@ -1,4 +1,4 @@
-"""What rewards by a judge have in common: encode pictures in parts, compare them with words, and count."""
+"""What rewards by a judge have in common: encode images in parts, compare them with words, and count."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from ovsskit.engine.values import Image
 
 Among = Literal["none", "present", "all"]
 Form = Literal["wins", "margin", "share", "released_ratio"]
-PER_PICTURE = 8
-"""How many masked pictures the judge sees at once for each picture of a batch; most have four classes or fewer."""
+PER_IMAGE = 8
+"""How many masked images the judge sees at once for each image of a batch; most have four classes or fewer."""
 
 
 def encode(
-    judge: EncodesImage, pictures: Sequence[Image], batch: int
-) -> Float[torch.Tensor, "picture width"]:
-    """Return a unit vector for every picture; the judge sees so many pictures of the batch at once as it is meant to."""
-    size = PER_PICTURE * batch
+    judge: EncodesImage, images: Sequence[Image], batch: int
+) -> Float[torch.Tensor, "image width"]:
+    """Return a unit vector for every image; the judge sees so many images of the batch at once as it is meant to."""
+    size = PER_IMAGE * batch
     parts = [
-        judge.encode_image(pictures[start : start + size])
-        for start in range(0, len(pictures), size)
+        judge.encode_image(images[start : start + size]) for start in range(0, len(images), size)
     ]
     return (
         torch.nn.functional.normalize(torch.cat(parts).float(), dim=-1)
@@ -32,20 +31,20 @@ def encode(
 
 
 def agreement_with_words(
-    pictures: Float[torch.Tensor, "*kind class width"],
+    images: Float[torch.Tensor, "*kind class width"],
     texts: Float[torch.Tensor, "text width"],
     own: Sequence[int],
     among: Among,
     scale: float,
 ) -> Float[torch.Tensor, "*kind class"]:
-    """Return from 0 to 1 how well the picture of each class agrees with its own word, `texts[own[class]]`.
+    """Return from 0 to 1 how well the image of each class agrees with its own word, `texts[own[class]]`.
 
     That is the word's probability among those of the classes, or among all texts; with `none`, the cosine, from -1..1 to 0..1.
     All vectors have unit length.
     """
-    places = torch.arange(len(own), device=pictures.device)
-    similarity = pictures @ (texts if among == "all" else texts[list(own)]).T
-    column = torch.tensor(own, device=pictures.device) if among == "all" else places
+    places = torch.arange(len(own), device=images.device)
+    similarity = images @ (texts if among == "all" else texts[list(own)]).T
+    column = torch.tensor(own, device=images.device) if among == "all" else places
     values = (similarity + 1) / 2 if among == "none" else (scale * similarity).softmax(-1)
     return values[..., places, column]
 

@@ -1,4 +1,4 @@
-"""Take a result for good that comes out the same when the picture is altered."""
+"""Take a result for good that comes out the same when the image is altered."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Alteration = Literal[
     "horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "smaller"
 ]
 GAIN = {"brighter": 0.7, "darker": 1.4}
-"""The exponent that the picture is raised to."""
+"""The exponent that the image is raised to."""
 SMALLER = 0.75
 
 
 class AgreementReward(Wrapper, writes="reward"):
-    """Run all stages before it again on altered pictures, and measure how well the labels agree with those of the plain one.
+    """Run all stages before it again on altered images, and measure how well the labels agree with those of the plain one.
 
-    Labels are brought back to how the picture lies; the reward is the mean IoU of the two, over the classes that the picture
+    Labels are brought back to how the image lies; the reward is the mean IoU of the two, over the classes that the image
     is said to show (slot `present`) or, where the recipe has no such stage, over those that either found; then over
     alterations. Neither the background nor a class that is found nowhere counts for agreement: a result without any class
-    has reward 0. A picture that is said to show no class has none (not a number). One class all over the picture agrees with
+    has reward 0. An image that is said to show no class has none (not a number). One class all over the image agrees with
     itself: this reward alone does not see that.
     """
 
@@ -46,7 +46,7 @@ class AgreementReward(Wrapper, writes="reward"):
     def run(
         self, image: Image, labels: Labels, vocabulary: Vocabulary, present: Present | None = None
     ) -> Wraps[Reward]:
-        """Return the reward of one picture."""
+        """Return the reward of one image."""
         nothing = present is not None and not present.labels
         outs = yield [] if nothing else [{"image": alter(image, name)} for name in self.alterations]
         if nothing:
@@ -63,7 +63,7 @@ class AgreementReward(Wrapper, writes="reward"):
 
 
 def alter(image: Image, name: str) -> Image:
-    """Return a picture as an alteration shows it."""
+    """Return an image as an alteration shows it."""
     if name in GAIN:
         return replace(image, data=image.data ** GAIN[name])
     if name == "smaller":
@@ -78,7 +78,7 @@ def alter(image: Image, name: str) -> Image:
 def restore(
     labels: Int[torch.Tensor, "rows cols"], name: str, size: Any
 ) -> Int[torch.Tensor, "h w"]:
-    """Bring the labels of an altered picture back to how the plain one lies."""
+    """Bring the labels of an altered image back to how the plain one lies."""
     turned: torch.Tensor = TURNS[name][1](labels) if name in TURNS else labels
     if turned.shape == size:
         return turned

@@ -1,4 +1,4 @@
-"""Let a model that knows pictures and words judge: does a class's region look more like its word than the rest does?"""
+"""Let a model that knows images and words judge: does a class's region look more like its word than the rest does?"""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ovsskit.stages.reward._judge import Among, Form, agreement_with_words, comp
 
 
 class ClipReward(Stage, writes="reward"):
-    """Compare, for every class of the picture, the picture masked to the class's region with the rest, by the class's word.
+    """Compare, for every class of the image, the image masked to the class's region with the rest, by the class's word.
 
     The judge encodes both and the word. A class wins if its region agrees better with its word than the complementary or a
-    blank picture does; what is masked is black. A class without a pixel does not win; one that fills the picture is
-    compared with a blank one; a picture that shows no class has no reward (not a number), and studies leave it out.
+    blank image does; what is masked is black. A class without a pixel does not win; one that fills the image is
+    compared with a blank one; an image that shows no class has no reward (not a number), and studies leave it out.
     The classes are those in the slot `present`, predicted or given; where a recipe has no such stage, the judge predicts
     them, as `presence_by_similarity` does. No label or mask is read.
     Source: PnP-OVSS, paper (known second-hand: complement, averages) and released code (blank, sums, among the classes of
-    the picture, of which a single one can never win); its own masks are those of `released_clip_reward`.
+    the image, of which a single one can never win); its own masks are those of `released_clip_reward`.
     """
 
     network = True
@@ -39,12 +39,12 @@ class ClipReward(Stage, writes="reward"):
     ] = "wins"
     against: Annotated[
         Literal["complement", "blank"],
-        Field(description="compare with the rest of the picture, or with a blank one (released)"),
+        Field(description="compare with the rest of the image, or with a blank one (released)"),
     ] = "complement"
     among: Annotated[
         Among,
         Field(
-            description="agreement with the word: the cosine alone, or its softmax among the words of the picture's classes "
+            description="agreement with the word: the cosine alone, or its softmax among the words of the image's classes "
             "(released) or of all classes"
         ),
     ] = "none"
@@ -66,7 +66,7 @@ class ClipReward(Stage, writes="reward"):
         judge: EncodesImageAndText,
         present: Present | None = None,
     ) -> Reward:
-        """Return the reward of one picture."""
+        """Return the reward of one image."""
         slots = {
             "image": image,
             "labels": labels,
@@ -78,7 +78,7 @@ class ClipReward(Stage, writes="reward"):
         return found
 
     def run_many(self, many: Sequence[Slots]) -> list[Reward]:
-        """Show the judge the masked pictures of all classes of all pictures together."""
+        """Show the judge the masked images of all classes of all images together."""
         judge: EncodesImageAndText = many[0]["judge"]
         unknown = [slots for slots in many if slots["present"] is None]
         seen = iter(
@@ -87,10 +87,10 @@ class ClipReward(Stage, writes="reward"):
             else ()
         )
         classes = [tuple(dict.fromkeys((slots["present"] or next(seen)).labels)) for slots in many]
-        pictures = [self._masked(slots, shown) for slots, shown in zip(many, classes, strict=True)]
-        features = encode(judge, [picture for some in pictures for picture in some], len(many))
+        images = [self._masked(slots, shown) for slots, shown in zip(many, classes, strict=True)]
+        features = encode(judge, [image for some in images for image in some], len(many))
         found = []
-        for slots, shown, some in zip(many, classes, pictures, strict=True):
+        for slots, shown, some in zip(many, classes, images, strict=True):
             mine, features = features[: len(some)], features[len(some) :]
             if not shown:
                 found.append(Reward(slots["image"].data.new_tensor(torch.nan)))
@@ -108,7 +108,7 @@ class ClipReward(Stage, writes="reward"):
         return found
 
     def _masked(self, slots: Slots, shown: Sequence[int]) -> list[Image]:
-        """Return the picture without all but one class, for every class; then what these are compared with."""
+        """Return the image without all but one class, for every class; then what these are compared with."""
         image: Image = slots["image"]
         regions = [
             region_of(slots["labels"], slots["vocabulary"].ids[label], image.size)
@@ -127,7 +127,7 @@ class ClipReward(Stage, writes="reward"):
 
 
 def region_of(labels: Labels, number: int, size: tuple[int, int]) -> Bool[torch.Tensor, "h w"]:
-    """Return where a class was found, at the picture's size."""
+    """Return where a class was found, at the image's size."""
     region = labels.data == number
     if tuple(region.shape) == size:
         return region

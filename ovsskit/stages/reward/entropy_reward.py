@@ -16,8 +16,8 @@ class EntropyReward(Stage, writes="reward"):
     """Turn the entropy of the probabilities, 0 to 1 on average over the pixels, into a reward: 1 minus it.
 
     Being sure is no proof of being right: a softmax with a larger scale is surer, and so is one class everywhere. So the
-    entropy of the picture's mean probabilities is added, times `balance`; at 1 the sum is 1 plus the information that a
-    pixel's place gives on its class. A picture of one map has no entropy, and no reward (not a number).
+    entropy of the image's mean probabilities is added, times `balance`; at 1 the sum is 1 plus the information that a
+    pixel's place gives on its class. An image of one map has no entropy, and no reward (not a number).
     """
 
     balance: Annotated[
@@ -25,7 +25,7 @@ class EntropyReward(Stage, writes="reward"):
     ] = 1.0
 
     def run(self, scores: Probabilities) -> Reward:
-        """Return the reward of one picture."""
+        """Return the reward of one image."""
         count = len(scores.data)
         if count == 1:
             return Reward(scores.data.new_tensor(torch.nan))

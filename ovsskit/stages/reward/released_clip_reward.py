@@ -1,4 +1,4 @@
-"""The reward of PnP-OVSS's released search: do more of a class's highlights than of a blank picture look like its word?"""
+"""The reward of PnP-OVSS's released search: do more of a class's highlights than of a blank image look like its word?"""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CONTRAST_SIZE = 24
 
 
 class ReleasedClipReward(Stage, writes="reward"):
-    """Mask the picture by the maps of its classes, and count those that the judge takes for their word more than nothing.
+    """Mask the image by the maps of its classes, and count those that the judge takes for their word more than nothing.
 
     A map is scaled to 0 to 1, cut at `at`, enlarged by cubic splines to the judge's size, blurred, scaled and cut again. The
-    judge's probability of the word, among the words of the picture's classes, is compared with that of a blank picture. So a
-    picture of a single class never counts. A map without contrast hides everything; a picture without maps has no reward.
+    judge's probability of the word, among the words of the image's classes, is compared with that of a blank image. So an
+    image of a single class never counts. A map without contrast hides everything; an image without maps has no reward.
     It reads the maps as they are where it stands in the recipe: to the letter, after `merge_tokens`, with one round.
-    Source: PnP-OVSS, released code. There the pictures' range of values is not known; here what is hidden is black.
+    Source: PnP-OVSS, released code. There the images' range of values is not known; here what is hidden is black.
     """
 
     network = True
@@ -38,7 +38,7 @@ class ReleasedClipReward(Stage, writes="reward"):
     ] = 0.15
     size: Annotated[
         int,
-        Field(ge=8, description="height and width of the pictures that the judge sees, in pixels"),
+        Field(ge=8, description="height and width of the images that the judge sees, in pixels"),
     ] = 336
     sigma: Annotated[
         float,
@@ -63,14 +63,14 @@ class ReleasedClipReward(Stage, writes="reward"):
     def run(
         self, image: Image, scores: Saliency, vocabulary: Vocabulary, judge: EncodesImageAndText
     ) -> Reward:
-        """Return the reward of one picture."""
+        """Return the reward of one image."""
         [found] = self.run_many(
             [{"image": image, "scores": scores, "vocabulary": vocabulary, "judge": judge}]
         )
         return found
 
     def run_many(self, many: Sequence[Slots]) -> list[Reward]:
-        """Show the judge the masked pictures of all classes of all pictures together."""
+        """Show the judge the masked images of all classes of all images together."""
         judge: EncodesImageAndText = many[0]["judge"]
         kept = [
             [place for place, label in enumerate(slots["scores"].labels) if label] for slots in many
@@ -82,12 +82,12 @@ class ReleasedClipReward(Stage, writes="reward"):
         blank = replace(
             many[0]["image"], data=masks[0].new_zeros(3, self.size, self.size), hidden=None
         )
-        pictures = [
+        images = [
             replace(slots["image"], data=masked, hidden=None)
             for slots, some in zip(many, masks, strict=True)
             for masked in self._resized(slots["image"]) * (some > self.at)[:, None]
         ]
-        features = encode(judge, [blank, *pictures], len(many))
+        features = encode(judge, [blank, *images], len(many))
         nothing, rest = features[0], features[1:]
         found = []
         for slots, places, some in zip(many, kept, masks, strict=True):

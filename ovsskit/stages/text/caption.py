@@ -1,4 +1,4 @@
-"""Name a picture's classes in a sentence."""
+"""Name an image's classes in a sentence."""
 
 from __future__ import annotations
 

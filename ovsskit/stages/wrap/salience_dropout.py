@@ -14,7 +14,7 @@ Salience = Literal["class_tokens", "released"]
 
 
 class SalienceDropout(Wrapper, writes="token_maps"):
-    """Hide the most salient patches of the picture round by round, and add up the maps of all rounds.
+    """Hide the most salient patches of the image round by round, and add up the maps of all rounds.
 
     A round's maps are zero at the patches that it did not see. No patch is hidden twice, and none without salience.
     Source: PnP-OVSS. The paper, known second-hand, hides half of the remaining patches after each round and counts every

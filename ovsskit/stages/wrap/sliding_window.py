@@ -1,4 +1,4 @@
-"""Look at a picture through a window that moves over it."""
+"""Look at an image through a window that moves over it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Byte = Annotated[float, Field(ge=0, le=255)]
 
 
 class SlidingWindow(Wrapper, writes="scores"):
-    """Run the inner chain on overlapping squares of the picture, enlarge their maps to the squares, and average.
+    """Run the inner chain on overlapping squares of the image, enlarge their maps to the squares, and average.
 
     Windows start at multiples of the stride; the last of each row and column is moved back inside. Where a side of the
-    picture is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time, also
-    those of a picture in one piece. Patches of the picture that are hidden are hidden in a window only if it shows all of it.
+    image is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time, also
+    those of an image in one piece. Patches of the image that are hidden are hidden in a window only if it shows all of it.
     Source: ITACLIP, released code, whose grid is that of MMSegmentation; padding: ClearCLIP, released code; in one piece:
     NACLIP, released code.
     """
@@ -28,7 +28,7 @@ class SlidingWindow(Wrapper, writes="scores"):
     neutral: ClassVar[dict[str, Any]] = {"window": 0}
 
     window: Annotated[
-        int, Field(ge=0, description="side of the window, in pixels; 0: the picture in one piece")
+        int, Field(ge=0, description="side of the window, in pixels; 0: the image in one piece")
     ] = 224
     stride: Annotated[
         int,
@@ -52,7 +52,7 @@ class SlidingWindow(Wrapper, writes="scores"):
     ] = (122.771, 116.746, 104.094)
 
     def run(self, image: Image) -> Wraps[S]:
-        """Return the mean of the windows' maps, at the size of the picture."""
+        """Return the mean of the windows' maps, at the size of the image."""
         window = self.window or max(image.size)
         rows, columns = (spans(length, window, self.stride) for length in image.size)
         boxes = [(row, column) for row in rows for column in columns]
@@ -74,7 +74,7 @@ class SlidingWindow(Wrapper, writes="scores"):
         return scores.with_data(total.div_(count))
 
     def crop(self, image: Image, row: slice, column: slice) -> Image:
-        """Return what a window shows; the picture itself if that is all of it, and nothing is added."""
+        """Return what a window shows; the image itself if that is all of it, and nothing is added."""
         window = image.data[:, row, column]
         data = self.pad(window)
         if data is window and window.shape == image.data.shape:
@@ -99,7 +99,7 @@ def margins(length: int, multiple: int) -> tuple[int, int]:
 
 
 def spans(length: int, window: int, stride: int) -> list[slice]:
-    """Return where the windows lie along a side of the picture."""
+    """Return where the windows lie along a side of the image."""
     stride = min(stride, window)
     count = max(length - window + stride - 1, 0) // stride + 1
     starts = [max(min(index * stride, length - window), 0) for index in range(count)]

@@ -1,4 +1,4 @@
-"""Look at a picture in several ways, and average what is found."""
+"""Look at an image in several ways, and average what is found."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SCALES = {"scale_50": 0.5, "scale_75": 0.75, "scale_125": 1.25, "scale_150": 1.5
 
 
 class Views(Wrapper, writes="scores"):
-    """Run the inner chain on altered pictures, undo in the maps what moved pixels, and average.
+    """Run the inner chain on altered images, undo in the maps what moved pixels, and average.
 
     Each view belongs to one of two groups; the result is the mean of `same`, times `same_weight`, plus the mean of
     `altered` times the rest. Flips and rotations are undone in both. Grey is the luma of the channels as the network
     sees them, normalised; blur is a Gaussian of 11 pixels and standard deviation 5, mirrored at the border. Scaled views (in
-    per cent) are smaller or larger pictures, whose maps are resized to those of the first view; patches that are hidden
+    per cent) are smaller or larger images, whose maps are resized to those of the first view; patches that are hidden
     are not hidden in them. The scales are those of MMSegmentation's test-time augmentation.
     Source: ITACLIP, released code ("image engineering"), which averages the first group's features instead of their maps:
     as similarity is linear in features, the maps are the same.
@@ -92,7 +92,7 @@ class Views(Wrapper, writes="scores"):
         return scores.with_data(merged)
 
     def alter(self, image: Image, view: View) -> Image:
-        """Return the picture as one of the views shows it."""
+        """Return the image as one of the views shows it."""
         if view == "grey":
             return replace(image, data=grey(image.data, self.mean, self.deviation))
         if view == "blur":
@@ -110,7 +110,7 @@ class Views(Wrapper, writes="scores"):
 def undo(
     maps: Float[torch.Tensor, "class rows cols"], view: View
 ) -> Float[torch.Tensor, "class h w"]:
-    """Bring maps of a view back to how the picture lies."""
+    """Bring maps of a view back to how the image lies."""
     return TURNS[view][1](maps) if view in TURNS else maps
 
 
@@ -126,13 +126,11 @@ def fit(
     return resized
 
 
-def scale(
-    picture: Float[torch.Tensor, "3 h w"], factor: float
-) -> Float[torch.Tensor, "3 rows cols"]:
-    """Return a smaller or larger picture; less than a pixel's side is lost or added at its border."""
-    size = [max(1, round(side * factor)) for side in picture.shape[1:]]
+def scale(image: Float[torch.Tensor, "3 h w"], factor: float) -> Float[torch.Tensor, "3 rows cols"]:
+    """Return a smaller or larger image; less than a pixel's side is lost or added at its border."""
+    size = [max(1, round(side * factor)) for side in image.shape[1:]]
     resized: torch.Tensor = torch.nn.functional.interpolate(
-        picture[None], size, mode="bilinear", antialias=True
+        image[None], size, mode="bilinear", antialias=True
     )[0]
     return resized
 
@@ -143,21 +141,21 @@ def average(maps: Sequence[Float[torch.Tensor, "class h w"]]) -> Float[torch.Ten
 
 
 def grey(
-    picture: Float[torch.Tensor, "3 h w"], mean: Channels, deviation: Channels
+    image: Float[torch.Tensor, "3 h w"], mean: Channels, deviation: Channels
 ) -> Float[torch.Tensor, "3 h w"]:
-    """Return a picture whose channels, once normalised, all are the luma of the normalised channels."""
+    """Return an image whose channels, once normalised, all are the luma of the normalised channels."""
     weights, middle, spread = (
-        picture.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation)
+        image.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation)
     )
-    return (weights * (picture - middle) / spread).sum(0) * spread + middle
+    return (weights * (image - middle) / spread).sum(0) * spread + middle
 
 
-def blur(picture: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h w"]:
-    """Blur a picture; where it is too small to be mirrored so far, its border repeats."""
-    border = "reflect" if min(picture.shape[1:]) > BLUR_SIZE // 2 else "replicate"
+def blur(image: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h w"]:
+    """Blur an image; where it is too small to be mirrored so far, its border repeats."""
+    border = "reflect" if min(image.shape[1:]) > BLUR_SIZE // 2 else "replicate"
     size, sigma = (BLUR_SIZE, BLUR_SIZE), (BLUR_SIGMA, BLUR_SIGMA)
     blurred: torch.Tensor = kornia.filters.gaussian_blur2d(
-        picture[None], size, sigma, border_type=border
+        image[None], size, sigma, border_type=border
     )[0]
     return blurred
 
@@ -175,4 +173,4 @@ TURNS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "rotate_180": (rotate(2), rotate(2)),
     "rotate_270": (rotate(3), rotate(1)),
 }
-"""What is done to a picture in views that move pixels, and what undoes it in maps."""
+"""What is done to an image in views that move pixels, and what undoes it in maps."""

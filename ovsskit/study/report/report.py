@@ -26,16 +26,16 @@ from ovsskit.study.search.state import Standing
 from ovsskit.study.search.trials import Row
 
 REPORT = "index.html"
-SHOWN_PICTURES, SHOWN_TRIALS = 6, 25
+SHOWN_IMAGES, SHOWN_TRIALS = 6, 25
 FEWEST_TRIALS = 10
-"""Trials judged on all pictures that importance takes: its best tenth is one of them then."""
+"""Trials judged on all images that importance takes: its best tenth is one of them then."""
 WIDTH = 420
-"""Of a picture in the report, in pixels."""
+"""Of an image in the report, in pixels."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Hold a picture as the recipe segmented it before and after, as data that an HTML file can hold, and both values."""
+    """Hold an image as the recipe segmented it before and after, as data that an HTML file can hold, and both values."""
 
     name: str
     before: str
@@ -117,7 +117,7 @@ def _facts(standing: Standing) -> list[str]:
     ]
     facts += [f"pruner {settings.pruner}"] if settings.pruner != "none" else []
     facts += [
-        f"{len(plan.pictures)} pictures",
+        f"{len(plan.images)} images",
         f"{len(plan.vocabulary.names)} classes",
         f"{seconds:.0f} s of work",
     ]
@@ -132,8 +132,8 @@ def _facts(standing: Standing) -> list[str]:
 
 
 def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
-    """Return pictures segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
-    was, now = standing.default.get("pictures", {}), best.verdict.get("pictures", {})
+    """Return images segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
+    was, now = standing.default.get("images", {}), best.verdict.get("images", {})
     sign = standing.plan.search.objectives[0].sign
     known = [
         int(index)
@@ -141,12 +141,12 @@ def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
         if index in now and was[index] == was[index] and now[index] == now[index]
     ]
     ranked = sorted(known, key=lambda index: -sign * (now[str(index)] - was[str(index)]))
-    count = min(SHOWN_PICTURES, len(ranked))
+    count = min(SHOWN_IMAGES, len(ranked))
     chosen = [
         ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)
     ]
     before, after = _drawn(evaluator, {}, chosen), _drawn(evaluator, best.params, chosen)
-    paths = standing.plan.pictures
+    paths = standing.plan.images
     return [
         Pair(paths[index].stem, _data(old), _data(new), was.get(str(index)), now.get(str(index)))
         for index, old, new in zip(chosen, before, after, strict=True)
@@ -165,9 +165,9 @@ def _drawn(evaluator: Evaluator, values: dict[str, Any], chosen: list[int]) -> l
     return found
 
 
-def _data(picture: PilImage) -> str:
-    """Return a picture as a `data:` address."""
-    smaller = picture.convert("RGB")
+def _data(image: PilImage) -> str:
+    """Return an image as a `data:` address."""
+    smaller = image.convert("RGB")
     smaller.thumbnail((WIDTH, 4 * WIDTH))
     buffer = io.BytesIO()
     smaller.save(buffer, "JPEG", quality=82)

@@ -1,6 +1,6 @@
-"""Judge recipes on the pictures of a study: what several candidates share is read and computed once.
+"""Judge recipes on the images of a study: what several candidates share is read and computed once.
 
-Decoded pictures, models and everything that a network wrote are kept between candidates. So a candidate that differs only
+Decoded images, models and everything that a network wrote are kept between candidates. So a candidate that differs only
 behind the network runs none.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import State
-from ovsskit.engine.images import allow_pixels, read_picture
+from ovsskit.engine.images import allow_pixels, read_image
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
@@ -28,24 +28,24 @@ from ovsskit.study.spec.objectives import Objective, mean_of, miou_of
 from ovsskit.study.spec.plan import Plan
 
 SHELF_BYTES = 1 << 30
-"""How many bytes of decoded pictures are kept."""
+"""How many bytes of decoded images are kept."""
 
 LATTICE_BYTES = 1 << 30
-"""How many bytes of the lattices of dense CRFs are kept; they follow from the picture alone."""
+"""How many bytes of the lattices of dense CRFs are kept; they follow from the image alone."""
 
 Report = Callable[[int, float], bool]
-"""Hear of the picture of an index, and what it gave; say whether the rest can be left out."""
+"""Hear of the image of an index, and what it gave; say whether the rest can be left out."""
 
 
 @dataclass
 class Verdict:
-    """Hold what a candidate is worth: a number for every objective, what single pictures gave, and what it cost.
+    """Hold what a candidate is worth: a number for every objective, what single images gave, and what it cost.
 
     `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost when it was computed.
     """
 
     values: list[float]
-    pictures: dict[int, float]
+    images: dict[int, float]
     seconds: float
     megabytes: float | None
     whole: bool
@@ -63,7 +63,7 @@ class Costs:
     bytes: dict[str, int] = field(default_factory=dict)
 
     def learn(self, stage: str, seconds: float, peak: int | None) -> None:
-        """Keep the most that a stage took for a picture."""
+        """Keep the most that a stage took for an image."""
         self.seconds[stage] = max(seconds, self.seconds.get(stage, 0.0))
         if peak is not None:
             self.bytes[stage] = max(peak, self.bytes.get(stage, 0))
@@ -104,11 +104,11 @@ class Evaluator:
     def judge(
         self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
     ) -> Verdict:
-        """Run the recipe with these values on the pictures in this order, and judge what comes out.
+        """Run the recipe with these values on the images in this order, and judge what comes out.
 
         Raises:
-            NothingFound: no picture gives an objective anything to judge.
-            OvsskitError: the candidate cannot be run, or a picture cannot be read.
+            NothingFound: no image gives an objective anything to judge.
+            OvsskitError: the candidate cannot be run, or an image cannot be read.
         """
         pipeline = self.pipeline(values)
         judges = {one.name for one in self.plan.search.objectives if one.stage is not None}
@@ -120,7 +120,7 @@ class Evaluator:
         gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
         left = False
         groups = list(self._groups(order))
-        images = ([self._picture(index) for index in group] for group in groups)
+        images = ([self._image(index) for index in group] for group in groups)
         with keeping(self._lattices):
             for group, states in zip(
                 groups,
@@ -129,7 +129,7 @@ class Evaluator:
             ):
                 self._gather(group, states, meter, gathered)
                 if report is not None and (
-                    left := any(report(one, self._of_picture(gathered, one)) for one in group)
+                    left := any(report(one, self._of_image(gathered, one)) for one in group)
                 ):
                     break
         self.batch = pipeline.batch
@@ -139,7 +139,7 @@ class Evaluator:
         ]
         return Verdict(
             totals,
-            {index: self._of_picture(gathered, index) for index in next(iter(gathered.values()))},
+            {index: self._of_image(gathered, index) for index in next(iter(gathered.values()))},
             meter.seconds / max(1, seen),
             meter.megabytes,
             whole=not left,
@@ -158,10 +158,10 @@ class Evaluator:
     def segment(
         self, values: Mapping[str, Any], indices: Sequence[int]
     ) -> Iterator[tuple[Image, State]]:
-        """Yield pictures of the study, and what the recipe with these values finds in them."""
+        """Yield images of the study, and what the recipe with these values finds in them."""
         pipeline = self.pipeline(values)
         for index in indices:
-            image = self._picture(index)
+            image = self._image(index)
             with keeping(self._lattices):
                 [state] = pipeline.run_many([image], self.plan.vocabulary)
             yield image, state
@@ -172,20 +172,20 @@ class Evaluator:
             self._models[key] = model.to(self.device)
         return self._models[key]
 
-    def _picture(self, index: int) -> Image:
-        path = self.plan.pictures[index]
+    def _image(self, index: int) -> Image:
+        path = self.plan.images[index]
         if path in self.shelf:
             return self.shelf[path]
-        image = read_picture(path, max_pixels=self.plan.max_pixels).to(self.device)
+        image = read_image(path, max_pixels=self.plan.max_pixels).to(self.device)
         if self._shelf_bytes + image.data.nbytes <= SHELF_BYTES:
             self.shelf[path] = image
             self._shelf_bytes += image.data.nbytes
         return image
 
     def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Yield pictures to run together: a batch, or fewer where the pruner may leave the rest."""
+        """Yield images to run together: a batch, or fewer where the pruner may leave the rest."""
         halves = self.plan.search.settings.pruner == "halving"
-        size = min(self.batch, first_rung(len(self.plan.pictures))) if halves else self.batch
+        size = min(self.batch, first_rung(len(self.plan.images))) if halves else self.batch
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
@@ -196,7 +196,7 @@ class Evaluator:
         meter: Meter,
         gathered: dict[str, dict[int, Any]],
     ) -> None:
-        """Take from the slots what each objective needs of each picture."""
+        """Take from the slots what each objective needs of each image."""
         for one in self.plan.search.objectives:
             for position, (index, state) in enumerate(zip(group, states, strict=True)):
                 gathered[one.name][index] = self._found(one, index, state, meter.rewards, position)
@@ -216,10 +216,10 @@ class Evaluator:
             return math.nan
         assert self.plan.truth is not None
         labels: Labels = state["labels"]
-        return self.plan.truth.confusion(self.plan.pictures[index], labels.data)
+        return self.plan.truth.confusion(self.plan.images[index], labels.data)
 
-    def _of_picture(self, gathered: dict[str, dict[int, Any]], index: int) -> float:
-        """Return what a picture gave for the first objective."""
+    def _of_image(self, gathered: dict[str, dict[int, Any]], index: int) -> float:
+        """Return what an image gave for the first objective."""
         first = next(iter(gathered.values()))[index]
         return miou_of([first]) if isinstance(first, torch.Tensor) else float(first)
 
@@ -231,8 +231,10 @@ class Evaluator:
         listed = list(found.values())
         total = mean_of(listed) if one.stage is not None else miou_of(listed)
         if math.isnan(total):
-            what = f"No picture gives `{one.name}` anything to judge: no class is found in any of them."
-            fix = "Look for classes that the pictures show, or let more classes pass for present."
+            what = (
+                f"No image gives `{one.name}` anything to judge: no class is found in any of them."
+            )
+            fix = "Look for classes that the images show, or let more classes pass for present."
             raise NothingFound(what, fix=fix, where=one.place)
         return total
 
@@ -256,7 +258,7 @@ class Meter:
         return None if self.peak is None else self.peak / 1e6
 
     def next_group(self) -> None:
-        """Begin with other pictures."""
+        """Begin with other images."""
         self.rewards.clear()
         self._judging = False
 

@@ -31,7 +31,7 @@ FIRST_STEP, LAST_STEP = 0.5, 0.03
 """Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
 
 KEPT = 4
-"""Successive halving keeps the best of so many, three times: after a 24th, a sixth and two thirds of the pictures."""
+"""Successive halving keeps the best of so many, three times: after a 24th, a sixth and two thirds of the images."""
 
 LAST = 20
 """Successive halving compares a trial with so many before it. With all of them, more and more go on as a search gets better."""
@@ -76,7 +76,7 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
 
 
 def make_pruner(search: Search) -> optuna.pruners.BasePruner:
-    """Return the study's pruner. Wilcoxon hears of single pictures, halving of the mean gain so far."""
+    """Return the study's pruner. Wilcoxon hears of single images, halving of the mean gain so far."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if search.settings.pruner == "wilcoxon":
@@ -87,9 +87,9 @@ def make_pruner(search: Search) -> optuna.pruners.BasePruner:
 
 
 class Halving(optuna.pruners.BasePruner):
-    """Leave a trial that is not among the best quarter of the last that reported after as many pictures; equal ones share a place.
+    """Leave a trial that is not among the best quarter of the last that reported after as many images; equal ones share a place.
 
-    Optuna's own lets all equal ones go on, and over a few pictures many are: a reward that counts wins takes few values there.
+    Optuna's own lets all equal ones go on, and over a few images many are: a reward that counts wins takes few values there.
     It compares with all before, too, and as a search gets better, ever more trials are among the best of those.
     Source: Li et al. 2020 (ASHA), without its promotion of earlier trials.
     """
@@ -115,15 +115,15 @@ class Halving(optuna.pruners.BasePruner):
         return ahead >= max(1, (len(reached) + 1) // KEPT)
 
 
-def first_rung(pictures: int) -> int:
-    """Return after how many pictures successive halving first leaves candidates."""
-    return math.ceil(pictures / 24)
+def first_rung(images: int) -> int:
+    """Return after how many images successive halving first leaves candidates."""
+    return math.ceil(images / 24)
 
 
-def rungs(pictures: int) -> list[int]:
-    """Return all counts of pictures after which it does."""
-    steps = itertools.accumulate(itertools.repeat(KEPT), operator.mul, initial=first_rung(pictures))
-    return list(itertools.takewhile(lambda step: step <= pictures, steps))
+def rungs(images: int) -> list[int]:
+    """Return all counts of images after which it does."""
+    steps = itertools.accumulate(itertools.repeat(KEPT), operator.mul, initial=first_rung(images))
+    return list(itertools.takewhile(lambda step: step <= images, steps))
 
 
 def points_of(search: Search) -> list[dict[str, Any]] | None:

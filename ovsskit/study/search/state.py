@@ -45,7 +45,7 @@ class Standing:
 
     @property
     def calls(self) -> dict[str, int]:
-        """Return how many calls of networks, each for one picture, were made and saved: the recipe's and the judges'."""
+        """Return how many calls of networks, each for one image, were made and saved: the recipe's and the judges'."""
         verdicts = [self.default, *(row.verdict for row in self.rows)]
         return {
             key: sum(one.get(key, 0) for one in verdicts)

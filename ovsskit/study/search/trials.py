@@ -41,7 +41,7 @@ class Row:
 
     @property
     def counts(self) -> bool:
-        """Say whether the trial may be the best: it is judged on all pictures and breaks no constraint."""
+        """Say whether the trial may be the best: it is judged on all images and breaks no constraint."""
         return self.state == "done" and not self.broken
 
     def plain(self) -> dict[str, Any]:

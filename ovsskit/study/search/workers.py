@@ -56,8 +56,8 @@ class Place:
 
 
 def order_of(plan: Plan, turn: int) -> list[int]:
-    """Return the shuffled order of a trial's pictures: another in each, or the search would be for the first pictures."""
-    order = list(range(len(plan.pictures)))
+    """Return the shuffled order of a trial's images: another in each, or the search would be for the first images."""
+    order = list(range(len(plan.images)))
     random.Random(f"{plan.search.settings.seed} {turn}").shuffle(order)
     return order
 
@@ -85,8 +85,8 @@ def judge_trial(
         raise Failed from error
     trial.set_user_attr(VERDICT, describe(verdict))
     limits = plan.search.constraints
-    if limits.seconds_per_picture is not None:
-        trial.set_constraint("seconds_per_picture", verdict.seconds - limits.seconds_per_picture)
+    if limits.seconds_per_image is not None:
+        trial.set_constraint("seconds_per_image", verdict.seconds - limits.seconds_per_image)
     if limits.peak_megabytes is not None and verdict.megabytes is not None:
         trial.set_constraint("peak_megabytes", verdict.megabytes - limits.peak_megabytes)
     if not verdict.whole:
@@ -98,26 +98,26 @@ def _again(
     known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
 ) -> Verdict:
     """Return the verdict on an equal candidate, such as the recipe as it is, as that of a trial."""
-    pictures = {int(index): value for index, value in known["pictures"].items()}
+    images = {int(index): value for index, value in known["images"].items()}
     if report is not None:
-        for index in filter(pictures.__contains__, order):
-            report(index, pictures[index])
+        for index in filter(images.__contains__, order):
+            report(index, images[index])
     counts = {"calls": 0, "saved": known["calls"] + known["saved"]}
     counts |= {"judge_calls": 0, "judge_saved": known["judge_calls"] + known["judge_saved"]}
-    return Verdict(**{**known, **counts, "pictures": pictures}, whole=whole)
+    return Verdict(**{**known, **counts, "images": images}, whole=whole)
 
 
 def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
-    """Return what hears of single pictures and asks the pruner, if there is one.
+    """Return what hears of single images and asks the pruner, if there is one.
 
-    Wilcoxon compares picture by picture. Halving compares means over few pictures, others in each trial: of what is
-    better there than with the recipe as it is, since pictures differ more than candidates do.
+    Wilcoxon compares image by image. Halving compares means over few images, others in each trial: of what is
+    better there than with the recipe as it is, since images differ more than candidates do.
     """
     pruner = plan.search.settings.pruner
     if pruner == "none":
         return None
     before = {
-        int(index): value for index, value in trial.study.user_attrs[DEFAULT]["pictures"].items()
+        int(index): value for index, value in trial.study.user_attrs[DEFAULT]["images"].items()
     }
     gains: list[float] = []
 
@@ -125,7 +125,7 @@ def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
         gain = value - before[index]
         if math.isnan(
             value if pruner == "wilcoxon" else gain
-        ):  # a picture without any class says nothing
+        ):  # an image without any class says nothing
             return False
         gains.append(gain)
         if pruner == "wilcoxon":
@@ -145,7 +145,7 @@ def describe(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as plain JSON values."""
     return {
         "values": verdict.values,
-        "pictures": {str(index): value for index, value in sorted(verdict.pictures.items())},
+        "images": {str(index): value for index, value in sorted(verdict.images.items())},
         "seconds": verdict.seconds,
         "megabytes": verdict.megabytes,
         "calls": verdict.calls,

@@ -5,9 +5,9 @@
 
     [[objective]]              # or several, and then a Pareto front
     metric = "miou"
-    masks  = "masks/"          # <picture>.png with the numbers of the classes; none are needed for the sample scenes
+    masks  = "masks/"          # <image>.png with the numbers of the classes; none are needed for the sample scenes
 
-Metrics are `miou` (from 0 to 1), `seconds` (a picture's) and `megabytes` (the peak of the stages); the last two shall
+Metrics are `miou` (from 0 to 1), `seconds` (an image's) and `megabytes` (the peak of the stages); the last two shall
 become small.
 """
 
@@ -156,14 +156,14 @@ def _metric(
     if masks is not None and not masks.is_dir():
         what = f"There is no folder of masks `{masks}`."
         problems.append(
-            BadValue(what, fix="Name a folder with <picture>.png.", where=entry.place_of("masks"))
+            BadValue(what, fix="Name a folder with <image>.png.", where=entry.place_of("masks"))
         )
     return [Objective(name, direction or METRICS[metric], entry.place, masks=masks, metric=metric)]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Know the true masks of pictures, as numbers of a vocabulary; `ignored` is the number that counts nowhere."""
+    """Know the true masks of images, as numbers of a vocabulary; `ignored` is the number that counts nowhere."""
 
     masks: Mapping[Path, Path]
     table: Mapping[int, int] | None
@@ -171,10 +171,10 @@ class Truth:
     ignored: int = IGNORED
 
     def confusion(
-        self, picture: Path, found: Int[torch.Tensor, "h w"]
+        self, image: Path, found: Int[torch.Tensor, "h w"]
     ) -> Int[torch.Tensor, "classes classes"]:
-        """Count the pixels of a picture by true and found class."""
-        true = torch.from_numpy(read_mask(self.masks[picture]).astype(numpy.int64))
+        """Count the pixels of an image by true and found class."""
+        true = torch.from_numpy(read_mask(self.masks[image]).astype(numpy.int64))
         if self.table is not None:
             true = torch.tensor(
                 [self.table.get(number, 0) for number in range(int(true.max()) + 1)]
@@ -187,23 +187,23 @@ class Truth:
 
 
 def read_truth(
-    objective: Objective, pictures: Sequence[Path], samples: bool, vocabulary: Vocabulary
+    objective: Objective, images: Sequence[Path], samples: bool, vocabulary: Vocabulary
 ) -> Truth:
-    """Return the true masks of pictures: of a folder, or those of the sample scenes.
+    """Return the true masks of images: of a folder, or those of the sample scenes.
 
     Raises:
-        BadStudy: the pictures are no sample scenes and no masks are named, or the classes are none of the scenes'.
-        BadFile: a picture has no mask, or its mask cannot be that of this picture and these classes.
+        BadStudy: the images are no sample scenes and no masks are named, or the classes are none of the scenes'.
+        BadFile: an image has no mask, or its mask cannot be that of this image and these classes.
     """
     count = max(vocabulary.ids) + 1
     if objective.masks is not None:
-        masks = find_masks(objective.masks, pictures, objective.place)
+        masks = find_masks(objective.masks, images, objective.place)
         check_masks(masks, vocabulary)
         return Truth(masks, None, count, -1 if IGNORED in vocabulary.ids else IGNORED)
     from ovsskit.embedded import NOUNS, sample_scenes
 
-    scenes = {scene.picture: scene.mask for scene in sample_scenes()}
-    if not samples and not set(pictures) <= set(scenes):
+    scenes = {scene.image: scene.mask for scene in sample_scenes()}
+    if not samples and not set(images) <= set(scenes):
         fix = 'Add masks = "folder" to the objective, or take a reward, which needs none.'
         raise BadStudy("The metric `miou` needs true masks.", fix=fix, where=objective.place)
     if not set(vocabulary.names) <= set(NOUNS):
@@ -218,11 +218,11 @@ def read_truth(
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Return the mean of what pictures gave, those left out that gave nothing (nan); nan if none gave anything."""
+    """Return the mean of what images gave, those left out that gave nothing (nan); nan if none gave anything."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
 
 
 def miou_of(matrices: Sequence[Int[torch.Tensor, "classes classes"]]) -> float:
-    """Return the mean IoU, from 0 to 1, over the pixels of several pictures."""
+    """Return the mean IoU, from 0 to 1, over the pixels of several images."""
     return mean_iou(torch.stack(list(matrices)).sum(0))

@@ -12,11 +12,11 @@ from typing import Any
 from ovsskit.engine.stage import Wrapper
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import (
-    BadPicture,
+    BadImage,
     BadSpace,
     BadStudy,
     MissingExtra,
-    NoPictures,
+    NoImages,
     OvsskitError,
     Place,
     Problems,
@@ -32,7 +32,7 @@ from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
-from ovsskit.run.options import Wishes, check_files, choose_classes, choose_pictures
+from ovsskit.run.options import Wishes, check_files, choose_classes, choose_images
 from ovsskit.study.spec.objectives import (
     Objective,
     Truth,
@@ -126,10 +126,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Plan:
-    """Hold a checked study: what is searched, and on which pictures."""
+    """Hold a checked study: what is searched, and on which images."""
 
     search: Search
-    pictures: tuple[Path, ...]
+    images: tuple[Path, ...]
     samples: bool
     vocabulary: Vocabulary
     truth: Truth | None
@@ -138,7 +138,7 @@ class Plan:
 
 
 def make_plan(wishes: StudyWishes) -> Plan:
-    """Read and check a study, its recipe and its pictures.
+    """Read and check a study, its recipe and its images.
 
     Raises:
         OvsskitError: anything is wrong; `Problems` hold all that a file alone tells.
@@ -153,20 +153,20 @@ def make_plan(wishes: StudyWishes) -> Plan:
         classes_file=wishes.classes_file,
         limit=wishes.limit,
     )
-    named, samples = choose_pictures(plain, recipe)
-    pictures, left_out = _readable(named, wishes.max_pixels)
+    named, samples = choose_images(plain, recipe)
+    images, left_out = _readable(named, wishes.max_pixels)
     if search.classes and wishes.classes is None and not wishes.classes_file:
         vocabulary = recipe.vocabulary.replace(search.classes)
     else:
         vocabulary = choose_classes(plain, recipe, samples)
     truths = [
-        read_truth(one, pictures, samples, vocabulary)
+        read_truth(one, images, samples, vocabulary)
         for one in search.objectives
         if one.metric == "miou"
     ]
     return Plan(
         search,
-        tuple(pictures),
+        tuple(images),
         samples,
         vocabulary,
         truths[0] if truths else None,
@@ -179,28 +179,28 @@ def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple
     """Return the images that can be read, and why the others are left out: one must not stop a study.
 
     Raises:
-        NoPictures: none can be read.
+        NoImages: none can be read.
     """
-    from ovsskit.engine.images import allow_pixels, read_picture
+    from ovsskit.engine.images import allow_pixels, read_image
 
     allow_pixels(max_pixels)
-    pictures, left_out = [], []
+    images, left_out = [], []
     for path in named:
         try:
-            read_picture(path, max_pixels=max_pixels)
-        except BadPicture as error:
+            read_image(path, max_pixels=max_pixels)
+        except BadImage as error:
             left_out.append(f"{path} is left out: {error.what}")
         else:
-            pictures.append(path)
+            images.append(path)
     for reason in left_out:
         log.warning("%s", reason)
-    if not pictures:
-        raise NoPictures("No image can be read.", there="\n  ".join(left_out[:5]))
-    return pictures, tuple(left_out)
+    if not images:
+        raise NoImages("No image can be read.", there="\n  ".join(left_out[:5]))
+    return images, tuple(left_out)
 
 
 def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
-    """Read and check a study without its pictures; with `set_is_settled` what is set is not searched, and no objection.
+    """Read and check a study without its images; with `set_is_settled` what is set is not searched, and no objection.
 
     Raises:
         Problems: all that is wrong, with files and lines.
@@ -361,7 +361,7 @@ def _problems_of_method(search: Search, table: Table) -> list[OvsskitError]:
         )
     costs = {"seconds", "megabytes"} & {one.metric for one in search.objectives}
     if settings.pruner != "none" and costs:
-        what = f"The pruner `{settings.pruner}` compares pictures, and `{min(costs)}` is one number for all."
+        what = f"The pruner `{settings.pruner}` compares images, and `{min(costs)}` is one number for all."
         problems.append(
             BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
         )

@@ -35,7 +35,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """Say what to search, on which pictures, how, and how often."""
+    """Say what to search, on which images, how, and how often."""
 
     recipe: Annotated[
         str,
@@ -58,7 +58,7 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     seed: Annotated[int, Field(ge=0, description="the same seed tries the same candidates")] = 0
     sampler: Annotated[Sampler, Field(description="how candidates are chosen")] = "tpe"
     pruner: Annotated[
-        Pruner, Field(description="how hopeless candidates are left before the last picture")
+        Pruner, Field(description="how hopeless candidates are left before the last image")
     ] = "none"
     as_it_is: Annotated[
         bool, Field(description="try the recipe as it is first, if the space holds it")
@@ -82,8 +82,8 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
 class ConstraintsTable(BaseModel, frozen=True, extra="forbid", strict=True):
     """Say what a candidate may cost."""
 
-    seconds_per_picture: Annotated[
-        float | None, Field(gt=0, description="the most seconds that a picture may take")
+    seconds_per_image: Annotated[
+        float | None, Field(gt=0, description="the most seconds that an image may take")
     ] = None
     peak_megabytes: Annotated[
         float | None, Field(gt=0, description="the most memory that the stages may need")

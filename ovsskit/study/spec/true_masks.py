@@ -1,4 +1,4 @@
-"""Read true masks, and refuse those that cannot be the masks of these pictures and classes."""
+"""Read true masks, and refuse those that cannot be the masks of these images and classes."""
 
 from __future__ import annotations
 
@@ -35,48 +35,48 @@ class Fault:
     fix: str
 
 
-def find_masks(folder: Path, pictures: Sequence[Path], where: Place) -> dict[Path, Path]:
-    """Return the mask of every picture, `<picture>.png` in the folder.
+def find_masks(folder: Path, images: Sequence[Path], where: Place) -> dict[Path, Path]:
+    """Return the mask of every image, `<image>.png` in the folder.
 
     Raises:
-        BadFile: a picture has no mask, or two pictures would share one.
+        BadFile: an image has no mask, or two images would share one.
     """
-    masks = {path: folder / f"{path.stem}.png" for path in pictures}
+    masks = {path: folder / f"{path.stem}.png" for path in images}
     missing = [mask for mask in masks.values() if not mask.is_file()]
     if missing:
         there = sorted(path.name for path in folder.iterdir() if path.is_file())
-        what = f"{len(missing)} of {len(masks)} pictures have no mask, such as {missing[0].name}."
+        what = f"{len(missing)} of {len(masks)} images have no mask, such as {missing[0].name}."
         stem = missing[0].stem.casefold()
         near = next((name for name in there if stem in name.casefold()), "")
         fix = f"Did you mean `{near}`? " if near else ""
-        fix += "Give the masks the names of their pictures."
+        fix += "Give the masks the names of their images."
         listed = f"The folder holds: {', '.join(there[:3]) or 'nothing'}"
         raise BadFile(what, there=listed, fix=fix, where=where)
     owners: dict[Path, Path] = {}
-    for picture, mask in masks.items():
-        other = owners.setdefault(mask, picture)
-        if other != picture:
-            what = f"{other} and {picture} would share the mask {mask.name}."
-            raise BadFile(what, fix="Give pictures different names.", where=where)
+    for image, mask in masks.items():
+        other = owners.setdefault(mask, image)
+        if other != image:
+            what = f"{other} and {image} would share the mask {mask.name}."
+            raise BadFile(what, fix="Give images different names.", where=where)
     return masks
 
 
 def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
-    """See that masks are of their pictures' sizes and hold the classes' numbers; what masks show none is noted.
+    """See that masks are of their images' sizes and hold the classes' numbers; what masks show none is noted.
 
     Raises:
         BadFile: some are not; the first is named, and how many are like it.
     """
     faults: dict[Path, Fault] = {}
     held: dict[Path, set[int]] = {}
-    for picture, mask in masks.items():
+    for image, mask in masks.items():
         try:
             numbers = read_mask(mask)
         except BadFile as error:
             faults[mask] = Fault(error.what, error.there, error.fix)
             continue
         held[mask] = {*numpy.unique(numbers).tolist()}
-        fault = _fault_of_size(picture, numbers) or _fault_of_numbers(held[mask], vocabulary)
+        fault = _fault_of_size(image, numbers) or _fault_of_numbers(held[mask], vocabulary)
         if fault is not None:
             faults[mask] = fault
     if faults:
@@ -97,7 +97,7 @@ def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
 
 
 def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
-    """Return the numbers of a mask: an indexed or grey picture, or grey stored as colours.
+    """Return the numbers of a mask: an indexed or grey image, or grey stored as colours.
 
     Raises:
         BadFile: it is coloured, or cannot be read; `what` goes on after "the masks".
@@ -111,7 +111,7 @@ def _read(path: Path, changed: int) -> Int[numpy.ndarray, "h w"]:
     fix = "Save masks as indexed or grey PNG, whose pixel values are the numbers of the classes."
     try:
         with PIL.Image.open(path, formats=FORMATS) as opened:
-            mode = opened.mode  # of one bit, white is 255 as in any black and white picture
+            mode = opened.mode  # of one bit, white is 255 as in any black and white image
             numbers = numpy.asarray(opened.convert("L") if mode == "1" else opened)
     except Exception as error:  # decoders of broken files raise whatever they stumble over
         there = " ".join(str(error).split())[:200]
@@ -129,9 +129,9 @@ def _read(path: Path, changed: int) -> Int[numpy.ndarray, "h w"]:
     return numbers.astype("int16" if numbers.max(initial=0) < 1 << 15 else "int32")
 
 
-def _fault_of_size(picture: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | None:
+def _fault_of_size(image: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | None:
     try:
-        with PIL.Image.open(picture) as opened:
+        with PIL.Image.open(image) as opened:
             size = opened.size
             if opened.getexif().get(0x0112) in SIDEWAYS:
                 size = size[::-1]
@@ -140,12 +140,12 @@ def _fault_of_size(picture: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault |
     mine = numbers.shape[::-1]
     if mine == size:
         return None
-    facts = f"This one is {mine[0]} x {mine[1]} pixels, and {picture.name} {size[0]} x {size[1]}."
+    facts = f"This one is {mine[0]} x {mine[1]} pixels, and {image.name} {size[0]} x {size[1]}."
     if mine == size[::-1]:
         what = "are transposed: height and width are exchanged"
-        return Fault(what, facts, "Transpose them, or turn them as the picture's EXIF tag says.")
-    fix = "Make them as large as the pictures, without mixing numbers (nearest neighbour)."
-    return Fault("have another size than their pictures", facts, fix)
+        return Fault(what, facts, "Transpose them, or turn them as the image's EXIF tag says.")
+    fix = "Make them as large as the images, without mixing numbers (nearest neighbour)."
+    return Fault("have another size than their images", facts, fix)
 
 
 def _fault_of_numbers(held: set[int], vocabulary: Vocabulary) -> Fault | None:

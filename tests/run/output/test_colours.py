@@ -22,7 +22,7 @@ from ovsskit.run.output import overlay
 from ovsskit.run.output.gallery import write_classes, write_gallery
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.overlay import TINT, draw_overlay
-from ovsskit.run.output.record import PictureRecord
+from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.save import Finding, save_finding
 from ovsskit.stages.maps.label_map import LabelMap
 
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with everything that is written about one image."""
     out = tmp_path_factory.mktemp("out")
     own = OwnFolder(out, RUN)
-    record = save_finding(own, Finding(PictureRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
+    record = save_finding(own, Finding(ImageRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
     write_classes(own, VOCABULARY)
     write_gallery(own, "run", [], [record], VOCABULARY)
     own.close()
@@ -145,8 +145,8 @@ def test_the_gallery_tells_the_class_of_every_pixel(folder: Path) -> None:
     text = (folder / "gallery" / "layers" / "a.js").read_text()
     found = json.loads(text.removeprefix("show(").removesuffix(");\n"))
     ranks = numpy.frombuffer(zlib.decompress(base64.b64decode(found["ranks"])), "uint8")
-    [picture] = gallery_data(folder)["pictures"]
-    areas = picture["areas"]
+    [image] = gallery_data(folder)["images"]
+    areas = image["areas"]
     assert isinstance(areas, list)
     numbers = numpy.array([number for number, _ in areas])[ranks]
     assert numpy.array_equal(numbers.reshape(found["height"], found["width"]), LABELS)
@@ -158,8 +158,8 @@ def test_labels_among_the_maps_have_them() -> None:
     collector = MapCollector()
     state = {"image": image, "vocabulary": VOCABULARY, "labels": Labels(torch.from_numpy(LABELS))}
     collector(LabelMap(), [state], 0.0)
-    assert collector.sheets[0].picture is not None
-    sheet = numpy.asarray(collector.sheets[0].picture)
+    assert collector.sheets[0].image is not None
+    sheet = numpy.asarray(collector.sheets[0].image)
     for number, middle in MIDDLES.items():
         assert near(sheet[60, middle * 220 // 640], tinted(number), 2)
 

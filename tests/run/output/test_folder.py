@@ -11,7 +11,7 @@ import pytest
 
 from ovsskit.errors import BadOutput
 from ovsskit.run.output.folder import OutputFolder
-from ovsskit.run.output.record import Costs, PictureRecord
+from ovsskit.run.output.record import Costs, ImageRecord
 
 IDENTITY: dict[str, Any] = {
     "stages": [
@@ -38,32 +38,32 @@ def opened(path: Path, identity: dict[str, Any] = IDENTITY) -> Iterator[OutputFo
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def images(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{name}.jpg" for name in "abc"]
     for path in paths:
         path.write_text(path.name)
     return paths
 
 
-def done(folder: OutputFolder, record: PictureRecord, *names: str) -> PictureRecord:
-    """Return the record of a picture that is done, with its files written."""
+def done(folder: OutputFolder, record: ImageRecord, *names: str) -> ImageRecord:
+    """Return the record of an image that is done, with its files written."""
     names = names or (f"masks/{record.name}.png",)
     files = {name: folder.write_text(name, f"content of {name}") for name in names}
     return replace(record, state="done", files=files)
 
 
 def test_a_killed_run_goes_on_where_it_was(
-    tmp_path: Path, pictures: list[Path], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, images: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        todo = folder.add(pictures, NOTHING, [])
+        todo = folder.add(images, NOTHING, [])
         folder.save(Costs(seconds=1.0, stages={"look": 0.5}, peak_memory=10))
         folder.finish(done(folder, todo[0]))
     journal = tmp_path / "out" / "finished.jsonl"
     half = b'{"name": "\xff"}\nnull\n{"name": "../b", "source": "b"}\n{"name": "b", "sta'
     journal.write_bytes(journal.read_bytes() + half)
     with opened(tmp_path / "out") as folder:
-        assert [record.name for record in folder.add(pictures, NOTHING, [])] == ["b", "c"]
+        assert [record.name for record in folder.add(images, NOTHING, [])] == ["b", "c"]
         folder.save(Costs(seconds=2.0, stages={"look": 0.25, "cut": 1.0}, peak_memory=7))
     plain = json.loads((tmp_path / "out" / "run.json").read_text())
     assert plain["counts"] == {"done": 1, "failed": 0, "pending": 2}
@@ -77,52 +77,52 @@ def test_a_killed_run_goes_on_where_it_was(
 
 
 def test_the_record_alone_waits_for_the_disk(
-    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
     monkeypatch.setattr("os.fsync", told.append)
     with opened(tmp_path / "out") as folder:
-        folder.finish(done(folder, folder.add(pictures, NOTHING, [])[0]))
+        folder.finish(done(folder, folder.add(images, NOTHING, [])[0]))
         assert not told
         folder.save(Costs())
         assert len(told) == 1
     assert (tmp_path / "out" / "run.json").read_text().startswith('{\n "ovsskit": ')
 
 
-def test_the_first_picture_is_explained_unless_another_was(
-    tmp_path: Path, pictures: list[Path]
+def test_the_first_image_is_explained_unless_another_was(
+    tmp_path: Path, images: list[Path]
 ) -> None:
     with opened(tmp_path / "out") as folder:
         assert not folder.stale
         folder.explain_first([])
-        todo = folder.add(pictures, NOTHING, [])
+        todo = folder.add(images, NOTHING, [])
         folder.explain_first(todo)
         assert [record.saved for record in todo] == [("maps",), (), ()]
         folder.finish(done(folder, folder.records["a"]))
-        left = folder.add(pictures, NOTHING, [])
+        left = folder.add(images, NOTHING, [])
         folder.explain_first(left)
         assert [(record.name, record.saved) for record in left] == [("b", ()), ("c", ())]
 
 
-def test_what_is_done_again(tmp_path: Path, pictures: list[Path]) -> None:
+def test_what_is_done_again(tmp_path: Path, images: list[Path]) -> None:
     with opened(tmp_path / "out") as folder:
-        first, second, third = folder.add(pictures, NOTHING, [])
+        first, second, third = folder.add(images, NOTHING, [])
         for record in (
             done(folder, first),
             done(folder, second),
             replace(third, state="failed", reason="broken"),
         ):
             folder.finish(record)
-        assert folder.add(pictures, NOTHING, []) == [third]
-        pictures[1].write_text("something else")
-        assert [record.name for record in folder.add(pictures, NOTHING, [])] == ["b", "c"]
-        assert [record.name for record in folder.add(pictures, NOTHING, [pictures[0]])] == [
+        assert folder.add(images, NOTHING, []) == [third]
+        images[1].write_text("something else")
+        assert [record.name for record in folder.add(images, NOTHING, [])] == ["b", "c"]
+        assert [record.name for record in folder.add(images, NOTHING, [images[0]])] == [
             "a",
             "b",
             "c",
         ]
         folder.finish(done(folder, first))
-        assert [record.name for record in folder.add(pictures, frozenset({"scores"}), [])] == [
+        assert [record.name for record in folder.add(images, frozenset({"scores"}), [])] == [
             "a",
             "b",
             "c",
@@ -190,10 +190,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     [
         '{"identity": ',
         '{"ovsskit": "1", "identity": ',
-        '{"ovsskit": "1", "identity": {}, "costs": {}, "pictures": [{"name": "../../x", "source": "x"}]}',
-        '{"ovsskit": "1", "identity": {}, "costs": {}, "pages": [], "pictures": []}',
-        '{"ovsskit": "1", "identity": {}, "costs": {"seconds": "many"}, "pictures": []}',
-        '{"ovsskit": "1", "identity": {}, "costs": {}, "pictures": [{"name": "x", "source": "x", "files": {"../x": [1, "2"]}}]}',
+        '{"ovsskit": "1", "identity": {}, "costs": {}, "images": [{"name": "../../x", "source": "x"}]}',
+        '{"ovsskit": "1", "identity": {}, "costs": {}, "pages": [], "images": []}',
+        '{"ovsskit": "1", "identity": {}, "costs": {"seconds": "many"}, "images": []}',
+        '{"ovsskit": "1", "identity": {}, "costs": {}, "images": [{"name": "x", "source": "x", "files": {"../x": [1, "2"]}}]}',
     ],
 )
 def test_a_broken_record_is_refused(tmp_path: Path, text: str) -> None:
@@ -204,14 +204,14 @@ def test_a_broken_record_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_folder_in_which_nothing_was_done_is_no_other_run(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        for record in folder.add(pictures, NOTHING, []):
+        for record in folder.add(images, NOTHING, []):
             folder.finish(replace(record, state="failed", reason="no such file"))
         folder.save(Costs(seconds=5.0))
     with opened(tmp_path / "out", changed(at=2)) as folder:
-        assert len(folder.add(pictures, NOTHING, [])) == 3
+        assert len(folder.add(images, NOTHING, [])) == 3
         assert folder.costs.seconds == 0
         folder.save(Costs())
     with opened(tmp_path / "out", changed(at=2)):
@@ -229,53 +229,53 @@ def replace_by_link(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [Path.unlink, truncate, replace_by_link])
 def test_what_is_missing_is_done_again_and_said(
-    tmp_path: Path, pictures: list[Path], harm: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, images: list[Path], harm: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        for record in folder.add(pictures, NOTHING, []):
+        for record in folder.add(images, NOTHING, []):
             folder.finish(done(folder, record))
         harm(tmp_path / "out" / "masks" / "b.png")
-        assert [record.name for record in folder.add(pictures, NOTHING, [])] == ["b"]
+        assert [record.name for record in folder.add(images, NOTHING, [])] == ["b"]
     assert [record.message for record in caplog.records] == [
-        "1 of the 3 pictures that were done are done again: files are missing or changed"
+        "1 of the 3 images that were done are done again: files are missing or changed"
     ]
 
 
 def test_changed_content_of_the_same_size_is_found_when_asked_for(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        for record in folder.add(pictures, NOTHING, []):
+        for record in folder.add(images, NOTHING, []):
             folder.finish(done(folder, record))
         mask = tmp_path / "out" / "masks" / "b.png"
         mask.write_bytes(b"\0" * mask.stat().st_size)
-        assert folder.add(pictures, NOTHING, []) == []
-        todo = folder.add(pictures, NOTHING, [], verify=True)
+        assert folder.add(images, NOTHING, []) == []
+        todo = folder.add(images, NOTHING, [], verify=True)
         assert [record.name for record in todo] == ["b"]
 
 
 def test_files_of_an_earlier_result_go_and_other_files_stay(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        [record, *_] = folder.add(pictures, NOTHING, [])
+        [record, *_] = folder.add(images, NOTHING, [])
         folder.finish(done(folder, record, "masks/a.png", "scores/a.npz"))
         mine = tmp_path / "out" / "scores" / "mine.npz"
         mine.write_text("mine")
-        pictures[0].write_text("changed")
-        [record, *_] = folder.add(pictures, NOTHING, [])
+        images[0].write_text("changed")
+        [record, *_] = folder.add(images, NOTHING, [])
         folder.finish(replace(record, state="failed", reason="broken"))
         assert (tmp_path / "out" / "scores" / "a.npz").exists(), "a failure removes nothing"
-        [record, *_] = folder.add(pictures, NOTHING, [])
+        [record, *_] = folder.add(images, NOTHING, [])
         folder.finish(done(folder, record, "masks/a.png"))
         assert [path.name for path in mine.parent.iterdir()] == ["mine.npz"]
 
 
 def test_files_that_vanish_while_the_run_goes_on_are_not_done(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        for record in folder.add(pictures, NOTHING, []):
+        for record in folder.add(images, NOTHING, []):
             folder.finish(done(folder, record))
         (tmp_path / "out" / "masks" / "b.png").unlink()
         folder.see_done(["a", "b", "c"])
@@ -283,10 +283,10 @@ def test_files_that_vanish_while_the_run_goes_on_are_not_done(
 
 
 def test_the_pages_are_stale_if_they_are_older_than_the_record(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     with opened(tmp_path / "out") as folder:
-        [record, *_] = folder.add(pictures, NOTHING, [])
+        [record, *_] = folder.add(images, NOTHING, [])
         folder.save(Costs())
         folder.save(Costs(), {"index.html": folder.write_text("index.html", "gallery")})
     with opened(tmp_path / "out") as folder:

@@ -10,12 +10,12 @@ import pytest
 from ovsskit.files.own import RUN, OwnFolder
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.gallery import write_classes, write_gallery
-from ovsskit.run.output.record import PictureRecord
+from ovsskit.run.output.record import ImageRecord
 
 RECORDS = [
-    PictureRecord("a </script>", "a.jpg", "done", size=(4, 3), areas=((1, 0.75), (0, 0.25))),
-    PictureRecord("b", "/photos/<b>.jpg", "failed", "The file is <empty>."),
-    PictureRecord("c", "c.jpg"),
+    ImageRecord("a </script>", "a.jpg", "done", size=(4, 3), areas=((1, 0.75), (0, 0.25))),
+    ImageRecord("b", "/photos/<b>.jpg", "failed", "The file is <empty>."),
+    ImageRecord("c", "c.jpg"),
 ]
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Iterator[OwnFolder]:
 
 
 def test_the_gallery_needs_nothing_from_elsewhere(folder: OwnFolder) -> None:
-    write_gallery(folder, "dogs & cats", ["3 pictures"], RECORDS, make_vocabulary(["dog <b>"]))
+    write_gallery(folder, "dogs & cats", ["3 images"], RECORDS, make_vocabulary(["dog <b>"]))
     text = (folder.path / "index.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:https?:)?//[a-z]", text)
     assert "<title>dogs &amp; cats" in text
@@ -35,14 +35,14 @@ def test_the_gallery_needs_nothing_from_elsewhere(folder: OwnFolder) -> None:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found
     data = json.loads(found[1])
-    assert [one["name"] for one in data["pictures"]] == ["a </script>"]
-    assert data["pictures"][0]["areas"] == [[1, 0.75], [0, 0.25]]
+    assert [one["name"] for one in data["images"]] == ["a </script>"]
+    assert data["images"][0]["areas"] == [[1, 0.75], [0, 0.25]]
     assert [one["name"] for one in data["classes"]] == ["background", "dog <b>"]
 
 
 def test_names_that_are_no_text_can_be_written(folder: OwnFolder) -> None:
-    record = PictureRecord("x", "/photos/\udcff.jpg", "failed", "broken")
-    done = PictureRecord("y", "/photos/\udcfe.jpg", "done", size=(1, 1))
+    record = ImageRecord("x", "/photos/\udcff.jpg", "failed", "broken")
+    done = ImageRecord("y", "/photos/\udcfe.jpg", "done", size=(1, 1))
     write_gallery(folder, "run", [], [record, done], make_vocabulary(["dog"]))
 
 

@@ -49,7 +49,7 @@ def test_every_kind_of_value_is_shown(value: Any, text: str) -> None:
         1,
         text,
     )
-    assert (sheet.picture is None) == bool(text)
+    assert (sheet.image is None) == bool(text)
 
 
 def test_maps_of_words_bear_the_word() -> None:
@@ -114,8 +114,8 @@ def test_hidden_patches_are_grey_where_they_lie() -> None:
     collector = MapCollector()
     image = Image(torch.ones(3, 20, 30)).hide(torch.tensor([[False, False, True], [False] * 3]))
     collector(Look(name="look"), [{**STATE, "image": image, "seen": None}], 0.0)
-    assert collector.sheets[0].picture is not None
-    sheet = numpy.asarray(collector.sheets[0].picture)
+    assert collector.sheets[0].image is not None
+    sheet = numpy.asarray(collector.sheets[0].image)
     width, height = 220, 147
     assert sheet.shape == (height + 28, width, 3)
     found = [
@@ -182,7 +182,7 @@ def test_heat_lies_where_the_values_are(large: bool) -> None:
     colours = {1.0: HEAT[0], 3.0: HEAT[3], 5.0: HEAT[-1]}
     for row in range(2):
         for column in range(3):
-            found = tile.picture.getpixel((20 * column + 10, 20 * row + 10))
+            found = tile.image.getpixel((20 * column + 10, 20 * row + 10))
             expected = [0.3 * grey + 0.7 * part for part in colours[float(values[row, column])]]
             assert numpy.allclose(found, expected, atol=1.5)
 

@@ -20,10 +20,10 @@ def written(path: Path, labels: Any, vocabulary: Vocabulary) -> PIL.Image.Image:
 def test_a_mask_holds_numbers_and_shows_colours(tmp_path: Path) -> None:
     vocabulary = make_vocabulary(["dog", "cat"], [7, 255])
     labels = numpy.array([[0, 7, 255], [7, 7, 0]])
-    picture = written(tmp_path / "one.png", labels, vocabulary)
-    assert picture.mode == "P"
-    assert numpy.array_equal(numpy.asarray(picture), labels)
-    assert tuple(picture.convert("RGB").getpixel((1, 0))) == vocabulary.colours[1]
+    image = written(tmp_path / "one.png", labels, vocabulary)
+    assert image.mode == "P"
+    assert numpy.array_equal(numpy.asarray(image), labels)
+    assert tuple(image.convert("RGB").getpixel((1, 0))) == vocabulary.colours[1]
 
 
 def test_numbers_above_255_take_16_bits(tmp_path: Path) -> None:

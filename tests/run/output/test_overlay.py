@@ -72,7 +72,7 @@ def test_the_legend_lies_beside_or_beneath(
     letters: int,
     rows: int,
 ) -> None:
-    """Beside the picture it has one column, beneath as many as its width has room for."""
+    """Beside the image it has one column, beneath as many as its width has room for."""
     seen: list[tuple[_Legend, int, int]] = []
     draw = _Legend.draw
     monkeypatch.setattr(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ovsskit.run.output.record import Costs, PictureRecord, stamp_of
+from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
 
 
 def test_costs_add_up() -> None:
@@ -22,8 +22,8 @@ def test_costs_add_up() -> None:
     assert other.plus(more) == Costs(3.0, {"look": 1.0, "cut": 3.0, "fit": 5.0}, 12, 4)
 
 
-def test_of_a_new_picture_nothing_is_known() -> None:
-    assert asdict(PictureRecord("x", "x.jpg")) == {
+def test_of_a_new_image_nothing_is_known() -> None:
+    assert asdict(ImageRecord("x", "x.jpg")) == {
         "name": "x",
         "source": "x.jpg",
         "state": "pending",
@@ -42,7 +42,7 @@ def test_of_a_new_picture_nothing_is_known() -> None:
 @pytest.mark.parametrize("name", ["", "../x", "a/b"])
 def test_a_name_is_that_of_a_file(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
-        PictureRecord.from_plain({"name": name, "source": "x.jpg"})
+        ImageRecord.from_plain({"name": name, "source": "x.jpg"})
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_a_name_is_that_of_a_file(name: str) -> None:
         ({"state": "failed"}, False),
     ],
 )
-def test_a_picture_that_is_done_may_show_nothing(fields: dict[str, Any], is_empty: bool) -> None:
-    assert PictureRecord("x", "x.jpg", **fields).shows_nothing is is_empty
+def test_an_image_that_is_done_may_show_nothing(fields: dict[str, Any], is_empty: bool) -> None:
+    assert ImageRecord("x", "x.jpg", **fields).shows_nothing is is_empty
 
 
 def test_the_stamp_of_a_file(tmp_path: Path) -> None:

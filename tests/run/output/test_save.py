@@ -17,7 +17,7 @@ from ovsskit.engine.values import Logits, Probabilities, Vocabulary
 from ovsskit.files.own import RUN, OwnFolder, measure
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.maps import Sheet
-from ovsskit.run.output.record import PictureRecord
+from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.save import Finding, draw_confidence, save_finding, write_scores
 
 VOCABULARY = make_vocabulary(["dog", "cat"], [5, 9])
@@ -29,11 +29,11 @@ def saved(
     vocabulary: Vocabulary = VOCABULARY,
     wanted: Sequence[str] = (),
     **more: Any,
-) -> PictureRecord:
-    """Save what was found in a black picture that is called x."""
+) -> ImageRecord:
+    """Save what was found in a black image that is called x."""
     folder = OwnFolder(path, RUN)
     try:
-        record = PictureRecord("x", "x.jpg", saved=tuple(wanted))
+        record = ImageRecord("x", "x.jpg", saved=tuple(wanted))
         pixels = numpy.zeros((*labels.shape, 3), "uint8")
         return save_finding(folder, Finding(record, pixels, labels, **more), vocabulary)
     finally:
@@ -41,7 +41,7 @@ def saved(
 
 
 def layer(path: Path) -> dict[str, Any]:
-    """Return what the gallery's script of a picture holds."""
+    """Return what the gallery's script of an image holds."""
     text = (path / "gallery" / "layers" / "x.js").read_text()
     found: dict[str, Any] = json.loads(text.removeprefix("show(").removesuffix(");\n"))
     return found
@@ -78,15 +78,15 @@ def test_scores_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(3, 4), (1, 1), (1, 3000)])
-def test_all_files_of_a_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_all_files_of_an_image(tmp_path: Path, size: tuple[int, int]) -> None:
     folder = OwnFolder(tmp_path, RUN)
     record = save_finding(
         folder,
         Finding(
-            PictureRecord("a#b", "a#b.jpg"),
+            ImageRecord("a#b", "a#b.jpg"),
             numpy.zeros((*size, 3), "uint8"),
             numpy.full(size, 5),
-            sheets=(Sheet("../../out", "Labels", 1, picture=PIL.Image.new("L", (1, 1))),),
+            sheets=(Sheet("../../out", "Labels", 1, image=PIL.Image.new("L", (1, 1))),),
         ),
         VOCABULARY,
     )
@@ -101,15 +101,15 @@ def test_all_files_of_a_picture(tmp_path: Path, size: tuple[int, int]) -> None:
     }
     assert sorted(files) == [
         "gallery/layers/a#b.js",
-        "gallery/pictures/a#b.jpg",
+        "gallery/images/a#b.jpg",
         "gallery/thumbs/a#b.jpg",
         "maps/a#b/01-_.._out-1.png",
         "masks/a#b.png",
         "overlays/a#b.jpg",
     ]
     assert record.files == {name: measure(path) for name, path in files.items()}
-    assert PictureRecord.from_plain(json.loads(record.to_line())) == record
-    assert PictureRecord.from_plain({"name": "a", "source": "b", "areas": [[5, 1.0]]}).areas == (
+    assert ImageRecord.from_plain(json.loads(record.to_line())) == record
+    assert ImageRecord.from_plain({"name": "a", "source": "b", "areas": [[5, 1.0]]}).areas == (
         (5, 1.0),
     )
 
@@ -147,14 +147,14 @@ def test_the_gallery_has_what_every_stage_wrote(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "side", "quality"),
-    [("gallery/pictures", 1280, 88), ("gallery/thumbs", 360, 85), ("overlays", 2048, 92)],
+    [("gallery/images", 1280, 88), ("gallery/thumbs", 360, 85), ("overlays", 2048, 92)],
 )
-def test_pictures_are_of_a_size_and_quality(
+def test_images_are_of_a_size_and_quality(
     tmp_path: Path, name: str, side: int, quality: int
 ) -> None:
     saved(tmp_path, numpy.full((2500, 20), 5))
     plain = BytesIO()
     PIL.Image.new("RGB", (8, 8)).save(plain, "JPEG", quality=quality, subsampling=0)
-    with PIL.Image.open(tmp_path / name / "x.jpg") as picture, PIL.Image.open(plain) as like:
-        assert picture.height == side
-        assert (picture.quantization, picture.layer) == (like.quantization, like.layer)
+    with PIL.Image.open(tmp_path / name / "x.jpg") as image, PIL.Image.open(plain) as like:
+        assert image.height == side
+        assert (image.quantization, image.layer) == (like.quantization, like.layer)

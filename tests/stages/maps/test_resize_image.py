@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sampling import bilinear
 
 from ovsskit.engine.values import Image
-from ovsskit.errors import BadPicture
+from ovsskit.errors import BadImage
 from ovsskit.stages.maps.resize_image import ResizeImage, resize_bytes
 
 
@@ -25,7 +25,7 @@ def test_sizes(height: int, width: int, short_side: int) -> None:
     factor = min(120 / max(height, width), short_side / min(height, width))
     expected = (int(height * factor + 0.5), int(width * factor + 0.5))
     if min(expected) < 16:
-        with pytest.raises(BadPicture):
+        with pytest.raises(BadImage):
             stage.run(Image(torch.zeros(3, height, width)))
         return
     resized = stage.run(Image(torch.zeros(3, height, width)))
@@ -64,6 +64,6 @@ def test_bytes_are_those_of_opencv(
     assert hashlib.sha256(stored).hexdigest()[:16] == digest
 
 
-def test_narrow_pictures_are_refused() -> None:
-    with pytest.raises(BadPicture, match="1 x 3000 pixels: at 1 x 2048"):
+def test_narrow_images_are_refused() -> None:
+    with pytest.raises(BadImage, match="1 x 3000 pixels: at 1 x 2048"):
         ResizeImage().run(Image(torch.zeros(3, 3000, 1)))

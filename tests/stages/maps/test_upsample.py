@@ -20,7 +20,7 @@ def test_against_scipy() -> None:
         np.testing.assert_allclose(mine, expected, atol=1e-5)
 
 
-def test_maps_of_a_large_picture_stop_at_the_longer_side() -> None:
+def test_maps_of_a_large_image_stop_at_the_longer_side() -> None:
     found = Upsample(longer_side=20).run(
         Logits(torch.rand(2, 4, 5), (1, 2)), Image(torch.zeros(3, 40, 10))
     )

@@ -16,7 +16,7 @@ def test_one_map_for_each_class_as_the_model_gives_them() -> None:
     assert torch.equal(found.data, ToyBackbone().decode_patches([image], [("dog", "grass")])[0])
 
 
-def test_pictures_may_have_other_classes() -> None:
+def test_images_may_have_other_classes() -> None:
     images, lists = [example(Image, seed) for seed in (0, 7)], [["dog"], ["dog", "grass"]]
     slots = [
         {"image": image, "vocabulary": make_vocabulary(names), "backbone": ToyBackbone()}

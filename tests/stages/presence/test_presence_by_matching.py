@@ -41,7 +41,7 @@ def test_classes_that_match(fields: dict[str, float], labels: tuple[int, ...]) -
         (["3", "4"], {"none_below": 0.4}, (2,), "no class is seen clearly"),
     ],
 )
-def test_a_picture_may_show_none_and_what_was_seen_is_kept(
+def test_an_image_may_show_none_and_what_was_seen_is_kept(
     names: list[str], fields: dict[str, float], labels: tuple[int, ...], note: str
 ) -> None:
     present = PresenceByMatching(**fields).run(IMAGE, make_vocabulary(names), Matcher())

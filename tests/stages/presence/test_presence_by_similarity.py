@@ -14,7 +14,7 @@ WORDS = make_vocabulary(["one", "two", "three"])
 
 
 class Fixed(ToyBackbone):
-    """Give every picture the same vector, and every word another."""
+    """Give every image the same vector, and every word another."""
 
     def encode_image(self, images: Sequence[Image]) -> torch.Tensor:
         return torch.tensor([[2.0, 0.0, 0.0]]).expand(len(images), -1)
@@ -58,7 +58,7 @@ def test_there_is_always_a_class() -> None:
     )
 
 
-def test_a_picture_may_show_none_and_what_was_seen_is_kept() -> None:
+def test_an_image_may_show_none_and_what_was_seen_is_kept() -> None:
     def run(none_below: float) -> Present:
         stage = PresenceBySimilarity(prompt="A photo of ", none_below=none_below, scale=10)
         return stage.run(example(Image), WORDS, Fixed())

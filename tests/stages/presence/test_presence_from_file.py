@@ -43,10 +43,10 @@ def test_nothing_left_means_the_fallback(tmp_path: Path) -> None:
     [
         ("{", "cannot be read"),
         ("[]", "no JSON object"),
-        ({"b": ["dog"]}, "says nothing on the picture `a`"),
+        ({"b": ["dog"]}, "says nothing on the image `a`"),
         ({"a": 3}, "no known form"),
         ({"a": [5]}, "no known form"),
-        ({"x/a.jpg": ["dog"], "y/a.jpg": ["dog"]}, "Several entries fit the picture `a`"),
+        ({"x/a.jpg": ["dog"], "y/a.jpg": ["dog"]}, "Several entries fit the image `a`"),
         ({"A.jpg": ["dog"], "a.png": ["dog"], "a.PNG": ["dog"]}, "Several entries fit"),
         ({"a": ["dgo"]}, "`dgo` is not among"),
     ],
@@ -98,8 +98,8 @@ def test_an_entry_may_differ_in_folder_extension_and_capitals(
     assert read(tmp_path, {key: ["grass"], "other": ["dog"]}, name) == (3,)
 
 
-def test_an_entry_of_another_picture_is_not_taken(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match=r"says nothing on the picture `a\.b`"):
+def test_an_entry_of_another_image_is_not_taken(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"says nothing on the image `a\.b`"):
         read(tmp_path, {"a": ["dog"]}, "a.b")
 
 
@@ -118,15 +118,15 @@ def found(folder: Path, content: Any, **fields: Any) -> Present:
 def test_where_nothing_is_left_it_is_said_what_is_taken(tmp_path: Path, value: Any) -> None:
     taken = found(tmp_path, {"a": value})
     assert taken.labels == (1,)
-    assert taken.note.endswith("names none for this picture: `dog` is taken")
+    assert taken.note.endswith("names none for this image: `dog` is taken")
     none = found(tmp_path, {"a": value}, none=True)
     assert none.labels == ()
-    assert none.note.endswith("names none for this picture")
+    assert none.note.endswith("names none for this image")
     named = found(tmp_path, {"a": "[5: dog], [71%]"}, none=True)
     assert (named.labels, named.note) == ((1,), "")
 
 
-def test_before_a_run_the_file_is_compared_with_pictures_and_classes(
+def test_before_a_run_the_file_is_compared_with_images_and_classes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = {"a": ["dog"], "b.jpg": "grass", "c": ["zebra"], "d": ["dog"]}
@@ -134,11 +134,11 @@ def test_before_a_run_the_file_is_compared_with_pictures_and_classes(
     stage = PresenceFromFile(file=str(tmp_path / "present.json"))
     stage.check_inputs(WORDS, [Path("x/a.png"), Path("b.png"), Path("y/a.png"), Path("e.png")])
     assert "the entry `a` is taken for x/a.png and y/a.png" in caplog.text
-    assert "1 of 4 pictures have no entry and will fail, such as e.png" in caplog.text
-    assert "2 of 4 entries belong to no picture here, such as `c`" in caplog.text
+    assert "1 of 4 images have no entry and will fail, such as e.png" in caplog.text
+    assert "2 of 4 entries belong to no image here, such as `c`" in caplog.text
     with pytest.raises(BadFile, match="`zebra` is not among those"):
         stage.check_inputs(WORDS, [Path("a.png"), Path("c.png")])
-    with pytest.raises(BadFile, match="says nothing on the picture `f`"):
+    with pytest.raises(BadFile, match="says nothing on the image `f`"):
         stage.check_inputs(WORDS, [Path("f.png"), Path("g.png")])
     with pytest.raises(BadFile, match="cannot be read"):
         PresenceFromFile(file=str(tmp_path / "none.json")).check_inputs(WORDS, [Path("a.png")])

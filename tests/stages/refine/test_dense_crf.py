@@ -73,7 +73,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'pip install "ovsskit[crf]"' in str(caught.value)
 
 
-def test_a_picture_larger_than_the_maps_is_reduced_to_them() -> None:
+def test_an_image_larger_than_the_maps_is_reduced_to_them() -> None:
     small, scores = example(Image), example(Probabilities)
     large = Image(small.data.repeat_interleave(2, 1).repeat_interleave(2, 2))
     found, expected = DenseCrf().run(large, scores).data, DenseCrf().run(small, scores).data

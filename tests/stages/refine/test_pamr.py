@@ -11,10 +11,10 @@ from ovsskit.stages.refine.pamr import Pamr, affinity, gather, shift
 
 
 def by_hand(
-    maps: torch.Tensor, picture: torch.Tensor, dilations: tuple[int, ...], steps: int
+    maps: torch.Tensor, image: torch.Tensor, dilations: tuple[int, ...], steps: int
 ) -> torch.Tensor:
     """Gather every neighbour of every pixel by its index, in float64."""
-    height, width = picture.shape[1:]
+    height, width = image.shape[1:]
     down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
 
     def gather(data: torch.Tensor, with_centre: bool) -> torch.Tensor:
@@ -27,9 +27,9 @@ def by_hand(
         ]
         return torch.stack(found, 1)
 
-    picture, maps = picture.double(), maps.double()
-    scale = 1e-8 + 0.1 * gather(picture, True).std(1, keepdim=True)
-    weights = (-(gather(picture, False) - picture[:, None]).abs() / scale).mean(0).softmax(0)
+    image, maps = image.double(), maps.double()
+    scale = 1e-8 + 0.1 * gather(image, True).std(1, keepdim=True)
+    weights = (-(gather(image, False) - image[:, None]).abs() / scale).mean(0).softmax(0)
     for _ in range(steps):
         maps = (gather(maps, False) * weights).sum(1)
     return maps
@@ -38,32 +38,32 @@ def by_hand(
 @pytest.mark.parametrize("dilations", [(8, 16), (1,), (1, 2, 5)])
 @pytest.mark.parametrize("size", [(21, 34), (1, 7), (5, 1)])
 def test_against_gathered_neighbours(dilations: tuple[int, ...], size: tuple[int, int]) -> None:
-    maps, picture = torch.rand(3, *size), torch.rand(3, *size)
-    refined = Pamr(steps=4, dilations=dilations).run(Logits(maps, (1, 2, 3)), Image(picture))
-    torch.testing.assert_close(refined.data, by_hand(maps, picture, dilations, 4).float())
+    maps, image = torch.rand(3, *size), torch.rand(3, *size)
+    refined = Pamr(steps=4, dilations=dilations).run(Logits(maps, (1, 2, 3)), Image(image))
+    torch.testing.assert_close(refined.data, by_hand(maps, image, dilations, 4).float())
 
 
 @pytest.mark.parametrize("way", [gather, shift])
 @pytest.mark.parametrize("size", [(21, 34), (1, 7), (40, 33)])
 def test_both_ways_in_blocks(way: Callable[..., torch.Tensor], size: tuple[int, int]) -> None:
-    maps, picture = torch.rand(7, *size), torch.rand(3, *size)
-    weights = affinity(picture, (2, 8))
-    expected = by_hand(maps, picture, (2, 8), 5).float()
+    maps, image = torch.rand(7, *size), torch.rand(3, *size)
+    weights = affinity(image, (2, 8))
+    expected = by_hand(maps, image, (2, 8), 5).float()
     for block in (1, 3, 7, 20):
         torch.testing.assert_close(way(maps, weights, (2, 8), 5, block), expected)
 
 
 @pytest.mark.parametrize(("width", "way"), [(60, "gather"), (3000, "shift")])
-def test_wide_pictures_are_shifted(width: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_images_are_shifted(width: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     for name in ("gather", "shift"):
         plain = getattr(pamr, name)
         monkeypatch.setattr(
             pamr, name, lambda *given, name=name, plain=plain: asked.append(name) or plain(*given)
         )
-    maps, picture = torch.rand(2, 5, width), torch.rand(3, 5, width)
-    refined = Pamr(steps=2).run(Logits(maps, (1, 2)), Image(picture)).data
-    torch.testing.assert_close(refined, by_hand(maps, picture, (8, 16), 2).float())
+    maps, image = torch.rand(2, 5, width), torch.rand(3, 5, width)
+    refined = Pamr(steps=2).run(Logits(maps, (1, 2)), Image(image)).data
+    torch.testing.assert_close(refined, by_hand(maps, image, (8, 16), 2).float())
     assert asked == [way]
 
 
@@ -74,7 +74,7 @@ def test_a_constant_map_stays() -> None:
     torch.testing.assert_close(refined, torch.full((1, 30, 40), 0.3))
 
 
-def test_a_picture_of_one_colour_gives_plain_means() -> None:
+def test_an_image_of_one_colour_gives_plain_means() -> None:
     maps = torch.rand(1, 9, 9)
     refined = (
         Pamr(steps=1, dilations=(1,))
@@ -86,8 +86,8 @@ def test_a_picture_of_one_colour_gives_plain_means() -> None:
 
 
 def test_sizes() -> None:
-    maps, picture = torch.rand(2, 10, 15), torch.rand(3, 24, 35)
+    maps, image = torch.rand(2, 10, 15), torch.rand(3, 24, 35)
     scores = Logits(maps, (1, 2))
-    assert Pamr().run(scores, Image(picture)).data.shape == maps.shape
-    assert Pamr(at="picture").run(scores, Image(picture)).data.shape == (2, 24, 35)
-    assert torch.equal(Pamr(steps=0).run(scores, Image(picture)).data, maps)
+    assert Pamr().run(scores, Image(image)).data.shape == maps.shape
+    assert Pamr(at="image").run(scores, Image(image)).data.shape == (2, 24, 35)
+    assert torch.equal(Pamr(steps=0).run(scores, Image(image)).data, maps)

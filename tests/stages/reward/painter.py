@@ -1,4 +1,4 @@
-"""A judge that looks at colours: a picture's vector is its mean colour, a word's the colour that it names."""
+"""A judge that looks at colours: an image's vector is its mean colour, a word's the colour that it names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Painter(Backbone, EncodesImageAndText):
 
 
 def stripes(*colours: str, size: int = 6) -> Image:
-    """Return a picture of upright stripes of equal width."""
+    """Return an image of upright stripes of equal width."""
     columns = [
         torch.tensor(COLOURS[name])[:, None, None].expand(3, size, size // len(colours))
         for name in colours

@@ -20,7 +20,7 @@ ALL = ("horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "
 
 
 class Reddest(Stage, writes="labels"):
-    """Find red where a picture is red; `seen` are the pictures."""
+    """Find red where an image is red; `seen` are the images."""
 
     network: ClassVar[bool] = True
     seen: ClassVar[list[Image]] = []
@@ -35,7 +35,7 @@ class Reddest(Stage, writes="labels"):
 
 
 class Show(Stage, writes="present"):
-    """Say that the picture shows these classes."""
+    """Say that the image shows these classes."""
 
     which: tuple[int, ...] = (1,)
 
@@ -58,7 +58,7 @@ def run(*stages: Stage, image: Image, store: Store | None = None, **fields: Any)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_labels_come_back_to_how_the_picture_lies(name: str) -> None:
+def test_labels_come_back_to_how_the_image_lies(name: str) -> None:
     image = Image(torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(0)).round(), "dots")
     blocks = Image(image.data.repeat_interleave(8, 1).repeat_interleave(8, 2))
     altered = alter(blocks, name)
@@ -77,7 +77,7 @@ def test_agreement_is_the_mean_iou_of_classes() -> None:
     assert agreement(torch.zeros(2, 2).long(), torch.zeros(2, 2).long(), None) == 0
 
 
-def test_all_stages_before_it_run_again_on_altered_pictures() -> None:
+def test_all_stages_before_it_run_again_on_altered_images() -> None:
     assert run(Reddest(), image=stripes("red", "green", "blue"), alterations=ALL) > 0.9
     assert len(Reddest.seen) == 1 + len(ALL)
     assert (

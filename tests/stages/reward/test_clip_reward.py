@@ -18,7 +18,7 @@ from ovsskit.engine.values import Image, Labels, Present
 from ovsskit.errors import MissingCapability, Problems
 from ovsskit.recipe.build import load_recipe
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.stages.reward._judge import PER_PICTURE
+from ovsskit.stages.reward._judge import PER_IMAGE
 from ovsskit.stages.reward.clip_reward import ClipReward
 from ovsskit.testing import ToyScores
 
@@ -68,7 +68,7 @@ def test_probabilities_are_among_the_words(among: Any) -> None:
     assert got == pytest.approx(own - rest, abs=1e-5)
 
 
-def test_a_blank_picture_is_black_and_shown_once() -> None:
+def test_a_blank_image_is_black_and_shown_once() -> None:
     judge = Painter()
     found = ClipReward(against="blank").run(TWO, labels(RED, GREEN), VOCABULARY, judge, BOTH)
     assert float(found.data) == 1
@@ -83,7 +83,7 @@ def test_a_single_class_cannot_win_among_itself() -> None:
     assert reward(labels(RED, 0), Present((1,))) == 1
 
 
-def test_a_class_that_fills_the_picture_is_compared_with_a_blank_one() -> None:
+def test_a_class_that_fills_the_image_is_compared_with_a_blank_one() -> None:
     everywhere = labels(RED, RED)
     assert reward(everywhere, Present((1,))) == 1
     assert reward(everywhere, Present((1,)), form="margin") == reward(
@@ -91,7 +91,7 @@ def test_a_class_that_fills_the_picture_is_compared_with_a_blank_one() -> None:
     )
 
 
-def test_a_picture_that_shows_no_class_has_no_reward() -> None:
+def test_an_image_that_shows_no_class_has_no_reward() -> None:
     assert math.isnan(reward(labels(RED, GREEN), Present(())))
     judge = Painter()
     many = [
@@ -117,7 +117,7 @@ def test_classes_without_a_pixel_never_win_even_over_a_blank_word() -> None:
     assert reward(labels(0, 0), image=dark) == 0
 
 
-def test_the_judge_sees_all_classes_of_all_pictures_together_within_bounds() -> None:
+def test_the_judge_sees_all_classes_of_all_images_together_within_bounds() -> None:
     judge = Painter()
     many = [
         {
@@ -131,7 +131,7 @@ def test_the_judge_sees_all_classes_of_all_pictures_together_within_bounds() -> 
     ]
     ClipReward().run_many(many)
     assert [len(batch) for batch in judge._seen] == [18]
-    assert max(map(len, judge._seen)) <= PER_PICTURE * 3
+    assert max(map(len, judge._seen)) <= PER_IMAGE * 3
     names = [f"word{index} red" for index in range(30)]
     from ovsskit.recipe.vocabulary import make_vocabulary
 
@@ -213,16 +213,16 @@ def opened() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("presence", ["by the backbone", "by the judge"])
 def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> None:
-    """Masks and lists of true classes lie beside the picture; a run with a reward opens the picture alone."""
+    """Masks and lists of true classes lie beside the image; a run with a reward opens the image alone."""
     scene = sample_scenes()[0]
     for path in (
-        scene.picture,
+        scene.image,
         scene.mask,
         scene.stuff_mask,
-        scene.picture.parent.parent / "scenes.json",
+        scene.image.parent.parent / "scenes.json",
     ):
         shutil.copy(path, tmp_path / f"{path.parent.name}_{path.name}")
-    picture = tmp_path / f"{scene.picture.parent.name}_{scene.picture.name}"
+    image = tmp_path / f"{scene.image.parent.name}_{scene.image.name}"
     remove = {
         "by the backbone": "",
         "by the judge": '[[stage]]\nuse = "presence_by_similarity"\nreplaces = "presence_by_matching"',
@@ -230,9 +230,9 @@ def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> N
     judge = f'{remove[presence]}\n[models.judge]\nuse = "clip"\nweights = "embedded"'
     (tmp_path / "mine.toml").write_text(RECIPE.format(judge=judge))
     opened.clear()
-    result = ovsskit.load(tmp_path / "mine.toml")(picture)
+    result = ovsskit.load(tmp_path / "mine.toml")(image)
     assert 0 <= float(result.slots["reward"].data) <= 1
     mine = {Path(path).name for path in opened if Path(path).is_relative_to(tmp_path)}
-    assert mine == {"mine.toml", picture.name}
-    scenes = scene.picture.parent.parent
+    assert mine == {"mine.toml", image.name}
+    scenes = scene.image.parent.parent
     assert not [path for path in opened if Path(path).is_relative_to(scenes)]

@@ -31,7 +31,7 @@ def test_it_is_scipys_entropy(balance: float) -> None:
     )
 
 
-def test_sure_even_and_undecided_pictures() -> None:
+def test_sure_even_and_undecided_images() -> None:
     even = torch.full((4, 3, 3), 0.25)
     sure = torch.eye(4)[:, torch.arange(16) % 4].reshape(4, 4, 4)
     assert reward(even) == pytest.approx(0, abs=1e-6)

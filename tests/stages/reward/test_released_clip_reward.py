@@ -46,12 +46,12 @@ def halves(left: tuple[float, ...], right: tuple[float, ...]) -> Saliency:
     return Saliency(maps.contiguous(), tuple(range(1, len(left) + 1)))
 
 
-PICTURE = stripes("red", "green", size=16)
+IMAGE = stripes("red", "green", size=16)
 
 
-def reward(scores: Saliency, picture: Image = PICTURE, **fields: Any) -> float:
+def reward(scores: Saliency, image: Image = IMAGE, **fields: Any) -> float:
     return float(
-        ReleasedClipReward(size=16, **fields).run(picture, scores, VOCABULARY, Painter()).data
+        ReleasedClipReward(size=16, **fields).run(image, scores, VOCABULARY, Painter()).data
     )
 
 
@@ -101,5 +101,5 @@ def test_what_is_greater_than_the_threshold_is_shown() -> None:
     assert reward(halves((1.0, 0.0), (0.0, 1.0)), at=0.0, sigma=0.0) == 2
 
 
-def test_pictures_are_resized_for_the_judge() -> None:
+def test_images_are_resized_for_the_judge() -> None:
     assert reward(halves((1.0, 0.0), (0.0, 1.0)), stripes("red", "green", size=50)) == 2

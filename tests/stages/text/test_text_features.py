@@ -93,7 +93,7 @@ def test_a_sentence_without_a_place_for_the_name_is_refused_at_once(tmp_path: Pa
         load_recipe(recipe)
 
 
-def test_texts_are_encoded_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_encoded_once_for_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     encode = ToyBackbone.encode_text
     monkeypatch.setattr(

@@ -29,15 +29,15 @@ class Waves(Stage, writes="scores"):
         return Logits((pooled * 9 + image.data.mean()).sin(), (1, 2, 3))
 
 
-def plain_loop(picture: torch.Tensor, window: int, stride: int) -> torch.Tensor:
+def plain_loop(image: torch.Tensor, window: int, stride: int) -> torch.Tensor:
     """Take one window at a time, by the published rule."""
-    height, width = picture.shape[1:]
+    height, width = image.shape[1:]
     total, count = torch.zeros(3, height, width), torch.zeros(height, width)
     for row in range(max(height - window + stride - 1, 0) // stride + 1):
         for column in range(max(width - window + stride - 1, 0) // stride + 1):
             bottom, right = min(row * stride + window, height), min(column * stride + window, width)
             top, left = max(bottom - window, 0), max(right - window, 0)
-            maps = Waves().run(Image(picture[:, top:bottom, left:right])).data
+            maps = Waves().run(Image(image[:, top:bottom, left:right])).data
             size = (bottom - top, right - left)
             total[:, top:bottom, left:right] += torch.nn.functional.interpolate(
                 maps[None], size, mode="bilinear"
@@ -80,11 +80,11 @@ def test_equal_to_the_plain_loop(
     height: int, width: int, window: int, stride: int, seed: int
 ) -> None:
     stride = min(stride, window)
-    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+    image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
     stage = SlidingWindow(window=window, stride=stride, inner=(Waves(),))
-    [state] = Driver({}, {}, batch=3).run([stage], [{"image": Image(picture)}])
+    [state] = Driver({}, {}, batch=3).run([stage], [{"image": Image(image)}])
     torch.testing.assert_close(
-        state["scores"].data, plain_loop(picture, window, stride), atol=1e-6, rtol=1e-5
+        state["scores"].data, plain_loop(image, window, stride), atol=1e-6, rtol=1e-5
     )
 
 
@@ -98,15 +98,15 @@ def test_windows_are_padded_evenly_and_cut_back(
     height: int, width: int, window: int, seed: int
 ) -> None:
     """Without overlap, each window alone: margins of the colour around it, maps enlarged to all of it and cut."""
-    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+    image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
     stage = SlidingWindow(
         window=window, stride=window, multiple=4, colour=(255.0, 0.0, 51.0), inner=(Waves(),)
     )
-    [state] = Driver({}, {}).run([stage], [{"image": Image(picture)}])
+    [state] = Driver({}, {}).run([stage], [{"image": Image(image)}])
     total, count = torch.zeros(3, height, width), torch.zeros(height, width)
     for row in spans(height, window, window):
         for column in spans(width, window, window):
-            crop = picture[:, row, column]
+            crop = image[:, row, column]
             sides = [side + (4 - side % 4) % 4 for side in crop.shape[1:]]
             top, left = (
                 (whole - side) // 2 for whole, side in zip(sides, crop.shape[1:], strict=True)
@@ -133,7 +133,7 @@ def test_a_colour_has_parts_from_0_to_255(part: float) -> None:
 
 
 @pytest.mark.parametrize("window", [0, 33, 99])
-def test_in_one_piece_the_maps_are_enlarged_to_the_picture(window: int) -> None:
+def test_in_one_piece_the_maps_are_enlarged_to_the_image(window: int) -> None:
     image = Image(torch.rand(3, 20, 33))
     stage = SlidingWindow(window=window, inner=(Waves(),))
     [state] = Driver({}, {}).run([stage], [{"image": image}])
@@ -152,7 +152,7 @@ def test_hidden_patches_stay_hidden_where_a_window_shows_all() -> None:
     )
     assert whole["image"] is image
     assert [one["image"].hidden for one in (*halves, padded)] == [None] * 3
-    # Padded to the very size of the picture, a window is still not the picture.
+    # Padded to the very size of the image, a window is still not the image.
     some = next(SlidingWindow(window=30, stride=2, multiple=16).run(image))
     assert [one["image"].hidden for one in some] == [None] * 2
 
@@ -177,7 +177,7 @@ def test_it_nests_with_views_and_shares_batches() -> None:
             assert state["scores"].data.shape[1:] == image.size
 
 
-def test_windows_of_a_picture_read_from_another_slot() -> None:
+def test_windows_of_an_image_read_from_another_slot() -> None:
     image = Image(torch.rand(3, 20, 33))
     half = replace(image, data=image.data[:, :12, :12])
     stage = SlidingWindow(window=8, stride=4, reads={"image": "resized"}, inner=(Waves(),))

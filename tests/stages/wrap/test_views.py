@@ -33,10 +33,10 @@ class Thirds(Stage, writes="scores"):
 def test_altering_and_undoing_is_the_identity(
     view: View, height: int, width: int, seed: int
 ) -> None:
-    picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
-    image = Image(picture, hidden=picture[0] > 0.5)
+    photo = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+    image = Image(photo, hidden=photo[0] > 0.5)
     altered = Views().alter(image, view)
-    assert torch.equal(undo(altered.data, view), picture)
+    assert torch.equal(undo(altered.data, view), photo)
     assert altered.hidden is not None
     assert torch.equal(altered.hidden, altered.data[0] > 0.5)
 
@@ -50,12 +50,12 @@ def test_altering_and_undoing_is_the_identity(
 def test_scaling_and_undoing_moves_nothing(view: View, height: int, width: int, seed: int) -> None:
     """A slope comes back, away from the border; a shift by a hundredth of a pixel would be found."""
     down, right, level = torch.rand(3, 3, 1, 1, generator=torch.Generator().manual_seed(seed)) + 0.5
-    picture = down * torch.arange(height)[:, None] + right * torch.arange(width) + level
-    altered = Views().alter(Image(picture, hidden=picture[0] > 20), view)
+    image = down * torch.arange(height)[:, None] + right * torch.arange(width) + level
+    altered = Views().alter(Image(image, hidden=image[0] > 20), view)
     assert altered.hidden is None
     assert altered.size == (round(height * SCALES[view]), round(width * SCALES[view]))
     back = fit(altered.data, (height, width))
-    error = (back - picture)[:, 5:-5, 5:-5]
+    error = (back - image)[:, 5:-5, 5:-5]
     assert bool((error.abs() < 0.25 * (down + right)).all())
     assert bool((error.mean((1, 2), keepdim=True).abs() < 0.01 * torch.minimum(down, right)).all())
     flat = torch.full((3, height, width), 0.3)
@@ -89,31 +89,31 @@ def test_defaults_are_those_of_itaclip_and_of_clip() -> None:
 
 
 def test_turns_are_what_they_are_called() -> None:
-    picture = torch.rand(3, 4, 6)
-    shown = {view: Views().alter(Image(picture), view).data for view in TURNS}
-    assert torch.equal(shown["vertical_flip"], picture[:, [3, 2, 1, 0]])
-    assert torch.equal(shown["horizontal_flip"][:, :, 0], picture[:, :, 5])
-    assert torch.equal(shown["rotate_90"], picture.transpose(1, 2).flip(1))
-    assert torch.equal(shown["rotate_180"], picture.flip(1, 2))
-    assert torch.equal(shown["rotate_270"], picture.transpose(1, 2).flip(2))
+    image = torch.rand(3, 4, 6)
+    shown = {view: Views().alter(Image(image), view).data for view in TURNS}
+    assert torch.equal(shown["vertical_flip"], image[:, [3, 2, 1, 0]])
+    assert torch.equal(shown["horizontal_flip"][:, :, 0], image[:, :, 5])
+    assert torch.equal(shown["rotate_90"], image.transpose(1, 2).flip(1))
+    assert torch.equal(shown["rotate_180"], image.flip(1, 2))
+    assert torch.equal(shown["rotate_270"], image.transpose(1, 2).flip(2))
 
 
 def test_grey_is_taken_on_normalised_channels() -> None:
-    picture, mean, deviation = torch.rand(3, 4, 6), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    image, mean, deviation = torch.rand(3, 4, 6), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
     middle, spread = torch.tensor(mean)[:, None, None], torch.tensor(deviation)[:, None, None]
-    seen = (grey(picture, mean, deviation) - middle) / spread
-    red, green, blue = (picture - middle) / spread
+    seen = (grey(image, mean, deviation) - middle) / spread
+    red, green, blue = (image - middle) / spread
     expected = GREY[0] * red + GREY[1] * green + GREY[2] * blue
     torch.testing.assert_close(seen, expected.expand(3, -1, -1))
 
 
 @pytest.mark.parametrize("size", [(20, 31), (6, 40), (3, 3)])
 def test_blur_is_a_gaussian_mirrored_at_the_border(size: tuple[int, int]) -> None:
-    picture = torch.rand(3, *size)
+    image = torch.rand(3, *size)
     mode = "mirror" if min(size) > 5 else "nearest"
-    expected = [gaussian_filter(one, 5, mode=mode, radius=5) for one in picture.double().numpy()]
+    expected = [gaussian_filter(one, 5, mode=mode, radius=5) for one in image.double().numpy()]
     torch.testing.assert_close(
-        Views().alter(Image(picture), "blur").data.double(),
+        Views().alter(Image(image), "blur").data.double(),
         torch.tensor(np.stack(expected)),
         atol=1e-6,
         rtol=0,

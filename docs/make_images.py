@@ -1,4 +1,4 @@
-"""Draw the picture of the README and the front page with the tool itself: `python docs/make_pictures.py`."""
+"""Draw the image of the README and the front page with the tool itself: `python docs/make_images.py`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ovsskit.run.output.heat import heat_tile
 
 SCENE, NAME = 7, "car"
 HEIGHT, GAP, CAPTION = 300, 12, 30
-TARGET = Path(__file__).parent / "pictures" / "quickstart.png"
+TARGET = Path(__file__).parent / "images" / "quickstart.png"
 
 
-def panel(picture: Image.Image, caption: str) -> Image.Image:
-    """Return a picture at the common height with a caption under it."""
-    resized = picture.resize(
-        (round(picture.width * HEIGHT / picture.height), HEIGHT), Image.Resampling.LANCZOS
+def panel(image: Image.Image, caption: str) -> Image.Image:
+    """Return an image at the common height with a caption under it."""
+    resized = image.resize(
+        (round(image.width * HEIGHT / image.height), HEIGHT), Image.Resampling.LANCZOS
     )
     framed = Image.new("RGB", (resized.width, HEIGHT + CAPTION), "white")
     framed.paste(resized)
@@ -29,17 +29,17 @@ def panel(picture: Image.Image, caption: str) -> Image.Image:
 def main() -> None:
     """Segment one sample scene and draw what the stages wrote beside each other."""
     scene = sample_scenes()[SCENE - 1]
-    result = ovsskit.load("quickstart")(scene.picture, trace=True)
+    result = ovsskit.load("quickstart")(scene.image, trace=True)
     names = result.vocabulary.labels
     position = result.at("merge_tokens").labels.index(names.index(NAME))
     first = result.trace["grad_cam"][0]
     token_maps = first.data[first.positions == position].mean(0)
     summed = result.at("merge_tokens").data[position]
-    photo = Image.open(scene.picture).convert("RGB")
+    photo = Image.open(scene.image).convert("RGB")
     panels = [
-        panel(photo, "the picture"),
-        panel(heat_tile(token_maps.numpy(), photo, NAME).picture, f"GradCAM of “{NAME}”"),
-        panel(heat_tile(summed.numpy(), photo, NAME).picture, "with Salience DropOut"),
+        panel(photo, "the image"),
+        panel(heat_tile(token_maps.numpy(), photo, NAME).image, f"GradCAM of “{NAME}”"),
+        panel(heat_tile(summed.numpy(), photo, NAME).image, "with Salience DropOut"),
         panel(result.overlay(), "blurred, refined, labelled"),
     ]
     width = sum(one.width for one in panels) + GAP * (len(panels) - 1)
