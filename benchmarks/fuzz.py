@@ -440,32 +440,32 @@ def _trials() -> Reader:
 def _journals() -> Reader:
     import optuna
 
-    from ovsskit.study.search.queue import Turns
+    from ovsskit.study.search.queue import TrialQueue
     from ovsskit.study.search.storage import JOURNAL, Journal
-    from ovsskit.study.spec.plan import StudyWishes, read_search
+    from ovsskit.study.spec.plan import StudyOptions, read_search
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "study.toml")
         file.write_bytes(STUDY)
-        search = read_search(StudyWishes(str(file)))
-        keeper = Journal(Path(folder))
-        turns = Turns(search, keeper, {"a": 1})
+        search = read_search(StudyOptions(str(file)))
+        trial_storage = Journal(Path(folder))
+        queue = TrialQueue(search, trial_storage, {"a": 1})
         for _ in range(2):
-            turns.take(lambda trial, values: [0.5])
-        keeper.close()
+            queue.take(lambda trial, values: [0.5])
+        trial_storage.close()
         good = Path(folder, JOURNAL).read_bytes()
 
     def read(path: Path) -> object:
         from ovsskit.study.search.trials import read_rows
 
-        keeper = Journal(path.parent)
+        trial_storage = Journal(path.parent)
         try:
-            turns = Turns(search, keeper, {"a": 1})
-            turns.take(lambda trial, values: [0.5])
-            return read_rows(turns.study, search)
+            queue = TrialQueue(search, trial_storage, {"a": 1})
+            queue.take(lambda trial, values: [0.5])
+            return read_rows(queue.study, search)
         finally:
-            keeper.close()
+            trial_storage.close()
 
     return Reader("journals", (good,), JOURNAL, read)
 

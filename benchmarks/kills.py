@@ -29,7 +29,7 @@ from PIL import Image
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.search.storage import JOURNAL, open_keeper
 from ovsskit.study.search.trials import read_rows
-from ovsskit.study.spec.plan import Search, StudyWishes, read_search
+from ovsskit.study.spec.plan import Search, StudyOptions, read_search
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"
 PLUGIN, RECIPE = TESTS / "study_stages.py", TESTS / "toy.toml"
@@ -101,7 +101,7 @@ def torture(
         "--trials",
     ]
     outcome, seen = Outcome(), Finished()
-    search = read_search(StudyWishes(str(study)))
+    search = read_search(StudyOptions(str(study)))
     process = subprocess.Popen([*command, str(ENDLESS)])
     try:
         while len(outcome.at_kills) < kills and process.poll() is None:
@@ -147,14 +147,14 @@ def rows_of(search: Search, out: Path, storage: str) -> tuple[list[Any], int]:
     """Return the finished trials, and how many trials there are in all."""
     if not storage and not (out / JOURNAL).exists():
         return [], 0
-    keeper = open_keeper(storage, out, 60, search.title)
+    trial_storage = open_keeper(storage, out, 60, search.title)
     try:
-        found = optuna.load_study(study_name=search.title, storage=keeper.trials)
+        found = optuna.load_study(study_name=search.title, storage=trial_storage.trials)
         return read_rows(found, search), len(found.get_trials(deepcopy=False))
     except KeyError:  # it has not begun yet
         return [], 0
     finally:
-        keeper.close()
+        trial_storage.close()
 
 
 def workers_of(pid: int) -> list[int]:

@@ -27,8 +27,8 @@ from rich.table import Table
 
 from ovsskit.engine.store import Store
 from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.search.queue import Turns
-from ovsskit.study.spec.plan import Search, StudyWishes, make_plan, read_search
+from ovsskit.study.search.queue import TrialQueue
+from ovsskit.study.spec.plan import Search, StudyOptions, make_plan, read_search
 from ovsskit.study.spec.space import grid
 from reward import rank_correlation
 from tiny_models.evaluate import evaluation_scenes
@@ -83,7 +83,7 @@ def judge_of(folder: Path, reward: str) -> Evaluator:
     (folder / "study.toml").write_text(
         f'recipe = "quickstart"\nimages = ["*.png"]\npruner = "none"\n{goals}{GRID}'
     )
-    return Evaluator(make_plan(StudyWishes(str(folder / "study.toml"))), "cpu", 8, Store())
+    return Evaluator(make_plan(StudyOptions(str(folder / "study.toml"))), "cpu", 8, Store())
 
 
 def point_of(values: Mapping[str, Any]) -> Point:
@@ -93,15 +93,15 @@ def point_of(values: Mapping[str, Any]) -> Point:
 
 def found_by(search: Search, table: Mapping[Point, Sequence[float]]) -> list[Point]:
     """Search the table by its rewards; return the best point after each trial."""
-    turns = Turns(search, Memory(), {})
+    queue = TrialQueue(search, Memory(), {})
     tried: list[Point] = []
 
     def look_up(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
         tried.append(point_of(values))
         return table[tried[-1]][0]
 
-    while not turns.finished():
-        turns.take(look_up)
+    while not queue.finished():
+        queue.take(look_up)
     return [
         max(tried[: index + 1], key=lambda point: table[point][0]) for index in range(len(tried))
     ]
@@ -155,7 +155,7 @@ def main() -> None:
         study.write_text(
             f'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\nuse = "{chosen.reward}"\n{GRID}'
         )
-        search = read_search(StudyWishes(str(study)))
+        search = read_search(StudyOptions(str(study)))
         found: dict[str, list[list[Point]]] = {}
         for sampler in ("tpe", "random"):
             settings = {"sampler": sampler, "trials": chosen.trials}

@@ -42,14 +42,14 @@ def fit(
     A tuning that was stopped goes on where it was last saved when the same command is given again.
     """
     from ovsskit.cli.fit_report import FitReport
-    from ovsskit.fit.fit import FitWishes, run_fit
+    from ovsskit.fit.fit import FitOptions, run_fit
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
-    wishes = FitWishes(recipe, classes, classes_file, out, tuple(sets), device, verify)
+    options = FitOptions(recipe, classes, classes_file, out, tuple(sets), device, verify)
     with FitReport(quiet=quiet, recipe=recipe) as report:
         try:
-            run_fit(wishes, report)
+            run_fit(options, report)
         except KeyboardInterrupt:
             report.say("stopped; run the same command to go on")
             raise typer.Exit(130) from None

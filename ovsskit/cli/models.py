@@ -47,12 +47,12 @@ def models(
     from ovsskit.files.writing import see_free
     from ovsskit.hub.weights import check_content
     from ovsskit.recipe.build import Recipe, load_recipe
-    from ovsskit.study.spec.plan import StudyWishes, read_search
+    from ovsskit.study.spec.plan import StudyOptions, read_search
 
     def read(name: str) -> Recipe:
         if study:
             return read_search(
-                StudyWishes(name, overrides=tuple(sets)), set_is_settled=True
+                StudyOptions(name, overrides=tuple(sets)), set_is_settled=True
             ).candidate({})
         return load_recipe(name, sets)
 

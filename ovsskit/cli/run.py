@@ -78,12 +78,12 @@ def run(
     A run that was stopped goes on where it was when the same command is given again.
     """
     from ovsskit.cli.report import Report
-    from ovsskit.run.options import Wishes
+    from ovsskit.run.options import RunOptions
     from ovsskit.run.run import run_job
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
-    wishes = Wishes(
+    options = RunOptions(
         recipe=recipe,
         images=tuple(images),
         classes=classes,
@@ -105,7 +105,7 @@ def run(
     )
     with Report(quiet=quiet, as_json=json) as report:
         try:
-            status = run_job(wishes, report)
+            status = run_job(options, report)
         except KeyboardInterrupt:
             report.say("stopped; run the same command to go on")
             raise typer.Exit(130) from None

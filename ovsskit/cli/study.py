@@ -112,12 +112,12 @@ def study(
         compare_studies([Path(folder) for folder in images], as_json=json)
         return
     from ovsskit.cli.study_report import StudyReport
-    from ovsskit.study.spec.plan import StudyWishes
+    from ovsskit.study.spec.plan import StudyOptions
     from ovsskit.study.study import run_study
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
-    wishes = StudyWishes(
+    options = StudyOptions(
         study=recipe,
         images=tuple(images),
         classes=classes,
@@ -125,7 +125,7 @@ def study(
         out=out,
         overrides=tuple(sets),
         objectives=tuple(objective),
-        options={
+        settings={
             "trials": trials,
             "seed": seed,
             "sampler": sampler,
@@ -142,7 +142,7 @@ def study(
     )
     with StudyReport(quiet=quiet, as_json=json) as report:
         try:
-            status = run_study(wishes, report, keep_memory, keep_disk)
+            status = run_study(options, report, keep_memory, keep_disk)
         except KeyboardInterrupt:
             report.say("stopped; run the same command to go on")
             raise typer.Exit(130) from None

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import console, progress_bar, show, stderr
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 
 SHOWN = 8
@@ -53,62 +53,62 @@ class StudyReport:
         if not self.quiet and not self.as_json:
             self.live.console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
 
-    def begin(self, standing: Standing) -> None:
+    def begin(self, state: StudyState) -> None:
         """Show what is searched, and what the recipe as it is is worth."""
         if self.shows:
             self.live.start()
-        self.progress.reset(self.task, total=standing.total, completed=len(standing.rows))
+        self.progress.reset(self.task, total=state.total, completed=len(state.rows))
         if self.quiet or self.as_json:
             return
-        search = standing.plan.search
+        search = state.plan.search
         names = ", ".join(f"{one.name} ({one.direction})" for one in search.objectives)
         stderr.print(
             escape(
-                f"{search.title}: {len(standing.plan.images)} images, {len(search.space)} parameters, {names}"
+                f"{search.title}: {len(state.plan.images)} images, {len(search.space)} parameters, {names}"
             ),
             highlight=False,
         )
-        if standing.rows:
+        if state.rows:
             stderr.print(
-                f"goes on after {len(standing.rows)} of {standing.total} trials", highlight=False
+                f"goes on after {len(state.rows)} of {state.total} trials", highlight=False
             )
 
-    def tell(self, standing: Standing, new: Sequence[Row]) -> None:
+    def tell(self, state: StudyState, new: Sequence[Row]) -> None:
         """Show trials that ended."""
         if self.as_json:
             for row in new:
                 print(json.dumps(row.plain()), flush=True)
-        self.progress.update(self.task, completed=len(standing.rows))
-        self.live.update(Group(best_table(standing), self.progress))
+        self.progress.update(self.task, completed=len(state.rows))
+        self.live.update(Group(best_table(state), self.progress))
 
-    def end(self, standing: Standing) -> None:
+    def end(self, state: StudyState) -> None:
         """Show the best trials, what was saved, and where to look."""
         self.live.stop()
-        calls = standing.calls
-        best = standing.best
+        calls = state.calls
+        best = state.best
         if self.as_json:
             summary: dict[str, Any] = {
-                "trials": len(standing.rows),
-                "default": standing.default.get("values"),
+                "trials": len(state.rows),
+                "default": state.default.get("values"),
                 "best": None if best is None else best.plain(),
-                "front": [row.turn for row in standing.front]
-                if len(standing.plan.search.objectives) > 1
+                "front": [row.turn for row in state.front]
+                if len(state.plan.search.objectives) > 1
                 else None,
                 "network_calls": calls,
-                "out": str(standing.out),
-                "report": str(standing.out / "index.html"),
-                "recipe": str(standing.out / "best.toml") if best else None,
+                "out": str(state.out),
+                "report": str(state.out / "index.html"),
+                "recipe": str(state.out / "best.toml") if best else None,
             }
             print(json.dumps({"summary": summary}), flush=True)
         elif not self.quiet:
-            show(best_table(standing))
-            for line in facts(standing):
+            show(best_table(state))
+            for line in facts(state):
                 console.print(escape(line), highlight=False)
 
 
-def best_table(standing: Standing) -> Table:
+def best_table(state: StudyState) -> Table:
     """Return a table of the best trials so far, after the recipe as it is; of several objectives, the Pareto front."""
-    search = standing.plan.search
+    search = state.plan.search
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in (
         "trial",
@@ -117,37 +117,37 @@ def best_table(standing: Standing) -> Table:
         "s",
     ):
         table.add_column(column, overflow="fold")
-    default = standing.default.get("values", [])
+    default = state.default.get("values", [])
     table.add_row(
         "as it is",
         *map(_number, default),
-        *(_number(standing.start.get(one.address)) for one in search.space),
+        *(_number(state.start.get(one.address)) for one in search.space),
         "",
     )
     if len(search.objectives) > 1:
-        rows = standing.front
+        rows = state.front
     else:
-        counting = [row for row in standing.rows if row.counts]
+        counting = [row for row in state.rows if row.counts]
         rows = sorted(
             counting,
             key=lambda row: (-search.objectives[0].sign * (row.values or [0.0])[0], row.turn),
         )
     for row in rows[:SHOWN]:
         found = [_number(row.params.get(one.address)) for one in search.space]
-        style = "bold green" if row == standing.best else ""
+        style = "bold green" if row == state.best else ""
         table.add_row(
             str(row.turn), *map(_number, row.values or []), *found, f"{row.took:.1f}", style=style
         )
     return table
 
 
-def facts(standing: Standing) -> list[str]:
+def facts(state: StudyState) -> list[str]:
     """Return in sentences what a study did and where its results are."""
-    states = [row.state for row in standing.rows]
-    calls = standing.calls
+    states = [row.state for row in state.rows]
+    calls = state.calls
     pruned = f", {states.count('pruned')} pruned" if "pruned" in states else ""
     failed = f", {states.count('failed')} failed" if "failed" in states else ""
-    broken = sum(bool(row.broken) for row in standing.rows)
+    broken = sum(bool(row.broken) for row in state.rows)
     lines = [
         f"trials          {states.count('done')} done{pruned}{failed}"
         + (f", {broken} break a limit" if broken else "")
@@ -157,18 +157,18 @@ def facts(standing: Standing) -> list[str]:
         lines.append(
             f"judge's calls   {calls['judge_calls']:,} made, {calls['judge_saved']:,} saved"
         )
-    if standing.plan.search.settings.groups > 1:
+    if state.plan.search.settings.groups > 1:
         found = [
             f"{row.values[0]:.4g} (trial {row.turn})" if row and row.values else "none"
-            for row in standing.groups
+            for row in state.groups
         ]
         lines.append(f"groups          {', '.join(found)}")
     lines.append(
-        f"best recipe     {standing.out / 'best.toml'}"
-        if standing.best
+        f"best recipe     {state.out / 'best.toml'}"
+        if state.best
         else "best recipe     none: no trial counts"
     )
-    return [*lines, f"report          {standing.out / 'index.html'}"]
+    return [*lines, f"report          {state.out / 'index.html'}"]
 
 
 def comparison_tables(found: dict[str, Any]) -> list[Table]:

@@ -19,22 +19,22 @@ class TakesNotice(Protocol):
 class Notices(logging.Handler):
     """Pass on each message of the package once, and keep it."""
 
-    def __init__(self, listener: TakesNotice) -> None:
+    def __init__(self, callbacks: TakesNotice) -> None:
         super().__init__(logging.INFO)
-        self.listener, self.seen = listener, list[str]()
+        self.callbacks, self.seen = callbacks, list[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a message."""
         text = record.getMessage()
         if text not in self.seen:
             self.seen.append(text)
-            self.listener.notice(text)
+            self.callbacks.notice(text)
 
 
 @contextmanager
-def hearing(listener: TakesNotice) -> Iterator[Notices]:
-    """Let a listener hear the messages of the package as long as something goes on."""
-    notices, log = Notices(listener), logging.getLogger("ovsskit")
+def hearing(callbacks: TakesNotice) -> Iterator[Notices]:
+    """Let callbacks hear the messages of the package as long as something goes on."""
+    notices, log = Notices(callbacks), logging.getLogger("ovsskit")
     log.addHandler(notices)
     log.setLevel(logging.INFO)
     try:

@@ -25,7 +25,7 @@ OUT = Path("ovsskit-fit")
 
 
 @dataclass(frozen=True)
-class FitWishes:
+class FitOptions:
     """Hold what the person asked for; see the options of `ovsskit fit`."""
 
     recipe: str
@@ -38,7 +38,7 @@ class FitWishes:
 
 
 @runtime_checkable
-class FitListener(TakesNotice, Protocol):
+class FitCallbacks(TakesNotice, Protocol):
     """Hear how a tuning goes."""
 
     def begin(self, total: int, done: int) -> None:
@@ -51,32 +51,32 @@ class FitListener(TakesNotice, Protocol):
         """Take note of how it ended."""
 
 
-def run_fit(wishes: FitWishes, listener: FitListener) -> None:
+def run_fit(options: FitOptions, callbacks: FitCallbacks) -> None:
     """Tune a recipe's model for classes; a tuning that was stopped goes on where its state was last saved.
 
     Raises:
         OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
     """
-    with hearing(listener):
-        _fit(wishes, listener)
+    with hearing(callbacks):
+        _fit(options, callbacks)
 
 
-def _fit(wishes: FitWishes, listener: FitListener) -> None:
-    recipe = load_recipe(wishes.recipe, wishes.overrides)
-    vocabulary = choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
-    device = choose_device(wishes.device)
+def _fit(options: FitOptions, callbacks: FitCallbacks) -> None:
+    recipe = load_recipe(options.recipe, options.overrides)
+    vocabulary = choose_named(options.classes, options.classes_file, recipe.vocabulary)
+    device = choose_device(options.device)
     backbone = _backbone(recipe)
     backbone.check_words(vocabulary)
     names = vocabulary.names
     recorded = {"name": recipe.title, "tables": recipe.tables}
     folder = TunedFolder(
-        wishes.out or OUT / recipe.title, _identity(recipe, backbone, names), recorded
+        options.out or OUT / recipe.title, _identity(recipe, backbone, names), recorded
     )
     try:
-        if folder.is_done(verify=wishes.verify):
-            listener.end(folder.path, folder.progress, 0)
+        if folder.is_done(verify=options.verify):
+            callbacks.end(folder.path, folder.progress, 0)
             return
-        _tune(recipe, backbone, names, device, folder, listener)
+        _tune(recipe, backbone, names, device, folder, callbacks)
     finally:
         folder.close()
 
@@ -87,7 +87,7 @@ def _tune(
     names: tuple[str, ...],
     device: str,
     folder: TunedFolder,
-    listener: FitListener,
+    callbacks: FitCallbacks,
 ) -> None:
     from ovsskit.backbones.ofa._text import DICTIONARY
     from ovsskit.fit.tuning import Tuner
@@ -101,7 +101,7 @@ def _tune(
     tuner = Tuner(backbone.checkpoint.network.to(device), pieces, text, settings, mixed)
     first = folder.resume(tuner)
     folder.write_record()
-    listener.begin(settings.updates, first)
+    callbacks.begin(settings.updates, first)
     progress = folder.progress
     try:
         for number in range(first, settings.updates):
@@ -109,7 +109,7 @@ def _tune(
             loss = tuner.step(number)
             progress.seconds += time.perf_counter() - start
             progress.losses.append(loss)
-            listener.tell(loss)
+            callbacks.tell(loss)
             if (number + 1) % settings.save_every == 0 and number + 1 < settings.updates:
                 folder.save_state(tuner)
     except (KeyboardInterrupt, RuntimeError, MemoryError) as error:
@@ -123,7 +123,7 @@ def _tune(
         ) from error
     progress.peak_memory, progress.peak_device_memory = peak_memory(device)
     folder.finish(tuner, (source if source.is_dir() else source.parent) / DICTIONARY)
-    listener.end(folder.path, progress, settings.updates - first)
+    callbacks.end(folder.path, progress, settings.updates - first)
 
 
 def computes_in_bf16(precision: str, device: str) -> bool:

@@ -20,7 +20,7 @@ LARGEST_TABLE = 2**23
 """How many values to hold at once on the vertices of a lattice."""
 
 
-class Shelf:
+class LatticeCache:
     """Keep lattices that are asked for again and again, so many bytes at most; those not used for longest go first."""
 
     def __init__(self, limit: int) -> None:
@@ -42,11 +42,11 @@ class Shelf:
         return lattice
 
 
-_shelf: ContextVar[Shelf | None] = ContextVar("shelf", default=None)
+_shelf: ContextVar[LatticeCache | None] = ContextVar("shelf", default=None)
 
 
 @contextmanager
-def keeping(shelf: Shelf) -> Iterator[None]:
+def caching_lattices(shelf: LatticeCache) -> Iterator[None]:
     """Keep the lattices that are built meanwhile, and use those that the shelf has."""
     token = _shelf.set(shelf)
     try:

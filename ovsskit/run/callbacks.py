@@ -27,7 +27,7 @@ class Summary:
 
 
 @runtime_checkable
-class Listener(TakesNotice, Protocol):
+class Callbacks(TakesNotice, Protocol):
     """Hear how a run goes."""
 
     def begin(self, total: int) -> None:

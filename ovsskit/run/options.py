@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RunOptions:
     """Hold what the person asked for; see the options of `ovsskit run`."""
 
     recipe: str
@@ -39,7 +39,7 @@ class Wishes:
     verify: bool = False
 
 
-def choose_images(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
+def choose_images(options: RunOptions, recipe: Recipe) -> tuple[list[Path], bool]:
     """Return the images to run on, and whether they are the sample scenes.
 
     They are those that the person names, else those that the recipe names, else the sample scenes.
@@ -47,12 +47,12 @@ def choose_images(wishes: Wishes, recipe: Recipe) -> tuple[list[Path], bool]:
     Raises:
         NoImages: what is named is not there.
     """
-    given = wishes.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
+    given = options.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
     images = find_images(given) if given else sample_images()
-    return images[: wishes.limit], not given
+    return images[: options.limit], not given
 
 
-def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
+def choose_classes(options: RunOptions, recipe: Recipe, samples: bool) -> Vocabulary:
     """Return the classes that the person names, else the recipe's, else for sample scenes the things in them.
 
     Raises:
@@ -60,14 +60,14 @@ def choose_classes(wishes: Wishes, recipe: Recipe, samples: bool) -> Vocabulary:
     """
     if (
         samples
-        and wishes.classes is None
-        and not wishes.classes_file
+        and options.classes is None
+        and not options.classes_file
         and recipe.vocabulary.make() is None
     ):
         from ovsskit.embedded import NOUNS
 
         return recipe.vocabulary.replace(NOUNS)
-    return choose_named(wishes.classes, wishes.classes_file, recipe.vocabulary)
+    return choose_named(options.classes, options.classes_file, recipe.vocabulary)
 
 
 def choose_named(
@@ -134,7 +134,7 @@ def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]
     return chosen
 
 
-def check_outcome(wishes: Wishes, recipe: Recipe) -> None:
+def check_outcome(options: RunOptions, recipe: Recipe) -> None:
     """See that the recipe writes what is to be saved.
 
     Raises:
@@ -147,7 +147,7 @@ def check_outcome(wishes: Wishes, recipe: Recipe) -> None:
         raise UnfilledSlot(
             what, fix='End the recipe with a stage that does: use = "label_map".', where=where
         )
-    if wishes.save and "scores" not in written:
+    if options.save and "scores" not in written:
         raise UnfilledSlot("No stage writes `scores`, so they cannot be saved.", where=where)
 
 

@@ -17,9 +17,9 @@ from ovsskit.engine.objections import check_inputs
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.recipe.build import Recipe, load_recipe
-from ovsskit.run.callbacks import Listener, Summary
+from ovsskit.run.callbacks import Callbacks, Summary
 from ovsskit.run.options import (
-    Wishes,
+    RunOptions,
     check_files,
     check_outcome,
     choose_classes,
@@ -36,50 +36,50 @@ from ovsskit.run.samples import sample_score
 OUT = Path("ovsskit-out")
 
 
-def run_job(wishes: Wishes, listener: Listener) -> int:
-    """Do what a person wishes, telling a listener how it goes; return the exit status: 1 if images failed, else 0.
+def run_job(options: RunOptions, callbacks: Callbacks) -> int:
+    """Do what a person wishes, telling callbacks how it goes; return the exit status: 1 if images failed, else 0.
 
     Raises:
         OvsskitError: something is wrong with the recipe, classes, images, output folder, device or weights.
     """
     adopt_warnings()
-    with hearing(listener) as notices:
-        job = _prepare(wishes, listener, notices)
+    with hearing(callbacks) as notices:
+        job = _prepare(options, callbacks, notices)
         try:
             return job.run()
         finally:
             job.folder.close()
 
 
-def _prepare(wishes: Wishes, listener: Listener, notices: Notices) -> _Job:
-    recipe = load_recipe(wishes.recipe, wishes.overrides)
-    check_outcome(wishes, recipe)
+def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Job:
+    recipe = load_recipe(options.recipe, options.overrides)
+    check_outcome(options, recipe)
     check_files(recipe.stages)
-    images, samples = choose_images(wishes, recipe)
-    vocabulary = choose_classes(wishes, recipe, samples)
-    explained = choose_explained(images, wishes.explain)
-    allow_pixels(wishes.max_pixels)
-    device = choose_device(wishes.device)
-    batch = choose_batch(wishes.batch, device)
+    images, samples = choose_images(options, recipe)
+    vocabulary = choose_classes(options, recipe, samples)
+    explained = choose_explained(images, options.explain)
+    allow_pixels(options.max_pixels)
+    device = choose_device(options.device)
+    batch = choose_batch(options.batch, device)
     for model in recipe.models.values():
         model.check_vocabulary(vocabulary)
     check_inputs(recipe.stages, vocabulary, images)
     folder = OutputFolder(
-        wishes.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
+        options.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
     )
-    todo = folder.add(images, wishes.save, explained, verify=wishes.verify)
-    if not wishes.explain:
+    todo = folder.add(images, options.save, explained, verify=options.verify)
+    if not options.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
-    return _Job(wishes, listener, notices, recipe, vocabulary, pipeline, folder, samples, todo)
+    return _Job(options, callbacks, notices, recipe, vocabulary, pipeline, folder, samples, todo)
 
 
 @dataclass
 class _Job:
     """Hold a run that nothing known stands against."""
 
-    wishes: Wishes
-    listener: Listener
+    options: RunOptions
+    callbacks: Callbacks
     notices: Notices
     recipe: Recipe
     vocabulary: Vocabulary
@@ -96,7 +96,7 @@ class _Job:
         return {name: model.describe_files() for name, model in self.recipe.models.items()}
 
     def run(self) -> int:
-        self.listener.begin(len(self.todo))
+        self.callbacks.begin(len(self.todo))
         if self.todo:
             self._work()
         elif self.folder.stale:
@@ -106,7 +106,7 @@ class _Job:
         records = list(self.folder.records.values())
         gallery = self.folder.path / GALLERY
         costs = self.folder.costs.plus(self.costs)
-        self.listener.end(
+        self.callbacks.end(
             Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score)
         )
         return int(any(record.state == "failed" for record in records))
@@ -123,9 +123,9 @@ class _Job:
             self.pipeline,
             self.folder,
             self.vocabulary,
-            self.wishes.max_pixels,
-            self.wishes.profile,
-            self.listener.tell,
+            self.options.max_pixels,
+            self.options.profile,
+            self.callbacks.tell,
             self._publish,
             self.costs,
         )
@@ -175,7 +175,7 @@ class _Job:
                 "file": str(self.recipe.path),
                 "tables": self.recipe.tables,
             },
-            "overrides": list(self.wishes.overrides),
+            "overrides": list(self.options.overrides),
             "models": self.weights,
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,

@@ -26,7 +26,7 @@ from ovsskit.run.output.folder import OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
 from ovsskit.run.output.record import Costs, ImageRecord
-from ovsskit.run.output.save import Finding, save_finding
+from ovsskit.run.output.save import Prediction, save_prediction
 from ovsskit.run.pipeline import Pipeline
 
 GROUP_PIXELS = 8_000_000
@@ -73,9 +73,9 @@ class Runner:
         writing = ThreadPoolExecutor(WRITERS, "write")
         try:
             for group in self._groups(todo, reading):
-                for finding in self._segment(group):
+                for prediction in self._segment(group):
                     self._settle(2 * self.pipeline.batch)
-                    self._writing.append(writing.submit(self._save, finding))
+                    self._writing.append(writing.submit(self._save, prediction))
                 self._settle(self.pipeline.batch)
                 if time.perf_counter() - published > SAVE_EVERY:
                     with self._noting:
@@ -139,7 +139,7 @@ class Runner:
             else:
                 yield record, image
 
-    def _segment(self, group: Sequence[tuple[ImageRecord, Image]]) -> list[Finding]:
+    def _segment(self, group: Sequence[tuple[ImageRecord, Image]]) -> list[Prediction]:
         """Run the pipeline on a group; if that fails, on its images one by one."""
         collector = MapCollector() if "maps" in group[0][0].saved else None
 
@@ -151,7 +151,7 @@ class Runner:
 
         states = self._states(group, watch)
         if states is None and len(group) > 1:
-            return [finding for one in group for finding in self._segment([one])]
+            return [prediction for one in group for prediction in self._segment([one])]
         if states is None:
             return []
         self._failures = 0
@@ -181,7 +181,7 @@ class Runner:
             self._note(failed(group[0][0], _reason(error)))
             return None
 
-    def _finding(self, record: ImageRecord, image: Image, state: State, sheets: Any) -> Finding:
+    def _finding(self, record: ImageRecord, image: Image, state: State, sheets: Any) -> Prediction:
         present: Present | None = state.get("present")
         record = replace(
             record,
@@ -194,17 +194,17 @@ class Runner:
                 0, 0
             ].long()
         scores = state["scores"].to("cpu") if {*record.saved} & {"scores", "confidence"} else None
-        return Finding(
+        return Prediction(
             record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets
         )
 
-    def _save(self, finding: Finding) -> None:
+    def _save(self, prediction: Prediction) -> None:
         try:
-            record = save_finding(self.folder, finding, self.vocabulary)
+            record = save_prediction(self.folder, prediction, self.vocabulary)
         except CannotWrite:
             raise
         except Exception as error:  # such as too little memory to draw a huge image
-            record = failed(finding.record, _reason(error))
+            record = failed(prediction.record, _reason(error))
         self._note(record)
 
     def _settle(self, most: int) -> None:

@@ -22,76 +22,76 @@ from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as working
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.memory import PeakMemory
-from ovsskit.study.search.queue import DEFAULT, Turns
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.queue import DEFAULT, TrialQueue
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row, read_rows
-from ovsskit.study.spec.plan import Plan, StudyWishes, make_plan, starting_values
+from ovsskit.study.spec.plan import Plan, StudyOptions, make_plan, starting_values
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30
 
 
 @runtime_checkable
-class StudyListener(TakesNotice, Protocol):
+class StudyCallbacks(TakesNotice, Protocol):
     """Hear how a study goes."""
 
-    def begin(self, standing: Standing) -> None:
+    def begin(self, state: StudyState) -> None:
         """Take note of what is searched."""
 
-    def tell(self, standing: Standing, new: Sequence[Row]) -> None:
+    def tell(self, state: StudyState, new: Sequence[Row]) -> None:
         """Take note of trials that ended."""
 
-    def end(self, standing: Standing) -> None:
+    def end(self, state: StudyState) -> None:
         """Take note of how the study ended."""
 
 
 def run_study(
-    wishes: StudyWishes,
-    listener: StudyListener,
+    options: StudyOptions,
+    callbacks: StudyCallbacks,
     memory_gigabytes: float = 1.0,
     disk_gigabytes: float = 10.0,
 ) -> int:
-    """Search as a person wishes, telling a listener how it goes; return the exit status.
+    """Search as a person wishes, telling callbacks how it goes; return the exit status.
 
     Raises:
         OvsskitError: something is wrong with the study, its images, its folder, its storage, or every trial fails.
     """
     adopt_warnings()
-    with hearing(listener) as notices:
-        return _search(wishes, listener, notices, memory_gigabytes, disk_gigabytes)
+    with hearing(callbacks) as notices:
+        return _search(options, callbacks, notices, memory_gigabytes, disk_gigabytes)
 
 
 def _search(
-    wishes: StudyWishes,
-    listener: StudyListener,
+    options: StudyOptions,
+    callbacks: StudyCallbacks,
     notices: Notices,
     memory_gigabytes: float,
     disk_gigabytes: float,
 ) -> int:
-    plan = make_plan(wishes)
-    devices = _devices(wishes)
-    batch = choose_batch(wishes.batch, devices[0])
+    plan = make_plan(options)
+    devices = _devices(options)
+    batch = choose_batch(options.batch, devices[0])
     _see_memory(plan, devices[0])
     recipe = plan.search.candidate({})
     for model in recipe.models.values():
         model.check_vocabulary(plan.vocabulary)
     check_inputs(recipe.stages, plan.vocabulary, plan.images)
-    out = wishes.out or OUT / plan.search.title
+    out = options.out or OUT / plan.search.title
     folder = StudyFolder(out, plan.search.title)
     place = working.Place(
         out,
-        wishes.storage,
+        options.storage,
         int(memory_gigabytes * GIGABYTE),
         int(disk_gigabytes * GIGABYTE),
-        wishes.plugins,
+        options.plugins,
     )
     try:
-        keeper = place.keeper(plan)
+        trial_storage = place.trial_storage(plan)
         try:
-            turns = Turns(plan.search, keeper, identify_study(plan))
-            return _Job(plan, folder, place, turns, listener, devices, batch, notices).run()
+            queue = TrialQueue(plan.search, trial_storage, identify_study(plan))
+            return _Job(plan, folder, place, queue, callbacks, devices, batch, notices).run()
         finally:
-            keeper.close()
+            trial_storage.close()
     except OSError as error:  # such as of the journal, which Optuna writes
         raise cannot_write(error, out) from error
     finally:
@@ -105,57 +105,57 @@ class _Job:
     plan: Plan
     folder: StudyFolder
     place: working.Place
-    turns: Turns
-    listener: StudyListener
+    queue: TrialQueue
+    callbacks: StudyCallbacks
     devices: list[str]
     batch: int
     notices: Notices
 
     def run(self) -> int:
-        self.standing = Standing(self.plan, self.turns.count, self.place.folder)
-        self.standing.notices = self.notices.seen
-        self.standing.start = starting_values(self.plan.search)
+        self.state = StudyState(self.plan, self.queue.count, self.place.folder)
+        self.state.notices = self.notices.seen
+        self.state.start = starting_values(self.plan.search)
         evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
-        self.standing.default = self._judge_default(evaluator)
-        self.standing.rows = read_rows(self.turns.study, self.plan.search)
-        self.listener.begin(self.standing)
+        self.state.default = self._judge_default(evaluator)
+        self.state.rows = read_rows(self.queue.study, self.plan.search)
+        self.callbacks.begin(self.state)
         if len(self.devices) == 1:
-            working.work(self.turns, self.plan, evaluator, self._poll)
+            working.work(self.queue, self.plan, evaluator, self._poll)
         else:
             del evaluator
             free_memory_of(self.devices[0])
-            identity = self.turns.study.user_attrs["identity"]
+            identity = self.queue.study.user_attrs["identity"]
             working.work_in_processes(
                 self.plan,
                 self.place,
                 identity,
                 self.devices,
                 self.batch,
-                self.turns.finished,
+                self.queue.finished,
                 self._poll,
             )
             evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
         self._poll()
         self._publish(evaluator)
-        self.listener.end(self.standing)
-        return int(self.standing.best is None)
+        self.callbacks.end(self.state)
+        return int(self.state.best is None)
 
     def _judge_default(self, evaluator: Evaluator) -> dict[str, Any]:
         """Judge the recipe as it is, once for a study."""
-        known: dict[str, Any] | None = self.turns.study.user_attrs.get(DEFAULT)
+        known: dict[str, Any] | None = self.queue.study.user_attrs.get(DEFAULT)
         if known is None:
             known = working.describe(evaluator.judge({}, list(range(len(self.plan.images)))))
-            self.turns.study.set_user_attr(DEFAULT, known)
+            self.queue.study.set_user_attr(DEFAULT, known)
         return known
 
     def _poll(self) -> int:
         """Tell of trials that ended since the last time; return how many have."""
-        rows = read_rows(self.turns.study, self.plan.search)
-        known = {row.number for row in self.standing.rows}
+        rows = read_rows(self.queue.study, self.plan.search)
+        known = {row.number for row in self.state.rows}
         new = [row for row in rows if row.number not in known]
-        self.standing.rows = rows
+        self.state.rows = rows
         if new:
-            self.listener.tell(self.standing, new)
+            self.callbacks.tell(self.state, new)
             working.see_failures(rows)
         return len(rows)
 
@@ -164,25 +164,25 @@ class _Job:
         from ovsskit.study.report.best import best_texts
         from ovsskit.study.report.report import REPORT, report_text
 
-        texts = {"trials.json": trials_text(self.standing)}
-        if self.standing.best is not None:
-            texts |= best_texts(self.standing)
+        texts = {"trials.json": trials_text(self.state)}
+        if self.state.best is not None:
+            texts |= best_texts(self.state)
         self.folder.publish(texts)
-        self.folder.publish({REPORT: report_text(self.standing, evaluator, self.turns.study)})
+        self.folder.publish({REPORT: report_text(self.state, evaluator, self.queue.study)})
         self.folder.retire([*texts, REPORT])
 
 
-def trials_text(standing: Standing) -> str:
+def trials_text(state: StudyState) -> str:
     """Return what `trials.json` holds, from which studies are compared."""
-    search = standing.plan.search
+    search = state.plan.search
     content = {
         "study": search.title,
         "sampler": search.settings.sampler,
         "seed": search.settings.seed,
         "objectives": [{"name": one.name, "direction": one.direction} for one in search.objectives],
-        "default": standing.default,
-        "notices": standing.notices,
-        "trials": [row.plain() for row in standing.rows],
+        "default": state.default,
+        "notices": state.notices,
+        "trials": [row.plain() for row in state.rows],
     }
     return f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
 
@@ -215,12 +215,12 @@ def identify_study(plan: Plan) -> dict[str, Any]:
     return plain
 
 
-def _devices(wishes: StudyWishes) -> list[str]:
+def _devices(options: StudyOptions) -> list[str]:
     """Return the device of every worker: GPU after GPU, unless one is named."""
-    first = choose_device(wishes.device)
-    if first.startswith("cuda") and wishes.device in ("auto", "cuda"):
-        return [f"cuda:{index % torch.cuda.device_count()}" for index in range(wishes.workers)]
-    return [first] * wishes.workers
+    first = choose_device(options.device)
+    if first.startswith("cuda") and options.device in ("auto", "cuda"):
+        return [f"cuda:{index % torch.cuda.device_count()}" for index in range(options.workers)]
+    return [first] * options.workers
 
 
 def _see_memory(plan: Plan, device: str) -> None:

@@ -29,7 +29,7 @@ from ovsskit.engine.model import (
 from ovsskit.engine.stage import wiring
 from ovsskit.engine.values import Attention, Captions, Image, Value
 from ovsskit.recipe.registry import backbone_names, find_backbone
-from ovsskit.run.options import Wishes
+from ovsskit.run.options import RunOptions
 from ovsskit.run.run import run_job
 from ovsskit.run.samples import sample_images
 from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
@@ -154,7 +154,7 @@ def test_a_result_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -
 def test_a_run_on_a_device_without_float64_saves_what_one_on_the_processor_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wishes = Wishes(
+    options = RunOptions(
         "quickstart",
         out=tmp_path / "here",
         limit=1,
@@ -163,12 +163,12 @@ def test_a_run_on_a_device_without_float64_saves_what_one_on_the_processor_does(
         save=frozenset({"scores", "confidence"}),
     )
     ovsskit.engine.devices._say_that_float64_is_missing.cache_clear()
-    listener = Report(quiet=True, as_json=False)
-    assert run_job(wishes, listener) == 0
+    callbacks = Report(quiet=True, as_json=False)
+    assert run_job(options, callbacks) == 0
     monkeypatch.setattr("ovsskit.run.run.choose_device", lambda _: NAME)
     monkeypatch.setattr("ovsskit.run.pipeline.choose_device", lambda _: NAME)
     with PretendDevice():
-        assert run_job(replace(wishes, out=tmp_path / "there"), listener) == 0
+        assert run_job(replace(options, out=tmp_path / "there"), callbacks) == 0
     for path in (tmp_path / "here").rglob("*.png"):
         other = PIL.Image.open(tmp_path / "there" / path.relative_to(tmp_path / "here"))
         here, there = (numpy.asarray(one, numpy.float32) for one in (PIL.Image.open(path), other))

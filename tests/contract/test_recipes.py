@@ -20,7 +20,7 @@ from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline, flatten
-from ovsskit.study.spec.plan import StudyWishes, read_search
+from ovsskit.study.spec.plan import StudyOptions, read_search
 from ovsskit.testing import ToyBackbone, example
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
@@ -70,7 +70,7 @@ def test_recipe_runs_and_images_do_not_depend_on_each_other(path: Path, tmp_path
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_says_what_is_worth_a_search(path: Path) -> None:
-    search = read_search(StudyWishes(str(path)))
+    search = read_search(StudyOptions(str(path)))
     assert search.space, "add a table [study.space] to the recipe, or to the one that it extends"
     assert search.objectives[0].stage is not None, "shipped recipes are searched without masks"
 

@@ -142,11 +142,11 @@ def test_a_shelf_tells_images_and_sigmas_apart() -> None:
         soft_masks(3, 30, 40, seed=15),
     )
     settings = [CRF, {**CRF, "gaussian_sigma": 2.0}, {**CRF, "bilateral_colour_sigma": 9.0}]
-    shelf = module.Shelf(1 << 30)
+    shelf = module.LatticeCache(1 << 30)
     for _ in range(2):
         for pixels in images:
             for chosen in settings:
-                with module.keeping(shelf):
+                with module.caching_lattices(shelf):
                     kept = mean_field(probabilities, pixels, steps=2, **chosen)
                 assert torch.equal(kept, mean_field(probabilities, pixels, steps=2, **chosen))
 

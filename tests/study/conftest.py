@@ -11,9 +11,9 @@ from PIL import Image
 
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.report import report
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
-from ovsskit.study.spec.plan import StudyWishes
+from ovsskit.study.spec.plan import StudyOptions
 from ovsskit.study.study import run_study
 
 HERE = Path(__file__).parent
@@ -23,21 +23,21 @@ class Quiet:
     """Keep what a study tells."""
 
     def __init__(self) -> None:
-        self.standing: Standing | None = None
+        self.state: StudyState | None = None
         self.told: list[Row] = []
         self.notices: list[str] = []
 
-    def begin(self, standing: Standing) -> None:
-        self.standing = standing
+    def begin(self, state: StudyState) -> None:
+        self.state = state
 
-    def tell(self, standing: Standing, new: Sequence[Row]) -> None:
+    def tell(self, state: StudyState, new: Sequence[Row]) -> None:
         self.told += new
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
-    def end(self, standing: Standing) -> None:
-        self.standing = standing
+    def end(self, state: StudyState) -> None:
+        self.state = state
 
 
 @pytest.fixture(autouse=True)
@@ -73,24 +73,24 @@ def study_file(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def search(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Standing]:
+) -> Callable[..., StudyState]:
     """Return what runs a study on the images, here and now; a report is drawn on demand."""
 
     def run(
-        study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **wishes: Any
-    ) -> Standing:
+        study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **more: Any
+    ) -> StudyState:
         if not draw:
             monkeypatch.setattr(report, "report_text", lambda *_: "<html></html>")
-        options = {
-            key: wishes.pop(key)
+        settings = {
+            key: more.pop(key)
             for key in ("trials", "seed", "sampler", "pruner", "preset")
-            if key in wishes
+            if key in more
         }
         quiet = Quiet()
         images = tuple(str(path) for path in sorted(photos.glob("*.png")))
-        given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **wishes}
-        run_study(StudyWishes(str(study), options=options, **given), quiet)
-        assert quiet.standing is not None
-        return quiet.standing
+        given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **more}
+        run_study(StudyOptions(str(study), settings=settings, **given), quiet)
+        assert quiet.state is not None
+        return quiet.state
 
     return run

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import BadFile, BadStudy, NothingFound, OvsskitError
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.spec.plan import check_file
 
 HERE = Path(__file__).parent
 BROKEN = HERE / "broken"
-Search = Callable[..., Standing]
+Search = Callable[..., StudyState]
 Write = Callable[..., Path]
 
 
@@ -84,7 +84,7 @@ def test_images_in_which_no_class_is_found_judged_by_clip(search: Search, tmp_pa
     )
     (tmp_path / "some.toml").write_text(JUDGED.replace("shown = []", 'shown = ["p1", "p4"]'))
     [row] = search(tmp_path / "some.toml", classes="dog", trials=1, out="some").rows
-    found = row.verdict["images"]
+    found = row.result["images"]
     assert [index for index, reward in found.items() if not math.isnan(reward)] == ["1", "4"]
     assert row.values == [pytest.approx((found["1"] + found["4"]) / 2)]
 

@@ -22,35 +22,34 @@ from ovsskit.cli.study_report import best_table, facts
 from ovsskit.errors import NoImages, OtherStudy, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.study.report import report
-from ovsskit.study.search.evaluate import Evaluator, Verdict
+from ovsskit.study.search.evaluate import Evaluator, TrialResult
 from ovsskit.study.search.samplers import TURN, Halving
-from ovsskit.study.search.state import Standing
-from ovsskit.study.spec.plan import StudyWishes, read_search
+from ovsskit.study.search.state import StudyState
+from ovsskit.study.spec.plan import StudyOptions, read_search
 from ovsskit.study.spec.space import Dimension
 
-Search = Callable[..., Standing]
+Search = Callable[..., StudyState]
 Write = Callable[..., Path]
 
 
-def values(standing: Standing) -> list[tuple[object, ...]]:
+def values(state: StudyState) -> list[tuple[object, ...]]:
     return [
-        (row.turn, row.params, row.values)
-        for row in sorted(standing.rows, key=lambda row: row.turn)
+        (row.turn, row.params, row.values) for row in sorted(state.rows, key=lambda row: row.turn)
     ]
 
 
 def test_a_study_beats_the_recipe_and_runs_the_network_once_for_each_layer(search: Search) -> None:
-    standing = search(trials=40)
-    best = standing.best
+    state = search(trials=40)
+    best = state.best
     assert best is not None
     assert best.values is not None
-    assert best.values[0] > standing.default["values"][0] + 0.3
+    assert best.values[0] > state.default["values"][0] + 0.3
     assert (
         abs(best.params["toy_cut.at"] - BEST["toy_cut.at"]) < 0.15
         or best.params["toy_shade.layer"] != 2
     )
-    calls, saved = standing.calls["calls"], standing.calls["saved"]
-    layers = {row.params["toy_shade.layer"] for row in standing.rows} | {1}
+    calls, saved = state.calls["calls"], state.calls["saved"]
+    layers = {row.params["toy_shade.layer"] for row in state.rows} | {1}
     assert calls == 6 * len(layers)
     assert calls + saved == 6 * 41
 
@@ -69,9 +68,9 @@ def test_the_first_trial_is_the_recipe_as_it_is_unless_told_otherwise(
 ) -> None:
     first = search(trials=2).rows[0]
     assert first.params == {"toy_shade.layer": 1, "toy_cut.at": 0.1}
-    standing = search(study_file("as_it_is = false"), out="other", trials=2)
-    assert standing.rows[0].params != first.params
-    assert standing.default["values"] == first.values
+    state = search(study_file("as_it_is = false"), out="other", trials=2)
+    assert state.rows[0].params != first.params
+    assert state.default["values"] == first.values
 
 
 def test_the_recipe_as_it_is_is_run_once(
@@ -80,7 +79,7 @@ def test_the_recipe_as_it_is_is_run_once(
     judged: list[dict[str, Any]] = []
     judge = Evaluator.judge
 
-    def watch(self: Evaluator, values: Any, order: Any, report: Any = None) -> Verdict:
+    def watch(self: Evaluator, values: Any, order: Any, report: Any = None) -> TrialResult:
         judged.append(dict(values))
         return judge(self, values, order, report)
 
@@ -90,15 +89,15 @@ def test_the_recipe_as_it_is_is_run_once(
 "toy_shade.layer" = { low = 1, high = 2 }
 "toy_cut.at"      = { choices = [0.1, 0.3] }
 """
-    standing = search(study_file('sampler = "grid"\nas_it_is = false', space), pruner="wilcoxon")
+    state = search(study_file('sampler = "grid"\nas_it_is = false', space), pruner="wilcoxon")
     as_it_is = {"toy_shade.layer": 1, "toy_cut.at": 0.1}
     assert judged[0] == {}
     assert len(judged) == 4
     assert as_it_is not in judged
-    [row] = [row for row in standing.rows if row.params == as_it_is]
-    assert row.values == standing.default["values"]
-    assert row.verdict["images"] == standing.default["images"]
-    assert row.verdict["calls"] == 0
+    [row] = [row for row in state.rows if row.params == as_it_is]
+    assert row.values == state.default["values"]
+    assert row.result["images"] == state.default["images"]
+    assert row.result["calls"] == 0
 
 
 def test_a_grid_tries_every_point_once(search: Search, study_file: Write) -> None:
@@ -109,9 +108,9 @@ def test_a_grid_tries_every_point_once(search: Search, study_file: Write) -> Non
 "toy_dim"         = { choices = ["on", "off"] }
 "toy_dim.by"      = { choices = [0.5, 1.0] }
 """
-    standing = search(study_file('sampler = "grid"', tables))
-    points = Counter(json.dumps(row.params, sort_keys=True) for row in standing.rows)
-    assert len(standing.rows) == standing.total == 3 * 3 * (2 + 1)
+    state = search(study_file('sampler = "grid"', tables))
+    points = Counter(json.dumps(row.params, sort_keys=True) for row in state.rows)
+    assert len(state.rows) == state.total == 3 * 3 * (2 + 1)
     assert set(points.values()) == {1}
     fewer = search(study_file('sampler = "grid"', tables), out="fewer", trials=5)
     assert len(fewer.rows) == 5
@@ -128,36 +127,34 @@ def test_stages_are_switched_off_and_their_parameters_left_out(
 "toy_twice.away" = { low = 0.0, high = 1.0 }
 "toy_cut.at"     = { low = 0.0, high = 1.0 }
 """
-    standing = search(study_file(tables=tables), trials=16)
-    for row in standing.rows:
+    state = search(study_file(tables=tables), trials=16)
+    for row in state.rows:
         assert ("toy_dim.by" in row.params) == (row.params["toy_dim"] == "on")
         assert ("toy_twice.away" in row.params) == (row.params["toy_twice"] == "on")
-    assert {row.params["toy_dim"] for row in standing.rows} == {"on", "off"}
+    assert {row.params["toy_dim"] for row in state.rows} == {"on", "off"}
     off = next(
-        row for row in standing.rows if row.params["toy_dim"] == row.params["toy_twice"] == "off"
+        row for row in state.rows if row.params["toy_dim"] == row.params["toy_twice"] == "off"
     )
     from ovsskit.study.report.best import recipe_text
 
-    text = recipe_text(standing, off, standing.out)
-    (standing.out / "off.toml").write_text(text)
-    recipe = load_recipe(standing.out / "off.toml")
+    text = recipe_text(state, off, state.out)
+    (state.out / "off.toml").write_text(text)
+    recipe = load_recipe(state.out / "off.toml")
     assert [stage.address for stage in recipe.stages] == ["toy_twice", "toy_cut"]
     assert recipe.stages[0].away == 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("pruner", ["wilcoxon", "halving"])
 def test_pruners_leave_hopeless_candidates_after_some_images(search: Search, pruner: str) -> None:
-    standing = search(trials=24, pruner=pruner, batch="1")
-    pruned = [row for row in standing.rows if row.state == "pruned"]
+    state = search(trials=24, pruner=pruner, batch="1")
+    pruned = [row for row in state.rows if row.state == "pruned"]
     assert pruned
-    assert all(len(row.verdict["images"]) <= 6 for row in pruned)
-    assert any(len(row.verdict["images"]) < 6 for row in pruned)
-    best = standing.best
+    assert all(len(row.result["images"]) <= 6 for row in pruned)
+    assert any(len(row.result["images"]) < 6 for row in pruned)
+    best = state.best
     assert best is not None
-    assert len(best.verdict["images"]) == 6
-    firsts = {
-        next(iter(row.verdict["images"])) for row in pruned if len(row.verdict["images"]) == 1
-    }
+    assert len(best.result["images"]) == 6
+    firsts = {next(iter(row.result["images"])) for row in pruned if len(row.result["images"]) == 1}
     assert (len(firsts) > 1) == (
         pruner == "halving"
     )  # others first in each trial; one image is too few for a test
@@ -210,56 +207,56 @@ def test_candidates_that_cost_too_much_do_not_count(
 ) -> None:
     judge = Evaluator.judge
 
-    def slow(self: Evaluator, values: dict[str, Any], *others: Any) -> Verdict:
+    def slow(self: Evaluator, values: dict[str, Any], *others: Any) -> TrialResult:
         return replace(judge(self, values, *others), seconds=values.get("toy_cut.at", 0.0))
 
     monkeypatch.setattr(Evaluator, "judge", slow)
-    standing = search(study_file(tables="[constraints]\nseconds_per_image = 0.4\n"), trials=10)
-    assert standing.best is not None
-    assert standing.best.params["toy_cut.at"] <= 0.4
-    assert {row.params["toy_cut.at"] > 0.4: row.broken for row in standing.rows} == {
+    state = search(study_file(tables="[constraints]\nseconds_per_image = 0.4\n"), trials=10)
+    assert state.best is not None
+    assert state.best.params["toy_cut.at"] <= 0.4
+    assert {row.params["toy_cut.at"] > 0.4: row.broken for row in state.rows} == {
         True: ("seconds_per_image",),
         False: (),
     }
 
 
 def test_memory_is_a_limit_too(search: Search, study_file: Write) -> None:
-    standing = search(study_file(tables="[constraints]\npeak_megabytes = 1.0\n"), trials=2)
-    assert standing.best is None
-    assert all(row.broken == ("peak_megabytes",) for row in standing.rows)
-    assert all(row.verdict["megabytes"] > 1 for row in standing.rows)
-    assert not (standing.out / "best.toml").exists()
+    state = search(study_file(tables="[constraints]\npeak_megabytes = 1.0\n"), trials=2)
+    assert state.best is None
+    assert all(row.broken == ("peak_megabytes",) for row in state.rows)
+    assert all(row.result["megabytes"] > 1 for row in state.rows)
+    assert not (state.out / "best.toml").exists()
 
 
 def test_what_the_store_saves_still_counts_as_cost(search: Search, study_file: Write) -> None:
     tables = '[set]\n"toy_shade.layer" = 3\n[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n'
-    standing = search(study_file(tables=tables), trials=3)
-    assert all(row.verdict["calls"] == 0 for row in standing.rows)
-    assert all(row.verdict["seconds"] > 0 for row in standing.rows)
+    state = search(study_file(tables=tables), trials=3)
+    assert all(row.result["calls"] == 0 for row in state.rows)
+    assert all(row.result["seconds"] > 0 for row in state.rows)
 
 
 def test_several_objectives_give_a_pareto_front(search: Search, study_file: Write) -> None:
     tables = '[[objective]]\nuse = "toy_goal"\n[[objective]]\nuse = "toy_small"\nname = "small"\n'
-    standing = search(study_file(tables=tables), trials=20)
-    kept = standing.front
+    state = search(study_file(tables=tables), trials=20)
+    kept = state.front
     assert len(kept) > 1
     for row in kept:
-        for other in standing.rows:
+        for other in state.rows:
             assert other.values is not None
             assert row.values is not None
             assert not (
                 all(b >= a for a, b in zip(row.values, other.values, strict=True))
                 and other.values != row.values
             )
-    files = sorted((standing.out / "front").glob("*.toml"))
+    files = sorted((state.out / "front").glob("*.toml"))
     assert len(files) == len(kept)
     for path in files:
         load_recipe(path)
 
 
 def test_costs_can_be_objectives(search: Search, study_file: Write) -> None:
-    standing = search(study_file(), objectives=("toy_goal", "seconds"), trials=4)
-    assert all(len(row.values or []) == 2 for row in standing.rows)
+    state = search(study_file(), objectives=("toy_goal", "seconds"), trials=4)
+    assert all(len(row.values or []) == 2 for row in state.rows)
 
 
 @pytest.mark.parametrize("preset", ["pnp_ovss", "pnp_ovss_annealing"])
@@ -267,7 +264,7 @@ def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
     search: Search, study_file: Write, preset: str
 ) -> None:
     text = f'preset = "{preset}"\nsplit = "toy_shade.layer"'
-    standing = search(
+    state = search(
         study_file(
             text,
             '[space]\n"toy_shade.layer" = { low = 0, high = 4 }\n"toy_cut.at" = { low = 0, high = 1 }\n',
@@ -275,26 +272,26 @@ def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
         limit=1,
     )
     layers = [
-        {row.params["toy_shade.layer"] for row in standing.rows if row.turn // 34 == group}
+        {row.params["toy_shade.layer"] for row in state.rows if row.turn // 34 == group}
         for group in range(3)
     ]
-    assert len(standing.rows) == 102
+    assert len(state.rows) == 102
     assert layers == [{0}, {1, 2}, {3, 4}]
-    bests = [row.values[0] for row in standing.groups if row is not None and row.values is not None]
-    assert standing.best is not None
-    assert standing.best.values == [max(bests)]
+    bests = [row.values[0] for row in state.groups if row is not None and row.values is not None]
+    assert state.best is not None
+    assert state.best.values == [max(bests)]
 
 
 def test_miou_is_an_objective_where_masks_exist(
     search: Search, study_file: Write, photos: Path
 ) -> None:
     tables = f'[objective]\nmetric = "miou"\nmasks = "{photos / "masks"}"\n'
-    standing = search(study_file(tables=tables), trials=30)
-    best = standing.best
+    state = search(study_file(tables=tables), trials=30)
+    best = state.best
     assert best is not None
     assert best.values is not None
     assert best.values[0] > 0.85
-    assert standing.default["values"][0] < 0.5
+    assert state.default["values"][0] < 0.5
 
 
 def test_a_metric_may_have_a_name_of_its_own(
@@ -303,10 +300,10 @@ def test_a_metric_may_have_a_name_of_its_own(
     masks = f'masks = "{photos / "masks"}"'
     tables = f'[[objective]]\nmetric = "miou"\nname = "quality"\n{masks}\n'
     tables += '[[objective]]\nmetric = "seconds"\nname = "miou"\n'
-    standing = search(study_file(tables=tables), trials=2)
-    quality, seconds = standing.default["values"]
+    state = search(study_file(tables=tables), trials=2)
+    quality, seconds = state.default["values"]
     assert 0 < quality < 0.5
-    assert seconds == pytest.approx(standing.default["seconds"])
+    assert seconds == pytest.approx(state.default["seconds"])
 
 
 def test_a_study_with_other_masks_is_another(
@@ -323,21 +320,21 @@ def test_a_study_with_other_masks_is_another(
 def test_failed_trials_are_told_and_do_not_stop_the_study(
     search: Search, study_file: Write
 ) -> None:
-    standing = search(study_file(tables='[set]\n"toy_cut.mode" = "fail above"\n'), trials=12)
-    failed = [row for row in standing.rows if row.state == "failed"]
+    state = search(study_file(tables='[set]\n"toy_cut.mode" = "fail above"\n'), trials=12)
+    failed = [row for row in state.rows if row.state == "failed"]
     assert {row.params["toy_cut.at"] > 0.5 for row in failed} == {True}
     assert {row.reason for row in failed} == {"ZeroDivisionError: this stage divides by zero"}
-    assert len(standing.rows) == 12
+    assert len(state.rows) == 12
 
 
 def test_the_best_recipe_extends_the_original_with_its_comments(search: Search) -> None:
-    standing = search(trials=12)
-    text = (standing.out / "best.toml").read_text()
+    state = search(trials=12)
+    text = (state.out / "best.toml").read_text()
     assert "1 before; the lowest but one" in text
     assert "0.1 before; rather low" in text
-    best = load_recipe(standing.out / "best.toml")
-    assert standing.best is not None
-    assert best.stages[-1].at == standing.best.params["toy_cut.at"]  # type: ignore[attr-defined]
+    best = load_recipe(state.out / "best.toml")
+    assert state.best is not None
+    assert best.stages[-1].at == state.best.params["toy_cut.at"]  # type: ignore[attr-defined]
     assert tomllib.loads(text)["extends"].endswith("toy.toml")
 
 
@@ -349,23 +346,23 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
     monkeypatch.setattr(
         report, "importances", lambda *study: weights.update(importances(*study)) or weights
     )
-    standing = search(trials=12, draw=True)
-    page = (standing.out / "index.html").read_text()
+    state = search(trials=12, draw=True)
+    page = (state.out / "index.html").read_text()
     for part in ("History", "Slices", "Parallel coordinates", "data:image/jpeg"):
         assert part in page
     assert "http://" not in page
     assert "https://" not in page
     assert page.count("<polyline") > 12
-    best = standing.best
+    best = state.best
     assert best is not None
     assert best.values is not None
     shown = re.findall(r"<b(?: class=\"better\")?>([^<]*)</b>", page)
     params = [f"{value:.4g}" for value in best.params.values()]
-    assert shown[:2] == [f"{standing.default['values'][0]:.4g}", f"{best.values[0]:.4g}"]
+    assert shown[:2] == [f"{state.default['values'][0]:.4g}", f"{best.values[0]:.4g}"]
     assert shown[2 : 2 + len(params)] == params
     table = page[page.index("Best trials") :]
     rows = re.findall(r"<tr><td>(\d+)</td><td>([^<]*)</td>", table)
-    ranked = sorted(standing.rows, key=lambda row: -(row.values or [0.0])[0])
+    ranked = sorted(state.rows, key=lambda row: -(row.values or [0.0])[0])
     assert rows == [(str(row.turn), f"{(row.values or [0.0])[0]:.4g}") for row in ranked]
     bars = re.findall(r"<h3>([^<]*)</h3><i style=\"width: ([\d.]+)%\"></i><span>(\d+) %", page)
     assert [name for name, _, _ in bars] == list(weights) != []
@@ -379,29 +376,29 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
     )
     assert len(pairs) == 6
     for name, before, after in pairs:
-        index = [path.stem for path in standing.plan.images].index(name)
-        assert float(before) == pytest.approx(standing.default["images"][str(index)], rel=1e-3)
-        assert float(after) == pytest.approx(best.verdict["images"][str(index)], rel=1e-3)
+        index = [path.stem for path in state.plan.images].index(name)
+        assert float(before) == pytest.approx(state.default["images"][str(index)], rel=1e-3)
+        assert float(after) == pytest.approx(best.result["images"][str(index)], rel=1e-3)
 
 
 def test_the_table_of_the_best_trials(search: Search) -> None:
-    standing = search(trials=6, sampler="random")
+    state = search(trials=6, sampler="random")
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(best_table(standing))
+        console.print(best_table(state))
     lines = [line.split() for line in captured.get().splitlines()]
     [default, *shown] = lines[-7:]
-    assert default[:4] == ["as", "it", "is", f"{standing.default['values'][0]:.4g}"]
-    ranked = sorted(standing.rows, key=lambda row: -(row.values or [0.0])[0])
+    assert default[:4] == ["as", "it", "is", f"{state.default['values'][0]:.4g}"]
+    ranked = sorted(state.rows, key=lambda row: -(row.values or [0.0])[0])
     for line, row in zip(shown, ranked, strict=True):
         assert row.values is not None
         params = [f"{value:.4g}" for value in row.params.values()]
         assert line == [str(row.turn), f"{row.values[0]:.4g}", *params, f"{row.took:.1f}"]
-    assert facts(standing)[0] == "trials          6 done"
+    assert facts(state)[0] == "trials          6 done"
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
-    search: Callable[..., Standing],
+    search: Callable[..., StudyState],
     photos: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -417,7 +414,7 @@ def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
 
 
 def test_a_study_of_images_none_of_which_can_be_read_says_why(
-    search: Callable[..., Standing], tmp_path: Path
+    search: Callable[..., StudyState], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
@@ -432,7 +429,7 @@ def test_addresses_of_a_space_need_no_quotes(study_file: Callable[..., Path]) ->
         "toy_cut.at = { choices = [0.2, 0.6] }\n"
         "[set]\ntoy_twice.away = 0.5\n"
     )
-    found = read_search(StudyWishes(str(study_file(tables=tables))))
+    found = read_search(StudyOptions(str(study_file(tables=tables))))
     assert [one.address for one in found.space] == ["toy_shade.layer", "toy_cut.at"]
     assert found.fixed == {"toy_twice.away": 0.5}
     assert found.space[0].place.line == 4

@@ -12,15 +12,15 @@ from typing import Any
 import optuna
 import pytest
 
-from ovsskit.study.search.evaluate import Evaluator, Verdict
-from ovsskit.study.search.queue import DEFAULT, VERDICT, Failed, Turns, candidate_key
+from ovsskit.study.search.evaluate import Evaluator, TrialResult
+from ovsskit.study.search.queue import DEFAULT, VERDICT, Failed, TrialQueue, candidate_key
 from ovsskit.study.search.samplers import points_of
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.storage import Journal
-from ovsskit.study.spec.plan import StudyWishes, make_plan
+from ovsskit.study.spec.plan import StudyOptions, make_plan
 from ovsskit.study.study import identify_study
 
-Search = Callable[..., Standing]
+Search = Callable[..., StudyState]
 Write = Callable[..., Path]
 TWO = '[space]\n"toy_shade.layer" = { choices = [1, 2] }\n'
 NINE = '[space]\n"toy_shade.layer" = { low = 0, high = 2 }\n"toy_cut.at" = { low = 0.1, high = 0.7, step = 0.3 }\n'
@@ -39,7 +39,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     judge = Evaluator.judge
 
-    def watch(self: Evaluator, values: Mapping[str, Any], *others: Any) -> Verdict:
+    def watch(self: Evaluator, values: Mapping[str, Any], *others: Any) -> TrialResult:
         found.append(dict(values))
         return judge(self, values, *others)
 
@@ -56,11 +56,11 @@ def test_a_study_of_two_choices_needs_two_trials(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    standing = search(study_file(tables=TWO), trials=12, sampler=sampler, limit=1)
-    assert [row.params["toy_shade.layer"] for row in standing.rows] == [1, 2]
-    assert standing.total == 2
+    state = search(study_file(tables=TWO), trials=12, sampler=sampler, limit=1)
+    assert [row.params["toy_shade.layer"] for row in state.rows] == [1, 2]
+    assert state.total == 2
     assert judged == [{}, {"toy_shade.layer": 2}]
-    assert standing.best is not None
+    assert state.best is not None
     assert "the space has 2 points: the study ends when all are tried" in caplog.messages
 
 
@@ -82,15 +82,15 @@ def test_a_list_of_points_is_tried_without_repeats_also_when_more_trials_are_ask
 def test_candidates_that_are_the_same_recipe_are_computed_once(
     search: Search, study_file: Write, judged: list[dict[str, Any]]
 ) -> None:
-    standing = search(study_file(tables=SWITCHED), trials=50, limit=1)
-    assert len(standing.rows) == 9  # 3 ways of each stage: off, and on with one of two values
-    recipes = {candidate_key(standing.plan.search, row.params) for row in standing.rows}
+    state = search(study_file(tables=SWITCHED), trials=50, limit=1)
+    assert len(state.rows) == 9  # 3 ways of each stage: off, and on with one of two values
+    recipes = {candidate_key(state.plan.search, row.params) for row in state.rows}
     # Of the wrapper, `away = 0` is the same as off; the recipe as it is is one of them.
     assert len(recipes) == 3 * 2
     assert len(judged) == len(recipes)
     by_recipe: dict[str, set[tuple[float, ...]]] = {}
-    for row in standing.rows:
-        key = candidate_key(standing.plan.search, row.params)
+    for row in state.rows:
+        key = candidate_key(state.plan.search, row.params)
         by_recipe.setdefault(key, set()).add(tuple(row.values or ()))
     assert all(len(values) == 1 for values in by_recipe.values())
 
@@ -115,7 +115,7 @@ def test_a_sampler_that_proposes_the_same_again_gets_what_it_was_worth(
     assert [row.values for row in first.rows] == values[:3]
     assert values[1:] == [values[1]] * 4
     assert values[0] == more.default["values"]
-    assert [row.verdict["calls"] for row in more.rows[2:]] == [0, 0, 0]
+    assert [row.result["calls"] for row in more.rows[2:]] == [0, 0, 0]
 
 
 def test_a_candidate_that_was_pruned_is_pruned_again_without_being_computed(
@@ -130,17 +130,17 @@ def test_a_candidate_that_was_pruned_is_pruned_again_without_being_computed(
     monkeypatch.setattr(optuna.samplers.TPESampler, "sample_independent", bad)
     monkeypatch.setattr("ovsskit.study.search.samplers.Halving.prune", lambda *_: True)
     study = study_file(tables='[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n')
-    standing = search(study, trials=4, pruner="halving", batch="1")
-    assert [row.state for row in standing.rows] == ["done", "pruned", "pruned", "pruned"]
+    state = search(study, trials=4, pruner="halving", batch="1")
+    assert [row.state for row in state.rows] == ["done", "pruned", "pruned", "pruned"]
     assert len(judged) == 2
-    assert len({json.dumps(row.verdict["images"]) for row in standing.rows[1:]}) == 1
+    assert len({json.dumps(row.result["images"]) for row in state.rows[1:]}) == 1
 
 
-def turns_of(study: Path, folder: Path, photos: Path) -> tuple[Turns, Journal]:
+def turns_of(study: Path, folder: Path, photos: Path) -> tuple[TrialQueue, Journal]:
     images = tuple(str(path) for path in sorted(photos.glob("*.png")))
-    plan = make_plan(StudyWishes(str(study), images=images, limit=1))
-    keeper = Journal(folder)
-    return Turns(plan.search, keeper, identify_study(plan)), keeper
+    plan = make_plan(StudyOptions(str(study), images=images, limit=1))
+    trial_storage = Journal(folder)
+    return TrialQueue(plan.search, trial_storage, identify_study(plan)), trial_storage
 
 
 def test_a_candidate_that_another_worker_has_is_waited_for(
@@ -150,8 +150,8 @@ def test_a_candidate_that_another_worker_has_is_waited_for(
     study = study_file("as_it_is = false\nsampler = 'random'\ntrials = 2", space)
     one, first = turns_of(study, tmp_path / "store", photos)
     other, second = turns_of(study, tmp_path / "store", photos)
-    for turns in (one, other):  # both propose the same
-        turns.suggest = lambda trial: {"toy_dim": trial.suggest_categorical("toy_dim", ["off"])}  # type: ignore[method-assign]
+    for queue in (one, other):  # both propose the same
+        queue.suggest = lambda trial: {"toy_dim": trial.suggest_categorical("toy_dim", ["off"])}  # type: ignore[method-assign]
     begun, waits = threading.Event(), threading.Event()
     found: list[Any] = []
 
@@ -184,8 +184,8 @@ def test_a_candidate_whose_worker_died_is_computed_by_the_next(
     study = study_file("as_it_is = false\ntrials = 2", space)
     one, first = turns_of(study, tmp_path / "store", photos)
     other, second = turns_of(study, tmp_path / "store", photos)
-    for turns in (one, other):
-        turns.suggest = lambda trial: {"toy_dim": trial.suggest_categorical("toy_dim", ["off"])}  # type: ignore[method-assign]
+    for queue in (one, other):
+        queue.suggest = lambda trial: {"toy_dim": trial.suggest_categorical("toy_dim", ["off"])}  # type: ignore[method-assign]
     begun, over = threading.Event(), threading.Event()
     found: list[Any] = []
 
@@ -212,9 +212,9 @@ def test_a_candidate_whose_worker_died_is_computed_by_the_next(
 def test_points_are_listed_with_the_recipe_as_it_is_first(
     study_file: Write, tmp_path: Path, photos: Path
 ) -> None:
-    turns, keeper = turns_of(study_file(tables=SWITCHED), tmp_path / "store", photos)
-    keeper.close()
-    points = points_of(turns.search)
+    queue, trial_storage = turns_of(study_file(tables=SWITCHED), tmp_path / "store", photos)
+    trial_storage.close()
+    points = points_of(queue.search)
     assert points is not None
     assert points[0] == {
         "toy_dim": "on",
@@ -222,7 +222,7 @@ def test_points_are_listed_with_the_recipe_as_it_is_first(
         "toy_twice": "on",
         "toy_twice.away": 0.0,
     }
-    assert DEFAULT not in turns.study.user_attrs
+    assert DEFAULT not in queue.study.user_attrs
     endless = study_file(
         tables='[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n', name="b.toml"
     )

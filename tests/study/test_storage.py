@@ -26,10 +26,10 @@ import kills
 from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
 from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as work
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.storage import JOURNAL, Journal, open_keeper
 
-Search = Callable[..., Standing]
+Search = Callable[..., StudyState]
 Write = Callable[..., Path]
 
 
@@ -80,10 +80,9 @@ def server() -> Iterator[str]:
             call(*control, "-m", "immediate", "stop")
 
 
-def values(standing: Standing) -> list[tuple[object, ...]]:
+def values(state: StudyState) -> list[tuple[object, ...]]:
     return [
-        (row.turn, row.params, row.values)
-        for row in sorted(standing.rows, key=lambda row: row.turn)
+        (row.turn, row.params, row.values) for row in sorted(state.rows, key=lambda row: row.turn)
     ]
 
 
@@ -126,7 +125,7 @@ def test_another_study_is_refused_with_what_differs(
 ) -> None:
     search(study_file(), trials=1)
     space = '[space]\n"toy_cut.at" = { low = 0.2, high = 1.0 }\n' if change == "space" else ""
-    wishes = {
+    options = {
         "recipe": {"overrides": ("toy_dim.by=0.9",)},
         "seed": {"seed": 3},
         "sampler": {"sampler": "random"},
@@ -135,7 +134,7 @@ def test_another_study_is_refused_with_what_differs(
         "classes": {"classes": "dark"},
     }.get(change, {})
     with pytest.raises(OtherStudy) as caught:
-        search(study_file(tables=space), trials=1, **wishes)
+        search(study_file(tables=space), trials=1, **options)
     if change == "seed":
         assert str(caught.value) == (
             "toy  OV604  another study\n"
@@ -244,17 +243,17 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_died_is_known_by_its_lock(tmp_path: Path) -> None:
-    keeper = Journal(tmp_path)
-    study = optuna.create_study(storage=keeper.trials, study_name="s")
+    trial_storage = Journal(tmp_path)
+    study = optuna.create_study(storage=trial_storage.trials, study_name="s")
     trial = study.ask()
-    assert [one.number for one in keeper.dead(study)] == [
+    assert [one.number for one in trial_storage.dead(study)] == [
         trial.number
     ]  # it died while it took the trial
-    keeper.begin(trial)
-    assert keeper.dead(study) == []
+    trial_storage.begin(trial)
+    assert trial_storage.dead(study) == []
     other = Journal(tmp_path)
     assert other.dead(optuna.load_study(storage=other.trials, study_name="s")) == []
-    keeper.close()
+    trial_storage.close()
     assert [one.number for one in other.dead(study)] == [trial.number]
     other.close()
 
@@ -262,12 +261,12 @@ def test_a_worker_that_died_is_known_by_its_lock(tmp_path: Path) -> None:
 def test_a_turn_over_which_workers_die_again_and_again_is_given_up(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ovsskit.study.search import queue as turns
+    from ovsskit.study.search import queue as queue
 
-    monkeypatch.setattr(turns, "MOST_DEATHS", 2)
+    monkeypatch.setattr(queue, "MOST_DEATHS", 2)
 
     def die(
-        plan: object, evaluator: object, turns: object, trial: optuna.Trial, values: object
+        plan: object, evaluator: object, queue: object, trial: optuna.Trial, values: object
     ) -> list[float]:
         if trial.user_attrs["turn"] == 1:
             raise KeyboardInterrupt
@@ -304,7 +303,7 @@ def test_killed_studies_and_workers_lose_nothing(tmp_path: Path) -> None:
     assert sum(outcome.kills.values()) == 4
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.turns) == list(range(outcome.trials))
+    assert sorted(outcome.queue) == list(range(outcome.trials))
 
 
 def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> None:
@@ -326,9 +325,9 @@ def test_several_begin_on_an_empty_server_at_once(tmp_path: Path, server: str) -
     empty = server.removesuffix("postgres") + "empty"
     with ThreadPoolExecutor(4) as pool:
         keepers = list(pool.map(lambda _: open_keeper(empty, tmp_path, 1, "s"), range(4)))
-    for keeper in keepers:
-        assert keeper.trials.get_all_studies() == []
-        keeper.close()
+    for trial_storage in keepers:
+        assert trial_storage.trials.get_all_studies() == []
+        trial_storage.close()
 
 
 def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, server: str) -> None:
@@ -338,7 +337,7 @@ def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, ser
     assert sum(outcome.kills.values()) == 2
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.turns) == list(range(outcome.trials))
+    assert sorted(outcome.queue) == list(range(outcome.trials))
 
 
 ADDRESS = "Give postgresql://user@host:port/database, or leave it out: then the study's folder keeps the trials."
@@ -424,7 +423,7 @@ def test_no_secret_of_an_address_is_printed_wherever_it_stands(tmp_path: Path, u
 
 
 def test_a_full_disk_is_said_and_the_study_goes_on_later(
-    search: Callable[..., Standing], monkeypatch: pytest.MonkeyPatch
+    search: Callable[..., StudyState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = JournalFileBackend.append_logs
     written = 0
@@ -444,7 +443,7 @@ def test_a_full_disk_is_said_and_the_study_goes_on_later(
 
 
 def test_a_trial_with_a_parameter_of_no_study_is_a_damaged_record(
-    search: Callable[..., Standing], tmp_path: Path
+    search: Callable[..., StudyState], tmp_path: Path
 ) -> None:
     search(trials=2)
     journal = tmp_path / "out" / JOURNAL
@@ -458,16 +457,16 @@ def test_a_trial_with_a_parameter_of_no_study_is_a_damaged_record(
 
 
 def test_a_trial_that_was_taken_for_dead_meanwhile_is_left_to_another(
-    search: Callable[..., Standing], monkeypatch: pytest.MonkeyPatch
+    search: Callable[..., StudyState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, given_up = work.judge_trial, []
 
-    def judge(plan: Any, evaluator: Any, turns: Any, trial: optuna.Trial, values: Any) -> Any:
+    def judge(plan: Any, evaluator: Any, queue: Any, trial: optuna.Trial, values: Any) -> Any:
         if not given_up:
             given_up.append(trial.number)
             trial.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
             return [0.0]
-        return plain(plan, evaluator, turns, trial, values)
+        return plain(plan, evaluator, queue, trial, values)
 
     monkeypatch.setattr(work, "judge_trial", judge)
     found = search(trials=3)

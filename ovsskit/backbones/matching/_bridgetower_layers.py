@@ -1,4 +1,4 @@
-"""Run BridgeTower's text encoder and its cross-modal layers, keeping only the attention that is asked for."""
+"""Run BridgeTower's text encoder and its cross-modal layers, caching_lattices only the attention that is asked for."""
 
 from __future__ import annotations
 

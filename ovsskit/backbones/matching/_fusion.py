@@ -1,4 +1,4 @@
-"""Run text layers that look at an image's tokens, keeping the attention that is asked for and nothing else."""
+"""Run text layers that look at an image's tokens, caching_lattices the attention that is asked for and nothing else."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ GALLERY_SIDE, THUMB_SIDE = 1280, 360
 
 
 @dataclass(frozen=True)
-class Finding:
+class Prediction:
     """Hold what a run found in one image, on the processor; `scores` and `sheets` where they are to be saved."""
 
     record: ImageRecord
@@ -39,7 +39,9 @@ class Finding:
     sheets: tuple[Sheet, ...] | None = None
 
 
-def save_finding(folder: OwnFolder, finding: Finding, vocabulary: Vocabulary) -> ImageRecord:
+def save_prediction(
+    folder: OwnFolder, prediction: Prediction, vocabulary: Vocabulary
+) -> ImageRecord:
     """Write the files of one image, and return its record with what was written.
 
     Raises:
@@ -50,22 +52,22 @@ def save_finding(folder: OwnFolder, finding: Finding, vocabulary: Vocabulary) ->
     def put(name: str, write: Callable[[BinaryIO], object]) -> None:
         files[name] = folder.write(name, write)
 
-    name, wanted = finding.record.name, finding.record.saved
-    height, width = finding.pixels.shape[:2]
-    areas = measure_areas(finding.labels, vocabulary)
-    put(f"masks/{name}.png", lambda file: write_mask(file, finding.labels, vocabulary))
-    overlay = draw_overlay(finding.pixels, finding.labels, vocabulary)
+    name, wanted = prediction.record.name, prediction.record.saved
+    height, width = prediction.pixels.shape[:2]
+    areas = measure_areas(prediction.labels, vocabulary)
+    put(f"masks/{name}.png", lambda file: write_mask(file, prediction.labels, vocabulary))
+    overlay = draw_overlay(prediction.pixels, prediction.labels, vocabulary)
     put(f"overlays/{name}.jpg", _jpeg(overlay, 92))
-    confidence, scores = None, finding.scores
+    confidence, scores = None, prediction.scores
     if scores is not None and "confidence" in wanted:
         grey, confidence = draw_confidence(scores, (height, width))
         put(f"confidence/{name}.png", partial(grey.save, format="PNG"))
     if scores is not None and "scores" in wanted:
         put(f"scores/{name}.npz", lambda file: write_scores(file, scores, vocabulary))
-    maps = _put_sheets(put, name, finding.sheets or ())
-    _put_gallery(put, finding, vocabulary, areas, maps)
+    maps = _put_sheets(put, name, prediction.sheets or ())
+    _put_gallery(put, prediction, vocabulary, areas, maps)
     return replace(
-        finding.record,
+        prediction.record,
         state="done",
         size=(width, height),
         areas=tuple((area.number, round(area.fraction, 6)) for area in areas),
@@ -119,15 +121,17 @@ def _put_sheets(put: Put, name: str, sheets: tuple[Sheet, ...]) -> list[dict[str
 
 def _put_gallery(
     put: Put,
-    finding: Finding,
+    prediction: Prediction,
     vocabulary: Vocabulary,
     areas: list[Area],
     maps: list[dict[str, str | int]],
 ) -> None:
     """Write a small image, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
-    name, longest = finding.record.name, max(finding.labels.shape)
-    image, numbers = resize_both(finding.pixels, finding.labels, min(1.0, GALLERY_SIDE / longest))
-    small, small_numbers = resize_both(finding.pixels, finding.labels, THUMB_SIDE / longest)
+    name, longest = prediction.record.name, max(prediction.labels.shape)
+    image, numbers = resize_both(
+        prediction.pixels, prediction.labels, min(1.0, GALLERY_SIDE / longest)
+    )
+    small, small_numbers = resize_both(prediction.pixels, prediction.labels, THUMB_SIDE / longest)
     put(f"gallery/images/{name}.jpg", _jpeg(image, 88))
     put(f"gallery/thumbs/{name}.jpg", _jpeg(tint_image(small, small_numbers, vocabulary), 85))
     ranks = numpy.zeros(numbers.shape, "uint8")

@@ -17,36 +17,32 @@ from ovsskit.recipe.describe import toml
 from ovsskit.recipe.extends import find_recipe
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.toml_lines import Table
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 
 
-def best_texts(standing: Standing) -> dict[str, str]:
+def best_texts(state: StudyState) -> dict[str, str]:
     """Return `best.toml`, and for several objectives a recipe for every trial of the Pareto front, in `front/`."""
-    best = standing.best
+    best = state.best
     assert best is not None
-    texts = {"best.toml": recipe_text(standing, best, standing.out)}
-    if len(standing.plan.search.objectives) > 1:
-        folder = standing.out / "front"
-        for row in standing.front:
-            texts[f"front/trial_{row.turn:04d}.toml"] = recipe_text(standing, row, folder)
+    texts = {"best.toml": recipe_text(state, best, state.out)}
+    if len(state.plan.search.objectives) > 1:
+        folder = state.out / "front"
+        for row in state.front:
+            texts[f"front/trial_{row.turn:04d}.toml"] = recipe_text(state, row, folder)
     return texts
 
 
-def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
+def recipe_text(state: StudyState, row: Row, folder: Path) -> str:
     """Return a recipe with the values of a trial, to stand in a folder."""
-    search = standing.plan.search
+    search = state.plan.search
     document = tomlkit.document()
-    scores = zip(
-        search.objectives, row.values or [], standing.default.get("values", []), strict=True
-    )
+    scores = zip(search.objectives, row.values or [], state.default.get("values", []), strict=True)
     told = ", ".join(
         f"{one.name} {value:.4g} (the recipe as it was: {was:.4g})" for one, value, was in scores
     )
     document.add(
-        tomlkit.comment(
-            f"Trial {row.turn} of {standing.total} of the study `{search.title}`: {told}."
-        )
+        tomlkit.comment(f"Trial {row.turn} of {state.total} of the study `{search.title}`: {told}.")
     )
     document.add(tomlkit.nl())
     document["name"] = safe_name(search.title, f"-trial-{row.turn}")
@@ -62,7 +58,7 @@ def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
             removed += [] if wrapped else [address]
     if removed:
         document["remove"] = removed
-    vocabulary = standing.plan.vocabulary
+    vocabulary = state.plan.vocabulary
     if tuple(search.tables.get("vocabulary", {}).get("names", ())) != vocabulary.names:
         document["vocabulary"] = tomlkit.item(
             {"names": list(vocabulary.names), "ids": list(vocabulary.ids[1:])}
@@ -71,7 +67,7 @@ def recipe_text(standing: Standing, row: Row, folder: Path) -> str:
     notes = comments_of(search.path)
     for address, value in values.items():
         item: Item = tomlkit.item(value)
-        was = standing.start.get(address)
+        was = state.start.get(address)
         said = [
             f"{toml(was)} before" if was is not None and was != value else "as before",
             notes.get(address, ""),

@@ -22,7 +22,7 @@ from ovsskit.study.report.charts import (
     slice_charts,
 )
 from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.search.state import Standing
+from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 
 REPORT = "index.html"
@@ -44,21 +44,21 @@ class Pair:
     now: float | None
 
 
-def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -> str:
+def report_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> str:
     """Return the report as HTML."""
     from jinja2 import Environment, PackageLoader
 
-    search, rows, best = standing.plan.search, standing.rows, standing.best
+    search, rows, best = state.plan.search, state.rows, state.best
     first = search.objectives[0]
-    default = standing.default.get("values", [])
+    default = state.default.get("values", [])
     was = default[0] if default else None
     several = len(search.objectives) > 1
     charts: dict[str, Chart | list[Chart] | None] = {
         "history": history_chart(rows, first.name, first.sign, was),
-        "front": front_chart(rows, standing.front, [one.name for one in search.objectives], default)
+        "front": front_chart(rows, state.front, [one.name for one in search.objectives], default)
         if several
         else None,
-        "slices": slice_charts(rows, search.space, standing.start, was),
+        "slices": slice_charts(rows, search.space, state.start, was),
         "parallel": parallel_chart(rows, search.space, first.name, first.sign),
     }
     shown = sorted(
@@ -69,20 +69,20 @@ def report_text(standing: Standing, evaluator: Evaluator, study: optuna.Study) -
     ).get_template("study.html")
     return template.render(
         title=search.title,
-        facts=_facts(standing),
-        notices=standing.notices,
+        facts=_facts(state),
+        notices=state.notices,
         objectives=search.objectives,
         space=search.space,
-        start=standing.start,
+        start=state.start,
         default=default,
         best=best,
-        groups=standing.groups if search.settings.groups > 1 else [],
+        groups=state.groups if search.settings.groups > 1 else [],
         charts=charts,
         importances=importances(study, len(search.objectives)),
         fewest_trials=FEWEST_TRIALS,
         judged=sum(row.state == "done" for row in rows),
-        pairs=_pairs(standing, evaluator, best) if best is not None else [],
-        rows=standing.front if several else shown[:SHOWN_TRIALS],
+        pairs=_pairs(state, evaluator, best) if best is not None else [],
+        rows=state.front if several else shown[:SHOWN_TRIALS],
         failed=[row for row in rows if row.state == "failed"],
         pruned=sum(row.state == "pruned" for row in rows),
     )
@@ -108,11 +108,11 @@ def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
     return {} if alike else known  # equal bars: the best are drawn like all
 
 
-def _facts(standing: Standing) -> list[str]:
-    plan, settings = standing.plan, standing.plan.search.settings
-    seconds = standing.rows[-1].at if standing.rows else 0.0
+def _facts(state: StudyState) -> list[str]:
+    plan, settings = state.plan, state.plan.search.settings
+    seconds = state.rows[-1].at if state.rows else 0.0
     facts = [
-        f"{len(standing.rows)} of {standing.total} trials",
+        f"{len(state.rows)} of {state.total} trials",
         f"sampler {settings.sampler}, seed {settings.seed}",
     ]
     facts += [f"pruner {settings.pruner}"] if settings.pruner != "none" else []
@@ -122,7 +122,7 @@ def _facts(standing: Standing) -> list[str]:
         f"{seconds:.0f} s of work",
     ]
     facts += [f"{len(plan.left_out)} images could not be read"] if plan.left_out else []
-    calls = standing.calls
+    calls = state.calls
     facts.append(f"{calls['calls']:,} network calls, {calls['saved']:,} saved")
     return (
         [*facts, f"{calls['judge_calls']:,} of the judge, {calls['judge_saved']:,} saved"]
@@ -131,10 +131,10 @@ def _facts(standing: Standing) -> list[str]:
     )
 
 
-def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
+def _pairs(state: StudyState, evaluator: Evaluator, best: Row) -> list[Pair]:
     """Return images segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
-    was, now = standing.default.get("images", {}), best.verdict.get("images", {})
-    sign = standing.plan.search.objectives[0].sign
+    was, now = state.default.get("images", {}), best.result.get("images", {})
+    sign = state.plan.search.objectives[0].sign
     known = [
         int(index)
         for index in was
@@ -146,7 +146,7 @@ def _pairs(standing: Standing, evaluator: Evaluator, best: Row) -> list[Pair]:
         ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)
     ]
     before, after = _drawn(evaluator, {}, chosen), _drawn(evaluator, best.params, chosen)
-    paths = standing.plan.images
+    paths = state.plan.images
     return [
         Pair(paths[index].stem, _data(old), _data(new), was.get(str(index)), now.get(str(index)))
         for index, old, new in zip(chosen, before, after, strict=True)

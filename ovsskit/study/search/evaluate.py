@@ -20,7 +20,7 @@ from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels
 from ovsskit.errors import NothingFound
-from ovsskit.ops.mean_field import Shelf, keeping
+from ovsskit.ops.mean_field import LatticeCache, caching_lattices
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.samplers import first_rung
@@ -38,7 +38,7 @@ Report = Callable[[int, float], bool]
 
 
 @dataclass
-class Verdict:
+class TrialResult:
     """Hold what a candidate is worth: a number for every objective, what single images gave, and what it cost.
 
     `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost when it was computed.
@@ -78,7 +78,7 @@ class Evaluator:
         self._shelf_bytes = 0
         self._models: dict[str, Backbone] = {}
         self._costs = Costs()
-        self._lattices = Shelf(LATTICE_BYTES)
+        self._lattices = LatticeCache(LATTICE_BYTES)
         allow_pixels(plan.max_pixels)
 
     def pipeline(self, values: Mapping[str, Any]) -> Pipeline:
@@ -103,7 +103,7 @@ class Evaluator:
 
     def judge(
         self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
-    ) -> Verdict:
+    ) -> TrialResult:
         """Run the recipe with these values on the images in this order, and judge what comes out.
 
         Raises:
@@ -115,13 +115,13 @@ class Evaluator:
         last = next(
             stage.address for stage in reversed(pipeline.stages) if stage.address not in judges
         )
-        meter = Meter(self._costs, self.store, judges, last, self.device)
+        meter = CostMeter(self._costs, self.store, judges, last, self.device)
         before = self._count(judges)
         gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
         left = False
         groups = list(self._groups(order))
         images = ([self._image(index) for index in group] for group in groups)
-        with keeping(self._lattices):
+        with caching_lattices(self._lattices):
             for group, states in zip(
                 groups,
                 pipeline.run_groups(images, self.plan.vocabulary, meter, timed=True),
@@ -137,7 +137,7 @@ class Evaluator:
         totals = [
             self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives
         ]
-        return Verdict(
+        return TrialResult(
             totals,
             {index: self._of_image(gathered, index) for index in next(iter(gathered.values()))},
             meter.seconds / max(1, seen),
@@ -162,7 +162,7 @@ class Evaluator:
         pipeline = self.pipeline(values)
         for index in indices:
             image = self._image(index)
-            with keeping(self._lattices):
+            with caching_lattices(self._lattices):
                 [state] = pipeline.run_many([image], self.plan.vocabulary)
             yield image, state
 
@@ -193,7 +193,7 @@ class Evaluator:
         self,
         group: Sequence[int],
         states: Sequence[State],
-        meter: Meter,
+        meter: CostMeter,
         gathered: dict[str, dict[int, Any]],
     ) -> None:
         """Take from the slots what each objective needs of each image."""
@@ -223,7 +223,7 @@ class Evaluator:
         first = next(iter(gathered.values()))[index]
         return miou_of([first]) if isinstance(first, torch.Tensor) else float(first)
 
-    def _total(self, one: Objective, found: dict[int, Any], meter: Meter, seen: int) -> float:
+    def _total(self, one: Objective, found: dict[int, Any], meter: CostMeter, seen: int) -> float:
         if one.metric == "seconds":
             return meter.seconds / max(1, seen)
         if one.metric == "megabytes":
@@ -239,7 +239,7 @@ class Evaluator:
         return total
 
 
-class Meter:
+class CostMeter:
     """Watch the stages of a candidate: their seconds, the peak of memory, and the rewards that they write."""
 
     def __init__(

@@ -28,7 +28,7 @@ from ovsskit.study.search.samplers import (
     points_of,
     takes_listed,
 )
-from ovsskit.study.search.storage import Keeper
+from ovsskit.study.search.storage import TrialStorage
 from ovsskit.study.spec.plan import Search
 
 ERROR, IDENTITY, CANDIDATE = "error", "identity", "candidate"
@@ -55,23 +55,25 @@ class Failed(Exception):
     """End a trial that failed for a reason of its own, which is noted."""
 
 
-class Turns:
+class TrialQueue:
     """Hand out the turns of one study in one storage."""
 
-    def __init__(self, search: Search, keeper: Keeper, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, search: Search, trial_storage: TrialStorage, identity: Mapping[str, Any]
+    ) -> None:
         """Open the study in the storage, or begin it.
 
         Raises:
             OtherStudy: the storage holds another study of this name.
             BadStorage: its trials are damaged.
         """
-        self.search, self.keeper, self.points = search, keeper, points_of(search)
+        self.search, self.trial_storage, self.points = search, trial_storage, points_of(search)
         self._as_it_is = candidate_key(search, {})
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with keeper.lock():
+        with trial_storage.lock():
             self.study = optuna.create_study(
                 study_name=search.title,
-                storage=keeper.trials,
+                storage=trial_storage.trials,
                 directions=[one.direction for one in search.objectives],
                 pruner=make_pruner(search),
                 load_if_exists=True,
@@ -137,7 +139,7 @@ class Turns:
         An exception of the judge's is noted with the trial, which then counts as failed.
         """
         with ExitStack() as held:
-            held.enter_context(self.keeper.lock())
+            held.enter_context(self.trial_storage.lock())
             turn = self._next()
             if turn is None:
                 return False
@@ -146,7 +148,7 @@ class Turns:
             judged: list[optuna.Trial] = []
 
             def objective(trial: optuna.Trial) -> Any:
-                self.keeper.begin(trial)
+                self.trial_storage.begin(trial)
                 values = self.suggest(trial)
                 trial.set_user_attr(CANDIDATE, candidate_key(self.search, values))
                 held.close()
@@ -197,7 +199,7 @@ class Turns:
             if not any(one.state == TrialState.RUNNING for one in equal):
                 return None
             time.sleep(PAUSE)
-            with self.keeper.lock():
+            with self.trial_storage.lock():
                 self._bury()
 
     def finished(self) -> bool:
@@ -235,7 +237,7 @@ class Turns:
 
     def _bury(self) -> None:
         """Declare trials failed whose workers are no more."""
-        for trial in self.keeper.dead(self.study):
+        for trial in self.trial_storage.dead(self.study):
             self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _values(self, turn: int, held: Sequence[FrozenTrial]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ovsskit.study.spec.plan import Plan
 
 
 @dataclass
-class Standing:
+class StudyState:
     """Say how a study stands: its rows, what the recipe as it is was worth, and what the store saved."""
 
     plan: Plan
@@ -46,8 +46,8 @@ class Standing:
     @property
     def calls(self) -> dict[str, int]:
         """Return how many calls of networks, each for one image, were made and saved: the recipe's and the judges'."""
-        verdicts = [self.default, *(row.verdict for row in self.rows)]
+        results = [self.default, *(row.result for row in self.rows)]
         return {
-            key: sum(one.get(key, 0) for one in verdicts)
+            key: sum(one.get(key, 0) for one in results)
             for key in ("calls", "saved", "judge_calls", "judge_saved")
         }

@@ -41,7 +41,7 @@ DRIVER = "postgresql+psycopg"
 
 
 @runtime_checkable
-class Keeper(Protocol):
+class TrialStorage(Protocol):
     """Keep trials, for any number of workers."""
 
     trials: BaseStorage
@@ -292,7 +292,7 @@ def _alone_at(address: str) -> Iterator[None]:
         engine.dispose()
 
 
-def open_keeper(url: str, folder: Path, heartbeat: int, study: str) -> Keeper:
+def open_keeper(url: str, folder: Path, heartbeat: int, study: str) -> TrialStorage:
     """Return the storage that the person named, or the journal of the study's folder, for the study of this name.
 
     Raises:

@@ -37,7 +37,7 @@ class Row:
     at: float
     reason: str = ""
     broken: tuple[str, ...] = ()
-    verdict: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
 
     @property
     def counts(self) -> bool:
@@ -80,7 +80,7 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
         at=at,
         reason=trial.user_attrs.get(ERROR, ""),
         broken=tuple(name for name, excess in trial.constraints.items() if excess > 0),
-        verdict=dict(trial.user_attrs.get(VERDICT, {})),
+        result=dict(trial.user_attrs.get(VERDICT, {})),
     )
 
 

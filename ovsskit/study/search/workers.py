@@ -20,10 +20,10 @@ from ovsskit._lazy import torch
 from ovsskit.engine.store import Store
 from ovsskit.errors import OvsskitError, StudyFailed
 from ovsskit.recipe.registry import load_plugin
-from ovsskit.study.search.evaluate import Evaluator, Report, Verdict
-from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, Turns
+from ovsskit.study.search.evaluate import Evaluator, Report, TrialResult
+from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, TrialQueue
 from ovsskit.study.search.samplers import TURN, rungs
-from ovsskit.study.search.storage import Keeper, open_keeper
+from ovsskit.study.search.storage import TrialStorage, open_keeper
 from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import Plan
 
@@ -44,7 +44,7 @@ class Place:
     disk_bytes: int
     plugins: tuple[Path, ...] = ()
 
-    def keeper(self, plan: Plan) -> Keeper:
+    def trial_storage(self, plan: Plan) -> TrialStorage:
         """Open the storage of the trials."""
         return open_keeper(
             self.storage, self.folder, plan.search.settings.heartbeat, plan.search.title
@@ -63,7 +63,11 @@ def order_of(plan: Plan, turn: int) -> list[int]:
 
 
 def judge_trial(
-    plan: Plan, evaluator: Evaluator, turns: Turns, trial: optuna.Trial, values: Mapping[str, Any]
+    plan: Plan,
+    evaluator: Evaluator,
+    queue: TrialQueue,
+    trial: optuna.Trial,
+    values: Mapping[str, Any],
 ) -> list[float]:
     """Judge the candidate of a trial, unless an equal one has been judged, and note with it what came out.
 
@@ -72,8 +76,8 @@ def judge_trial(
     """
     order, report = order_of(plan, trial.user_attrs[TURN]), _reports(plan, trial)
     try:
-        known = turns.known(trial)
-        verdict = (
+        known = queue.known(trial)
+        result = (
             evaluator.judge(values, order, report)
             if known is None
             else _again(*known, order, report)
@@ -83,20 +87,20 @@ def judge_trial(
     ) as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
         trial.set_user_attr(ERROR, reason_of(error))
         raise Failed from error
-    trial.set_user_attr(VERDICT, describe(verdict))
+    trial.set_user_attr(VERDICT, describe(result))
     limits = plan.search.constraints
     if limits.seconds_per_image is not None:
-        trial.set_constraint("seconds_per_image", verdict.seconds - limits.seconds_per_image)
-    if limits.peak_megabytes is not None and verdict.megabytes is not None:
-        trial.set_constraint("peak_megabytes", verdict.megabytes - limits.peak_megabytes)
-    if not verdict.whole:
+        trial.set_constraint("seconds_per_image", result.seconds - limits.seconds_per_image)
+    if limits.peak_megabytes is not None and result.megabytes is not None:
+        trial.set_constraint("peak_megabytes", result.megabytes - limits.peak_megabytes)
+    if not result.whole:
         raise optuna.TrialPruned
-    return verdict.values
+    return result.values
 
 
 def _again(
     known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
-) -> Verdict:
+) -> TrialResult:
     """Return the verdict on an equal candidate, such as the recipe as it is, as that of a trial."""
     images = {int(index): value for index, value in known["images"].items()}
     if report is not None:
@@ -104,7 +108,7 @@ def _again(
             report(index, images[index])
     counts = {"calls": 0, "saved": known["calls"] + known["saved"]}
     counts |= {"judge_calls": 0, "judge_saved": known["judge_calls"] + known["judge_saved"]}
-    return Verdict(**{**known, **counts, "images": images}, whole=whole)
+    return TrialResult(**{**known, **counts, "images": images}, whole=whole)
 
 
 def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
@@ -141,17 +145,17 @@ def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
     return report
 
 
-def describe(verdict: Verdict) -> dict[str, Any]:
+def describe(result: TrialResult) -> dict[str, Any]:
     """Return a verdict as plain JSON values."""
     return {
-        "values": verdict.values,
-        "images": {str(index): value for index, value in sorted(verdict.images.items())},
-        "seconds": verdict.seconds,
-        "megabytes": verdict.megabytes,
-        "calls": verdict.calls,
-        "saved": verdict.saved,
-        "judge_calls": verdict.judge_calls,
-        "judge_saved": verdict.judge_saved,
+        "values": result.values,
+        "images": {str(index): value for index, value in sorted(result.images.items())},
+        "seconds": result.seconds,
+        "megabytes": result.megabytes,
+        "calls": result.calls,
+        "saved": result.saved,
+        "judge_calls": result.judge_calls,
+        "judge_saved": result.judge_saved,
     }
 
 
@@ -162,10 +166,10 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
-def work(turns: Turns, plan: Plan, evaluator: Evaluator, after: Callable[[], object]) -> None:
+def work(queue: TrialQueue, plan: Plan, evaluator: Evaluator, after: Callable[[], object]) -> None:
     """Take turns until the study is finished; `after` is called after each."""
-    while not turns.finished():
-        if turns.take(lambda trial, values: judge_trial(plan, evaluator, turns, trial, values)):
+    while not queue.finished():
+        if queue.take(lambda trial, values: judge_trial(plan, evaluator, queue, trial, values)):
             after()
         else:
             time.sleep(PAUSE)
@@ -243,14 +247,14 @@ def run_worker(
         load_plugin(path)
     if device == "cpu":
         torch.set_num_threads(threads)
-    keeper = place.keeper(plan)
+    trial_storage = place.trial_storage(plan)
     try:
-        turns = Turns(plan.search, keeper, identity)
-        work(turns, plan, Evaluator(plan, device, batch, place.store()), lambda: None)
+        queue = TrialQueue(plan.search, trial_storage, identity)
+        work(queue, plan, Evaluator(plan, device, batch, place.store()), lambda: None)
     except KeyboardInterrupt:
         return
     finally:
-        keeper.close()
+        trial_storage.close()
 
 
 def _end_with(sentinel: int) -> None:

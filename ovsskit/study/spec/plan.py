@@ -32,7 +32,7 @@ from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
-from ovsskit.run.options import Wishes, check_files, choose_classes, choose_images
+from ovsskit.run.options import RunOptions, check_files, choose_classes, choose_images
 from ovsskit.study.spec.objectives import (
     Objective,
     Truth,
@@ -58,7 +58,7 @@ LARGEST_GRID = 1_000_000
 
 
 @dataclass(frozen=True)
-class StudyWishes:
+class StudyOptions:
     """Hold what the person asked for; see the options of `ovsskit study`. None means that nothing was asked."""
 
     study: str
@@ -68,7 +68,7 @@ class StudyWishes:
     out: Path | None = None
     overrides: tuple[str, ...] = ()
     objectives: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     storage: str = ""
     workers: int = 1
     device: str = "auto"
@@ -137,25 +137,25 @@ class Plan:
     left_out: tuple[str, ...] = ()
 
 
-def make_plan(wishes: StudyWishes) -> Plan:
+def make_plan(options: StudyOptions) -> Plan:
     """Read and check a study, its recipe and its images.
 
     Raises:
         OvsskitError: anything is wrong; `Problems` hold all that a file alone tells.
     """
-    search = read_search(wishes)
+    search = read_search(options)
     recipe = search.candidate({})
     check_files(recipe.stages)
-    plain = Wishes(
+    plain = RunOptions(
         recipe=str(search.path),
-        images=wishes.images or search.images,
-        classes=wishes.classes,
-        classes_file=wishes.classes_file,
-        limit=wishes.limit,
+        images=options.images or search.images,
+        classes=options.classes,
+        classes_file=options.classes_file,
+        limit=options.limit,
     )
     named, samples = choose_images(plain, recipe)
-    images, left_out = _readable(named, wishes.max_pixels)
-    if search.classes and wishes.classes is None and not wishes.classes_file:
+    images, left_out = _readable(named, options.max_pixels)
+    if search.classes and options.classes is None and not options.classes_file:
         vocabulary = recipe.vocabulary.replace(search.classes)
     else:
         vocabulary = choose_classes(plain, recipe, samples)
@@ -170,7 +170,7 @@ def make_plan(wishes: StudyWishes) -> Plan:
         samples,
         vocabulary,
         truths[0] if truths else None,
-        wishes.max_pixels,
+        options.max_pixels,
         left_out,
     )
 
@@ -199,14 +199,14 @@ def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple
     return images, tuple(left_out)
 
 
-def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
+def read_search(options: StudyOptions, *, set_is_settled: bool = False) -> Search:
     """Read and check a study without its images; with `set_is_settled` what is set is not searched, and no objection.
 
     Raises:
         Problems: all that is wrong, with files and lines.
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
-    path = find_recipe(wishes.study)
+    path = find_recipe(options.study)
     file = read_shaped(path)
     problems: list[OvsskitError] = []
     if _is_study(file):
@@ -215,17 +215,17 @@ def read_search(wishes: StudyWishes, *, set_is_settled: bool = False) -> Search:
         recipe_path, file = path, Table({}, Place(str(path)), {})
     tables = read_extended(recipe_path, problems)
     fixed: dict[str, Any] = {}
-    for text in wishes.overrides:
+    for text in options.overrides:
         address, value = parse_override(text)
         problems += set_value(tables, address, value, Place(f"--set {text}"))
         fixed[address] = value
     own = tables.get("study")
-    options = dict(wishes.options)
-    if wishes.objectives:
-        options["objective"] = [objective_of(word) for word in wishes.objectives]
-    table = merge(own if isinstance(own, Table) else None, file, options)
+    given = dict(options.settings)
+    if options.objectives:
+        given["objective"] = [objective_of(word) for word in options.objectives]
+    table = merge(own if isinstance(own, Table) else None, file, given)
     search = _check(table, tables, fixed, recipe_path, problems, set_is_settled)
-    if search.settings.sampler == "cmaes" and wishes.storage:
+    if search.settings.sampler == "cmaes" and options.storage:
         what = "The sampler `cmaes` keeps pickles with the trials, and whoever writes to a shared storage could have them run code."
         fix = "Leave out --storage: then the study's own folder keeps the trials."
         problems.append(BadStudy(what, fix=fix, where=table.place_of("sampler")))
@@ -243,7 +243,7 @@ def check_file(name: str, overrides: Sequence[str] = ()) -> None:
     """
     is_study = _is_study(read_shaped(find_recipe(name)))
     if is_study or "study" in load_recipe(name, overrides).tables:
-        read_search(StudyWishes(name, overrides=tuple(overrides)), set_is_settled=not is_study)
+        read_search(StudyOptions(name, overrides=tuple(overrides)), set_is_settled=not is_study)
 
 
 def _is_study(file: Table) -> bool:

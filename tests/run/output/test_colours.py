@@ -23,7 +23,7 @@ from ovsskit.run.output.gallery import write_classes, write_gallery
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.overlay import TINT, draw_overlay
 from ovsskit.run.output.record import ImageRecord
-from ovsskit.run.output.save import Finding, save_finding
+from ovsskit.run.output.save import Prediction, save_prediction
 from ovsskit.stages.maps.label_map import LabelMap
 
 Colour = tuple[int, ...]
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with everything that is written about one image."""
     out = tmp_path_factory.mktemp("out")
     own = OwnFolder(out, RUN)
-    record = save_finding(own, Finding(ImageRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
+    record = save_prediction(own, Prediction(ImageRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
     write_classes(own, VOCABULARY)
     write_gallery(own, "run", [], [record], VOCABULARY)
     own.close()

@@ -18,7 +18,7 @@ from ovsskit.files.own import RUN, OwnFolder, measure
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.record import ImageRecord
-from ovsskit.run.output.save import Finding, draw_confidence, save_finding, write_scores
+from ovsskit.run.output.save import Prediction, draw_confidence, save_prediction, write_scores
 
 VOCABULARY = make_vocabulary(["dog", "cat"], [5, 9])
 
@@ -35,7 +35,7 @@ def saved(
     try:
         record = ImageRecord("x", "x.jpg", saved=tuple(wanted))
         pixels = numpy.zeros((*labels.shape, 3), "uint8")
-        return save_finding(folder, Finding(record, pixels, labels, **more), vocabulary)
+        return save_prediction(folder, Prediction(record, pixels, labels, **more), vocabulary)
     finally:
         folder.close()
 
@@ -80,9 +80,9 @@ def test_scores_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(3, 4), (1, 1), (1, 3000)])
 def test_all_files_of_an_image(tmp_path: Path, size: tuple[int, int]) -> None:
     folder = OwnFolder(tmp_path, RUN)
-    record = save_finding(
+    record = save_prediction(
         folder,
-        Finding(
+        Prediction(
             ImageRecord("a#b", "a#b.jpg"),
             numpy.zeros((*size, 3), "uint8"),
             numpy.full(size, 5),
