@@ -115,7 +115,7 @@ def test_a_plugin_that_exits_is_an_error_with_its_name(tmp_path: Path) -> None:
 
 def test_what_the_system_refuses_is_a_sentence(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom ovsskit import schema\n"
+        "import sys\nfrom ovsskit.recipe import schema\n"
         "def refuse(): raise PermissionError(13, 'Permission denied', 'notes.toml')\n"
         "schema.recipe_schema = refuse\n"
         "from ovsskit.cli.__main__ import main\n"

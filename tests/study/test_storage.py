@@ -303,7 +303,7 @@ def test_killed_studies_and_workers_lose_nothing(tmp_path: Path) -> None:
     assert sum(outcome.kills.values()) == 4
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.queue) == list(range(outcome.trials))
+    assert sorted(outcome.turns) == list(range(outcome.trials))
 
 
 def test_a_server_is_shared(search: Search, server: str, study_file: Write) -> None:
@@ -337,7 +337,7 @@ def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, ser
     assert sum(outcome.kills.values()) == 2
     assert outcome.status == 0
     assert outcome.lost == []
-    assert sorted(outcome.queue) == list(range(outcome.trials))
+    assert sorted(outcome.turns) == list(range(outcome.trials))
 
 
 ADDRESS = "Give postgresql://user@host:port/database, or leave it out: then the study's folder keeps the trials."

@@ -167,7 +167,7 @@ def test_heat_is_ordered_and_bears_odd_numbers() -> None:
         assert heat_tile(values, ground, "dog").caption == "dog  0 to 2"
     flat = heat_tile(numpy.ones((2, 2), "float32"), ground, "dog")
     assert flat.caption == "dog  1 to 1"
-    assert numpy.allclose(flat.picture, 0.7 * numpy.array(HEAT[0]), atol=1)
+    assert numpy.allclose(flat.image, 0.7 * numpy.array(HEAT[0]), atol=1)
 
 
 @pytest.mark.parametrize("large", [False, True])

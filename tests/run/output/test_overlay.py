@@ -15,7 +15,7 @@ from ovsskit.run.output.overlay import (
     _Legend,
     draw_overlay,
     measure_areas,
-    tint_picture,
+    tint_image,
 )
 
 TWO = make_vocabulary(["dog", "cat"])
@@ -45,7 +45,7 @@ def test_classes_are_tinted_and_the_background_is_not() -> None:
 def test_borders_are_of_one_width_in_full_colour(length: int, border: int) -> None:
     labels = numpy.ones((12, length), "int64")
     labels[6:, 100:] = 2
-    drawn = numpy.asarray(tint_picture(PIL.Image.new("RGB", (length, 12)), labels, TWO))
+    drawn = numpy.asarray(tint_image(PIL.Image.new("RGB", (length, 12)), labels, TWO))
     expected = numpy.zeros(labels.shape, bool)
     expected[6:, 100 - border : 100 + border] = True
     expected[6 - border : 6 + border, 100:] = True

@@ -100,8 +100,8 @@ def test_all_files_of_an_image(tmp_path: Path, size: tuple[int, int]) -> None:
         if path.is_file() and path.name != ".lock"
     }
     assert sorted(files) == [
-        "gallery/layers/a#b.js",
         "gallery/images/a#b.jpg",
+        "gallery/layers/a#b.js",
         "gallery/thumbs/a#b.jpg",
         "maps/a#b/01-_.._out-1.png",
         "masks/a#b.png",
