@@ -1,7 +1,8 @@
 """Every error that a person can meet: where it is, what is wrong, what there is, what would fix it.
 
-Each class is one kind of error. Its docstring explains it (the reference page of errors is made from these), its code
-can be searched for, and its status is the exit status of a command that ends with it.
+Each class is one kind of error. Its docstring explains it (the reference page of errors is made
+from these), its code can be searched for, and its status is the exit status of a command that ends
+with it.
 """
 
 from __future__ import annotations
@@ -46,21 +47,28 @@ class OvsskitError(Exception):
         self.what, self.there, self.fix, self.where = what, there, fix, where
 
     def __str__(self) -> str:
+        return "\n".join(line for lines in self.paragraphs() for line in lines)
+
+    def paragraphs(self) -> list[list[str]]:
+        """Return the lines that a person reads: of every problem a head, and indented sentences."""
         head = "  ".join(part for part in (str(self.where or ""), self.code, self.title) if part)
         lines = (self.what, self.there, self.fix)
-        return "\n".join(
-            [shorten(head, LONGEST), *(f"  {shorten(line, LONGEST)}" for line in lines if line)]
-        )
+        return [[shorten(head, LONGEST), *(f"  {shorten(one, LONGEST)}" for one in lines if one)]]
+
+    @property
+    def reason(self) -> str:
+        """Return in one line why something failed."""
+        return " ".join(part for part in (self.what, self.there, self.fix) if part)
 
 
 class ProgramError(OvsskitError):
-    """Something that the program does not foresee went wrong: an error of its own, or of a plugin."""
+    """Something unforeseen went wrong: an error of the program, or of a plugin."""
 
     code, title = "OV001", "error of the program"
 
 
 class Problems(OvsskitError):
-    """Carry every problem of a recipe at once: by file and line, what may follow from another problem last."""
+    """Carry every problem of a recipe: by file and line, what may follow from another last."""
 
     code, title, status = "OV100", "the recipe has problems", 2
 
@@ -68,10 +76,16 @@ class Problems(OvsskitError):
         self.problems = sorted(problems, key=lambda one: (one.may_follow, one.where or Place("")))
         super().__init__(f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}")
 
-    def __str__(self) -> str:
-        lines = [str(one) for one in self.problems[:MOST_SHOWN]]
+    def paragraphs(self) -> list[list[str]]:
+        """Return the paragraphs of the first problems, and how many more there are."""
+        lines = [part for one in self.problems[:MOST_SHOWN] for part in one.paragraphs()]
         more = len(self.problems) - len(lines)
-        return "\n".join([*lines, *([f"and {more} more problems"] if more else [])])
+        return [*lines, *([[f"and {more} more problems"]] if more else [])]
+
+    @property
+    def reason(self) -> str:
+        """Return in one line why something failed."""
+        return " ".join(one.reason for one in self.problems)
 
 
 class BrokenToml(OvsskitError):
@@ -129,7 +143,7 @@ class DuplicateAddress(OvsskitError):
 
 
 class UnknownAddress(OvsskitError):
-    """An override, a removal or a study names a stage or parameter that the recipe does not have."""
+    """An override, removal or study names a stage or parameter that the recipe does not have."""
 
     code, title, status = "OV116", "unknown address", 2
     may_follow = True
@@ -143,7 +157,7 @@ class UnfilledSlot(OvsskitError):
 
 
 class WrongKind(OvsskitError):
-    """A stage reads a slot whose value is of another kind, such as a dense CRF before the softmax."""
+    """A stage reads a slot of another kind of value, such as a dense CRF before the softmax."""
 
     code, title, status = "OV202", "wrong kind of value", 2
     may_follow = True
@@ -188,7 +202,7 @@ class BadFile(OvsskitError):
 
 
 class Refused(OvsskitError):
-    """The system refuses to read or write a file, for want of permission or room, or because the disk fails."""
+    """The system refuses to read or write a file: no permission, no room, or a failing disk."""
 
     code, title, status = "OV305", "the system refuses", 1
 
@@ -224,7 +238,7 @@ class MissingExtra(OvsskitError):
 
 
 class NoAnswer(OvsskitError):
-    """A language model cannot be asked, or gave nothing that is a text for a class; what it answered before is kept."""
+    """A language model cannot be asked, or gave no text for a class; earlier answers are kept."""
 
     code, title, status = "OV406", "no usable answer", 1
 
@@ -236,7 +250,7 @@ class BadOutput(OvsskitError):
 
 
 class CannotWrite(OvsskitError):
-    """The disk became full, or the output folder unwritable, during a run; what was written before is whole."""
+    """The disk is full or the folder unwritable during a run; what was written before is whole."""
 
     code, title, status = "OV503", "writing stopped", 1
 
@@ -248,7 +262,7 @@ class BadPlugin(OvsskitError):
 
 
 class BadSpace(OvsskitError):
-    """A study's space has an empty or inverted range, a parameter without values, or one that cannot be searched."""
+    """A study's space has a range or parameter that cannot be searched, such as an empty one."""
 
     code, title, status = "OV601", "bad search space", 2
 
@@ -266,13 +280,13 @@ class BadStorage(OvsskitError):
 
 
 class OtherStudy(OvsskitError):
-    """The storage or folder holds a study of this name that is another one: two studies never mix."""
+    """The storage or folder holds another study of this name: two studies never mix."""
 
     code, title, status = "OV604", "another study", 2
 
 
 class NothingFound(OvsskitError):
-    """No image gives the objective anything to judge, such as when no class is found in any of them."""
+    """No image gives the objective anything to judge, such as when no class is found in any."""
 
     code, title, status = "OV605", "nothing to judge", 2
 
@@ -283,8 +297,15 @@ class StudyFailed(OvsskitError):
     code, title, status = "OV606", "the study fails", 1
 
 
+def reason_of(error: Exception) -> str:
+    """Return in one line why something failed."""
+    if isinstance(error, OvsskitError):
+        return error.reason
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
 def refusal(what: str, fix: str = "") -> PydanticCustomError:
-    """Return what a validator of a field raises: half a sentence on the value, and what would mend it."""
+    """Return what a field's validator raises: half a sentence on the value, and a remedy."""
     return PydanticCustomError("refusal", "{what}", {"what": what, "fix": fix})
 
 
@@ -301,13 +322,13 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def shorten(text: str, most: int = 80) -> str:
-    """Return a text of so many characters at most; of a longer one, its ends with an ellipsis between."""
+    """Return a text of so many characters at most; of a longer one, its two ends."""
     half = (most - 1) // 2
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def first_of(names: Sequence[str], rest: str = "", most: int = 12) -> str:
-    """Return names with commas between; of many, the first and how many more there are, or where the rest is listed."""
+    """Return names with commas between; of many, the first, and where the rest is listed."""
     if len(names) <= most + 1:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more{f' ({rest})' if rest else ''}"

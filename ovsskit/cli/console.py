@@ -47,9 +47,9 @@ stderr = Screen(stderr=True, soft_wrap=True)
 
 
 def show(found: Table | Tree, prose: str = "") -> None:
-    """Print a table or a tree in which no word is broken, so that ids can be copied, but for the column of prose.
+    """Print a table or a tree in which no word is broken, so that ids can be copied.
 
-    Where that takes more than the terminal's width, lines are longer.
+    Only the column of prose is. Where that takes more than the terminal's width, lines are longer.
     """
     wide = console.options.update(width=LINE)
     for column in found.columns if isinstance(found, Table) else ():
@@ -66,7 +66,7 @@ def show(found: Table | Tree, prose: str = "") -> None:
 
 
 def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress:
-    """Return a progress bar with how much is done, a detail of each task, and how long it took and will take."""
+    """Return a progress bar: what is done, a detail of each task, the time it took and will take."""
     columns = (
         TextColumn(f"[bold]{name}"),
         BarColumn(),
@@ -87,14 +87,15 @@ def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress
 
 
 def show_error(error: OvsskitError) -> None:
-    """Print an error, or every problem of a recipe: where, what, what there is, what would mend it."""
-    for line in str(error).splitlines():
-        style = "" if line.startswith("  ") else "bold red"
-        stderr.print(escape(line), style=style, highlight=False)
+    """Print an error, or every problem of a recipe."""
+    for head, *sentences in error.paragraphs():
+        stderr.print(escape(head), style="bold red", highlight=False)
+        for line in sentences:
+            stderr.print(escape(line), highlight=False)
 
 
 def as_error(error: Exception, where: Place | None = None) -> OvsskitError:
-    """Return what a person is told of an error; `where` is the place of one that names none itself."""
+    """Return what a person is told of an error; `where` is for one that names no place itself."""
     if isinstance(error, OvsskitError):
         return error
     if isinstance(error, OSError) and error.strerror:

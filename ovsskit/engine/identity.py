@@ -1,6 +1,7 @@
 """Say what makes two runs the same: stages and their parameters, models and their weights, classes.
 
-Device, batch and which images are run do not belong to it: they may change while a run goes on in its folder.
+Device, batch and which images are run do not belong to it: they may change while a run goes on in
+its folder.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from ovsskit.engine.model import Backbone
-from ovsskit.engine.stage import RECIPE_PATH, Stage, Wrapper, use_of
+from ovsskit.engine.stage import Stage, Wrapper, paths_of, use_of
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.digests import digest_path
 from ovsskit.files.shipped import PACKAGE
@@ -26,7 +27,7 @@ def identify(
     """Return the identity of a run as plain JSON values.
 
     Raises:
-        MissingWeights: a model's weights are neither here nor to be had.
+        MissingWeights: a model's weights are neither local nor downloadable.
     """
     identity = {
         "stages": [stage_identity(stage) for stage in stages],
@@ -51,13 +52,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def stage_identity(stage: Stage) -> dict[str, Any]:
-    """Return what a stage is and does, and the content of its own code and of the files that it reads."""
+    """Return what a stage is and does, and the content of its own code and of its files."""
     cls = type(stage)
     entry: dict[str, Any] = {"address": stage.address, "use": use_of(cls), "version": cls.version}
     entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)
-    for name, info in cls.model_fields.items():
-        file = Path(str(getattr(stage, name)))
-        if RECIPE_PATH in info.metadata and file.is_file():
+    for name in paths_of(cls):
+        file = Path(getattr(stage, name))
+        if file.is_file():
             entry[f"{name} (content)"] = digest_path(file)
     return entry | (
         {"inner": [stage_identity(inner) for inner in stage.inner]}
@@ -70,7 +71,7 @@ def model_identity(model: Backbone) -> dict[str, Any]:
     """Return what a model is, and the content of its weights.
 
     Raises:
-        MissingWeights: they are neither here nor to be had.
+        MissingWeights: they are neither local nor downloadable.
     """
     cls = type(model)
     return {
@@ -82,7 +83,7 @@ def model_identity(model: Backbone) -> dict[str, Any]:
 
 
 def _code(cls: type) -> dict[str, str]:
-    """Return what tells versions of a class of somebody else's apart."""
+    """Return what distinguishes versions of a third-party class."""
     source = _source(cls)
     return (
         {}
@@ -101,7 +102,7 @@ def _source(cls: type) -> Path:
 
 @cache
 def _unsaved(cls: type) -> str:
-    """Return what no other class has, nor this one in another process: no file tells whether it changed."""
+    """Return what only this class in this process has: no file tells whether it changed."""
     return uuid4().hex
 
 

@@ -44,12 +44,21 @@ from ovsskit.engine.values import V, Value, Vocabulary
 
 Slots: TypeAlias = Mapping[str, Any]
 Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
-RECIPE_PATH = "path of recipe"
-PathOfRecipe = Annotated[str, RECIPE_PATH]
-"""A file that a stage reads; in a recipe it is relative to the recipe's file, and `check` sees that it is there."""
 
-NEEDED = "needed to run"
-"""Mark a path that a shipped recipe may leave open, since the file is the person's, but without which it cannot run."""
+
+@dataclass(frozen=True)
+class RecipePath:
+    """Mark a field as a file; in a recipe it is relative to the recipe's file, and must be there.
+
+    A shipped recipe may leave open one that is `needed`: the file is the person's, and nothing
+    runs without it.
+    """
+
+    needed: bool = False
+
+
+PathOfRecipe = Annotated[str, RecipePath()]
+NeededPath = Annotated[str, RecipePath(needed=True)]
 
 
 class Capability:
@@ -120,7 +129,8 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     ) -> Iterable[tuple[str, str, str, str]]:
         """Yield what cannot work: the address and parameter to blame, a sentence, and what there is.
 
-        `ahead` holds the stages before this one with the models that each reads; nothing has been read of their weights.
+        `ahead` holds the stages before this one with the models that each reads; nothing has been
+        read of their weights.
         """
         return ()
 
@@ -128,8 +138,8 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 class Wrapper(Stage):
     """Run an inner chain any number of times on changed inputs and merge what it writes.
 
-    It writes the slot that it merges, or `merges` names another. A wrapper that `repeats` has no inner chain of its own: it runs
-    the stages before it again.
+    It writes the slot that it merges, or `merges` names another. A wrapper that `repeats` has no
+    inner chain of its own: it runs the stages before it again.
     """
 
     neutral: ClassVar[dict[str, Any]] = {}
@@ -139,6 +149,12 @@ class Wrapper(Stage):
     inner: Annotated[
         tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")
     ] = ()
+
+
+def paths_of(cls: type[BaseModel]) -> dict[str, RecipePath]:
+    """Return the marks of the fields that name a file, by field."""
+    marked = [(name, one) for name, info in cls.model_fields.items() for one in info.metadata]
+    return {name: mark for name, mark in marked if isinstance(mark, RecipePath)}
 
 
 def use_of(cls: type) -> str:

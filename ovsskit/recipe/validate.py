@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ovsskit.engine.stage import RECIPE_PATH
+from ovsskit.engine.stage import paths_of
 from ovsskit.errors import (
     MOST_SHOWN,
     BadFile,
@@ -33,9 +33,9 @@ def validate(
     """Return the model that a table describes, or None with its problems added; `keys` are known beside the fields."""
     values = {key: _tuples(value) for key, value in table.items()}
     missing = list[OvsskitError]()
-    for name, info in cls.model_fields.items():
+    for name in paths_of(cls):
         text = values.get(name)
-        if RECIPE_PATH in info.metadata and isinstance(text, str) and text:
+        if isinstance(text, str) and text:
             place = table.place_of(name)
             # What the command line gives has no line, and is relative to the present folder.
             beside = Path(place.file).parent if place.line else Path()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsskit.engine.stage import NEEDED, Stage, Wrapper
+from ovsskit.engine.stage import Stage, Wrapper, paths_of
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
 from ovsskit.files.inputs import MAX_PIXELS, find_images
@@ -158,8 +158,8 @@ def check_files(stages: Sequence[Stage]) -> None:
         BadFile: one is not.
     """
     for stage in stages:
-        for name, info in type(stage).model_fields.items():
-            if NEEDED in info.metadata and not getattr(stage, name):
+        for name, path in paths_of(type(stage)).items():
+            if path.needed and not getattr(stage, name):
                 what = f"`{stage.address}` reads a file, and none is named."
                 fix = f"Name one: --set {stage.address}.{name}=FILE"
                 raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))

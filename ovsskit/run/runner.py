@@ -1,7 +1,7 @@
 """Run a pipeline over many images: the next are read and the last are written while the network works.
 
-Memory stays bounded: images go through in groups of `batch`, fewer where they are large, about one group is read
-ahead, and one waits to be written. An image that fails does not stop the others.
+Memory stays bounded: images go through in groups of `batch`, fewer where they are large, about one
+group is read ahead, and one waits to be written. An image that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ovsskit.engine.driver import State, Watch
 from ovsskit.engine.images import read_image
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
-from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
+from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError, reason_of
 from ovsskit.run.output.folder import OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
@@ -37,16 +37,17 @@ SAVE_EVERY = 20.0
 """Seconds after which `run.json` and the gallery are brought up to date."""
 
 SAME_FAILURES = 5
-"""After so many failures in a row that are not an image's own the run stops: then it is the recipe that fails."""
+"""After so many failures in a row that are not an image's own the run stops: then it is the recipe
+that fails."""
 
 
 @dataclass
 class Runner:
     """Run a pipeline on the images of a folder's record, and write what it finds into the folder.
 
-    What to save of an image stands in its record. With `profile` the seconds of every stage are added to the costs, for
-    which the device is waited for after each. `tell` hears of every finished image; `publish` is called now and
-    then to bring the folder up to date.
+    What to save of an image stands in its record. With `profile` the seconds of every stage are
+    added to the costs, for which the device is waited for after each. `tell` hears of every
+    finished image; `publish` is called now and then to bring the folder up to date.
     """
 
     pipeline: Pipeline
@@ -133,7 +134,7 @@ class Runner:
             try:
                 image = future.result()
             except OvsskitError as error:
-                self._note(failed(record, _reason(error)))
+                self._note(failed(record, reason_of(error)))
             except MemoryError:
                 self._note(failed(record, "It does not fit into memory."))
             else:
@@ -178,7 +179,7 @@ class Runner:
             self._failures += not (isinstance(error, OvsskitError) and error.status == 1)
             if self._failures == SAME_FAILURES:
                 raise
-            self._note(failed(group[0][0], _reason(error)))
+            self._note(failed(group[0][0], reason_of(error)))
             return None
 
     def _finding(self, record: ImageRecord, image: Image, state: State, sheets: Any) -> Prediction:
@@ -204,7 +205,7 @@ class Runner:
         except CannotWrite:
             raise
         except Exception as error:  # such as too little memory to draw a huge image
-            record = failed(prediction.record, _reason(error))
+            record = failed(prediction.record, reason_of(error))
         self._note(record)
 
     def _settle(self, most: int) -> None:
@@ -228,9 +229,3 @@ def peak_memory(device: str) -> tuple[int | None, int | None]:
         return None, on_device
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, on_device
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OvsskitError):
-        return " ".join(part for part in (error.what, error.there, error.fix) if part)
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

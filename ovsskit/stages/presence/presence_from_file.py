@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ovsskit.engine.stage import NEEDED, PathOfRecipe, Stage
+from ovsskit.engine.stage import NeededPath, Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import BadFile, Place, did_you_mean
 from ovsskit.files.inputs import SUFFIXES
@@ -35,16 +35,15 @@ class Entries:
 class PresenceFromFile(Stage, writes="present"):
     """Read which classes an image shows from a JSON object, by the image's name with or without its extension.
 
-    A value is a list of class names, or names with commas between them, or the answer of a language model as PnP-OVSS publishes
-    them: one string with a list of `id: name` and a list of confidences in per cent. Of an answer, ids are looked up in the
-    vocabulary (names are not), order and repetitions are kept, unknown ids and what cannot be read are passed over, ids without
-    a confidence too; an answer of one list is taken whole.
-    Source: PnP-OVSS, released code (the files `*_classification_noboundary.json`, confidence above 70).
+    A value is a list of class names, or names with commas between them, or the answer of a language
+    model as PnP-OVSS publishes them: one string with a list of `id: name` and a list of confidences
+    in per cent. Of an answer, ids are looked up in the vocabulary (names are not), order and
+    repetitions are kept, unknown ids and what cannot be read are passed over, ids without a
+    confidence too; an answer of one list is taken whole. Source: PnP-OVSS, released code (the files
+    `*_classification_noboundary.json`, confidence above 70).
     """
 
-    file: Annotated[
-        PathOfRecipe, NEEDED, Field(description="the JSON file, relative to the recipe")
-    ] = ""
+    file: Annotated[NeededPath, Field(description="the JSON file, relative to the recipe")] = ""
     above: Annotated[
         float,
         Field(
@@ -62,7 +61,8 @@ class PresenceFromFile(Stage, writes="present"):
         """Return the labels of the classes that the file says the image shows.
 
         Raises:
-            BadFile: no file is named, it cannot be read, lacks the image, or names a class that is not looked for.
+            BadFile: no file is named, it cannot be read, lacks the image, or names a class that is
+                not looked for.
         """
         entries = self._entries()
         key = self._key(entries, image.name)
@@ -79,7 +79,8 @@ class PresenceFromFile(Stage, writes="present"):
         """See that the file speaks of these images, and of classes that are looked for; what it lacks is noted.
 
         Raises:
-            BadFile: it cannot be read, knows none of the images, or names a class that is not looked for.
+            BadFile: it cannot be read, knows none of the images, or names a class that is not
+                looked for.
         """
         entries, owners, lacking = self._entries(), dict[str, Path](), list[Path]()
         for image in images:

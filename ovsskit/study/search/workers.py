@@ -18,7 +18,7 @@ import optuna
 
 from ovsskit._lazy import torch
 from ovsskit.engine.store import Store
-from ovsskit.errors import OvsskitError, StudyFailed
+from ovsskit.errors import StudyFailed, reason_of
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.search.evaluate import Evaluator, Report, TrialResult
 from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, TrialQueue
@@ -114,8 +114,9 @@ def _again(
 def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
     """Return what hears of single images and asks the pruner, if there is one.
 
-    Wilcoxon compares image by image. Halving compares means over few images, others in each trial: of what is
-    better there than with the recipe as it is, since images differ more than candidates do.
+    Wilcoxon compares image by image. Halving compares means over few images, others in each trial:
+    of what is better there than with the recipe as it is, since images differ more than candidates
+    do.
     """
     pruner = plan.search.settings.pruner
     if pruner == "none":
@@ -157,13 +158,6 @@ def describe(result: TrialResult) -> dict[str, Any]:
         "judge_calls": result.judge_calls,
         "judge_saved": result.judge_saved,
     }
-
-
-def reason_of(error: Exception) -> str:
-    """Return in one line why something failed."""
-    if isinstance(error, OvsskitError):
-        return " ".join(str(error).split("\n")[1:]).strip() or error.what
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
 
 
 def work(queue: TrialQueue, plan: Plan, evaluator: Evaluator, after: Callable[[], object]) -> None:

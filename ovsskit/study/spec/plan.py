@@ -335,10 +335,9 @@ def _problems_of_values(search: Search) -> list[OvsskitError]:
             problems: list[OvsskitError] = []
             build(search.change({one.address: value}, problems), problems)
             if one.kind == "switch" and problems and value == "off":
-                reason = " ".join(part for part in (problems[0].what, problems[0].fix) if part)
                 problems = [
                     BadSpace(
-                        f"Without `{one.address}` the recipe does not fit together: {reason}",
+                        f"Without `{one.address}` the recipe does not fit together: {problems[0].reason}",
                         where=one.place,
                     )
                 ]

@@ -17,22 +17,36 @@ from ovsskit.errors import BadFile, Place
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 """What a mask may be stored as: no format that changes numbers."""
 IGNORED = 255
-"""The number of pixels in a true mask that count nowhere, as in VOC and ADE20K, unless it is a class's."""
+"""The number of pixels in a true mask that count nowhere, as in VOC and ADE20K, unless it is a
+class's."""
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations in which height and width are exchanged."""
 SHOWN = 8
-NUMBERS = "The pixel values of a mask are the numbers of the classes, 0 for the background, 255 for what does not count."
+NUMBERS = (
+    "The pixel values of a mask are the numbers of the classes, 0 for the background, "
+    "255 for what does not count."
+)
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Say what is wrong with a mask: what masks like it have in common, this one's facts, and what would mend it."""
+    """Say what is wrong with a mask and those like it, with this one's facts and a remedy."""
 
     what: str
     facts: str
     fix: str
+
+
+class FaultyMask(BadFile):
+    """Masks cannot be read, or do not hold the numbers of classes."""
+
+    def __init__(self, fault: Fault, mask: Path, alike: int = 1, masks: int = 1) -> None:
+        """Name one mask, and how many of all are like it."""
+        what = f"{alike} of {masks} masks {fault.what}."
+        super().__init__(what, there=fault.facts, fix=fault.fix, where=Place(str(mask)))
+        self.fault = fault
 
 
 def find_masks(folder: Path, images: Sequence[Path], where: Place) -> dict[Path, Path]:
@@ -72,8 +86,8 @@ def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
     for image, mask in masks.items():
         try:
             numbers = read_mask(mask)
-        except BadFile as error:
-            faults[mask] = Fault(error.what, error.there, error.fix)
+        except FaultyMask as error:
+            faults[mask] = error.fault
             continue
         held[mask] = {*numpy.unique(numbers).tolist()}
         fault = _fault_of_size(image, numbers) or _fault_of_numbers(held[mask], vocabulary)
@@ -82,8 +96,7 @@ def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
     if faults:
         mask, fault = next(iter(faults.items()))
         alike = sum(one.what == fault.what for one in faults.values())
-        what = f"{alike} of {len(masks)} masks {fault.what}."
-        raise BadFile(what, there=fault.facts, fix=fault.fix, where=Place(str(mask)))
+        raise FaultyMask(fault, mask, alike, len(masks))
     ids = {*vocabulary.ids[1:]}
     empty = [mask for mask, numbers in held.items() if not numbers & ids]
     if empty and len(empty) == len(masks):
@@ -100,7 +113,7 @@ def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
     """Return the numbers of a mask: an indexed or grey image, or grey stored as colours.
 
     Raises:
-        BadFile: it is coloured, or cannot be read; `what` goes on after "the masks".
+        FaultyMask: it is coloured, or cannot be read.
     """
     return _read(path, path.stat().st_mtime_ns)
 
@@ -115,17 +128,17 @@ def _read(path: Path, changed: int) -> Int[numpy.ndarray, "h w"]:
             numbers = numpy.asarray(opened.convert("L") if mode == "1" else opened)
     except Exception as error:  # decoders of broken files raise whatever they stumble over
         there = " ".join(str(error).split())[:200]
-        raise BadFile("cannot be read", there=there, fix=fix, where=Place(str(path))) from error
+        raise FaultyMask(Fault("cannot be read", there, fix), path) from error
     if numbers.ndim == 3:
         colours = numbers if mode == "RGB" else numbers[..., :-1]
         is_grey = mode in ("RGB", "RGBA", "LA") and (colours == colours[..., :1]).all()
         if not is_grey or (mode != "RGB" and (numbers[..., -1] != 255).any()):
             there = f"This one's mode is {mode}."
-            raise BadFile("are coloured", there=there, fix=fix, where=Place(str(path)))
+            raise FaultyMask(Fault("are coloured", there, fix), path)
         numbers = colours[..., 0]
     if numbers.dtype.kind == "f" or numbers.min(initial=0) < 0:
         there = f"This one's mode is {mode}."
-        raise BadFile("hold other than whole numbers", there=there, fix=fix, where=Place(str(path)))
+        raise FaultyMask(Fault("hold other than whole numbers", there, fix), path)
     return numbers.astype("int16" if numbers.max(initial=0) < 1 << 15 else "int32")
 
 
