@@ -328,7 +328,8 @@ def shorten(text: str, most: int = 80) -> str:
 
 
 def first_of(names: Sequence[str], rest: str = "", most: int = 12) -> str:
-    """Return names with commas between; of many, the first, and where the rest is listed."""
-    if len(names) <= most + 1:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more{f' ({rest})' if rest else ''}"
+    """Return names with commas between; of many, the first, and how many more or what lists all."""
+    if len(names) <= most:
+        return ", ".join(names) or "none"
+    more = f"others (`{rest}` lists all)" if rest else f"{len(names) - most} more"
+    return f"{', '.join(names[:most])} and {more}"

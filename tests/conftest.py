@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+WRITTEN = pytest.StashKey[list[Path]]()
+"""The golden files that were written anew."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--parity-dir",
@@ -36,8 +40,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-golden",
         action="store_true",
-        help="write the summaries of the stages' numbers anew",
+        help="write anew what golden files hold, and run nothing but the tests that read them",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    if config.getoption("--write-golden"):
+        items[:] = [item for item in items if "golden" in item.fixturenames]
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], str]:
+    """Return the text of a golden file; with --write-golden what was found is written to it."""
+
+    def read(path: Path, found: str) -> str:
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if request.config.getoption("--write-golden") and old != found:
+            path.write_text(found, encoding="utf-8")
+            request.config.stash.setdefault(WRITTEN, []).append(path)
+            return found
+        return old
+
+    return read
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for path in config.stash.get(WRITTEN, []):
+        terminalreporter.write_line(f"written: {path.relative_to(config.rootpath)}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -49,7 +49,7 @@ stderr = Screen(stderr=True, soft_wrap=True)
 def show(found: Table | Tree, prose: str = "") -> None:
     """Print a table or a tree in which no word is broken, so that ids can be copied.
 
-    Only the column of prose is. Where that takes more than the terminal's width, lines are longer.
+    Words break in the column of prose alone. Where that takes more than the terminal's width, lines are longer.
     """
     wide = console.options.update(width=LINE)
     for column in found.columns if isinstance(found, Table) else ():

@@ -27,7 +27,7 @@ def stages(
     plugins: Plugins = [],  # noqa: B006 - typer reads the default, nothing changes it
 ) -> None:
     """List every stage, or show one with its parameters, ranges and source."""
-    from ovsskit.errors import UnknownStage, did_you_mean
+    from ovsskit.errors import UnknownStage, did_you_mean, first_of
     from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 
     load_plugins(plugins)
@@ -39,7 +39,7 @@ def stages(
         known = [*stage_names(), *backbone_names()]
         raise UnknownStage(
             f"There is no stage `{name}`.",
-            there=f"There are: {', '.join(known)}",
+            there=f"There are: {first_of(known, 'ovsskit stages')}",
             fix=did_you_mean(name, known),
         )
     _explain(name, found)

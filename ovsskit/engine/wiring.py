@@ -19,6 +19,7 @@ from ovsskit.errors import (
     UnknownKey,
     WrongKind,
     did_you_mean,
+    first_of,
 )
 
 ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
@@ -193,7 +194,7 @@ class _Wirer:
 
     def _backbones(self, slot: str, need: type[Capability]) -> str:
         able = [name for name, cls in self.catalogue.backbones().items() if issubclass(cls, need)]
-        fix = f"Backbones that do: {', '.join(able) or 'none'}"
+        fix = f"Backbones that do: {first_of(able)}"
         if slot not in self.models and slot != "backbone" and able:
             fix += f'. Add one: [models.{slot}] with use = "{able[0]}"'
         return fix
@@ -221,7 +222,7 @@ class _Wirer:
         for name, cls in self.catalogue.stages().items():
             if cls is not but and _writes(cls, slot, hint):
                 found.append(name)
-        return f"Stages that write it: {', '.join(found) or 'none'}"
+        return f"Stages that write it: {first_of(found, 'ovsskit stages', most=4)}"
 
 
 def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Written]:

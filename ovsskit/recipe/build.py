@@ -23,6 +23,7 @@ from ovsskit.errors import (
     UnknownKey,
     UnknownStage,
     did_you_mean,
+    first_of,
 )
 from ovsskit.files.names import FileName, safe_name
 from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, parse_override, set_value
@@ -220,7 +221,7 @@ def _build_models(
 
 def _backbone_class(entry: Table, problems: list[OvsskitError]) -> type[Backbone] | None:
     known, use = backbone_names(), entry.get("use")
-    there = f"There are: {', '.join(known)}"
+    there = f"There are: {first_of(known, 'ovsskit stages')}"
     if use is None:
         what, fix = "A backbone says what it is.", 'Add use = "...".'
         problems.append(MissingKey(what, there=there, fix=fix, where=entry.place))

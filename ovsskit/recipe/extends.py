@@ -30,6 +30,7 @@ from ovsskit.errors import (
     UnknownAddress,
     UnknownKey,
     did_you_mean,
+    first_of,
     shorten,
 )
 from ovsskit.files.reading import why_no_path
@@ -65,7 +66,7 @@ def find_recipe(name: str | Path, beside: Path | None = None, where: Place | Non
     known = sorted(str(p.relative_to(shipped).with_suffix("")) for p in shipped.rglob("*.toml"))
     raise MissingRecipe(
         f"There is no recipe `{shorten(str(name))}`.",
-        there=f"Shipped recipes: {', '.join(known)}",
+        there=f"Shipped recipes: {first_of(known)}",
         fix=did_you_mean(path.stem, known),
         where=where or Place(str(name)),
     )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from ovsskit.engine.stage import PathOfRecipe
 from ovsskit.engine.values import Vocabulary
-from ovsskit.errors import BadClasses, Place, did_you_mean
+from ovsskit.errors import BadClasses, Place, did_you_mean, first_of
 from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.recipe.class_lists import (
     LINES,
@@ -262,7 +262,7 @@ def find_preset(name: str) -> Path:
     """
     found = presets()
     if name not in found:
-        there = f"There are: {', '.join(found)}"
+        there = f"There are: {first_of(list(found))}"
         raise BadClasses(
             f"There is no shipped list of classes `{name}`.",
             there=there,

@@ -206,7 +206,7 @@ CASES: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_message(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_message(case: str, tmp_path: Path, golden: Callable[[Path, str], str]) -> None:
     name, spoil = CASES[case]
     folder = folder_of(name, tmp_path / f"weights_{name}")
     weights = spoil(folder) or folder
@@ -215,11 +215,7 @@ def test_message(case: str, tmp_path: Path, request: pytest.FixtureRequest) -> N
     with pytest.raises(BadWeights) as caught:
         backbone.check_weights()
     text = f"{caught.value}\n".replace(str(folder), "FOLDER")
-    golden = GOLDEN / f"{case}.txt"
-    if request.config.getoption("--write-golden"):
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(text)
-    assert text == golden.read_text()
+    assert text == golden(GOLDEN / f"{case}.txt", text)
     with pytest.raises(BadWeights) as caught:  # without the check, reading says the same
         _ = backbone.reader
     assert f"{caught.value}\n".replace(str(folder), "FOLDER") == text

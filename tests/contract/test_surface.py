@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ovsskit import errors, testing
 from ovsskit.cli.app import app
 from ovsskit.recipe.registry import backbone_files, find_backbone, find_stage, stage_files
 
+MEANT = "if this is meant: python -m ovsskit.testing.regenerate"
 GOLDEN = Path(__file__).parent.parent / "golden" / "surface.json"
 
 
@@ -52,10 +54,6 @@ def test_error_codes_are_unique() -> None:
     assert len({kind.code for kind in kinds}) == len(kinds)
 
 
-def test_the_surface_has_not_changed(request: pytest.FixtureRequest) -> None:
-    found = json.loads(json.dumps(surface()))
-    if request.config.getoption("--write-golden"):
-        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
-    assert found == json.loads(GOLDEN.read_text()), (
-        "if this is meant: --write-golden, and the change into CHANGELOG.md"
-    )
+def test_the_surface_has_not_changed(golden: Callable[[Path, str], str]) -> None:
+    found = json.dumps(surface(), indent=1) + "\n"
+    assert found == golden(GOLDEN, found), f"{MEANT}, and the change into CHANGELOG.md"

@@ -31,6 +31,7 @@ from ovsskit.testing import example
 KNOWN = ("dog", "ice cream", "grass", "sky")
 WORDS = (PROMPT, UNKNOWN_NAME, *KNOWN)
 QUICK = ("updates=6", "batch=2", "at_once=2", "rate=0.01", "save_every=2")
+Golden = Callable[[Path, str], str]
 Fit = Callable[..., tuple[int, str, str]]
 GOLDEN = Path(__file__).parent.parent / "broken" / "fit"
 
@@ -74,14 +75,10 @@ def fit(
     return run
 
 
-def keep(case: str, error: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def keep(case: str, error: str, tmp_path: Path, golden: Golden) -> None:
     """Hold what stands on the error stream to the text in tests/broken/fit."""
-    golden = GOLDEN / f"{case}.txt"
     text = error.replace(str(tmp_path), "FOLDER")
-    if request.config.getoption("--write-golden"):
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_text(text)
-    assert text == golden.read_text()
+    assert text == golden(GOLDEN / f"{case}.txt", text)
 
 
 def test_the_folder_is_what_a_recipe_names_as_weights(
@@ -122,7 +119,7 @@ def test_a_finished_tuning_is_not_done_again(fit: Fit) -> None:
 
 
 def test_a_killed_tuning_goes_on_and_ends_the_same(
-    fit: Fit, start: Path, tmp_path: Path, request: pytest.FixtureRequest
+    fit: Fit, start: Path, tmp_path: Path, golden: Golden
 ) -> None:
     fit("whole")
     code = (
@@ -145,7 +142,7 @@ def test_a_killed_tuning_goes_on_and_ends_the_same(
     assert not (tmp_path / "killed" / "model.safetensors").exists()
     status, _, error = fit("killed")
     assert status == 0
-    keep("killed", error, tmp_path, request)
+    keep("killed", error, tmp_path, golden)
     whole, killed_weights = (
         load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed")
     )
@@ -194,7 +191,7 @@ def test_what_was_done_before_memory_ran_out_is_saved(
 
 
 def test_a_full_disk_leaves_what_was_saved_before(
-    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
     replace, calls = os.replace, []
 
@@ -208,7 +205,7 @@ def test_a_full_disk_leaves_what_was_saved_before(
         patched.setattr("os.replace", full)
         status, _, error = fit()
     assert status == 1
-    keep("full_disk", error, tmp_path, request)
+    keep("full_disk", error, tmp_path, golden)
     assert [file.name for file in (tmp_path / "out").iterdir() if file.name.endswith(".part")] == []
     assert "going on after step 2" in fit()[2]
 
@@ -231,12 +228,12 @@ def test_two_tunings_do_not_share_a_folder(fit: Fit, start: Path, tmp_path: Path
 
 
 def test_another_list_or_strange_files_in_the_folder_are_refused(
-    fit: Fit, tmp_path: Path, request: pytest.FixtureRequest
+    fit: Fit, tmp_path: Path, golden: Golden
 ) -> None:
     fit()
     status, _, error = fit("out", "grass, dog")
     assert status == 2
-    keep("folder_of_another_list", error, tmp_path, request)
+    keep("folder_of_another_list", error, tmp_path, golden)
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "thesis.tex").write_text("")
     assert "There is `thesis.tex`" in fit("strange")[2]
@@ -321,7 +318,7 @@ def test_bad_input_is_said_before_anything_is_written(
     case: str,
     classes: str,
     more: tuple[str, ...],
-    request: pytest.FixtureRequest,
+    golden: Golden,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -338,12 +335,12 @@ def test_bad_input_is_said_before_anything_is_written(
         "out", classes, *(one.replace("{folder}", str(tmp_path)) for one in more)
     )
     assert (status, out) == (2, "")
-    keep(case, error.replace(str(PARITY), "PARITY"), tmp_path, request)
+    keep(case, error.replace(str(PARITY), "PARITY"), tmp_path, golden)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_thousand_classes_are_refused_before_tuning(
-    fit: Fit, tmp_path: Path, request: pytest.FixtureRequest
+    fit: Fit, tmp_path: Path, golden: Golden
 ) -> None:
     """As many tokens as the published models take, prompt and ends included, are 1024."""
     names = [" ".join(words) for words in itertools.product(KNOWN, repeat=5)][:1000]
@@ -353,7 +350,7 @@ def test_a_thousand_classes_are_refused_before_tuning(
     )
     status, out, error = fit("out", "", "--classes-file", str(tmp_path / "classes.txt"))
     assert (status, out) == (2, "")
-    keep("thousand_classes", error, tmp_path, request)
+    keep("thousand_classes", error, tmp_path, golden)
     assert not (tmp_path / "out").exists()
 
 
@@ -374,7 +371,7 @@ def test_classes_that_differ_from_the_tuned_ones_stop_a_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
+    golden: Golden,
 ) -> None:
     fit()
     weights = f"backbone.weights={tmp_path / 'out'}"
@@ -395,5 +392,5 @@ def test_classes_that_differ_from_the_tuned_ones_stop_a_run(
         main()
     error = capfd.readouterr().err
     assert stopped.value.code == 2
-    keep("run_with_another_list", error, tmp_path, request)
+    keep("run_with_another_list", error, tmp_path, golden)
     assert not (tmp_path / "run").exists()

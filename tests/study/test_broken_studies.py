@@ -23,15 +23,14 @@ Write = Callable[..., Path]
 
 @pytest.mark.parametrize("path", sorted(BROKEN.glob("*.toml")), ids=lambda path: path.stem)
 def test_message(
-    path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    path: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[[Path, str], str]
 ) -> None:
     monkeypatch.chdir(BROKEN)
     with pytest.raises(OvsskitError) as caught:
         check_file(path.name)
     assert caught.value.status == 2
-    if request.config.getoption("--write-golden"):
-        path.with_suffix(".txt").write_text(f"{caught.value}\n", encoding="utf-8")
-    assert f"{caught.value}\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+    text = f"{caught.value}\n"
+    assert text == golden(path.with_suffix(".txt"), text)
 
 
 def test_a_study_is_checked_without_torch() -> None:

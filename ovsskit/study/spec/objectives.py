@@ -29,6 +29,7 @@ from ovsskit.errors import (
     UnknownKey,
     UnknownStage,
     did_you_mean,
+    first_of,
 )
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.registry import find_stage, stage_names
@@ -62,7 +63,7 @@ def read_objectives(table: Table, problems: list[OvsskitError]) -> tuple[Objecti
     entries: Any = table.get("objective")
     listed: list[Any] = entries if isinstance(entries, list) else [entries]
     if not entries or not all(isinstance(entry, Table) for entry in listed):
-        there = f"Rewards: {', '.join(rewards()) or 'none'}. Metrics: {', '.join(METRICS)}."
+        there = f"Rewards: {first_of(rewards(), 'ovsskit stages')}. Metrics: {', '.join(METRICS)}."
         fix = 'Add [objective] with use = "..." or metric = "...", or give --objective.'
         problems.append(
             BadStudy(
@@ -112,7 +113,8 @@ def _objective(entry: Table, problems: list[OvsskitError]) -> list[Objective]:
         return _metric(entry, metric, str(name), direction, problems)
     known = rewards()
     if use not in known:
-        there = f"Stages that write `reward`: {', '.join(known) or 'none'}. Metrics: {', '.join(METRICS)}."
+        stages = first_of(known, "ovsskit stages")
+        there = f"Stages that write `reward`: {stages}. Metrics: {', '.join(METRICS)}."
         fix = did_you_mean(str(use), known)
         problems.append(
             UnknownStage(
