@@ -202,7 +202,7 @@ def stage_part(name: str, cls: Any) -> str:
         f"writes `{plan.writes}` ({kind_link(plan.kind)})",
         f"version {cls.version}",
     ]
-    facts += ["runs a network"] if cls.network else []
+    facts += ["runs a network"] if cls.batches else []
     if issubclass(cls, Wrapper) and cls.repeats:
         facts.append(f"runs the stages before it again, and merges their `{cls.merges}`")
     elif issubclass(cls, Wrapper):

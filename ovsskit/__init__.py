@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ovsskit._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ovsskit.engine.stage import Batch as Batch
     from ovsskit.engine.stage import S as S
     from ovsskit.engine.stage import Stage as Stage
     from ovsskit.engine.stage import Wrapper as Wrapper
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ovsskit.run.pipeline": ("Pipeline", "Result", "load"),
-    "ovsskit.engine.stage": ("S", "Stage", "Wrapper", "Wraps"),
+    "ovsskit.engine.stage": ("Batch", "S", "Stage", "Wrapper", "Wraps"),
     "ovsskit.engine.values": (
         "Captions", "CrossAttention", "Image", "Labels", "Logits", "Present", "Probabilities", "Saliency", "Scores",
         "TokenMaps", "Vocabulary",

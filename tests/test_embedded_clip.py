@@ -33,14 +33,9 @@ def test_self_self_attention_labels_patches(scores: ClipScores, path: str) -> No
 def test_it_says_which_things_are_there() -> None:
     """Of 24 things 3.3 are in a scene: said at random, one in seven would be right."""
     scenes, clip, words = sample_scenes(), Clip(weights="embedded"), make_vocabulary(NOUNS)
-    asked = [
-        {"image": read_image(scene.image), "vocabulary": words, "backbone": clip}
-        for scene in scenes
-    ]
-    said = [
-        {NOUNS[label - 1] for label in found.labels}
-        for found in PresenceBySimilarity().run_many(asked)
-    ]
+    images = [read_image(scene.image) for scene in scenes]
+    present = PresenceBySimilarity().run_batch(images, [words] * len(images), clip)
+    said = [{NOUNS[label - 1] for label in found.labels} for found in present]
     right = sum(len(mine & set(scene.nouns)) for mine, scene in zip(said, scenes, strict=True))
     assert right >= 0.45 * sum(map(len, said))
     assert right >= 0.25 * sum(len(scene.nouns) for scene in scenes)

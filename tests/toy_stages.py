@@ -1,4 +1,4 @@
-"""Stages without a network: every class is a colour, and a pixel belongs to the class whose colour is nearest."""
+"""Stages without a network: a class is a colour, and a pixel belongs to the nearest one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from ovsskit.engine.stage import Stage
+from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Labels, Probabilities, Saliency, Vocabulary
 
 log = logging.getLogger("ovsskit.toy")
@@ -26,11 +26,13 @@ COLOURS = {
 class ToyColours(Stage, writes="scores"):
     """Score how near each pixel is to the colour that each class names."""
 
-    network = True
     seconds: Annotated[float, Field(ge=0, description="how long to sleep at each image")] = 0.0
     fail_at: Annotated[str, Field(description="name of an image to fail at")] = ""
 
-    def run(self, image: Image, vocabulary: Vocabulary) -> Saliency:
+    def run_batch(self, image: Batch[Image], vocabulary: Batch[Vocabulary]) -> Batch[Saliency]:
+        return [self._score(*pair) for pair in zip(image, vocabulary, strict=True)]
+
+    def _score(self, image: Image, vocabulary: Vocabulary) -> Saliency:
         signals = {"KILL": "SIGKILL", "STOP": "SIGINT", "END": "SIGTERM"}
         for name, number in signals.items():
             if os.environ.get(f"TOY_{name}_AT") == image.name:

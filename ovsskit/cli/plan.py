@@ -22,7 +22,7 @@ def plan(
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Show a recipe as a tree: stages, parameters, what they read (and who wrote it), what they write, shapes."""
+    """Show a recipe as a tree: stages, parameters, what they read, who wrote it, what they write."""
     from rich.markup import escape
     from rich.tree import Tree
 
@@ -34,9 +34,8 @@ def plan(
     loaded = load_recipe(recipe, sets)
     tree = Tree(f"[bold]{escape(loaded.title)}[/]  {escape(loaded.header.about)}")
     for name, model in loaded.models.items():
-        tree.add(
-            f"[magenta]{escape(name)}[/] = {use_of(type(model))}  [dim]{escape(_parameters(model))}[/]"
-        )
+        use, parameters = use_of(type(model)), escape(_parameters(model))
+        tree.add(f"[magenta]{escape(name)}[/] = {use}  [dim]{parameters}[/]")
     _grow(tree, loaded.stages, loaded.links)
     show(tree)
 
@@ -48,9 +47,8 @@ def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:
         reads = [f"{escape(slot)} [dim]from {escape(by)}[/]" for slot, _, by in link.reads.values()]
         models = [f"[magenta]{escape(model)}[/]" for model in link.models.values()]
         slot, kind = link.writes
-        branch = tree.add(
-            f"[bold cyan]{escape(link.node.address)}[/]{' [yellow](network)[/]' if stage.network else ''}"
-        )
+        network = " [yellow](network)[/]" if stage.batches else ""
+        branch = tree.add(f"[bold cyan]{escape(link.node.address)}[/]{network}")
         parameters = _parameters(stage)
         if parameters:
             branch.add(f"[dim]{escape(parameters)}[/]")

@@ -1,7 +1,8 @@
 """Drive a wired chain over many images at once, level by level, in batches that memory can hold.
 
-With a store, every value gets a key, made of the stage that writes it and the keys of what that stage reads. What a network
-wrote under a key before is taken from the store, and only the rest is batched and run.
+With a store, every value gets a key, made of the stage that writes it and the keys of what that
+stage reads. What a network wrote under a key before is taken from the store, and only the rest is
+batched and run.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 Watch = Callable[[Stage, Sequence[State], float], None]
-"""See what a stage wrote, as soon as it did: the stage, the states after it, and the seconds that it took itself.
+"""See what a stage wrote, as soon as it did: the stage, the states after it, its own seconds.
 
 On a GPU these are the seconds of the stage's work only where the driver is `timed`.
 """
@@ -36,7 +37,7 @@ On a GPU these are the seconds of the stage's work only where the driver is `tim
 
 @dataclass(frozen=True)
 class Known:
-    """Hold what a stage wrote, and what it came from: the stage's identity with the content of its files, and its inputs."""
+    """Hold what a stage wrote, its inputs, and its identity with the content of its files."""
 
     identity: dict[str, Any]
     inputs: State
@@ -47,10 +48,11 @@ class Known:
 class Driver:
     """Run chains of stages; `batch` is the largest number of items that a network sees at once.
 
-    A wrapper's requests for all images are gathered, so that windows, views and images share batches. When memory runs
-    out, networks get fewer items at once from then on, and `batch` says how many. What follows from the vocabulary and the
-    models alone, such as text features, is computed once for all images and kept in `known`. With `timed` the driver waits
-    for the device after every stage, so that work counts with the stage that asked for it.
+    A wrapper's requests for all images are gathered, so that windows, views and images share
+    batches. When memory runs out, networks get fewer items at once from then on, and `batch` says
+    how many. What follows from the vocabulary and the models alone, such as text features, is
+    computed once for all images and kept in `known`. With `timed` the driver waits for the device
+    after every stage, so that work counts with the stage that asked for it.
     """
 
     models: dict[str, Any]
@@ -70,7 +72,9 @@ class Driver:
         states: Sequence[State],
         shared: frozenset[str] = frozenset({"vocabulary"}),
     ) -> list[State]:
-        """Return the states after all stages, in the same order; `shared` are slots that hold nothing of an image.
+        """Return the states after all stages, in the same order.
+
+        `shared` are slots that hold nothing of an image.
 
         Raises:
             OutOfMemory: one item alone does not fit.
@@ -78,8 +82,9 @@ class Driver:
         current = list(states)
         for stage in stages:
             spent, start = self.inner_seconds, time.perf_counter()
-            # What is replaced is given back before the next image's is computed, unless images share a batch.
-            size = max(len(current), 1) if stage.network or isinstance(stage, Wrapper) else 1
+            # What is replaced is given back before the next image's is computed, unless images
+            # share a batch.
+            size = max(len(current), 1) if stage.batches or isinstance(stage, Wrapper) else 1
             for first in range(0, len(current), size):
                 self._advance(stage, current, slice(first, first + size), shared)
             shared = (
@@ -111,7 +116,7 @@ class Driver:
     ) -> list[Any]:
         """Take from the store what was computed before; of states with the same key, run one."""
         keys = [self._key(store, stage, state) for state in states]
-        if stage.network or stage.cached:
+        if stage.batches:
             found = {key: store.find(key, self.device) for key in dict.fromkeys(keys)}
             missing = {
                 key: state for key, state in zip(keys, states, strict=True) if found[key] is None
@@ -143,7 +148,7 @@ class Driver:
         )
 
     def _identify(self, stage: Stage) -> dict[str, Any]:
-        """Return what a stage's results follow from, but for the slots: not its address, nor where weights lie."""
+        """Return what a stage's results follow from besides its slots, not where weights lie."""
         identity = {key: item for key, item in stage_identity(stage).items() if key != "address"}
         models = {
             name: model_identity(self.models[slot])
@@ -162,7 +167,7 @@ class Driver:
         )
 
     def _once(self, stage: Stage, states: Sequence[State]) -> list[Any]:
-        """Run a stage that sees nothing of the image, unless it has run before on the very same inputs and files."""
+        """Run a stage that sees nothing of the image, once for the very same inputs and files."""
         identity, values = stage_identity(stage), []
         for state in states:
             inputs = self._inputs(stage, state)
@@ -186,13 +191,13 @@ class Driver:
         """
         inputs = [self._inputs(stage, state) for state in states]
         values: list[Any] = []
-        size = self.batch if stage.network else 1
+        size = self.batch if stage.batches else 1
         while len(values) < len(inputs):
             group = inputs[len(values) : len(values) + size]
             found = _run_unless_full(stage, group)
             if not isinstance(found, Full):
                 values += found
-                if stage.network and size < self.batch:
+                if stage.batches and size < self.batch:
                     self._stay_at(size, stage)
                 continue
             free_memory_of(self.device)
@@ -215,7 +220,7 @@ class Driver:
         self.batch = size
 
     def _wrap(self, stage: Wrapper, states: Sequence[State], shared: frozenset[str]) -> list[Any]:
-        """Advance the generators of all images together: one round of requests, one run of the inner chain."""
+        """Advance the generators of all images together: one run of the inner chain a round."""
         inside = [_inside(stage, state) for state in states]
         slots = _slots(stage)
         shared = shared.difference(slots) | {name for name, slot in slots.items() if slot in shared}
@@ -272,18 +277,31 @@ class Full:
     reason: str
 
 
-def _run_unless_full(stage: Stage, group: Sequence[State]) -> list[Any] | Full:
-    """Run a stage; if memory runs out, keep nothing of the attempt, whose traceback holds all its tensors."""
+def _run_unless_full(stage: Stage, group: Sequence[State]) -> Sequence[Any] | Full:
+    """Run a stage; if memory runs out, hold no traceback, which would hold all its tensors."""
     try:
-        return stage.run_many(group)
+        return run_together(stage, group)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return Full(str(error).split("\n")[0][:300])
 
 
+def run_together(stage: Stage, many: Sequence[Slots]) -> Sequence[Any]:
+    """Return what a stage writes for several images, in one batch if it batches."""
+    if not stage.batches:
+        return [stage.run(**slots) for slots in many]
+    models = wiring(type(stage)).models
+    return stage.run_batch(
+        **{
+            name: value if name in models else [slots[name] for slots in many]
+            for name, value in many[0].items()
+        }
+    )
+
+
 def reads_from_outside(stage: Stage) -> set[str]:
-    """Return the slots that a stage reads, and those that the chain inside it reads and does not write itself."""
+    """Return the slots that a stage reads, and those that the chain inside reads from outside."""
     own = _slots(stage)
     slots, written = set(own.values()), set(own)
     for inner in stage.inner if isinstance(stage, Wrapper) else ():
@@ -298,7 +316,7 @@ def _slots(stage: Stage) -> dict[str, str]:
 
 
 def _inside(wrapper: Wrapper, state: State) -> State:
-    """Return what the inner chain sees of an image: what the wrapper reads, under the wrapper's names, and all else."""
+    """Return what the inner chain sees: what the wrapper reads, under its names, and all else."""
     slots = _slots(wrapper)
     others = {slot: value for slot, value in state.items() if slot not in slots}
     return {**others, **{name: state[slot] for name, slot in slots.items() if slot in state}}

@@ -1,9 +1,10 @@
 """The contract of stages and wrappers, written once.
 
-A stage is a frozen model: its fields are its parameters, and the signature of its one method `run` is its wiring. The
-parameter names of `run` are the slots it reads and their annotations the kinds it asks for; `writes="..."` in the class
-line and the return annotation are what it writes. A parameter annotated with a capability reads a model; one annotated
-`Kind | None`, with the default None, reads a slot if there is one.
+A stage is a frozen model: its fields are its parameters, and the signature of its one method
+`run` is its wiring. The parameter names of `run` are the slots it reads and their annotations the
+kinds it asks for; `writes="..."` in the class line and the return annotation are what it writes. A
+parameter annotated with a capability reads a model; one annotated `Kind | None`, with the default
+None, reads a slot if there is one.
 
     class Threshold(Stage, writes="scores"):
         "Zero what lies under a fraction of each class's range."
@@ -11,20 +12,26 @@ line and the return annotation are what it writes. A parameter annotated with a 
 
         def run(self, scores: S) -> S: ...
 
-A wrapper holds an inner chain, and its `run` is a generator: it yields a list of overrides, one per run of the inner
-chain that it wants, receives what those runs wrote, and returns the merge:
+A stage that runs a network does so for many images at once. It defines `run_batch` in place of
+`run`: every slot is a list with one value for each image, a model is one model, and `run` follows.
+
+        def run_batch(self, image: Batch[Image], backbone: EncodesPatches) -> Batch[Hidden]: ...
+
+A wrapper holds an inner chain, and its `run` is a generator: it yields a list of overrides, one
+per run of the inner chain that it wants, receives what those runs wrote, and returns the merge:
 
         def run(self, image: Image) -> Wraps[S]:
             outs = yield [{"image": crop} for crop in crops]
             return mean(out["scores"] for out in outs)
 
-Five rules let wrappers nest in any order: a wrapper overrides only slots that it reads; it writes a slot, of the same
-kind, that its inner chain writes; what it reads under another name (`reads = { image = "resized" }`) has the wrapper's own
-name inside; what it does not override passes through; what is written inside stays inside.
+Five rules let wrappers nest in any order: a wrapper overrides only slots that it reads; it writes a
+slot, of the same kind, that its inner chain writes; what it reads under another name
+(`reads = { image = "resized" }`) has the wrapper's own name inside; what it does not override
+passes through; what is written inside stays inside.
 `neutral` holds parameters under which a wrapper equals its inner chain.
 
-What a stage writes follows from its fields, its `version`, and what it reads. So a store can give back what a stage wrote
-before: it does for stages with `network` (those that batch) and for those that say `cached` (slow ones without a network).
+What a stage writes follows from its fields, its `version`, and what it reads. So a store can give
+back what a stage wrote before, and does for stages that batch.
 """
 
 from __future__ import annotations
@@ -33,15 +40,28 @@ import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, ClassVar, TypeAlias, get_args, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, Field, SerializeAsAny
 
 from ovsskit.engine.values import S as S
 from ovsskit.engine.values import V, Value, Vocabulary
 
+T = TypeVar("T")
+Batch: TypeAlias = Sequence[T]
+"""What a stage that batches reads from a slot, or writes to it: one value for each image."""
 Slots: TypeAlias = Mapping[str, Any]
 Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
 
@@ -80,12 +100,11 @@ class Wiring:
 
 
 class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
-    """Do one pure step. Parameters are fields; the signature of `run` is the wiring."""
+    """Do one pure step: fields are parameters, the signature of `run` or `run_batch` the wiring."""
 
     version: ClassVar[int] = 1
-    network: ClassVar[bool] = False
-    cached: ClassVar[bool] = False
     writes: ClassVar[str] = ""
+    batches: ClassVar[bool] = False
 
     name: Annotated[
         str, Field(description="address in the recipe, if the stage is used more than once")
@@ -97,8 +116,11 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def __init_subclass__(cls, writes: str = "", **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if writes:
-            cls.writes = writes
+        cls.writes = writes or cls.writes
+        cls.batches = cls.run_batch is not Stage.run_batch
+        if cls.writes and cls.batches != (cls.run is Stage.run):
+            found = "both `run` and `run_batch`" if cls.batches else "neither `run` nor `run_batch`"
+            raise TypeError(f"The stage {cls.__name__} defines {found}; it needs one of them.")
 
     @property
     def address(self) -> str:
@@ -107,18 +129,24 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def run(self, *values: Any, **slots: Any) -> Any:
         """Compute what this stage writes from what it reads, for one image."""
-        raise NotImplementedError(f"{type(self).__name__} has no `run`")
+        plan = wiring(type(self))
+        given = dict.fromkeys(plan.optional)
+        given |= dict(zip(signature(self.run_batch).parameters, values, strict=False)) | slots
+        [value] = self.run_batch(
+            **{name: one if name in plan.models else [one] for name, one in given.items()}
+        )
+        return value
 
-    def run_many(self, many: Sequence[Slots]) -> list[Any]:
-        """Run on several images; stages that batch override this, with the same results as one by one."""
-        return [self.run(**slots) for slots in many]
+    def run_batch(self, *values: Any, **slots: Any) -> Batch[Any]:
+        """Compute what this stage writes for several images at once, the same as for each alone."""
+        raise NotImplementedError(f"{type(self).__name__} runs on one image at a time")
 
     def settle(self, following: Sequence[Stage]) -> Stage:
         """Return this stage with parameters that are left to the stages after it filled in."""
         return self
 
     def check_inputs(self, vocabulary: Vocabulary, images: Sequence[Path]) -> None:
-        """Refuse classes and images that this stage cannot serve; called before a run, and most serve any.
+        """Refuse classes and images that this stage cannot serve; called before a run.
 
         Raises:
             OvsskitError: it cannot.
@@ -127,7 +155,7 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     def objections(
         self, ahead: Sequence[tuple[Stage, Sequence[Any]]]
     ) -> Iterable[tuple[str, str, str, str]]:
-        """Yield what cannot work: the address and parameter to blame, a sentence, and what there is.
+        """Yield what cannot work: address and parameter to blame, a sentence, what there is.
 
         `ahead` holds the stages before this one with the models that each reads; nothing has been
         read of their weights.
@@ -158,27 +186,43 @@ def paths_of(cls: type[BaseModel]) -> dict[str, RecipePath]:
 
 
 def use_of(cls: type) -> str:
-    """Return the name of a stage or backbone class as recipes write it: words in lower case, joined by underscores."""
+    """Return the name of a stage or backbone class in recipes: lower case, with underscores."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
 
 @cache
 def wiring(cls: type[Stage]) -> Wiring:
-    """Read the wiring of a stage class off the signature of its `run`."""
-    hints = get_type_hints(cls.run)
-    returned = hints.pop("return")
-    optional = frozenset(name for name, hint in hints.items() if NoneType in get_args(hint))
-    hints = {name: get_args(hint)[0] if name in optional else hint for name, hint in hints.items()}
-    kind = get_args(returned)[2] if issubclass(cls, Wrapper) else returned
+    """Read the wiring of a stage class off the signature of its `run` or `run_batch`.
+
+    Raises:
+        TypeError: a slot of `run_batch` is not annotated as a `Batch`.
+    """
+    hints = get_type_hints(cls.run_batch if cls.batches else cls.run)
     models = {
         name: hint
         for name, hint in hints.items()
         if isinstance(hint, type) and issubclass(hint, Capability)
     }
+    slots = {name: hint for name, hint in hints.items() if name not in models}
+    if cls.batches:
+        slots = {name: _of_each(cls, name, hint) for name, hint in slots.items()}
+    kind = slots.pop("return")
+    optional = frozenset(name for name, hint in slots.items() if NoneType in get_args(hint))
     return Wiring(
-        {name: hint for name, hint in hints.items() if name not in models},
+        {name: get_args(hint)[0] if name in optional else hint for name, hint in slots.items()},
         models,
         cls.writes,
-        kind,
+        get_args(kind)[2] if issubclass(cls, Wrapper) else kind,
         optional,
     )
+
+
+def _of_each(cls: type[Stage], name: str, hint: Any) -> Any:
+    """Return the kind of one value of a batch."""
+    if get_origin(hint) is not Sequence:
+        kind = getattr(hint, "__name__", hint)
+        raise TypeError(
+            f"{cls.__name__}.run_batch annotates `{name}` as {kind}; "
+            f"it holds one value for each image: Batch[{kind}]."
+        )
+    return get_args(hint)[0]

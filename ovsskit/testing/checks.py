@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import tomlkit
 
 from ovsskit._lazy import torch
-from ovsskit.engine.driver import Driver, State
+from ovsskit.engine.driver import Driver, State, run_together
 from ovsskit.engine.model import (
     Backbone,
     CrossAttends,
@@ -45,9 +45,9 @@ from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
     """Test that a stage keeps the contract; `slots` replaces the example inputs.
 
-    It survives being written to TOML and read back; describes itself and its fields; leaves its inputs as they are;
-    gives the same result twice, and for many images the same as one by one; writes the kind and axes it declares; what it
-    writes survives being stored on disk.
+    It survives being written to TOML and read back; describes itself and its fields; leaves its
+    inputs as they are; gives the same result twice, and for many images the same as one by one;
+    writes the kind and axes it declares; what it writes survives being stored on disk.
     """
     check_description(type(stage))
     check_round_trip(stage)
@@ -57,7 +57,7 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
         before = [{name: fingerprint(value) for name, value in one.items()} for one in many]
         with torch.no_grad():
             alone = [stage.run(**one, **models) for one in many]
-            together = stage.run_many([{**one, **models} for one in many])
+            together = run_together(stage, [{**one, **models} for one in many])
         assert before == [
             {name: fingerprint(value) for name, value in one.items()} for one in many
         ], "it changed its inputs"
@@ -71,9 +71,10 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
 
 
 def check_wrapper(wrapper: Wrapper) -> None:
-    """Test that a wrapper keeps the contract: the neutral law, nesting, other names of slots, independence of batch mates.
+    """Test that a wrapper keeps the contract.
 
-    The neutral law is tested on maps of the image's size.
+    That is the neutral law, nesting, other names of slots, independence of batch mates. The neutral
+    law is tested on maps of the image's size.
     """
     check_description(type(wrapper))
     check_round_trip(wrapper)
@@ -108,14 +109,14 @@ def _check_neutral(wrapper: Wrapper, toy: Stage) -> None:
 
 
 def _check_renamed(wrapper: Wrapper) -> None:
-    """Test that nothing changes when slots have other names, and other values stand under the wrapper's own."""
+    """Test that nothing changes when slots have other names and its own hold other values."""
     reads = wiring(type(wrapper)).reads
     renamed = wrapper.model_copy(update={"reads": {name: f"other_{name}" for name in reads}})
     assert _wrapped(renamed) == _wrapped(wrapper), "under `reads` its inner chain sees other slots"
 
 
 def _wrapped(wrapper: Wrapper, batch: int = 8) -> list[tuple[Any, ...]]:
-    """Run a wrapper on examples of what it reads; where it reads a slot of another name, its own holds something else."""
+    """Run a wrapper on examples; where it reads another slot, its own holds something else."""
     states = []
     for seed in (0, 7, 9):
         state: State = {"vocabulary": example(Vocabulary)}
@@ -127,7 +128,7 @@ def _wrapped(wrapper: Wrapper, batch: int = 8) -> list[tuple[Any, ...]]:
 
 
 def check_backbone(backbone: Backbone) -> None:
-    """Test that a backbone keeps its promises: declared capabilities work, and leave no gradients or hooks behind."""
+    """Test that a backbone does what it declares, and leaves no gradients or hooks behind."""
     check_description(type(backbone))
     assert capabilities(type(backbone)), "it has no capability"
     captions = example(Captions)
@@ -252,7 +253,7 @@ def check_round_trip(stage: Stage) -> None:
 
 
 def check_value(value: Any, kind: type) -> None:
-    """Test that a value is of a kind, with the axes that the kind declares, finite, and one label for every map."""
+    """Test that a value is of a kind, with its axes, finite, and one label for every map."""
     assert isinstance(value, kind), f"it wrote {type(value).__name__}, not {kind.__name__}"
     assert is_dataclass(value)
     make: Any = type(value)

@@ -1,4 +1,4 @@
-"""Every shipped recipe passes the check and runs, here on a tiny network with random weights, or on its own."""
+"""Every shipped recipe passes the check and runs, on a tiny random network or on its own."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ SEEN = {
     "gem_tiny": (112, 112),
     "itaclip_tiny": (112, 112),
 }
-"""What the network sees of an image of 75 x 100 pixels (height, width), by the beginning of the recipe's file name."""
+"""What the network sees of 75 x 100 pixels (height, width), by how the recipe's name begins."""
 
 
 class Looking(ToyBackbone):
-    """Note the sizes of the images whose patches the network encodes or decodes, or that words attend to."""
+    """Note the sizes of the images that the network sees."""
 
     _sizes: set[tuple[int, int]] = PrivateAttr(default_factory=set)
 
@@ -131,7 +131,7 @@ def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path)
     if any(stage.address == "sliding_window" for stage in recipe.stages):
         recipe = load_recipe(path, ["sliding_window.stride=448"])  # fewer windows, of the same size
     stages = [stage for stage in recipe.stages if stage.writes != "present"]
-    while not any(one.network for one in flatten_stages(stages[-1:])):
+    while not any(one.batches for one in flatten_stages(stages[-1:])):
         stages.pop()  # nothing after the network is asked for
     model = Looking()
     links = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ovsskit.engine.driver import Driver
-from ovsskit.engine.stage import Slots, Stage, Wrapper, Wraps
+from ovsskit.engine.stage import Batch, Stage, Wrapper, Wraps
 from ovsskit.engine.values import Image, Present, Saliency, Vocabulary
 from ovsskit.errors import OutOfMemory
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -24,17 +24,13 @@ SIZES: list[int] = []
 class CountBatches(Stage, writes="scores"):
     """Write the image as scores and note how many images came at once."""
 
-    network = True
     limit: int = 99
 
-    def run(self, image: Image) -> Saliency:
-        return Saliency(image.data, (1, 2, 3))
-
-    def run_many(self, many: Sequence[Slots]) -> list[Any]:
-        if len(many) > self.limit:
+    def run_batch(self, image: Batch[Image]) -> Batch[Saliency]:
+        if len(image) > self.limit:
             raise torch.OutOfMemoryError("4 GB wanted")
-        SIZES.append(len(many))
-        return [self.run(**slots) for slots in many]
+        SIZES.append(len(image))
+        return [Saliency(one.data, (1, 2, 3)) for one in image]
 
 
 class Brighten(Wrapper, writes="scores"):
@@ -127,16 +123,16 @@ class HoldMuch(CountBatches, writes="scores"):
     error: int = 0
     in_a_cycle: bool = False
 
-    def run_many(self, many: Sequence[Slots]) -> list[Any]:
+    def run_batch(self, image: Batch[Image]) -> Batch[Saliency]:
         assert [one() for one in HELD] == [None] * len(HELD)
-        much = torch.zeros(len(many))
+        much = torch.zeros(len(image))
         HELD.append(weakref.ref(much))
-        if len(many) > self.limit:
+        if len(image) > self.limit:
             error = type(FULL[self.error])(*FULL[self.error].args)
             if self.in_a_cycle:
                 error.cycle = error  # type: ignore[attr-defined]
             raise error
-        return super().run_many(many)
+        return super().run_batch(image)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +153,8 @@ def test_nothing_of_a_batch_that_did_not_fit_is_held_while_a_smaller_one_runs(
 
 def test_an_error_that_is_not_of_memory_is_not_tried_again() -> None:
     class Wrong(CountBatches, writes="scores"):
-        def run_many(self, many: Sequence[Slots]) -> list[Any]:
-            SIZES.append(len(many))
+        def run_batch(self, image: Batch[Image]) -> Batch[Saliency]:
+            SIZES.append(len(image))
             raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
@@ -246,10 +242,10 @@ class LookTwice(Wrapper, writes="scores"):
 class Plain(Stage, writes="scores"):
     """Write the image as scores, brighter if some class is present."""
 
-    network = True
-
-    def run(self, image: Image, present: Present | None = None) -> Saliency:
-        return Saliency(image.data + (len(present.labels) if present else 0), (1, 2, 3))
+    def run_batch(self, image: Batch[Image], present: Batch[Present | None]) -> Batch[Saliency]:
+        counts = [len(one.labels) if one else 0 for one in present]
+        pairs = zip(image, counts, strict=True)
+        return [Saliency(one.data + count, (1, 2, 3)) for one, count in pairs]
 
 
 def test_the_inner_chain_sees_what_the_wrapper_read() -> None:
@@ -267,11 +263,10 @@ def test_the_inner_chain_sees_what_the_wrapper_read() -> None:
 class CountSize(Stage, writes="scores"):
     """Write a map of the image's size, and note how often."""
 
-    network = True
-
-    def run(self, vocabulary: Vocabulary) -> Saliency:
-        SIZES.append(len(vocabulary.names))
-        return Saliency(torch.full((1, 2, 2), float(len(vocabulary.names))), (1,))
+    def run_batch(self, vocabulary: Batch[Vocabulary]) -> Batch[Saliency]:
+        counts = [len(one.names) for one in vocabulary]
+        SIZES.extend(counts)
+        return [Saliency(torch.full((1, 2, 2), float(count)), (1,)) for count in counts]
 
 
 class SameWords(Wrapper, writes="scores"):

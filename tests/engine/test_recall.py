@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 import ovsskit
 from ovsskit.engine import digests
 from ovsskit.engine.driver import Driver
-from ovsskit.engine.stage import PathOfRecipe, S, Slots, Stage, Wrapper, Wraps
+from ovsskit.engine.stage import Batch, PathOfRecipe, S, Stage, Wrapper, Wraps
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import CrossAttention as Attention
 from ovsskit.engine.values import Image, Saliency, TextFeatures, Vocabulary
@@ -49,42 +49,35 @@ class Counting(ToyBackbone):
 class Look(Stage, writes="scores"):
     """Stand for a network that scores an image by brightness."""
 
-    network: ClassVar[bool] = True
     seen: ClassVar[list[int]] = []
 
     power: Annotated[float, Field(description="some number")] = 1.0
 
-    def run(self, image: Image) -> Saliency:
-        return Saliency(image.data**self.power, (1, 2, 3))
-
-    def run_many(self, many: Sequence[Slots]) -> list[Saliency]:
-        self.seen.append(len(many))
-        return [self.run(**slots) for slots in many]
+    def run_batch(self, image: Batch[Image]) -> Batch[Saliency]:
+        self.seen.append(len(image))
+        return [Saliency(one.data**self.power, (1, 2, 3)) for one in image]
 
 
 class ReadText(Stage, writes="text_features"):
     """Stand for a network that reads a file and the vocabulary."""
 
-    network: ClassVar[bool] = True
     seen: ClassVar[list[int]] = []
 
     file: PathOfRecipe = ""
 
-    def run(self, vocabulary: Vocabulary) -> TextFeatures:
-        self.seen.append(1)
-        return TextFeatures(
-            torch.ones(len(vocabulary.names), 2), tuple(range(len(vocabulary.names)))
-        )
+    def run_batch(self, vocabulary: Batch[Vocabulary]) -> Batch[TextFeatures]:
+        self.seen.append(len(vocabulary))
+        counts = [len(one.names) for one in vocabulary]
+        return [TextFeatures(torch.ones(count, 2), tuple(range(count))) for count in counts]
 
 
 class Solve(Stage, writes="scores"):
     """Stand for a slow solver without a network."""
 
-    cached: ClassVar[bool] = True
     seen: ClassVar[list[int]] = []
 
-    def run(self, scores: S) -> S:
-        self.seen.append(1)
+    def run_batch(self, scores: Batch[S]) -> Batch[S]:
+        self.seen.extend(1 for _ in scores)
         return scores
 
 
@@ -136,9 +129,10 @@ class LookAround(Look, writes="scores"):
 
     seen: ClassVar[list[int]] = []
 
-    def run(self, image: Image) -> Saliency:
-        assert image.hidden is not None
-        return Saliency(image.data * float(image.hidden.sum()), (1, 2, 3))
+    def run_batch(self, image: Batch[Image]) -> Batch[Saliency]:
+        seen = super().run_batch(image)
+        hidden = [one.hidden.sum() for one in image if one.hidden is not None]
+        return [one.with_data(one.data * many) for one, many in zip(seen, hidden, strict=True)]
 
 
 @pytest.fixture(autouse=True)

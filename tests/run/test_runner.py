@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import PIL.Image
 import pytest
 import torch
 from toy_stages import ToyColours, ToyLabels, ToySoftmax
 
-from ovsskit.engine.stage import Slots
-from ovsskit.engine.values import Value
+from ovsskit.engine.stage import Batch
+from ovsskit.engine.values import Image, Saliency, Value, Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.folder import OutputFolder
 from ovsskit.run.pipeline import Pipeline
@@ -25,13 +23,13 @@ HELD: list[weakref.ref[torch.Tensor]] = []
 class FailTogether(ToyColours, writes="scores"):
     """Fail at more than one image, and see that nothing of an earlier failure is left."""
 
-    def run_many(self, many: Sequence[Slots]) -> list[Any]:
+    def run_batch(self, image: Batch[Image], vocabulary: Batch[Vocabulary]) -> Batch[Saliency]:
         assert [one() for one in HELD] == [None] * len(HELD)
-        much = torch.zeros(len(many))
+        much = torch.zeros(len(image))
         HELD.append(weakref.ref(much))
-        if len(many) > 1:
+        if len(image) > 1:
             raise ZeroDivisionError
-        return super().run_many(many)
+        return super().run_batch(image, vocabulary)
 
 
 def run(tmp_path: Path, stage: ToyColours, *, profile: bool = False, device: str = "cpu") -> Runner:

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from ovsskit.engine.model import EncodesImage
-from ovsskit.engine.stage import Stage, Wrapper, Wraps
+from ovsskit.engine.stage import Batch, Stage, Wrapper, Wraps
 from ovsskit.engine.values import Image, Labels, Present, S, Saliency, Value
 
 BEST = {"toy_shade.layer": 2, "toy_cut.at": 0.6}
@@ -27,11 +27,11 @@ class ToyReward(Value):
 class ToyShade(Stage, writes="scores"):
     """Write the brightness of the image, dimmed by how far the layer is from the best one; stands for a network."""
 
-    network = True
     layer: Annotated[int, Field(ge=0, le=4, description="which layer")] = 0
 
-    def run(self, image: Image) -> Saliency:
-        return Saliency(image.data.mean(0, keepdim=True) * (1 - 0.2 * abs(self.layer - 2)), (1,))
+    def run_batch(self, image: Batch[Image]) -> Batch[Saliency]:
+        factor = 1 - 0.2 * abs(self.layer - 2)
+        return [Saliency(one.data.mean(0, keepdim=True) * factor, (1,)) for one in image]
 
 
 class ToyTwice(Wrapper, writes="scores"):

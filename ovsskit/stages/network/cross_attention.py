@@ -8,30 +8,30 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from ovsskit.engine.model import CrossAttends, Objective
-from ovsskit.engine.stage import Slots, Stage, Wrapper
+from ovsskit.engine.stage import Batch, Stage, Wrapper
 from ovsskit.engine.values import Captions, Image
 from ovsskit.engine.values import CrossAttention as Attention
 
 
 class CrossAttention(Stage, writes="attention"):
-    """Return the attention of every word to every patch, and the gradient of the matching objective in it.
+    """Return the attention of every word to every patch, and the objective's gradient in it.
 
-    By default only the layers that `select_head` stages after it pick are kept, and an image does not depend on its
-    batch mates. Source: PnP-OVSS, released code (gradient of the match logit).
+    By default only the layers that `select_head` stages after it pick are kept, and an image does
+    not depend on its batch mates. Source: PnP-OVSS, released code (gradient of the match logit).
     """
-
-    network = True
 
     layers: Annotated[
         tuple[PositiveInt, ...] | Literal["selected", "all"],
         Field(
-            description="layers to keep, from 1; `selected`: those that select_head picks later, all if there is none"
+            description="layers to keep, from 1; `selected`: those that select_head picks later, "
+            "all if there is none"
         ),
     ] = "selected"
     objective: Annotated[
         Objective,
         Field(
-            description="the match logit (released code), or its ITM loss with the sign turned, so that high means match"
+            description="the match logit (released code), or its ITM loss with the sign turned, "
+            "so that high means match"
         ),
     ] = "match_logit"
     pad_to: Annotated[
@@ -41,24 +41,20 @@ class CrossAttention(Stage, writes="attention"):
         ),
     ] = 0
 
-    def run(self, image: Image, captions: Captions, backbone: CrossAttends) -> Attention:
+    def run_batch(
+        self, image: Batch[Image], captions: Batch[Captions], backbone: CrossAttends
+    ) -> Batch[Attention]:
         """Return the attention and its gradient, without a graph."""
-        [attention] = self.run_many([{"image": image, "captions": captions, "backbone": backbone}])
-        return attention
-
-    def run_many(self, many: Sequence[Slots]) -> list[Attention]:
-        """Run the network once over all images."""
-        found: list[Attention] = many[0]["backbone"].cross_attention(
-            [slots["image"] for slots in many],
-            [slots["captions"] for slots in many],
+        return backbone.cross_attention(
+            image,
+            captions,
             layers=None if isinstance(self.layers, str) else self.layers,
             objective=self.objective,
             pad_to=self.pad_to,
         )
-        return found
 
     def settle(self, following: Sequence[Stage]) -> CrossAttention:
-        """Return this stage with `selected` replaced by the layers that the stages after it pick."""
+        """Return this stage with `selected` replaced by what the stages after it pick."""
         picked = tuple(
             sorted({stage.layer for stage in _all(following) if hasattr(stage, "layer")})
         )

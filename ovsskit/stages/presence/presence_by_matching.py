@@ -8,17 +8,16 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit.engine.model import MatchesText
-from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Caption, Image, Present, Vocabulary
 
 
 class PresenceByMatching(Stage, writes="present"):
-    """Take the classes whose own caption the model matches with the image; the best one always, unless told otherwise.
+    """Take the classes whose own caption the model matches with the image.
 
-    Needs nothing but the model, unlike PnP-OVSS, whose numbers were made with the classes that GPT-4o had named.
+    The best one is always taken, unless told otherwise. Needs nothing but the model, unlike
+    PnP-OVSS, whose numbers were made with the classes that GPT-4o had named.
     """
-
-    network = True
 
     prompt: Annotated[str, Field(description="words before the name of the class")] = (
         "A picture of "
@@ -34,21 +33,15 @@ class PresenceByMatching(Stage, writes="present"):
         int, Field(ge=1, description="greatest number of classes of an image, best first")
     ] = 25
 
-    def run(self, image: Image, vocabulary: Vocabulary, backbone: MatchesText) -> Present:
+    def run_batch(
+        self, image: Batch[Image], vocabulary: Batch[Vocabulary], backbone: MatchesText
+    ) -> Batch[Present]:
         """Return the labels of the classes that match, in the vocabulary's order."""
-        [found] = self.run_many([{"image": image, "vocabulary": vocabulary, "backbone": backbone}])
-        return found
-
-    def run_many(self, many: Sequence[Slots]) -> list[Present]:
-        """Match the captions of all classes with all images in one batch."""
-        captions = [
-            [Caption(self.prompt + name, ()) for name in slots["vocabulary"].names]
-            for slots in many
-        ]
-        matches = many[0]["backbone"].match([slots["image"] for slots in many], captions)
+        captions = [[Caption(self.prompt + name, ()) for name in one.names] for one in vocabulary]
+        matches = backbone.match(image, captions)
         return [
-            self._choose(scores.tolist(), slots["vocabulary"].names)
-            for scores, slots in zip(matches, many, strict=True)
+            self._choose(scores.tolist(), one.names)
+            for scores, one in zip(matches, vocabulary, strict=True)
         ]
 
     def _choose(self, scores: Sequence[float], names: Sequence[str]) -> Present:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesImageAndText
-from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 
 
 class PresenceBySimilarity(Stage, writes="present"):
-    """Take the classes whose words are nearest to the image, as CLIP classifies; the best one always, unless told otherwise.
+    """Take the classes whose words are nearest to the image, as CLIP classifies.
 
-    The similarities of the classes become probabilities by a softmax; a class is taken if its own is not far below the best.
+    The similarities of the classes become probabilities by a softmax; a class is taken if its own
+    is not far below the best. The best one is always taken, unless told otherwise.
     Source: Radford et al. 2021 (the softmax, and its scale).
     """
-
-    network = True
 
     prompt: Annotated[str, Field(description="words before the name of the class")] = (
         "A picture of "
@@ -46,21 +44,15 @@ class PresenceBySimilarity(Stage, writes="present"):
         int, Field(ge=1, description="greatest number of classes of an image, best first")
     ] = 25
 
-    def run(self, image: Image, vocabulary: Vocabulary, backbone: EncodesImageAndText) -> Present:
+    def run_batch(
+        self, image: Batch[Image], vocabulary: Batch[Vocabulary], backbone: EncodesImageAndText
+    ) -> Batch[Present]:
         """Return the labels of the classes that are near, in the vocabulary's order."""
-        [found] = self.run_many([{"image": image, "vocabulary": vocabulary, "backbone": backbone}])
-        return found
-
-    def run_many(self, many: Sequence[Slots]) -> list[Present]:
-        """Encode all images in one batch."""
-        backbone: EncodesImageAndText = many[0]["backbone"]
-        images = torch.nn.functional.normalize(
-            backbone.encode_image([slots["image"] for slots in many]), dim=-1
-        )
         found = []
-        for image, slots in zip(images, many, strict=True):
-            texts = backbone.encode_text([self.prompt + name for name in slots["vocabulary"].names])
-            found.append(self.choose(torch.nn.functional.normalize(texts, dim=-1) @ image))
+        features = torch.nn.functional.normalize(backbone.encode_image(image), dim=-1)
+        for feature, one in zip(features, vocabulary, strict=True):
+            texts = backbone.encode_text([self.prompt + name for name in one.names])
+            found.append(self.choose(torch.nn.functional.normalize(texts, dim=-1) @ feature))
         return found
 
     def choose(self, similarity: Float[torch.Tensor, " class"]) -> Present:

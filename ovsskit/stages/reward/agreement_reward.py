@@ -24,11 +24,12 @@ SMALLER = 0.75
 class AgreementReward(Wrapper, writes="reward"):
     """Run all stages before it again on altered images, and measure how well the labels agree with those of the plain one.
 
-    Labels are brought back to how the image lies; the reward is the mean IoU of the two, over the classes that the image
-    is said to show (slot `present`) or, where the recipe has no such stage, over those that either found; then over
-    alterations. Neither the background nor a class that is found nowhere counts for agreement: a result without any class
-    has reward 0. An image that is said to show no class has none (not a number). One class all over the image agrees with
-    itself: this reward alone does not see that.
+    Labels are brought back to how the image lies; the reward is the mean IoU of the two, over the
+    classes that the image is said to show (slot `present`) or, where the recipe has no such stage,
+    over those that either found; then over alterations. Neither the background nor a class that is
+    found nowhere counts for agreement: a result without any class has reward 0. An image that is
+    said to show no class has none (not a number). One class all over the image agrees with itself:
+    this reward alone does not see that.
     """
 
     merges: ClassVar[str] = "labels"

@@ -1,8 +1,7 @@
-"""The reward of PnP-OVSS's released search: do more of a class's highlights than of a blank image look like its word?"""
+"""The reward of PnP-OVSS's released search: do highlights look like their word?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ from pydantic import Field
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.devices import in_float64
 from ovsskit.engine.model import EncodesImageAndText
-from ovsskit.engine.stage import Slots, Stage
+from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Reward, Saliency, Vocabulary
 from ovsskit.stages.refine.gaussian_blur import blur_matrix
 from ovsskit.stages.reward._judge import agreement_with_words, compare, encode
@@ -22,16 +21,16 @@ CONTRAST_SIZE = 24
 
 
 class ReleasedClipReward(Stage, writes="reward"):
-    """Mask the image by the maps of its classes, and count those that the judge takes for their word more than nothing.
+    """Mask the image by the maps of its classes, and count those that look like their word.
 
-    A map is scaled to 0 to 1, cut at `at`, enlarged by cubic splines to the judge's size, blurred, scaled and cut again. The
-    judge's probability of the word, among the words of the image's classes, is compared with that of a blank image. So an
-    image of a single class never counts. A map without contrast hides everything; an image without maps has no reward.
-    It reads the maps as they are where it stands in the recipe: to the letter, after `merge_tokens`, with one round.
-    Source: PnP-OVSS, released code. There the images' range of values is not known; here what is hidden is black.
+    A map is scaled to 0 to 1, cut at `at`, enlarged by cubic splines to the judge's size, blurred,
+    scaled and cut again. The judge's probability of the word, among the words of the image's
+    classes, is compared with that of a blank image. So an image of a single class never counts. A
+    map without contrast hides everything; an image without maps has no reward.
+    It reads the maps as they are where it stands in the recipe: to the letter, after
+    `merge_tokens`, with one round. Source: PnP-OVSS, released code. There the images' range of
+    values is not known; here what is hidden is black.
     """
-
-    network = True
 
     at: Annotated[
         float, Field(ge=0, le=1, description="fraction of a map's range that is kept")
@@ -47,57 +46,49 @@ class ReleasedClipReward(Stage, writes="reward"):
     form: Annotated[
         Literal["wins", "released_ratio"],
         Field(
-            description="number of classes that win, or the mean of blank over masked probability with the sign turned"
+            description="number of classes that win, or the mean of blank over masked probability "
+            "with the sign turned"
         ),
     ] = "wins"
     contrast: Annotated[
         bool,
         Field(
-            description="multiply by 1 minus how alike the classes' masks are at all pairs of places"
+            description="multiply by 1 minus how alike the classes' masks are at all pairs of "
+            "places"
         ),
     ] = False
     scale: Annotated[
         float, Field(gt=0, description="what cosines are multiplied by before the softmax")
     ] = 100.0
 
-    def run(
-        self, image: Image, scores: Saliency, vocabulary: Vocabulary, judge: EncodesImageAndText
-    ) -> Reward:
-        """Return the reward of one image."""
-        [found] = self.run_many(
-            [{"image": image, "scores": scores, "vocabulary": vocabulary, "judge": judge}]
-        )
-        return found
-
-    def run_many(self, many: Sequence[Slots]) -> list[Reward]:
+    def run_batch(
+        self,
+        image: Batch[Image],
+        scores: Batch[Saliency],
+        vocabulary: Batch[Vocabulary],
+        judge: EncodesImageAndText,
+    ) -> Batch[Reward]:
         """Show the judge the masked images of all classes of all images together."""
-        judge: EncodesImageAndText = many[0]["judge"]
-        kept = [
-            [place for place, label in enumerate(slots["scores"].labels) if label] for slots in many
-        ]
+        kept = [[place for place, label in enumerate(maps.labels) if label] for maps in scores]
         masks = [
-            soft_masks(slots["scores"].data[places], self.at, self.size, self.sigma)
-            for slots, places in zip(many, kept, strict=True)
+            soft_masks(maps.data[places], self.at, self.size, self.sigma)
+            for maps, places in zip(scores, kept, strict=True)
         ]
-        blank = replace(
-            many[0]["image"], data=masks[0].new_zeros(3, self.size, self.size), hidden=None
-        )
+        blank = replace(image[0], data=masks[0].new_zeros(3, self.size, self.size), hidden=None)
         images = [
-            replace(slots["image"], data=masked, hidden=None)
-            for slots, some in zip(many, masks, strict=True)
-            for masked in self._resized(slots["image"]) * (some > self.at)[:, None]
+            replace(one, data=masked, hidden=None)
+            for one, some in zip(image, masks, strict=True)
+            for masked in self._resized(one) * (some > self.at)[:, None]
         ]
-        features = encode(judge, [blank, *images], len(many))
+        features = encode(judge, [blank, *images], len(image))
         nothing, rest = features[0], features[1:]
         found = []
-        for slots, places, some in zip(many, kept, masks, strict=True):
+        for maps, words, places, some in zip(scores, vocabulary, kept, masks, strict=True):
             mine, rest = rest[: len(places)], rest[len(places) :]
             if not places:
                 found.append(Reward(some.new_tensor(torch.nan)))
                 continue
-            names = [
-                slots["vocabulary"].names[slots["scores"].labels[place] - 1] for place in places
-            ]
+            names = [words.names[maps.labels[place] - 1] for place in places]
             texts = torch.nn.functional.normalize(judge.encode_text(names).float(), dim=-1)
             pairs = torch.stack([mine, nothing.expand_as(mine)])
             region, empty = agreement_with_words(
@@ -120,7 +111,7 @@ class ReleasedClipReward(Stage, writes="reward"):
 def soft_masks(
     maps: Float[torch.Tensor, "class rows cols"], at: float, size: int, sigma: float
 ) -> Float[torch.Tensor, "class size size"]:
-    """Return the maps, cut, enlarged, blurred and scaled to 0 to 1; what is greater than `at` in them is shown."""
+    """Return the maps, cut, enlarged, blurred and scaled to 0 to 1; above `at` they show."""
     cut = (scaled(maps) > at).to(maps.dtype)
     blur = (
         blur_matrix(size, sigma * size, torch.device("cpu")).to(maps.dtype).to(maps.device)
@@ -139,7 +130,7 @@ def scaled(maps: Float[torch.Tensor, "class h w"]) -> Float[torch.Tensor, "class
 def contrast(
     masks: Float[torch.Tensor, "class size size"],
 ) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""]]:
-    """Return mean and deviation, over all pairs of places, of the cosine between what the classes' masks are there."""
+    """Return mean and deviation, over all pairs of places, of the cosine of the masks there."""
     places = torch.nn.functional.normalize(
         in_float64(resize_cubic(masks, CONTRAST_SIZE)).flatten(1), dim=0
     )

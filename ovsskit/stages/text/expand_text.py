@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesText
-from ovsskit.engine.stage import PathOfRecipe, Stage
+from ovsskit.engine.stage import Batch, PathOfRecipe, Stage
 from ovsskit.engine.values import TextFeatures, Vocabulary
 from ovsskit.texts.read import explain_missing, shipped_file, texts_of_classes
 from ovsskit.texts.templates import Templates, encode_words, sentences
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 class ExpandText(Stage, writes="text_features"):
-    """Mix the vector of a text about a class, such as a definition or a synonym, into those of all its words.
+    """Mix the vector of a text about a class, such as a definition, into those of all its words.
 
-    t = (1 - weight) t_word + weight t_text, not brought to length 1 again. The text is put into the same kind of
-    sentences as a name. Words for the background stay as they are.
-    The texts are a shipped set (`definitions` or `synonyms`, by name, for the classes of VOC, Context, COCO and
-    Cityscapes), or a file: `name = "text"` in TOML, by name, or the published form, lines `name >= text` in the order of the
-    classes. `ovsskit expand` has a language model write such a file.
-    Source: ITACLIP, section "LLM-based text expansion" and released code (definitions or synonyms by data set).
+    t = (1 - weight) t_word + weight t_text, not brought to length 1 again. The text is put into the
+    same kind of sentences as a name. Words for the background stay as they are.
+    The texts are a shipped set (`definitions` or `synonyms`, by name, for the classes of VOC,
+    Context, COCO and Cityscapes), or a file: `name = "text"` in TOML, by name, or the published
+    form, lines `name >= text` in the order of the classes. `ovsskit expand` has a language model
+    write such a file.
+    Source: ITACLIP, section "LLM-based text expansion" and released code (definitions or synonyms
+    by data set).
     """
-
-    network = True
 
     texts: Annotated[
         Literal["definitions", "synonyms"], Field(description="a shipped set of texts")
@@ -48,14 +48,23 @@ class ExpandText(Stage, writes="text_features"):
         Field(description="a class without a text: refuse it, or leave its words as they are"),
     ] = "error"
 
-    def run(
-        self, text_features: TextFeatures, vocabulary: Vocabulary, backbone: EncodesText
-    ) -> TextFeatures:
+    def run_batch(
+        self,
+        text_features: Batch[TextFeatures],
+        vocabulary: Batch[Vocabulary],
+        backbone: EncodesText,
+    ) -> Batch[TextFeatures]:
         """Return the mixed vectors, in the same order.
 
         Raises:
-            BadFile: a file is no good, or its lines do not match the classes.
+            BadFile: a file is invalid, or its lines do not match the classes.
         """
+        pairs = zip(text_features, vocabulary, strict=True)
+        return [self._expand(features, one, backbone) for features, one in pairs]
+
+    def _expand(
+        self, text_features: TextFeatures, vocabulary: Vocabulary, backbone: EncodesText
+    ) -> TextFeatures:
         path = Path(self.file) if self.file else shipped_file(self.texts)
         texts = texts_of_classes(path, vocabulary)
         without = tuple(
@@ -81,7 +90,7 @@ def mix(
     labels_of_texts: tuple[int, ...],
     weight: float,
 ) -> Float[torch.Tensor, "text width"]:
-    """Return the vectors of words with those of the texts of the same label mixed in; others stay as they are."""
+    """Return the vectors of words, those of the texts of the same label mixed in."""
     place = {label: index for index, label in enumerate(labels_of_texts)}
     rows = [row for row, label in enumerate(labels) if label in place]
     mixed = words.clone()

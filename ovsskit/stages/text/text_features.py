@@ -7,23 +7,23 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit.engine.model import EncodesText
-from ovsskit.engine.stage import PathOfRecipe, Stage
+from ovsskit.engine.stage import Batch, PathOfRecipe, Stage
 from ovsskit.engine.values import TextFeatures as Features
 from ovsskit.engine.values import Vocabulary
 from ovsskit.texts.templates import Templates, encode_words, sentences
 
 
 class TextFeatures(Stage, writes="text_features"):
-    """Encode what is looked for, every word put into every sentence: one vector of length 1 for each word.
+    """Encode what is looked for, every word put into every sentence: one unit vector for each word.
 
-    The words are the background's, then each class's name and synonyms. The vectors of the sentences with a word are
-    brought to length 1 and averaged, and the mean is brought to length 1.
-    `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them; `scene_5` five about a
-    scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name` the bare name.
-    Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP, NACLIP and ClearCLIP.
+    The words are the background's, then each class's name and synonyms. The vectors of the
+    sentences with a word are brought to length 1 and averaged, and the mean is brought to length 1.
+    `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
+    `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
+    the bare name.
+    Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP,
+    NACLIP and ClearCLIP.
     """
-
-    network = True
 
     templates: Annotated[
         Templates, Field(description="sentences to put the words into; {} stands for the word")
@@ -35,12 +35,15 @@ class TextFeatures(Stage, writes="text_features"):
         Literal["all", "first"], Field(description="all words of a class, or its name alone")
     ] = "all"
 
-    def run(self, vocabulary: Vocabulary, backbone: EncodesText) -> Features:
+    def run_batch(self, vocabulary: Batch[Vocabulary], backbone: EncodesText) -> Batch[Features]:
         """Return the vectors, in the order of `Vocabulary.queries`.
 
         Raises:
-            BadFile: the file of templates is no good.
+            BadFile: the file of templates is invalid.
         """
+        return [self._encode(one, backbone) for one in vocabulary]
+
+    def _encode(self, vocabulary: Vocabulary, backbone: EncodesText) -> Features:
         queries = vocabulary.queries
         if self.words == "first":
             behind = [(0, word) for word in vocabulary.background_words]

@@ -1,7 +1,7 @@
 """Judge recipes on the images of a study: what several candidates share is read and computed once.
 
-Decoded images, models and everything that a network wrote are kept between candidates. So a candidate that differs only
-behind the network runs none.
+Decoded images, models and everything that a network wrote are kept between candidates. So a
+candidate that differs only behind the network runs none.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ Report = Callable[[int, float], bool]
 class TrialResult:
     """Hold what a candidate is worth: a number for every objective, what single images gave, and what it cost.
 
-    `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost when it was computed.
+    `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost
+    when it was computed.
     """
 
     values: list[float]
@@ -57,7 +58,7 @@ class TrialResult:
 
 @dataclass
 class Costs:
-    """Remember what stages with a network took, so that taking their results from the store is not taken for speed."""
+    """Remember what networks took, so that results from the store are not taken for speed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
@@ -272,7 +273,7 @@ class CostMeter:
         ):  # a judge may run the recipe again; that is not the recipe's cost
             return
         self._judging = stage.address == self.last
-        if stage.network:
+        if stage.batches:
             key = repr(stage)
             run = self.store.counts[stage.address].calls
             if run - self._runs.get(stage.address, 0) >= len(states):

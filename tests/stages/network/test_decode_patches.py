@@ -17,9 +17,7 @@ def test_one_map_for_each_class_as_the_model_gives_them() -> None:
 
 
 def test_images_may_have_other_classes() -> None:
-    images, lists = [example(Image, seed) for seed in (0, 7)], [["dog"], ["dog", "grass"]]
-    slots = [
-        {"image": image, "vocabulary": make_vocabulary(names), "backbone": ToyBackbone()}
-        for image, names in zip(images, lists, strict=True)
-    ]
-    assert [len(one.data) for one in DecodePatches().run_many(slots)] == [1, 2]
+    images = [example(Image, seed) for seed in (0, 7)]
+    words = [make_vocabulary(["dog"]), make_vocabulary(["dog", "grass"])]
+    found = DecodePatches().run_batch(images, words, ToyBackbone())
+    assert [len(one.data) for one in found] == [1, 2]

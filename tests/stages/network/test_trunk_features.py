@@ -9,9 +9,7 @@ from ovsskit.testing import ToyBackbone, example
 
 def test_what_the_model_gives() -> None:
     images = [example(Image, seed) for seed in (0, 7)]
-    found = TrunkFeatures().run_many(
-        [{"image": image, "backbone": ToyBackbone()} for image in images]
-    )
+    found = TrunkFeatures().run_batch(images, ToyBackbone())
     expected = ToyBackbone().trunk_features(images)
     assert all(
         torch.equal(mine.data, theirs.data) for mine, theirs in zip(found, expected, strict=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from painter import VOCABULARY, Painter, stripes
 
-from ovsskit.engine.stage import Stage
+from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Present, Vocabulary
 from ovsskit.errors import BadInner, Problems
@@ -22,11 +22,13 @@ ALL = ("horizontal_flip", "vertical_flip", "rotate_180", "brighter", "darker", "
 class Reddest(Stage, writes="labels"):
     """Find red where an image is red; `seen` are the images."""
 
-    network: ClassVar[bool] = True
     seen: ClassVar[list[Image]] = []
     left_only: bool = False
 
-    def run(self, image: Image, vocabulary: Vocabulary) -> Labels:
+    def run_batch(self, image: Batch[Image], vocabulary: Batch[Vocabulary]) -> Batch[Labels]:
+        return [self._find(*pair) for pair in zip(image, vocabulary, strict=True)]
+
+    def _find(self, image: Image, vocabulary: Vocabulary) -> Labels:
         self.seen.append(image)
         found = (image.data[0] > 0.5).long() * vocabulary.ids[1]
         if self.left_only:

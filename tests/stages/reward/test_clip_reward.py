@@ -94,21 +94,11 @@ def test_a_class_that_fills_the_image_is_compared_with_a_blank_one() -> None:
 def test_an_image_that_shows_no_class_has_no_reward() -> None:
     assert math.isnan(reward(labels(RED, GREEN), Present(())))
     judge = Painter()
-    many = [
-        {
-            "image": TWO,
-            "labels": labels(RED, GREEN),
-            "vocabulary": VOCABULARY,
-            "judge": judge,
-            "present": present,
-        }
-        for present in (Present(()), BOTH, Present((2,)))
-    ]
-    assert [float(one.data) for one in ClipReward().run_many(many)] == [
-        pytest.approx(math.nan, nan_ok=True),
-        1,
-        1,
-    ]
+    present = [Present(()), BOTH, Present((2,))]
+    found = ClipReward().run_batch(
+        [TWO] * 3, [labels(RED, GREEN)] * 3, [VOCABULARY] * 3, judge, present
+    )
+    assert [float(one.data) for one in found] == [pytest.approx(math.nan, nan_ok=True), 1, 1]
     assert [len(batch) for batch in judge._seen] == [6]
 
 
@@ -119,17 +109,8 @@ def test_classes_without_a_pixel_never_win_even_over_a_blank_word() -> None:
 
 def test_the_judge_sees_all_classes_of_all_images_together_within_bounds() -> None:
     judge = Painter()
-    many = [
-        {
-            "image": TWO,
-            "labels": labels(RED, GREEN),
-            "vocabulary": VOCABULARY,
-            "judge": judge,
-            "present": Present((1, 2, 3)),
-        }
-        for _ in range(3)
-    ]
-    ClipReward().run_many(many)
+    present = [Present((1, 2, 3))] * 3
+    ClipReward().run_batch([TWO] * 3, [labels(RED, GREEN)] * 3, [VOCABULARY] * 3, judge, present)
     assert [len(batch) for batch in judge._seen] == [18]
     assert max(map(len, judge._seen)) <= PER_IMAGE * 3
     names = [f"word{index} red" for index in range(30)]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ovsskit.engine.driver import Driver
-from ovsskit.engine.stage import Stage
+from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Logits
 from ovsskit.stages.wrap.sliding_window import SlidingWindow, spans
 from ovsskit.stages.wrap.views import Views
@@ -19,11 +18,12 @@ from ovsskit.testing import ToyScores, check_wrapper
 
 
 class Waves(Stage, writes="scores"):
-    """Stand for a network: maps on a grid of patches of four pixels, which follow from the whole crop."""
+    """Stand for a network: maps on patches of four pixels, which follow from the whole crop."""
 
-    network = True
+    def run_batch(self, image: Batch[Image]) -> Batch[Logits]:
+        return [self._wave(one) for one in image]
 
-    def run(self, image: Image) -> Logits:
+    def _wave(self, image: Image) -> Logits:
         rows, columns = (max(side // 4, 1) for side in image.size)
         pooled = torch.nn.functional.adaptive_avg_pool2d(image.data, (rows, columns))
         return Logits((pooled * 9 + image.data.mean()).sin(), (1, 2, 3))
@@ -162,9 +162,9 @@ def test_it_nests_with_views_and_shares_batches() -> None:
     seen: list[int] = []
 
     class Counted(Waves):
-        def run_many(self, many: Any) -> list[Any]:
-            seen.append(len(many))
-            return super().run_many(many)
+        def run_batch(self, image: Batch[Image]) -> Batch[Logits]:
+            seen.append(len(image))
+            return super().run_batch(image)
 
     window = SlidingWindow(window=16, stride=8, inner=(Views(inner=(Counted(),)),))
     outer = Views(inner=(SlidingWindow(window=16, stride=8, inner=(Counted(),)),))
