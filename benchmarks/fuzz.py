@@ -25,6 +25,7 @@ import tomllib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -471,7 +472,7 @@ def _journals() -> Reader:
 
 
 def _tokenizers(file: str) -> Reader:
-    from ovsskit.backbones.matching import _text
+    from ovsskit.backbones.matching._tokenizer import WORDPIECES, read_tokenizer
     from ovsskit.embedded import __file__ as embedded
 
     own = Path(embedded).parent
@@ -483,11 +484,10 @@ def _tokenizers(file: str) -> Reader:
         return Reader(file, (good,), file, lambda path: read_text(path, rows, 300).read(["dog"]))
     good = (own / "blip_itm" / "vocab.txt").read_bytes()
     rows = len(good.splitlines())
+    read = partial(read_tokenizer, kind=WORDPIECES, rows=rows)
     if file == "tokenizer.json":
-        good = _text.read_wordpieces(own / "blip_itm", rows).to_str().encode()
-    return Reader(
-        file, (good,), file, lambda path: _text.read_wordpieces(path.parent, rows).encode("a dog")
-    )
+        good = read(own / "blip_itm").to_str().encode()
+    return Reader(file, (good,), file, lambda path: read(path.parent).encode("a dog"))
 
 
 def _weights(name: str, file: str, small: bytes = b"") -> Reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -214,6 +214,14 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         if reason := why_no_path(weights):
             raise refusal(f"no file or repository has such a name: {reason}")
         return weights
+
+    @classmethod
+    def recognise(cls, names: Collection[str]) -> str:
+        """Return what people call the model if tensors of such names are one of it, else nothing.
+
+        Where weights do not fit a model, this tells whose they are.
+        """
+        return ""
 
     def to(self: B, device: str) -> B:
         """Return the same backbone on another device: a new one, as whatever this one has read or kept lies on its own."""

@@ -65,13 +65,13 @@ def test_no_more_pairs_at_a_time_than_images(
     backbone: Bridgetower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs: list[int] = []
-    fuse = Bridgetower.fuse
+    fuse_text = Bridgetower.fuse_text
 
     def spy(self: Bridgetower, features: torch.Tensor, rows: Any, wanted: Any) -> Any:
         pairs.append(sum(map(len, rows)))
-        return fuse(self, features, rows, wanted)
+        return fuse_text(self, features, rows, wanted)
 
-    monkeypatch.setattr(Bridgetower, "fuse", spy)
+    monkeypatch.setattr(Bridgetower, "fuse_text", spy)
     captions = [Caption(f"A picture of dog {number}", ()) for number in range(5)]
     backbone.match(IMAGES, [captions, captions[:2]])
     backbone.cross_attention(

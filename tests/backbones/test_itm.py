@@ -145,7 +145,7 @@ def test_every_class_has_its_tokens(backbone: ItmBackbone, names: list[str]) -> 
 def test_nothing_below_the_lowest_wanted_layer_has_a_graph(backbone: ItmBackbone) -> None:
     rows = [[backbone.reader.read(Caption("a picture of dog", ()))]]
     with torch.enable_grad():
-        logits, [attention] = backbone.fuse(backbone.encode(IMAGES[:1]), rows, [2])
+        logits, [attention] = backbone.fuse_text(backbone.encode(IMAGES[:1]), rows, [2])
         assert logits.requires_grad
         leaves = leaves_of(attention.grad_fn)
     assert (

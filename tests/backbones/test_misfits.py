@@ -15,8 +15,8 @@ from tokenizers import ByteLevelBPETokenizer
 from twins import PARITY
 from typer.testing import CliRunner
 
-from ovsskit.backbones._checkpoint import rename_back, stored_names
-from ovsskit.backbones.matching._blip_checkpoint import VISION_RENAMES
+from ovsskit.backbones._checkpoint import stored_names
+from ovsskit.backbones.matching._blip_checkpoint import BLIP
 from ovsskit.cli.app import app
 from ovsskit.errors import BadWeights, MissingWeights, Problems
 from ovsskit.recipe.build import load_recipe
@@ -125,11 +125,10 @@ def as_published(name: str, state: dict[str, torch.Tensor]) -> dict[str, torch.T
             key.replace("text_encoder.", "text_encoder.bert."): tensor
             for key, tensor in state.items()
         }
-    return (
-        {rename_back(key, VISION_RENAMES): tensor for key, tensor in state.items()}
-        if name == "blip_itm"
-        else state
-    )
+    if name == "blip_itm":
+        theirs = ["visual_encoder.cls_token"]
+        return {BLIP.name_in(theirs, key): tensor for key, tensor in state.items()}
+    return state
 
 
 ORIGINALS = {

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from ovsskit._lazy import open_clip, transformers
-from ovsskit.backbones import _published
+from ovsskit.backbones.clip._published import CLIP
 from ovsskit.backbones.clip._weights import build_network
-from ovsskit.backbones.matching._albef_checkpoint import network_class as albef_class
-from ovsskit.backbones.matching._mplug_checkpoint import network_class as mplug_class
+from ovsskit.backbones.matching._albef_checkpoint import ALBEF
+from ovsskit.backbones.matching._blip_checkpoint import BLIP
+from ovsskit.backbones.matching._bridgetower_checkpoint import BRIDGETOWER
+from ovsskit.backbones.matching._mplug_checkpoint import MPLUG
 from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.recipe.build import load_recipe
 
@@ -53,7 +55,7 @@ def bridgetower(width: int, layers: int, patch: int, image: int) -> Any:
 def albef() -> Any:
     text = {**BERT, "vocab_size": 30522, "num_hidden_layers": 12, "encoder_hidden_size": 768}
     config = {"vision_config": {**VIT, "image_size": 384}, "text_config": text, "fusion_layer": 6}
-    return albef_class()(transformers.BlipConfig.from_dict(config))
+    return ALBEF.network()(transformers.BlipConfig.from_dict(config))
 
 
 def blip(width: int, layers: int) -> Any:
@@ -87,7 +89,7 @@ def mplug(size: str, width: int, layers: int, patch: int, image: int) -> Any:
         "fusion_layers": 6,
         "unused_layers": 6,
     }
-    return mplug_class()(transformers.BlipConfig.from_dict(config))
+    return MPLUG.network()(transformers.BlipConfig.from_dict(config))
 
 
 def clip(model: str) -> Any:
@@ -95,31 +97,46 @@ def clip(model: str) -> Any:
 
 
 MAKERS = {
-    "clip-base-16": lambda: clip("ViT-B-16"),
-    "clip-large-14": lambda: clip("ViT-L-14"),
-    "clip-large-14-336": lambda: clip("ViT-L-14-336"),
-    "blip-large": lambda: blip(1024, 24),
-    "blip-base": lambda: blip(768, 12),
-    "bridgetower-large": lambda: bridgetower(1024, 24, 14, 294),
-    "bridgetower-base": lambda: bridgetower(768, 12, 16, 288),
-    "albef": albef,
-    "mplug-large": lambda: mplug("large", 1024, 24, 14, 336),
-    "mplug-base": lambda: mplug("base", 768, 12, 16, 256),
+    "timm/vit_base_patch16_clip_224": lambda: clip("ViT-B-16"),
+    "timm/vit_large_patch14_clip_224": lambda: clip("ViT-L-14"),
+    "timm/vit_large_patch14_clip_336": lambda: clip("ViT-L-14-336"),
+    "Salesforce/blip-itm-large": lambda: blip(1024, 24),
+    "Salesforce/blip-itm-base": lambda: blip(768, 12),
+    "BridgeTower/bridgetower-large": lambda: bridgetower(1024, 24, 14, 294),
+    "BridgeTower_pt_large": lambda: bridgetower(1024, 24, 14, 294),
+    "BridgeTower/bridgetower-base": lambda: bridgetower(768, 12, 16, 288),
+    "BridgeTower_pt_base": lambda: bridgetower(768, 12, 16, 288),
+    "mscoco.pth": albef,
+    "mplug_image-text-retrieval_flickr30k_large": lambda: mplug("large", 1024, 24, 14, 336),
+    "mplug_large": lambda: mplug("large", 1024, 24, 14, 336),
+    "mplug_base": lambda: mplug("base", 768, 12, 16, 256),
+}
+"""The network of what is published under names that begin so; all of ALBEF are of one size."""
+PUBLISHED = {
+    **CLIP,
+    **{
+        name: known
+        for family in (ALBEF, BLIP, BRIDGETOWER, MPLUG)
+        for name, known in family.published.items()
+    },
 }
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_sizes_are_those_of_the_published_architecture(name: str) -> None:
+@pytest.mark.parametrize("start", MAKERS)
+def test_sizes_are_those_of_the_published_architecture(start: str) -> None:
     with torch.device("meta"):
-        network = MAKERS[name]()
-    assert _published.SIZES[name] == 4 * sum(
-        tensor.numel() for tensor in network.state_dict().values()
-    )
+        network = MAKERS[start]()
+    size = 4 * sum(tensor.numel() for tensor in network.state_dict().values())
+    assert {known.network for name, known in PUBLISHED.items() if name.startswith(start)} == {size}
+
+
+def test_all_of_albef_are_of_one_size() -> None:
+    assert len({known.network for known in ALBEF.published.values()}) == 1
 
 
 def test_a_revision_that_is_not_named_is_the_known_commit_or_main() -> None:
     known = load_recipe("pnp_blip").models["backbone"]
-    assert known.pinned == _published.BLIP_ITM[known.source].commit
+    assert known.pinned == BLIP.published[known.source].commit
     assert len(known.pinned) == 40
     assert BlipItm(weights="somebody/blip").pinned == "main"
     for recipe in ("sclip", "itaclip", "maskclip"):

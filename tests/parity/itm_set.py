@@ -65,7 +65,7 @@ def spans_of(text: str, names: Sequence[str]) -> tuple[Span, ...]:
 def show(backbone: ItmBackbone, images: Sequence[Image], pixels: torch.Tensor) -> None:
     """Let the backbone see recorded pixels where it would prepare the pictures itself."""
     with torch.no_grad():
-        features = backbone.look(pixels.to(backbone.dtype))
+        features = backbone.encode_image(pixels.to(backbone.dtype))
         backbone._seen.update(zip(images, features.unbind(), strict=True))
 
 

@@ -21,7 +21,7 @@ from itm_set import (
 from safetensors.torch import load_file
 from sets import find
 
-from ovsskit.backbones.matching._bridgetower_checkpoint import hub_name
+from ovsskit.backbones.matching._bridgetower_checkpoint import BRIDGETOWER
 from ovsskit.backbones.matching._clip_tower import run_tower
 from ovsskit.backbones.matching.bridgetower import Bridgetower
 
@@ -127,7 +127,7 @@ def test_the_last_layer_gives_classes_no_gradient(
 
 def test_the_authors_names(recording: Recording, backbone: Bridgetower, tmp_path: Path) -> None:
     names = dict(recording.facts["key_names"])
-    assert {theirs: hub_name(theirs) for theirs in names.values()} == {
+    assert {theirs: BRIDGETOWER.rename(theirs) for theirs in names.values()} == {
         theirs: ours for ours, theirs in names.items()
     }
     state = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from weakref import WeakKeyDictionary
 from pydantic import Field, PrivateAttr, field_validator
 
 from ovsskit._lazy import Float, open_clip, torch
-from ovsskit.backbones import _published
+from ovsskit.backbones._checkpoint import has_marks
 from ovsskit.backbones.clip import _vision as vision
+from ovsskit.backbones.clip._published import CLIP
 from ovsskit.backbones.clip._text import (
     TOKENIZER,
     TOKENIZER_FILES,
@@ -56,7 +57,7 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
 
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "clip"
     hub_files: ClassVar[HubFiles] = HUB_FILES
-    published: ClassVar[Mapping[str, Published]] = _published.CLIP
+    published: ClassVar[Mapping[str, Published]] = CLIP
 
     weights: Annotated[
         str,
@@ -105,6 +106,12 @@ class Clip(Backbone, EncodesImageAndText, EncodesPatches):
             fix = did_you_mean(model, known) or "Those with patches are the ViTs, such as ViT-B-16."
             raise refusal("open_clip has no such architecture", fix)
         return model
+
+    @classmethod
+    def recognise(cls, names: Collection[str]) -> str:
+        """Return CLIP's name if tensors of such names are one of it, else an empty text."""
+        marks = (r"^(visual\.transformer\.resblocks|vision_model\.encoder)\.",)
+        return "CLIP" if has_marks(names, marks, (r"crossattention\.",)) else ""
 
     @property
     def source(self) -> str:

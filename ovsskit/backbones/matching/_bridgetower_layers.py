@@ -1,4 +1,4 @@
-"""Run BridgeTower's text encoder and its cross-modal layers, caching_lattices only the attention that is asked for."""
+"""Run BridgeTower's text encoder and cross-modal layers, keeping only attention asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ovsskit._lazy import Float, Int, torch
 def encode_text(
     model: Any, ids: Int[torch.Tensor, "row token"], padding: Any, last: int
 ) -> list[Float[torch.Tensor, "row token width"]]:
-    """Return what the last so many layers of the text encoder give, as the cross-modal layers take it."""
+    """Return what the last layers of the text encoder give, as the cross-modal ones take it."""
     kind = model.token_type_embeddings.weight[0]
     state = model.text_model.embeddings(input_ids=ids)
     kept: list[torch.Tensor] = []
@@ -33,11 +33,12 @@ def run_cross_modal(
     Float[torch.Tensor, "row 1 width"],
     list[Float[torch.Tensor, "row head token key"]],
 ]:
-    """Run the cross-modal layers; return both last states and the text's attention to the image in the wanted layers.
+    """Run the cross-modal layers; return both last states and the text's wanted attention.
 
-    Layers count from 1. The graph starts in the text layer of the first wanted one. Only that attention is computed as a
-    map: all other goes through the fused function, which holds none. The matching head reads first tokens alone, so the
-    last layers give no more than these (the text's gives all tokens if its attention is wanted).
+    Layers count from 1. The graph starts in the text layer of the first wanted one. Only the text's
+    attention to the image in wanted layers is computed as a map: all other goes through the fused
+    function, which holds none. The matching head reads first tokens alone, so the last layers give
+    no more than these (the text's gives all tokens if its attention is wanted).
     """
     count, first = len(texts), min(wanted, default=len(texts) + 1)
     text = model.cross_modal_text_layernorm(texts[0])
@@ -68,30 +69,23 @@ def run_cross_modal(
 def _run(
     layer: Any, queries: Any, own: Any, other: Any, own_mask: Any, other_mask: Any, keep: bool
 ) -> tuple[Any, Any]:
-    """Run a layer for some tokens of a sequence: attention to the sequence itself, to the other one, and feed-forward."""
+    """Run a layer for some tokens: attention to their sequence, to the other, feed-forward."""
     hidden, _ = attend(layer.attention, queries, own, own_mask, keep=False)
     hidden, attention = attend(layer.crossattention, hidden, other, other_mask, keep=keep)
     return layer.feed_forward_chunk(hidden), attention
 
 
 def attend(block: Any, queries: Any, others: Any, mask: Any, *, keep: bool) -> tuple[Any, Any]:
-    """Run an attention block of BERT's form; return its output and, if they are to be kept, its probabilities."""
+    """Run an attention block of BERT's form; return its output and, if kept, probabilities."""
     heads = block.self.num_attention_heads
-    query, key, value = (
-        project(states).unflatten(-1, (heads, -1)).transpose(1, 2)
-        for project, states in (
-            (block.self.query, queries),
-            (block.self.key, others),
-            (block.self.value, others),
-        )
-    )
+    parts = block.self.query(queries), block.self.key(others), block.self.value(others)
+    query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in parts)
     if keep:
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         probability = (scores if mask is None else scores + mask).softmax(-1)
         context = probability @ value
     else:
-        probability, context = (
-            None,
-            torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask),
-        )
+        probability = None
+        attention = torch.nn.functional.scaled_dot_product_attention
+        context = attention(query, key, value, attn_mask=mask)
     return block.output(context.transpose(1, 2).flatten(2), queries), probability

@@ -1,4 +1,4 @@
-"""Run text layers that look at an image's tokens, caching_lattices the attention that is asked for and nothing else."""
+"""Run text layers that look at an image's tokens, keeping the attention that is asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ovsskit._lazy import Float, Int, torch
 
 Step = tuple[Literal["text", "cross", "connected"], Any]
-"""A layer and how it runs: on the text alone; with cross-attention to the image; or on image and text together."""
+"""A layer and how it runs: on text alone; with cross-attention to the image; on both together."""
 MASKED = -10000.0
 """What BERT's kin add to the attention to padding."""
 
@@ -20,11 +20,12 @@ def fuse(
     features: Float[torch.Tensor, "image key features"],
     wanted: Sequence[int],
 ) -> tuple[Float[torch.Tensor, "row token width"], list[Float[torch.Tensor, "_ head _ key"]]]:
-    """Run layers in order; return the text's last state and the cross-attention of the wanted layers, tied to it by a graph.
+    """Run layers; return the text's last state, and the wanted cross-attention, tied by a graph.
 
-    Wanted layers count from 1 among those with cross-attention; what runs before the first of them keeps no graph. The
-    rows of an image follow each other. They form one row of queries, so that keys and values are computed once for all
-    of them, until a connected layer gives every row an image of its own; attention has one entry for each of these.
+    Wanted layers count from 1 among those with cross-attention; what runs before the first of them
+    keeps no graph. The rows of an image follow each other. They form one row of queries, so that
+    keys and values are computed once for all of them, until a connected layer gives every row an
+    image of its own; attention has one entry for each of these.
     """
     rows, length, _ = hidden.shape
     kept, number = [], 0
@@ -49,13 +50,13 @@ def fuse(
 def by_image(
     attention: Float[torch.Tensor, "_ head _ key"], count: int
 ) -> Float[torch.Tensor, "image head token key"]:
-    """Return attention with the tokens of all rows of an image in one line, whether its rows ran as one or as several."""
+    """Return attention with the tokens of all rows of an image in one line, however they ran."""
     found: torch.Tensor = attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
     return found
 
 
 def _connect(layer: Any, hidden: Any, padding: Any, features: Any) -> tuple[Any, Any]:
-    """Run a layer over image and text as one sequence; what it makes of the image is added to the image."""
+    """Run a layer over image and text together; what it makes of the image is added to it."""
     features = features.repeat_interleave(len(hidden) // len(features), 0)
     keys = features.shape[1]
     both = layer.attention(

@@ -1,9 +1,9 @@
-"""What the models of image-text matching share: images in, captions in, attention with gradients and matches out."""
+"""What matching models share: from images and captions to attention and matches."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -12,9 +12,11 @@ from weakref import WeakKeyDictionary
 from pydantic import Field, PrivateAttr
 
 from ovsskit._lazy import Float, numpy, torch
-from ovsskit.backbones._checkpoint import count_of, stored_names
+from ovsskit.backbones._checkpoint import count_of, stored_names, weights_file
+from ovsskit.backbones.matching._family import Family
 from ovsskit.backbones.matching._fusion import by_image
-from ovsskit.backbones.matching._text import TextReader, Tokens, read_word, read_wordpieces
+from ovsskit.backbones.matching._text import TextReader, Tokens, read_word
+from ovsskit.backbones.matching._tokenizer import WORDPIECES, Kind, read_tokenizer
 from ovsskit.engine.model import Backbone, CrossAttends, MatchesText, Objective
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Caption, Captions, CrossAttention, Image
@@ -28,14 +30,21 @@ Size = Annotated[int, Field(ge=8)]
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 HALF_SCALE = 256.0
-"""The objective is multiplied by this in fp16, and the gradients divided, lest small ones become zero."""
+"""Factor of the objective in fp16, divided out later, so that gradients do not underflow."""
 
 
 class ItmBackbone(Backbone, CrossAttends, MatchesText):
-    """Attend and match with a model that has an image encoder, text layers that look at its tokens, and a matching head."""
+    """Attend and match with an image encoder, text layers that look at it, and a matching head."""
+
+    family: ClassVar[Family]
+    """What is particular about the model's checkpoints."""
+    text: ClassVar[Kind] = WORDPIECES
+    """The kind of its tokenizer."""
 
     pairs_at_once: ClassVar[int] = 256
-    """How many pairs of an image and a caption run in one pass; at least one for every image that is asked for."""
+    """How many pairs of an image and a caption run in one pass; at least one for every image."""
+    resampling: ClassVar[Literal["bicubic", "bilinear"]] = "bicubic"
+    """How position embeddings are resized to another grid."""
 
     image_size: Annotated[
         Size | tuple[Size, Size],
@@ -52,35 +61,74 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
 
-    published_layers: ClassVar[int]
-    """How many layers with cross-attention the published models have."""
-    layer_names: ClassVar[str]
-    """What the name of a tensor in a layer with cross-attention begins with; its group is the layer's number."""
+    @classmethod
+    def recognise(cls, names: Collection[str]) -> str:
+        """Return the model's name if tensors of such names are one of it, else an empty text."""
+        return cls.family.recognise(names)
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Return what this backbone says of the network, whatever lies with the weights."""
+        return {}
+
+    def load(self) -> Any:
+        """Read the network, its position embeddings resized to the grid of `image_size`.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+            BadValue: `image_size` is no multiple of the patch.
+        """
+        network = self.family.read_network(self.need_weights(), self.dtype, self.given)
+        embeddings = self.embeddings_of(network)
+        grid, positions = self.grid_of(embeddings.patch_size), embeddings.position_embedding
+        if isinstance(positions, torch.nn.Embedding):
+            table = resize_positions(positions.weight.detach(), grid, self.resampling)
+            embeddings.position_embedding = torch.nn.Embedding.from_pretrained(table)
+        else:
+            table = resize_positions(positions.detach()[0], grid, self.resampling)
+            embeddings.position_embedding = torch.nn.Parameter(table[None])
+        return network
+
+    def check_weights(self) -> None:
+        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
+        self.tokenizer(self.family.check(self.need_weights()))
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what is read of it alone."""
+        weights = weights_file(self.need_weights(), self.family.fix)
+        beside = [one for one in self.read_files().values() if one != weights]
+        self.family.convert(self.need_weights(), file, beside)
 
     def known_layer_count(self) -> int | None:
-        """Return the number of layers with cross-attention, from the names in the weights if they are here and quick to ask."""
-        names = stored_names(
-            self.embedded if self.weights == EMBEDDED else Path(self.weights).expanduser()
-        )
-        return count_of(names, self.layer_names) or None if names else self.published_layers
+        """Return the number of layers with cross-attention, if names in the weights tell it."""
+        path = self.embedded if self.weights == EMBEDDED else Path(self.weights).expanduser()
+        names = [self.family.rename(name) for name in stored_names(path)]
+        if not names:
+            return self.family.published_layers
+        return count_of(names, self.family.layers) or None
 
     @property
     def reads_first_token(self) -> bool:
-        """Return that the matching head reads the first token alone; so it is in all these models."""
+        """Return that the matching head reads the first token alone, as in all these models."""
         return True
 
-    @property
     @abstractmethod
+    def embeddings_of(self, network: Any) -> Any:
+        """Return the module of a network that embeds patches and their positions."""
+
+    @property
     def patch_size(self) -> int:
         """Return the width of a patch in pixels."""
+        return int(self.embeddings_of(self.network).patch_size)
 
     def tokenizer(self, rows: int | None = None) -> Tokenizer:
         """Return the tokenizer that lies with the weights.
 
         Raises:
-            MissingWeights, BadWeights: there is none, or not one for so many rows of word embeddings, if they are known.
+            MissingWeights, BadWeights: there is none, or not one for so many rows of word
+                embeddings, if they are known.
         """
-        return read_wordpieces(self.need_weights(), rows)
+        return read_tokenizer(self.need_weights(), self.text, rows)
 
     @cached_property
     def words(self) -> Tokenizer:
@@ -97,29 +145,29 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         """Return what encodes captions."""
 
     @abstractmethod
-    def look(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Float[torch.Tensor, "image ..."]:
-        """Return what the image encoder makes of prepared images; nothing in it depends on a caption."""
+    def encode_image(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image ..."]:
+        """Return what the image encoder makes of prepared images; no caption matters to it."""
 
     @abstractmethod
-    def fuse(
+    def fuse_text(
         self,
         features: Float[torch.Tensor, "image ..."],
         rows: Sequence[Sequence[Tokens]],
         wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
-        """Return the matching head's output and the cross-attention of the wanted layers, tied to it by a graph.
+        """Return the matching head's output, and the wanted cross-attention, tied to it by a graph.
 
-        The first axis of the attention is that of the images or of all captions of all images, as `by_image` takes it.
+        The first axis of the attention is that of the images or of all captions of all images, as
+        `by_image` takes it.
         """
 
     @property
     def size(self) -> tuple[int, int]:
         """Return the height and width that images are resized to."""
-        return (
-            self.image_size
-            if isinstance(self.image_size, tuple)
-            else (self.image_size, self.image_size)
-        )
+        size = self.image_size
+        return size if isinstance(size, tuple) else (size, size)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -134,7 +182,10 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
         """
         height, width = self.size
         if height % patch or width % patch:
-            what = f"backbone.image_size is {_listed(self.size)}, and the model's patches are {patch} pixels wide."
+            what = (
+                f"backbone.image_size is {_listed(self.size)}, and the model's patches are {patch}"
+                " pixels wide."
+            )
             raise BadValue(what, fix=f"Give a multiple of {patch}.")
         return height // patch, width // patch
 
@@ -178,7 +229,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
                 self._device, self.dtype
             )
             with torch.no_grad():
-                self._seen.update(zip(fresh, self.look(pixels).unbind(), strict=True))
+                self._seen.update(zip(fresh, self.encode_image(pixels).unbind(), strict=True))
         return torch.stack([self._seen[image] for image in images])
 
     def cross_attention(
@@ -236,19 +287,19 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     def match(
         self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
     ) -> list[Float[torch.Tensor, " caption"]]:
-        """Return, for every image, the probability from 0 to 1 that it fits each of its captions."""
+        """Return the probability from 0 to 1 that an image fits each of its captions."""
         return [logits.softmax(-1)[:, 1] for logits in self.logits(images, captions)]
 
     def logits(
         self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
     ) -> list[Float[torch.Tensor, "caption 2"]]:
-        """Return, for every image, the matching head's output for each of its captions: no match, match."""
+        """Return what the head gives for each of an image's captions: no match, match."""
         rows = [[self.reader.read(caption) for caption in mine] for mine in captions]
         found: list[Any] = [[] for _ in rows]
         with torch.no_grad():
             features = self.encode(images)
             for some, group in self._groups(rows):
-                logits = self.fuse(features[some], group, ())[0].float()
+                logits = self.fuse_text(features[some], group, ())[0].float()
                 for index, row, one in zip(some, group, logits, strict=True):
                     found[index].append(one[: len(row)])
         return [torch.cat(parts) for parts in found]
@@ -256,7 +307,7 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
     def _groups(
         self, rows: Sequence[Sequence[Tokens]]
     ) -> Iterator[tuple[list[int], list[Sequence[Tokens]]]]:
-        """Split the captions of images into passes; yield the images of each and what it holds of their captions."""
+        """Split the captions of images into passes; yield of each the images and their captions."""
         size = max(1, self.pairs_at_once // len(rows))
         for start in range(0, max(map(len, rows)), size):
             some = [index for index, row in enumerate(rows) if row[start : start + size]]
@@ -273,9 +324,9 @@ class ItmBackbone(Backbone, CrossAttends, MatchesText):
             Float[torch.Tensor, "layer head token key"], Float[torch.Tensor, "layer head token key"]
         ]
     ]:
-        """Yield, for every image, probabilities and gradients of all its tokens, padding to the longest left out."""
+        """Yield, for every image, probabilities and gradients of its tokens, without padding."""
         with torch.inference_mode(False), torch.enable_grad():
-            logits, attention = self.fuse(features, rows, wanted)
+            logits, attention = self.fuse_text(features, rows, wanted)
             scale = HALF_SCALE if self.precision == "fp16" else 1.0
             matches = (
                 logits[..., 1].sum()
@@ -305,7 +356,7 @@ def resize_positions(
     grid: tuple[int, int],
     mode: Literal["bicubic", "bilinear"],
 ) -> Float[torch.Tensor, "_ width"]:
-    """Return position embeddings of a square grid for another grid; the first row, the class token's, stays as it is."""
+    """Return position embeddings for another grid; the first, the class token's, stays."""
     side = round((len(table) - 1) ** 0.5)
     if (side, side) == grid:
         return table

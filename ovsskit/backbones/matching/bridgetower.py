@@ -4,50 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
-from ovsskit.backbones import _published
-from ovsskit.backbones._checkpoint import BYTE_PAIRS, FOLDER_FILES, convert
-from ovsskit.backbones.matching._bridgetower_checkpoint import (
-    BRIDGETOWER,
-    check_network,
-    read_network,
-)
+from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones.matching._bridgetower_checkpoint import BRIDGETOWER
 from ovsskit.backbones.matching._bridgetower_layers import encode_text, run_cross_modal
-from ovsskit.backbones.matching._clip_tower import fit_grid, run_tower
+from ovsskit.backbones.matching._clip_tower import run_tower
+from ovsskit.backbones.matching._family import Family
 from ovsskit.backbones.matching._itm import ItmBackbone
-from ovsskit.backbones.matching._text import TextReader, Tokens, batch, read_byte_pairs
+from ovsskit.backbones.matching._text import TextReader, Tokens, batch
+from ovsskit.backbones.matching._tokenizer import BYTE_PAIRS, Kind
 from ovsskit.hub.weights import HubFiles, Published
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 
 class Bridgetower(ItmBackbone):
-    """Attend and match with BridgeTower (`BridgeTowerForImageAndTextRetrieval`) at any multiple of its patch.
+    """Attend and match with BridgeTower (`BridgeTowerForImageAndTextRetrieval`).
 
-    Layers are the cross-modal ones, and the attention is that of the text to the image. Weights are a hub id, a local
-    folder in Hugging Face format, or an original checkpoint (`.ckpt`, with RoBERTa's `vocab.json` and `merges.txt` beside
-    it). Source: Xu et al. 2023, BridgeTower.
+    Images are of any multiple of its patch. Layers are the cross-modal ones, and the attention is
+    that of the text to the image. Weights are a hub id, a local folder in Hugging Face format, or
+    an original checkpoint (`.ckpt`, with RoBERTa's `vocab.json` and `merges.txt` beside it).
+    Source: Xu et al. 2023, BridgeTower.
     """
 
+    family: ClassVar[Family] = BRIDGETOWER
+    published: ClassVar[Mapping[str, Published]] = BRIDGETOWER.published
+    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS.choices, config="config.json")
+    text: ClassVar[Kind] = BYTE_PAIRS
     pairs_at_once: ClassVar[int] = 1
     """Every caption has an image stream of its own, so that memory grows with the pairs."""
-
-    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS, config="config.json")
-    published: ClassVar[Mapping[str, Published]] = _published.BRIDGETOWER
-    published_layers: ClassVar[int] = 6
-    layer_names: ClassVar[str] = r"(?:bridgetower\.)?cross_modal_text_layers\.(\d+)\."
 
     cross_modal_epsilon: Annotated[
         float,
         Field(
             gt=0,
-            description="of the norms in the cross-modal layers: 1e-5 in transformers, 1e-12 in the authors' code",
+            description="of the norms in the cross-modal layers: 1e-5 in transformers, 1e-12 in "
+            "the authors' code",
         ),
     ] = 1e-5
 
@@ -58,27 +52,13 @@ class Bridgetower(ItmBackbone):
             MissingWeights, BadWeights: there are none, or they do not fit.
             BadValue: `image_size` is no multiple of the patch.
         """
-        network = read_network(self.need_weights(), self.dtype)
+        network = super().load()
         model = network.bridgetower
-        visual = model.vision_model.visual
-        fit_grid(visual, self.grid_of(visual.embeddings.patch_size), "bicubic")
         for part in (model.cross_modal_text_layers, model.cross_modal_image_layers):
             for module in part.modules():
                 if isinstance(module, torch.nn.LayerNorm):
                     module.eps = self.cross_modal_epsilon
         return network
-
-    def check_weights(self) -> None:
-        """Refuse weights and a tokenizer that do not fit, without reading tensors."""
-        self.tokenizer(check_network(self.need_weights()))
-
-    def convert_weights(self, file: Path) -> None:
-        """Write an original checkpoint as safetensors, with what this backbone reads of it alone."""
-        convert(self.need_weights(), BRIDGETOWER, file)
-
-    def tokenizer(self, rows: int | None = None) -> Tokenizer:
-        """Return the byte-level tokenizer that lies with the weights."""
-        return read_byte_pairs(self.need_weights(), rows)
 
     @cached_property
     def reader(self) -> TextReader:
@@ -93,15 +73,17 @@ class Bridgetower(ItmBackbone):
         """Return the number of cross-modal layers."""
         return len(self.network.bridgetower.cross_modal_text_layers)
 
-    @property
-    def patch_size(self) -> int:
-        """Return the width of a patch in pixels."""
-        return int(self.network.bridgetower.vision_model.visual.embeddings.patch_size)
+    def embeddings_of(self, network: Any) -> Any:
+        """Return the module that embeds patches and their positions."""
+        return network.bridgetower.vision_model.visual.embeddings
 
-    def look(
+    def encode_image(
         self, pixels: Float[torch.Tensor, "image 3 h w"]
     ) -> Float[torch.Tensor, "image layer key width"]:
-        """Return what the last blocks of the image encoder give, as the cross-modal layers take it, class token first."""
+        """Return what the image encoder's last blocks give, class token first.
+
+        Each is as a cross-modal layer takes it.
+        """
         model = self.network.bridgetower
         visual, kind = model.vision_model.visual, model.token_type_embeddings.weight[1]
         states = run_tower(visual, pixels, self.layer_count)
@@ -111,18 +93,20 @@ class Bridgetower(ItmBackbone):
         ]
         return torch.stack(taken, 1)
 
-    def fuse(
+    def fuse_text(
         self,
         features: Float[torch.Tensor, "image layer key width"],
         rows: Sequence[Sequence[Tokens]],
         wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
-        """Run text encoder and cross-modal layers; the matching head reads the first tokens of text and image."""
+        """Run text encoder and cross-modal layers.
+
+        The matching head reads the first tokens of text and image.
+        """
         model = self.network.bridgetower
         ids, mask = (tensor.to(self._device) for tensor in batch(rows, self.reader.padding))
-        padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * torch.finfo(
-            self.dtype
-        ).min
+        lowest = torch.finfo(self.dtype).min
+        padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * lowest
         images = features if ids.shape[1] == 1 else features.repeat_interleave(ids.shape[1], 0)
         with torch.no_grad():
             texts = encode_text(model, ids.flatten(0, 1), padding, self.layer_count)

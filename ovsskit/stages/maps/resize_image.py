@@ -20,7 +20,7 @@ ONE = 2048
 
 
 class ResizeImage(Stage, writes="resized"):
-    """Resize the image bilinearly, caching_lattices its proportions, until its shorter side has so many pixels.
+    """Resize the image bilinearly, keeping its proportions, until its shorter side has so many pixels.
 
     The longer side stays within `longer_side`, so that the shorter may become less than asked for. Colours are bytes, to the
     bit those that OpenCV's `resize` gives (`INTER_LINEAR`): the weights are multiples of 1/2048.

@@ -1,0 +1,35 @@
+"""Where CLIP's weights are published, and under which licence, as far as it is known."""
+
+from __future__ import annotations
+
+from ovsskit.hub.weights import Published
+
+LICENCE = ("MIT (code)", "of OpenAI's repository; the model's card was not seen")
+CLIP = {
+    f"timm/{name}": Published(
+        f"https://huggingface.co/timm/{name}",
+        "OpenAI's weights, as open_clip reads them",
+        *LICENCE,
+        4 * parameters,
+        is_on_hub=True,
+        commit=commit,
+    )
+    for name, parameters, commit in (
+        (
+            "vit_base_patch16_clip_224.openai",
+            149_620_737,
+            "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d",
+        ),
+        (
+            "vit_large_patch14_clip_224.openai",
+            427_616_513,
+            "18d0535469bb561bf468d76c1d73aa35156c922b",
+        ),
+        (
+            "vit_large_patch14_clip_336.openai",
+            427_944_193,
+            "81e38efc4637de5023b10e75a7f9bd1c6fa6b010",
+        ),
+    )
+}
+"""The commits are those that several public projects pin, each of them with the files that are read here."""
