@@ -97,7 +97,10 @@ def score(
 def tune(names: Sequence[str], folder: Path, *overrides: str) -> Ofa:
     """Tune the tiny model for a list as `ovsskit fit` does, unless the folder holds that already."""
     with FitReport(quiet=False, recipe=RECIPE) as report:
-        run_fit(FitOptions(RECIPE, ", ".join(names), None, folder, overrides, "cpu"), report)
+        run_fit(
+            FitOptions(RECIPE, ", ".join(names), out=folder, overrides=overrides, device="cpu"),
+            report,
+        )
     return tiny(str(folder))
 
 

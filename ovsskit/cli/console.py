@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+import typer
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import (
@@ -49,7 +51,8 @@ stderr = Screen(stderr=True, soft_wrap=True)
 def show(found: Table | Tree, prose: str = "") -> None:
     """Print a table or a tree in which no word is broken, so that ids can be copied.
 
-    Words break in the column of prose alone. Where that takes more than the terminal's width, lines are longer.
+    Words break in the column of prose alone. Where that takes more than the terminal's width, lines
+    are longer.
     """
     wide = console.options.update(width=LINE)
     for column in found.columns if isinstance(found, Table) else ():
@@ -66,7 +69,7 @@ def show(found: Table | Tree, prose: str = "") -> None:
 
 
 def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress:
-    """Return a progress bar: what is done, a detail of each task, the time it took and will take."""
+    """Return a progress bar: what is done, a detail of it, the time it took and will take."""
     columns = (
         TextColumn(f"[bold]{name}"),
         BarColumn(),
@@ -84,6 +87,34 @@ def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress
         transient=True,
         speed_estimate_period=SLOWEST,
     )
+
+
+R = TypeVar("R", bound="LiveReport")
+
+
+class LiveReport:
+    """Show how something goes until it ends, or until Ctrl-C ends it with a word and status 130.
+
+    Nothing is shown at first, so that downloads before it can show their own bars.
+    """
+
+    live: Progress | Live
+
+    def __enter__(self: R) -> R:
+        """Be ready."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Take away what is shown."""
+        self.live.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.say("stopped; run the same command to go on")
+            raise typer.Exit(130) from None
+
+    def say(self, text: str) -> None:
+        """Print a sentence, whatever the mode."""
+        self.live.stop()
+        stderr.print(escape(text), highlight=False)
 
 
 def show_error(error: OvsskitError) -> None:

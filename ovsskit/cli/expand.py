@@ -1,4 +1,4 @@
-"""`ovsskit expand`: have a language model write a text for each class, into a file to read and change."""
+"""`ovsskit expand`: have a language model write a text for each class into a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.cli.options import Classes, ClassesFile, Force, Plugins, Sets, load_plugins
 
 
 def expand(
@@ -15,13 +15,8 @@ def expand(
         str,
         typer.Argument(help="Recipe whose classes to take: a file, or the name of a shipped one."),
     ] = "",
-    classes: Annotated[
-        str | None,
-        typer.Option("--classes", metavar="NAMES", help='Other classes: "dog, cat, grass".'),
-    ] = None,
-    classes_file: Annotated[
-        Path | None, typer.Option("--classes-file", help="Text file with one class on each line.")
-    ] = None,
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The file to write, in TOML.", show_default="KIND.toml"),
@@ -56,24 +51,17 @@ def expand(
     device: Annotated[
         str, typer.Option("--device", help="For --local: auto, cpu, cuda, cuda:1, mps.")
     ] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Force = False,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Have a language model write a definition or a synonym of each class, for the stage expand_text.
+    """Have a language model write a definition or synonym of each class, for stage expand_text.
 
     Answers are kept as they come: after a failure the same command goes on where it stopped.
     """
     from rich.markup import escape
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    from ovsskit.cli.console import console, stderr
+    from ovsskit.cli.console import console, progress_bar, stderr
     from ovsskit.engine.devices import choose_device
     from ovsskit.errors import BadValue
     from ovsskit.files.writing import see_free
@@ -100,16 +88,7 @@ def expand(
         if model
         else LocalModel(local, choose_device(device))
     )
-    columns = (
-        TextColumn("[bold]classes"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=stderr, disable=not stderr.is_terminal, transient=True
-    ) as progress:
+    with progress_bar("classes", shown=stderr.is_terminal) as progress:
         task = progress.add_task("classes", total=len(vocabulary.names))
         kept = Answers(answers or answers_folder())
         try:

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
+from ovsskit.cli.options import (
+    Classes,
+    ClassesFile,
+    Device,
+    Plugins,
+    Quiet,
+    Sets,
+    hide_bars,
+    load_plugins,
+)
 
 
 def fit(
@@ -15,30 +24,26 @@ def fit(
         str,
         typer.Argument(help="Recipe file, or name of a shipped recipe, whose model can be tuned."),
     ],
-    classes: Annotated[
-        str | None,
-        typer.Option("--classes", metavar="NAMES", help='What to tune for: "dog, cat, grass".'),
-    ] = None,
-    classes_file: Annotated[
-        Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")
-    ] = None,
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder for the weights.", show_default="ovsskit-fit/RECIPE"),
     ] = None,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
     verify: Annotated[
         bool,
         typer.Option(
             "--verify", help="Read tuned weights that are there, and see that they are whole."
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Tune a model for a list of classes without any image; the folder it leaves is then named as weights.
+    """Tune a model for a list of classes without any image.
 
+    The folder that it leaves is then named as weights.
     A tuning that was stopped goes on where it was last saved when the same command is given again.
     """
     from ovsskit.cli.fit_report import FitReport
@@ -46,10 +51,14 @@ def fit(
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
-    options = FitOptions(recipe, classes, classes_file, out, tuple(sets), device, verify)
+    options = FitOptions(
+        recipe,
+        classes=classes,
+        classes_file=classes_file,
+        out=out,
+        overrides=tuple(sets),
+        device=device,
+        verify=verify,
+    )
     with FitReport(quiet=quiet, recipe=recipe) as report:
-        try:
-            run_fit(options, report)
-        except KeyboardInterrupt:
-            report.say("stopped; run the same command to go on")
-            raise typer.Exit(130) from None
+        run_fit(options, report)

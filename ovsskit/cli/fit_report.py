@@ -1,14 +1,13 @@
-"""Tell a person how a tuning goes: a bar with the loss and the time that is left, then where the weights are."""
+"""Tell a person how a tuning goes: a bar with the loss, then where the weights are."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 from rich.markup import escape
 from rich.table import Table
 
-from ovsskit.cli.console import console, progress_bar, show, stderr
+from ovsskit.cli.console import LiveReport, console, progress_bar, show, stderr
 from ovsskit.fit.folder import Progress as Done
 
 SMOOTH = 0.05
@@ -17,7 +16,7 @@ ENDS = 20
 """Steps over which the first and the last loss are averaged."""
 
 
-class FitReport:
+class FitReport(LiveReport):
     """Show a progress bar, notices and a summary, or nothing."""
 
     def __init__(self, *, quiet: bool, recipe: str) -> None:
@@ -25,25 +24,8 @@ class FitReport:
         self.progress = progress_bar(
             "tuning", "loss {task.fields[loss]}", shown=not quiet and stderr.is_terminal
         )
+        self.live = self.progress
         self.task = self.progress.add_task("tuning", total=None, visible=False, loss="")
-
-    def __enter__(self) -> FitReport:
-        """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the progress bar away."""
-        self.progress.stop()
-
-    def say(self, text: str) -> None:
-        """Print a sentence, whatever the mode."""
-        self.progress.stop()
-        stderr.print(escape(text), highlight=False)
 
     def begin(self, total: int, done: int) -> None:
         """Show how many steps there are, and how many were done before."""

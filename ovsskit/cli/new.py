@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.options import Force
+
 
 def new(
     path: Annotated[Path, typer.Argument(help="The file to write.")],
@@ -17,7 +19,7 @@ def new(
         bool,
         typer.Option("--whole", help="Copy all stages instead of extending the shipped recipe."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Start a recipe from a shipped one: a few lines that extend it, or a whole copy."""
     from rich.markup import escape

@@ -18,9 +18,28 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="FILE", help="Python file with stages of your own."),
 ]
 
+Classes = Annotated[
+    str | None,
+    typer.Option("--classes", metavar="NAMES", help='The classes: "dog, cat, grass".'),
+]
+ClassesFile = Annotated[
+    Path | None,
+    typer.Option("--classes-file", help="Text file with one class on each line, then synonyms."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Batch = Annotated[
+    str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take the first N images only.")]
+MaxPixels = Annotated[
+    int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+
 
 def hide_bars(*, quiet: bool) -> None:
-    """Let downloads from the hub show no bars where nothing but errors is wanted; call it before they begin."""
+    """Let later downloads show no bars where nothing but errors is wanted."""
     if quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 

@@ -1,15 +1,17 @@
-"""Tell a person, or a program, how a run goes: progress and notices on standard error, results on standard output."""
+"""Tell a person, or a program, how a run goes.
+
+Progress and notices go to standard error, results to standard output.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from types import TracebackType
 
 from rich.markup import escape
 from rich.table import Table
 
-from ovsskit.cli.console import console, progress_bar, show, stderr
+from ovsskit.cli.console import LiveReport, console, progress_bar, show, stderr
 from ovsskit.run.callbacks import Summary
 from ovsskit.run.output.record import ImageRecord
 
@@ -17,32 +19,15 @@ SHOWN_NOTES = 5
 """On how many images notes are printed; `run.json` and the gallery hold all."""
 
 
-class Report:
+class Report(LiveReport):
     """Show a progress bar, notices, failures and a summary; or lines of JSON; or nothing."""
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
         shown = not quiet and not as_json and stderr.is_terminal
         self.progress = progress_bar("images", "{task.fields[rate]}", shown=shown)
+        self.live = self.progress
         self.task = self.progress.add_task("images", total=None, visible=False, rate="")
-
-    def __enter__(self) -> Report:
-        """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the progress bar away."""
-        self.progress.stop()
-
-    def say(self, text: str) -> None:
-        """Print a sentence, whatever the mode."""
-        self.progress.stop()
-        stderr.print(escape(text), highlight=False)
 
     def begin(self, total: int) -> None:
         """Show how many images there are to do."""

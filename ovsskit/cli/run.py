@@ -1,4 +1,4 @@
-"""`ovsskit run`: segment images with a recipe, and leave masks, overlays and a gallery in a folder."""
+"""`ovsskit run`: segment images, and leave masks, overlays and a gallery in a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
+from ovsskit.cli.options import (
+    Batch,
+    Classes,
+    ClassesFile,
+    Device,
+    Limit,
+    MaxPixels,
+    Plugins,
+    Quiet,
+    Sets,
+    hide_bars,
+    load_plugins,
+)
 from ovsskit.files.inputs import MAX_PIXELS
 
 
@@ -16,34 +28,20 @@ def run(
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, or a list (.txt). Without any: the recipe's own, else sample scenes."
+            help="Files, folders, globs, or a list (.txt). "
+            "Without any: the recipe's own, else sample scenes."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
-    classes: Annotated[
-        str | None,
-        typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".'),
-    ] = None,
-    classes_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--classes-file",
-            help="Text file with one class on each line, its synonyms after commas.",
-        ),
-    ] = None,
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Output folder.", show_default="ovsskit-out/RECIPE")
     ] = None,
     sets: Sets = [],  # noqa: B006
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch: Annotated[
-        str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
-    ] = "auto",
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Run on the first N images only.")
-    ] = None,
-    max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
-    ] = MAX_PIXELS,
+    device: Device = "auto",
+    batch: Batch = "auto",
+    limit: Limit = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     save_scores: Annotated[
         bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")
     ] = False,
@@ -70,7 +68,7 @@ def run(
         bool,
         typer.Option("--json", help="Print one JSON object for each image, and one at the end."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Segment images: masks, overlays with a legend, and a gallery to look at them.
@@ -104,10 +102,6 @@ def run(
         verify=verify,
     )
     with Report(quiet=quiet, as_json=json) as report:
-        try:
-            status = run_job(options, report)
-        except KeyboardInterrupt:
-            report.say("stopped; run the same command to go on")
-            raise typer.Exit(130) from None
+        status = run_job(options, report)
     if status:
         raise typer.Exit(status)

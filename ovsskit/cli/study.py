@@ -1,4 +1,4 @@
-"""`ovsskit study`: search parameters of a recipe, and leave a better recipe and a report in a folder."""
+"""`ovsskit study`: search parameters of a recipe, and leave a better one and a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.options import Plugins, Sets, hide_bars, load_plugins
+from ovsskit.cli.options import (
+    Batch,
+    Classes,
+    ClassesFile,
+    Device,
+    Limit,
+    MaxPixels,
+    Plugins,
+    Quiet,
+    Sets,
+    hide_bars,
+    load_plugins,
+)
 from ovsskit.files.inputs import MAX_PIXELS
 
 
@@ -15,22 +27,19 @@ def study(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Study file, recipe file, or name of a shipped recipe; or `compare`, and then the folders of finished studies."
+            help="Study file, recipe file, or name of a shipped recipe; "
+            "or `compare`, and then the folders of finished studies."
         ),
     ],
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, or a list (.txt). Without any: the study's own, else as for `run`."
+            help="Files, folders, globs, or a list (.txt). "
+            "Without any: the study's own, else as for `run`."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
-    classes: Annotated[
-        str | None,
-        typer.Option("--classes", metavar="NAMES", help='What to look for: "dog, cat, grass".'),
-    ] = None,
-    classes_file: Annotated[
-        Path | None, typer.Option("--classes-file", help="Text file with one name on each line.")
-    ] = None,
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Output folder.", show_default="ovsskit-studies/NAME"),
@@ -72,16 +81,10 @@ def study(
         ),
     ] = "",
     sets: Sets = [],  # noqa: B006
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch: Annotated[
-        str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
-    ] = "auto",
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Search on the first N images only.")
-    ] = None,
-    max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
-    ] = MAX_PIXELS,
+    device: Device = "auto",
+    batch: Batch = "auto",
+    limit: Limit = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
     keep_memory: Annotated[
         float,
         typer.Option(
@@ -101,10 +104,10 @@ def study(
         bool,
         typer.Option("--json", help="Print one JSON object for each trial, and one at the end."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Search parameters of a recipe, without masks or with: a better recipe, and a report to look at.
+    """Search parameters of a recipe, without masks or with, for a better recipe and a report.
 
     A study that was stopped goes on where it was when the same command is given again.
     """
@@ -118,7 +121,7 @@ def study(
     load_plugins(plugins)
     hide_bars(quiet=quiet)
     options = StudyOptions(
-        study=recipe,
+        recipe=recipe,
         images=tuple(images),
         classes=classes,
         classes_file=classes_file,
@@ -141,11 +144,7 @@ def study(
         plugins=tuple(plugins),
     )
     with StudyReport(quiet=quiet, as_json=json) as report:
-        try:
-            status = run_study(options, report, keep_memory, keep_disk)
-        except KeyboardInterrupt:
-            report.say("stopped; run the same command to go on")
-            raise typer.Exit(130) from None
+        status = run_study(options, report, keep_memory, keep_disk)
     if status:
         raise typer.Exit(status)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from rich.console import Group
@@ -12,7 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from ovsskit.cli.console import console, progress_bar, show, stderr
+from ovsskit.cli.console import LiveReport, console, progress_bar, show, stderr
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 
@@ -20,33 +19,15 @@ SHOWN = 8
 """How many of the best trials the table lists."""
 
 
-class StudyReport:
+class StudyReport(LiveReport):
     """Show the best trials and a progress bar; or lines of JSON; or nothing."""
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
         self.progress = progress_bar("trials")
         self.task = self.progress.add_task("trials", total=None)
-        self.live = Live(self.progress, console=stderr, transient=True, refresh_per_second=4)
+        self.live: Live = Live(self.progress, console=stderr, transient=True, refresh_per_second=4)
         self.shows = not quiet and not as_json and stderr.is_terminal
-
-    def __enter__(self) -> StudyReport:
-        """Be ready; nothing is shown until `begin`, so that downloads before it can show their own bars."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the live table away."""
-        self.live.stop()
-
-    def say(self, text: str) -> None:
-        """Print a sentence, whatever the mode."""
-        self.live.stop()
-        stderr.print(escape(text), highlight=False)
 
     def notice(self, text: str) -> None:
         """Show something that the person should know."""
@@ -107,7 +88,7 @@ class StudyReport:
 
 
 def best_table(state: StudyState) -> Table:
-    """Return a table of the best trials so far, after the recipe as it is; of several objectives, the Pareto front."""
+    """Return a table of the unchanged recipe and the best trials, or the Pareto front."""
     search = state.plan.search
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in (
@@ -172,7 +153,7 @@ def facts(state: StudyState) -> list[str]:
 
 
 def comparison_tables(found: dict[str, Any]) -> list[Table]:
-    """Return the tables of a comparison: what each study came to, and the best value by trial and by second."""
+    """Return the tables of a comparison: each study's result, and the best value over time."""
     studies = found["studies"]
     names = [escape(f"{one['name']} ({one['sampler']})") for one in studies]
     whole = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))

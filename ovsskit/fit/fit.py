@@ -1,4 +1,4 @@
-"""One `ovsskit fit`: find everything that is wrong before it begins, then tune, and leave a folder of weights."""
+"""One `ovsskit fit`: find everything that is wrong, then tune, and leave a folder of weights."""
 
 from __future__ import annotations
 
@@ -19,21 +19,15 @@ from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
 from ovsskit.fit.table import FitTable
 from ovsskit.recipe.build import Recipe, load_recipe
-from ovsskit.run.options import choose_named
+from ovsskit.run.options import RecipeOptions, choose_named
 
 OUT = Path("ovsskit-fit")
 
 
 @dataclass(frozen=True)
-class FitOptions:
-    """Hold what the person asked for; see the options of `ovsskit fit`."""
+class FitOptions(RecipeOptions):
+    """Hold what a person asked of `ovsskit fit`."""
 
-    recipe: str
-    classes: str | None = None
-    classes_file: Path | None = None
-    out: Path | None = None
-    overrides: tuple[str, ...] = ()
-    device: str = "auto"
     verify: bool = False
 
 
@@ -42,17 +36,17 @@ class FitCallbacks(TakesNotice, Protocol):
     """Hear how a tuning goes."""
 
     def begin(self, total: int, done: int) -> None:
-        """Take note of how many steps there are, and how many were done before."""
+        """Hear how many steps there are, and how many were done before."""
 
     def tell(self, loss: float) -> None:
-        """Take note of a finished step."""
+        """Hear of a finished step."""
 
     def end(self, folder: Path, progress: Progress, done_now: int) -> None:
-        """Take note of how it ended."""
+        """Hear how it ended."""
 
 
 def run_fit(options: FitOptions, callbacks: FitCallbacks) -> None:
-    """Tune a recipe's model for classes; a tuning that was stopped goes on where its state was last saved.
+    """Tune a recipe's model for classes; a stopped tuning goes on from its last saved state.
 
     Raises:
         OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
@@ -100,7 +94,7 @@ def _tune(
     mixed = computes_in_bf16(settings.precision, device)
     tuner = Tuner(backbone.checkpoint.network.to(device), pieces, text, settings, mixed)
     first = folder.resume(tuner)
-    folder.write_record()
+    folder.note()
     callbacks.begin(settings.updates, first)
     progress = folder.progress
     try:
@@ -146,7 +140,7 @@ def _backbone(recipe: Recipe) -> Ofa:
 
 
 def _identity(recipe: Recipe, backbone: Ofa, names: tuple[str, ...]) -> dict[str, Any]:
-    """Say what makes two tunings the same; how many images the network sees at once changes rounding at most."""
+    """Say what makes two tunings the same; `at_once` changes rounding at most."""
     settings = recipe.settings_of(FitTable).model_dump(exclude={"at_once", "save_every", "weights"})
     return {
         "classes": names,

@@ -2,8 +2,8 @@
 
 model.safetensors   the tuned weights, with the classes and the recipe in the file itself
 dict.txt            the dictionary, where it is not the published one
-fit.json            what was tuned, from what, with which settings, at what cost; the loss of every step
-state.safetensors   while tuning goes on: what it needs to go on after it was stopped, however that happened
+fit.json            what was tuned, from what, how, at what cost; the loss of every step
+state.safetensors   while tuning goes on: what it needs to go on after it was stopped
 """
 
 from __future__ import annotations
@@ -20,22 +20,19 @@ from safetensors.torch import save
 
 from ovsskit._lazy import torch
 from ovsskit._version import __version__
-from ovsskit.engine.identity import differences
-from ovsskit.errors import BadOutput, Place
-from ovsskit.files.own import FIT, OwnFolder, Written, read_files
+from ovsskit.files.own import FIT, Files, Written, read_files
 from ovsskit.fit.tuning import Tuner
-from ovsskit.run.output.folder import versions
+from ovsskit.run.output.recorded import RecordedFolder, versions
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
-FIX = "Name another folder with --out, or remove this one."
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Progress:
-    """Say how far tuning has come: the loss of every step done, the seconds that they took, and peak memory in bytes."""
+    """Say how far tuning has come: the loss of every step, seconds, and peak memory in bytes."""
 
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -46,39 +43,41 @@ class Progress:
 _READ_PROGRESS = TypeAdapter(Progress).validate_python
 
 
-class TunedFolder(OwnFolder):
-    """Hold a folder that is locked for one tuning."""
+class TunedFolder(RecordedFolder):
+    """Hold a folder that is locked for one tuning, or raise BadOutput."""
 
     def __init__(self, path: Path, identity: dict[str, Any], recipe: dict[str, Any]) -> None:
-        """Make, lock and read the folder.
-
-        Raises:
-            BadOutput: it cannot be written, another tuning is writing into it, or it holds other files or another tuning.
-        """
-        super().__init__(path, FIT)
+        super().__init__(path, FIT, identity)
         self.recipe = recipe
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+
+    def begin(self) -> None:
+        """Hold what a new folder holds."""
         self.progress = Progress()
-        self.files: dict[str, Written] = {}
-        try:
-            self._read()
-        except BaseException:
-            self.close()
-            raise
+        self.files: Files = {}
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Hold what a record says."""
+        self.progress = _READ_PROGRESS(plain["progress"])
+        self.files = read_files(plain.get("files", {}))
+
+    @property
+    def holds_work(self) -> bool:
+        """Tell whether tuned weights, or what is needed to go on, were saved."""
+        return bool(self.files) or (self.path / STATE).exists()
 
     def is_done(self, *, verify: bool = False) -> bool:
-        """Tell whether the tuned weights are there as they were written: in size, and with `verify` in content."""
+        """Tell whether the tuned weights are there in size, and with `verify` in content."""
         whole = [self.holds(name, one, verify=verify) for name, one in self.files.items()]
         if not all(whole):
             log.warning("the tuned weights are missing or changed: they are tuned again")
         return bool(whole) and all(whole)
 
     def resume(self, tuner: Tuner) -> int:
-        """Give a tuner back what it had when its state was saved, and return the number of its next step.
+        """Give a tuner back what it had when its state was saved, and return its next step.
 
         A state that cannot be read is passed over, and said: then tuning begins at the first step.
         """
-        self.progress, self.files = Progress(), {}
+        self.begin()
         file = self.path / STATE
         if not file.is_file():
             return 0
@@ -140,24 +139,22 @@ class TunedFolder(OwnFolder):
         tensors["encoder.seg_embed_tokens.weight"] = tuner.words
         files[MODEL] = self._save(MODEL, tensors)
         self.files = files
-        self.write_record()
+        self.note()
         self.delete(STATE)
 
-    def write_record(self) -> None:
+    def note(self) -> None:
         """Write `fit.json`.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
-        plain = {
-            "ovsskit": __version__,
-            "identity": self.identity,
-            "recipe": self.recipe,
-            "progress": asdict(self.progress),
-            "versions": versions(),
-            "files": self.files,
-        }
-        self.write_text(FIT, json.dumps(plain, indent=1), flush=True)
+        self.write_record(
+            identity=self.identity,
+            recipe=self.recipe,
+            progress=asdict(self.progress),
+            versions=versions(),
+            files=self.files,
+        )
 
     def _save(self, name: str, tensors: dict[str, Any]) -> Written:
         notes = {
@@ -169,24 +166,3 @@ class TunedFolder(OwnFolder):
         }
         whole = save({key: one.contiguous().cpu() for key, one in tensors.items()}, notes)
         return self.write(name, lambda file: file.write(whole), flush=True)
-
-    def _read(self) -> None:
-        if not self.is_claimed:
-            return
-        try:
-            plain = json.loads((self.path / FIT).read_text(encoding="utf-8"))
-            changed = differences(plain["identity"], self.identity)
-            progress = _READ_PROGRESS(plain["progress"])
-            files = read_files(plain.get("files", {}))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self.broken() from error
-        if changed and not files and not (self.path / STATE).exists():
-            return  # nothing was kept: whatever it was meant to be, nothing is lost
-        if changed:
-            raise BadOutput(
-                "The folder holds another tuning.",
-                there="; ".join(changed[:4]),
-                fix=FIX,
-                where=Place(str(self.path)),
-            )
-        self.progress, self.files = progress, files

@@ -20,26 +20,38 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """Hold what the person asked for; see the options of `ovsskit run`."""
+class RecipeOptions:
+    """Hold what a person may ask of every command that runs or tunes a recipe."""
 
     recipe: str
-    images: tuple[str, ...] = ()
     classes: str | None = None
     classes_file: Path | None = None
     out: Path | None = None
     overrides: tuple[str, ...] = ()
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ImageOptions(RecipeOptions):
+    """Hold what a person may ask of every command that runs a recipe on images."""
+
+    images: tuple[str, ...] = ()
     batch: str = "auto"
     limit: int | None = None
     max_pixels: int = MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class RunOptions(ImageOptions):
+    """Hold what a person asked of `ovsskit run`."""
+
     profile: bool = False
     save: frozenset[str] = frozenset()
     explain: tuple[str, ...] = ()
     verify: bool = False
 
 
-def choose_images(options: RunOptions, recipe: Recipe) -> tuple[list[Path], bool]:
+def choose_images(options: ImageOptions, recipe: Recipe) -> tuple[list[Path], bool]:
     """Return the images to run on, and whether they are the sample scenes.
 
     They are those that the person names, else those that the recipe names, else the sample scenes.
@@ -52,8 +64,8 @@ def choose_images(options: RunOptions, recipe: Recipe) -> tuple[list[Path], bool
     return images[: options.limit], not given
 
 
-def choose_classes(options: RunOptions, recipe: Recipe, samples: bool) -> Vocabulary:
-    """Return the classes that the person names, else the recipe's, else for sample scenes the things in them.
+def choose_classes(options: ImageOptions, recipe: Recipe, samples: bool) -> Vocabulary:
+    """Return the classes that the person names, else the recipe's, else those of sample scenes.
 
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
@@ -106,7 +118,8 @@ def _said(vocabulary: Vocabulary) -> Vocabulary:
     if len(vocabulary.names) == 1 and (len(words) > 1 or " " in words[0]):
         called = f", also called {', '.join(words[1:])}" if words[1:] else ""
         log.warning(
-            "one class is looked for: `%s`%s; commas separate classes on the command line, lines in a file",
+            "one class is looked for: `%s`%s; "
+            "commas separate classes on the command line, lines in a file",
             words[0],
             called,
         )
@@ -114,7 +127,7 @@ def _said(vocabulary: Vocabulary) -> Vocabulary:
 
 
 def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """Return the images of which all maps shall be saved, named by path, file name or stem; `all` is all of them.
+    """Return the images whose maps shall all be saved, named by path, file name, stem or `all`.
 
     Raises:
         BadValue: a name fits no image.

@@ -10,31 +10,33 @@ store/          what networks wrote
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-from ovsskit._version import __version__
-from ovsskit.files.own import STUDY, Files, OwnFolder, Written, measure_text, read_files
+from ovsskit.files.own import STUDY, Files, measure_text, read_files
+from ovsskit.run.output.recorded import RecordedFolder
 
 
-class StudyFolder(OwnFolder):
-    """Hold the folder of one study, locked."""
+class StudyFolder(RecordedFolder):
+    """Hold the folder of one study, locked, or raise BadOutput."""
 
     def __init__(self, path: Path, title: str) -> None:
-        """Make, lock and read the folder.
-
-        Raises:
-            BadOutput: it cannot be written, another study is writing into it, or it holds something else.
-        """
-        super().__init__(path, STUDY)
+        super().__init__(path, STUDY, {})
         self.title = title
         try:
-            self._published = self._read()
             self._note(self._published)
         except BaseException:
             self.close()
             raise
+
+    def begin(self) -> None:
+        """Hold what a new folder holds."""
+        self._published: Files = {}
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Hold what a record says."""
+        self._published = read_files(plain["files"])
 
     def publish(self, texts: Mapping[str, str]) -> None:
         """Write files, each named by its path in the folder.
@@ -49,7 +51,7 @@ class StudyFolder(OwnFolder):
             self.write_text(name, text, flush=True)
 
     def retire(self, names: Collection[str]) -> None:
-        """Remove what was published but for these names; a file that somebody has changed since stays.
+        """Remove what was published but for these names; a file that somebody has changed stays.
 
         Raises:
             CannotWrite: the folder cannot be written any more.
@@ -61,14 +63,4 @@ class StudyFolder(OwnFolder):
 
     def _note(self, files: Files) -> None:
         self._published = files
-        plain = {"ovsskit": __version__, "study": self.title, "files": files}
-        self.write_text(STUDY, json.dumps(plain, indent=1), flush=True)
-
-    def _read(self) -> dict[str, Written]:
-        if not self.is_claimed:
-            return {}
-        try:
-            plain = json.loads((self.path / STUDY).read_text(encoding="utf-8"))
-            return dict(read_files(plain["files"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise self.broken() from error
+        self.write_record(study=self.title, files=files)

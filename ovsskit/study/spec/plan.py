@@ -24,7 +24,6 @@ from ovsskit.errors import (
     UnknownAddress,
     did_you_mean,
 )
-from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.files.names import safe_name
 from ovsskit.recipe.addresses import address_of, all_stages, parse_override, set_value
 from ovsskit.recipe.build import Recipe, build, load_recipe
@@ -32,7 +31,7 @@ from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
-from ovsskit.run.options import RunOptions, check_files, choose_classes, choose_images
+from ovsskit.run.options import ImageOptions, check_files, choose_classes, choose_images
 from ovsskit.study.spec.objectives import (
     Objective,
     Truth,
@@ -58,23 +57,13 @@ LARGEST_GRID = 1_000_000
 
 
 @dataclass(frozen=True)
-class StudyOptions:
-    """Hold what the person asked for; see the options of `ovsskit study`. None means that nothing was asked."""
+class StudyOptions(ImageOptions):
+    """Hold what a person asked of `ovsskit study`; a setting of None was not asked for."""
 
-    study: str
-    images: tuple[str, ...] = ()
-    classes: str | None = None
-    classes_file: Path | None = None
-    out: Path | None = None
-    overrides: tuple[str, ...] = ()
     objectives: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     storage: str = ""
     workers: int = 1
-    device: str = "auto"
-    batch: str = "auto"
-    limit: int | None = None
-    max_pixels: int = MAX_PIXELS
     plugins: tuple[Path, ...] = ()
 
 
@@ -146,13 +135,7 @@ def make_plan(options: StudyOptions) -> Plan:
     search = read_search(options)
     recipe = search.candidate({})
     check_files(recipe.stages)
-    plain = RunOptions(
-        recipe=str(search.path),
-        images=options.images or search.images,
-        classes=options.classes,
-        classes_file=options.classes_file,
-        limit=options.limit,
-    )
+    plain = replace(options, images=options.images or search.images)
     named, samples = choose_images(plain, recipe)
     images, left_out = _readable(named, options.max_pixels)
     if search.classes and options.classes is None and not options.classes_file:
@@ -206,7 +189,7 @@ def read_search(options: StudyOptions, *, set_is_settled: bool = False) -> Searc
         Problems: all that is wrong, with files and lines.
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
-    path = find_recipe(options.study)
+    path = find_recipe(options.recipe)
     file = read_shaped(path)
     problems: list[OvsskitError] = []
     if _is_study(file):
