@@ -40,7 +40,7 @@ def measure(pipeline: Pipeline, images: Sequence[Image], names: Sequence[str]) -
     seconds: dict[str, float] = defaultdict(float)
     peaks: dict[str, float] = defaultdict(float)
     for model in pipeline.models.values():
-        assert model.network is not None
+        model.prepare()
     loaded = take_peak()
 
     def watch(stage: Stage, states: Sequence[State], spent: float) -> None:

@@ -57,8 +57,8 @@ def measure(
     global spent
     pipeline = ovsskit.load(recipe, *overrides, store=store, batch=4)
     for model in pipeline.models.values():
-        assert model.network is not None
-        assert store is None or model.digest
+        model.prepare()
+        assert store is None or model.describe_content()
     before = (store.calls, store.hits) if store else (0, 0)
     start, spent = time.process_time(), 0.0
     for first in range(0, len(images), pipeline.batch):

@@ -405,9 +405,7 @@ def python_page() -> str:
         [name for name in testing.__all__ if not inspect.isclass(getattr(testing, name))],
         3,
     )
-    base = importlib.import_module("ovsskit.engine.model")
-    lines += ["## ovsskit.engine.model", "", prose(inspect.getdoc(base) or ""), ""]
-    return "\n".join([*lines, *api(base, ["Backbone", "CrossAttends", "MatchesText"], 3)])
+    return "\n".join(lines)
 
 
 def api(module: Any, names: Iterable[str], level: int = 2) -> list[str]:

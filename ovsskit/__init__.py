@@ -8,63 +8,73 @@ from typing import TYPE_CHECKING, Any
 from ovsskit._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ovsskit.engine.model import Backbone as Backbone
+    from ovsskit.engine.model import CrossAttends as CrossAttends
+    from ovsskit.engine.model import DecodesPatches as DecodesPatches
+    from ovsskit.engine.model import EncodesImage as EncodesImage
+    from ovsskit.engine.model import EncodesImageAndText as EncodesImageAndText
+    from ovsskit.engine.model import EncodesPatches as EncodesPatches
+    from ovsskit.engine.model import EncodesText as EncodesText
+    from ovsskit.engine.model import MatchesText as MatchesText
+    from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.stage import Batch as Batch
+    from ovsskit.engine.stage import Capability as Capability
     from ovsskit.engine.stage import S as S
     from ovsskit.engine.stage import Stage as Stage
     from ovsskit.engine.stage import Wrapper as Wrapper
     from ovsskit.engine.stage import Wraps as Wraps
-    from ovsskit.engine.values import (
-        Captions as Captions,
-    )
-    from ovsskit.engine.values import (
-        CrossAttention as CrossAttention,
-    )
-    from ovsskit.engine.values import (
-        Image as Image,
-    )
-    from ovsskit.engine.values import (
-        Labels as Labels,
-    )
-    from ovsskit.engine.values import (
-        Logits as Logits,
-    )
-    from ovsskit.engine.values import (
-        Present as Present,
-    )
-    from ovsskit.engine.values import (
-        Probabilities as Probabilities,
-    )
-    from ovsskit.engine.values import (
-        Saliency as Saliency,
-    )
-    from ovsskit.engine.values import (
-        Scores as Scores,
-    )
-    from ovsskit.engine.values import (
-        TokenMaps as TokenMaps,
-    )
-    from ovsskit.engine.values import (
-        Vocabulary as Vocabulary,
-    )
+    from ovsskit.engine.store import Store as Store
+    from ovsskit.engine.values import Attention as Attention
+    from ovsskit.engine.values import Captions as Captions
+    from ovsskit.engine.values import Confidences as Confidences
+    from ovsskit.engine.values import CrossAttention as CrossAttention
+    from ovsskit.engine.values import Hidden as Hidden
+    from ovsskit.engine.values import Image as Image
+    from ovsskit.engine.values import Labels as Labels
+    from ovsskit.engine.values import Logits as Logits
+    from ovsskit.engine.values import PatchFeatures as PatchFeatures
+    from ovsskit.engine.values import Present as Present
+    from ovsskit.engine.values import Probabilities as Probabilities
+    from ovsskit.engine.values import Reward as Reward
+    from ovsskit.engine.values import Saliency as Saliency
+    from ovsskit.engine.values import Scores as Scores
+    from ovsskit.engine.values import Similarity as Similarity
+    from ovsskit.engine.values import TextFeatures as TextFeatures
+    from ovsskit.engine.values import TokenMaps as TokenMaps
+    from ovsskit.engine.values import Value as Value
+    from ovsskit.engine.values import Vocabulary as Vocabulary
+    from ovsskit.errors import OvsskitError as OvsskitError
     from ovsskit.run.pipeline import Pipeline as Pipeline
     from ovsskit.run.pipeline import Result as Result
     from ovsskit.run.pipeline import load as load
 
 _HOMES = {
-    "ovsskit.run.pipeline": ("Pipeline", "Result", "load"),
-    "ovsskit.engine.stage": ("Batch", "S", "Stage", "Wrapper", "Wraps"),
-    "ovsskit.engine.values": (
-        "Captions", "CrossAttention", "Image", "Labels", "Logits", "Present", "Probabilities", "Saliency", "Scores",
-        "TokenMaps", "Vocabulary",
+    "engine.model": (
+        "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
+        "EncodesText MatchesText PretrainedBackbone"
     ),
-}  # fmt: skip
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+    "engine.stage": "Batch Capability S Stage Wrapper Wraps",
+    "engine.store": "Store",
+    "engine.values": (
+        "Attention Captions Confidences CrossAttention Hidden Image Labels Logits PatchFeatures "
+        "Present Probabilities Reward Saliency Scores Similarity TextFeatures TokenMaps Value "
+        "Vocabulary"
+    ),
+    "errors": "OvsskitError",
+    "run.pipeline": "Pipeline Result load",
+}
+_HOME_OF = {name: f"ovsskit.{module}" for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module when it is first asked for, so that `import ovsskit` stays instant."""
+    """Import a public name from its module when it is first asked for: the import stays instant."""
     if name in _HOME_OF:
         return getattr(import_module(_HOME_OF[name]), name)
     raise AttributeError(f"module 'ovsskit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, and none of the package's rooms."""
+    return [*__all__, "__version__"]

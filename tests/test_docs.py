@@ -6,6 +6,7 @@ import importlib.util
 import re
 import runpy
 import shlex
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
 from ovsskit.errors import OvsskitError
@@ -25,7 +27,7 @@ from ovsskit.study.spec.plan import check_file
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
-PLUGINS = ("sharpen.py", "two_views.py")
+PLUGINS = ("sharpen.py", "two_views.py", "regions.py", "guess.py")
 FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -94,10 +96,12 @@ def hooks() -> ModuleType:
 
 @pytest.fixture
 def recipes(tmp_path: Path) -> Path:
-    """Return a folder with every titled recipe of the pages."""
-    for block in blocks("toml"):
+    """Return a folder with the recipes and the code of the pages, under their titles."""
+    for block in blocks("toml", "python"):
         if block.title:
             (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    for path in EXAMPLES.glob("*.py"):
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
@@ -114,7 +118,7 @@ def test_titles_of_recipes_are_unique() -> None:
 @pytest.mark.parametrize("block", whole_recipes(), ids=name_of)
 def test_whole_recipes_pass_the_check(block: Block, recipes: Path) -> None:
     for plugin in PLUGINS:
-        registry.load_plugin(EXAMPLES / plugin)
+        registry.load_plugin(recipes / plugin)
     (recipes / "present.json").write_text("{}")  # a recipe of the tutorial names it
     check_file(str(recipes / block.title))
 
@@ -175,18 +179,32 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert names["result"].labels.ndim == 2
 
 
-def test_the_backbone_of_the_page_keeps_the_contract() -> None:
-    names: dict[str, Any] = {"__name__": "own_backbone"}
-    for block in blocks("python"):
-        if block.page == "docs/own_backbone.md":
-            exec(compile(block.text, block.page, "exec"), names)
-    assert names["Guess"]().answer == 0.5
+@pytest.mark.parametrize("page", ["docs/own_stage.md", "docs/own_backbone.md"])
+def test_what_a_page_shows_of_own_code_runs_as_written(
+    page: str, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recipes / "photos").mkdir()
+    (recipes / "photos" / "photo.jpg").write_bytes(sample_images()[0].read_bytes())
+    monkeypatch.chdir(recipes)
+    lines = [line for one in blocks("sh") if one.page == page for line in one.text.splitlines()]
+    assert lines
+    for line in lines:
+        [_, *words] = shlex.split(line)
+        ended = CliRunner().invoke(app, words)
+        assert ended.exit_code == 0, f"{line}: {ended.exception or ended.output}"
+    ran = [words[1] for words in map(shlex.split, lines) if words[1] == "run"]
+    assert len(list(recipes.glob("ovsskit-out/*/masks/photo.png"))) == len(ran) > 0
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("test_*.py")), ids=lambda path: path.stem)
-def test_the_examples_pass_their_own_tests(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
-    tests = [item for name, item in runpy.run_path(str(path)).items() if name.startswith("test_")]
+@pytest.mark.parametrize(
+    "name", ["test_guess.py", *sorted(path.name for path in EXAMPLES.glob("test_*.py"))]
+)
+def test_the_examples_pass_their_own_tests(
+    name: str, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(recipes)
+    found = runpy.run_path(str(recipes / name))
+    tests = [item for name, item in found.items() if name.startswith("test_")]
     assert tests
     for test in tests:
         test()

@@ -41,6 +41,7 @@ def models(
     from rich.table import Table
 
     from ovsskit.cli.console import console, show, show_error, stderr
+    from ovsskit.engine.model import PretrainedBackbone
     from ovsskit.engine.stage import use_of
     from ovsskit.errors import BadValue, BadWeights
     from ovsskit.files.shipped import recipe_folder
@@ -64,6 +65,7 @@ def models(
         (use_of(type(model)), model.source, model.pinned): model
         for name in names
         for model in read(name).models.values()
+        if isinstance(model, PretrainedBackbone)
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("backbone", "weights", "revision", "here", "content", "fits", "size", "licence"):
@@ -111,6 +113,9 @@ def models(
             size,
             info.licence or "unknown",
         )
+    if not needed:
+        console.print("No model of this recipe has weights.")
+        return
     show(table)
     for trouble in troubles:
         console.print(f"Sizes and licences are not known: {escape(trouble)}.", highlight=False)

@@ -155,7 +155,8 @@ class Driver:
             for name, slot in self.links.get(stage.address, {}).items()
         }
         for model in models.values():
-            del model["weights"], model["revision"]
+            for name in ("weights", "revision"):  # where they lie, not what they are
+                model.pop(name, None)
         inner = [self._identify(one) for one in stage.inner] if isinstance(stage, Wrapper) else []
         return {**identity, "models": models, "inner": inner}
 

@@ -68,7 +68,7 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
 
 
 def model_identity(model: Backbone) -> dict[str, Any]:
-    """Return what a model is, and the content of its weights.
+    """Return what a model is, and the content of its weights if it has any.
 
     Raises:
         MissingWeights: they are neither local nor downloadable.
@@ -77,7 +77,7 @@ def model_identity(model: Backbone) -> dict[str, Any]:
     return {
         "use": use_of(cls),
         **model.model_dump(mode="json"),
-        "digest": model.digest,
+        **model.describe_content(),
         **_code(cls),
     }
 

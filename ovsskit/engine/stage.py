@@ -82,7 +82,36 @@ NeededPath = Annotated[str, RecipePath(needed=True)]
 
 
 class Capability:
-    """Mark what a backbone can do; a stage asks for a model by one of these."""
+    """Mark what a backbone can do; a stage asks for a model by one of these.
+
+    Its abstract methods are the promise, `check` holds the laws that every model keeps, and `toy`
+    returns a small model, so that stages and backbones are tested without anybody's weights.
+    """
+
+    @classmethod
+    def check(cls, model: Any) -> None:
+        """Test that a model keeps the laws of this capability.
+
+        Raises:
+            AssertionError: it does not.
+            NotImplementedError: the capability says nothing of its laws.
+        """
+        raise NotImplementedError(
+            f"{cls.__name__} has no laws to test. Give it some: "
+            "`@classmethod def check(cls, model: Any) -> None`, with assertions."
+        )
+
+    @classmethod
+    def toy(cls) -> Any:
+        """Return a small model without weights that has this capability.
+
+        Raises:
+            NotImplementedError: there is none.
+        """
+        raise NotImplementedError(
+            f"{cls.__name__} has no toy to test stages with. Give it one: "
+            "`@classmethod def toy(cls) -> Any`, which returns a small model without weights."
+        )
 
 
 @dataclass(frozen=True)

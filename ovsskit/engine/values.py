@@ -10,6 +10,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ovsskit._lazy import Bool, Float, Int, UInt8, torch
+from ovsskit.engine.examples import (
+    GRID,
+    HEADS,
+    LAYERS,
+    NAMES,
+    PATCH_TOKENS,
+    SIZE,
+    WIDTH,
+    uniform,
+)
 
 PROMPT, END, PADDING = -1, -2, -3
 """Marks, in `positions`, of tokens that name no class: words of the prompt; the separator at the end; padding."""
@@ -18,6 +28,31 @@ PROMPT, END, PADDING = -1, -2, -3
 @dataclass(frozen=True, eq=False)
 class Value:
     """Hold what a slot carries for one image."""
+
+    @classmethod
+    def example(cls: type[V], seed: int = 0) -> V:
+        """Return an example, from which tests make inputs; those of one seed are of one image.
+
+        Raises:
+            NotImplementedError: the kind has none.
+        """
+        raise NotImplementedError(
+            f"{cls.__name__} has no example to test with. Give it one: "
+            f"`@classmethod def example(cls, seed: int = 0) -> {cls.__name__}`."
+        )
+
+    @classmethod
+    def check(cls, value: Any) -> None:
+        """Test that a value is of this kind, and keeps its laws: its axes, where jaxtyping is on.
+
+        Raises:
+            AssertionError: it is not, or does not.
+        """
+        assert isinstance(value, cls), f"it is {type(value).__name__}, not {cls.__name__}"
+        assert cls.__eq__ is object.__eq__, (
+            f"{cls.__name__} compares tensors; make it `@dataclass(frozen=True, eq=False)`"
+        )
+        replace(value)
 
     def to(self: V, device: Any) -> V:
         """Return the same value with its tensors on another device."""
@@ -36,6 +71,11 @@ class Image(Value):
     data: Float[torch.Tensor, "3 h w"]
     name: str = ""
     hidden: Bool[torch.Tensor, "rows cols"] | None = None
+
+    @classmethod
+    def example(cls, seed: int = 0) -> Image:
+        """Return noise."""
+        return cls((uniform(seed + 2, 3, *SIZE) * 255).round() / 255, f"image{seed}")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,6 +106,12 @@ class Vocabulary(Value):
     synonyms: tuple[tuple[str, ...], ...] = ()
     background_words: tuple[str, ...] = ()
 
+    @classmethod
+    def example(cls, seed: int = 0) -> Vocabulary:
+        """Return three names, the same for every seed."""
+        colours = ((0, 0, 0), (244, 62, 37), (37, 72, 244), (133, 244, 37))
+        return cls(NAMES, (0, 1, 2, 3), colours)
+
     @property
     def queries(self) -> tuple[tuple[int, str], ...]:
         """Return label and text of everything to look for: words of the background, then every class's name and synonyms."""
@@ -95,6 +141,11 @@ class Present(Value):
     scores: tuple[float, ...] = field(default=(), compare=False)
     note: str = field(default="", compare=False)
 
+    @classmethod
+    def example(cls, seed: int = 0) -> Present:
+        """Return all classes of the example vocabulary."""
+        return cls(tuple(range(1, len(NAMES) + 1)))
+
 
 @dataclass(frozen=True)
 class Span:
@@ -119,6 +170,15 @@ class Captions(Value):
 
     captions: tuple[Caption, ...]
 
+    @classmethod
+    def example(cls, seed: int = 0) -> Captions:
+        """Return one caption that names every class."""
+        text, spans = "A picture of", []
+        for position, name in enumerate(NAMES):
+            spans.append(Span(position, len(text) + 1, len(text) + 1 + len(name)))
+            text += f" {name}"
+        return cls((Caption(text, tuple(spans)),))
+
 
 @dataclass(frozen=True, eq=False)
 class CrossAttention(Value):
@@ -136,6 +196,20 @@ class CrossAttention(Value):
     heads: tuple[int, ...]
     grid: tuple[int, int]
     lengths: tuple[int, ...]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> CrossAttention:
+        """Return random attention of seven tokens in all layers and heads."""
+        probability = uniform(seed + 1, LAYERS, HEADS, 7, PATCH_TOKENS).softmax(-1)
+        return cls(
+            probability,
+            uniform(seed + 3, *probability.shape) - 0.5,
+            torch.tensor([PROMPT, PROMPT, 0, 1, 1, 2, END]),
+            tuple(range(1, LAYERS + 1)),
+            tuple(range(HEADS)),
+            GRID,
+            (7,),
+        )
 
     def pick(self, layers: tuple[int, ...], heads: tuple[int, ...]) -> CrossAttention:
         """Return what these layers and heads hold."""
@@ -170,6 +244,11 @@ class TokenMaps(Value):
     positions: Int[torch.Tensor, " token"]
     lengths: tuple[int, ...]
 
+    @classmethod
+    def example(cls, seed: int = 0) -> TokenMaps:
+        """Return random maps of the tokens of the example attention, but for the first."""
+        return cls(uniform(seed, 6, *GRID), torch.tensor([PROMPT, 0, 1, 1, 2, END]), (6,))
+
 
 @dataclass(frozen=True, eq=False)
 class Hidden(Value):
@@ -181,6 +260,11 @@ class Hidden(Value):
     data: Float[torch.Tensor, "layer token width"]
     layers: tuple[int, ...]
     grid: tuple[int, int]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> Hidden:
+        """Return random tokens of the last two layers."""
+        return cls(uniform(seed, 2, PATCH_TOKENS, WIDTH) - 0.5, (LAYERS - 1, LAYERS), GRID)
 
     def entering(self, layer: int) -> Float[torch.Tensor, "token width"]:
         """Return the tokens that enter this block."""
@@ -198,6 +282,12 @@ class Similarity(Value):
     layers: tuple[int, ...]
     grid: tuple[int, int]
 
+    @classmethod
+    def example(cls, seed: int = 0) -> Similarity:
+        """Return random similarities of the last two layers, in two terms and two heads."""
+        data = uniform(seed, 2, 2, 2, PATCH_TOKENS, PATCH_TOKENS) * 4
+        return cls(data, (LAYERS - 1, LAYERS), GRID)
+
 
 @dataclass(frozen=True, eq=False)
 class Attention(Value):
@@ -207,12 +297,23 @@ class Attention(Value):
     layers: tuple[int, ...]
     grid: tuple[int, int]
 
+    @classmethod
+    def example(cls, seed: int = 0) -> Attention:
+        """Return random weights of the last two layers, in two heads."""
+        data = (uniform(seed, 2, 2, PATCH_TOKENS, PATCH_TOKENS) * 4).softmax(-1)
+        return cls(data, (LAYERS - 1, LAYERS), GRID)
+
 
 @dataclass(frozen=True, eq=False)
 class PatchFeatures(Value):
     """Hold one vector for every patch."""
 
     data: Float[torch.Tensor, "width rows cols"]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> PatchFeatures:
+        """Return random vectors."""
+        return cls(uniform(seed, WIDTH, *GRID) - 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +323,12 @@ class TextFeatures(Value):
     data: Float[torch.Tensor, "text width"]
     labels: tuple[int, ...]
 
+    @classmethod
+    def example(cls, seed: int = 0) -> TextFeatures:
+        """Return random vectors of length 1, two of them for the second class."""
+        vectors = torch.nn.functional.normalize(uniform(seed, 4, WIDTH) - 0.5)
+        return cls(vectors, (1, 2, 2, 3))
+
 
 @dataclass(frozen=True, eq=False)
 class Scores(Value):
@@ -229,6 +336,18 @@ class Scores(Value):
 
     data: Float[torch.Tensor, "class h w"]
     labels: tuple[int, ...]
+
+    @classmethod
+    def example(cls: type[S], seed: int = 0) -> S:
+        """Return random maps from 0 to 1, one for each class."""
+        return cls(uniform(seed, len(NAMES), *SIZE), tuple(range(1, len(NAMES) + 1)))
+
+    @classmethod
+    def check(cls, value: Any) -> None:
+        """Test that there is a label for every map, and that all scores are finite."""
+        super().check(value)
+        assert len(value.labels) == value.data.shape[0], "not every map has one label"
+        assert value.data.isfinite().all(), "its scores are not finite"
 
     def with_data(self: S, data: Float[torch.Tensor, "class h w"]) -> S:
         """Return scores of the same kind and classes with other maps."""
@@ -244,6 +363,12 @@ class Saliency(Scores):
 class Logits(Scores):
     """Hold maps that become probabilities by a softmax over classes."""
 
+    @classmethod
+    def example(cls: type[S], seed: int = 0) -> S:
+        """Return random maps from -4 to 4, one for each class."""
+        scores = super().example(seed)
+        return scores.with_data(scores.data * 8 - 4)
+
 
 @dataclass(frozen=True, eq=False)
 class Confidences(Scores):
@@ -254,6 +379,12 @@ class Confidences(Scores):
 class Probabilities(Confidences):
     """Hold confidences that sum to 1 over the maps at every place."""
 
+    @classmethod
+    def example(cls: type[S], seed: int = 0) -> S:
+        """Return random maps, one for each class, that sum to 1."""
+        scores = super().example(seed)
+        return scores.with_data((scores.data * 4).softmax(0))
+
 
 @dataclass(frozen=True, eq=False)
 class Labels(Value):
@@ -261,12 +392,22 @@ class Labels(Value):
 
     data: Int[torch.Tensor, "h w"]
 
+    @classmethod
+    def example(cls, seed: int = 0) -> Labels:
+        """Return the class of the highest example score of every pixel."""
+        return cls(Saliency.example(seed).data.argmax(0) + 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Reward(Value):
     """Hold how good a result is taken to be, without a look at true masks; more is better. Not a number: nothing to judge."""
 
     data: Float[torch.Tensor, ""]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> Reward:
+        """Return the mean of the example scores."""
+        return cls(Saliency.example(seed).data.mean())
 
 
 V = TypeVar("V", bound=Value)

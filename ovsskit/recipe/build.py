@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from ovsskit.engine.model import Backbone
+from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import find_objections
 from ovsskit.engine.stage import Stage, Wrapper
 from ovsskit.engine.wiring import Link, Node, flatten, wire
@@ -62,7 +62,7 @@ class InputTable(BaseModel, frozen=True, extra="forbid", strict=True):
 HOMES: dict[str, type[BaseModel]] = {
     "vocabulary": VocabularyTable,
     "input": InputTable,
-    "backbone": Backbone,
+    "backbone": PretrainedBackbone,
 }
 """Where keys belong that stand at the top of a recipe by mistake; the first section that has one."""
 

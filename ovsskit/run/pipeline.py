@@ -17,7 +17,7 @@ from ovsskit._lazy import Int, torch
 from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precision
 from ovsskit.engine.driver import Driver, Known, State, Watch
 from ovsskit.engine.images import ImageSource, read_image
-from ovsskit.engine.model import Backbone
+from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
@@ -118,7 +118,8 @@ class Pipeline:
         self.links = {link.node.address: link.models for link in flatten(links)}
         self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
         for model in self.models.values():
-            note_slow_precision(model.precision, self.device)
+            if isinstance(model, PretrainedBackbone):
+                note_slow_precision(model.precision, self.device)
         self.vocabulary, self.background, self.store = vocabulary, background, store
         self._known: dict[str, Known] = {}
         self._checked: Vocabulary | None = None

@@ -114,7 +114,7 @@ class _Job:
     def _work(self) -> None:
         for name, model in self.pipeline.models.items():
             start = time.perf_counter()
-            _ = model.network
+            model.prepare()
             seconds = time.perf_counter() - start
             self.costs.add(f"reading {name}", seconds)
             self.costs.seconds += seconds

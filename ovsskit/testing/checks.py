@@ -1,9 +1,15 @@
-"""The contract of stages, wrappers and backbones, as checks that raise `AssertionError`."""
+"""The contract of stages, wrappers and backbones, as checks that raise `AssertionError`.
+
+What there is to test of a value or a capability, it says itself: `Value.example`, `Value.check`,
+`Capability.toy` and `Capability.check`. Of what says nothing the checks raise `NotImplementedError`,
+with what to add.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -12,34 +18,14 @@ import tomlkit
 
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import Driver, State, run_together
-from ovsskit.engine.model import (
-    Backbone,
-    CrossAttends,
-    DecodesPatches,
-    EncodesImage,
-    EncodesPatches,
-    EncodesText,
-    MatchesText,
-    capabilities,
-)
-from ovsskit.engine.stage import Stage, Wrapper, use_of, wiring
+from ovsskit.engine.model import Backbone, PretrainedBackbone
+from ovsskit.engine.stage import Capability, Stage, Wiring, Wrapper, use_of, wiring
 from ovsskit.engine.store import Store
-from ovsskit.engine.values import (
-    Attention,
-    Captions,
-    CrossAttention,
-    Hidden,
-    Image,
-    Logits,
-    PatchFeatures,
-    Probabilities,
-    Saliency,
-    Scores,
-    Value,
-    Vocabulary,
-)
-from ovsskit.testing.examples import example
-from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
+from ovsskit.engine.values import Image, Value, Vocabulary
+from ovsskit.testing.examples import example, kinds_of
+from ovsskit.testing.toys import ToyLabels, ToyScores, ToyTokenMaps
+
+TOYS = (ToyTokenMaps, ToyScores, ToyLabels)
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
@@ -47,43 +33,54 @@ def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
 
     It survives being written to TOML and read back; describes itself and its fields; leaves its
     inputs as they are; gives the same result twice, and for many images the same as one by one;
-    writes the kind and axes it declares; what it writes survives being stored on disk.
+    writes the kind and axes it declares; what it writes survives being stored on disk. It does so
+    without the slots that it can do without, too.
     """
-    check_description(type(stage))
+    cls = type(stage)
+    assert not isinstance(stage, Wrapper), f"{cls.__name__} is a wrapper: test it by check_wrapper"
+    check_description(cls)
     check_round_trip(stage)
-    models = dict.fromkeys(wiring(type(stage)).models, ToyBackbone())
-    for kind in _kinds(stage):
-        many = [_inputs(stage, kind, seed, slots or {}) for seed in (0, 7)]
-        before = [{name: fingerprint(value) for name, value in one.items()} for one in many]
+    plan = wiring(cls)
+    assert plan.writes, f"{cls.__name__} writes no slot: `class {cls.__name__}(Stage, writes=...)`"
+    models = _toys(plan)
+    for absent, kinds in product({frozenset[str](), plan.optional}, _choices(plan)):
+        reads = {name: kinds.get(hint, hint) for name, hint in plan.reads.items()}
+        many = [
+            {
+                **{name: example(kind, seed) for name, kind in reads.items()},
+                **dict.fromkeys(absent),
+                **(slots or {}),
+            }
+            for seed in (0, 7)
+        ]
+        before = _prints_of(many)
         with torch.no_grad():
             alone = [stage.run(**one, **models) for one in many]
             together = run_together(stage, [{**one, **models} for one in many])
-        assert before == [
-            {name: fingerprint(value) for name, value in one.items()} for one in many
-        ], "it changed its inputs"
+        assert before == _prints_of(many), "it changed its inputs"
         assert list(map(fingerprint, alone)) == list(map(fingerprint, together)), (
             "many images differ from one by one"
         )
-        declared = wiring(type(stage)).kind
         for value in alone:
-            check_value(value, kind if isinstance(declared, TypeVar) else declared)
+            check_value(value, kinds.get(plan.kind, plan.kind))
             check_stored(value)
 
 
-def check_wrapper(wrapper: Wrapper) -> None:
-    """Test that a wrapper keeps the contract.
+def check_wrapper(wrapper: Wrapper, inner: Stage | None = None) -> None:
+    """Test that a wrapper keeps the contract: neutral, nested, with other names of slots and mates.
 
-    That is the neutral law, nesting, other names of slots, independence of batch mates. The neutral
-    law is tested on maps of the image's size.
+    The neutral law is tested on maps of the image's size, or on what `inner` writes: a stage that
+    stands inside, needed where the wrapper merges a slot that no toy of the package writes.
     """
-    check_description(type(wrapper))
+    cls = type(wrapper)
+    check_description(cls)
     check_round_trip(wrapper)
-    toys: dict[str, type[Stage]] = {
-        "token_maps": ToyTokenMaps,
-        "scores": ToyScores,
-        "labels": ToyLabels,
-    }
-    toy = toys[wrapper.merges or wrapper.writes]()
+    slot = wrapper.merges or wrapper.writes
+    toy = inner or next((one() for one in TOYS if one.writes == slot), None)
+    assert toy is not None, (
+        f"No toy writes `{slot}`. Say what stands inside: "
+        f"check_wrapper({cls.__name__}(), inner=...), a stage that writes it."
+    )
     real = wrapper.model_copy(update={"inner": (toy,)})
     if not wrapper.repeats:
         _check_neutral(wrapper, toy)
@@ -91,19 +88,18 @@ def check_wrapper(wrapper: Wrapper) -> None:
     _check_renamed(real)
     together = _wrapped(real, batch=2)
     assert together == _wrapped(real, batch=1), "its result depends on the batch"
-    reads = wiring(type(wrapper)).reads
-    requests = next(wrapper.run(**{name: example(kind) for name, kind in reads.items()}))
-    assert all(set(request) <= set(reads) for request in requests), (
+    plan = wiring(cls)
+    inputs = {name: example(kind) for name, kind in plan.reads.items()}
+    requests = next(wrapper.run(**inputs, **_toys(plan)))
+    assert all(set(request) <= set(plan.reads) for request in requests), (
         "it overrides a slot that it does not read"
     )
 
 
 def _check_neutral(wrapper: Wrapper, toy: Stage) -> None:
-    plain = _prints(_drive([toy]), wrapper.writes)
     neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
-    nested = neutral.model_copy(
-        update={"inner": (neutral.model_copy(update={"name": "second"}),), "name": "first"}
-    )
+    nested = neutral.model_copy(update={"inner": (neutral.model_copy(update={"name": "second"}),)})
+    plain = _prints(_drive([toy], [_state(neutral, seed) for seed in (0, 7, 9)]), wrapper.writes)
     assert _wrapped(neutral) == plain, "its neutral setting changes something"
     assert _wrapped(nested) == plain, "nested in itself it changes something"
 
@@ -116,154 +112,76 @@ def _check_renamed(wrapper: Wrapper) -> None:
 
 
 def _wrapped(wrapper: Wrapper, batch: int = 8) -> list[tuple[Any, ...]]:
-    """Run a wrapper on examples; where it reads another slot, its own holds something else."""
-    states = []
-    for seed in (0, 7, 9):
-        state: State = {"vocabulary": example(Vocabulary)}
-        for name, kind in wiring(type(wrapper)).reads.items():
-            state[name] = example(kind, seed + 1)
-            state[wrapper.reads.get(name, name)] = example(kind, seed)
-        states.append(state)
-    return _prints(_drive([wrapper], batch, states), wrapper.writes)
+    states = [_state(wrapper, seed) for seed in (0, 7, 9)]
+    return _prints(_drive([wrapper], states, batch), wrapper.writes)
+
+
+def _state(wrapper: Wrapper, seed: int) -> State:
+    """Return examples of what a wrapper and its inner chain read.
+
+    Where the wrapper reads a slot of another name, its own holds something else.
+    """
+    state: State = {"vocabulary": example(Vocabulary), "image": example(Image, seed)}
+    for stage in wrapper.inner:
+        state |= {name: example(kind, seed) for name, kind in wiring(type(stage)).reads.items()}
+    for name, kind in wiring(type(wrapper)).reads.items():
+        state[name] = example(kind, seed + 1)
+        state[wrapper.reads.get(name, name)] = example(kind, seed)
+    return state
 
 
 def check_backbone(backbone: Backbone) -> None:
-    """Test that a backbone does what it declares, and leaves no gradients or hooks behind."""
-    check_description(type(backbone))
-    assert capabilities(type(backbone)), "it has no capability"
-    captions = example(Captions)
-    images = [example(Image, seed) for seed in (0, 7)]
-    if isinstance(backbone, CrossAttends):
-        _check_cross_attention(backbone, images, captions)
-    if isinstance(backbone, MatchesText):
-        for scores in backbone.match(images, [captions.captions] * 2):
-            assert scores.shape == (1,)
-            assert 0 <= float(scores[0]) <= 1
-    if isinstance(backbone, EncodesText):
-        _check_vectors(
-            backbone.encode_text,
-            [caption.text for caption in captions.captions] + ["ice cream", "dog"],
-        )
-    if isinstance(backbone, EncodesImage):
-        _check_vectors(backbone.encode_image, images)
-    if isinstance(backbone, EncodesPatches):
-        _check_patches(backbone, images)
-    if isinstance(backbone, DecodesPatches):
-        _check_decoding(backbone, images)
-    for module in backbone.network.modules():
-        assert not module._forward_hooks, "a hook is left"
-    assert all(parameter.grad is None for parameter in backbone.network.parameters()), (
-        "a gradient is left"
-    )
+    """Test that a backbone keeps the laws of all its capabilities, and leaves nothing behind."""
+    cls = type(backbone)
+    check_description(cls)
+    check_round_trip(backbone)
+    promises = list(_promises(cls))
+    assert promises, f"{cls.__name__} has no capability: inherit one, such as `ovsskit.MatchesText`"
+    for capability in promises:
+        if "check" in vars(capability):
+            capability.check(backbone)
+        else:  # an inherited one tests what the parent promises
+            Capability.check.__func__(capability, backbone)  # type: ignore[attr-defined]
+    if isinstance(backbone, PretrainedBackbone):
+        modules, parameters = backbone.network.modules(), backbone.network.parameters()
+        assert not any(module._forward_hooks for module in modules), "a hook is left"
+        assert all(one.grad is None for one in parameters), "a gradient is left"
 
 
-def _check_cross_attention(
-    backbone: CrossAttends, images: Sequence[Image], captions: Captions
-) -> None:
-    both = backbone.cross_attention(
-        images, [captions] * 2, layers=None, objective="match_logit", pad_to=0
-    )
-    rows, columns = backbone.grid
-    for attention in both:
-        check_value(attention, CrossAttention)
-        assert attention.grid == (rows, columns)
-        assert attention.layers == tuple(range(1, backbone.layer_count + 1))
-        assert attention.probability.shape[-1] >= rows * columns
-        assert {0, 1, 2} <= set(attention.positions.tolist()), "a class of the caption has no token"
-        assert not attention.probability.requires_grad
-        assert not attention.gradient.requires_grad
-    [alone] = backbone.cross_attention(
-        images[:1], [captions], layers=None, objective="match_logit", pad_to=0
-    )
-    torch.testing.assert_close(alone.probability, both[0].probability, atol=1e-5, rtol=1e-4)
-    assert backbone.count_tokens(captions.captions[0].text) == len(alone.positions)
-
-
-def _check_vectors(encode: Callable[[Sequence[Any]], Any], items: Sequence[Any]) -> None:
-    together = encode(items)
-    assert together.shape[0] == len(items)
-    assert not together.requires_grad
-    assert together.isfinite().all()
-    for vector, item in zip(together, items, strict=True):
-        torch.testing.assert_close(encode([item])[0], vector, atol=1e-5, rtol=1e-4)
-
-
-def _check_patches(backbone: EncodesPatches, images: Sequence[Image]) -> None:
-    wide = Image(images[0].data.repeat(1, 1, 2))
-    layers = (backbone.block_count - 1, backbone.block_count)
-    photos = [*images, wide]
-    for image, hidden in zip(photos, backbone.hidden(photos, layers), strict=True):
-        [alone] = backbone.hidden([image], layers)
-        torch.testing.assert_close(alone.data, hidden.data, atol=1e-4, rtol=1e-4)
-        check_value(hidden, Hidden)
-        rows, columns = hidden.grid
-        count = 1 + rows * columns
-        assert hidden.layers == layers
-        assert hidden.data.shape[1] == count
-        for layer in layers:
-            assert {part.shape[1] for part in backbone.project(hidden, layer)} == {count}
-            assert backbone.norms(hidden, layer).shape == (count,)
-            assert (
-                backbone.join_heads(layer, backbone.project(hidden, layer)[1]).shape
-                == hidden.entering(layer).shape
-            )
-        itself = torch.eye(count).expand(len(layers), 1, -1, -1).to(hidden.data)
-        for residual, feed_forward in ((True, True), (False, False)):
-            features = backbone.finish(
-                hidden,
-                Attention(itself, layers, hidden.grid),
-                residual=residual,
-                feed_forward=feed_forward,
-            )
-            check_value(features, PatchFeatures)
-            assert features.data.shape[1:] == (rows, columns)
-            assert not features.data.requires_grad
-
-
-def _check_decoding(backbone: DecodesPatches, images: Sequence[Image]) -> None:
-    names = [("dog", "grass", "ice cream"), ("grass", "dog")]
-    both = backbone.decode_patches(images, names)
-    features = backbone.trunk_features(images)
-    for maps, mine, one in zip(both, names, features, strict=True):
-        check_value(one, PatchFeatures)
-        assert maps.shape == (len(mine), *one.data.shape[1:])
-        assert not maps.requires_grad
-    [alone] = backbone.decode_patches(images[1:], names[1:])
-    torch.testing.assert_close(alone, both[1], atol=1e-5, rtol=1e-4)
+def _promises(cls: type) -> Iterator[type[Capability]]:
+    """Yield the capabilities of a backbone that have laws, or should have: they promise methods."""
+    for base in cls.__mro__:
+        if not issubclass(base, Capability) or issubclass(base, Backbone) or base is Capability:
+            continue
+        items = vars(base)
+        promises = any(getattr(one, "__isabstractmethod__", False) for one in items.values())
+        if promises or "check" in items or Capability in base.__bases__:
+            yield base
 
 
 def check_description(cls: type[Stage] | type[Backbone]) -> None:
     """Test that a class says in its docstring what it does, and of every field what it means."""
-    assert cls.__doc__, f"{cls.__name__} has no docstring"
+    assert vars(cls).get("__doc__"), f"{cls.__name__} has no docstring"
     missing = [name for name, info in cls.model_fields.items() if not info.description]
     assert not missing, f"fields without a description: {', '.join(missing)}"
 
 
-def check_round_trip(stage: Stage) -> None:
-    """Test that a stage survives being written to TOML and read back."""
-    plain = stage.model_dump(mode="json", exclude={"inner"})
+def check_round_trip(one: Stage | Backbone) -> None:
+    """Test that what a recipe says of a stage or backbone survives being written and read back."""
+    plain = one.model_dump(mode="json", exclude={"inner"})
     back = tomlkit.parse(tomlkit.dumps(plain)).unwrap()
     tuples = {
         key: tuple(value) if isinstance(value, list) else value for key, value in back.items()
     }
-    assert type(stage).model_validate(tuples) == stage.model_copy(
-        update={"inner": ()} if isinstance(stage, Wrapper) else {}
-    )
-    assert use_of(type(stage)).isidentifier()
+    again = type(one).model_validate(tuples)
+    assert again.model_dump(exclude={"inner"}) == one.model_dump(exclude={"inner"})
+    assert use_of(type(one)).isidentifier()
 
 
-def check_value(value: Any, kind: type) -> None:
-    """Test that a value is of a kind, with its axes, finite, and one label for every map."""
-    assert isinstance(value, kind), f"it wrote {type(value).__name__}, not {kind.__name__}"
-    assert is_dataclass(value)
-    make: Any = type(value)
-    rebuilt = make(
-        **{f.name: getattr(value, f.name) for f in fields(value)}
-    )  # checked where jaxtyping is on
-    assert fingerprint(rebuilt) == fingerprint(value)
-    if isinstance(value, Scores):
-        assert len(value.labels) == value.data.shape[0]
-        assert value.data.isfinite().all()
+def check_value(value: Any, kind: type[Value]) -> None:
+    """Test that a value is of a kind, and keeps the laws of its own: axes, labels of maps."""
+    kind.check(value)
+    type(value).check(value)
 
 
 def check_stored(value: Value) -> None:
@@ -290,33 +208,42 @@ def fingerprint(value: Any) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def _kinds(stage: Stage) -> list[Any]:
-    hints = wiring(type(stage)).reads.values()
-    return (
-        [Saliency, Logits, Probabilities]
-        if any(isinstance(hint, TypeVar) for hint in hints)
-        else [None]
-    )
+def _choices(plan: Wiring) -> Iterator[dict[Any, Any]]:
+    """Yield what the type variables of a stage may stand for together."""
+    hints = dict.fromkeys(hint for hint in plan.reads.values() if isinstance(hint, TypeVar))
+    for kinds in product(*map(kinds_of, hints)):
+        yield dict(zip(hints, kinds, strict=True))
 
 
-def _inputs(stage: Stage, kind: Any, seed: int, slots: Mapping[str, Value]) -> State:
-    reads = wiring(type(stage)).reads
-    values = {
-        name: example(kind if isinstance(hint, TypeVar) else hint, seed)
-        for name, hint in reads.items()
+def _toys(plan: Wiring) -> dict[str, Capability]:
+    """Return a model for every capability that a stage reads."""
+    return {name: capability.toy() for name, capability in plan.models.items()}
+
+
+def _drive(stages: Sequence[Stage], states: Sequence[State], batch: int = 8) -> list[State]:
+    found = {stage.address: _toys(wiring(type(stage))) for stage in _walk(stages)}
+    links = {
+        address: {name: f"{address}.{name}" for name in toys} for address, toys in found.items()
     }
-    return {**values, **slots}
-
-
-def _drive(
-    stages: Sequence[Stage], batch: int = 8, states: Sequence[State] | None = None
-) -> list[State]:
-    states = states or [
-        {"image": example(Image, seed), "vocabulary": example(Vocabulary)} for seed in (0, 7, 9)
-    ]
+    models = {
+        links[address][name]: toy for address, toys in found.items() for name, toy in toys.items()
+    }
     with torch.no_grad():
-        return Driver({}, {}, batch).run(stages, states)
+        return Driver(models, links, batch).run(stages, states)
+
+
+def _walk(stages: Sequence[Stage]) -> Iterator[Stage]:
+    for stage in stages:
+        yield stage
+        yield from _walk(stage.inner if isinstance(stage, Wrapper) else ())
 
 
 def _prints(states: Sequence[State], slot: str) -> list[tuple[Any, ...]]:
     return [fingerprint(state[slot]) for state in states]
+
+
+def _prints_of(many: Sequence[State]) -> list[dict[str, Any]]:
+    return [
+        {name: fingerprint(value) for name, value in one.items() if value is not None}
+        for one in many
+    ]

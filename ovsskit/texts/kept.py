@@ -17,7 +17,7 @@ from typing import Any
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.identity import model_identity
-from ovsskit.engine.model import Backbone, EncodesText
+from ovsskit.engine.model import EncodesText, PretrainedBackbone
 from ovsskit.engine.notices import hearing
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import TextFeatures
@@ -40,7 +40,9 @@ def recall(
 ) -> Float[torch.Tensor, "text width"]:
     """Return the vectors of words, one a row, from the cache or as `encode` computes them."""
     store = _store(cache_folder())
-    if store is None or not isinstance(backbone, Backbone) or backbone.find_weights() is None:
+    if store is None or not isinstance(backbone, PretrainedBackbone):
+        return encode()
+    if backbone.find_weights() is None:
         return encode()
     model = {**model_identity(backbone), "weights": "", "revision": ""}  # not by name
     parts = [model, _code(), _machine(backbone.device), list(words), list(templates)]

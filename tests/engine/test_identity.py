@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from ovsskit.engine.identity import differences, identify
-from ovsskit.engine.model import Backbone
+from ovsskit.engine.model import PretrainedBackbone
 from ovsskit.engine.stage import PathOfRecipe, S, Stage, V, Wrapper, Wraps
 from ovsskit.engine.values import Image
 from ovsskit.files.digests import digest_path
@@ -36,7 +36,7 @@ class Around(Wrapper, writes="scores"):
         return value
 
 
-class Model(Backbone):
+class Model(PretrainedBackbone):
     """Stand for a model."""
 
     def load(self) -> Any:

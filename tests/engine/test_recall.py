@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 import ovsskit
 from ovsskit.engine import digests
 from ovsskit.engine.driver import Driver
+from ovsskit.engine.model import PretrainedBackbone
 from ovsskit.engine.stage import Batch, PathOfRecipe, S, Stage, Wrapper, Wraps
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import CrossAttention as Attention
@@ -300,9 +301,9 @@ def test_a_changed_file_upstream_is_a_miss_only_where_it_changes_something(tmp_p
 
 
 def test_weights_are_known_by_content_and_precision_counts(tmp_path: Path) -> None:
-    class Weighty(Counting):
-        def need_weights(self) -> Path:
-            return Path(self.weights)
+    class Weighty(PretrainedBackbone, Counting):
+        def load(self) -> Any:
+            return torch.nn.Identity()
 
     for name, content in (("a", "one"), ("b", "two"), ("c", "one")):
         (tmp_path / name).write_text(content)
@@ -331,8 +332,8 @@ def test_runs_without_a_store_take_no_digests(monkeypatch: pytest.MonkeyPatch) -
     for name in ("digest_tensor", "digest_texts"):
         monkeypatch.setattr(digests, name, stop)
     monkeypatch.setattr("ovsskit.engine.driver.digest_texts", stop)
-    monkeypatch.setattr("ovsskit.engine.model.digest_files", stop)
-    monkeypatch.setattr("ovsskit.engine.model.digest_path", stop)
+    monkeypatch.setattr("ovsskit.engine.model.pretrained.digest_files", stop)
+    monkeypatch.setattr("ovsskit.engine.model.pretrained.digest_path", stop)
     monkeypatch.setattr("ovsskit.engine.identity.digest_path", stop)
     run(dropout(), None, backbone=Counting())
     with pytest.raises(AssertionError, match="a digest was taken"):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 import torch
 
-from ovsskit.engine.model import Backbone
+from ovsskit.engine.model import PretrainedBackbone
 
 T = TypeVar("T")
 MARGIN = 8.0
@@ -35,7 +35,7 @@ def in_double() -> Iterator[None]:
     standard = torch.get_default_dtype()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "float", torch.Tensor.double)
-        patch.setattr(Backbone, "dtype", property(lambda backbone: torch.float64))
+        patch.setattr(PretrainedBackbone, "dtype", property(lambda backbone: torch.float64))
         torch.set_default_dtype(torch.float64)
         try:
             yield

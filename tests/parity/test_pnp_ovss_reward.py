@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
 
 import pytest
 import torch
 from floor import Twice, check
 from pnp_ovss_set import Recording
-from pydantic import Field
 from sets import choose, find
 
 from ovsskit.engine.model import Backbone, EncodesImageAndText
@@ -25,11 +23,6 @@ SIGMA = 0.04
 
 class Recorded(Backbone, EncodesImageAndText):
     """Give back recorded vectors, and note the pictures that are shown."""
-
-    weights: Annotated[str, Field(description="there are none")] = "none"
-
-    def load(self) -> Any:
-        return torch.nn.Identity()
 
     def encode_text(self, texts: Sequence[str]) -> torch.Tensor:
         vectors: torch.Tensor = self.__dict__["texts"]

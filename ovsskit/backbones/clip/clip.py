@@ -34,7 +34,7 @@ from ovsskit.backbones.clip._weights import (
     hub_repository,
     read_blueprint,
 )
-from ovsskit.engine.model import Backbone, EncodesImageAndText, EncodesPatches
+from ovsskit.engine.model import EncodesImageAndText, EncodesPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
 from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
@@ -46,7 +46,7 @@ KEPT_CALLS = 64
 Colour = tuple[()] | tuple[float, float, float]
 
 
-class Clip(Backbone, EncodesImageAndText, EncodesPatches):
+class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
     """Encode texts, images and patches with any CLIP of open_clip; patches with its vision transformers.
 
     Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder with an

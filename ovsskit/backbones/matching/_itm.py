@@ -17,7 +17,7 @@ from ovsskit.backbones.matching._family import Family
 from ovsskit.backbones.matching._fusion import by_image
 from ovsskit.backbones.matching._text import TextReader, Tokens, read_word
 from ovsskit.backbones.matching._tokenizer import WORDPIECES, Kind, read_tokenizer
-from ovsskit.engine.model import Backbone, CrossAttends, MatchesText, Objective
+from ovsskit.engine.model import CrossAttends, MatchesText, Objective, PretrainedBackbone
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Caption, Captions, CrossAttention, Image
 from ovsskit.errors import BadValue
@@ -33,7 +33,7 @@ HALF_SCALE = 256.0
 """Factor of the objective in fp16, divided out later, so that gradients do not underflow."""
 
 
-class ItmBackbone(Backbone, CrossAttends, MatchesText):
+class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
     """Attend and match with an image encoder, text layers that look at it, and a matching head."""
 
     family: ClassVar[Family]

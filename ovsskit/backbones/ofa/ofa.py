@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones.ofa._resize import resize
-from ovsskit.engine.model import Backbone, DecodesPatches
+from ovsskit.engine.model import DecodesPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading, reading_of
 from ovsskit.engine.values import Image, PatchFeatures, Vocabulary
 from ovsskit.errors import BadClasses, Place
@@ -35,7 +35,7 @@ SAME_EMBEDDING = 0.01
 log = logging.getLogger(__name__)
 
 
-class Ofa(Backbone, DecodesPatches):
+class Ofa(PretrainedBackbone, DecodesPatches):
     """Decode patches with OFA (tiny, base, large, or any other size), tuned on words alone or not.
 
     Weights are a folder that `ovsskit fit` wrote, a hub id or folder of the hub port, or a checkpoint of OFA or IFSeg in

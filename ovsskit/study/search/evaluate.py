@@ -99,7 +99,7 @@ class Evaluator:
             store=self.store,
         )
         for name in {name for asked in pipeline.links.values() for name in asked.values()}:
-            _ = models[name].network  # read once, and only if a stage asks it
+            models[name].prepare()  # read once, and only if a stage asks it
         return pipeline
 
     def judge(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
 
 import torch
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from ovsskit.engine.model import Backbone, EncodesImageAndText
 from ovsskit.engine.values import Image, Labels
@@ -21,18 +19,10 @@ RED, GREEN, BLUE = VOCABULARY.ids[1:]
 class Painter(Backbone, EncodesImageAndText):
     """Judge by colour."""
 
-    weights: Annotated[str, Field(description="there are none")] = "none"
-
     _seen: list[list[Image]] = PrivateAttr(default_factory=list)
 
     def to(self, device: str) -> Painter:
         return self
-
-    def need_weights(self) -> Path:
-        return Path(__file__)
-
-    def load(self) -> Any:
-        return torch.nn.Identity()
 
     def encode_text(self, texts: Sequence[str]) -> torch.Tensor:
         return torch.tensor([COLOURS[text.split()[-1]] for text in texts]) * 3

@@ -1,0 +1,13 @@
+"""What a model is: a backbone, and the capabilities by which stages ask for one."""
+
+from ovsskit.engine.model.backbone import Backbone as Backbone
+from ovsskit.engine.model.backbone import capabilities as capabilities
+from ovsskit.engine.model.cross_attends import CrossAttends as CrossAttends
+from ovsskit.engine.model.cross_attends import Objective as Objective
+from ovsskit.engine.model.decodes_patches import DecodesPatches as DecodesPatches
+from ovsskit.engine.model.encodes_image import EncodesImage as EncodesImage
+from ovsskit.engine.model.encodes_image_and_text import EncodesImageAndText as EncodesImageAndText
+from ovsskit.engine.model.encodes_patches import EncodesPatches as EncodesPatches
+from ovsskit.engine.model.encodes_text import EncodesText as EncodesText
+from ovsskit.engine.model.matches_text import MatchesText as MatchesText
+from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone

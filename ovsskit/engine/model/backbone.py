@@ -1,0 +1,93 @@
+"""What recipes see as a model: a frozen class whose fields say what it is, and its capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, PrivateAttr
+
+from ovsskit.engine.model.encodes_text import EncodesText
+from ovsskit.engine.readable import Reading, check_words, note_unread
+from ovsskit.engine.stage import Capability, use_of
+from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import Place
+
+B = TypeVar("B", bound="Backbone")
+
+
+class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Describe a model by its fields; one without weights inherits this class itself.
+
+    What such a model is follows from its code and its fields. One with weights inherits
+    `PretrainedBackbone`.
+    """
+
+    _device: str = PrivateAttr("cpu")
+
+    @classmethod
+    def recognise(cls, names: Collection[str]) -> str:
+        """Return what people call the model if tensors of such names are one of it, else nothing.
+
+        Where weights do not fit a model, this tells whose they are.
+        """
+        return ""
+
+    def to(self: B, device: str) -> B:
+        """Return the same backbone on another device: a new one, as what it keeps lies on its own."""
+        if device == self._device:
+            return self
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        moved: Any = type(self).model_construct(set(self.model_fields_set), **settings)
+        moved._device = device
+        return cast("B", moved)
+
+    @property
+    def device(self) -> str:
+        """Return the device on which it computes."""
+        return self._device
+
+    @property
+    def source(self) -> str:
+        """Return how messages call the model."""
+        return use_of(type(self))
+
+    def prepare(self) -> None:
+        """Read what there is to read before the first image."""
+
+    def describe_content(self) -> dict[str, Any]:
+        """Return, as plain JSON values, what it is beside its class and its fields."""
+        return {}
+
+    def describe_files(self) -> dict[str, Any]:
+        """Return where the files that it reads come from, and their digests."""
+        return {}
+
+    def read_word(self, word: str) -> Reading | None:
+        """Return what the text encoder reads of a word by itself; None where that cannot be told, or nothing is read.
+
+        It is asked before a run, and shall read the tokenizer alone, not the network.
+        """
+        return None
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse classes whose words the model cannot read or tell apart; called before a run.
+
+        Raises:
+            BadClasses: it cannot, or is made for other classes, or cannot take so many.
+        """
+        words = self.words_of(vocabulary)
+        check_words(words, self.read_word, Place(self.source))
+        if not isinstance(self, EncodesText) and any(vocabulary.synonyms):
+            note_unread([word for others in vocabulary.synonyms for word in others])
+
+    def words_of(self, vocabulary: Vocabulary) -> tuple[tuple[int, str], ...]:
+        """Return label and text of the words that it is to read."""
+        if isinstance(self, EncodesText):
+            return vocabulary.queries
+        return tuple(enumerate(vocabulary.names, 1))
+
+
+def capabilities(cls: type) -> list[type[Capability]]:
+    """Return the capabilities that a backbone class has."""
+    return [base for base in cls.__mro__ if Capability in base.__bases__]

@@ -1,0 +1,193 @@
+"""What a backbone with weights is: where they come from, and the network that is read of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import Field, field_validator
+
+from ovsskit._lazy import torch
+from ovsskit.engine.model.backbone import Backbone
+from ovsskit.engine.readable import note_untrained
+from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadWeights, Place, refusal
+from ovsskit.files.digests import digest_files, digest_path
+from ovsskit.files.reading import why_no_path
+from ovsskit.hub.weights import (
+    ANY,
+    EMBEDDED,
+    HubFiles,
+    Published,
+    WeightsInfo,
+    commit_of,
+    describe_published,
+    describe_weights,
+    find_weights,
+    need_weights,
+    read_files,
+    refuse_to_fetch,
+)
+
+P = TypeVar("P", bound="PretrainedBackbone")
+
+
+class PretrainedBackbone(Backbone):
+    """Describe a model with weights: which, at which size and precision.
+
+    The network is read at first use.
+    """
+
+    embedded: ClassVar[Path] = Path()
+    hub_files: ClassVar[HubFiles] = ANY
+    published: ClassVar[Mapping[str, Published]] = {}
+    """What is known of published checkpoints, by what recipes call them."""
+
+    weights: Annotated[
+        str, Field(description="a hub id, a local folder, a local checkpoint, or `embedded`")
+    ]
+    revision: Annotated[
+        str,
+        Field(
+            description="commit, tag or branch of the hub repository; if empty, the commit that is "
+            "known, else `main`"
+        ),
+    ] = ""
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], Field(description="number format of the network")
+    ] = "fp32"
+
+    @field_validator("weights")
+    @classmethod
+    def _can_be_a_path(cls, weights: str) -> str:
+        if reason := why_no_path(weights):
+            raise refusal(f"no file or repository has such a name: {reason}")
+        return weights
+
+    def to(self: P, device: str) -> P:
+        """Return the same backbone on another device, which reads its network anew."""
+        moved = super().to(device)
+        if "digest" in self.__dict__:  # to take it again would read all weights
+            moved.__dict__["digest"] = self.digest
+        return moved
+
+    @property
+    def source(self) -> str:
+        """Return where the weights come from: a hub id, a local path, or `embedded`."""
+        return self.weights
+
+    @property
+    def pinned(self) -> str:
+        """Return the commit, tag or branch that is meant of the hub repository."""
+        known = self.published.get(self.source)
+        return self.revision or (known.commit if known is not None else "") or "main"
+
+    def describe_weights(self) -> WeightsInfo:
+        """Say where the weights are, whether they are here, their size and their licence."""
+        known = self.published.get(self.source)
+        if known is not None and self._is_elsewhere():
+            return describe_published(self.source, known)
+        info = describe_weights(self.source, self.pinned, self.embedded, self.hub_files)
+        return (
+            info
+            if known is None
+            else replace(info, published=known, licence=info.licence or known.licence)
+        )
+
+    def need_weights(self) -> Path:
+        """Return the file or folder of the weights, fetched from the hub if they are not here.
+
+        Raises:
+            MissingWeights: they are neither local nor downloadable.
+            BadWeights: a file in the hub's cache has another content than the hub's.
+        """
+        if self._is_elsewhere():
+            raise refuse_to_fetch(self.source, self.published[self.source])
+        return need_weights(self.source, self.pinned, self.embedded, self.hub_files)
+
+    def find_weights(self) -> Path | None:
+        """Return the file or folder of the weights if they are on this machine; the network is not asked."""
+        return find_weights(self.source, self.pinned, self.embedded, self.hub_files)
+
+    def read_files(self) -> dict[str, Path]:
+        """Return the files that the model is made of, by name: its weights, and what is read beside them.
+
+        Raises:
+            MissingWeights: they are neither local nor downloadable.
+        """
+        return read_files(self.need_weights(), self.hub_files)
+
+    def describe_content(self) -> dict[str, Any]:
+        """Return the digest of all files that it is made of.
+
+        Raises:
+            MissingWeights: they are neither local nor downloadable.
+            BadWeights: a file in the hub's cache has another content than the hub's.
+        """
+        return {"digest": self.digest}
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest of all files that it is made of; it is taken once."""
+        return digest_files(self.read_files())
+
+    def describe_files(self) -> dict[str, Any]:
+        """Return where the weights come from, their commit on the hub, and digests of all files."""
+        files = {name: digest_path(file) for name, file in self.read_files().items()}
+        return {"source": self.source, "commit": commit_of(self.need_weights()), "files": files}
+
+    def _is_elsewhere(self) -> bool:
+        """Return whether the weights are known to be neither here nor on the hub."""
+        known = self.published.get(self.source)
+        return known is not None and not known.is_on_hub and not Path(self.source).exists()
+
+    def convert_weights(self, file: Path) -> None:
+        """Write an original checkpoint as safetensors, with what this backbone reads of it alone.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+        what = (
+            f"`{self.source}` cannot be converted: this backbone reads no checkpoints but those of "
+            "its own format."
+        )
+        raise BadWeights(what, where=Place(str(file)))
+
+    def check_weights(self) -> None:
+        """Refuse weights that do not fit, by the names and shapes of their tensors, or leave it to `load`.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they do not fit.
+        """
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse words as every backbone does, and note those that a tiny model does not know."""
+        from ovsskit.embedded import CLASSES
+
+        super().check_vocabulary(vocabulary)
+        if self.weights.partition(":")[0] == EMBEDDED:
+            note_untrained(self.words_of(vocabulary), CLASSES)
+
+    @property
+    def dtype(self) -> Any:
+        """Return the torch number format of `precision`."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[
+            self.precision
+        ]
+
+    @cached_property
+    def network(self) -> Any:
+        """Return the network, in evaluation mode and without gradients, on the backbone's device."""
+        return self.load().to(device=self._device, dtype=self.dtype).eval().requires_grad_(False)
+
+    def prepare(self) -> None:
+        """Read the network."""
+        _ = self.network
+
+    @abstractmethod
+    def load(self) -> Any:
+        """Read the network from its weights."""
