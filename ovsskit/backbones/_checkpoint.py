@@ -1,18 +1,21 @@
-"""Read the tensors of a file of weights, or their names alone, without running code in it."""
+"""Read a file of weights, or the names in it alone, without running its code, and write one."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ovsskit._lazy import torch
 from ovsskit.errors import BadWeights, Place
+from ovsskit.files.writing import see_same, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 HEADER = 100_000_000
@@ -68,7 +71,9 @@ def read_tensors(
                     return {name: empty(opened.get_slice(name)) for name in names}
                 return {name: converted(opened.get_tensor(name)) for name in names}
         place = "meta" if shapes_only else "cpu"
-        tensors = torch.load(file, map_location=place, weights_only=True)
+        # The settings of a training: it holds values, and runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            tensors = torch.load(file, map_location=place, weights_only=True)
     except (
         OSError,
         SafetensorError,
@@ -94,6 +99,31 @@ def read_tensors(
         raise unfit(what)
     found = {str(name): one for name, one in tensors.items() if isinstance(one, torch.Tensor)}
     return {name: converted(tensor) for name, tensor in found.items()}
+
+
+def write_tensors(
+    file: Path,
+    tensors: Mapping[str, Any],
+    beside: Iterable[Path],
+    notes: dict[str, str] | None = None,
+) -> None:
+    """Write tensors and notes as safetensors, and copies of files beside them.
+
+    Raises:
+        BadOutput: another file stands where a copy is due.
+        CannotWrite: the disk is full, or the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    copies = {file.parent / one.name: one for one in beside}
+    contents = {to: one.read_bytes() for to, one in copies.items() if not see_same(one, to)}
+    state = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    for to, content in {file: save(state, notes), **contents}.items():
+        write_whole(to, partial(_write, content))
+
+
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 def stored_names(path: Path) -> list[str]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -19,11 +18,11 @@ from ovsskit.backbones._checkpoint import (
     read_tensors,
     too_large,
     weights_file,
+    write_tensors,
 )
 from ovsskit.backbones.matching._tokenizer import WORDPIECES
 from ovsskit.errors import BadWeights, Place
 from ovsskit.files import reading
-from ovsskit.files.writing import see_same, write_whole
 from ovsskit.hub.weights import HubFiles, Published
 from ovsskit.recipe.registry import CATALOGUE
 
@@ -114,17 +113,7 @@ class Family:
             BadOutput: another tokenizer or configuration stands beside the file.
             CannotWrite: the disk is full, or the folder cannot be written.
         """
-        from safetensors.torch import save
-
-        contents = {
-            file.parent / one.name: one.read_bytes()
-            for one in beside
-            if not see_same(one, file.parent / one.name)
-        }
-        taken = self._read(path).taken
-        state = {name: tensor.contiguous().clone() for name, tensor in taken.items()}
-        for to, content in {file: save(state), **contents}.items():
-            write_whole(to, partial(_write, content))
+        write_tensors(file, self._read(path).taken, beside)
 
     def recognise(self, names: Collection[str]) -> str:
         """Return the model's name if tensors of such names are one of it, else an empty text."""
@@ -260,10 +249,6 @@ def read_sizes(path: Path) -> dict[str, Any]:
         raise BadWeights(what, where=Place(str(file))) from error
     tables = [found, *(value for value in found.values() if isinstance(value, dict))]
     return {key: value for table in tables for key, value in table.items()}
-
-
-def _write(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
 
 
 def _replace(name: str, renames: Sequence[tuple[str, str]]) -> str:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from pydantic import Field, PrivateAttr
 
 from ovsskit._lazy import Float, torch
+from ovsskit.backbones._checkpoint import FOLDER_FILES
 from ovsskit.backbones.ofa._resize import resize
 from ovsskit.engine.model import DecodesPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading, reading_of
@@ -43,9 +44,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
     """
 
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "ofa"
-    hub_files: ClassVar[HubFiles] = HubFiles(
-        ("model.safetensors", "pytorch_model.bin"), beside=("dict.txt",)
-    )
+    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, beside=("dict.txt",))
 
     image_size: Annotated[
         int,
@@ -109,10 +108,10 @@ class Ofa(PretrainedBackbone, DecodesPatches):
         Raises:
             BadClasses: the weights are tuned for other classes, do not know a word, or have too few positions.
         """
-        from ovsskit.backbones.ofa._checkpoint import Tuned, read_names, weights_file
+        from ovsskit.backbones.ofa._checkpoint import Tuned, read_names
 
         self.check_words(vocabulary)
-        self._compare(vocabulary.names, Tuned(read_names(weights_file(self.need_weights()))), None)
+        self._compare(vocabulary.names, Tuned(read_names(self.need_weights())), None)
 
     def check_words(self, vocabulary: Vocabulary) -> None:
         """Refuse classes that the network cannot read, and weights of another one, by the shapes of their tensors.
