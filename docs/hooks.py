@@ -193,7 +193,7 @@ def family_page(family: str) -> str:
 
 def stage_part(name: str, cls: Any) -> str:
     """Return what there is to say about a stage: its docstring, what it reads and writes, its version and parameters."""
-    from ovsskit.engine.stage import Wrapper, wiring
+    from ovsskit.engine.stage import Rerun, Wrapper, wiring
 
     plan = wiring(cls)
     reads = ", ".join(f"`{slot}` ({kind})" for slot, kind in reads_of(cls))
@@ -203,8 +203,8 @@ def stage_part(name: str, cls: Any) -> str:
         f"version {cls.version}",
     ]
     facts += ["runs a network"] if cls.batches else []
-    if issubclass(cls, Wrapper) and cls.repeats:
-        facts.append(f"runs the stages before it again, and merges their `{cls.merges}`")
+    if issubclass(cls, Rerun):
+        facts.append("runs the stages before it again")
     elif issubclass(cls, Wrapper):
         neutral = ", ".join(f"`{key} = {to_toml(value)}`" for key, value in cls.neutral.items())
         facts.append(

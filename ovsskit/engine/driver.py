@@ -17,7 +17,7 @@ from typing import Any
 from ovsskit._version import __version__
 from ovsskit.engine.devices import free_memory_of, is_out_of_memory, wait_for
 from ovsskit.engine.identity import model_identity, stage_identity
-from ovsskit.engine.stage import Slots, Stage, Wrapper, wiring
+from ovsskit.engine.stage import Rerun, Slots, Stage, Wrapper, wiring
 from ovsskit.engine.store import Store
 from ovsskit.errors import OutOfMemory
 from ovsskit.files.digests import digest_texts
@@ -253,10 +253,15 @@ class Driver:
     ) -> list[Slots]:
         """Run the inner chain batch by batch, and keep only what the wrapper merges."""
         outs: list[Slots] = []
-        merged = stage.merges or stage.writes
+        kept = {stage.writes}
+        if isinstance(stage, Rerun):
+            kept = _slots(stage).keys() & {one.writes for one in stage.inner}
         while len(outs) < len(requests):
             group = requests[len(outs) : len(outs) + self.batch]
-            outs += [{merged: state[merged]} for state in self.run(stage.inner, group, shared)]
+            outs += [
+                {slot: state[slot] for slot in kept}
+                for state in self.run(stage.inner, group, shared)
+            ]
         return outs
 
     def _inputs(self, stage: Stage, state: State) -> State:

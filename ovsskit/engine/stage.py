@@ -28,7 +28,11 @@ Five rules let wrappers nest in any order: a wrapper overrides only slots that i
 slot, of the same kind, that its inner chain writes; what it reads under another name
 (`reads = { image = "resized" }`) has the wrapper's own name inside; what it does not override
 passes through; what is written inside stays inside.
-`neutral` holds parameters under which a wrapper equals its inner chain.
+`neutral` holds parameters under which a wrapper equals its inner chain. A `Rerun` has no inner
+chain of its own: it runs the stages before it again.
+
+What a stage asks of a slot beyond its kind stands beside the kind:
+`Annotated[CrossAttention, TakesLayers("layer")]`.
 
 What a stage writes follows from its fields, its `version`, and what it reads. So a store can give
 back what a stage wrote before, and does for stages that batch.
@@ -37,7 +41,7 @@ back what a stage wrote before, and does for stages that batch.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from inspect import signature
@@ -115,10 +119,27 @@ class Capability:
 
 
 @dataclass(frozen=True)
+class TakesLayers:
+    """Mark a slot of which a stage takes the layers that one of its fields names."""
+
+    field: str
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Mark a slot whose layers a model must be able to serve.
+
+    `unmet` says why a model does not serve a layer, and which it does; None if it does.
+    """
+
+    unmet: Callable[[Any, int], tuple[str, str] | None]
+
+
+@dataclass(frozen=True)
 class Wiring:
     """Say what a stage class reads (slot to kind), which models it needs, and the kind it writes.
 
-    Slots in `optional` need not be there.
+    Slots in `optional` need not be there; `marks` are what it asks of slots beyond their kind.
     """
 
     reads: dict[str, Any]
@@ -126,6 +147,7 @@ class Wiring:
     writes: str
     kind: Any
     optional: frozenset[str] = frozenset()
+    marks: tuple[tuple[str, Any], ...] = ()
 
 
 class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -181,31 +203,39 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
             OvsskitError: it cannot.
         """
 
-    def objections(
-        self, ahead: Sequence[tuple[Stage, Sequence[Any]]]
-    ) -> Iterable[tuple[str, str, str, str]]:
-        """Yield what cannot work: address and parameter to blame, a sentence, what there is.
-
-        `ahead` holds the stages before this one with the models that each reads; nothing has been
-        read of their weights.
-        """
-        return ()
+    def taken(self, slot: str) -> Iterator[tuple[str, int]]:
+        """Yield the layers that this stage takes of a slot, each after the field that says so."""
+        for name, mark in wiring(type(self)).marks:
+            if isinstance(mark, TakesLayers) and self.reads.get(name, name) == slot:
+                value = getattr(self, mark.field)
+                layers = value if isinstance(value, tuple) else (value,)
+                yield from ((mark.field, layer) for layer in layers)
 
 
 class Wrapper(Stage):
-    """Run an inner chain any number of times on changed inputs and merge what it writes.
-
-    It writes the slot that it merges, or `merges` names another. A wrapper that `repeats` has no
-    inner chain of its own: it runs the stages before it again.
-    """
+    """Run an inner chain any number of times on changed inputs and merge what it writes."""
 
     neutral: ClassVar[dict[str, Any]] = {}
-    merges: ClassVar[str] = ""
-    repeats: ClassVar[bool] = False
 
     inner: Annotated[
         tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")
     ] = ()
+
+
+class Rerun(Wrapper):
+    """Run the stages before it again, but for those that write its own slot.
+
+    It receives what these write of the slots that it reads.
+    """
+
+
+def layers_taken(stages: Iterable[Stage], slot: str) -> tuple[int, ...]:
+    """Return the layers that stages, and those inside them, take of a slot, in ascending order."""
+    found: set[int] = set()
+    for stage in stages:
+        found.update(layer for _, layer in stage.taken(slot))
+        found.update(layers_taken(stage.inner, slot) if isinstance(stage, Wrapper) else ())
+    return tuple(sorted(found))
 
 
 def paths_of(cls: type[BaseModel]) -> dict[str, RecipePath]:
@@ -226,7 +256,8 @@ def wiring(cls: type[Stage]) -> Wiring:
     Raises:
         TypeError: a slot of `run_batch` is not annotated as a `Batch`.
     """
-    hints = get_type_hints(cls.run_batch if cls.batches else cls.run)
+    run = cls.run_batch if cls.batches else cls.run
+    hints, marked = get_type_hints(run), get_type_hints(run, include_extras=True)
     models = {
         name: hint
         for name, hint in hints.items()
@@ -243,6 +274,11 @@ def wiring(cls: type[Stage]) -> Wiring:
         cls.writes,
         get_args(kind)[2] if issubclass(cls, Wrapper) else kind,
         optional,
+        tuple(
+            (name, mark)
+            for name, hint in marked.items()
+            for mark in getattr(hint, "__metadata__", ())
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ovsskit.engine.model import capabilities
-from ovsskit.engine.stage import Capability, Stage, Wiring, Wrapper, wiring
+from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, wiring
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.errors import (
     BadInner,
@@ -55,7 +55,7 @@ class Node:
         """Make the node of a stage that was built in Python."""
         inner = (
             tuple(map(cls.of, stage.inner))
-            if isinstance(stage, Wrapper) and not stage.repeats
+            if isinstance(stage, Wrapper) and not isinstance(stage, Rerun)
             else ()
         )
         return cls(type(stage), stage.address, stage.reads, inner, Place(stage.address))
@@ -124,11 +124,12 @@ class _Wirer:
         if issubclass(cls, Wrapper):
             outside = _inside(node, plan, slots)
             inside = dict(outside)
-            if cls.repeats and node.inner:
+            reruns = issubclass(cls, Rerun)
+            if reruns and node.inner:
                 what = f"{node.address} runs the stages before it again, and none of its own."
                 self.problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
             inner = self.chain(node.inner, inside)
-            kind = plan.kind if cls.repeats else self._merged(node, plan, outside, inside)
+            kind = plan.kind if reruns else self._merged(node, plan, outside, inside)
         kind = None if isinstance(kind, TypeVar) else kind
         slots[plan.writes] = Written(kind, node.address)
         return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import find_objections
-from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.stage import Rerun, Stage, Wrapper
 from ovsskit.engine.wiring import Link, Node, flatten, wire
 from ovsskit.errors import (
     BadClasses,
@@ -153,9 +153,8 @@ def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     for index, stage in enumerate(stages):
         if isinstance(stage, Wrapper):
             before = tuple(one for one in settled if one.writes != stage.writes)
-            stage = stage.model_copy(
-                update={"inner": before if stage.repeats else settle(stage.inner)}
-            )
+            inner = before if isinstance(stage, Rerun) else settle(stage.inner)
+            stage = stage.model_copy(update={"inner": inner})
         settled.append(stage.settle(stages[index + 1 :]))
     return tuple(settled)
 

@@ -19,7 +19,7 @@ import tomlkit
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import Driver, State, run_together
 from ovsskit.engine.model import Backbone, PretrainedBackbone
-from ovsskit.engine.stage import Capability, Stage, Wiring, Wrapper, use_of, wiring
+from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, use_of, wiring
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Value, Vocabulary
 from ovsskit.testing.examples import example, kinds_of
@@ -75,20 +75,20 @@ def check_wrapper(wrapper: Wrapper, inner: Stage | None = None) -> None:
     cls = type(wrapper)
     check_description(cls)
     check_round_trip(wrapper)
-    slot = wrapper.merges or wrapper.writes
-    toy = inner or next((one() for one in TOYS if one.writes == slot), None)
+    plan, reruns = wiring(cls), isinstance(wrapper, Rerun)
+    wanted = tuple(plan.reads) if reruns else (wrapper.writes,)
+    toy = inner or next((one() for one in TOYS if one.writes in wanted), None)
     assert toy is not None, (
-        f"No toy writes `{slot}`. Say what stands inside: "
+        f"No toy writes `{'` or `'.join(wanted)}`. Say what stands inside: "
         f"check_wrapper({cls.__name__}(), inner=...), a stage that writes it."
     )
     real = wrapper.model_copy(update={"inner": (toy,)})
-    if not wrapper.repeats:
+    if not reruns:
         _check_neutral(wrapper, toy)
         _check_renamed(real.model_copy(update=wrapper.neutral))
     _check_renamed(real)
     together = _wrapped(real, batch=2)
     assert together == _wrapped(real, batch=1), "its result depends on the batch"
-    plan = wiring(cls)
     inputs = {name: example(kind) for name, kind in plan.reads.items()}
     requests = next(wrapper.run(**inputs, **_toys(plan)))
     assert all(set(request) <= set(plan.reads) for request in requests), (

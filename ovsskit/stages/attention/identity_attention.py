@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from ovsskit._lazy import torch
 from ovsskit.engine.model import EncodesPatches
-from ovsskit.engine.stage import Stage
+from ovsskit.engine.stage import Stage, TakesLayers
 from ovsskit.engine.values import Attention, Hidden
 from ovsskit.stages.attention._layers import Layers, layers_in
 
@@ -17,7 +19,9 @@ class IdentityAttention(Stage, writes="self_attention"):
 
     layers: Layers = (-1,)
 
-    def run(self, hidden: Hidden, backbone: EncodesPatches) -> Attention:
+    def run(
+        self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesPatches
+    ) -> Attention:
         """Return one matrix for all heads of each block.
 
         Raises:

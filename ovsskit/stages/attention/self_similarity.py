@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesPatches
-from ovsskit.engine.stage import Stage
+from ovsskit.engine.stage import Stage, TakesLayers
 from ovsskit.engine.values import Hidden, Similarity
 from ovsskit.stages.attention._layers import Layers, layers_in
 
@@ -46,7 +46,9 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         ),
     ] = "width"
 
-    def run(self, hidden: Hidden, backbone: EncodesPatches) -> Similarity:
+    def run(
+        self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesPatches
+    ) -> Similarity:
         """Return one matrix per block, term and head.
 
         Raises:

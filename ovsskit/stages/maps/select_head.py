@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.stage import Stage
+from ovsskit.engine.stage import Stage, TakesLayers
 from ovsskit.engine.values import CrossAttention
 from ovsskit.errors import BadValue
 
@@ -23,7 +23,7 @@ class SelectHead(Stage, writes="attention"):
         Field(description="head, counted from 0, or `all`"),
     ] = 9
 
-    def run(self, attention: CrossAttention) -> CrossAttention:
+    def run(self, attention: Annotated[CrossAttention, TakesLayers("layer")]) -> CrossAttention:
         """Return the attention of the chosen layer and head.
 
         Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from ovsskit.engine.model import CrossAttends, Objective
-from ovsskit.engine.stage import Batch, Stage, Wrapper
+from ovsskit.engine.stage import Batch, Stage, layers_taken
 from ovsskit.engine.values import Captions, Image
 from ovsskit.engine.values import CrossAttention as Attention
 
@@ -55,17 +55,6 @@ class CrossAttention(Stage, writes="attention"):
 
     def settle(self, following: Sequence[Stage]) -> CrossAttention:
         """Return this stage with `selected` replaced by what the stages after it pick."""
-        picked = tuple(
-            sorted({stage.layer for stage in _all(following) if hasattr(stage, "layer")})
-        )
-        return (
-            self.model_copy(update={"layers": picked})
-            if self.layers == "selected" and picked
-            else self
-        )
-
-
-def _all(stages: Iterable[Stage]) -> Iterable[Stage]:
-    for stage in stages:
-        yield stage
-        yield from _all(stage.inner) if isinstance(stage, Wrapper) else ()
+        picked = layers_taken(following, self.writes)
+        keep = self.layers != "selected" or not picked
+        return self if keep else self.model_copy(update={"layers": picked})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ovsskit.engine.model import EncodesPatches
-from ovsskit.engine.stage import Batch, Stage, Wrapper, wiring
+from ovsskit.engine.stage import Batch, Stage, layers_taken
 from ovsskit.engine.values import Hidden as Tokens
 from ovsskit.engine.values import Image
 from ovsskit.stages.attention._layers import Layers, layer_numbers
@@ -37,16 +37,6 @@ class Hidden(Stage, writes="hidden"):
 
     def settle(self, following: Sequence[Stage]) -> Hidden:
         """Return this stage with `selected` replaced by what the stages after it name."""
-        readers = [stage for stage in _all(following) if "hidden" in wiring(type(stage)).reads]
-        picked = sorted({layer for stage in readers for layer in getattr(stage, "layers", ())})
-        return (
-            self.model_copy(update={"layers": tuple(picked)})
-            if self.layers == "selected" and picked
-            else self
-        )
-
-
-def _all(stages: Iterable[Stage]) -> Iterable[Stage]:
-    for stage in stages:
-        yield stage
-        yield from _all(stage.inner) if isinstance(stage, Wrapper) else ()
+        picked = layers_taken(following, self.writes)
+        keep = self.layers != "selected" or not picked
+        return self if keep else self.model_copy(update={"layers": picked})

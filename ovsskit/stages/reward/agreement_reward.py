@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ovsskit._lazy import Int, torch
 from ovsskit.engine.devices import in_float64
-from ovsskit.engine.stage import Wrapper, Wraps
+from ovsskit.engine.stage import Rerun, Wraps
 from ovsskit.engine.values import Image, Labels, Present, Reward, Vocabulary
 from ovsskit.stages.wrap.views import TURNS
 
@@ -21,8 +21,8 @@ GAIN = {"brighter": 0.7, "darker": 1.4}
 SMALLER = 0.75
 
 
-class AgreementReward(Wrapper, writes="reward"):
-    """Run all stages before it again on altered images, and measure how well the labels agree with those of the plain one.
+class AgreementReward(Rerun, writes="reward"):
+    """Run all stages before it again on altered images, and measure how well the labels agree.
 
     Labels are brought back to how the image lies; the reward is the mean IoU of the two, over the
     classes that the image is said to show (slot `present`) or, where the recipe has no such stage,
@@ -32,15 +32,12 @@ class AgreementReward(Wrapper, writes="reward"):
     this reward alone does not see that.
     """
 
-    merges: ClassVar[str] = "labels"
-    repeats: ClassVar[bool] = True
-    neutral: ClassVar[dict[str, Any]] = {}
-
     alterations: Annotated[
         tuple[Alteration, ...],
         Field(
             min_length=1,
-            description="flips and a half turn; brighter and darker (gamma of 0.7 and 1.4); smaller (three quarters as wide)",
+            description="flips and a half turn; brighter and darker (gamma of 0.7 and 1.4); "
+            "smaller (three quarters as wide)",
         ),
     ] = ("horizontal_flip", "darker", "smaller")
 
@@ -90,7 +87,7 @@ def restore(
 def agreement(
     one: Int[torch.Tensor, "h w"], other: Int[torch.Tensor, "h w"], ids: list[int] | None
 ) -> float:
-    """Return the mean IoU of two label maps over these classes, or over all that are found but 0; 0 if there are none."""
+    """Return the mean IoU of two label maps over classes, or all found but 0; 0 if none are."""
     numbers = (
         ids
         if ids is not None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -126,6 +127,17 @@ def test_it_has_no_inner_chain_of_its_own(tmp_path: Any) -> None:
         isinstance(problem, BadInner) and str(problem.where) == f"{path}:2"
         for problem in caught.value.problems
     )
+
+
+def test_what_cannot_work_before_it_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'extends = "pnp_bridgetower.toml"\n[set]\n"select_head.layer" = 6\n'
+        '[[stage]]\nuse = "agreement_reward"\nafter = "label_map"\n'
+    )
+    with pytest.raises(Problems) as caught:
+        load_recipe(path)
+    assert [str(problem.where) for problem in caught.value.problems] == [f"{path}:3"]
 
 
 def test_a_recipe_with_it_runs() -> None:
