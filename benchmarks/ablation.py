@@ -120,7 +120,8 @@ def score(base: str, change: str, examples: Sequence[Example], folder: Path) -> 
     (folder / "present.json").write_text(json.dumps(present))
     (folder / "variant.toml").write_text(f'extends = "{base}"\n{change}')
     pipeline = ovsskit.load(folder / "variant.toml")
-    vocabulary = pipeline.vocabulary or make_vocabulary(NOUNS)
+    own = pipeline.plan.vocabulary
+    vocabulary = own if own.names else make_vocabulary(NOUNS)
     total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
     start = time.perf_counter()
     for first in range(0, len(examples), pipeline.batch):
@@ -157,7 +158,7 @@ def main() -> None:
         ("true things given", WITH_TRUTH, TRUE_THINGS),
         ("which things are there", PRESENCE, ""),
     ]
-    if any(stage.address == "text_features" for stage in load_recipe(arguments.recipe).stages):
+    if any(stage.address == "text_features" for stage in load_recipe(arguments.recipe).plan.stages):
         tables = [("parts of ITACLIP", ITACLIP, "")]
     with tempfile.TemporaryDirectory() as temporary:
         for title, variants, always in tables:

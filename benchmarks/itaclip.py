@@ -68,10 +68,9 @@ def random_image(height: int, width: int) -> Image:
 
 def make_texts(backbone: Clip, recipe: Recipe, image: Image) -> TextFeatures:
     """Return one vector for every text that the recipe looks for: those of patches, less their mean."""
-    vocabulary = recipe.vocabulary.make()
-    assert vocabulary is not None
+    vocabulary = recipe.plan.vocabulary
     labels = [label for label, _ in vocabulary.queries]
-    chain = {stage.address: stage for stage in flat(recipe.stages)}
+    chain = {stage.address: stage for stage in flat(recipe.plan.stages)}
     small = ResizeImage(short_side=224).run(image)
     state: State = {"image": Image(small.data[:, :224, :224]), "backbone": backbone}
     inside = [
@@ -114,7 +113,9 @@ class PlainLoop:
 
     def __post_init__(self) -> None:
         self.visual = self.backbone.visual
-        self.stages: dict[str, Any] = {stage.address: stage for stage in flat(self.recipe.stages)}
+        self.stages: dict[str, Any] = {
+            stage.address: stage for stage in flat(self.recipe.plan.stages)
+        }
         self.middle = self.stages["self_similarity"].layers[:-1]
 
     def self_self(self, block: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -293,7 +294,7 @@ def run_ours(
     backbone: Clip, texts: TextFeatures, recipe: Recipe, image: Image, batch: int
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Return the labels that the recipe gives, and the seconds of every stage."""
-    pipeline = Pipeline(recipe.stages, {"backbone": backbone}, device="cpu", batch=batch)
+    pipeline = Pipeline.of(recipe.plan.stages, {"backbone": backbone}, device="cpu", batch=batch)
     seconds: dict[str, float] = defaultdict(float)
     last = time.process_time()
 
@@ -302,9 +303,11 @@ def run_ours(
         seconds[stage.address] += time.process_time() - last
         last = time.process_time()
 
-    stages = [stage for stage in pipeline.stages if stage.address not in GIVEN]
-    state = {"image": image, "vocabulary": recipe.vocabulary.make(), "text_features": texts}
-    [found] = Driver(pipeline.models, pipeline.links, pipeline.batch, watch).run(stages, [state])
+    stages = [stage for stage in pipeline.plan.stages if stage.address not in GIVEN]
+    state = {"image": image, "vocabulary": recipe.plan.vocabulary, "text_features": texts}
+    [found] = Driver(dict(pipeline.models), pipeline.plan.models_of, pipeline.batch, watch).run(
+        stages, [state]
+    )
     labels: torch.Tensor = found["labels"].data
     return labels, seconds
 

@@ -99,11 +99,11 @@ def evaluate(
         'cross_attention.layers="all"',
     ]
     recipe = ovsskit.load("quickstart", *changes)
-    models = {**recipe.models, "judge": JUDGE}
-    stages = list(recipe.stages)
+    models = {**recipe.plan.models, "judge": JUDGE}
+    stages = list(recipe.plan.stages)
     if presence == "similarity":
         stages.append(PresenceBySimilarity(reads={"backbone": "judge"}))
-    pipeline = Pipeline(
+    pipeline = Pipeline.of(
         [*stages, *rewards.values()], models, make_vocabulary(NOUNS), store=store, batch=8
     )
     names = {stage.address: name for name, stage in rewards.items()}

@@ -43,8 +43,11 @@ def test_every_recipe_that_asks_for_classes_takes_none(
     if "released" in recipe:
         nothing = (f"presence_from_file.file={file}", "presence_from_file.none=true")
     loaded = load_recipe(recipe, (*nothing, *sets))
-    vocabulary = loaded.vocabulary.make() or make_vocabulary(["dog", "cat"])
-    pipeline = Pipeline(loaded.stages, {"backbone": ToyBackbone()}, vocabulary, device="cpu")
+    own = loaded.plan.vocabulary
+    vocabulary = own if own.names else make_vocabulary(["dog", "cat"])
+    pipeline = Pipeline.of(
+        loaded.plan.stages, {"backbone": ToyBackbone()}, vocabulary, device="cpu"
+    )
     noise = numpy.random.default_rng(0).integers(0, 255, (30, 40, 3)).astype("uint8")
     found = pipeline(noise)
     assert found.slots["present"].labels == ()

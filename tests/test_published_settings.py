@@ -28,11 +28,11 @@ RECIPES = sorted(path.stem for path in recipe_folder().rglob("*.toml"))
 
 def settings_of(recipe: Recipe) -> dict[str, Any]:
     """Return every setting of a recipe by its address, defaults too, as plain TOML values."""
-    found: dict[str, Any] = {"stages": chain(recipe.stages)}
-    for stage in flat(recipe.stages):
+    found: dict[str, Any] = {"stages": chain(recipe.plan.stages)}
+    for stage in flat(recipe.plan.stages):
         fields = stage.model_dump(mode="json", exclude={"name", "reads", "inner"})
         found |= prefixed(stage.address, {**fields, "reads": stage.reads})
-    for name, model in recipe.models.items():
+    for name, model in recipe.plan.models.items():
         found |= prefixed(name, {"use": use_of(type(model)), **model.model_dump(mode="json")})
         if "ofa" in use_of(type(model)):
             found |= prefixed("fit", recipe.settings_of(FitTable).model_dump(mode="json"))
@@ -40,7 +40,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     found["vocabulary.preset"] = table.preset
     found["vocabulary.first_is_background"] = table.first_is_background
     vocabulary = table.make()
-    if vocabulary is not None:
+    if vocabulary.names:
         found |= prefixed("vocabulary", described(vocabulary))
     study = dict(recipe.tables["study"])
     del study["space"]

@@ -121,9 +121,11 @@ def find_maps(
 ) -> list[State]:
     """Run a recipe up to its maps, with the true nouns as classes; or other stages, up to their end."""
     if inner is None:
-        addresses = [stage.address for stage in recipe.stages]
-        inner = recipe.stages[2 : addresses.index("merge_tokens") + 1]
-    pipeline = Pipeline([AllClasses(), recipe.stages[1], *inner], recipe.models, device="cpu")
+        addresses = [stage.address for stage in recipe.plan.stages]
+        inner = recipe.plan.stages[2 : addresses.index("merge_tokens") + 1]
+    pipeline = Pipeline.of(
+        [AllClasses(), recipe.plan.stages[1], *inner], recipe.plan.models, device="cpu"
+    )
     states = []
     for scene in scenes:
         states += pipeline.run_many([read_image(scene.image)], make_vocabulary(scene.nouns))
@@ -134,10 +136,10 @@ def score_maps(
     recipe: Recipe, scenes: Sequence[Scene], states: Iterable[State], without: Sequence[str] = ()
 ) -> float:
     """Run the rest of a recipe on its maps, without some stages, and return the mean IoU of things and background."""
-    addresses = [stage.address for stage in recipe.stages]
+    addresses = [stage.address for stage in recipe.plan.stages]
     rest = [
         stage
-        for stage in recipe.stages[addresses.index("merge_tokens") + 1 :]
+        for stage in recipe.plan.stages[addresses.index("merge_tokens") + 1 :]
         if stage.address not in without
     ]
     total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
@@ -161,7 +163,7 @@ def run_stages(stages: Iterable[Stage], state: State) -> State:
 def score_heads(recipe: Recipe, scenes: Sequence[Scene]) -> dict[tuple[int, int], float]:
     """Score plain GradCAM of every layer and head at the recipe's threshold, without refinement."""
     states = find_maps(recipe, scenes, [CrossAttention(layers="all")])
-    merge = next(stage for stage in recipe.stages if stage.address == "merge_tokens")
+    merge = next(stage for stage in recipe.plan.stages if stage.address == "merge_tokens")
     attention = states[0]["attention"]
     scores = {}
     for layer, head in product(attention.layers, attention.heads):

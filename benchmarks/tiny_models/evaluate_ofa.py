@@ -106,7 +106,7 @@ def tune(names: Sequence[str], folder: Path, *overrides: str) -> Ofa:
 
 def tiny(weights: str = "") -> Ofa:
     """Return the recipe's model, with other weights if any are given."""
-    model = load_recipe(RECIPE, [f"backbone.weights={weights}"] if weights else []).models[
+    model = load_recipe(RECIPE, [f"backbone.weights={weights}"] if weights else []).plan.models[
         "backbone"
     ]
     assert isinstance(model, Ofa)

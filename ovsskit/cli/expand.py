@@ -63,10 +63,10 @@ def expand(
 
     from ovsskit.cli.console import console, progress_bar, stderr
     from ovsskit.engine.devices import choose_device
+    from ovsskit.engine.plan import NO_WORDS
     from ovsskit.errors import BadValue
     from ovsskit.files.writing import see_free
     from ovsskit.recipe.build import load_recipe
-    from ovsskit.recipe.vocabulary import VocabularyTable
     from ovsskit.run.options import choose_named
     from ovsskit.texts.generate import Answers, answers_folder, ask, read_prompt, write_texts
     from ovsskit.texts.models import Endpoint, LanguageModel, LocalModel
@@ -80,8 +80,8 @@ def expand(
             what,
             fix="Give --local (a hub id or folder) or --model (of the endpoint OPENAI_BASE_URL).",
         )
-    table = load_recipe(recipe, sets).vocabulary if recipe else VocabularyTable()
-    vocabulary = choose_named(classes, classes_file, table)
+    own = load_recipe(recipe, sets).plan.vocabulary if recipe else NO_WORDS
+    vocabulary = choose_named(classes, classes_file, own)
     text = read_prompt(kind, prompt)
     asked: LanguageModel = (
         Endpoint(model, tries=tries, timeout=timeout)

@@ -64,7 +64,7 @@ def models(
     needed = {
         (use_of(type(model)), model.source, model.pinned): model
         for name in names
-        for model in read(name).models.values()
+        for model in read(name).plan.models.values()
         if isinstance(model, PretrainedBackbone)
     }
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))

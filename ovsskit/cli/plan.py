@@ -33,10 +33,10 @@ def plan(
     load_plugins(plugins)
     loaded = load_recipe(recipe, sets)
     tree = Tree(f"[bold]{escape(loaded.title)}[/]  {escape(loaded.header.about)}")
-    for name, model in loaded.models.items():
+    for name, model in loaded.plan.models.items():
         use, parameters = use_of(type(model)), escape(_parameters(model))
         tree.add(f"[magenta]{escape(name)}[/] = {use}  [dim]{parameters}[/]")
-    _grow(tree, loaded.stages, loaded.links)
+    _grow(tree, loaded.plan.stages, loaded.plan.links)
     show(tree)
 
 

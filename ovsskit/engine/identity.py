@@ -15,29 +15,27 @@ from typing import Any
 from uuid import uuid4
 
 from ovsskit.engine.model import Backbone
+from ovsskit.engine.plan import Plan
 from ovsskit.engine.stage import Stage, Wrapper, paths_of, use_of
-from ovsskit.engine.values import Vocabulary
 from ovsskit.files.digests import digest_path
 from ovsskit.files.shipped import PACKAGE
 
 
-def identify(
-    stages: Sequence[Stage], models: Mapping[str, Backbone], vocabulary: Vocabulary
-) -> dict[str, Any]:
+def identify(plan: Plan) -> dict[str, Any]:
     """Return the identity of a run as plain JSON values.
 
     Raises:
         MissingWeights: a model's weights are neither local nor downloadable.
     """
     identity = {
-        "stages": [stage_identity(stage) for stage in stages],
-        "models": {name: model_identity(model) for name, model in models.items()},
+        "stages": [stage_identity(stage) for stage in plan.stages],
+        "models": {name: model_identity(model) for name, model in plan.models.items()},
         "classes": {
-            "names": vocabulary.names,
-            "ids": vocabulary.ids,
-            "background": vocabulary.background,
-            "synonyms": vocabulary.synonyms,
-            "background_words": vocabulary.background_words,
+            "names": plan.vocabulary.names,
+            "ids": plan.vocabulary.ids,
+            "background": plan.vocabulary.background,
+            "synonyms": plan.vocabulary.synonyms,
+            "background_words": plan.vocabulary.background_words,
         },
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))

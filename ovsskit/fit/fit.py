@@ -57,7 +57,7 @@ def run_fit(options: FitOptions, callbacks: FitCallbacks) -> None:
 
 def _fit(options: FitOptions, callbacks: FitCallbacks) -> None:
     recipe = load_recipe(options.recipe, options.overrides)
-    vocabulary = choose_named(options.classes, options.classes_file, recipe.vocabulary)
+    vocabulary = choose_named(options.classes, options.classes_file, recipe.plan.vocabulary)
     device = choose_device(options.device)
     backbone = _backbone(recipe)
     backbone.check_words(vocabulary)
@@ -128,9 +128,9 @@ def computes_in_bf16(precision: str, device: str) -> bool:
 
 def _backbone(recipe: Recipe) -> Ofa:
     """Return the model to be tuned, with the weights that tuning starts from."""
-    found = [model for model in recipe.models.values() if isinstance(model, Ofa)]
+    found = [model for model in recipe.plan.models.values() if isinstance(model, Ofa)]
     if len(found) != 1:
-        there = ", ".join(type(model).__name__ for model in recipe.models.values())
+        there = ", ".join(type(model).__name__ for model in recipe.plan.models.values())
         what = f"`fit` tunes the one model `ofa` of a recipe, and this one has {len(found)}."
         raise MissingCapability(
             what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path))

@@ -1,4 +1,4 @@
-"""From a TOML file to a checked recipe: extend, override, build, wire. Every problem is found in one go."""
+"""From a TOML file to a checked plan: extend, override, build, wire. Every problem is found in one go."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pydantic import BaseModel, Field
 
 from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import find_objections
-from ovsskit.engine.stage import Rerun, Stage, Wrapper
-from ovsskit.engine.wiring import Link, Node, flatten, wire
+from ovsskit.engine.plan import NO_WORDS, Plan, settle
+from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.wiring import Node, wire
 from ovsskit.errors import (
     BadClasses,
     MissingKey,
@@ -69,15 +71,13 @@ HOMES: dict[str, type[BaseModel]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hold a checked recipe: models, vocabulary, input and stages, and how the stages are linked."""
+    """Hold a checked recipe: its plan, and the tables that it was made from."""
 
     header: Header
-    models: dict[str, Backbone]
+    plan: Plan
     vocabulary: VocabularyTable
     input: InputTable
     settings: dict[type[BaseModel], BaseModel]
-    stages: tuple[Stage, ...]
-    links: tuple[Link, ...]
     path: Path
     tables: dict[str, Any] = field(default_factory=dict)
 
@@ -117,8 +117,8 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
     nodes, stages = _build_stages(table.get("stage", []), problems)
     is_whole = len(problems) == before
     header = _build_header(table, problems)
-    vocabulary = _section(VocabularyTable, "vocabulary", table, problems)
-    problems += _problems_of_names(vocabulary, table)
+    words = _section(VocabularyTable, "vocabulary", table, problems)
+    vocabulary = _vocabulary(words, table, problems)
     inputs = _section(InputTable, "input", table, problems)
     settings = {
         cls: _section(cls, name, table, problems) for name, cls in settings_tables().items()
@@ -131,40 +131,16 @@ def build(table: Table, problems: list[OvsskitError]) -> Recipe:
         )
     links, wiring_problems = wire(nodes, model_classes, CATALOGUE)
     problems += wiring_problems
-    settled = settle(stages)
+    plan = Plan(settle(stages), tuple(links), models, vocabulary)
     if is_whole:  # a stage that is missing would be blamed on its neighbours
-        problems += _objections(settled, models, links, table)
-    return Recipe(
-        header,
-        models,
-        vocabulary,
-        inputs,
-        settings,
-        settled,
-        tuple(links),
-        Path(table.place.file),
-        _plain(table),
-    )
+        problems += _objections(plan, table)
+    path = Path(table.place.file)
+    return Recipe(header, plan, words, inputs, settings, path, _plain(table))
 
 
-def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
-    """Fill in what stages leave to the stages after or before them, inside wrappers too."""
-    settled: list[Stage] = []
-    for index, stage in enumerate(stages):
-        if isinstance(stage, Wrapper):
-            before = tuple(one for one in settled if one.writes != stage.writes)
-            inner = before if isinstance(stage, Rerun) else settle(stage.inner)
-            stage = stage.model_copy(update={"inner": inner})
-        settled.append(stage.settle(stages[index + 1 :]))
-    return tuple(settled)
-
-
-def _objections(
-    stages: Sequence[Stage], models: Mapping[str, Backbone], links: Sequence[Link], table: Table
-) -> Iterator[OvsskitError]:
+def _objections(plan: Plan, table: Table) -> Iterator[OvsskitError]:
     entries = {address_of(entry): entry for _, _, entry in all_stages(table)}
-    reads = {link.node.address: link.models for link in flatten(links)}
-    for address, parameter, problem in find_objections(stages, models, reads):
+    for address, parameter, problem in find_objections(plan.stages, plan.models, plan.models_of):
         problem.where = entries[address].place_of(parameter)
         yield problem
 
@@ -268,15 +244,15 @@ def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError
     return validate(cls, entry, key, problems) or cls()
 
 
-def _problems_of_names(vocabulary: VocabularyTable, table: Table) -> list[OvsskitError]:
+def _vocabulary(words: VocabularyTable, table: Table, problems: list[OvsskitError]) -> Vocabulary:
     try:
-        vocabulary.make()
+        return words.make()
     except BadClasses as error:
         if error.where is None or not error.where.line:
             section = table["vocabulary"]
             error.where = section.place_of(next(way for way in NAMING if way in section))
-        return [error]
-    return []
+        problems.append(error)
+        return NO_WORDS
 
 
 def _without(table: Table, *keys: str) -> Table:

@@ -45,7 +45,7 @@ def _variant(recipe: Recipe, base: str, name: str) -> str:
             "Take away the # before what you want to change; these are the present values."
         )
     )
-    for address, value in _parameters(recipe.stages):
+    for address, value in _parameters(recipe.plan.stages):
         changes.add(tomlkit.comment(f'"{address}" = {value}'))
     document["set"] = changes
     return document.as_string()

@@ -62,8 +62,8 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         bool, Field(description="the first name and its synonyms are words for the background")
     ] = False
 
-    def make(self) -> Vocabulary | None:
-        """Return the vocabulary, or None if the table names no classes.
+    def make(self) -> Vocabulary:
+        """Return the vocabulary; it has no names if the table names no classes.
 
         Raises:
             BadClasses: they are named in two ways, cannot be read, or are no good.
@@ -75,7 +75,7 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
                 fix="Keep one of them.",
             )
         if not ways:
-            return None
+            return no_classes(self.background, self.background_words)
         path = Path(self.file) if self.file else find_preset(self.preset) if self.preset else None
         names = read_classes(path, self.background) if path else self.names
         return make_vocabulary(
@@ -85,17 +85,6 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
             synonyms=self.synonyms,
             background_words=self.background_words,
             first_is_background=self.first_is_background,
-        )
-
-    def replace(self, names: Classes) -> Vocabulary:
-        """Return a vocabulary of other classes; words for the background stay, but for those that name a class now.
-
-        Raises:
-            BadClasses: the classes are no good.
-        """
-        own = self.make()
-        return replace_classes(
-            names, self.background, own.background_words if own else self.background_words
         )
 
 
@@ -160,14 +149,24 @@ def make_vocabulary(
     )
 
 
-def replace_classes(
-    names: Classes, background: str, background_words: str | Sequence[str], ids: Sequence[int] = ()
+def no_classes(
+    background: str = "background", background_words: str | Sequence[str] = ()
 ) -> Vocabulary:
-    """Make a vocabulary of other classes; words for the background stay, but for those that name a class now."""
-    listed, own_ids = list_classes(names, background)
+    """Return a vocabulary to which whoever runs the stages adds the classes: it has words for the background alone."""
+    words = tuple(list_words(background_words))
+    return Vocabulary((), (0,), _colours(0), background, (), words)
+
+
+def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] = ()) -> Vocabulary:
+    """Make a vocabulary of other classes; words for the background stay, except those that name a class now.
+
+    Raises:
+        BadClasses: the classes are invalid.
+    """
+    listed, own_ids = list_classes(names, vocabulary.background)
     wanted = {word.casefold() for name in listed for word in split_classes(name)}
-    words = [word for word in list_words(background_words) if word.casefold() not in wanted]
-    return make_vocabulary(listed, own_ids or ids, background, background_words=words)
+    words = [word for word in vocabulary.background_words if word.casefold() not in wanted]
+    return make_vocabulary(listed, own_ids or ids, vocabulary.background, background_words=words)
 
 
 def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, ...]]:

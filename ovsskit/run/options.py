@@ -13,7 +13,7 @@ from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, d
 from ovsskit.files.inputs import MAX_PIXELS, find_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
-from ovsskit.recipe.vocabulary import VocabularyTable, read_classes, refuse_file
+from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
 from ovsskit.run.samples import sample_images
 
 log = logging.getLogger(__name__)
@@ -74,17 +74,15 @@ def choose_classes(options: ImageOptions, recipe: Recipe, samples: bool) -> Voca
         samples
         and options.classes is None
         and not options.classes_file
-        and recipe.vocabulary.make() is None
+        and not recipe.plan.vocabulary.names
     ):
         from ovsskit.embedded import NOUNS
 
-        return recipe.vocabulary.replace(NOUNS)
-    return choose_named(options.classes, options.classes_file, recipe.vocabulary)
+        return replace_classes(NOUNS, recipe.plan.vocabulary)
+    return choose_named(options.classes, options.classes_file, recipe.plan.vocabulary)
 
 
-def choose_named(
-    classes: str | None, classes_file: Path | None, table: VocabularyTable
-) -> Vocabulary:
+def choose_named(classes: str | None, classes_file: Path | None, own: Vocabulary) -> Vocabulary:
     """Return the classes that the person names on the command line, else the recipe's.
 
     Raises:
@@ -99,13 +97,12 @@ def choose_named(
             raise BadClasses(
                 "The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".'
             )
-        names = parse_classes(classes, table.background)
+        names = parse_classes(classes, own.background)
         refuse_file(names, where=COMMAND_LINE)
-        return _said(table.replace(names))
+        return _said(replace_classes(names, own))
     if classes_file:
-        return _said(table.replace(read_classes(classes_file, table.background)))
-    own = table.make()
-    if own is None:
+        return _said(replace_classes(read_classes(classes_file, own.background), own))
+    if not own.names:
         raise BadClasses(
             "Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".'
         )
@@ -153,7 +150,7 @@ def check_outcome(options: RunOptions, recipe: Recipe) -> None:
     Raises:
         UnfilledSlot: it does not.
     """
-    written = {stage.writes for stage in recipe.stages}
+    written = {stage.writes for stage in recipe.plan.stages}
     where = Place(str(recipe.path))
     if "labels" not in written:
         what = "No stage writes `labels`, so there is no mask to save."

@@ -18,12 +18,12 @@ from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precis
 from ovsskit.engine.driver import Driver, Known, State, Watch
 from ovsskit.engine.images import ImageSource, read_image
 from ovsskit.engine.model import Backbone, PretrainedBackbone
+from ovsskit.engine.plan import NO_WORDS, Plan
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
-from ovsskit.engine.wiring import Node, flatten, wire
-from ovsskit.errors import BadClasses, Problems, UnknownAddress, did_you_mean
-from ovsskit.recipe.build import load_recipe, settle
+from ovsskit.errors import BadClasses, UnknownAddress, did_you_mean
+from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import CATALOGUE
 from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
 
@@ -92,40 +92,53 @@ class Pipeline:
 
     def __init__(
         self,
-        stages: Sequence[Stage],
-        models: Mapping[str, Backbone] | None = None,
-        vocabulary: Vocabulary | None = None,
+        plan: Plan,
         *,
-        background: str = "background",
-        background_words: str | Sequence[str] = (),
         device: str = "auto",
         batch: int | str = "auto",
         store: Store | None = None,
     ) -> None:
-        """Check and prepare the chain; weights are read at first use. What networks wrote is kept in the store, if any.
+        """Prepare a plan to run; weights are read at first use. The store, if any, keeps what networks wrote.
+
+        Raises:
+            UnknownDevice: this machine has no such device.
+        """
+        self.device = choose_device(device)
+        self.batch = choose_batch(batch, self.device)
+        self.plan, self.store = plan.on(self.device), store
+        for model in self.models.values():
+            if isinstance(model, PretrainedBackbone):
+                note_slow_precision(model.precision, self.device)
+        self._known: dict[str, Known] = {}
+        self._checked: Vocabulary | None = None
+        self._replace = lru_cache(maxsize=1)(
+            lambda names, ids: replace_classes(names, plan.vocabulary, ids)
+        )
+
+    @classmethod
+    def of(
+        cls,
+        stages: Sequence[Stage],
+        models: Mapping[str, Backbone] | None = None,
+        vocabulary: Vocabulary = NO_WORDS,
+        *,
+        device: str = "auto",
+        batch: int | str = "auto",
+        store: Store | None = None,
+    ) -> Pipeline:
+        """Check stages that were put together in Python, and prepare them to run.
 
         Raises:
             Problems: the stages do not fit together.
             UnknownDevice: this machine has no such device.
         """
-        classes = {name: type(model) for name, model in (models or {}).items()}
-        links, problems = wire([Node.of(stage) for stage in stages], classes, CATALOGUE)
-        if problems:
-            raise Problems(problems)
-        self.device = choose_device(device)
-        self.batch = choose_batch(batch, self.device)
-        self.stages = settle(stages)
-        self.links = {link.node.address: link.models for link in flatten(links)}
-        self.models = {name: model.to(self.device) for name, model in (models or {}).items()}
-        for model in self.models.values():
-            if isinstance(model, PretrainedBackbone):
-                note_slow_precision(model.precision, self.device)
-        self.vocabulary, self.background, self.store = vocabulary, background, store
-        self._known: dict[str, Known] = {}
-        self._checked: Vocabulary | None = None
-        self._replace = lru_cache(maxsize=1)(
-            lambda names, ids: replace_classes(names, background, background_words, ids)
-        )
+        plan = Plan.of(stages, models, vocabulary, CATALOGUE)
+        return cls(plan, device=device, batch=batch, store=store)
+
+    @property
+    def models(self) -> Mapping[str, Backbone]:
+        """Return the models by name, on the pipeline's device."""
+        return self.plan.models
 
     def __call__(
         self, photo: ImageSource, classes: Classes | None = None, *, trace: bool = False
@@ -140,15 +153,15 @@ class Pipeline:
             BadClasses: neither the call nor the pipeline names classes, or a model cannot read them or tell them apart.
             BadImage: the image cannot be read.
         """
-        vocabulary = self.vocabulary
+        vocabulary = self.plan.vocabulary
         if classes is not None:
-            names, ids = list_classes(classes, self.background)
+            names, ids = list_classes(classes, vocabulary.background)
             vocabulary = self._replace(tuple(names), ids)
-        if vocabulary is None:
+        if not vocabulary.names:
             raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
         if vocabulary is not self._checked:
-            for name in {name for asked in self.links.values() for name in asked.values()}:
-                self.models[name].check_vocabulary(vocabulary)
+            for model in self.plan.used.values():
+                model.check_vocabulary(vocabulary)
             self._checked = vocabulary
         kept: dict[str, list[Value]] = {}
         image = read_image(photo)
@@ -184,8 +197,8 @@ class Pipeline:
         With `timed` the seconds that `watch` hears of are those of the device's work too, which is waited for.
         """
         driver = Driver(
-            self.models,
-            self.links,
+            dict(self.models),
+            self.plan.models_of,
             self.batch,
             watch,
             store=self.store,
@@ -199,7 +212,7 @@ class Pipeline:
             ]
             try:
                 with torch.inference_mode(False), torch.no_grad():
-                    states = driver.run(self.stages, states)
+                    states = driver.run(self.plan.stages, states)
             finally:
                 self.batch = driver.batch  # what did not fit once is not tried again
             yield states
@@ -217,16 +230,5 @@ def load(
     Raises:
         OvsskitError: the recipe cannot be read, has problems, or the device does not exist.
     """
-    checked = load_recipe(recipe, overrides)
-    table, vocabulary = checked.vocabulary, checked.vocabulary.make()
-    words = vocabulary.background_words if vocabulary else table.background_words
-    return Pipeline(
-        checked.stages,
-        checked.models,
-        vocabulary,
-        background=table.background,
-        background_words=words,
-        device=device,
-        batch=batch,
-        store=store,
-    )
+    plan = load_recipe(recipe, overrides).plan
+    return Pipeline(plan, device=device, batch=batch, store=store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from ovsskit.engine.identity import identify
 from ovsskit.engine.images import allow_pixels
 from ovsskit.engine.notices import Notices, hearing
 from ovsskit.engine.objections import check_inputs
-from ovsskit.engine.values import Vocabulary
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.callbacks import Callbacks, Summary
@@ -54,24 +53,22 @@ def run_job(options: RunOptions, callbacks: Callbacks) -> int:
 def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Job:
     recipe = load_recipe(options.recipe, options.overrides)
     check_outcome(options, recipe)
-    check_files(recipe.stages)
+    check_files(recipe.plan.stages)
     images, samples = choose_images(options, recipe)
-    vocabulary = choose_classes(options, recipe, samples)
+    plan = replace(recipe.plan, vocabulary=choose_classes(options, recipe, samples))
     explained = choose_explained(images, options.explain)
     allow_pixels(options.max_pixels)
     device = choose_device(options.device)
     batch = choose_batch(options.batch, device)
-    for model in recipe.models.values():
-        model.check_vocabulary(vocabulary)
-    check_inputs(recipe.stages, vocabulary, images)
-    folder = OutputFolder(
-        options.out or OUT / recipe.title, identify(recipe.stages, recipe.models, vocabulary)
-    )
+    for model in plan.models.values():
+        model.check_vocabulary(plan.vocabulary)
+    check_inputs(plan.stages, plan.vocabulary, images)
+    folder = OutputFolder(options.out or OUT / recipe.title, identify(plan))
     todo = folder.add(images, options.save, explained, verify=options.verify)
     if not options.explain:
         folder.explain_first(todo)
-    pipeline = Pipeline(recipe.stages, recipe.models, vocabulary, device=device, batch=batch)
-    return _Job(options, callbacks, notices, recipe, vocabulary, pipeline, folder, samples, todo)
+    pipeline = Pipeline(plan, device=device, batch=batch)
+    return _Job(options, callbacks, notices, recipe, pipeline, folder, samples, todo)
 
 
 @dataclass
@@ -82,7 +79,6 @@ class _Job:
     callbacks: Callbacks
     notices: Notices
     recipe: Recipe
-    vocabulary: Vocabulary
     pipeline: Pipeline
     folder: OutputFolder
     samples: bool
@@ -93,7 +89,7 @@ class _Job:
     @cached_property
     def weights(self) -> dict[str, Any]:
         """Return where each model's weights come from, and the digests of their files."""
-        return {name: model.describe_files() for name, model in self.recipe.models.items()}
+        return {name: model.describe_files() for name, model in self.recipe.plan.models.items()}
 
     def run(self) -> int:
         self.callbacks.begin(len(self.todo))
@@ -122,7 +118,7 @@ class _Job:
         runner = Runner(
             self.pipeline,
             self.folder,
-            self.vocabulary,
+            self.pipeline.plan.vocabulary,
             self.options.max_pixels,
             self.options.profile,
             self.callbacks.tell,
@@ -144,13 +140,13 @@ class _Job:
             self.folder.save(self.costs)
         facts = self._gallery_facts(records)
         pages = {
-            CLASSES: write_classes(self.folder, self.vocabulary),
+            CLASSES: write_classes(self.folder, self.pipeline.plan.vocabulary),
             GALLERY: write_gallery(
                 self.folder,
                 self.recipe.title,
                 facts,
                 records,
-                self.vocabulary,
+                self.pipeline.plan.vocabulary,
                 self.folder.facts["notices"],
             ),
         }
@@ -165,7 +161,7 @@ class _Job:
                 for one in records
                 if one.state == "done" and self.folder.has(one)
             ]
-            self.score = sample_score(done, self.vocabulary)
+            self.score = sample_score(done, self.pipeline.plan.vocabulary)
 
     def _note_facts(self) -> None:
         known = self.folder.facts.get("notices", [])
@@ -187,7 +183,10 @@ class _Job:
         done = sum(record.state == "done" for record in records)
         seconds = self.folder.costs.plus(self.costs).seconds
         facts = [self.recipe.header.about] if self.recipe.header.about else []
-        facts += [f"{done} of {len(records)} images", f"{len(self.vocabulary.names)} classes"]
+        facts += [
+            f"{done} of {len(records)} images",
+            f"{len(self.pipeline.plan.vocabulary.names)} classes",
+        ]
         facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
         empty = sum(record.shows_nothing for record in records)
         facts += [f"{empty} without any class"] if empty else []

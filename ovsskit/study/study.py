@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,7 +25,7 @@ from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.queue import DEFAULT, TrialQueue
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row, read_rows
-from ovsskit.study.spec.plan import Plan, StudyOptions, make_plan, starting_values
+from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, starting_values
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30
@@ -73,9 +73,9 @@ def _search(
     batch = choose_batch(options.batch, devices[0])
     _see_memory(plan, devices[0])
     recipe = plan.search.candidate({})
-    for model in recipe.models.values():
+    for model in recipe.plan.models.values():
         model.check_vocabulary(plan.vocabulary)
-    check_inputs(recipe.stages, plan.vocabulary, plan.images)
+    check_inputs(recipe.plan.stages, plan.vocabulary, plan.images)
     out = options.out or OUT / plan.search.title
     folder = StudyFolder(out, plan.search.title)
     place = working.Place(
@@ -102,7 +102,7 @@ def _search(
 class _Job:
     """Hold a study that nothing known stands against."""
 
-    plan: Plan
+    plan: StudyPlan
     folder: StudyFolder
     place: working.Place
     queue: TrialQueue
@@ -187,7 +187,7 @@ def trials_text(state: StudyState) -> str:
     return f"{json.dumps(content, indent=1, ensure_ascii=False)}\n"
 
 
-def identify_study(plan: Plan) -> dict[str, Any]:
+def identify_study(plan: StudyPlan) -> dict[str, Any]:
     """Return what makes two studies the same, as plain JSON values: recipe, weights, classes, images, space, method, goals."""
     search, settings = plan.search, plan.search.settings
     recipe = search.candidate({})
@@ -201,7 +201,7 @@ def identify_study(plan: Plan) -> dict[str, Any]:
     if settings.groups > 1 or settings.sampler == "annealing":
         method["trials"] = settings.trials  # it decides what a turn tries
     identity = {
-        **identify(recipe.stages, recipe.models, plan.vocabulary),
+        **identify(replace(recipe.plan, vocabulary=plan.vocabulary)),
         "space": {one.address: str(one) for one in search.space},
         "objectives": {one.name: one.direction for one in search.objectives},
         "constraints": search.constraints.model_dump(),
@@ -223,7 +223,7 @@ def _devices(options: StudyOptions) -> list[str]:
     return [first] * options.workers
 
 
-def _see_memory(plan: Plan, device: str) -> None:
+def _see_memory(plan: StudyPlan, device: str) -> None:
     wanted = plan.search.constraints.peak_megabytes is not None or any(
         one.metric == "megabytes" for one in plan.search.objectives
     )

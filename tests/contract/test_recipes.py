@@ -16,10 +16,11 @@ import ovsskit
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.stage import Stage, use_of
 from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
+from ovsskit.engine.wiring import flatten
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
-from ovsskit.run.pipeline import Pipeline, flatten
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.spec.plan import StudyOptions, read_search
 from ovsskit.testing import ToyBackbone, example
 
@@ -30,22 +31,22 @@ def load(path: Path, folder: Path) -> Pipeline:
     """Load a recipe; weights that are not in the package are replaced by small random ones."""
     recipe = load_recipe(path)
     changes = []
-    addresses = [link.node.address for link in flatten(recipe.links)]
-    if not recipe.models["backbone"].weights.startswith("embedded"):
+    addresses = [link.node.address for link in flatten(recipe.plan.links)]
+    if not recipe.plan.models["backbone"].weights.startswith("embedded"):
         changes += [
             f"backbone.{key}={value}"
-            for key, value in TWINS[use_of(type(recipe.models["backbone"]))].items()
+            for key, value in TWINS[use_of(type(recipe.plan.models["backbone"]))].items()
         ]
-        in_one_piece = any(getattr(stage, "window", None) == 0 for stage in recipe.stages)
+        in_one_piece = any(getattr(stage, "window", None) == 0 for stage in recipe.plan.stages)
         changes += [
             f"{key}={value}"
             for key, value in SMALLER.items()
             if key.split(".")[0] in addresses
             and not (key == "sliding_window.window" and in_one_piece)
         ]
-    if any(stage.address == "presence_from_file" for stage in recipe.stages):
-        own = recipe.vocabulary.make()
-        names = list(own.names[:3]) if own else ["dog"]
+    if any(stage.address == "presence_from_file" for stage in recipe.plan.stages):
+        own = recipe.plan.vocabulary
+        names = list(own.names[:3]) or ["dog"]
         (folder / "present.json").write_text(
             json.dumps({f"image{seed}": names for seed in (0, 1, 2)})
         )
@@ -56,7 +57,8 @@ def load(path: Path, folder: Path) -> Pipeline:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_runs_and_images_do_not_depend_on_each_other(path: Path, tmp_path: Path) -> None:
     pipeline = load(path, tmp_path)
-    vocabulary = pipeline.vocabulary or make_vocabulary(["dog", "ice cream", "grass"])
+    own = pipeline.plan.vocabulary
+    vocabulary = own if own.names else make_vocabulary(["dog", "ice cream", "grass"])
     images = [example(Image, seed) for seed in (0, 1, 2)]
     together = [state["labels"].data for state in pipeline.run_many(images, vocabulary)]
     for image, labels in zip(images, together, strict=True):
@@ -128,14 +130,15 @@ class Looking(ToyBackbone):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path) -> None:
     recipe = load_recipe(path)
-    if any(stage.address == "sliding_window" for stage in recipe.stages):
+    if any(stage.address == "sliding_window" for stage in recipe.plan.stages):
         recipe = load_recipe(path, ["sliding_window.stride=448"])  # fewer windows, of the same size
-    stages = [stage for stage in recipe.stages if stage.writes != "present"]
+    stages = [stage for stage in recipe.plan.stages if stage.writes != "present"]
     while not any(one.batches for one in flatten_stages(stages[-1:])):
         stages.pop()  # nothing after the network is asked for
     model = Looking()
     links = {
-        link.node.address: dict.fromkeys(link.models, "backbone") for link in flatten(recipe.links)
+        link.node.address: dict.fromkeys(link.models, "backbone")
+        for link in flatten(recipe.plan.links)
     }
     state = {
         "image": Image(torch.rand(3, 75, 100)),

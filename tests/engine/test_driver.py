@@ -167,7 +167,7 @@ def test_a_batch_that_did_not_fit_is_not_tried_with_the_next_group(
 ) -> None:
     HELD.clear()
     SIZES.clear()
-    pipeline = Pipeline([HoldMuch(limit=3)], vocabulary=make_vocabulary(["a"]), batch=12)
+    pipeline = Pipeline.of([HoldMuch(limit=3)], vocabulary=make_vocabulary(["a"]), batch=12)
     images = [example(Image, seed) for seed in range(6)]
     for some in (images[:5], images, images):
         pipeline.run_many(some, make_vocabulary(["a"]))
@@ -181,7 +181,7 @@ def test_a_batch_that_did_not_fit_is_not_tried_with_the_next_group(
 
 
 def test_one_item_that_never_fits_does_not_make_the_batches_of_the_others_smaller() -> None:
-    pipeline = Pipeline([CountBatches(limit=0)], vocabulary=make_vocabulary(["a"]), batch=2)
+    pipeline = Pipeline.of([CountBatches(limit=0)], vocabulary=make_vocabulary(["a"]), batch=2)
     with pytest.raises(OutOfMemory):
         pipeline.run_many([example(Image, seed) for seed in range(2)], make_vocabulary(["a"]))
     assert pipeline.batch == 2
@@ -306,12 +306,12 @@ class OtherWords(Wrapper, writes="scores"):
 
 def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
     SIZES.clear()
-    pipeline = Pipeline(
+    pipeline = Pipeline.of(
         [CountNames(), NamesOnImage()], vocabulary=make_vocabulary(["a", "b", "c"]), batch=2
     )
     images = [example(Image, seed) for seed in range(3)]
     for _ in range(2):
-        states = pipeline.run_many(images, pipeline.vocabulary or make_vocabulary(["a"]))
+        states = pipeline.run_many(images, pipeline.plan.vocabulary)
         assert all(
             torch.equal(state["scores"].data, 3 * image.data)
             for state, image in zip(states, images, strict=True)
@@ -326,7 +326,7 @@ def test_what_follows_from_the_vocabulary_alone_is_computed_once() -> None:
 
 def test_a_wrapper_that_changes_the_vocabulary_has_it_read_anew() -> None:
     SIZES.clear()
-    pipeline = Pipeline([OtherWords(inner=(CountNames(), NamesOnImage()))], batch=2)
+    pipeline = Pipeline.of([OtherWords(inner=(CountNames(), NamesOnImage()))], batch=2)
     for seed in range(2):
         image = example(Image, seed)
         [state] = pipeline.run_many([image], make_vocabulary(["x"]))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ovsskit.engine.identity import differences, identify
 from ovsskit.engine.model import PretrainedBackbone
+from ovsskit.engine.plan import Plan
 from ovsskit.engine.stage import PathOfRecipe, S, Stage, V, Wrapper, Wraps
 from ovsskit.engine.values import Image
 from ovsskit.files.digests import digest_path
@@ -45,9 +46,11 @@ class Model(PretrainedBackbone):
 
 def test_inner_parameters_and_files_count(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
-    first = identify([Around(inner=(ReadFile(file=str(tmp_path / "a.txt")),))], {}, DOG)
+    first = identify(Plan((Around(inner=(ReadFile(file=str(tmp_path / "a.txt")),)),), (), {}, DOG))
     (tmp_path / "a.txt").write_text("two")
-    second = identify([Around(inner=(ReadFile(file=str(tmp_path / "a.txt"), at=0.25),))], {}, DOG)
+    second = identify(
+        Plan((Around(inner=(ReadFile(file=str(tmp_path / "a.txt"), at=0.25),)),), (), {}, DOG)
+    )
     assert [line.split(":")[0] for line in differences(first, second)] == [
         "read_file.at",
         "read_file.file (content)",
@@ -57,7 +60,7 @@ def test_inner_parameters_and_files_count(tmp_path: Path) -> None:
 
 def test_synonyms_and_words_of_the_background_count() -> None:
     words = make_vocabulary(["dog, hound"], background_words=["sky"])
-    changed = differences(identify([], {}, DOG), identify([], {}, words))
+    changed = differences(identify(Plan((), (), {}, DOG)), identify(Plan((), (), {}, words)))
     assert [line.split(":")[0] for line in changed] == [
         "classes.synonyms",
         "classes.background_words",
@@ -66,7 +69,8 @@ def test_synonyms_and_words_of_the_background_count() -> None:
 
 def test_added_and_removed_stages_are_named() -> None:
     old, new = (
-        identify(stages, {}, DOG) for stages in ([ReadFile()], [ReadFile(), ReadFile(name="again")])
+        identify(Plan(tuple(stages), (), {}, DOG))
+        for stages in ([ReadFile()], [ReadFile(), ReadFile(name="again")])
     )
     assert 'stages of the recipe: ["read_file"] there, ["read_file", "again"] now' in differences(
         old, new
@@ -76,9 +80,11 @@ def test_added_and_removed_stages_are_named() -> None:
 def test_other_weights_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"one")
-    first = identify([], {"backbone": Model(weights=str(tmp_path))}, DOG)
+    first = identify(Plan((), (), {"backbone": Model(weights=str(tmp_path))}, DOG))
     weights.write_bytes(b"two")
-    [line] = differences(first, identify([], {"backbone": Model(weights=str(tmp_path))}, DOG))
+    [line] = differences(
+        first, identify(Plan((), (), {"backbone": Model(weights=str(tmp_path))}, DOG))
+    )
     assert line.startswith("backbone.digest: ")
 
 

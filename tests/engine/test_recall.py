@@ -153,7 +153,7 @@ def run(
     batch: int = 8,
     **models: Any,
 ) -> Any:
-    pipeline = Pipeline(stages, models, VOCABULARY, device="cpu", batch=batch, store=store)
+    pipeline = Pipeline.of(stages, models, VOCABULARY, device="cpu", batch=batch, store=store)
     return [
         fingerprint(state[stages[-1].writes]) for state in pipeline.run_many(images, VOCABULARY)
     ]
@@ -282,7 +282,7 @@ def test_a_changed_file_is_a_miss(tmp_path: Path) -> None:
     store, file = Store(), tmp_path / "texts.txt"
     file.write_text("one")
     stage = ReadText(file=str(file))
-    pipeline = Pipeline([stage], {}, VOCABULARY, device="cpu", store=store)
+    pipeline = Pipeline.of([stage], {}, VOCABULARY, device="cpu", store=store)
     pipeline.run_many(IMAGES, VOCABULARY)
     pipeline.run_many(IMAGES, VOCABULARY)
     assert len(ReadText.seen) == 1
@@ -343,10 +343,10 @@ def test_runs_without_a_store_take_no_digests(monkeypatch: pytest.MonkeyPatch) -
 def test_the_quickstart_with_a_store(tmp_path: Path) -> None:
     plain = ovsskit.load("quickstart", "salience_dropout.rounds=2")
     images = [example(Image, seed) for seed in (0, 7)]
-    expected = plain.run_many(images, plain.vocabulary)  # type: ignore[arg-type]
+    expected = plain.run_many(images, plain.plan.vocabulary)
     for store in (Store(tmp_path), Store(tmp_path)):
         again = ovsskit.load("quickstart", "salience_dropout.rounds=2", store=store)
-        found = again.run_many(images, again.vocabulary)  # type: ignore[arg-type]
+        found = again.run_many(images, again.plan.vocabulary)
         for one, other in zip(found, expected, strict=True):
             assert fingerprint(one["labels"]) == fingerprint(other["labels"])
             assert fingerprint(one["scores"]) == fingerprint(other["scores"])

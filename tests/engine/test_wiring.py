@@ -68,7 +68,7 @@ def test_stages_put_together_in_python_are_checked_too() -> None:
         Problems,
         match="dense_crf reads `scores` as Probabilities, but it is Saliency, written by threshold",
     ):
-        Pipeline([ToyScores(), stage("threshold"), stage("dense_crf")])
+        Pipeline.of([ToyScores(), stage("threshold"), stage("dense_crf")])
 
 
 def test_a_stage_that_keeps_the_kind_passes_it_on() -> None:
@@ -101,17 +101,19 @@ def test_a_slot_that_need_not_be_there_is_read_if_it_is() -> None:
     assert wire(nodes, {})[0][1].reads["present"] == ("present", "Present", "all_classes")
     image, vocabulary = example(Image), example(Vocabulary)
     for store in (None, Store()):
-        [without] = Pipeline([Welcome()], store=store, device="cpu").run_many([image], vocabulary)
-        [with_] = Pipeline([stage("all_classes"), Welcome()], store=store, device="cpu").run_many(
+        [without] = Pipeline.of([Welcome()], store=store, device="cpu").run_many(
             [image], vocabulary
         )
+        [with_] = Pipeline.of(
+            [stage("all_classes"), Welcome()], store=store, device="cpu"
+        ).run_many([image], vocabulary)
         assert not without["scores"].data.any()
         assert torch.equal(with_["scores"].data, image.data * 3)
 
 
 def test_a_slot_that_need_not_be_there_is_of_its_kind_if_it_is() -> None:
     with pytest.raises(Problems, match="welcome reads `scores` as Present, but it is Saliency"):
-        Pipeline([ToyScores(), Welcome(reads={"present": "scores"})])
+        Pipeline.of([ToyScores(), Welcome(reads={"present": "scores"})])
 
 
 class Brightest(Wrapper, writes="scores"):

@@ -203,7 +203,7 @@ class Method:
         }
         if run.facts.get("model_type") == "MaskCLIP":
             base = "maskclip_reduced"
-        there = {stage.address for stage in load_recipe(base).stages}
+        there = {stage.address for stage in load_recipe(base).plan.stages}
         values = {
             SETTINGS[key]: value
             for key, value in run.facts.items()

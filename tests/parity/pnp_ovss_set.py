@@ -97,7 +97,7 @@ class Recording:
     def backbone(self, data_type: str = "voc") -> BlipItm:
         """Return the backbone of a data set's recipe, its network read."""
         fields = {"weights": str(self.folder), "image_size": self.facts["image_size"]}
-        found = self.recipe(data_type).models["backbone"].model_copy(update=fields)
+        found = self.recipe(data_type).plan.models["backbone"].model_copy(update=fields)
         assert isinstance(found, BlipItm)
         assert found.network is not None
         return found
@@ -139,7 +139,9 @@ class Recording:
             f"dense_crf.bilateral_weight={crf['bilateral_compat']}",
         )
         stages = [
-            stage for stage in recipe.stages if stage.address not in REMOVED[case["postprocess"]]
+            stage
+            for stage in recipe.plan.stages
+            if stage.address not in REMOVED[case["postprocess"]]
         ]
         if kind == "single" and "class_scale" not in [stage.address for stage in stages]:
             place = [stage.address for stage in stages].index("upsample") + 1
@@ -149,7 +151,9 @@ class Recording:
     def pipeline(self, case_name: str, stages: Sequence[Stage]) -> Pipeline:
         case = self.facts["cases"][case_name]
         backbone = self.backbone(case["data_type"])
-        return Pipeline(stages, {"backbone": backbone}, device="cpu", batch=len(case["image_ids"]))
+        return Pipeline.of(
+            stages, {"backbone": backbone}, device="cpu", batch=len(case["image_ids"])
+        )
 
     @remembered
     def run(self, case_name: str, kind: str, scratch: Path) -> Run:
@@ -184,7 +188,7 @@ class Recording:
         def run(decided: Run | None) -> Run:
             found, state = Run(), start
             for stage in some:
-                driver = Driver(pipeline.models, pipeline.links, 1, found.watch)
+                driver = Driver(pipeline.models, pipeline.plan.models_of, 1, found.watch)
                 [state] = driver.run([stage], [state])
                 if decided is not None and stage.address in DECIDE:
                     state["scores"] = in_default_precision(decided.wrote[stage.address][0])

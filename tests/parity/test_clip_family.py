@@ -158,12 +158,12 @@ def close(one: Tensor, other: Tensor) -> bool:
 def run_encoder(recipe: Recipe, folder: Path, image: Image) -> tuple[State, Tower]:
     """Run a recipe's stages from padding to `attend` on the image as it is."""
     backbone = tower(recipe, folder)
-    outer = [stage for stage in recipe.stages if stage.writes == "padded"]
+    outer = [stage for stage in recipe.plan.stages if stage.writes == "padded"]
     chain = [
         stage.model_copy(update={"reads": reads_of_chain(stage, bool(outer))})
-        for stage in (*outer, *inner_chain(recipe.stages))
+        for stage in (*outer, *inner_chain(recipe.plan.stages))
     ]
-    [slots] = Pipeline(chain, {"backbone": backbone}, device="cpu").run_many(
+    [slots] = Pipeline.of(chain, {"backbone": backbone}, device="cpu").run_many(
         [image], example(Vocabulary)
     )
     return slots, backbone
@@ -186,7 +186,7 @@ def inner_chain(stages: Sequence[Stage]) -> list[Stage]:
 
 def tower(recipe: Recipe, folder: Path) -> Tower:
     """Return the small tower with what a recipe's backbone says of the method."""
-    settings = recipe.models["backbone"].model_dump(exclude=FULL)
+    settings = recipe.plan.models["backbone"].model_dump(exclude=FULL)
     return Tower(weights=str(folder), **settings)
 
 
@@ -204,7 +204,7 @@ class Given(Stage, writes="resized"):
 def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_path: Path) -> None:
     method, case = run
     recipe = method.recipe(case, tmp_path)
-    stages, image = list(recipe.stages), Image(torch.zeros(3, *case.shape))
+    stages, image = list(recipe.plan.stages), Image(torch.zeros(3, *case.shape))
     if "recipe" in case.facts:
         assert dict(settings_of(recipe, case)) == {
             SETTINGS[key]: value for key, value in case.facts.items() if key in SETTINGS and value
@@ -223,14 +223,14 @@ def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_pa
         if hasattr(value, "labels") or stage.writes == "labels":
             kept[stage.address] = value.data
 
-    pipeline = Pipeline(stages, {"backbone": backbone}, device="cpu")
+    pipeline = Pipeline.of(stages, {"backbone": backbone}, device="cpu")
     [slots] = pipeline.run_many([image], case.vocabulary, keep)
     assert compare_run(method, case, kept, slots["labels"].data)
 
 
 def settings_of(recipe: Recipe, run: Run) -> Iterator[tuple[str, Any]]:
     """Yield what a recipe says of the settings that a run names, if it is not nothing."""
-    stages = {stage.address: stage for stage in flat(recipe.stages)}
+    stages = {stage.address: stage for stage in flat(recipe.plan.stages)}
     for key, address in SETTINGS.items():
         name, parameter = address.split(".")
         value = getattr(stages[name], parameter) if name in stages else None

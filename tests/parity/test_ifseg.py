@@ -316,7 +316,9 @@ def test_the_notebook(recording: IfsegRecording, posted: Twice) -> None:
     check(
         smooth.map(lambda one: upsample.run(one, original).data), golden["post.prob_k5_upsampled"]
     )
-    [crf] = [stage for stage in load_recipe("ifseg_notebook").stages if isinstance(stage, DenseCrf)]
+    [crf] = [
+        stage for stage in load_recipe("ifseg_notebook").plan.stages if isinstance(stage, DenseCrf)
+    ]
     picture = Image(golden["post.crf.in.bgr"].flip(2).permute(2, 0, 1).float() / 255)
     labels = posted.single[0].labels
     found = crf.run(picture, Probabilities(golden["post.prob_k5_upsampled"], labels))

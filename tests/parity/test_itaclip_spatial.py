@@ -58,9 +58,13 @@ class Chain:
         recipe = load_recipe(
             self.recipe, [f"{address}={value}" for address, value in settings.items()]
         )
-        self.pipeline = Pipeline(recipe.stages, {"backbone": self.backbone}, device="cpu", batch=8)
+        self.pipeline = Pipeline.of(
+            recipe.plan.stages, {"backbone": self.backbone}, device="cpu", batch=8
+        )
         self.stages = [
-            stage for stage in self.pipeline.stages if stage.address not in GIVEN | self.removed
+            stage
+            for stage in self.pipeline.plan.stages
+            if stage.address not in GIVEN | self.removed
         ]
 
     def after(self, address: str) -> list[Stage]:
@@ -81,7 +85,9 @@ class Chain:
             wrote[stage.address] = states[-1][stage.writes]
 
         with torch.no_grad():
-            Driver(self.pipeline.models, self.pipeline.links, 8, watch).run(stages, [state])
+            Driver(self.pipeline.models, self.pipeline.plan.models_of, 8, watch).run(
+                stages, [state]
+            )
         return wrote
 
 
@@ -333,7 +339,7 @@ def test_pamr(recording: Recording, pamr_name: str) -> None:
             f"{pamr_name}.{name}_sub{step}": made[name][:, ::step, ::step]
             for name, step in steps.items()
         }
-        stage = Pamr(steps=facts["iterations"], dilations=dilations, at="picture")
+        stage = Pamr(steps=facts["iterations"], dilations=dilations, at="image")
         for mask, out in (("mask", "out"), ("mask_low", "out_low")):
             maps = theirs[mask][0].to(torch.get_default_dtype())
             refined = stage.run(Logits(maps, tuple(range(len(maps)))), Image(picture))

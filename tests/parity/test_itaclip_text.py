@@ -50,7 +50,6 @@ def words_of(case: dict[str, Any], folder: Path) -> Vocabulary:
     vocabulary = VocabularyTable(
         file=str(folder / "names.txt"), first_is_background=case["background"]
     ).make()
-    assert vocabulary is not None
     return vocabulary
 
 

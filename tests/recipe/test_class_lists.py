@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ovsskit.engine.plan import NO_WORDS
 from ovsskit.errors import BadClasses
 from ovsskit.recipe.class_lists import parse_classes, read_lines
 from ovsskit.recipe.vocabulary import VocabularyTable, make_vocabulary, presets, read_classes
@@ -141,7 +142,7 @@ def test_a_json_line_may_hold_synonyms() -> None:
 )
 def test_a_form_that_leaves_a_doubt_is_refused(text: str, what: str) -> None:
     with pytest.raises(BadClasses, match=what) as caught:
-        choose_named(text, None, VocabularyTable())
+        choose_named(text, None, NO_WORDS)
     assert caught.value.fix
 
 
@@ -184,7 +185,7 @@ def test_what_may_be_meant_otherwise_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str, note: str
 ) -> None:
     (tmp_path / "classes.txt").write_text(text)
-    choose_named(None, tmp_path / "classes.txt", VocabularyTable())
+    choose_named(None, tmp_path / "classes.txt", NO_WORDS)
     assert note in caplog.text
 
 

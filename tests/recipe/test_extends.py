@@ -23,12 +23,12 @@ def load(folder: Path, text: str, *overrides: str, name: str = "mine.toml") -> R
 
 
 def addresses(recipe: Recipe) -> list[str]:
-    return [stage.address for stage in recipe.stages]
+    return [stage.address for stage in recipe.plan.stages]
 
 
 def test_values_are_changed_by_address(tmp_path: Path) -> None:
     recipe = load(tmp_path, '[set]\n"threshold.at" = 0.4\n"caption.prompt" = "A photo of "\n')
-    values = {stage.address: stage for stage in recipe.stages}
+    values = {stage.address: stage for stage in recipe.plan.stages}
     assert (values["threshold"].at, values["caption"].prompt) == (0.4, "A photo of ")  # type: ignore[attr-defined]
 
 
@@ -42,9 +42,9 @@ def test_values_are_changed_by_address(tmp_path: Path) -> None:
 )
 def test_addresses_need_no_quotes(tmp_path: Path, text: str) -> None:
     recipe = load(tmp_path, text)
-    values = {stage.address: stage for stage in recipe.stages}
+    values = {stage.address: stage for stage in recipe.plan.stages}
     assert values["threshold"].at == 0.4  # type: ignore[attr-defined]
-    assert recipe.models["backbone"].revision == "x"  # type: ignore[attr-defined]
+    assert recipe.plan.models["backbone"].revision == "x"  # type: ignore[attr-defined]
 
 
 def test_a_wrong_address_without_quotes_has_its_line(tmp_path: Path) -> None:
@@ -74,7 +74,10 @@ replaces = "threshold"
 
 
 def test_backbones_are_merged_key_by_key_unless_another_is_used(tmp_path: Path) -> None:
-    assert load(tmp_path, "[backbone]\nimage_size = 768\n").models["backbone"].weights == "embedded"
+    assert (
+        load(tmp_path, "[backbone]\nimage_size = 768\n").plan.models["backbone"].weights
+        == "embedded"
+    )
     base = tmp_path / "base.toml"
     base.write_text(WHOLE.read_text().replace("blip_itm", "another"))
     with pytest.raises(Problems, match="lacks the key `weights`"):
@@ -85,14 +88,14 @@ def test_variants_of_variants(tmp_path: Path) -> None:
     load(tmp_path, 'name = "first"\n[set]\n"threshold.at" = 0.4\n', name="first.toml")
     recipe = load(tmp_path, 'extends = "first.toml"\n[set]\n"caption.prompt" = ""\n')
     assert recipe.header.name == ""
-    assert recipe.stages[5].at == 0.4  # type: ignore[attr-defined]
+    assert recipe.plan.stages[5].at == 0.4  # type: ignore[attr-defined]
 
 
 def test_overrides_come_last_and_reach_into_wrappers() -> None:
     recipe = load_recipe(
         "pnp_blip", ["threshold.at=0.33", "select_head.layer=3", "backbone.weights=embedded"]
     )
-    dropout = next(stage for stage in recipe.stages if isinstance(stage, Wrapper))
+    dropout = next(stage for stage in recipe.plan.stages if isinstance(stage, Wrapper))
     assert recipe.tables["backbone"]["weights"] == "embedded"
     assert [stage.layers for stage in dropout.inner if stage.address == "cross_attention"] == [(3,)]  # type: ignore[attr-defined]
 
@@ -104,7 +107,7 @@ def test_paths_are_relative_to_the_recipe_that_names_them(tmp_path: Path) -> Non
     )
     (tmp_path / "sub" / "present.json").write_text("{}")
     recipe = load(tmp_path, text, name="sub/mine.toml")
-    assert recipe.stages[0].file == str(tmp_path / "sub" / "present.json")  # type: ignore[attr-defined]
+    assert recipe.plan.stages[0].file == str(tmp_path / "sub" / "present.json")  # type: ignore[attr-defined]
 
 
 def test_a_shipped_recipe_is_found_by_name_and_a_misspelt_one_guessed() -> None:

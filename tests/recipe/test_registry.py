@@ -105,4 +105,4 @@ def test_the_file_of_a_plugin_is_looked_for_by_the_check(
     assert problem.where == Place(str(recipe), 3)
     assert "reads_table.table names a file that is not there: table.csv" in problem.what
     (tmp_path / "table.csv").write_text("")
-    assert load_recipe(recipe).stages
+    assert load_recipe(recipe).plan.stages

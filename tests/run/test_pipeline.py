@@ -10,6 +10,7 @@ import torch
 from toy_stages import ToyColours, ToyLabels, ToySoftmax
 
 from ovsskit.errors import BadClasses
+from ovsskit.recipe.vocabulary import no_classes
 from ovsskit.run.pipeline import Pipeline
 
 COLOURS = numpy.zeros((4, 6, 3), numpy.uint8)
@@ -18,7 +19,7 @@ COLOURS[:, :2, 0] = COLOURS[:, 2:4, 1] = COLOURS[:, 4:, 2] = 255
 
 @pytest.fixture
 def pipeline() -> Pipeline:
-    return Pipeline([ToyColours(), ToySoftmax(), ToyLabels()], device="cpu")
+    return Pipeline.of([ToyColours(), ToySoftmax(), ToyLabels()], device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,7 @@ def test_a_string_is_refused_where_the_command_line_refuses_it(pipeline: Pipelin
 
 
 def test_words_of_the_background_may_be_a_string() -> None:
-    pipeline = Pipeline(
-        [ToyColours(), ToySoftmax(), ToyLabels()], device="cpu", background_words="sky, red"
-    )
+    words = no_classes(background_words="sky, red")
+    pipeline = Pipeline.of([ToyColours(), ToySoftmax(), ToyLabels()], {}, words, device="cpu")
     assert pipeline(COLOURS, classes="red, green").vocabulary.background_words == ("sky",)
     assert pipeline(COLOURS, classes="green").vocabulary.background_words == ("sky", "red")

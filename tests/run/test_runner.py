@@ -37,7 +37,7 @@ def run(tmp_path: Path, stage: ToyColours, *, profile: bool = False, device: str
     for path in paths:
         PIL.Image.new("RGB", (8, 6), "red").save(path)
     vocabulary = make_vocabulary(["red", "green"])
-    pipeline = Pipeline([stage, ToySoftmax(), ToyLabels()], vocabulary=vocabulary, batch=2)
+    pipeline = Pipeline.of([stage, ToySoftmax(), ToyLabels()], vocabulary=vocabulary, batch=2)
     pipeline.device = device
     folder = OutputFolder(tmp_path / "out", {})
     try:

@@ -140,8 +140,8 @@ def test_stages_are_switched_off_and_their_parameters_left_out(
     text = recipe_text(state, off, state.out)
     (state.out / "off.toml").write_text(text)
     recipe = load_recipe(state.out / "off.toml")
-    assert [stage.address for stage in recipe.stages] == ["toy_twice", "toy_cut"]
-    assert recipe.stages[0].away == 0  # type: ignore[attr-defined]
+    assert [stage.address for stage in recipe.plan.stages] == ["toy_twice", "toy_cut"]
+    assert recipe.plan.stages[0].away == 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("pruner", ["wilcoxon", "halving"])
@@ -334,7 +334,7 @@ def test_the_best_recipe_extends_the_original_with_its_comments(search: Search) 
     assert "0.1 before; rather low" in text
     best = load_recipe(state.out / "best.toml")
     assert state.best is not None
-    assert best.stages[-1].at == state.best.params["toy_cut.at"]  # type: ignore[attr-defined]
+    assert best.plan.stages[-1].at == state.best.params["toy_cut.at"]  # type: ignore[attr-defined]
     assert tomllib.loads(text)["extends"].endswith("toy.toml")
 
 

@@ -22,7 +22,7 @@ def vocabularies(name: str) -> list[Vocabulary]:
         VocabularyTable(preset=name),
         VocabularyTable(preset=f"itaclip_{name}", first_is_background=name in WITH_BACKGROUND),
     ]
-    return [vocabulary for table in tables if (vocabulary := table.make())]
+    return [table.make() for table in tables]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.samplers import first_rung
 from ovsskit.study.spec.objectives import Objective, mean_of, miou_of
-from ovsskit.study.spec.plan import Plan
+from ovsskit.study.spec.plan import StudyPlan
 
 SHELF_BYTES = 1 << 30
 """How many bytes of decoded images are kept."""
@@ -73,7 +73,7 @@ class Costs:
 class Evaluator:
     """Judge candidates of one study in one process, on one device."""
 
-    def __init__(self, plan: Plan, device: str, batch: int, store: Store) -> None:
+    def __init__(self, plan: StudyPlan, device: str, batch: int, store: Store) -> None:
         self.plan, self.device, self.batch, self.store = plan, device, batch, store
         self.shelf: dict[Path, Image] = {}
         self._shelf_bytes = 0
@@ -88,19 +88,12 @@ class Evaluator:
         Raises:
             Problems: the values do not fit together.
         """
-        recipe = self.plan.search.candidate(values)
-        models = {name: self._shared(model) for name, model in recipe.models.items()}
-        pipeline = Pipeline(
-            recipe.stages,
-            models,
-            self.plan.vocabulary,
-            device=self.device,
-            batch=self.batch,
-            store=self.store,
-        )
-        for name in {name for asked in pipeline.links.values() for name in asked.values()}:
-            models[name].prepare()  # read once, and only if a stage asks it
-        return pipeline
+        plan = self.plan.search.candidate(values).plan
+        models = {name: self._shared(model) for name, model in plan.models.items()}
+        plan = replace(plan, models=models, vocabulary=self.plan.vocabulary)
+        for model in plan.used.values():
+            model.prepare()  # read once, and only if a stage asks it
+        return Pipeline(plan, device=self.device, batch=self.batch, store=self.store)
 
     def judge(
         self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
@@ -114,7 +107,7 @@ class Evaluator:
         pipeline = self.pipeline(values)
         judges = {one.name for one in self.plan.search.objectives if one.stage is not None}
         last = next(
-            stage.address for stage in reversed(pipeline.stages) if stage.address not in judges
+            stage.address for stage in reversed(pipeline.plan.stages) if stage.address not in judges
         )
         meter = CostMeter(self._costs, self.store, judges, last, self.device)
         before = self._count(judges)

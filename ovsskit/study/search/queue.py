@@ -297,4 +297,4 @@ def candidate_key(search: Search, values: Mapping[str, Any]) -> str:
         recipe = search.candidate(values)
     except Problems:
         return digest_texts(["unfit", repr(point_key(values))])
-    return digest_texts(map(repr, (recipe.stages, sorted(recipe.models.items()))))
+    return digest_texts(map(repr, (recipe.plan.stages, sorted(recipe.plan.models.items()))))

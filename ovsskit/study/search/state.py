@@ -8,14 +8,14 @@ from typing import Any
 
 from ovsskit.study.search.samplers import group_of
 from ovsskit.study.search.trials import Row, best_row, front
-from ovsskit.study.spec.plan import Plan
+from ovsskit.study.spec.plan import StudyPlan
 
 
 @dataclass
 class StudyState:
     """Say how a study stands: its rows, what the recipe as it is was worth, and what the store saved."""
 
-    plan: Plan
+    plan: StudyPlan
     total: int
     out: Path
     rows: list[Row] = field(default_factory=list)

@@ -25,7 +25,7 @@ from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, T
 from ovsskit.study.search.samplers import TURN, rungs
 from ovsskit.study.search.storage import TrialStorage, open_keeper
 from ovsskit.study.search.trials import Row
-from ovsskit.study.spec.plan import Plan
+from ovsskit.study.spec.plan import StudyPlan
 
 SAME_FAILURES = 5
 """After so many failed trials in a row the study stops: then it is the study that fails."""
@@ -44,7 +44,7 @@ class Place:
     disk_bytes: int
     plugins: tuple[Path, ...] = ()
 
-    def trial_storage(self, plan: Plan) -> TrialStorage:
+    def trial_storage(self, plan: StudyPlan) -> TrialStorage:
         """Open the storage of the trials."""
         return open_keeper(
             self.storage, self.folder, plan.search.settings.heartbeat, plan.search.title
@@ -55,7 +55,7 @@ class Place:
         return Store(self.folder / "store", self.memory_bytes, self.disk_bytes)
 
 
-def order_of(plan: Plan, turn: int) -> list[int]:
+def order_of(plan: StudyPlan, turn: int) -> list[int]:
     """Return the shuffled order of a trial's images: another in each, or the search would be for the first images."""
     order = list(range(len(plan.images)))
     random.Random(f"{plan.search.settings.seed} {turn}").shuffle(order)
@@ -63,7 +63,7 @@ def order_of(plan: Plan, turn: int) -> list[int]:
 
 
 def judge_trial(
-    plan: Plan,
+    plan: StudyPlan,
     evaluator: Evaluator,
     queue: TrialQueue,
     trial: optuna.Trial,
@@ -111,7 +111,7 @@ def _again(
     return TrialResult(**{**known, **counts, "images": images}, whole=whole)
 
 
-def _reports(plan: Plan, trial: optuna.Trial) -> Report | None:
+def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
     """Return what hears of single images and asks the pruner, if there is one.
 
     Wilcoxon compares image by image. Halving compares means over few images, others in each trial:
@@ -160,7 +160,9 @@ def describe(result: TrialResult) -> dict[str, Any]:
     }
 
 
-def work(queue: TrialQueue, plan: Plan, evaluator: Evaluator, after: Callable[[], object]) -> None:
+def work(
+    queue: TrialQueue, plan: StudyPlan, evaluator: Evaluator, after: Callable[[], object]
+) -> None:
     """Take turns until the study is finished; `after` is called after each."""
     while not queue.finished():
         if queue.take(lambda trial, values: judge_trial(plan, evaluator, queue, trial, values)):
@@ -185,7 +187,7 @@ def see_failures(rows: list[Row]) -> None:
 
 
 def work_in_processes(
-    plan: Plan,
+    plan: StudyPlan,
     place: Place,
     identity: Mapping[str, Any],
     devices: list[str],
@@ -231,7 +233,12 @@ def work_in_processes(
 
 
 def run_worker(
-    plan: Plan, place: Place, identity: Mapping[str, Any], device: str, batch: int, threads: int
+    plan: StudyPlan,
+    place: Place,
+    identity: Mapping[str, Any],
+    device: str,
+    batch: int,
+    threads: int,
 ) -> None:
     """Take turns in a process of its own, which ends with the process that started it."""
     parent = multiprocessing.parent_process()

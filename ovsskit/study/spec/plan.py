@@ -31,6 +31,7 @@ from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
+from ovsskit.recipe.vocabulary import replace_classes
 from ovsskit.run.options import ImageOptions, check_files, choose_classes, choose_images
 from ovsskit.study.spec.objectives import (
     Objective,
@@ -114,7 +115,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """Hold a checked study: what is searched, and on which images."""
 
     search: Search
@@ -126,7 +127,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
 
 
-def make_plan(options: StudyOptions) -> Plan:
+def make_plan(options: StudyOptions) -> StudyPlan:
     """Read and check a study, its recipe and its images.
 
     Raises:
@@ -134,12 +135,12 @@ def make_plan(options: StudyOptions) -> Plan:
     """
     search = read_search(options)
     recipe = search.candidate({})
-    check_files(recipe.stages)
+    check_files(recipe.plan.stages)
     plain = replace(options, images=options.images or search.images)
     named, samples = choose_images(plain, recipe)
     images, left_out = _readable(named, options.max_pixels)
     if search.classes and options.classes is None and not options.classes_file:
-        vocabulary = recipe.vocabulary.replace(search.classes)
+        vocabulary = replace_classes(search.classes, recipe.plan.vocabulary)
     else:
         vocabulary = choose_classes(plain, recipe, samples)
     truths = [
@@ -147,7 +148,7 @@ def make_plan(options: StudyOptions) -> Plan:
         for one in search.objectives
         if one.metric == "miou"
     ]
-    return Plan(
+    return StudyPlan(
         search,
         tuple(images),
         samples,
@@ -269,7 +270,7 @@ def _check(
     before = len(problems)
     recipe = build(tables, problems)
     sound = len(problems) == before
-    if not {stage.writes for stage in recipe.stages} & {"labels"} and sound:
+    if not {stage.writes for stage in recipe.plan.stages} & {"labels"} and sound:
         what = "No stage writes `labels`, so there is nothing to judge."
         problems.append(
             UnfilledSlot(what, fix='End the recipe with use = "label_map".', where=Place(str(path)))

@@ -170,10 +170,10 @@ def find_stage_of(stages: Sequence[Stage], address: str) -> Stage | None:
 def present_value(recipe: Recipe, address: str) -> Any:
     """Return what a recipe has at an address, or None where it has no such address; a stage that is there is `on`."""
     owner, _, key = address.rpartition(".")
-    stage = find_stage_of(recipe.stages, owner or key)
+    stage = find_stage_of(recipe.plan.stages, owner or key)
     if not owner:
         return "on" if stage is not None else None
-    model = recipe.models.get(owner.removeprefix("models."))
+    model = recipe.plan.models.get(owner.removeprefix("models."))
     holder = stage or model or {"vocabulary": recipe.vocabulary, "input": recipe.input}.get(owner)
     return getattr(holder, key, None)
 
@@ -214,7 +214,7 @@ def _dimension(
 def _switch(
     address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe
 ) -> Dimension | None:
-    stage = find_stage_of(recipe.stages, address)
+    stage = find_stage_of(recipe.plan.stages, address)
     if stage is None:
         return Dimension(
             address, "switch", place, choices=SWITCH
@@ -291,7 +291,9 @@ def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe)
 def _number_kinds(recipe: Recipe, address: str) -> set[str]:
     """Return which of `integer` and `number` a parameter may be; of an unknown one, both, since others report it."""
     owner, _, key = address.rpartition(".")
-    holder = find_stage_of(recipe.stages, owner) or recipe.models.get(owner.removeprefix("models."))
+    holder = find_stage_of(recipe.plan.stages, owner) or recipe.plan.models.get(
+        owner.removeprefix("models.")
+    )
     schema = type(holder).model_json_schema()["properties"].get(key) if holder is not None else None
     if schema is None:
         return {"integer", "number"}

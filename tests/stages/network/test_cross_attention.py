@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from ovsskit.engine.plan import settle
 from ovsskit.engine.values import Captions, Image, Vocabulary
-from ovsskit.recipe.build import settle
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.select_head import SelectHead
@@ -28,14 +28,14 @@ def test_only_the_layers_that_are_selected_later_are_kept() -> None:
 
 def test_inside_a_wrapper_too() -> None:
     chain = (CrossAttention(), SelectHead(layer=2, head=1), GradCam())
-    pipeline = Pipeline(
+    pipeline = Pipeline.of(
         [AllClasses(), Caption(), SalienceDropout(rounds=2, inner=chain)],
         {"backbone": ToyBackbone()},
         device="cpu",
     )
     [state] = pipeline.run_many([example(Image)], example(Vocabulary))
     assert state["token_maps"].data.isfinite().all()
-    [wrapper] = [stage for stage in pipeline.stages if isinstance(stage, SalienceDropout)]
+    [wrapper] = [stage for stage in pipeline.plan.stages if isinstance(stage, SalienceDropout)]
     assert wrapper.inner[0] == CrossAttention(layers=(2,))
 
 

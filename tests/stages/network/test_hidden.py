@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ovsskit.engine.plan import settle
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue
-from ovsskit.recipe.build import settle
 from ovsskit.stages.attention.attend import Attend
 from ovsskit.stages.attention.identity_attention import IdentityAttention
 from ovsskit.stages.attention.self_similarity import SelfSimilarity

@@ -52,7 +52,7 @@ def nothing_seen() -> None:
 
 
 def run(*stages: Stage, image: Image, store: Store | None = None, **fields: Any) -> float:
-    pipeline = Pipeline(
+    pipeline = Pipeline.of(
         [*stages, AgreementReward(**fields)], {}, VOCABULARY, device="cpu", store=store
     )
     [state] = pipeline.run_many([image], VOCABULARY)
@@ -103,7 +103,7 @@ def test_the_classes_are_those_said_to_be_present() -> None:
 def test_other_rewards_are_not_run_again() -> None:
     judge = Painter()
     stages = [Show(), Reddest(), ClipReward(), AgreementReward()]
-    pipeline = Pipeline(stages, {"judge": judge}, VOCABULARY, device="cpu")
+    pipeline = Pipeline.of(stages, {"judge": judge}, VOCABULARY, device="cpu")
     pipeline.run_many([stripes("red", "green")], VOCABULARY)
     assert len(judge._seen) == 1
     assert len(Reddest.seen) == 4
@@ -141,6 +141,6 @@ def test_what_cannot_work_before_it_is_said_once(tmp_path: Path) -> None:
 
 
 def test_a_recipe_with_it_runs() -> None:
-    pipeline = Pipeline([Reddest(), AgreementReward()], {}, VOCABULARY, device="cpu")
-    again = Pipeline(pipeline.stages, {}, VOCABULARY, device="cpu")
-    assert [type(one) for one in again.stages[1].inner] == [Reddest]  # type: ignore[attr-defined]
+    pipeline = Pipeline.of([Reddest(), AgreementReward()], {}, VOCABULARY, device="cpu")
+    again = Pipeline.of(pipeline.plan.stages, {}, VOCABULARY, device="cpu")
+    assert [type(one) for one in again.plan.stages[1].inner] == [Reddest]  # type: ignore[attr-defined]

@@ -160,12 +160,12 @@ def test_a_reward_without_its_judge_is_found_by_the_check(tmp_path: Path) -> Non
     )
     assert '[models.judge] with use = "clip"' in problem.fix
     path.write_text(RECIPE.format(judge='[models.judge]\nuse = "clip"\nweights = "embedded"'))
-    assert load_recipe(path).stages[-1].address == "clip_reward"
+    assert load_recipe(path).plan.stages[-1].address == "clip_reward"
 
 
 def test_without_labels_there_is_nothing_to_judge() -> None:
     with pytest.raises(Problems) as caught:
-        Pipeline([ToyScores(), ClipReward()], {"judge": Painter()}, VOCABULARY)
+        Pipeline.of([ToyScores(), ClipReward()], {"judge": Painter()}, VOCABULARY)
     assert "reads `labels` (Labels); nothing above writes it" in str(caught.value.problems[0])
 
 

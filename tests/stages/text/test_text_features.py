@@ -101,7 +101,9 @@ def test_texts_are_encoded_once_for_all_images(monkeypatch: pytest.MonkeyPatch) 
         "encode_text",
         lambda self, texts: calls.append(len(texts)) or encode(self, texts),
     )
-    pipeline = Pipeline([TextFeatures()], {"backbone": ToyBackbone()}, WORDS, device="cpu", batch=2)
+    pipeline = Pipeline.of(
+        [TextFeatures()], {"backbone": ToyBackbone()}, WORDS, device="cpu", batch=2
+    )
     for seed in range(3):
         pipeline.run_many([example(Image, seed), example(Image, seed + 1)], WORDS)
     assert calls == [5 * 80]

@@ -1,0 +1,72 @@
+"""A plan: a chain of stages that is checked, linked and settled, with the models and words that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ovsskit.engine.model import Backbone
+from ovsskit.engine.stage import Rerun, Stage, Wrapper
+from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.wiring import NOTHING, Catalogue, Link, Node, flatten, wire
+from ovsskit.errors import Problems
+
+NO_WORDS = Vocabulary((), (0,), ((0, 0, 0),))
+"""A vocabulary without classes: whoever runs the plan names them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold what runs: settled stages, how they are linked, their models by name, and the classes, if any are named."""
+
+    stages: tuple[Stage, ...]
+    links: tuple[Link, ...]
+    models: Mapping[str, Backbone]
+    vocabulary: Vocabulary = NO_WORDS
+
+    @classmethod
+    def of(
+        cls,
+        stages: Sequence[Stage],
+        models: Mapping[str, Backbone] | None = None,
+        vocabulary: Vocabulary = NO_WORDS,
+        catalogue: Catalogue = NOTHING,
+    ) -> Plan:
+        """Check, link and settle stages that were put together in Python.
+
+        Raises:
+            Problems: they do not fit together; what would mend it is looked for in the catalogue.
+        """
+        classes = {name: type(model) for name, model in (models or {}).items()}
+        links, problems = wire([Node.of(stage) for stage in stages], classes, catalogue)
+        if problems:
+            raise Problems(problems)
+        return cls(settle(stages), tuple(links), dict(models or {}), vocabulary)
+
+    @cached_property
+    def models_of(self) -> dict[str, dict[str, str]]:
+        """Return the models that each stage reads: for every address, the model's name by the parameter."""
+        return {link.node.address: link.models for link in flatten(self.links)}
+
+    @property
+    def used(self) -> dict[str, Backbone]:
+        """Return the models that a stage reads."""
+        names = {name for chosen in self.models_of.values() for name in chosen.values()}
+        return {name: model for name, model in self.models.items() if name in names}
+
+    def on(self, device: str) -> Plan:
+        """Return the plan with its models on a device."""
+        return replace(self, models={name: model.to(device) for name, model in self.models.items()})
+
+
+def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Fill in what stages leave to the stages after or before them, inside wrappers too."""
+    settled: list[Stage] = []
+    for index, stage in enumerate(stages):
+        if isinstance(stage, Wrapper):
+            before = tuple(one for one in settled if one.writes != stage.writes)
+            inner = before if isinstance(stage, Rerun) else settle(stage.inner)
+            stage = stage.model_copy(update={"inner": inner})
+        settled.append(stage.settle(stages[index + 1 :]))
+    return tuple(settled)
