@@ -7,7 +7,9 @@ with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
@@ -295,6 +297,46 @@ class StudyFailed(OvsskitError):
     """Trial after trial fails: then it is the study that is wrong."""
 
     code, title, status = "OV606", "the study fails", 1
+
+
+_FOUND: ContextVar[list[OvsskitError] | None] = ContextVar("problems", default=None)
+
+
+def report(*problems: OvsskitError) -> None:
+    """Add problems to those that are collected; where none are, raise them.
+
+    Raises:
+        Problems: nothing collects them.
+    """
+    found = _FOUND.get()
+    if found is not None:
+        found += problems
+    elif problems:
+        raise Problems(problems)
+
+
+@contextmanager
+def collecting() -> Iterator[list[OvsskitError]]:
+    """Collect the problems that are reported inside."""
+    found: list[OvsskitError] = []
+    token = _FOUND.set(found)
+    try:
+        yield found
+    finally:
+        _FOUND.reset(token)
+
+
+@contextmanager
+def all_at_once() -> Iterator[None]:
+    """Go on where problems are reported inside, and raise them at the end.
+
+    Raises:
+        Problems: there are any.
+    """
+    with collecting() as found:
+        yield
+    if found:
+        raise Problems(found)
 
 
 def reason_of(error: Exception) -> str:

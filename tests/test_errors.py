@@ -1,8 +1,18 @@
-"""Long lists of names are cut, so that a message stays short and does not change with every stage."""
+"""Lists of names are cut, reasons are one line, and problems are collected where somebody asks."""
 
 from __future__ import annotations
 
-from ovsskit.errors import BadValue, Problems, first_of, reason_of
+import pytest
+
+from ovsskit.errors import (
+    BadValue,
+    Problems,
+    all_at_once,
+    collecting,
+    first_of,
+    reason_of,
+    report,
+)
 
 
 def test_a_short_list_is_whole() -> None:
@@ -22,3 +32,23 @@ def test_a_reason_is_one_line() -> None:
     assert reason_of(one) == "It is 2. Give 1."
     assert reason_of(Problems([one, BadValue("It is 3.")])) == "It is 2. Give 1. It is 3."
     assert reason_of(ValueError("no\nmore")) == "ValueError: no"
+
+
+def test_problems_are_raised_all_at_once() -> None:
+    with pytest.raises(Problems) as caught, all_at_once():
+        report(BadValue("It is 2."), BadValue("It is 3."))
+    assert [one.what for one in caught.value.problems] == ["It is 2.", "It is 3."]
+
+
+def test_problems_that_nobody_collects_are_raised_where_they_are() -> None:
+    report()
+    with pytest.raises(Problems, match="It is 2"):
+        report(BadValue("It is 2."))
+
+
+def test_the_innermost_collects_and_an_error_ends_collecting() -> None:
+    with collecting() as outer:
+        with pytest.raises(ZeroDivisionError), all_at_once():
+            report(BadValue("It is 2."), BadValue(f"It is {1 / 0}."))
+        report(BadValue("It is 3."))
+    assert [one.what for one in outer] == ["It is 3."]

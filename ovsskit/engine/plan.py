@@ -10,7 +10,7 @@ from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Rerun, Stage, Wrapper
 from ovsskit.engine.values import Vocabulary
 from ovsskit.engine.wiring import NOTHING, Catalogue, Link, Node, flatten, wire
-from ovsskit.errors import Problems
+from ovsskit.errors import all_at_once
 
 NO_WORDS = Vocabulary((), (0,), ((0, 0, 0),))
 """A vocabulary without classes: whoever runs the plan names them."""
@@ -39,9 +39,8 @@ class Plan:
             Problems: they do not fit together; what would mend it is looked for in the catalogue.
         """
         classes = {name: type(model) for name, model in (models or {}).items()}
-        links, problems = wire([Node.of(stage) for stage in stages], classes, catalogue)
-        if problems:
-            raise Problems(problems)
+        with all_at_once():
+            links = wire([Node.of(stage) for stage in stages], classes, catalogue)
         return cls(settle(stages), tuple(links), dict(models or {}), vocabulary)
 
     @cached_property

@@ -20,6 +20,7 @@ from ovsskit.errors import (
     WrongKind,
     did_you_mean,
     first_of,
+    report,
 )
 
 ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
@@ -82,12 +83,11 @@ class Written:
 
 def wire(
     nodes: Sequence[Node], models: Mapping[str, type], catalogue: Catalogue = NOTHING
-) -> tuple[list[Link], list[OvsskitError]]:
-    """Walk a chain once and return how it is linked, and every problem found on the way."""
-    wirer = _Wirer(models, catalogue)
+) -> list[Link]:
+    """Walk a chain once and return how it is linked; every problem found on the way is reported."""
+    report(*_duplicates(nodes, {}))
     slots = {name: Written(kind, "the recipe") for name, kind in ROOTS.items()}
-    links = wirer.chain(nodes, slots)
-    return links, [*_duplicates(nodes, {}), *wirer.problems]
+    return _Wirer(models, catalogue).chain(nodes, slots)
 
 
 def flatten(links: Sequence[Link]) -> list[Link]:
@@ -97,11 +97,10 @@ def flatten(links: Sequence[Link]) -> list[Link]:
 
 @dataclass
 class _Wirer:
-    """Link the stages of one recipe, and collect the problems."""
+    """Link the stages of one recipe."""
 
     models: Mapping[str, type]
     catalogue: Catalogue
-    problems: list[OvsskitError] = field(default_factory=list)
 
     def chain(self, nodes: Sequence[Node], slots: dict[str, Written]) -> list[Link]:
         """Link a chain; `slots` are those before it, and become those after it."""
@@ -116,7 +115,7 @@ class _Wirer:
     def one(self, node: Node, cls: type[Stage], slots: dict[str, Written]) -> Link:
         """Link one stage, and what is inside it."""
         plan = wiring(cls)
-        self.problems += _unknown_reads(node, [*plan.reads, *plan.models])
+        report(*_unknown_reads(node, [*plan.reads, *plan.models]))
         reads, bound = self._reads(node, plan, slots)
         chosen = {name: self._model(node, name, need) for name, need in plan.models.items()}
         inner: list[Link] = []
@@ -127,7 +126,7 @@ class _Wirer:
             reruns = issubclass(cls, Rerun)
             if reruns and node.inner:
                 what = f"{node.address} runs the stages before it again, and none of its own."
-                self.problems.append(BadInner(what, fix="Leave `inner` out.", where=node.where))
+                report(BadInner(what, fix="Leave `inner` out.", where=node.where))
             inner = self.chain(node.inner, inside)
             kind = plan.kind if reruns else self._merged(node, plan, outside, inside)
         kind = None if isinstance(kind, TypeVar) else kind
@@ -144,12 +143,12 @@ class _Wirer:
             slot = node.reads.get(parameter, parameter)
             if slot not in slots:
                 if "*" not in slots and parameter not in plan.optional:
-                    self.problems.append(self._unfilled(node, parameter, slot, hint, slots))
+                    report(self._unfilled(node, parameter, slot, hint, slots))
                 continue
             written = slots[slot]
             reads[parameter] = (slot, _kind_name(written.kind), written.by)
             if written.kind is not None and not _accepts(hint, written.kind):
-                self.problems.append(self._wrong_kind(node, slot, hint, written))
+                report(self._wrong_kind(node, slot, hint, written))
             elif isinstance(hint, TypeVar):
                 bound[hint] = written.kind
         return reads, bound
@@ -164,14 +163,14 @@ class _Wirer:
             if "*" not in inside:
                 what = f"{merges} ({_kind_name(plan.kind)}), but its inner chain does not write it."
                 fix = self._writers(plan.writes, plan.kind)
-                self.problems.append(BadInner(what, fix=fix, where=node.where))
+                report(BadInner(what, fix=fix, where=node.where))
             return plan.kind
         if written.kind is not None and not _accepts(plan.kind, written.kind):
             kinds = (
                 f"as {_kind_name(plan.kind)}, but {written.by} writes {_kind_name(written.kind)}"
             )
             fix = self._writers(plan.writes, plan.kind)
-            self.problems.append(BadInner(f"{merges} {kinds}.", fix=fix, where=node.where))
+            report(BadInner(f"{merges} {kinds}.", fix=fix, where=node.where))
         return written.kind
 
     def _model(self, node: Node, name: str, need: type[Capability]) -> str:
@@ -190,7 +189,7 @@ class _Wirer:
             there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
             what += f"but {there or 'the recipe has no model'}."
             fix = self._backbones(slot, need)
-        self.problems.append(MissingCapability(what, fix=fix, where=node.where))
+        report(MissingCapability(what, fix=fix, where=node.where))
         return slot
 
     def _backbones(self, slot: str, need: type[Capability]) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 from ovsskit.errors import (
     BadValue,
     BrokenToml,
-    OvsskitError,
     Place,
     UnknownAddress,
     did_you_mean,
     nearest,
+    report,
     shorten,
 )
 from ovsskit.recipe.describe import COMMON
@@ -60,8 +60,8 @@ def parse_override(text: str) -> tuple[str, Any]:
         return address.strip(), value.strip()
 
 
-def set_value(table: Table, address: str, value: Any, where: Place) -> list[OvsskitError]:
-    """Change the value at an address in a recipe's tables; return what is wrong with the address, or the value's shape."""
+def set_value(table: Table, address: str, value: Any, where: Place) -> None:
+    """Change the value at an address in a recipe's tables, or report why that cannot be."""
     owner, _, key = address.rpartition(".")
     targets: dict[str, Table] = {}
     for _, _, entry in all_stages(table):
@@ -74,15 +74,17 @@ def set_value(table: Table, address: str, value: Any, where: Place) -> list[Ovss
     }
     holders = {**targets, **models, **sections}
     if owner not in holders or not key:
-        return [_unknown(address, holders, where)]
+        report(_unknown(address, holders, where))
+        return
     shape = StageShape if owner in targets else ModelShape
     changed = Table({**holders[owner], key: value}, where, {})
     problems = [*odd_values(value, where, address), *wrong_shapes(shape, changed, owner)]
-    if not problems:
-        if owner == "vocabulary" and key in NAMING:
-            _forget_classes(holders[owner])
-        holders[owner][key], holders[owner].places[key] = value, where
-    return problems
+    if problems:
+        report(*problems)
+        return
+    if owner == "vocabulary" and key in NAMING:
+        _forget_classes(holders[owner])
+    holders[owner][key], holders[owner].places[key] = value, where
 
 
 def _forget_classes(vocabulary: Table) -> None:

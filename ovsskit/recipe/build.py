@@ -20,12 +20,14 @@ from ovsskit.errors import (
     MissingKey,
     OvsskitError,
     Place,
-    Problems,
     UnknownBackbone,
     UnknownKey,
     UnknownStage,
+    all_at_once,
+    collecting,
     did_you_mean,
     first_of,
+    report,
 )
 from ovsskit.files.names import FileName, safe_name
 from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, parse_override, set_value
@@ -100,40 +102,31 @@ def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe
         Problems: the recipe has any; all are in it, with file and line.
         MissingRecipe, BrokenToml, ExtendsCycle: it cannot be read at all.
     """
-    problems: list[OvsskitError] = []
-    table = read_extended(name, problems)
-    for text in [overrides] if isinstance(overrides, str) else overrides:
-        problems += set_value(table, *parse_override(text), where=Place(f"--set {text}"))
-    recipe = build(table, problems)
-    if problems:
-        raise Problems(problems)
-    return recipe
+    with all_at_once():
+        table = read_extended(name)
+        for text in [overrides] if isinstance(overrides, str) else overrides:
+            set_value(table, *parse_override(text), where=Place(f"--set {text}"))
+        return build(table)
 
 
-def build(table: Table, problems: list[OvsskitError]) -> Recipe:
-    """Build and wire what a recipe's tables describe; what cannot be built is left out and its problems are added."""
-    before = len(problems)
-    models, model_classes = _build_models(table, problems)
-    nodes, stages = _build_stages(table.get("stage", []), problems)
-    is_whole = len(problems) == before
-    header = _build_header(table, problems)
-    words = _section(VocabularyTable, "vocabulary", table, problems)
-    vocabulary = _vocabulary(words, table, problems)
-    inputs = _section(InputTable, "input", table, problems)
-    settings = {
-        cls: _section(cls, name, table, problems) for name, cls in settings_tables().items()
-    }
+def build(table: Table) -> Recipe:
+    """Build and wire what a recipe's tables describe; what cannot be built is left out, and said."""
+    with collecting() as broken:
+        models, model_classes = _build_models(table)
+        nodes, stages = _build_stages(table.get("stage", []))
+    report(*broken)
+    header = _build_header(table)
+    words = _section(VocabularyTable, "vocabulary", table)
+    vocabulary = _vocabulary(words, table)
+    inputs = _section(InputTable, "input", table)
+    settings = {cls: _section(cls, name, table) for name, cls in settings_tables().items()}
     if not nodes:
-        problems.append(
-            MissingKey(
-                "The recipe has no stage.", fix='Add [[stage]] with use = "...".', where=table.place
-            )
-        )
-    links, wiring_problems = wire(nodes, model_classes, CATALOGUE)
-    problems += wiring_problems
+        what, fix = "The recipe has no stage.", 'Add [[stage]] with use = "...".'
+        report(MissingKey(what, fix=fix, where=table.place))
+    links = wire(nodes, model_classes, CATALOGUE)
     plan = Plan(settle(stages), tuple(links), models, vocabulary)
-    if is_whole:  # a stage that is missing would be blamed on its neighbours
-        problems += _objections(plan, table)
+    if not broken:  # a stage that is missing would be blamed on its neighbours
+        report(*_objections(plan, table))
     path = Path(table.place.file)
     return Recipe(header, plan, words, inputs, settings, path, _plain(table))
 
@@ -145,7 +138,7 @@ def _objections(plan: Plan, table: Table) -> Iterator[OvsskitError]:
         yield problem
 
 
-def _build_header(table: Table, problems: list[OvsskitError]) -> Header:
+def _build_header(table: Table) -> Header:
     sections = (*SECTIONS, "models", "stage", "study", *EXTENDING_KEYS)
     fields = Header.model_fields
     for key in table:
@@ -153,9 +146,9 @@ def _build_header(table: Table, problems: list[OvsskitError]) -> Header:
             there = f"There are: {', '.join(sorted((*sections, *fields)))}"
             fix = _where_it_goes(key, table) or did_you_mean(key, (*sections, *fields))
             what = f"`recipe` has no key `{key}`."
-            problems.append(UnknownKey(what, there=there, fix=fix, where=table.place_of(key)))
+            report(UnknownKey(what, there=there, fix=fix, where=table.place_of(key)))
     head = Table({k: v for k, v in table.items() if k in fields}, table.place, table.places)
-    return validate(Header, head, "recipe", problems) or Header()
+    return validate(Header, head, "recipe") or Header()
 
 
 def _where_it_goes(key: str, table: Table) -> str:
@@ -177,52 +170,48 @@ def _where_it_goes(key: str, table: Table) -> str:
     return ""
 
 
-def _build_models(
-    table: Table, problems: list[OvsskitError]
-) -> tuple[dict[str, Backbone], dict[str, type]]:
+def _build_models(table: Table) -> tuple[dict[str, Backbone], dict[str, type]]:
     tables = dict(table.get("models", {}))
     if "backbone" in table:
         tables["backbone"] = table["backbone"]
     built: dict[str, Backbone] = {}
     classes: dict[str, type] = {}
     for name, entry in tables.items():
-        cls = _backbone_class(entry, problems)
+        cls = _backbone_class(entry)
         classes[name] = cls or object
         if cls is not None:
-            model = validate(cls, _without(entry, "use"), name, problems)
+            model = validate(cls, _without(entry, "use"), name)
             built |= {name: model} if model is not None else {}
     return built, classes
 
 
-def _backbone_class(entry: Table, problems: list[OvsskitError]) -> type[Backbone] | None:
+def _backbone_class(entry: Table) -> type[Backbone] | None:
     known, use = backbone_names(), entry.get("use")
     there = f"There are: {first_of(known, 'ovsskit stages')}"
     if use is None:
         what, fix = "A backbone says what it is.", 'Add use = "...".'
-        problems.append(MissingKey(what, there=there, fix=fix, where=entry.place))
+        report(MissingKey(what, there=there, fix=fix, where=entry.place))
         return None
     if use not in known:
         fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
         what = f"There is no backbone `{use}`."
-        problems.append(UnknownBackbone(what, there=there, fix=fix, where=entry.place_of("use")))
+        report(UnknownBackbone(what, there=there, fix=fix, where=entry.place_of("use")))
         return None
     return find_backbone(use)
 
 
-def _build_stages(
-    entries: Sequence[Table], problems: list[OvsskitError]
-) -> tuple[list[Node], list[Stage]]:
+def _build_stages(entries: Sequence[Table]) -> tuple[list[Node], list[Stage]]:
     nodes, stages = [], []
     for entry in entries:
         cls = find_stage(entry["use"])
         if cls is None:
-            problems.append(_unknown_stage(entry))
-        inner_nodes, inner = _build_stages(entry.get("inner", []), problems)
+            report(_unknown_stage(entry))
+        inner_nodes, inner = _build_stages(entry.get("inner", []))
         node = Node(cls, address_of(entry), entry.get("reads", {}), tuple(inner_nodes), entry.place)
         nodes.append(node)
         if cls is not None:
             own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))
-            stage = validate(cls, own, address_of(entry), problems)
+            stage = validate(cls, own, address_of(entry))
             if isinstance(stage, Wrapper):
                 stage = stage.model_copy(update={"inner": tuple(inner)})
             stages += [stage] if stage is not None else []
@@ -239,19 +228,19 @@ def _unknown_stage(entry: Table) -> UnknownStage:
     )
 
 
-def _section(cls: type[Any], key: str, table: Table, problems: list[OvsskitError]) -> Any:
+def _section(cls: type[Any], key: str, table: Table) -> Any:
     entry = table.get(key, Table({}, table.place, {}))
-    return validate(cls, entry, key, problems) or cls()
+    return validate(cls, entry, key) or cls()
 
 
-def _vocabulary(words: VocabularyTable, table: Table, problems: list[OvsskitError]) -> Vocabulary:
+def _vocabulary(words: VocabularyTable, table: Table) -> Vocabulary:
     try:
         return words.make()
     except BadClasses as error:
         if error.where is None or not error.where.line:
             section = table["vocabulary"]
             error.where = section.place_of(next(way for way in NAMING if way in section))
-        problems.append(error)
+        report(error)
         return NO_WORDS
 
 

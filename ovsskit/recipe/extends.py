@@ -31,6 +31,7 @@ from ovsskit.errors import (
     UnknownKey,
     did_you_mean,
     first_of,
+    report,
     shorten,
 )
 from ovsskit.files.reading import why_no_path
@@ -80,19 +81,19 @@ def _is_file(path: Path) -> bool:
         return True
 
 
-def read_extended(name: str | Path, problems: list[OvsskitError]) -> Table:
-    """Read a recipe's tables with those of its bases merged in; problems of the merging are added to the list.
+def read_extended(name: str | Path) -> Table:
+    """Read a recipe's tables with those of its bases merged in; problems of that are reported.
 
     Raises:
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
-    return _read(find_recipe(name), [], problems)
+    return _read(find_recipe(name), [])
 
 
-def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
+def _read(path: Path, above: list[Path]) -> Table:
     table = read_shaped(path)
     if "extends" not in table:
-        problems += (_changes_nothing(table, key) for key in ("set", "remove") if key in table)
+        report(*(_changes_nothing(table, key) for key in ("set", "remove") if key in table))
         return table
     where = table.place_of("extends")
     if len(above) == MOST_BASES:
@@ -107,8 +108,7 @@ def _read(path: Path, above: list[Path], problems: list[OvsskitError]) -> Table:
             fix="Let one of them stand alone.",
             where=where,
         )
-    base = _read(base_path, chain, problems)
-    return _merge(base, table, problems)
+    return _merge(_read(base_path, chain), table)
 
 
 def _changes_nothing(table: Table, key: str) -> OvsskitError:
@@ -117,7 +117,7 @@ def _changes_nothing(table: Table, key: str) -> OvsskitError:
     return UnknownKey(what, fix=fix, where=table.place_of(key))
 
 
-def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
+def _merge(base: Table, change: Table) -> Table:
     # A variant is another recipe: it does not go by its base's name.
     kept = {key: value for key, value in base.items() if key != "name"}
     merged = Table(kept, change.place, {**base.places, **change.places})
@@ -136,12 +136,12 @@ def _merge(base: Table, change: Table, problems: list[OvsskitError]) -> Table:
         elif key not in ("stage", *EXTENDING_KEYS):
             merged[key] = value
     for address in change.get("remove", []):
-        for stages, index, _ in _at(merged, address, change.place_of("remove"), problems):
+        for stages, index, _ in _at(merged, address, change.place_of("remove")):
             del stages[index]
     for address, value in change.get("set", {}).items():
-        problems += set_value(merged, address, value, change["set"].place_of(address))
+        set_value(merged, address, value, change["set"].place_of(address))
     for entry in change.get("stage", []):
-        _place_stage(merged, entry, problems)
+        _place_stage(merged, entry)
     if "study" in merged and "space" not in change.get("study", {}):
         _forget_removed(merged["study"], merged)
     return merged
@@ -172,20 +172,18 @@ def _merge_table(base: Table | None, change: Table) -> Table:
     return Table({**base, **change}, change.place, {**base.places, **change.places})
 
 
-def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> None:
+def _place_stage(merged: Table, entry: Table) -> None:
     """Put a variant's stage where it says."""
     placements = [key for key in PLACEMENTS if key in entry]
     if len(placements) != 1:
-        what = f"`{address_of(entry)}` must say where it goes among the stages that the recipe extends."
-        problems.append(
-            MissingKey(
-                what, fix='Give one of before, after, replaces = "address".', where=entry.place
-            )
-        )
+        who = f"`{address_of(entry)}`"
+        what = f"{who} must say where it goes among the stages that the recipe extends."
+        fix = 'Give one of before, after, replaces = "address".'
+        report(MissingKey(what, fix=fix, where=entry.place))
         return
     [placement] = placements
     address = entry.pop(placement)
-    for stages, index, _ in _at(merged, address, entry.place_of(placement), problems):
+    for stages, index, _ in _at(merged, address, entry.place_of(placement)):
         if placement == "replaces":
             stages[index] = entry
         elif placement == "before":
@@ -194,18 +192,11 @@ def _place_stage(merged: Table, entry: Table, problems: list[OvsskitError]) -> N
             stages.insert(index + 1, entry)
 
 
-def _at(
-    merged: Table, address: str, where: Place, problems: list[OvsskitError]
-) -> list[tuple[list[Any], int, Table]]:
+def _at(merged: Table, address: str, where: Place) -> list[tuple[list[Any], int, Table]]:
     found = [item for item in all_stages(merged) if address_of(item[2]) == address]
     if not found:
         known = [address_of(entry) for _, _, entry in all_stages(merged)]
-        problems.append(
-            UnknownAddress(
-                f"The recipe that is extended has no stage `{address}`.",
-                there=f"There are: {', '.join(known)}",
-                fix=did_you_mean(address, known),
-                where=where,
-            )
-        )
+        what = f"The recipe that is extended has no stage `{address}`."
+        there, fix = f"There are: {', '.join(known)}", did_you_mean(address, known)
+        report(UnknownAddress(what, there=there, fix=fix, where=where))
     return found[:1]

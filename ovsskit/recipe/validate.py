@@ -1,4 +1,4 @@
-"""Build a model (stage, backbone, section) from a TOML table, and turn what is wrong into errors with lines."""
+"""Build a model (stage, backbone, section) from a TOML table, or say with lines what is wrong."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ovsskit.errors import (
     OvsskitError,
     UnknownKey,
     did_you_mean,
+    report,
     shorten,
 )
 from ovsskit.files.reading import why_no_path
@@ -27,10 +28,11 @@ from ovsskit.recipe.toml_lines import Table
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(
-    cls: type[M], table: Table, who: str, problems: list[OvsskitError], keys: Sequence[str] = ()
-) -> M | None:
-    """Return the model that a table describes, or None with its problems added; `keys` are known beside the fields."""
+def validate(cls: type[M], table: Table, who: str, keys: Sequence[str] = ()) -> M | None:
+    """Return the model that a table describes, or report why there is none.
+
+    `keys` are known beside the model's fields.
+    """
     values = {key: _tuples(value) for key, value in table.items()}
     missing = list[OvsskitError]()
     for name in paths_of(cls):
@@ -49,16 +51,14 @@ def validate(
             else:
                 values[name] = str((beside / text).resolve())
     if missing:
-        problems += missing
+        report(*missing)
         return None
     try:
         return cls.model_validate(values)
     except ValidationError as error:
         known = [*keys, *cls.model_fields]
-        problems += [
-            _explain(cls, detail, table, who, known)
-            for detail in _distinct(error.errors(include_url=False))[:MOST_SHOWN]
-        ]
+        for detail in _distinct(error.errors(include_url=False))[:MOST_SHOWN]:
+            report(_explain(cls, detail, table, who, known))
         return None
 
 

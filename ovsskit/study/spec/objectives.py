@@ -24,12 +24,12 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import (
     BadStudy,
     BadValue,
-    OvsskitError,
     Place,
     UnknownKey,
     UnknownStage,
     did_you_mean,
     first_of,
+    report,
 )
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.registry import find_stage, stage_names
@@ -58,32 +58,23 @@ class Objective:
         return 1 if self.direction == "maximize" else -1
 
 
-def read_objectives(table: Table, problems: list[OvsskitError]) -> tuple[Objective, ...]:
-    """Return the objectives of a merged study table; what is wrong is added to the problems."""
+def read_objectives(table: Table) -> tuple[Objective, ...]:
+    """Return the objectives of a merged study table; what is wrong is reported."""
     entries: Any = table.get("objective")
     listed: list[Any] = entries if isinstance(entries, list) else [entries]
     if not entries or not all(isinstance(entry, Table) for entry in listed):
         there = f"Rewards: {first_of(rewards(), 'ovsskit stages')}. Metrics: {', '.join(METRICS)}."
         fix = 'Add [objective] with use = "..." or metric = "...", or give --objective.'
-        problems.append(
-            BadStudy(
-                "Nothing says what to make better.",
-                there=there,
-                fix=fix,
-                where=table.place_of("objective"),
-            )
-        )
+        what, where = "Nothing says what to make better.", table.place_of("objective")
+        report(BadStudy(what, there=there, fix=fix, where=where))
         return ()
-    found = [one for entry in listed for one in _objective(entry, problems)]
+    found = [one for entry in listed for one in _objective(entry)]
     names = [one.name for one in found]
     twice = [one for one in found if names.count(one.name) > 1]
     if twice:
         fix = "Give one of them a name."
-        problems.append(
-            BadStudy(
-                f"Two objectives are called `{twice[0].name}`.", fix=fix, where=twice[-1].place
-            )
-        )
+        what = f"Two objectives are called `{twice[0].name}`."
+        report(BadStudy(what, fix=fix, where=twice[-1].place))
     return tuple(found)
 
 
@@ -98,68 +89,48 @@ def rewards() -> list[str]:
     return [name for name in stage_names() if getattr(find_stage(name), "writes", "") == "reward"]
 
 
-def _objective(entry: Table, problems: list[OvsskitError]) -> list[Objective]:
+def _objective(entry: Table) -> list[Objective]:
     use, metric, direction = entry.get("use"), entry.get("metric"), entry.get("direction")
     name, where = entry.get("name") or use or metric, entry.place
     if (use is None) == (metric is None):
         fix = "Give `use`, a stage that writes `reward`, or `metric`."
-        problems.append(BadStudy("An objective is a stage or a metric.", fix=fix, where=where))
+        report(BadStudy("An objective is a stage or a metric.", fix=fix, where=where))
         return []
     if direction not in (None, "maximize", "minimize"):
         what = f'direction is {direction!r}; it must be: "maximize" or "minimize".'
-        problems.append(BadValue(what, where=entry.place_of("direction")))
+        report(BadValue(what, where=entry.place_of("direction")))
         return []
     if metric is not None:
-        return _metric(entry, metric, str(name), direction, problems)
+        return _metric(entry, metric, str(name), direction)
     known = rewards()
     if use not in known:
         stages = first_of(known, "ovsskit stages")
         there = f"Stages that write `reward`: {stages}. Metrics: {', '.join(METRICS)}."
         fix = did_you_mean(str(use), known)
-        problems.append(
-            UnknownStage(
-                f"No stage `{use}` writes `reward`.",
-                there=there,
-                fix=fix,
-                where=entry.place_of("use"),
-            )
-        )
+        what = f"No stage `{use}` writes `reward`."
+        report(UnknownStage(what, there=there, fix=fix, where=entry.place_of("use")))
         return []
     kept = {key: value for key, value in entry.items() if key != "direction"}
     stage = Table({**kept, "name": name}, where, entry.places)
     return [Objective(str(name), direction or "maximize", where, stage=stage)]
 
 
-def _metric(
-    entry: Table, metric: Any, name: str, direction: Any, problems: list[OvsskitError]
-) -> list[Objective]:
+def _metric(entry: Table, metric: Any, name: str, direction: Any) -> list[Objective]:
     if metric not in METRICS:
         there, fix = f"There are: {', '.join(METRICS)}", did_you_mean(str(metric), list(METRICS))
-        problems.append(
-            BadValue(
-                f"There is no metric `{metric}`.",
-                there=there,
-                fix=fix,
-                where=entry.place_of("metric"),
-            )
-        )
+        what, where = f"There is no metric `{metric}`.", entry.place_of("metric")
+        report(BadValue(what, there=there, fix=fix, where=where))
         return []
     known = ["metric", "direction", "name", *(["masks"] if metric == "miou" else [])]
-    unknown = [key for key in entry if key not in known]
-    problems += [
-        UnknownKey(
-            f"The metric `{metric}` has no key `{key}`.",
-            there=f"There are: {', '.join(known)}",
-            where=entry.place_of(key),
-        )
-        for key in unknown
-    ]
+    for key in entry:
+        if key not in known:
+            what, there = f"The metric `{metric}` has no key `{key}`.", ", ".join(known)
+            report(UnknownKey(what, there=f"There are: {there}", where=entry.place_of(key)))
     masks = beside(entry, "masks") / str(entry["masks"]) if "masks" in entry else None
     if masks is not None and not masks.is_dir():
         what = f"There is no folder of masks `{masks}`."
-        problems.append(
-            BadValue(what, fix="Name a folder with <image>.png.", where=entry.place_of("masks"))
-        )
+        fix = "Name a folder with <image>.png."
+        report(BadValue(what, fix=fix, where=entry.place_of("masks")))
     return [Objective(name, direction or METRICS[metric], entry.place, masks=masks, metric=metric)]
 
 

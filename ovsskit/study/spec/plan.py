@@ -22,7 +22,10 @@ from ovsskit.errors import (
     Problems,
     UnfilledSlot,
     UnknownAddress,
+    all_at_once,
+    collecting,
     did_you_mean,
+    report,
 )
 from ovsskit.files.names import safe_name
 from ovsskit.recipe.addresses import address_of, all_stages, parse_override, set_value
@@ -88,20 +91,17 @@ class Search:
         Raises:
             Problems: they do not fit together.
         """
-        problems: list[OvsskitError] = []
-        recipe = build(self.change(values, problems), problems)
-        if problems:
-            raise Problems(problems)
-        return recipe
+        with all_at_once():
+            return build(self.change(values))
 
-    def change(self, values: Mapping[str, Any], problems: list[OvsskitError]) -> Table:
-        """Return the recipe's tables with these values at their addresses; `off` leaves a stage out."""
+    def change(self, values: Mapping[str, Any]) -> Table:
+        """Return the recipe's tables with values at their addresses; `off` leaves a stage out."""
         table = copy.deepcopy(self.tables)
         places = {one.address: one.place for one in self.space}
         for address, value in values.items():
             where = places.get(address, Place(address))
             if "." in address:
-                problems += set_value(table, address, value, where)
+                set_value(table, address, value, where)
             elif value == "off":
                 switch_off(table, address)
         return table
@@ -190,31 +190,36 @@ def read_search(options: StudyOptions, *, set_is_settled: bool = False) -> Searc
         Problems: all that is wrong, with files and lines.
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
+    with all_at_once():
+        return _read_search(options, set_is_settled)
+
+
+def _read_search(options: StudyOptions, set_is_settled: bool) -> Search:
     path = find_recipe(options.recipe)
     file = read_shaped(path)
-    problems: list[OvsskitError] = []
     if _is_study(file):
         recipe_path = _recipe_of(file, path)
     else:
         recipe_path, file = path, Table({}, Place(str(path)), {})
-    tables = read_extended(recipe_path, problems)
+    tables = read_extended(recipe_path)
     fixed: dict[str, Any] = {}
     for text in options.overrides:
         address, value = parse_override(text)
-        problems += set_value(tables, address, value, Place(f"--set {text}"))
+        set_value(tables, address, value, Place(f"--set {text}"))
         fixed[address] = value
     own = tables.get("study")
     given = dict(options.settings)
     if options.objectives:
         given["objective"] = [objective_of(word) for word in options.objectives]
     table = merge(own if isinstance(own, Table) else None, file, given)
-    search = _check(table, tables, fixed, recipe_path, problems, set_is_settled)
+    search = _check(table, tables, fixed, recipe_path, set_is_settled)
     if search.settings.sampler == "cmaes" and options.storage:
-        what = "The sampler `cmaes` keeps pickles with the trials, and whoever writes to a shared storage could have them run code."
+        what = (
+            "The sampler `cmaes` keeps pickles with the trials, "
+            "and whoever writes to a shared storage could have them run code."
+        )
         fix = "Leave out --storage: then the study's own folder keeps the trials."
-        problems.append(BadStudy(what, fix=fix, where=table.place_of("sampler")))
-    if problems:
-        raise Problems(problems)
+        report(BadStudy(what, fix=fix, where=table.place_of("sampler")))
     return search
 
 
@@ -251,40 +256,37 @@ def _check(
     tables: Table,
     fixed: dict[str, Any],
     path: Path,
-    problems: list[OvsskitError],
     set_is_settled: bool,
 ) -> Search:
-    settings = read_settings(table, problems)
-    constraints = read_constraints(table, problems)
-    objectives = read_objectives(table, problems)
-    for address, value in section(table, "set", problems).items():
-        problems += set_value(tables, address, value, table["set"].place_of(address))
+    settings = read_settings(table)
+    constraints = read_constraints(table)
+    objectives = read_objectives(table)
+    for address, value in section(table, "set").items():
+        set_value(tables, address, value, table["set"].place_of(address))
         fixed[address] = value
-    _add_models(tables, section(table, "models", problems))
+    _add_models(tables, section(table, "models"))
     objectives = tuple(
         _apart(one, {address_of(entry) for _, _, entry in all_stages(tables)}) for one in objectives
     )
     stages = tables.get("stage", [])
     if isinstance(stages, list):
         stages += [one.stage for one in objectives if one.stage is not None]
-    before = len(problems)
-    recipe = build(tables, problems)
-    sound = len(problems) == before
-    if not {stage.writes for stage in recipe.plan.stages} & {"labels"} and sound:
+    with collecting() as broken:
+        recipe = build(tables)
+    report(*broken)
+    if not {stage.writes for stage in recipe.plan.stages} & {"labels"} and not broken:
         what = "No stage writes `labels`, so there is nothing to judge."
-        problems.append(
-            UnfilledSlot(what, fix='End the recipe with use = "label_map".', where=Place(str(path)))
-        )
+        fix = 'End the recipe with use = "label_map".'
+        report(UnfilledSlot(what, fix=fix, where=Place(str(path))))
     images = tuple(str(beside(table, "images") / text) for text in settings.images)
-    space_table = section(table, "space", problems)
-    space = read_space(space_table, recipe, problems)
+    space_table = section(table, "space")
+    space = read_space(space_table, recipe)
     space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
     search = Search(
         path, tables, fixed, settings, objectives, constraints, space, images, settings.classes
     )
-    if sound:
-        problems += _problems_of_values(search)
-        problems += _problems_of_method(search, table)
+    if not broken:
+        report(*_problems_of_values(search), *_problems_of_method(search, table))
     return search
 
 
@@ -316,15 +318,11 @@ def _problems_of_values(search: Search) -> list[OvsskitError]:
             found[one.address] = UnknownAddress(what, there=there, fix=fix, where=one.place)
             continue
         for value in one.ends:
-            problems: list[OvsskitError] = []
-            build(search.change({one.address: value}, problems), problems)
+            with collecting() as problems:
+                build(search.change({one.address: value}))
             if one.kind == "switch" and problems and value == "off":
-                problems = [
-                    BadSpace(
-                        f"Without `{one.address}` the recipe does not fit together: {problems[0].reason}",
-                        where=one.place,
-                    )
-                ]
+                what = f"Without `{one.address}` the recipe does not fit together:"
+                problems = [BadSpace(f"{what} {problems[0].reason}", where=one.place)]
             for problem in problems:
                 found.setdefault(f"{one.address} {problem.what}", problem)
     return list(found.values())

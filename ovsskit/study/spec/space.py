@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ovsskit.engine.stage import Stage, Wrapper
-from ovsskit.errors import BadSpace, OvsskitError, Place, UnknownKey, did_you_mean
+from ovsskit.errors import BadSpace, Place, UnknownKey, did_you_mean, report
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.describe import toml
 from ovsskit.recipe.shapes import DIMENSION_KEYS
@@ -111,16 +111,16 @@ class Dimension:
         return f"{self.low:g} to {self.high:g}{step}{', logarithmic' if self.log else ''}"
 
 
-def read_space(space: Table, recipe: Recipe, problems: list[OvsskitError]) -> tuple[Dimension, ...]:
-    """Return the dimensions of a space; what is wrong with one itself is added to the problems.
+def read_space(space: Table, recipe: Recipe) -> tuple[Dimension, ...]:
+    """Return the dimensions of a space; what is wrong with one itself is reported.
 
     Whether the recipe takes the values is for the plan to see, by building it with each.
     """
     if not space:
         fix = 'Add a table [space] with lines such as "threshold.at" = { low = 0.1, high = 0.5 }.'
-        problems.append(BadSpace("The study has no space to search.", fix=fix, where=space.place))
+        report(BadSpace("The study has no space to search.", fix=fix, where=space.place))
     found = [
-        _dimension(address, entry, space.place_of(address), recipe, problems)
+        _dimension(address, entry, space.place_of(address), recipe)
         for address, entry in space.items()
     ]
     return tuple(one for one in found if one is not None)
@@ -178,25 +178,17 @@ def present_value(recipe: Recipe, address: str) -> Any:
     return getattr(holder, key, None)
 
 
-def _dimension(
-    address: str, entry: Any, place: Place, recipe: Recipe, problems: list[OvsskitError]
-) -> Dimension | None:
+def _dimension(address: str, entry: Any, place: Place, recipe: Recipe) -> Dimension | None:
     if not isinstance(entry, Mapping):
         fix = f'Write "{address}" = {{ low = ..., high = ... }} or {{ choices = [...] }}.'
-        problems.append(
-            BadSpace(f"`{address}` is {toml(entry)}, which is no range.", fix=fix, where=place)
-        )
+        what = f"`{address}` is {toml(entry)}, which is no range."
+        report(BadSpace(what, fix=fix, where=place))
         return None
     unknown = [key for key in entry if key not in DIMENSION_KEYS]
-    problems += [
-        UnknownKey(
-            f"`{address}` has no key `{key}`.",
-            there=f"There are: {', '.join(DIMENSION_KEYS)}",
-            fix=did_you_mean(key, DIMENSION_KEYS),
-            where=place,
-        )
-        for key in unknown
-    ]
+    for key in unknown:
+        what, fix = f"`{address}` has no key `{key}`.", did_you_mean(key, DIMENSION_KEYS)
+        there = f"There are: {', '.join(DIMENSION_KEYS)}"
+        report(UnknownKey(what, there=there, fix=fix, where=place))
     if unknown:
         return None
     try:
@@ -207,7 +199,7 @@ def _dimension(
         return _range(address, entry, place, recipe)
     except BadSpace as error:
         error.where = place
-        problems.append(error)
+        report(error)
         return None
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ovsskit.errors import BadValue, OvsskitError, Place
+from ovsskit.errors import BadValue, Place, report
 from ovsskit.files.names import FileName
 from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.validate import validate
@@ -101,26 +101,26 @@ def merge(recipe: Table | None, file: Table, options: Mapping[str, Any]) -> Tabl
     return Table(items, file.place, {**lower.places, **file.places, **flags})
 
 
-def read_settings(table: Table, problems: list[OvsskitError]) -> StudyTable:
+def read_settings(table: Table) -> StudyTable:
     """Return the plain settings of a merged table."""
     plain = Table(
         {key: value for key, value in table.items() if key not in TABLES}, table.place, table.places
     )
-    return validate(StudyTable, plain, "study", problems, TABLES) or StudyTable()
+    return validate(StudyTable, plain, "study", TABLES) or StudyTable()
 
 
-def read_constraints(table: Table, problems: list[OvsskitError]) -> ConstraintsTable:
+def read_constraints(table: Table) -> ConstraintsTable:
     """Return what a candidate may cost."""
-    entry = section(table, "constraints", problems)
-    return validate(ConstraintsTable, entry, "constraints", problems) or ConstraintsTable()
+    entry = section(table, "constraints")
+    return validate(ConstraintsTable, entry, "constraints") or ConstraintsTable()
 
 
-def section(table: Table, key: str, problems: list[OvsskitError]) -> Table:
-    """Return the table under a key; an empty one, with a problem added, where something else stands there."""
+def section(table: Table, key: str) -> Table:
+    """Return the table under a key; an empty one, reported, where something else stands there."""
     entry = table.get(key, Table({}, table.place, {}))
     if isinstance(entry, Table):
         return entry
-    problems.append(BadValue(f"`{key}` is a table: write [{key}].", where=table.place_of(key)))
+    report(BadValue(f"`{key}` is a table: write [{key}].", where=table.place_of(key)))
     return Table({}, table.place_of(key), {})
 
 
