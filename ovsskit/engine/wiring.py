@@ -1,4 +1,4 @@
-"""Wire a list of stages before it runs: does every stage find what it reads, of the kind it asks for?"""
+"""Wire a list of stages before it runs: does every stage find what it reads, of its kind?"""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOWHERE = Place("")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Say which stages and backbones there are by name, so that a problem can name those that would mend it."""
+    """Say which stages and backbones there are, so that a problem can name those that mend it."""
 
     stages: Callable[[], Mapping[str, type[Stage]]] = dict
     backbones: Callable[[], Mapping[str, type]] = dict
@@ -43,7 +43,7 @@ NOTHING = Catalogue()
 
 @dataclass(frozen=True)
 class Node:
-    """Stand for a stage of a recipe, also for one that could not be built; `cls` is None where there is no such stage."""
+    """Stand for a stage of a recipe, built or not; `cls` is None where there is no such stage."""
 
     cls: type[Stage] | None
     address: str
@@ -136,7 +136,7 @@ class _Wirer:
     def _reads(
         self, node: Node, plan: Wiring, slots: dict[str, Written]
     ) -> tuple[dict[str, tuple[str, str, str]], dict[Any, Any]]:
-        """Return the slot, kind and writer of what a stage reads, and what its type variables stand for."""
+        """Return slot, kind and writer of what a stage reads, and what type variables stand for."""
         bound: dict[Any, Any] = {}
         reads = {}
         for parameter, hint in plan.reads.items():
@@ -226,7 +226,7 @@ class _Wirer:
 
 
 def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Written]:
-    """Return what a wrapper's inner chain starts from: what the wrapper reads has its own names, all else passes through."""
+    """Return what an inner chain starts from: all slots, the wrapper's by its own names."""
     unknown = Written(None, node.address)  # the wrapper's own problem, not one of each stage inside
     names = {parameter: node.reads.get(parameter, parameter) for parameter in plan.reads}
     handed = {

@@ -12,7 +12,7 @@ from ovsskit.stages.attention._layers import Layers, layers_in
 
 
 class IdentityAttention(Stage, writes="self_attention"):
-    """Give every token the weight 1 in itself and 0 in all others, so that patches keep their own values.
+    """Give every token the weight 1 in itself and 0 in all others: patches keep their own values.
 
     Source: MaskCLIP, which drops the last block's queries and keys.
     """

@@ -19,11 +19,12 @@ PARTS = ("query", "key", "value")
 class SelfSimilarity(Stage, writes="self_similarity"):
     """Compare tokens by their queries, keys or values, in chosen blocks, for every head.
 
-    `query_key` is what the model was trained with. Tokens whose queries (keys, values) are alike tend to belong together, so
-    that the others give maps that follow objects. GEM makes the vectors unit length, replaces them several times by what
-    they gather from each other, and compares with a temperature that follows the length of the tokens.
-    Source: SCLIP (query_query and key_key), ClearCLIP (query_query), NACLIP (key_key), GEM (all three), ITACLIP (as SCLIP,
-    blocks 7, 8, 10 and 12).
+    `query_key` is what the model was trained with. Tokens whose queries (keys, values) are alike
+    tend to belong together, so that the others give maps that follow objects. GEM makes the vectors
+    unit length, replaces them several times by what they gather from each other, and compares with
+    a temperature that follows the length of the tokens.
+    Source: SCLIP (query_query and key_key), ClearCLIP (query_query), NACLIP (key_key), GEM (all
+    three), ITACLIP (as SCLIP, blocks 7, 8, 10 and 12).
     """
 
     of: Annotated[
@@ -36,13 +37,15 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         int,
         Field(
             ge=0,
-            description="how often the vectors are first replaced by what they gather from each other",
+            description="how often the vectors are first replaced by what they gather from each "
+            "other",
         ),
     ] = 0
     scale: Annotated[
         Literal["width", "norms"] | Annotated[float, Field(gt=0)],
         Field(
-            description="factor: one over the root of a head's width, that times the tokens' mean length, or a number"
+            description="factor: one over the root of a head's width, that times the tokens' mean "
+            "length, or a number"
         ),
     ] = "width"
 

@@ -22,7 +22,7 @@ class GradCam(Stage, writes="token_maps"):
 
 
 def without_gradient(model: CrossAttends, layer: int) -> tuple[str, str] | None:
-    """Say why classes get no gradient from a layer, and all maps are zero; and which do for that."""
+    """Say why classes get no gradient from a layer, so that maps are zero, and which give one."""
     useful, count = model.layers_with_gradient(), model.known_layer_count()
     if useful is None or layer in useful:
         return None

@@ -14,7 +14,8 @@ from ovsskit.errors import BadValue
 class SelectHead(Stage, writes="attention"):
     """Keep one layer of the cross-attention, and one of its heads or all of them.
 
-    Source: PnP-OVSS, released code (layer 8 counted from 1 and head 9 counted from 0, for all data).
+    Source: PnP-OVSS, released code (layer 8 counted from 1 and head 9 counted from 0, for all
+    data).
     """
 
     layer: Annotated[int, Field(ge=1, description="layer of the text encoder, counted from 1")] = 8
@@ -32,12 +33,14 @@ class SelectHead(Stage, writes="attention"):
         if self.layer not in attention.layers:
             kept = ", ".join(map(str, attention.layers))
             raise BadValue(
-                f"{self.address}.layer is {self.layer}, and the cross-attention holds the layers {kept}."
+                f"{self.address}.layer is {self.layer}, "
+                f"and the cross-attention holds the layers {kept}."
             )
         if self.head != "all" and self.head not in attention.heads:
             heads = ", ".join(map(str, attention.heads))
             raise BadValue(
-                f"{self.address}.head is {self.head}, and the cross-attention holds the heads {heads}."
+                f"{self.address}.head is {self.head}, "
+                f"and the cross-attention holds the heads {heads}."
             )
         return attention.pick(
             (self.layer,), attention.heads if self.head == "all" else (self.head,)

@@ -10,7 +10,8 @@ from ovsskit.engine.values import Image, Logits, Vocabulary
 class DecodePatches(Stage, writes="scores"):
     """Return a logit of every class for every patch.
 
-    It is the decoder's feature times the embedding of the class's word. The names of all classes stand in the text that the network reads. Source: IFSeg, released code.
+    It is the decoder's feature times the embedding of the class's word. The names of all classes
+    stand in the text that the network reads. Source: IFSeg, released code.
     """
 
     def run_batch(

@@ -25,9 +25,9 @@ class ClipReward(Stage, writes="reward"):
     no class has no reward (not a number), and studies leave it out.
     The classes are those in the slot `present`, predicted or given; where a recipe has no such
     stage, the judge predicts them, as `presence_by_similarity` does. No label or mask is read.
-    Source: PnP-OVSS, paper (known second-hand: complement, averages) and released code (blank, sums,
-    among the classes of the image, of which a single one can never win); its own masks are those of
-    `released_clip_reward`.
+    Source: PnP-OVSS, paper (known second-hand: complement, averages) and released code (blank,
+    sums, among the classes of the image, of which a single one can never win); its own masks are
+    those of `released_clip_reward`.
     """
 
     form: Annotated[
