@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Value as Value
     from ovsskit.engine.values import Vocabulary as Vocabulary
     from ovsskit.errors import OvsskitError as OvsskitError
+    from ovsskit.fit.in_python import run_fit as run_fit
     from ovsskit.run.pipeline import Pipeline as Pipeline
     from ovsskit.run.pipeline import Result as Result
     from ovsskit.run.pipeline import load as load
+    from ovsskit.study.in_python import run_study as run_study
 
 _HOMES = {
     "engine.model": (
@@ -61,7 +63,9 @@ _HOMES = {
         "Vocabulary"
     ),
     "errors": "OvsskitError",
+    "fit.in_python": "run_fit",
     "run.pipeline": "Pipeline Result load",
+    "study.in_python": "run_study",
 }
 _HOME_OF = {name: f"ovsskit.{module}" for module, names in _HOMES.items() for name in names.split()}
 

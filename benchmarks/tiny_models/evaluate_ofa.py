@@ -23,7 +23,7 @@ from ovsskit.cli.fit_report import FitReport
 from ovsskit.embedded.names import CLASSES, NOUNS, STUFFS
 from ovsskit.engine.images import read_image
 from ovsskit.engine.values import Image, Logits
-from ovsskit.fit.fit import FitOptions, run_fit
+from ovsskit.fit.in_python import run_fit
 from ovsskit.ops.metrics import mean_iou_of_true_classes
 from ovsskit.recipe.build import load_recipe
 from ovsskit.stages.maps.softmax import Softmax
@@ -97,10 +97,7 @@ def score(
 def tune(names: Sequence[str], folder: Path, *overrides: str) -> Ofa:
     """Tune the tiny model for a list as `ovsskit fit` does, unless the folder holds that already."""
     with FitReport(quiet=False, recipe=RECIPE) as report:
-        run_fit(
-            FitOptions(RECIPE, ", ".join(names), out=folder, overrides=overrides, device="cpu"),
-            report,
-        )
+        run_fit(RECIPE, *overrides, classes=names, out=folder, device="cpu", callbacks=report)
     return tiny(str(folder))
 
 

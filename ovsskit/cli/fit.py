@@ -47,7 +47,7 @@ def fit(
     A tuning that was stopped goes on where it was last saved when the same command is given again.
     """
     from ovsskit.cli.fit_report import FitReport
-    from ovsskit.fit.fit import FitOptions, run_fit
+    from ovsskit.fit.fit import FitOptions, tune
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
@@ -61,4 +61,4 @@ def fit(
         verify=verify,
     )
     with FitReport(quiet=quiet, recipe=recipe) as report:
-        run_fit(options, report)
+        tune(options, report)

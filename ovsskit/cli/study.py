@@ -116,7 +116,7 @@ def study(
         return
     from ovsskit.cli.study_report import StudyReport
     from ovsskit.study.spec.plan import StudyOptions
-    from ovsskit.study.study import run_study
+    from ovsskit.study.study import search
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
@@ -144,9 +144,9 @@ def study(
         plugins=tuple(plugins),
     )
     with StudyReport(quiet=quiet, as_json=json) as report:
-        status = run_study(options, report, keep_memory, keep_disk)
-    if status:
-        raise typer.Exit(status)
+        state = search(options, report, keep_memory, keep_disk)
+    if state.best is None:
+        raise typer.Exit(1)
 
 
 def compare_studies(folders: list[Path], *, as_json: bool) -> None:

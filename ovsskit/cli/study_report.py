@@ -12,11 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import LiveReport, console, progress_bar, show, stderr
-from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.state import StudyState, cell
 from ovsskit.study.search.trials import Row
-
-SHOWN = 8
-"""How many of the best trials the table lists."""
 
 
 class StudyReport(LiveReport):
@@ -78,7 +75,7 @@ class StudyReport(LiveReport):
                 "network_calls": calls,
                 "out": str(state.out),
                 "report": str(state.out / "index.html"),
-                "recipe": str(state.out / "best.toml") if best else None,
+                "recipe": str(state.recipe) if state.recipe else None,
             }
             print(json.dumps({"summary": summary}), flush=True)
         elif not self.quiet:
@@ -89,36 +86,13 @@ class StudyReport(LiveReport):
 
 def best_table(state: StudyState) -> Table:
     """Return a table of the unchanged recipe and the best trials, or the Pareto front."""
-    search = state.plan.search
+    head, *rows = state.table()
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in (
-        "trial",
-        *(escape(one.name) for one in search.objectives),
-        *(escape(one.address.replace(".", ".\n")) for one in search.space),
-        "s",
-    ):
-        table.add_column(column, overflow="fold")
-    default = state.default.get("values", [])
-    table.add_row(
-        "as it is",
-        *map(_number, default),
-        *(_number(state.start.get(one.address)) for one in search.space),
-        "",
-    )
-    if len(search.objectives) > 1:
-        rows = state.front
-    else:
-        counting = [row for row in state.rows if row.counts]
-        rows = sorted(
-            counting,
-            key=lambda row: (-search.objectives[0].sign * (row.values or [0.0])[0], row.turn),
-        )
-    for row in rows[:SHOWN]:
-        found = [_number(row.params.get(one.address)) for one in search.space]
-        style = "bold green" if row == state.best else ""
-        table.add_row(
-            str(row.turn), *map(_number, row.values or []), *found, f"{row.took:.1f}", style=style
-        )
+    for column in head:
+        table.add_column(escape(column.replace(".", ".\n")), overflow="fold")
+    best = str(state.best.turn) if state.best else None
+    for row in rows:
+        table.add_row(*map(escape, row), style="bold green" if row[0] == best else "")
     return table
 
 
@@ -145,9 +119,7 @@ def facts(state: StudyState) -> list[str]:
         ]
         lines.append(f"groups          {', '.join(found)}")
     lines.append(
-        f"best recipe     {state.out / 'best.toml'}"
-        if state.best
-        else "best recipe     none: no trial counts"
+        f"best recipe     {state.recipe}" if state.best else "best recipe     none: no trial counts"
     )
     return [*lines, f"report          {state.out / 'index.html'}"]
 
@@ -189,6 +161,4 @@ def comparison_tables(found: dict[str, Any]) -> list[Table]:
 
 
 def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    return escape(cell(value))

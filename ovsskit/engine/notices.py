@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -14,6 +14,22 @@ class TakesNotice(Protocol):
 
     def notice(self, text: str) -> None:
         """Take note of something that the person should know."""
+
+
+class Silent:
+    """Hear whatever goes on, and say nothing: the callbacks of those who want none."""
+
+    def begin(self, *what: Any) -> None:
+        """Pass over the beginning."""
+
+    def tell(self, *what: Any) -> None:
+        """Pass over what is done."""
+
+    def notice(self, text: str) -> None:
+        """Pass over what the person should know."""
+
+    def end(self, *what: Any) -> None:
+        """Pass over the end."""
 
 
 class Notices(logging.Handler):

@@ -45,17 +45,19 @@ class FitCallbacks(TakesNotice, Protocol):
         """Hear how it ended."""
 
 
-def run_fit(options: FitOptions, callbacks: FitCallbacks) -> None:
-    """Tune a recipe's model for classes; a stopped tuning goes on from its last saved state.
+def tune(options: FitOptions, callbacks: FitCallbacks) -> Path:
+    """Tune a recipe's model for classes, and return the folder that holds it.
+
+    A stopped tuning goes on from its last saved state.
 
     Raises:
         OvsskitError: something is wrong with the recipe, classes, output folder, device or weights.
     """
     with hearing(callbacks):
-        _fit(options, callbacks)
+        return _fit(options, callbacks)
 
 
-def _fit(options: FitOptions, callbacks: FitCallbacks) -> None:
+def _fit(options: FitOptions, callbacks: FitCallbacks) -> Path:
     recipe = load_recipe(options.recipe, options.overrides)
     vocabulary = choose_named(options.classes, options.classes_file, recipe.plan.vocabulary)
     device = choose_device(options.device)
@@ -69,8 +71,9 @@ def _fit(options: FitOptions, callbacks: FitCallbacks) -> None:
     try:
         if folder.is_done(verify=options.verify):
             callbacks.end(folder.path, folder.progress, 0)
-            return
-        _tune(recipe, backbone, names, device, folder, callbacks)
+        else:
+            _tune(recipe, backbone, names, device, folder, callbacks)
+        return folder.path
     finally:
         folder.close()
 

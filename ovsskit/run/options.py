@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,14 @@ from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
 from ovsskit.run.samples import sample_images
 
 log = logging.getLogger(__name__)
+
+
+def as_option(classes: str | Sequence[str] | None) -> str | None:
+    """Return classes that Python names as the command line would name them.
+
+    In a list, synonyms follow a class after commas; in a string, commas separate classes.
+    """
+    return classes if classes is None or isinstance(classes, str) else json.dumps(classes)
 
 
 @dataclass(frozen=True)

@@ -45,16 +45,17 @@ class StudyCallbacks(TakesNotice, Protocol):
         """Take note of how the study ended."""
 
 
-def run_study(
+def search(
     options: StudyOptions,
     callbacks: StudyCallbacks,
     memory_gigabytes: float = 1.0,
     disk_gigabytes: float = 10.0,
-) -> int:
-    """Search as a person wishes, telling callbacks how it goes; return the exit status.
+) -> StudyState:
+    """Search as a person wishes, telling callbacks how it goes; return what was found.
 
     Raises:
-        OvsskitError: something is wrong with the study, its images, its folder, its storage, or every trial fails.
+        OvsskitError: something is wrong with the study, its images, its folder or its storage, or
+            every trial fails.
     """
     adopt_warnings()
     with hearing(callbacks) as notices:
@@ -67,7 +68,7 @@ def _search(
     notices: Notices,
     memory_gigabytes: float,
     disk_gigabytes: float,
-) -> int:
+) -> StudyState:
     plan = make_plan(options)
     devices = _devices(options)
     batch = choose_batch(options.batch, devices[0])
@@ -111,7 +112,7 @@ class _Job:
     batch: int
     notices: Notices
 
-    def run(self) -> int:
+    def run(self) -> StudyState:
         self.state = StudyState(self.plan, self.queue.count, self.place.folder)
         self.state.notices = self.notices.seen
         self.state.start = starting_values(self.plan.search)
@@ -138,7 +139,7 @@ class _Job:
         self._poll()
         self._publish(evaluator)
         self.callbacks.end(self.state)
-        return int(self.state.best is None)
+        return self.state
 
     def _judge_default(self, evaluator: Evaluator) -> dict[str, Any]:
         """Judge the recipe as it is, once for a study."""

@@ -18,7 +18,7 @@ from typing import Any
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.identity import model_identity
 from ovsskit.engine.model import EncodesText, PretrainedBackbone
-from ovsskit.engine.notices import hearing
+from ovsskit.engine.notices import Silent, hearing
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import TextFeatures
 from ovsskit.errors import OvsskitError
@@ -50,18 +50,13 @@ def recall(
     found = store.find(key, backbone.device)
     if isinstance(found, TextFeatures):
         return found.data
-    with hearing(_Nobody()) as notices:
+    with hearing(Silent()) as notices:
         vectors = encode()
     if (
         not notices.seen
     ):  # what there is to say of a text, such as that it was cut, is said in every run
         store.keep(key, TextFeatures(vectors, tuple(range(len(words)))))
     return vectors
-
-
-class _Nobody:
-    def notice(self, text: str) -> None:
-        """Pass over what others hear too."""
 
 
 @cache

@@ -394,3 +394,19 @@ def test_classes_that_differ_from_the_tuned_ones_stop_a_run(
     assert stopped.value.code == 2
     keep("run_with_another_list", error, tmp_path, golden)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_from_python_says_nothing_and_returns_its_folder(
+    start: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sets = [f"backbone.weights={start}", "backbone.image_size=64", *(f"fit.{one}" for one in QUICK)]
+    folder = ovsskit.run_fit(
+        "ifseg", *sets, classes=["dog", "grass"], out=tmp_path / "out", device="cpu"
+    )
+    assert folder == tmp_path / "out"
+    pipeline = ovsskit.load(
+        "ifseg", "backbone.image_size=64", f"backbone.weights={folder}", device="cpu"
+    )
+    result = pipeline(example(Image).pixels.numpy(), classes=["dog", "grass"])
+    assert set(result.labels.unique().tolist()) <= {1, 2}
+    assert capfd.readouterr() == ("", "")

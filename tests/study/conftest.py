@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +9,14 @@ import numpy
 import pytest
 from PIL import Image
 
+from ovsskit.engine.notices import Silent
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.report import report
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import StudyOptions
-from ovsskit.study.study import run_study
+from ovsskit.study.study import search as search_with
 
 HERE = Path(__file__).parent
-
-
-class Quiet:
-    """Keep what a study tells."""
-
-    def __init__(self) -> None:
-        self.state: StudyState | None = None
-        self.told: list[Row] = []
-        self.notices: list[str] = []
-
-    def begin(self, state: StudyState) -> None:
-        self.state = state
-
-    def tell(self, state: StudyState, new: Sequence[Row]) -> None:
-        self.told += new
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def end(self, state: StudyState) -> None:
-        self.state = state
 
 
 @pytest.fixture(autouse=True)
@@ -86,11 +65,8 @@ def search(
             for key in ("trials", "seed", "sampler", "pruner", "preset")
             if key in more
         }
-        quiet = Quiet()
         images = tuple(str(path) for path in sorted(photos.glob("*.png")))
         given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **more}
-        run_study(StudyOptions(str(study), settings=settings, **given), quiet)
-        assert quiet.state is not None
-        return quiet.state
+        return search_with(StudyOptions(str(study), settings=settings, **given), Silent())
 
     return run

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from ovsskit.study.search.samplers import group_of
 from ovsskit.study.search.trials import Row, best_row, front
 from ovsskit.study.spec.plan import StudyPlan
+
+SHOWN = 8
+"""How many of the best trials a table lists."""
+
+
+def cell(value: Any) -> str:
+    """Return a value as a table shows it."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass
@@ -27,6 +38,39 @@ class StudyState:
     def best(self) -> Row | None:
         """Return the best trial."""
         return best_row(self.rows, self.plan.search.objectives[0].sign)
+
+    @property
+    def recipe(self) -> Path | None:
+        """Return the file of the best recipe, or None where no trial counts."""
+        return self.out / "best.toml" if self.best else None
+
+    @property
+    def leaders(self) -> list[Row]:
+        """Return the trials that count, the best first; of several objectives, the Pareto front."""
+        first, *others = self.plan.search.objectives
+        if others:
+            return self.front
+        counting = [row for row in self.rows if row.counts]
+        return sorted(counting, key=lambda row: (-first.sign * (row.values or [0.0])[0], row.turn))
+
+    def table(self) -> list[list[str]]:
+        """Return the head of a table, the unchanged recipe, and a row for each of the leaders."""
+        search = self.plan.search
+        addresses = [one.address for one in search.space]
+        head = ["trial", *(one.name for one in search.objectives), *addresses, "s"]
+        start = map(cell, map(self.start.get, addresses))
+        rows = [["as it is", *map(cell, self.default.get("values", [])), *start, ""]]
+        for row in self.leaders[:SHOWN]:
+            found = map(cell, [*(row.values or []), *map(row.params.get, addresses)])
+            rows.append([str(row.turn), *found, f"{row.took:.1f}"])
+        return [head, *rows]
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook."""
+        head, *rows = ([escape(text) for text in row] for row in self.table())
+        lines = [f"<tr><th>{'</th><th>'.join(head)}</th></tr>"]
+        lines += [f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows]
+        return f"<table>{''.join(lines)}</table>"
 
     @property
     def front(self) -> list[Row]:
