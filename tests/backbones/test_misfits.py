@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from typer.testing import CliRunner
 from ovsskit.backbones._checkpoint import stored_names
 from ovsskit.backbones.matching._blip_checkpoint import BLIP
 from ovsskit.cli.app import app
+from ovsskit.engine.model import Backbone
 from ovsskit.errors import BadWeights, MissingWeights, Problems
+from ovsskit.recipe import registry
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import find_backbone
 
@@ -172,7 +175,7 @@ def as_original(name: str, lacking: Sequence[str], misshapen: str = "") -> Calla
             for key, tensor in state.items()
             if key not in lacking
         }
-        torch.save({"model": left, "args": "--output ./out"}, folder / "original.pth")
+        torch.save({"model": left, "args": Namespace(output="./out")}, folder / "original.pth")
         return folder / "original.pth"
 
     return spoil
@@ -240,6 +243,46 @@ def test_layers_of_a_file_that_torch_wrote_are_known_without_running_it(
             f"pnp_{name.removesuffix('_itm')}",
             [f"backbone.weights={weights}", f"select_head.layer={known}"],
         )
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_names_go_to_the_network_and_back(name: str, tmp_path: Path) -> None:
+    cls: Any = find_backbone(name)
+    hub = load_file(folder_of(name, tmp_path / "weights") / "model.safetensors")
+    for stored in (hub, as_published(name, hub)):
+        assert [cls.family.name_in(stored, cls.family.rename(one)) for one in stored] == [*stored]
+
+
+class Fifth(Backbone):
+    """Be a model of somebody else's."""
+
+    weights: str = "none"
+
+    @classmethod
+    def recognise(cls, names: Collection[str]) -> str:
+        return "a fifth model" if any(name.startswith("fifth.") for name in names) else ""
+
+    def load(self) -> Any:
+        return torch.nn.Identity()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "told"),
+    [
+        ("visual.transformer.resblocks.0.ln_1.weight", "They look like CLIP's."),
+        ("vision_model.encoder.layers.0.layer_norm1.weight", "They look like CLIP's."),
+        ("fifth.weight", "They look like a fifth model's."),
+        ("sixth.weight", "They begin with sixth.weight."),
+    ],
+)
+def test_whose_weights_they_are_is_asked_of_all_backbones(
+    tensor: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry.PLUGINS, "fifth", Fifth)
+    save_file({tensor: torch.zeros(2)}, tmp_path / "some.safetensors")
+    cls: Any = find_backbone("albef")
+    with pytest.raises(BadWeights, match=f"these weights are another model's.\n  {told}"):
+        cls(weights=str(tmp_path / "some.safetensors")).check_weights()
 
 
 def test_a_file_that_is_no_archive_has_no_names(tmp_path: Path) -> None:

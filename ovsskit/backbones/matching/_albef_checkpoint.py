@@ -8,12 +8,10 @@ from functools import cache
 from typing import Any
 
 from ovsskit._lazy import transformers
-from ovsskit.backbones.matching import _blip_tower as tower
-from ovsskit.backbones.matching._bert import crossing_shape, fold_types
+from ovsskit.backbones.matching import _parts as parts
 from ovsskit.backbones.matching._family import Family
 from ovsskit.hub.weights import Published
 
-LAYERS = r"text_encoder\.encoder\.layer\.(\d+)\.crossattention\."
 PARAMETERS = 209_165_570
 LICENCE = (
     "BSD-3-Clause (code)",
@@ -39,10 +37,13 @@ def network_class() -> Any:
 
 def configure(state: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Infer the architecture from shapes; heads, which none shows, from what is said."""
-    has_types = fold_types(state)
-    fusion = min((int(found[1]) for name in state if (found := re.match(LAYERS, name))), default=0)
-    vision = tower.tower_shape(state)
-    text = crossing_shape(state, f"text_encoder.encoder.layer.{fusion}")
+    has_types = parts.TYPES in state
+    if has_types:
+        parts.fold_types(state)
+    crossing = (re.match(parts.CROSSING, name) for name in state)
+    fusion = min((int(found[1]) for found in crossing if found), default=0)
+    vision = parts.blip_shape(state)
+    text = parts.crossing_shape(state, f"text_encoder.encoder.layer.{fusion}")
     vision["num_attention_heads"] = said.get("vision_num_heads", vision["num_attention_heads"])
     text["num_attention_heads"] = said.get("num_attention_heads", text["num_attention_heads"])
     return {
@@ -57,13 +58,14 @@ ALBEF = Family(
     name="ALBEF",
     fix="Give an original checkpoint of ALBEF, such as mscoco.pth, fine-tuned for retrieval.",
     head="itm_head.",
-    marks=tower.MARKS,
+    marks=parts.BLIP_MARKS,
     no_marks=(r"\.layer\.0\.crossattention\.",),
-    layers=LAYERS,
+    layers=parts.CROSSING,
     published_layers=6,
     network=network_class,
+    embeddings=parts.BLIP_EMBEDDINGS,
     configure=configure,
-    dialects=((("text_encoder.bert.", "text_encoder."),), tower.RENAMES),
+    dialects=((("text_encoder.bert.", "text_encoder."),), parts.BLIP_RENAMES),
     published={
         name: Published(f"{store}/{name}", holds, *LICENCE, 4 * PARAMETERS)
         for store, name, holds in (

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ovsskit._lazy import transformers
-from ovsskit.backbones.matching import _blip_tower as tower
-from ovsskit.backbones.matching._bert import crossing_shape
+from ovsskit.backbones.matching import _parts as parts
 from ovsskit.backbones.matching._family import Family
 from ovsskit.hub.weights import Published
 
-FIRST = "text_encoder.encoder.layer.0"
 LICENCE = (
     "BSD-3-Clause",
     "of the model's card, as the MTEB benchmark's list of models states it",
@@ -23,26 +21,28 @@ def configure(state: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Complete the hub's configuration, or infer one from shapes."""
     if not said:
         return {
-            "text_config": crossing_shape(state, FIRST),
+            "text_config": parts.crossing_shape(state, "text_encoder.encoder.layer.0"),
+            "fusion_layer": 0,
             "image_text_hidden_size": state["vision_proj.weight"].shape[0],
-            "vision_config": tower.tower_shape(state),
+            "vision_config": parts.blip_shape(state),
         }
     # A configuration that leaves the heads out means BERT's 12, not the default of BlipTextConfig.
     text = {"num_attention_heads": 12, **said["text_config"]}
-    vision = {**said["vision_config"], "layer_norm_eps": tower.EPSILON}
-    return {**said, "text_config": text, "vision_config": vision}
+    vision = {**said["vision_config"], "layer_norm_eps": parts.BLIP_EPSILON}
+    return {**said, "text_config": text, "vision_config": vision, "fusion_layer": 0}
 
 
 BLIP = Family(
     name="BLIP",
     fix="Give a BLIP image-text matching model, such as Salesforce/blip-itm-large-flickr.",
     head="itm_head.",
-    marks=(*tower.MARKS, r"\.layer\.0\.crossattention\."),
-    layers=r"text_encoder\.encoder\.layer\.(\d+)\.crossattention\.",
+    marks=(*parts.BLIP_MARKS, r"\.layer\.0\.crossattention\."),
+    layers=parts.CROSSING,
     published_layers=12,
     network=lambda: transformers.BlipForImageTextRetrieval,
+    embeddings=parts.BLIP_EMBEDDINGS,
     configure=configure,
-    dialects=(tower.RENAMES,),
+    dialects=(parts.BLIP_RENAMES,),
     model_type="blip",
     published={
         f"Salesforce/blip-itm-{size}-{data}": Published(

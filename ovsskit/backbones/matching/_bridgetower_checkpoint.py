@@ -7,8 +7,7 @@ from typing import Any
 
 from ovsskit._lazy import transformers
 from ovsskit.backbones._checkpoint import count_of
-from ovsskit.backbones.matching import _clip_tower as tower
-from ovsskit.backbones.matching._bert import HEAD_WIDTH, bert_shape
+from ovsskit.backbones.matching import _parts as parts
 from ovsskit.backbones.matching._family import Family
 from ovsskit.hub.weights import Published
 
@@ -19,7 +18,7 @@ RENAMES = (
     ("^text_transformer.", f"^{TEXT}"),
     ("^cross_modal_", "^bridgetower.cross_modal_"),
     ("^token_type_embeddings.", "^bridgetower.token_type_embeddings."),
-    *tower.RENAMES,
+    *parts.CLIP_RENAMES,
 )
 """From the authors' names to those of transformers."""
 LICENCE = ("MIT (code)", "of the authors' repository; the model's card was not seen")
@@ -33,15 +32,15 @@ def configure(state: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hub's configuration, or infer one from shapes."""
     if said:
         return dict(said)
-    vision = tower.tower_shape(state, VISION)
+    vision = parts.clip_shape(state, VISION)
     types = state[f"{TEXT}embeddings.token_type_embeddings.weight"].shape[0]
     width = state["bridgetower.cross_modal_text_transform.weight"].shape[0]
     return {
         "hidden_size": width,
-        "num_attention_heads": max(1, width // HEAD_WIDTH),
+        "num_attention_heads": max(1, width // parts.HEAD_WIDTH),
         "num_hidden_layers": count_of(state, LAYERS),
         "vision_config": vision,
-        "text_config": {**bert_shape(state, TEXT), "type_vocab_size": types},
+        "text_config": {**parts.bert_shape(state, TEXT), "type_vocab_size": types},
     }
 
 
@@ -53,6 +52,7 @@ BRIDGETOWER = Family(
     layers=LAYERS,
     published_layers=6,
     network=lambda: transformers.BridgeTowerForImageAndTextRetrieval,
+    embeddings=f"{VISION}visual.embeddings",
     configure=configure,
     dialects=(RENAMES,),
     model_type="bridgetower",

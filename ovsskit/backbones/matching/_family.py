@@ -47,15 +47,6 @@ class Configuration(BaseModel, extra="allow"):
     vision_config: dict[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Hold what a network is filled with, and the tensors of the file that were taken for it."""
-
-    config: Any
-    state: dict[str, Any]
-    taken: dict[str, Any]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """Say what is particular about the checkpoints of one matching model.
@@ -65,11 +56,12 @@ class Family:
     none in `no_marks`; `head` begins the names of its matching head, and `layers`, after renaming,
     those of a layer with cross-attention, of which published models have `published_layers`.
 
-    `network` returns the class of the network, of transformers' kind. `dialects` bring the names of
-    other programs to those of its tensors. `configure` returns its configuration, from tensors by
-    these names and from what is said beside them: by the hub's `config.json` of a folder if there
-    is a `model_type`, else by the authors' configuration, if any. It raises KeyError for a tensor
-    that it misses, and takes away those that it makes part of others.
+    `network` returns the class of the network, of transformers' kind; its module `embeddings`
+    embeds patches and their positions. `dialects` bring the names of other programs to those of its
+    tensors. `configure` returns its configuration, from tensors by these names and from what is
+    said beside them: by the hub's `config.json` of a folder if there is a `model_type`, else by the
+    authors' configuration, if any. It raises KeyError for a tensor that it misses, and takes away
+    those that it makes part of others.
     """
 
     name: str
@@ -80,6 +72,7 @@ class Family:
     layers: str
     published_layers: int
     network: Callable[[], Any]
+    embeddings: str
     configure: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]]
     dialects: tuple[Renames, ...] = ()
     model_type: str = ""
@@ -91,10 +84,10 @@ class Family:
         Raises:
             BadWeights: a file is missing or broken, or belongs to another architecture.
         """
-        found = self._read(path, dtype, given)
+        config, state, _ = self._read(path, dtype, given)
         with _quiet():
             return self.network().from_pretrained(
-                None, config=found.config, state_dict=found.state, dtype=dtype
+                None, config=config, state_dict=state, dtype=dtype
             )
 
     def check(self, path: Path) -> int:
@@ -103,7 +96,8 @@ class Family:
         Raises:
             BadWeights: they do not fit.
         """
-        return int(self._read(path, shapes_only=True).config.text_config.vocab_size)
+        config, _, _ = self._read(path, shapes_only=True)
+        return int(config.text_config.vocab_size)
 
     def convert(self, path: Path, file: Path, beside: Sequence[Path]) -> None:
         """Write what is read of a checkpoint as safetensors, and copies of what lies beside it.
@@ -113,7 +107,8 @@ class Family:
             BadOutput: another tokenizer or configuration stands beside the file.
             CannotWrite: the disk is full, or the folder cannot be written.
         """
-        write_tensors(file, self._read(path).taken, beside)
+        _, _, taken = self._read(path)
+        write_tensors(file, taken, beside)
 
     def recognise(self, names: Collection[str]) -> str:
         """Return the model's name if tensors of such names are one of it, else an empty text."""
@@ -140,7 +135,8 @@ class Family:
         given: Mapping[str, Any] = NOTHING,
         *,
         shapes_only: bool = False,
-    ) -> Checkpoint:
+    ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+        """Return the configuration, the network's tensors, and those of the file, by its names."""
         said, there = self._read_config(path) if self.model_type else (read_sizes(path), "")
         file = weights_file(path, self.fix)
         tensors = read_tensors(file, self.fix, dtype, shapes_only=shapes_only)
@@ -166,18 +162,13 @@ class Family:
             raise self._lacks(path, tensors, wrong, there)
         folded = set(names.values()) - state.keys()
         taken = {old: tensors[old] for old, new in names.items() if new in needed or new in folded}
-        return Checkpoint(config, {name: state[name] for name in needed}, taken)
+        return config, {name: state[name] for name in needed}, taken
 
     def _read_config(self, path: Path) -> tuple[dict[str, Any], str]:
         """Return the hub's configuration in a folder, none of a lone file, and what it says."""
         if not path.is_dir():
             return {}, ""
-        file = path / "config.json"
-        try:
-            found: Configuration = reading.read_json(file, Configuration)
-        except reading.Unreadable as error:
-            what = f"The model's configuration cannot be read: {error}."
-            raise self._unfit(file, what) from error
+        found: Configuration = _read_json(path / "config.json", Configuration, self.fix)
         classes = ", ".join(found.architectures or ["no class"])
         there = f"Its config.json says: {classes} (model_type {found.model_type})."
         if found.model_type != self.model_type:
@@ -242,13 +233,17 @@ def read_sizes(path: Path) -> dict[str, Any]:
     file = next((folder / name for name in SIZES_FILES if (folder / name).is_file()), None)
     if file is None:
         return {}
-    try:
-        found = reading.read_json(file, dict[str, Any])
-    except reading.Unreadable as error:
-        what = f"The model's configuration cannot be read: {error}."
-        raise BadWeights(what, where=Place(str(file))) from error
+    found = _read_json(file, dict[str, Any])
     tables = [found, *(value for value in found.values() if isinstance(value, dict))]
     return {key: value for table in tables for key, value in table.items()}
+
+
+def _read_json(file: Path, kind: Any, fix: str = "") -> Any:
+    try:
+        return reading.read_json(file, kind)
+    except reading.Unreadable as error:
+        what = f"The model's configuration cannot be read: {error}."
+        raise BadWeights(what, fix=fix, where=Place(str(file))) from error
 
 
 def _replace(name: str, renames: Sequence[tuple[str, str]]) -> str:

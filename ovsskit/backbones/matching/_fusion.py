@@ -1,4 +1,4 @@
-"""Run text layers that look at an image's tokens, keeping the attention that is asked for."""
+"""Models whose text layers look at the image's tokens one after the other: ALBEF, BLIP, mPLUG."""
 
 from __future__ import annotations
 
@@ -6,11 +6,48 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ovsskit._lazy import Float, Int, torch
+from ovsskit.backbones.matching._itm import ItmBackbone
+from ovsskit.backbones.matching._text import Tokens, batch
 
 Step = tuple[Literal["text", "cross", "connected"], Any]
 """A layer and how it runs: on text alone; with cross-attention to the image; on both together."""
 MASKED = -10000.0
 """What BERT's kin add to the attention to padding."""
+
+
+class FusionBackbone(ItmBackbone):
+    """Match by a BERT with cross-attention to the tokens of an image, by default those of a ViT."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """Return the layers of text, and how each runs: the first ones may run on it alone."""
+        layers, start = self.network.text_encoder.encoder.layer, self.network.config.fusion_layer
+        return [("cross" if index >= start else "text", one) for index, one in enumerate(layers)]
+
+    @property
+    def layer_count(self) -> int:
+        """Return the number of layers that have cross-attention."""
+        return sum(kind == "cross" for kind, _ in self.steps)
+
+    def encode_image(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image key width"]:
+        """Return the image encoder's output, class token first."""
+        found: torch.Tensor = self.network.vision_model(pixels).last_hidden_state
+        return found
+
+    def fuse_text(
+        self,
+        features: Float[torch.Tensor, "image key width"],
+        rows: Sequence[Sequence[Tokens]],
+        wanted: Sequence[int],
+    ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
+        """Run the layers of text; the matching head reads the first token."""
+        ids, mask = (tensor.to(self._device) for tensor in batch(rows))
+        with torch.no_grad():
+            hidden = self.network.text_encoder.embeddings(input_ids=ids.flatten(0, 1))
+        hidden, attention = fuse(self.steps, hidden, mask.flatten(0, 1), features, wanted)
+        return self.network.itm_head(hidden[:, 0]).unflatten(0, ids.shape[:2]), attention
 
 
 def fuse(
@@ -45,14 +82,6 @@ def fuse(
                 kept += [attention] if number in wanted else []
             hidden = layer.feed_forward_chunk(hidden).view(rows, length, -1)
     return hidden, kept
-
-
-def by_image(
-    attention: Float[torch.Tensor, "_ head _ key"], count: int
-) -> Float[torch.Tensor, "image head token key"]:
-    """Return attention with the tokens of all rows of an image in one line, however they ran."""
-    found: torch.Tensor = attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
-    return found
 
 
 def _connect(layer: Any, hidden: Any, padding: Any, features: Any) -> tuple[Any, Any]:

@@ -14,7 +14,6 @@ from pydantic import Field, PrivateAttr
 from ovsskit._lazy import Float, numpy, torch
 from ovsskit.backbones._checkpoint import count_of, stored_names, weights_file
 from ovsskit.backbones.matching._family import Family
-from ovsskit.backbones.matching._fusion import by_image
 from ovsskit.backbones.matching._text import TextReader, Tokens, read_word
 from ovsskit.backbones.matching._tokenizer import WORDPIECES, Kind, read_tokenizer
 from ovsskit.engine.model import CrossAttends, MatchesText, Objective, PretrainedBackbone
@@ -61,6 +60,12 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
 
     _seen: WeakKeyDictionary[Image, Any] = PrivateAttr(default_factory=WeakKeyDictionary)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take what is known of published checkpoints from the family."""
+        super().__init_subclass__(**options)
+        if "family" in vars(cls):
+            cls.published = cls.family.published
+
     @classmethod
     def recognise(cls, names: Collection[str]) -> str:
         """Return the model's name if tensors of such names are one of it, else an empty text."""
@@ -79,7 +84,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
             BadValue: `image_size` is no multiple of the patch.
         """
         network = self.family.read_network(self.need_weights(), self.dtype, self.given)
-        embeddings = self.embeddings_of(network)
+        embeddings = network.get_submodule(self.family.embeddings)
         grid, positions = self.grid_of(embeddings.patch_size), embeddings.position_embedding
         if isinstance(positions, torch.nn.Embedding):
             table = resize_positions(positions.weight.detach(), grid, self.resampling)
@@ -112,14 +117,10 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         """Return that the matching head reads the first token alone, as in all these models."""
         return True
 
-    @abstractmethod
-    def embeddings_of(self, network: Any) -> Any:
-        """Return the module of a network that embeds patches and their positions."""
-
     @property
     def patch_size(self) -> int:
         """Return the width of a patch in pixels."""
-        return int(self.embeddings_of(self.network).patch_size)
+        return int(self.network.get_submodule(self.family.embeddings).patch_size)
 
     def tokenizer(self, rows: int | None = None) -> Tokenizer:
         """Return the tokenizer that lies with the weights.
@@ -202,20 +203,16 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         """Return an image as the network sees it: resized, normalised, hidden patches at 0."""
         from PIL import Image as Pillow
 
-        method = {"bicubic": Pillow.Resampling.BICUBIC, "bilinear": Pillow.Resampling.BILINEAR}[
-            self.interpolation
-        ]
+        method = Pillow.Resampling[self.interpolation.upper()]
         resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(self.size[::-1], method)
         data = torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).float() / 255
         if self.normalise:
-            data = (data - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[
-                :, None, None
-            ]
+            mean, deviation = torch.tensor([MEAN, DEVIATION])[..., None, None]
+            data = (data - mean) / deviation
         if image.hidden is not None:
             patch = self.size[0] // image.hidden.shape[0]
-            data = data.masked_fill(
-                image.hidden.cpu().repeat_interleave(patch, 0).repeat_interleave(patch, 1), 0
-            )
+            hidden = image.hidden.cpu().repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+            data = data.masked_fill(hidden, 0)
         return data
 
     def encode(self, images: Sequence[Image]) -> Float[torch.Tensor, "image ..."]:
@@ -225,11 +222,10 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         """
         fresh = [image for image in dict.fromkeys(images) if image not in self._seen]
         if fresh:
-            pixels = torch.stack([self.pixels(image) for image in fresh]).to(
-                self._device, self.dtype
-            )
+            pixels = torch.stack([self.pixels(image) for image in fresh])
             with torch.no_grad():
-                self._seen.update(zip(fresh, self.encode_image(pixels).unbind(), strict=True))
+                features = self.encode_image(pixels.to(self._device, self.dtype))
+            self._seen.update(zip(fresh, features.unbind(), strict=True))
         return torch.stack([self._seen[image] for image in images])
 
     def cross_attention(
@@ -248,16 +244,10 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         Raises:
             BadValue: the network has no such layer.
         """
-        wanted = (
-            tuple(sorted(set(layers)))
-            if layers is not None
-            else tuple(range(1, self.layer_count + 1))
-        )
-        if not wanted or not set(wanted) <= set(range(1, self.layer_count + 1)):
-            raise BadValue(
-                f"Layers {_listed(wanted)} are asked for; the model has 1 to {self.layer_count}."
-            )
-        reader = self.reader
+        reader, count = self.reader, self.layer_count
+        wanted = tuple(sorted(set(range(1, count + 1) if layers is None else layers)))
+        if not wanted or wanted[0] < 1 or wanted[-1] > count:
+            raise BadValue(f"Layers {_listed(wanted)} are asked for; the model has 1 to {count}.")
         rows = [
             [reader.read(caption).padded(pad_to, reader.padding) for caption in mine.captions]
             for mine in captions
@@ -265,22 +255,23 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         features = self.encode(images)
         parts: list[list[Any]] = [[] for _ in rows]
         for some, group in self._groups(rows):
-            for index, part in zip(
-                some, self._attend(features[some], group, wanted, objective), strict=True
-            ):
+            attended = self._attend(features[some], group, wanted, objective)
+            for index, part in zip(some, attended, strict=True):
                 parts[index].append(part)
         found = []
         for row, mine in zip(rows, parts, strict=True):
             probability, gradient = (torch.cat(tensors, 2) for tensors in zip(*mine, strict=True))
-            positions = torch.tensor(
-                [mark for tokens in row for mark in tokens.positions], device=self._device
-            )
-            heads, lengths = (
-                tuple(range(probability.shape[1])),
-                tuple(len(tokens.ids) for tokens in row),
-            )
+            marks = [mark for tokens in row for mark in tokens.positions]
             found.append(
-                CrossAttention(probability, gradient, positions, wanted, heads, self.grid, lengths)
+                CrossAttention(
+                    probability,
+                    gradient,
+                    positions=torch.tensor(marks, device=self._device),
+                    layers=wanted,
+                    heads=tuple(range(probability.shape[1])),
+                    grid=self.grid,
+                    lengths=tuple(len(tokens.ids) for tokens in row),
+                )
             )
         return found
 
@@ -328,12 +319,9 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         with torch.inference_mode(False), torch.enable_grad():
             logits, attention = self.fuse_text(features, rows, wanted)
             scale = HALF_SCALE if self.precision == "fp16" else 1.0
-            matches = (
-                logits[..., 1].sum()
-                if objective == "match_logit"
-                else logits.log_softmax(-1)[..., 1].sum()
-            )
-            gradients = torch.autograd.grad(matches * scale, attention)
+            if objective == "match_loss":
+                logits = logits.log_softmax(-1)
+            gradients = torch.autograd.grad(logits[..., 1].sum() * scale, attention)
         kept = [
             [by_image(one.detach().float(), len(rows)) for one in tensors]
             for tensors in (attention, gradients)
@@ -363,6 +351,14 @@ def resize_positions(
     cells = table[1:].unflatten(0, (side, side)).permute(2, 0, 1)[None]
     resized = torch.nn.functional.interpolate(cells, size=grid, mode=mode, align_corners=False)
     return torch.cat([table[:1], resized[0].flatten(1).T])
+
+
+def by_image(
+    attention: Float[torch.Tensor, "_ head _ key"], count: int
+) -> Float[torch.Tensor, "image head token key"]:
+    """Return attention with the tokens of all rows of an image in one line, however they ran."""
+    found: torch.Tensor = attention.unflatten(0, (count, -1)).transpose(1, 2).flatten(2, 3)
+    return found
 
 
 def _listed(numbers: Sequence[int]) -> str:

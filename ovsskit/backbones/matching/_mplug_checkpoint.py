@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 from ovsskit._lazy import torch, transformers
-from ovsskit.backbones._checkpoint import count_of, stored_names
-from ovsskit.backbones.matching import _clip_tower as tower
-from ovsskit.backbones.matching._bert import EMBEDDINGS, crossing_shape, fold_types
-from ovsskit.backbones.matching._family import Family, read_sizes
+from ovsskit.backbones.matching import _parts as parts
+from ovsskit.backbones.matching._family import Family
 from ovsskit.hub.weights import Published
 
 TEXT_EPSILON = 1e-12
@@ -33,23 +30,6 @@ MODELSCOPE = "mplug_image-text-retrieval_flickr30k_large_en"
 def fusion_kinds(layers: int, stride: int) -> list[Literal["cross", "connected"]]:
     """Return how each fusion layer that runs does so: a connected one follows every so many."""
     return ["connected" if index and index % stride == 0 else "cross" for index in range(layers)]
-
-
-def count_layers(path: Path, given: Mapping[str, Any]) -> int | None:
-    """Return the number of layers with cross-attention; None where only reading would tell.
-
-    What is not here is taken for a published model: the base one if its name says so, else the
-    large one.
-    """
-    names = [MPLUG.rename(name) for name in stored_names(path)]
-    fused = count_of(names, FUSED)
-    if (names and not fused) or (not names and path.exists() and not given):
-        return None
-    said = {**read_sizes(path), **given}
-    is_base = "visn_fc.weight" not in names if names else "base" in path.name
-    layers = min(said.get("fusion_layers", FUSION_LAYERS), fused or FUSION_LAYERS)
-    stride = said.get("stride_layer", STRIDES["base" if is_base else "large"])
-    return fusion_kinds(layers, stride).count("cross")
 
 
 @cache
@@ -86,19 +66,18 @@ def network_class() -> Any:
 
 def configure(state: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Infer the architecture from shapes; heads and the stride, which none shows, as is said."""
-    if not fold_types(state):
-        raise KeyError(f"{EMBEDDINGS}token_type_embeddings.weight")
+    parts.fold_types(state)
     found = (re.match(FUSED, name) for name in state)
     fused = 1 + max((int(one[1]) for one in found if one), default=0)
     layers = min(said.get("fusion_layers", FUSION_LAYERS), fused)
-    text = crossing_shape(state, f"fusion_encoder.encoder.layer.{fused - 1}")
+    text = parts.crossing_shape(state, f"fusion_encoder.encoder.layer.{fused - 1}")
     text["num_attention_heads"] = said.get("num_attention_heads", text["num_attention_heads"])
     size = "large" if "visn_fc.weight" in state else "base"
     return {
         "text_config": text,
         # What BlipConfig takes for the width of the image's tokens.
         "vision_config": {"hidden_size": text["encoder_hidden_size"]},
-        "clip": tower.tower_shape(state, "visual_encoder."),
+        "clip": parts.clip_shape(state, "visual_encoder."),
         "size": size,
         "stride": said.get("stride_layer", STRIDES[size]),
         "fusion_layers": layers,
@@ -114,8 +93,9 @@ MPLUG = Family(
     layers=FUSED,
     published_layers=FUSION_LAYERS,
     network=network_class,
+    embeddings="visual_encoder.visual.embeddings",
     configure=configure,
-    dialects=((("fusion.", ""), ("bert.", "")), tower.RENAMES),
+    dialects=((("fusion.", ""), ("bert.", "")), parts.CLIP_RENAMES),
     published={
         MODELSCOPE: Published(
             f"the ModelScope hub as damo/{MODELSCOPE}",

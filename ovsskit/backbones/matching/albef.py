@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit.backbones.matching._albef_checkpoint import ALBEF
-from ovsskit.backbones.matching._blip_tower import BlipTowerBackbone
 from ovsskit.backbones.matching._family import AUTHORS_FILES, Family
-from ovsskit.backbones.matching._fusion import Step
+from ovsskit.backbones.matching._fusion import FusionBackbone
 from ovsskit.backbones.matching._text import TextReader
 from ovsskit.backbones.matching._tokenizer import read_tokenizer
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.weights import HubFiles
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-class Albef(BlipTowerBackbone):
+class Albef(FusionBackbone):
     """Attend and match with ALBEF at any image size that is a multiple of the patch.
 
     Layers are those of the text encoder's second half. Weights are an original checkpoint of the
@@ -29,7 +27,6 @@ class Albef(BlipTowerBackbone):
     """
 
     family: ClassVar[Family] = ALBEF
-    published: ClassVar[Mapping[str, Published]] = ALBEF.published
     hub_files: ClassVar[HubFiles] = AUTHORS_FILES
 
     separator: Annotated[
@@ -59,10 +56,3 @@ class Albef(BlipTowerBackbone):
             separator = not config.has_token_types
         tokenizer = self.tokenizer(text.vocab_size)
         return TextReader(tokenizer, text.max_position_embeddings, separator=separator)
-
-    @property
-    def steps(self) -> list[Step]:
-        """Return the layers of the text encoder: the first ones run on the text alone."""
-        start, layers = self.network.config.fusion_layer, self.network.text_encoder.encoder.layer
-        text: list[Step] = [("text", layer) for layer in layers[:start]]
-        return [*text, *(("cross", layer) for layer in layers[start:])]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from ovsskit.backbones._checkpoint import FOLDER_FILES
 from ovsskit.backbones.matching._blip_checkpoint import BLIP
-from ovsskit.backbones.matching._blip_tower import BlipTowerBackbone
 from ovsskit.backbones.matching._family import Family
-from ovsskit.backbones.matching._fusion import Step
+from ovsskit.backbones.matching._fusion import FusionBackbone
 from ovsskit.backbones.matching._text import TextReader
 from ovsskit.backbones.matching._tokenizer import WORDPIECES
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.weights import HubFiles
 
 
-class BlipItm(BlipTowerBackbone):
+class BlipItm(FusionBackbone):
     """Attend and match with BLIP (`BlipForImageTextRetrieval`) at any multiple of its patch.
 
     Weights are a hub id, a local folder in Hugging Face format, or an original checkpoint of LAVIS
@@ -25,7 +23,6 @@ class BlipItm(BlipTowerBackbone):
     """
 
     family: ClassVar[Family] = BLIP
-    published: ClassVar[Mapping[str, Published]] = BLIP.published
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "blip_itm"
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, WORDPIECES.choices, config="config.json")
 
@@ -36,8 +33,3 @@ class BlipItm(BlipTowerBackbone):
         tokenizer = self.tokenizer(text.vocab_size)
         limit = min(text.max_position_embeddings, 512)
         return TextReader(tokenizer, limit, getattr(text, "enc_token_id", text.vocab_size - 1))
-
-    @property
-    def steps(self) -> list[Step]:
-        """Return the layers of the text encoder, all of which have cross-attention."""
-        return [("cross", layer) for layer in self.network.text_encoder.encoder.layer]

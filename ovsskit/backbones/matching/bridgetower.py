@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
@@ -17,7 +17,7 @@ from ovsskit.backbones.matching._family import Family
 from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.backbones.matching._text import TextReader, Tokens, batch
 from ovsskit.backbones.matching._tokenizer import BYTE_PAIRS, Kind
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.weights import HubFiles
 
 
 class Bridgetower(ItmBackbone):
@@ -30,7 +30,6 @@ class Bridgetower(ItmBackbone):
     """
 
     family: ClassVar[Family] = BRIDGETOWER
-    published: ClassVar[Mapping[str, Published]] = BRIDGETOWER.published
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS.choices, config="config.json")
     text: ClassVar[Kind] = BYTE_PAIRS
     pairs_at_once: ClassVar[int] = 1
@@ -72,10 +71,6 @@ class Bridgetower(ItmBackbone):
     def layer_count(self) -> int:
         """Return the number of cross-modal layers."""
         return len(self.network.bridgetower.cross_modal_text_layers)
-
-    def embeddings_of(self, network: Any) -> Any:
-        """Return the module that embeds patches and their positions."""
-        return network.bridgetower.vision_model.visual.embeddings
 
     def encode_image(
         self, pixels: Float[torch.Tensor, "image 3 h w"]

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveInt
 
 from ovsskit._lazy import Float, torch
-from ovsskit.backbones.matching._bert import BertBackbone
+from ovsskit.backbones._checkpoint import count_of, stored_names
 from ovsskit.backbones.matching._clip_tower import run_tower
-from ovsskit.backbones.matching._family import AUTHORS_FILES, Family
-from ovsskit.backbones.matching._fusion import Step
-from ovsskit.backbones.matching._mplug_checkpoint import MPLUG, count_layers, fusion_kinds
+from ovsskit.backbones.matching._family import AUTHORS_FILES, Family, read_sizes
+from ovsskit.backbones.matching._fusion import FusionBackbone, Step
+from ovsskit.backbones.matching._mplug_checkpoint import FUSION_LAYERS, MPLUG, STRIDES, fusion_kinds
 from ovsskit.backbones.matching._text import TextReader
 from ovsskit.backbones.matching._tokenizer import read_tokenizer
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.weights import HubFiles
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-class Mplug(BertBackbone):
+class Mplug(FusionBackbone):
     """Attend and match with mPLUG at any image size that is a multiple of the patch.
 
     Layers are those fusion layers that have cross-attention: with a stride of 3 the fourth runs on
@@ -33,7 +33,6 @@ class Mplug(BertBackbone):
     """
 
     family: ClassVar[Family] = MPLUG
-    published: ClassVar[Mapping[str, Published]] = MPLUG.published
     hub_files: ClassVar[HubFiles] = AUTHORS_FILES
     resampling: ClassVar[Literal["bicubic", "bilinear"]] = "bilinear"
 
@@ -69,8 +68,20 @@ class Mplug(BertBackbone):
         return TextReader(tokenizer, text.max_position_embeddings, separator=self.separator)
 
     def known_layer_count(self) -> int | None:
-        """Return the number of layers with cross-attention; None where that is not quick to ask."""
-        return count_layers(Path(self.weights).expanduser(), self.given)
+        """Return the number of layers with cross-attention; None where only reading would tell.
+
+        What is not here is taken for a published model: base if its name says so, else large.
+        """
+        path = Path(self.weights).expanduser()
+        names = [MPLUG.rename(name) for name in stored_names(path)]
+        fused = count_of(names, MPLUG.layers)
+        if (names and not fused) or (not names and path.exists() and not self.given):
+            return None
+        said = {**read_sizes(path), **self.given}
+        is_base = "visn_fc.weight" not in names if names else "base" in path.name
+        layers = min(said.get("fusion_layers", FUSION_LAYERS), fused or FUSION_LAYERS)
+        stride = said.get("stride_layer", STRIDES["base" if is_base else "large"])
+        return fusion_kinds(layers, stride).count("cross")
 
     @property
     def steps(self) -> list[Step]:
@@ -79,10 +90,6 @@ class Mplug(BertBackbone):
         kinds = fusion_kinds(len(fusion), self.network.config.stride)
         first: list[Step] = [("text", layer) for layer in self.network.text_encoder.encoder.layer]
         return [*first, *zip(kinds, fusion, strict=True)]
-
-    def embeddings_of(self, network: Any) -> Any:
-        """Return the module that embeds patches and their positions."""
-        return network.visual_encoder.visual.embeddings
 
     def encode_image(
         self, pixels: Float[torch.Tensor, "image 3 h w"]
