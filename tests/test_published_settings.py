@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ovsskit.engine.stage import Stage, use_of
+from ovsskit.engine.stage import Stage, use_of, walk
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.fit.table import FitTable
@@ -29,7 +29,7 @@ RECIPES = sorted(path.stem for path in recipe_folder().rglob("*.toml"))
 def settings_of(recipe: Recipe) -> dict[str, Any]:
     """Return every setting of a recipe by its address, defaults too, as plain TOML values."""
     found: dict[str, Any] = {"stages": chain(recipe.plan.stages)}
-    for stage in flat(recipe.plan.stages):
+    for stage in walk(recipe.plan.stages):
         fields = stage.model_dump(mode="json", exclude={"name", "reads", "inner"})
         found |= prefixed(stage.address, {**fields, "reads": stage.reads})
     for name, model in recipe.plan.models.items():
@@ -54,12 +54,6 @@ def chain(stages: Sequence[Stage]) -> str:
         stage.address + (f"({chain(inside)})" if inside else "")
         for stage, inside in zip(stages, inner, strict=True)
     )
-
-
-def flat(stages: Sequence[Stage]) -> Iterator[Stage]:
-    for stage in stages:
-        yield stage
-        yield from flat(getattr(stage, "inner", ()))
 
 
 def prefixed(address: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ovsskit.cli.options import Plugins, Sets, load_plugins
+
+if TYPE_CHECKING:
+    from ovsskit.run.weights import Checked
+
+HERE = {"embedded": "packaged", "local": "local", "hub": "cached"}
+"""What stands in the table of weights that are here, by their kind."""
 
 
 def models(
@@ -36,100 +42,70 @@ def models(
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Show which weights recipes need, whether they are here and fit, their size and licence; fetch or convert them."""
+    """Show which weights recipes need, whether they are here and fit; fetch or convert them."""
     from rich.markup import escape
     from rich.table import Table
 
     from ovsskit.cli.console import console, show, show_error, stderr
-    from ovsskit.engine.model import PretrainedBackbone
-    from ovsskit.engine.stage import use_of
-    from ovsskit.errors import BadValue, BadWeights
     from ovsskit.files.shipped import recipe_folder
     from ovsskit.files.writing import see_free
-    from ovsskit.hub.weights import check_content
-    from ovsskit.recipe.build import Recipe, load_recipe
+    from ovsskit.recipe.build import load_recipe
+    from ovsskit.run.weights import check_model, convert_model, models_of
     from ovsskit.study.spec.plan import StudyOptions, read_search
-
-    def read(name: str) -> Recipe:
-        if study:
-            return read_search(
-                StudyOptions(name, overrides=tuple(sets)), set_is_settled=True
-            ).candidate({})
-        return load_recipe(name, sets)
 
     load_plugins(plugins)
     if convert is not None:
         see_free(convert, force=force)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
-    needed = {
-        (use_of(type(model)), model.source, model.pinned): model
-        for name in names
-        for model in read(name).plan.models.values()
-        if isinstance(model, PretrainedBackbone)
-    }
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("backbone", "weights", "revision", "here", "content", "fits", "size", "licence"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("here", "content"))
-    misfits, places, troubles = [], [], dict[str, None]()
-    for (use, weights, revision), model in needed.items():
-        info = model.describe_weights()
-        if fetch and info.path is None:
-            try:
-                model.need_weights()
-            except KeyboardInterrupt:
-                stderr.print("stopped; run the same command to go on")
-                raise typer.Exit(130) from None
-            info = model.describe_weights()
-        here = (
-            {"embedded": "packaged", "local": "local", "hub": "cached"}[info.kind]
-            if info.path
-            else "no"
-        )
-        content = fits = ""
-        if info.path is not None and info.kind != "embedded":
-            try:
-                content = "verified" if check_content(model.read_files()) else ""
-                model.check_weights()
-                fits = "yes"
-            except BadWeights as error:
-                content, fits = content or "damaged", "no"
-                misfits.append(error)
-        if info.trouble:
-            troubles[info.trouble] = None
-        size = f"{info.size / 1e6:,.1f} MB" if info.size else "unknown"
-        if known := info.published:
-            licence = f"licence: {known.licence}, {known.remark}"
-            takes = f"the network takes {known.network / 1e6:,.0f} MB in fp32"
-            places.append(
-                "\n  ".join((weights, known.holds, f"from {known.where}", licence, takes))
-            )
-        table.add_row(
-            use,
-            escape(weights),
-            "" if info.kind != "hub" else escape(revision),
-            here,
-            content,
-            fits,
-            size,
-            info.licence or "unknown",
-        )
+    if study:
+        options = [StudyOptions(name, overrides=tuple(sets)) for name in names]
+        found = [read_search(one, set_is_settled=True).candidate({}) for one in options]
+    else:
+        found = [load_recipe(name, sets) for name in names]
+    needed = models_of(found)
     if not needed:
         console.print("No model of this recipe has weights.")
         return
+    try:
+        checked = [check_model(model, fetch=fetch) for model in needed]
+    except KeyboardInterrupt:
+        stderr.print("stopped; run the same command to go on")
+        raise typer.Exit(130) from None
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("backbone", "weights", "revision", "here", "content", "fits", "size", "licence"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("here", "content"))
+    for one in checked:
+        table.add_row(*map(escape, _row(one)))
     show(table)
-    for trouble in troubles:
+    for trouble in dict.fromkeys(one.info.trouble for one in checked if one.info.trouble):
         console.print(f"Sizes and licences are not known: {escape(trouble)}.", highlight=False)
-    for place in places:
-        console.print(escape(place), highlight=False, soft_wrap=True)
+    for one in checked:
+        if known := one.info.published:
+            lines = (
+                one.model.source,
+                known.holds,
+                f"from {known.where}",
+                f"licence: {known.licence}, {known.remark}",
+                f"the network takes {known.network / 1e6:,.0f} MB in fp32",
+            )
+            console.print(escape("\n  ".join(lines)), highlight=False, soft_wrap=True)
+    misfits = [one.misfit for one in checked if one.misfit is not None]
     for misfit in misfits:
         show_error(misfit)
     if misfits:
         raise typer.Exit(2)
     if convert is not None:
-        if len(needed) != 1:
-            raise BadValue(
-                "--convert writes the weights of one model.", fix="Name a recipe with one."
-            )
-        [model] = needed.values()
-        model.convert_weights(convert)
+        convert_model(needed, convert)
         console.print(f"Written: {escape(str(convert))}", highlight=False)
+
+
+def _row(one: Checked) -> tuple[str, ...]:
+    from ovsskit.engine.stage import use_of
+
+    model, info = one.model, one.info
+    here = HERE[info.kind] if info.path else "no"
+    revision = model.pinned if info.kind == "hub" else ""
+    size = f"{info.size / 1e6:,.1f} MB" if info.size else "unknown"
+    licence = info.licence or "unknown"
+    use = use_of(type(model))
+    return use, model.source, revision, here, one.content, one.fits, size, licence

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ovsskit.engine.model import Backbone
-from ovsskit.engine.stage import Demand, Rerun, Stage, Wrapper, wiring
+from ovsskit.engine.stage import Demand, Rerun, Stage, Wrapper, walk, wiring
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadValue
 
@@ -20,10 +20,8 @@ def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, images: Sequen
     Raises:
         OvsskitError: one of them cannot.
     """
-    for stage in stages:
+    for stage in walk(stages):
         stage.check_inputs(vocabulary, images)
-        if isinstance(stage, Wrapper):
-            check_inputs(stage.inner, vocabulary, images)
 
 
 def find_objections(

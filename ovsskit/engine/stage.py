@@ -229,13 +229,17 @@ class Rerun(Wrapper):
     """
 
 
+def walk(stages: Iterable[Stage]) -> Iterator[Stage]:
+    """Yield every stage of a chain and of the chains inside it, outer before inner."""
+    for stage in stages:
+        yield stage
+        if isinstance(stage, Wrapper):
+            yield from walk(stage.inner)
+
+
 def layers_taken(stages: Iterable[Stage], slot: str) -> tuple[int, ...]:
     """Return the layers that stages, and those inside them, take of a slot, in ascending order."""
-    found: set[int] = set()
-    for stage in stages:
-        found.update(layer for _, layer in stage.taken(slot))
-        found.update(layers_taken(stage.inner, slot) if isinstance(stage, Wrapper) else ())
-    return tuple(sorted(found))
+    return tuple(sorted({layer for stage in walk(stages) for _, layer in stage.taken(slot)}))
 
 
 def paths_of(cls: type[BaseModel]) -> dict[str, RecipePath]:

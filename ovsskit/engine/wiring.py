@@ -73,6 +73,9 @@ class Link:
     inner: tuple[Link, ...] = ()
 
 
+Part = TypeVar("Part", Node, Link)
+
+
 @dataclass
 class Written:
     """Remember the kind of a slot and the address of the stage that wrote it."""
@@ -85,14 +88,16 @@ def wire(
     nodes: Sequence[Node], models: Mapping[str, type], catalogue: Catalogue = NOTHING
 ) -> list[Link]:
     """Walk a chain once and return how it is linked; every problem found on the way is reported."""
-    report(*_duplicates(nodes, {}))
+    report(*_duplicates(nodes))
     slots = {name: Written(kind, "the recipe") for name, kind in ROOTS.items()}
     return _Wirer(models, catalogue).chain(nodes, slots)
 
 
-def flatten(links: Sequence[Link]) -> list[Link]:
-    """List the links of a chain and of all chains inside it."""
-    return [one for link in links for one in (link, *flatten(link.inner))]
+def flatten(chain: Sequence[Part]) -> Iterator[Part]:
+    """Yield the links, or nodes, of a chain and of the chains inside it, outer before inner."""
+    for part in chain:
+        yield part
+        yield from flatten(part.inner)
 
 
 @dataclass
@@ -249,17 +254,16 @@ def _abilities(cls: type) -> str:
     return ", ".join(sorted(one.__name__ for one in capabilities(cls))) or "of no known capability"
 
 
-def _duplicates(nodes: Sequence[Node], seen: dict[str, Node]) -> Iterable[OvsskitError]:
-    for node in nodes:
-        if node.address in seen:
-            first = seen[node.address]
+def _duplicates(nodes: Sequence[Node]) -> Iterable[OvsskitError]:
+    seen: dict[str, Node] = {}
+    for node in flatten(nodes):
+        first = seen.setdefault(node.address, node)
+        if first is not node:
             yield DuplicateAddress(
                 f"Two stages have the address `{node.address}`; the first stands at {first.where}.",
                 fix=f'Give one of them another: name = "{node.address}_2"',
                 where=node.where,
             )
-        seen.setdefault(node.address, node)
-        yield from _duplicates(node.inner, seen)
 
 
 def _writes(cls: type[Stage], slot: str, hint: Any) -> bool:

@@ -68,7 +68,8 @@ HOMES: dict[str, type[BaseModel]] = {
     "input": InputTable,
     "backbone": PretrainedBackbone,
 }
-"""Where keys belong that stand at the top of a recipe by mistake; the first section that has one."""
+"""Where keys belong that stand at the top of a recipe by mistake; the first section that has
+one."""
 
 
 @dataclass(frozen=True)

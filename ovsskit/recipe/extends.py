@@ -12,8 +12,8 @@ A variant names its base and says what it changes:
     use   = "pamr"
     after = "softmax"        # or before = "...", or replaces = "..."
 
-The tables `[backbone]`, `[models]`, `[vocabulary]`, `[input]` and `[fit]` are merged key by key; a `use` that differs
-starts afresh, and so does a `[vocabulary]` that names classes.
+The tables `[backbone]`, `[models]`, `[vocabulary]`, `[input]` and `[fit]` are merged key by key; a
+`use` that differs starts afresh, and so does a `[vocabulary]` that names classes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.stage import Stage, walk
 from ovsskit.files.names import safe_name
 from ovsskit.files.writing import see_free, write_text
 from ovsskit.recipe.build import Recipe, load_recipe
@@ -17,7 +17,7 @@ from ovsskit.recipe.extends import find_recipe
 
 
 def write_starter(path: Path, base: str, *, whole: bool, force: bool = False) -> None:
-    """Write a recipe that extends a shipped one, with its parameters to pick from, or a whole copy of it.
+    """Write a recipe that extends a shipped one, with parameters to pick from, or a whole copy.
 
     Raises:
         BadOutput: the file is there already, and `force` does not say to replace it.
@@ -52,15 +52,13 @@ def _variant(recipe: Recipe, base: str, name: str) -> str:
 
 
 def _copy(recipe: Recipe) -> str:
-    """Return the recipe's own text where it stands alone, so that its comments are kept, or its resolved tables."""
+    """Return the recipe's own text with its comments where it stands alone, else its tables."""
     text = find_recipe(recipe.path).read_text(encoding="utf-8")
     return text if "extends" not in tomlkit.parse(text) else tomlkit.dumps(recipe.tables)
 
 
 def _parameters(stages: Sequence[Stage]) -> Iterator[tuple[str, Any]]:
-    for stage in stages:
+    for stage in walk(stages):
         for name in type(stage).model_fields:
             if name not in COMMON:
                 yield f"{stage.address}.{name}", toml(getattr(stage, name))
-        if isinstance(stage, Wrapper):
-            yield from _parameters(stage.inner)

@@ -25,7 +25,8 @@ from ovsskit.recipe.class_lists import (
 )
 
 Classes: TypeAlias = str | Mapping[str, int] | Mapping[int, str] | Iterable[str]
-"""Classes in Python: a list of them, a string as on the command line, or a mapping between names and ids."""
+"""Classes in Python: a list of them, a string as on the command line, or a mapping between names
+and ids."""
 
 GOLDEN_RATIO = 0.618033988749895
 LARGEST_ID = 65535
@@ -103,12 +104,13 @@ def make_vocabulary(
 ) -> Vocabulary:
     """Make a vocabulary of names, each of which may be followed by synonyms after commas; see `list_classes`.
 
-    A name equal to the background's is taken as the background, not as a class, and its synonyms as words for it; with
-    `first_is_background` the first name and its synonyms are such words. They may be words for a class, too.
+    A name equal to the background's is taken as the background, not as a class, and its synonyms as
+    words for it; with `first_is_background` the first name and its synonyms are such words. They
+    may be words for a class, too.
 
     Raises:
-        BadClasses: there is no name, a word is blank or stands twice (twice is allowed where ids tell classes apart),
-            the ids do not match the names, or there are synonyms for no class.
+        BadClasses: there is no name, a word is blank or stands twice (twice is allowed where ids
+            tell classes apart), the ids do not match the names, or there are synonyms for no class.
     """
     listed, own_ids = list_classes(names, background)
     if own_ids and ids:
@@ -172,8 +174,8 @@ def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] =
 def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, ...]]:
     """Return the names of classes, each with its synonyms after commas, and their ids where a mapping gives them.
 
-    A string is read as on the command line: commas separate classes. A mapping goes from names to ids or from ids to names;
-    in it the background may stand with its id, 0.
+    A string is read as on the command line: commas separate classes. A mapping goes from names to
+    ids or from ids to names; in it the background may stand with its id, 0.
 
     Raises:
         BadClasses: it is none of these, or has no order to count in.
@@ -241,7 +243,8 @@ def read_classes(path: Path, background: str = "background") -> list[str]:
     Blank lines and those that start with `#` are passed over.
 
     Raises:
-        BadClasses: the file is missing, is no UTF-8 text, is of another form, holds no name, or an empty one.
+        BadClasses: the file is missing, is no UTF-8 text, is of another form, holds no name, or an
+            empty one.
     """
     try:
         names = read_lines(read_text(path), path, background)

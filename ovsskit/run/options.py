@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsskit.engine.stage import Stage, Wrapper, paths_of
+from ovsskit.engine.stage import Stage, paths_of, walk
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
 from ovsskit.files.inputs import MAX_PIXELS, find_images
@@ -176,11 +176,9 @@ def check_files(stages: Sequence[Stage]) -> None:
     Raises:
         BadFile: one is not.
     """
-    for stage in stages:
+    for stage in walk(stages):
         for name, path in paths_of(type(stage)).items():
             if path.needed and not getattr(stage, name):
                 what = f"`{stage.address}` reads a file, and none is named."
                 fix = f"Name one: --set {stage.address}.{name}=FILE"
                 raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))
-        if isinstance(stage, Wrapper):
-            check_files(stage.inner)

@@ -19,7 +19,7 @@ import tomlkit
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import Driver, State, run_together
 from ovsskit.engine.model import Backbone, PretrainedBackbone
-from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, use_of, wiring
+from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, use_of, walk, wiring
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Value, Vocabulary
 from ovsskit.testing.examples import example, kinds_of
@@ -221,7 +221,7 @@ def _toys(plan: Wiring) -> dict[str, Capability]:
 
 
 def _drive(stages: Sequence[Stage], states: Sequence[State], batch: int = 8) -> list[State]:
-    found = {stage.address: _toys(wiring(type(stage))) for stage in _walk(stages)}
+    found = {stage.address: _toys(wiring(type(stage))) for stage in walk(stages)}
     links = {
         address: {name: f"{address}.{name}" for name in toys} for address, toys in found.items()
     }
@@ -230,12 +230,6 @@ def _drive(stages: Sequence[Stage], states: Sequence[State], batch: int = 8) -> 
     }
     with torch.no_grad():
         return Driver(models, links, batch).run(stages, states)
-
-
-def _walk(stages: Sequence[Stage]) -> Iterator[Stage]:
-    for stage in stages:
-        yield stage
-        yield from _walk(stage.inner if isinstance(stage, Wrapper) else ())
 
 
 def _prints(states: Sequence[State], slot: str) -> list[tuple[Any, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from twins import SMALLER, TWINS
 
 import ovsskit
 from ovsskit.engine.driver import Driver
-from ovsskit.engine.stage import Stage, use_of
+from ovsskit.engine.stage import use_of, walk
 from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
 from ovsskit.engine.wiring import flatten
 from ovsskit.files.shipped import recipe_folder
@@ -133,7 +133,7 @@ def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path)
     if any(stage.address == "sliding_window" for stage in recipe.plan.stages):
         recipe = load_recipe(path, ["sliding_window.stride=448"])  # fewer windows, of the same size
     stages = [stage for stage in recipe.plan.stages if stage.writes != "present"]
-    while not any(one.batches for one in flatten_stages(stages[-1:])):
+    while not any(one.batches for one in walk(stages[-1:])):
         stages.pop()  # nothing after the network is asked for
     model = Looking()
     links = {
@@ -149,9 +149,3 @@ def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path)
         Driver({"backbone": model}, links).run(stages, [state])
     best = max((name for name in SEEN if path.name.startswith(name)), key=len)
     assert model._sizes == {SEEN[best]}
-
-
-def flatten_stages(stages: Sequence[Stage]) -> Iterator[Stage]:
-    for stage in stages:
-        yield stage
-        yield from flatten_stages(getattr(stage, "inner", ()))

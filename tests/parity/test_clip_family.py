@@ -17,7 +17,7 @@ import torch
 from clip_family_set import FULL, METHODS, SETTINGS, Method, Run, Tower, methods_in, write_tower
 
 from ovsskit.engine.driver import State
-from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.stage import Stage, Wrapper, walk
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.recipe.build import Recipe
 from ovsskit.run.pipeline import Pipeline
@@ -230,18 +230,12 @@ def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_pa
 
 def settings_of(recipe: Recipe, run: Run) -> Iterator[tuple[str, Any]]:
     """Yield what a recipe says of the settings that a run names, if it is not nothing."""
-    stages = {stage.address: stage for stage in flat(recipe.plan.stages)}
+    stages = {stage.address: stage for stage in walk(recipe.plan.stages)}
     for key, address in SETTINGS.items():
         name, parameter = address.split(".")
         value = getattr(stages[name], parameter) if name in stages else None
         if key in run.facts and value:
             yield address, list(value) if isinstance(value, tuple) else value
-
-
-def flat(stages: Sequence[Stage]) -> Iterator[Stage]:
-    for stage in stages:
-        yield stage
-        yield from flat(stage.inner) if isinstance(stage, Wrapper) else ()
 
 
 def compare_run(method: Method, run: Run, kept: dict[str, Tensor], labels: Tensor) -> int:

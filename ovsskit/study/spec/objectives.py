@@ -7,8 +7,8 @@
     metric = "miou"
     masks  = "masks/"          # <image>.png with the numbers of the classes; none are needed for the sample scenes
 
-Metrics are `miou` (from 0 to 1), `seconds` (an image's) and `megabytes` (the peak of the stages); the last two shall
-become small.
+Metrics are `miou` (from 0 to 1), `seconds` (an image's) and `megabytes` (the peak of the stages);
+the last two shall become small.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ def read_truth(
     """Return the true masks of images: of a folder, or those of the sample scenes.
 
     Raises:
-        BadStudy: the images are no sample scenes and no masks are named, or the classes are none of the scenes'.
+        BadStudy: the images are no sample scenes and no masks are named, or the classes are none of
+            the scenes'.
         BadFile: an image has no mask, or its mask cannot be that of this image and these classes.
     """
     count = max(vocabulary.ids) + 1

@@ -6,8 +6,9 @@
     "select_head.layer"   = { choices = [6, 7, 8, 9] }
     "dense_crf"           = { choices = ["on", "off"] }
 
-An address alone is a stage to switch: off, a stage is left out, and a wrapper gets the settings at which it equals its
-inner chain. Parameters of a stage that a trial leaves out are not searched in that trial.
+An address alone is a stage to switch: off, a stage is left out, and a wrapper gets the settings at
+which it equals its inner chain. Parameters of a stage that a trial leaves out are not searched in
+that trial.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ovsskit.engine.stage import Stage, Wrapper
+from ovsskit.engine.stage import Stage, Wrapper, walk
 from ovsskit.errors import BadSpace, Place, UnknownKey, did_you_mean, report
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.describe import toml
@@ -47,7 +48,7 @@ class Dimension:
 
     @property
     def owner(self) -> str:
-        """Return the address of the stage or section that has the parameter, or of the stage that is switched."""
+        """Return the address of what has the parameter, or of the stage that is switched."""
         return self.address if self.kind == "switch" else self.address.rpartition(".")[0]
 
     @property
@@ -75,7 +76,7 @@ class Dimension:
         return toml(value) if isinstance(value, list | tuple) else value
 
     def value_of(self, held: Any) -> Any:
-        """Return the value that Optuna holds; steps of a range add up to numbers that are a little off."""
+        """Return the value that Optuna holds; steps of a range add up to numbers a little off."""
         if self.kind == "float" and self.step is not None:
             return round(held, 12)
         return next((choice for choice in self.choices if self.hold(choice) == held), held)
@@ -127,7 +128,7 @@ def read_space(space: Table, recipe: Recipe) -> tuple[Dimension, ...]:
 
 
 def grid(space: Sequence[Dimension]) -> Iterator[dict[str, Any]]:
-    """Yield every point of a space without continuous ranges, each once; what a switch leaves out is left out."""
+    """Yield every point of a space without continuous ranges once, less what switches leave out."""
     seen = set()
     for point in itertools.product(
         *([(one.address, value) for value in one.values() or ()] for one in space)
@@ -158,17 +159,11 @@ def grid_size(space: Sequence[Dimension]) -> int | None:
 
 def find_stage_of(stages: Sequence[Stage], address: str) -> Stage | None:
     """Return the stage of an address, inside wrappers too."""
-    for stage in stages:
-        if stage.address == address:
-            return stage
-        found = find_stage_of(stage.inner, address) if isinstance(stage, Wrapper) else None
-        if found is not None:
-            return found
-    return None
+    return next((stage for stage in walk(stages) if stage.address == address), None)
 
 
 def present_value(recipe: Recipe, address: str) -> Any:
-    """Return what a recipe has at an address, or None where it has no such address; a stage that is there is `on`."""
+    """Return what a recipe has at an address, or None; a stage that is there is `on`."""
     owner, _, key = address.rpartition(".")
     stage = find_stage_of(recipe.plan.stages, owner or key)
     if not owner:
@@ -281,7 +276,7 @@ def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe)
 
 
 def _number_kinds(recipe: Recipe, address: str) -> set[str]:
-    """Return which of `integer` and `number` a parameter may be; of an unknown one, both, since others report it."""
+    """Return which of `integer` and `number` a parameter may be; an unknown one, both."""
     owner, _, key = address.rpartition(".")
     holder = find_stage_of(recipe.plan.stages, owner) or recipe.plan.models.get(
         owner.removeprefix("models.")

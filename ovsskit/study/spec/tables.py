@@ -1,6 +1,7 @@
 """What a person may write about a study: a file, the table `[study]` of a recipe, and options of the command line.
 
-All three have the same keys. The file replaces what the recipe says, key by key, and options replace both.
+All three have the same keys. The file replaces what the recipe says, key by key, and options
+replace both.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "trials": 102,
     },
 }
-"""The protocol of PnP-OVSS: three groups of layers, 34 trials each, best of three; its released code anneals at random."""
+"""The protocol of PnP-OVSS: three groups of layers, 34 trials each, best of three; its released
+code anneals at random."""
 
 
 class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
