@@ -158,7 +158,7 @@ def main() -> None:
         ("true things given", WITH_TRUTH, TRUE_THINGS),
         ("which things are there", PRESENCE, ""),
     ]
-    if any(stage.address == "text_features" for stage in load_recipe(arguments.recipe).plan.stages):
+    if any(stage.address == "encode_text" for stage in load_recipe(arguments.recipe).plan.stages):
         tables = [("parts of ITACLIP", ITACLIP, "")]
     with tempfile.TemporaryDirectory() as temporary:
         for title, variants, always in tables:

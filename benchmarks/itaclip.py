@@ -37,7 +37,7 @@ from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.maps.resize_image import ResizeImage
 
 MODEL = "ViT-B-16-quickgelu"
-GIVEN = {"text_features", "expand_text"}
+GIVEN = {"encode_text", "expand_text"}
 """Stages whose results both sides are given."""
 
 SPREAD = 0.05
@@ -75,7 +75,7 @@ def make_texts(backbone: Clip, recipe: Recipe, image: Image) -> TextFeatures:
     state: State = {"image": Image(small.data[:, :224, :224]), "backbone": backbone}
     inside = [
         chain[name]
-        for name in ("hidden", "self_similarity", "self_attention", "merge_layers", "attend")
+        for name in ("encode_hidden", "self_similarity", "self_attention", "merge_layers", "attend")
     ]
     for stage in inside:
         state[stage.writes] = stage.run(

@@ -96,7 +96,7 @@ def evaluate(
         f"select_head.layer={layer}",
         f"select_head.head={head}",
         f"threshold.at={at}",
-        'cross_attention.layers="all"',
+        'cross_attend.layers="all"',
     ]
     recipe = ovsskit.load("quickstart", *changes)
     models = {**recipe.plan.models, "judge": JUDGE}

@@ -19,7 +19,7 @@ TWINS: dict[str, dict[str, Any]] = {
 }
 SMALLER: dict[str, Any] = {
     "select_head.layer": 2,
-    "text_features.templates": "simple",
+    "encode_text.templates": "simple",
     "resize_image.short_side": 64,
     "square_image.side": 64,
     "sliding_window.window": 48,

@@ -28,7 +28,7 @@ from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.select_head import SelectHead
-from ovsskit.stages.network.cross_attention import CrossAttention
+from ovsskit.stages.network.cross_attend import CrossAttend
 from ovsskit.stages.presence.all_classes import AllClasses
 from tiny_models import captions
 from tiny_models.dataset import EVALUATION_SEED, normalise, to_model_size
@@ -162,7 +162,7 @@ def run_stages(stages: Iterable[Stage], state: State) -> State:
 
 def score_heads(recipe: Recipe, scenes: Sequence[Scene]) -> dict[tuple[int, int], float]:
     """Score plain GradCAM of every layer and head at the recipe's threshold, without refinement."""
-    states = find_maps(recipe, scenes, [CrossAttention(layers="all")])
+    states = find_maps(recipe, scenes, [CrossAttend(layers="all")])
     merge = next(stage for stage in recipe.plan.stages if stage.address == "merge_tokens")
     attention = states[0]["attention"]
     scores = {}

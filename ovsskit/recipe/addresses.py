@@ -20,6 +20,7 @@ from ovsskit.errors import (
 )
 from ovsskit.recipe.describe import COMMON
 from ovsskit.recipe.registry import find_backbone, find_stage
+from ovsskit.recipe.renamed import renew_address, renew_value
 from ovsskit.recipe.shapes import ModelShape, StageShape, odd_values, wrong_shapes
 from ovsskit.recipe.toml_lines import Table, parse, tabled
 from ovsskit.recipe.vocabulary import NAMING
@@ -53,11 +54,14 @@ def parse_override(text: str) -> tuple[str, Any]:
             fix="Write --set address=value",
             where=Place("--set"),
         )
+    where = Place(f"--set {shorten(text)}")
+    address = renew_address(address.strip(), where)
     try:
         [parsed] = parse(f"value = {value}", "--set").values()
-        return address.strip(), tabled(parsed, Place(f"--set {shorten(text)}"))
+        found = tabled(parsed, where)
     except (BrokenToml, ValueError):
-        return address.strip(), value.strip()
+        found = value.strip()
+    return address, renew_value(address, found, where)
 
 
 def set_value(table: Table, address: str, value: Any, where: Place) -> None:

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from ovsskit.errors import BadValue, MissingKey, OvsskitError, Place, Problems, shorten
 from ovsskit.recipe.describe import toml
+from ovsskit.recipe.renamed import renew
 from ovsskit.recipe.toml_lines import Table, read
 
 Tables = dict[str, Any]
@@ -107,6 +108,7 @@ def read_shaped(path: Path) -> Table:
             holder["set"] = _addressed(holder["set"])
         if "space" in holder:
             holder["space"] = _addressed(holder["space"], values=DIMENSION_KEYS)
+    renew(table)
     return table
 
 

@@ -16,7 +16,7 @@ from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.engine.values import Caption, Captions, Image, Present
 from ovsskit.errors import BadClasses, BadValue, BadWeights, MissingWeights
 from ovsskit.recipe.vocabulary import make_vocabulary
-from ovsskit.stages.text.caption import Caption as WriteCaption
+from ovsskit.stages.text.write_captions import WriteCaptions as WriteCaption
 from ovsskit.testing import check_backbone, example
 
 

@@ -15,7 +15,7 @@ from ovsskit.errors import BadValue, Problems
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import find_backbone
 from ovsskit.recipe.vocabulary import make_vocabulary
-from ovsskit.stages.text.caption import Caption as WriteCaption
+from ovsskit.stages.text.write_captions import WriteCaptions as WriteCaption
 from ovsskit.testing import example
 
 NAMES = [name for name in TWINS if issubclass(find_backbone(name) or object, ItmBackbone)]

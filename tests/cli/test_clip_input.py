@@ -21,7 +21,7 @@ extends = "itaclip_tiny"
 use = "expand_text"
 templates = "simple"
 file = "texts.txt"
-after = "text_features"
+after = "encode_text"
 """
 
 
@@ -56,7 +56,7 @@ def test_blocks_that_the_model_has_not() -> None:
     with pytest.raises(BadValue) as caught:
         segment("itaclip_tiny", *SMALL, "self_similarity.layers=[7, 8, 10, 12]")
     assert str(caught.value).splitlines()[1:] == [
-        "  hidden.layers asks for 7, 8, 10, 12; the image encoder has 6 blocks.",
+        "  encode_hidden.layers asks for 7, 8, 10, 12; the image encoder has 6 blocks.",
         "  Give numbers from 1 to 6, or from -6 to -1.",
     ]
 

@@ -17,7 +17,7 @@ def test_the_summary_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     records = [ImageRecord(f"p{index}", f"p{index}.jpg", "done") for index in range(4)]
     records += [ImageRecord("x", "x.jpg", "failed", "The file is empty.")]
     records += [ImageRecord("y", "y.jpg")] * 2
-    stages = {"upsample": 0.5, "hidden": 6.25, "softmax": 1.0}
+    stages = {"upsample": 0.5, "encode_hidden": 6.25, "softmax": 1.0}
     costs = Costs(8.0, stages, peak_memory=1_234_000_000, peak_device_memory=56_780_000_000)
     with Report(quiet=False, as_json=False) as report:
         report.end(Summary(OUT, OUT / "index.html", records, 4, costs, 0.7384))
@@ -25,7 +25,7 @@ def test_the_summary_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     for line in (
         "images 4 done, 1 failed, 2 still to do",
         "time 8.0 s, 2.0 s each",
-        "hidden 6.25 s softmax 1.00 s upsample 0.50 s",
+        "encode_hidden 6.25 s softmax 1.00 s upsample 0.50 s",
         "peak memory 1.23 GB",
         "peak memory of the GPU 56.78 GB",
         "mIoU 73.8 against the true masks",

@@ -24,10 +24,10 @@ from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.merge_tokens import MergeTokens
 from ovsskit.stages.maps.select_head import SelectHead
 from ovsskit.stages.maps.threshold import Threshold
-from ovsskit.stages.network.cross_attention import CrossAttention
+from ovsskit.stages.network.cross_attend import CrossAttend
 from ovsskit.stages.presence.all_classes import AllClasses
 from ovsskit.stages.presence.presence_from_file import PresenceFromFile
-from ovsskit.stages.text.caption import Caption
+from ovsskit.stages.text.write_captions import WriteCaptions
 from ovsskit.stages.wrap.salience_dropout import SalienceDropout
 from ovsskit.testing import ToyBackbone, example, fingerprint
 
@@ -160,9 +160,9 @@ def run(
 
 
 def dropout(rounds: int = 3, at: float = 0.15, head: int = 0, **fields: Any) -> list[Stage]:
-    inner = (CrossAttention(layers="all", **fields), SelectHead(layer=8, head=head), GradCam())
+    inner = (CrossAttend(layers="all", **fields), SelectHead(layer=8, head=head), GradCam())
     wrapper = SalienceDropout(rounds=rounds, schedule="fixed", patches=2, inner=inner)
-    return [AllClasses(), Caption(), wrapper, MergeTokens(), Threshold(at=at)]
+    return [AllClasses(), WriteCaptions(), wrapper, MergeTokens(), Threshold(at=at)]
 
 
 def test_a_change_downstream_runs_no_network() -> None:

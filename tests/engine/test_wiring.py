@@ -31,7 +31,9 @@ def stage(name: str, **fields: object) -> Stage:
 
 def chosen(models: dict[str, type], **fields: object) -> str:
     [_, link] = wire(
-        [Node.of(stage("all_classes")), Node.of(stage("caption", **fields))], models, CATALOGUE
+        [Node.of(stage("all_classes")), Node.of(stage("write_captions", **fields))],
+        models,
+        CATALOGUE,
     )
     return link.models["backbone"]
 

@@ -121,8 +121,8 @@ class Recording:
         recipe = self.recipe(
             case["data_type"],
             f"presence_from_file.file={answers}",
-            f"caption.prompt={json.dumps(self.facts['prompt_prefix'])}",
-            f"cross_attention.pad_to={max(map(self.backbone().count_tokens, case['captions']))}",
+            f"write_captions.prompt={json.dumps(self.facts['prompt_prefix'])}",
+            f"cross_attend.pad_to={max(map(self.backbone().count_tokens, case['captions']))}",
             f"select_head.layer={case['layer_1based']}",
             f"select_head.head={case['head_0based']}",
             f"salience_dropout.rounds={case['drop_iter'] if kind == 'agg' else 1}",

@@ -179,9 +179,9 @@ def inner_chain(stages: Sequence[Stage]) -> list[Stage]:
         if isinstance(stage, Wrapper) and (found := inner_chain(stage.inner)):
             return found
     addresses = [stage.address for stage in stages]
-    if "hidden" not in addresses:
+    if "encode_hidden" not in addresses:
         return []
-    return list(stages[addresses.index("hidden") : addresses.index("attend") + 1])
+    return list(stages[addresses.index("encode_hidden") : addresses.index("attend") + 1])
 
 
 def tower(recipe: Recipe, folder: Path) -> Tower:

@@ -23,7 +23,7 @@ from ovsskit.stages.attention.merge_layers import MergeLayers
 from ovsskit.stages.attention.self_attention import SelfAttention
 from ovsskit.stages.attention.self_similarity import SelfSimilarity
 from ovsskit.stages.maps.text_similarity import TextSimilarity
-from ovsskit.stages.network.hidden import Hidden
+from ovsskit.stages.network.encode_hidden import EncodeHidden
 
 SELF = ("query_query", "key_key")
 
@@ -38,7 +38,7 @@ class Encoded:
 
     @cached_property
     def hidden(self) -> Tokens:
-        return Hidden(layers=(*self.middle, -1)).run(self.image, self.backbone)
+        return EncodeHidden(layers=(*self.middle, -1)).run(self.image, self.backbone)
 
     def maps(self, *terms: Any) -> Attention:
         """Return the attention of the middle blocks and of the last."""

@@ -28,7 +28,7 @@ from ovsskit.stages.refine.close_labels import CloseLabels
 from ovsskit.stages.refine.pamr import Pamr, affinity, deviation
 
 RECIPES = {"with background": "itaclip", "no background": "itaclip_coco_stuff"}
-GIVEN = {"text_features", "expand_text", "resize_image"}
+GIVEN = {"encode_text", "expand_text", "resize_image"}
 """Stages whose results the recording holds."""
 MAPS = {
     "slide_logits": "sliding_window",

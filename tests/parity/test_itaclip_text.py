@@ -16,8 +16,8 @@ from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.values import TextFeatures as Features
 from ovsskit.engine.values import Vocabulary
 from ovsskit.recipe.vocabulary import VocabularyTable
+from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.stages.text.expand_text import ExpandText, mix
-from ovsskit.stages.text.text_features import TextFeatures
 from ovsskit.texts.templates import ensemble, sentences
 
 
@@ -93,7 +93,7 @@ def test_whole_path(
 
     def features() -> Features:
         backbone = make()
-        return expand.run(TextFeatures().run(vocabulary, backbone), vocabulary, backbone)
+        return expand.run(EncodeText().run(vocabulary, backbone), vocabulary, backbone)
 
     found = Twice.of(features)
     assert found.single.labels == shift(tensors[f"{whole}.query_idx"].tolist(), case)

@@ -24,7 +24,7 @@ from ovsskit.stages.maps.softmax import Softmax
 from ovsskit.stages.presence.presence_from_file import PresenceFromFile
 from ovsskit.stages.refine.dense_crf import DenseCrf
 from ovsskit.stages.refine.gaussian_blur import GaussianBlur
-from ovsskit.stages.text.caption import Caption
+from ovsskit.stages.text.write_captions import WriteCaptions
 from ovsskit.stages.wrap.salience_dropout import choose_patches, salience_of
 
 TIE = 1e-5
@@ -166,7 +166,7 @@ def test_classes_and_captions(recording: Recording, scratch: Path, case_name: st
         [vocabulary.names[label - 1] for label in one.labels]
         for one in run.wrote["presence_from_file"]
     ] == case["class_names"]
-    assert [one.captions[0].text for one in run.wrote["caption"]] == case["captions"]
+    assert [one.captions[0].text for one in run.wrote["write_captions"]] == case["captions"]
     ids = [
         [vocabulary.ids[label] for label in one.labels] for one in run.wrote["presence_from_file"]
     ]
@@ -209,7 +209,7 @@ def test_rounds(recording: Recording, scratch: Path, case_name: str) -> None:
 def test_logits_of_rounds(recording: Recording, scratch: Path, case_name: str) -> None:
     case, theirs = recording.facts["cases"][case_name], recording.tensors(f"pipeline_{case_name}")
     run = recording.run(case_name, all_rounds(case), scratch)
-    captions = [one.captions for one in run.wrote["caption"]]
+    captions = [one.captions for one in run.wrote["write_captions"]]
     pictures = recording.images(case["image_ids"])
 
     def logits(number: int) -> torch.Tensor:
@@ -315,7 +315,7 @@ def test_merging_of_word_pieces(recording: Recording, merge_index: int) -> None:
     case, theirs = recording.facts["merge"][merge_index], recording.tensors("merge")
     numbers = tuple(range(1, len(case["class_names"]) + 1))
     vocabulary, present = make_vocabulary(case["class_names"], numbers), Present(numbers)
-    captions = Caption(prompt=recording.facts["prompt_prefix"]).run(
+    captions = WriteCaptions(prompt=recording.facts["prompt_prefix"]).run(
         vocabulary, present, recording.backbone()
     )
     tokens = recording.backbone().reader.read(captions.captions[0])
@@ -393,7 +393,7 @@ def test_answers(recording: Recording, tmp_path: Path, answer_index: int) -> Non
     assert [label - 1 for label in present.labels] == case["indices_0based"]
     assert [vocabulary.names[label - 1] for label in present.labels] == case["names"]
     text = (
-        Caption(prompt=recording.facts["prompt_prefix"])
+        WriteCaptions(prompt=recording.facts["prompt_prefix"])
         .run(vocabulary, present, recording.backbone())
         .captions[0]
         .text

@@ -27,9 +27,11 @@ def addresses(recipe: Recipe) -> list[str]:
 
 
 def test_values_are_changed_by_address(tmp_path: Path) -> None:
-    recipe = load(tmp_path, '[set]\n"threshold.at" = 0.4\n"caption.prompt" = "A photo of "\n')
+    recipe = load(
+        tmp_path, '[set]\n"threshold.at" = 0.4\n"write_captions.prompt" = "A photo of "\n'
+    )
     values = {stage.address: stage for stage in recipe.plan.stages}
-    assert (values["threshold"].at, values["caption"].prompt) == (0.4, "A photo of ")  # type: ignore[attr-defined]
+    assert (values["threshold"].at, values["write_captions"].prompt) == (0.4, "A photo of ")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_stages_are_removed_added_and_replaced(tmp_path: Path) -> None:
 remove = ["all_classes"]
 [[stage]]
 use = "presence_by_matching"
-before = "caption"
+before = "write_captions"
 [[stage]]
 use = "softmax"
 after = "upsample"
@@ -68,7 +70,7 @@ use = "min_max"
 replaces = "threshold"
 """
     assert addresses(load(tmp_path, text)) == [
-        "presence_by_matching", "caption", "cross_attention", "attention_maps", "merge_tokens", "min_max", "upsample",
+        "presence_by_matching", "write_captions", "cross_attend", "attention_maps", "merge_tokens", "min_max", "upsample",
         "softmax", "label_map",
     ]  # fmt: skip
 
@@ -86,7 +88,7 @@ def test_backbones_are_merged_key_by_key_unless_another_is_used(tmp_path: Path) 
 
 def test_variants_of_variants(tmp_path: Path) -> None:
     load(tmp_path, 'name = "first"\n[set]\n"threshold.at" = 0.4\n', name="first.toml")
-    recipe = load(tmp_path, 'extends = "first.toml"\n[set]\n"caption.prompt" = ""\n')
+    recipe = load(tmp_path, 'extends = "first.toml"\n[set]\n"write_captions.prompt" = ""\n')
     assert recipe.header.name == ""
     assert recipe.plan.stages[5].at == 0.4  # type: ignore[attr-defined]
 
@@ -97,7 +99,7 @@ def test_overrides_come_last_and_reach_into_wrappers() -> None:
     )
     dropout = next(stage for stage in recipe.plan.stages if isinstance(stage, Wrapper))
     assert recipe.tables["backbone"]["weights"] == "embedded"
-    assert [stage.layers for stage in dropout.inner if stage.address == "cross_attention"] == [(3,)]  # type: ignore[attr-defined]
+    assert [stage.layers for stage in dropout.inner if stage.address == "cross_attend"] == [(3,)]  # type: ignore[attr-defined]
 
 
 def test_paths_are_relative_to_the_recipe_that_names_them(tmp_path: Path) -> None:

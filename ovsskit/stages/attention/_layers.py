@@ -57,6 +57,7 @@ def layers_in(
         held = ", ".join(map(str, hidden.layers))
         what = f"{address}.layers asks for {missing}, and what enters the blocks was kept for {held} only."
         raise BadValue(
-            what, fix='Let the stage that runs the network keep them: hidden.layers = "selected".'
+            what,
+            fix='Let the stage that runs the network keep them: hidden.layers = "selected".',
         )
     return found

@@ -19,6 +19,9 @@ from ovsskit.run.output.overlay import resize_both
 class Look(Stage, writes="seen"):
     """Stand for a stage."""
 
+    def run(self, image: Image) -> Image:
+        return image
+
 
 IMAGE = Image(torch.rand(3, 20, 30))
 STATE: dict[str, Any] = {

@@ -13,8 +13,8 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, BrokenToml
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.text import expand_text
+from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.stages.text.expand_text import ExpandText
-from ovsskit.stages.text.text_features import TextFeatures
 from ovsskit.testing import ToyBackbone
 from ovsskit.texts.read import read_toml, shipped_file
 
@@ -27,7 +27,7 @@ def expand(
     folder: Path, text: str, words: Vocabulary = WORDS, *, ending: str = "txt", **fields: Any
 ) -> Features:
     (folder / f"mine.{ending}").write_text(text, encoding="utf-8")
-    names = TextFeatures(templates="simple").run(words, TOY)
+    names = EncodeText(templates="simple").run(words, TOY)
     return ExpandText(file=str(folder / f"mine.{ending}"), templates="simple", **fields).run(
         names, words, TOY
     )
@@ -35,7 +35,7 @@ def expand(
 
 def expected(weight: float) -> torch.Tensor:
     """Return the mixed vectors, one at a time."""
-    names = TextFeatures(templates="simple").run(WORDS, TOY).data
+    names = EncodeText(templates="simple").run(WORDS, TOY).data
     texts = [
         torch.nn.functional.normalize(TOY.encode_text([f"a photo of a {text}."])[0], dim=0)
         for text in TEXTS
@@ -73,7 +73,7 @@ def test_no_weight_changes_nothing(tmp_path: Path) -> None:
 
 def test_shipped_texts_are_taken_by_name() -> None:
     words = make_vocabulary(["trafficlight", "dog"])
-    names = TextFeatures(templates="name").run(words, TOY)
+    names = EncodeText(templates="name").run(words, TOY)
     found = ExpandText(texts="synonyms", templates="name", weight=1.0).run(names, words, TOY)
     texts = {line.name: line.text for line in read_toml(shipped_file("synonyms"))}
     direct = TOY.encode_text([texts["traffic light"], texts["dog"]])
@@ -96,7 +96,7 @@ def test_classes_without_a_text_are_refused_or_left_as_they_are(
     torch.testing.assert_close(found.data[3], expected(0.0)[3])
     assert torch.equal(
         expand(tmp_path, "", ending="toml", missing="name").data,
-        TextFeatures(templates="simple").run(WORDS, TOY).data,
+        EncodeText(templates="simple").run(WORDS, TOY).data,
     )
 
 
@@ -137,7 +137,7 @@ def test_bad_tables_are_named(tmp_path: Path, text: str, line: int, what: str) -
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    names = TextFeatures(templates="simple").run(WORDS, TOY)
+    names = EncodeText(templates="simple").run(WORDS, TOY)
     for ending in ("txt", "toml"):
         with pytest.raises(BadFile, match="No such file"):
             ExpandText(file=str(tmp_path / f"none.{ending}")).run(names, WORDS, TOY)
@@ -164,7 +164,7 @@ def test_a_text_that_the_model_cuts_is_said_and_used(
     (tmp_path / "long.toml").write_text(
         f'dog = "{"a brown dog and " * 40}"\ntree = "a green tree"\n'
     )
-    names = TextFeatures(templates="simple").run(words, backbone)
+    names = EncodeText(templates="simple").run(words, backbone)
     with caplog.at_level(logging.WARNING):
         found = ExpandText(file=str(tmp_path / "long.toml"), templates="simple", weight=0.5).run(
             names, words, backbone

@@ -11,13 +11,12 @@ from pydantic import Field
 
 from ovsskit.engine.model import CrossAttends
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Caption as Sentence
-from ovsskit.engine.values import Captions, Present, Span, Vocabulary
+from ovsskit.engine.values import Caption, Captions, Present, Span, Vocabulary
 
 log = logging.getLogger(__name__)
 
 
-class Caption(Stage, writes="captions"):
+class WriteCaptions(Stage, writes="captions"):
     """Write the present classes after a prompt, joined by blanks, into one caption.
 
     Classes beyond what the text encoder reads go into further captions of the same form.
@@ -51,12 +50,12 @@ class Caption(Stage, writes="captions"):
             total += tokens
         yield group
 
-    def _write(self, group: Sequence[int], names: Sequence[str]) -> Sentence:
+    def _write(self, group: Sequence[int], names: Sequence[str]) -> Caption:
         text, spans = self.prompt, []
         for position in group:
             spans.append(Span(position, len(text), len(text) + len(names[position])))
             text += names[position] + " "
-        return Sentence(text.rstrip(), tuple(spans))
+        return Caption(text.rstrip(), tuple(spans))
 
 
 @cache

@@ -8,12 +8,11 @@ from pydantic import Field
 
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import Batch, PathOfRecipe, Stage
-from ovsskit.engine.values import TextFeatures as Features
-from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.values import TextFeatures, Vocabulary
 from ovsskit.texts.templates import Templates, encode_words, sentences
 
 
-class TextFeatures(Stage, writes="text_features"):
+class EncodeText(Stage, writes="text_features"):
     """Encode what is looked for, every word put into every sentence: one unit vector for each word.
 
     The words are the background's, then each class's name and synonyms. The vectors of the
@@ -35,7 +34,9 @@ class TextFeatures(Stage, writes="text_features"):
         Literal["all", "first"], Field(description="all words of a class, or its name alone")
     ] = "all"
 
-    def run_batch(self, vocabulary: Batch[Vocabulary], backbone: EncodesText) -> Batch[Features]:
+    def run_batch(
+        self, vocabulary: Batch[Vocabulary], backbone: EncodesText
+    ) -> Batch[TextFeatures]:
         """Return the vectors, in the order of `Vocabulary.queries`.
 
         Raises:
@@ -43,11 +44,11 @@ class TextFeatures(Stage, writes="text_features"):
         """
         return [self._encode(one, backbone) for one in vocabulary]
 
-    def _encode(self, vocabulary: Vocabulary, backbone: EncodesText) -> Features:
+    def _encode(self, vocabulary: Vocabulary, backbone: EncodesText) -> TextFeatures:
         queries = vocabulary.queries
         if self.words == "first":
             behind = [(0, word) for word in vocabulary.background_words]
             queries = (*behind, *enumerate(vocabulary.names, 1))
         texts = [word for _, word in queries]
         data = encode_words(texts, sentences(self.templates, self.templates_file), backbone)
-        return Features(data, tuple(label for label, _ in queries))
+        return TextFeatures(data, tuple(label for label, _ in queries))

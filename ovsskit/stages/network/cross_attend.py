@@ -9,11 +9,10 @@ from pydantic import Field, PositiveInt
 
 from ovsskit.engine.model import CrossAttends, Objective
 from ovsskit.engine.stage import Batch, Stage, layers_taken
-from ovsskit.engine.values import Captions, Image
-from ovsskit.engine.values import CrossAttention as Attention
+from ovsskit.engine.values import Captions, CrossAttention, Image
 
 
-class CrossAttention(Stage, writes="attention"):
+class CrossAttend(Stage, writes="attention"):
     """Return the attention of every word to every patch, and the objective's gradient in it.
 
     By default only the layers that `select_head` stages after it pick are kept, and an image does
@@ -43,7 +42,7 @@ class CrossAttention(Stage, writes="attention"):
 
     def run_batch(
         self, image: Batch[Image], captions: Batch[Captions], backbone: CrossAttends
-    ) -> Batch[Attention]:
+    ) -> Batch[CrossAttention]:
         """Return the attention and its gradient, without a graph."""
         return backbone.cross_attention(
             image,
@@ -53,7 +52,7 @@ class CrossAttention(Stage, writes="attention"):
             pad_to=self.pad_to,
         )
 
-    def settle(self, following: Sequence[Stage]) -> CrossAttention:
+    def settle(self, following: Sequence[Stage]) -> CrossAttend:
         """Return this stage with `selected` replaced by what the stages after it pick."""
         picked = layers_taken(following, self.writes)
         keep = self.layers != "selected" or not picked

@@ -12,7 +12,7 @@ from ovsskit.errors import BadFile, Problems
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.stages.text.text_features import TextFeatures
+from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.testing import ToyBackbone, example
 from ovsskit.texts.templates import sentences
 
@@ -35,7 +35,7 @@ def expected(texts: list[str], templates: list[str]) -> torch.Tensor:
 
 def test_words_and_sentences_are_encoded_and_averaged_at_length_one() -> None:
     templates = ("a photo of a {}.", "art of the {}.", "{}")
-    found = TextFeatures(templates=templates).run(WORDS, TOY)
+    found = EncodeText(templates=templates).run(WORDS, TOY)
     assert found.labels == (0, 0, 1, 1, 2)
     torch.testing.assert_close(
         found.data, expected(["sky", "wall", "cat", "kitten", "dog"], list(templates))
@@ -43,7 +43,7 @@ def test_words_and_sentences_are_encoded_and_averaged_at_length_one() -> None:
 
 
 def test_names_alone() -> None:
-    found = TextFeatures(templates="name", words="first").run(WORDS, TOY)
+    found = EncodeText(templates="name", words="first").run(WORDS, TOY)
     assert found.labels == (0, 0, 1, 2)
     torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "dog"], ["{}"]))
 
@@ -57,7 +57,7 @@ def test_the_known_sentences() -> None:
 
 def test_sentences_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("a {} at night.\n\n{}\n", encoding="utf-8")
-    found = TextFeatures(templates_file=str(tmp_path / "mine.txt")).run(WORDS, TOY)
+    found = EncodeText(templates_file=str(tmp_path / "mine.txt")).run(WORDS, TOY)
     torch.testing.assert_close(
         found.data, expected(["sky", "wall", "cat", "kitten", "dog"], ["a {} at night.", "{}"])
     )
@@ -78,16 +78,16 @@ def test_a_bad_file_of_sentences_is_named(
     if text is not None:
         path.write_text(text)
     with pytest.raises(BadFile, match=what) as caught:
-        TextFeatures(templates_file=str(path)).run(WORDS, TOY)
+        EncodeText(templates_file=str(path)).run(WORDS, TOY)
     assert str(caught.value).startswith(f"{path}{f':{line}' * bool(line)}  OV304")
 
 
 def test_a_sentence_without_a_place_for_the_name_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
-        TextFeatures(templates=("a photo",))
+        EncodeText(templates=("a photo",))
     recipe = tmp_path / "mine.toml"
     recipe.write_text(
-        '[backbone]\nuse = "blip_itm"\nweights = "embedded"\n[[stage]]\nuse = "text_features"\ntemplates = ["a photo"]\n'
+        '[backbone]\nuse = "blip_itm"\nweights = "embedded"\n[[stage]]\nuse = "encode_text"\ntemplates = ["a photo"]\n'
     )
     with pytest.raises(Problems, match=r"list of text with \{\} for the name"):
         load_recipe(recipe)
@@ -102,7 +102,7 @@ def test_texts_are_encoded_once_for_all_images(monkeypatch: pytest.MonkeyPatch) 
         lambda self, texts: calls.append(len(texts)) or encode(self, texts),
     )
     pipeline = Pipeline.of(
-        [TextFeatures()], {"backbone": ToyBackbone()}, WORDS, device="cpu", batch=2
+        [EncodeText()], {"backbone": ToyBackbone()}, WORDS, device="cpu", batch=2
     )
     for seed in range(3):
         pipeline.run_many([example(Image, seed), example(Image, seed + 1)], WORDS)

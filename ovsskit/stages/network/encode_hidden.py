@@ -9,12 +9,11 @@ from pydantic import Field
 
 from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.stage import Batch, Stage, layers_taken
-from ovsskit.engine.values import Hidden as Tokens
-from ovsskit.engine.values import Image
+from ovsskit.engine.values import Hidden, Image
 from ovsskit.stages.attention._layers import Layers, layer_numbers
 
 
-class Hidden(Stage, writes="hidden"):
+class EncodeHidden(Stage, writes="hidden"):
     """Return the tokens that enter the last block of an image encoder, and chosen earlier ones.
 
     Images keep their size. What the patches look at in these blocks is decided by the stages that
@@ -30,12 +29,12 @@ class Hidden(Stage, writes="hidden"):
         ),
     ] = "selected"
 
-    def run_batch(self, image: Batch[Image], backbone: EncodesPatches) -> Batch[Tokens]:
+    def run_batch(self, image: Batch[Image], backbone: EncodesPatches) -> Batch[Hidden]:
         """Return the tokens, class token first."""
         layers = (-1,) if isinstance(self.layers, str) else self.layers
         return backbone.hidden(image, layer_numbers(self.address, layers, backbone))
 
-    def settle(self, following: Sequence[Stage]) -> Hidden:
+    def settle(self, following: Sequence[Stage]) -> EncodeHidden:
         """Return this stage with `selected` replaced by what the stages after it name."""
         picked = layers_taken(following, self.writes)
         keep = self.layers != "selected" or not picked
