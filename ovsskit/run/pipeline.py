@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,14 @@ class Result:
             self.image.pixels.cpu().numpy(), self.labels.cpu().numpy(), self.vocabulary
         )
 
+    def _repr_png_(self) -> bytes | None:
+        """Return the overlay for a notebook, unless no stage wrote labels."""
+        if "labels" not in self.slots:
+            return None
+        file = BytesIO()
+        self.overlay().save(file, "png")
+        return file.getvalue()
+
 
 class Pipeline:
     """Run a checked chain of stages with its models on one device."""
@@ -139,6 +148,12 @@ class Pipeline:
     def models(self) -> Mapping[str, Backbone]:
         """Return the models by name, on the pipeline's device."""
         return self.plan.models
+
+    def _repr_html_(self) -> str:
+        """Return the plan for a notebook."""
+        from ovsskit.run.output.plan_tree import plan_tree
+
+        return plan_tree(self.plan)._repr_mimebundle_((), ())["text/html"]
 
     def __call__(
         self, photo: ImageSource, classes: Classes | None = None, *, trace: bool = False

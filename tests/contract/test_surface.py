@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,17 @@ def test_public_names_exist() -> None:
     assert all(getattr(ovsskit, name) is not None for name in ovsskit.__all__)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = ovsskit.no_such_name
+
+
+def test_the_package_shows_what_is_public_and_stays_light() -> None:
+    code = (
+        "import sys; import ovsskit; shown = dir(ovsskit)\n"
+        "from ovsskit import Backbone, Pipeline, Stage, Store, load, run_study\n"
+        "assert shown == dir(ovsskit) == sorted([*ovsskit.__all__, '__version__']), shown\n"
+        "print({'torch', 'transformers', 'kornia', 'open_clip'} & set(sys.modules) or 'light')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "light\n"
 
 
 def test_error_codes_are_unique() -> None:

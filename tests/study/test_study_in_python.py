@@ -20,7 +20,7 @@ def test_a_study_says_nothing_and_returns_what_it_found(
     assert len(state.rows) == 4
     assert state.best in state.rows
     assert state.recipe == tmp_path / "out" / "best.toml"
-    assert ovsskit.load(state.recipe, device="cpu").stages
+    assert ovsskit.load(state.recipe, device="cpu").plan.stages
     again = ovsskit.run_study(TOY, images=[photos], out=tmp_path / "out", trials=5, device="cpu")
     assert [row.params for row in again.rows[:4]] == [row.params for row in state.rows]
     assert len(again.rows) == 5
