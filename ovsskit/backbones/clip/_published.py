@@ -32,4 +32,4 @@ CLIP = {
         ),
     )
 }
-"""The commits are those that several public projects pin, each with the files that are read here."""
+"""The commits are those that several public projects pin, with the files that are read here."""
