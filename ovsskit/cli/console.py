@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import typer
@@ -93,7 +95,7 @@ R = TypeVar("R", bound="LiveReport")
 
 
 class LiveReport:
-    """Show how something goes until it ends, or until Ctrl-C ends it with a word and status 130.
+    """Show how something goes until it ends.
 
     Nothing is shown at first, so that downloads before it can show their own bars.
     """
@@ -104,17 +106,24 @@ class LiveReport:
         """Be ready."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take away what is shown."""
         self.live.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.say("stopped; run the same command to go on")
-            raise typer.Exit(130) from None
 
     def say(self, text: str) -> None:
         """Print a sentence, whatever the mode."""
         self.live.stop()
         stderr.print(escape(text), highlight=False)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Let Ctrl-C end a command that goes on when it is given again, with a word and status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stderr.print("stopped; run the same command to go on")
+        raise typer.Exit(130) from None
 
 
 def show_error(error: OvsskitError) -> None:

@@ -61,7 +61,7 @@ def expand(
     """
     from rich.markup import escape
 
-    from ovsskit.cli.console import console, progress_bar, stderr
+    from ovsskit.cli.console import console, progress_bar, resumable, stderr
     from ovsskit.engine.devices import choose_device
     from ovsskit.engine.plan import NO_WORDS
     from ovsskit.errors import BadValue
@@ -88,23 +88,10 @@ def expand(
         if model
         else LocalModel(local, choose_device(device))
     )
-    with progress_bar("classes", shown=stderr.is_terminal) as progress:
-        task = progress.add_task("classes", total=len(vocabulary.names))
-        kept = Answers(answers or answers_folder())
-        try:
-            texts = ask(
-                vocabulary.names,
-                text,
-                kind,
-                asked,
-                kept,
-                tries,
-                lambda name: progress.advance(task),
-            )
-        except KeyboardInterrupt:
-            progress.stop()
-            stderr.print("stopped; run the same command to go on")
-            raise typer.Exit(130) from None
+    names, kept = vocabulary.names, Answers(answers or answers_folder())
+    with resumable(), progress_bar("classes", shown=stderr.is_terminal) as progress:
+        task = progress.add_task("classes", total=len(names))
+        texts = ask(names, text, kind, asked, kept, tries, lambda name: progress.advance(task))
     write_texts(path, texts, kind, asked.name, force=force)
     console.print(f"wrote {escape(str(path))}: {len(texts)} {kind}", highlight=False)
     console.print(

@@ -46,6 +46,7 @@ def fit(
     The folder that it leaves is then named as weights.
     A tuning that was stopped goes on where it was last saved when the same command is given again.
     """
+    from ovsskit.cli.console import resumable
     from ovsskit.cli.fit_report import FitReport
     from ovsskit.fit.fit import FitOptions, tune
 
@@ -60,5 +61,5 @@ def fit(
         device=device,
         verify=verify,
     )
-    with FitReport(quiet=quiet, recipe=recipe) as report:
+    with resumable(), FitReport(quiet=quiet, recipe=recipe) as report:
         tune(options, report)

@@ -46,7 +46,7 @@ def models(
     from rich.markup import escape
     from rich.table import Table
 
-    from ovsskit.cli.console import console, show, show_error, stderr
+    from ovsskit.cli.console import console, resumable, show, show_error
     from ovsskit.files.shipped import recipe_folder
     from ovsskit.files.writing import see_free
     from ovsskit.recipe.build import load_recipe
@@ -66,11 +66,8 @@ def models(
     if not needed:
         console.print("No model of this recipe has weights.")
         return
-    try:
+    with resumable():
         checked = [check_model(model, fetch=fetch) for model in needed]
-    except KeyboardInterrupt:
-        stderr.print("stopped; run the same command to go on")
-        raise typer.Exit(130) from None
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("backbone", "weights", "revision", "here", "content", "fits", "size", "licence"):
         table.add_column(column, overflow="fold", no_wrap=column in ("here", "content"))

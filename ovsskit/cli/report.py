@@ -70,7 +70,8 @@ class Report(LiveReport):
         pending = f", {states.count('pending')} still to do" if "pending" in states else ""
         table.add_row(
             "images",
-            f"{states.count('done')} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
+            f"{states.count('done')} done, "
+            f"{f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
         )
         done, seconds = states.count("done"), summary.costs.seconds
         speed = f", {rate(done / seconds)}" if done and seconds else ""

@@ -75,6 +75,7 @@ def run(
 
     A run that was stopped goes on where it was when the same command is given again.
     """
+    from ovsskit.cli.console import resumable
     from ovsskit.cli.report import Report
     from ovsskit.run.options import RunOptions
     from ovsskit.run.run import run_job
@@ -101,7 +102,7 @@ def run(
         explain=tuple(explain),
         verify=verify,
     )
-    with Report(quiet=quiet, as_json=json) as report:
+    with resumable(), Report(quiet=quiet, as_json=json) as report:
         status = run_job(options, report)
     if status:
         raise typer.Exit(status)

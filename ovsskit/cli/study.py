@@ -114,6 +114,7 @@ def study(
     if recipe == "compare":
         compare_studies([Path(folder) for folder in images], as_json=json)
         return
+    from ovsskit.cli.console import resumable
     from ovsskit.cli.study_report import StudyReport
     from ovsskit.study.spec.plan import StudyOptions
     from ovsskit.study.study import search
@@ -143,7 +144,7 @@ def study(
         max_pixels=max_pixels,
         plugins=tuple(plugins),
     )
-    with StudyReport(quiet=quiet, as_json=json) as report:
+    with resumable(), StudyReport(quiet=quiet, as_json=json) as report:
         state = search(options, report, keep_memory, keep_disk)
     if state.best is None:
         raise typer.Exit(1)

@@ -42,7 +42,8 @@ class StudyReport(LiveReport):
         names = ", ".join(f"{one.name} ({one.direction})" for one in search.objectives)
         stderr.print(
             escape(
-                f"{search.title}: {len(state.plan.images)} images, {len(search.space)} parameters, {names}"
+                f"{search.title}: {len(state.plan.images)} images, "
+                f"{len(search.space)} parameters, {names}"
             ),
             highlight=False,
         )

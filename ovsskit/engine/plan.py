@@ -1,4 +1,4 @@
-"""A plan: a chain of stages that is checked, linked and settled, with the models and words that it runs on."""
+"""A plan: a checked, linked and settled chain of stages, with its models and words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_WORDS = Vocabulary((), (0,), ((0, 0, 0),))
 
 @dataclass(frozen=True)
 class Plan:
-    """Hold what runs: settled stages, how they are linked, their models by name, and the classes, if any are named."""
+    """Hold what runs: settled stages, their links, their models by name, and classes, if any."""
 
     stages: tuple[Stage, ...]
     links: tuple[Link, ...]
@@ -45,7 +45,7 @@ class Plan:
 
     @cached_property
     def models_of(self) -> dict[str, dict[str, str]]:
-        """Return the models that each stage reads: for every address, the model's name by the parameter."""
+        """Return the models that each stage reads: by address, the model's name by parameter."""
         return {link.node.address: link.models for link in flatten(self.links)}
 
     @property

@@ -1,4 +1,4 @@
-"""Find and change what stands at an address of a recipe: `threshold.at`, `backbone.weights`, `vocabulary.background`.
+"""Find and change what stands at an address of a recipe: `threshold.at`, `backbone.weights`.
 
 The same addresses serve `--set`, the `[set]` table of a variant, studies and errors.
 """
@@ -34,7 +34,7 @@ def address_of(entry: Table) -> str:
 
 
 def all_stages(parent: Table, key: str = "stage") -> Iterator[tuple[list[Any], int, Table]]:
-    """Yield every stage table of a recipe, outer before inner, with the list that holds it and its index there."""
+    """Yield every stage's table, outer before inner, after the list that holds it and its index."""
     entries = parent.get(key, [])
     for index, entry in enumerate(entries):
         yield entries, index, entry
@@ -92,14 +92,14 @@ def set_value(table: Table, address: str, value: Any, where: Place) -> None:
 
 
 def _forget_classes(vocabulary: Table) -> None:
-    """Take out the classes that a file names, with their ids and synonyms; what the command line says stays."""
+    """Take out the classes that a file names, with ids and synonyms, not those of options."""
     for key in (*NAMING, "ids", "synonyms"):
         if key in vocabulary and vocabulary.place_of(key).line:
             del vocabulary[key]
 
 
 def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> UnknownAddress:
-    """Return the error that an address leads nowhere: it names a stage, a parameter alone, or nothing."""
+    """Return the error that an address names a stage, a parameter alone, or nothing."""
     if address in holders:
         names = _parameters(holders[address])
         kind = "table" if address in SECTIONS else "stage"
@@ -117,7 +117,7 @@ def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> Unknow
 
 
 def _parameters(table: Table) -> list[str]:
-    """Return the parameters of the stage or model that a table describes; the keys of another table."""
+    """Return the parameters of a table's stage or model; the keys of another table."""
     use = table.get("use", "")
     cls: Any = find_stage(use) or find_backbone(use)
     return [name for name in (cls.model_fields if cls is not None else table) if name not in COMMON]

@@ -1,4 +1,4 @@
-"""From a TOML file to a checked plan: extend, override, build, wire. Every problem is found in one go."""
+"""From a TOML file to a checked plan: extend, override, build, wire, with all problems at once."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Recipe:
 
 
 def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe given by path, or by the name of a shipped one; overrides are `address=value`.
+    """Read and check a recipe given by path or shipped name; overrides are `address=value`.
 
     Raises:
         Problems: the recipe has any; all are in it, with file and line.
@@ -111,7 +111,7 @@ def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe
 
 
 def build(table: Table) -> Recipe:
-    """Build and wire what a recipe's tables describe; what cannot be built is left out, and said."""
+    """Build and wire what a recipe's tables describe; what cannot be built is reported."""
     with collecting() as broken:
         models, model_classes = _build_models(table)
         nodes, stages = _build_stages(table.get("stage", []))
@@ -153,7 +153,7 @@ def _build_header(table: Table) -> Header:
 
 
 def _where_it_goes(key: str, table: Table) -> str:
-    """Say how to write what stands at the top of a recipe and belongs elsewhere; an empty text if nothing is known of it."""
+    """Say how to write what stands at the top of a recipe and belongs elsewhere, if it is known."""
     if key in {address_of(entry) for _, _, entry in all_stages(table)}:
         return (
             "A stage's parameters stand in its own [[stage]], or in a recipe that extends another "

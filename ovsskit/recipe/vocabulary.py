@@ -102,7 +102,7 @@ def make_vocabulary(
     background_words: str | Sequence[str] = (),
     first_is_background: bool = False,
 ) -> Vocabulary:
-    """Make a vocabulary of names, each of which may be followed by synonyms after commas; see `list_classes`.
+    """Make a vocabulary of names, each with its synonyms after commas; see `list_classes`.
 
     A name equal to the background's is taken as the background, not as a class, and its synonyms as
     words for it; with `first_is_background` the first name and its synonyms are such words. They
@@ -154,13 +154,13 @@ def make_vocabulary(
 def no_classes(
     background: str = "background", background_words: str | Sequence[str] = ()
 ) -> Vocabulary:
-    """Return a vocabulary to which whoever runs the stages adds the classes: it has words for the background alone."""
+    """Return a vocabulary of words for the background alone; whoever runs it adds classes."""
     words = tuple(list_words(background_words))
     return Vocabulary((), (0,), _colours(0), background, (), words)
 
 
 def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] = ()) -> Vocabulary:
-    """Make a vocabulary of other classes; words for the background stay, except those that name a class now.
+    """Make a vocabulary of other classes; words for the background stay unless they name one now.
 
     Raises:
         BadClasses: the classes are invalid.
@@ -172,7 +172,7 @@ def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] =
 
 
 def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, ...]]:
-    """Return the names of classes, each with its synonyms after commas, and their ids where a mapping gives them.
+    """Return names of classes with synonyms after commas, and ids where a mapping gives them.
 
     A string is read as on the command line: commas separate classes. A mapping goes from names to
     ids or from ids to names; in it the background may stand with its id, 0.
@@ -215,7 +215,7 @@ def _of_mapping(classes: Mapping[Any, Any], background: str) -> tuple[list[str],
 
 
 def refuse_file(names: Sequence[str], fix: str = "", where: Place | None = None) -> None:
-    """Refuse the name of a file, or of a shipped list, in the place of classes; without a `fix`, name the option for it.
+    """Refuse the name of a file or shipped list as a class; without a `fix`, name the option.
 
     Raises:
         BadClasses: it is one.
@@ -233,12 +233,12 @@ def refuse_file(names: Sequence[str], fix: str = "", where: Place | None = None)
 
 
 def split_classes(text: str) -> list[str]:
-    """Split words that stand on one line, with commas between them; blanks inside a word are reduced to one."""
+    """Split words at commas; blanks inside a word are reduced to one."""
     return split_words(text)
 
 
 def read_classes(path: Path, background: str = "background") -> list[str]:
-    """Read classes from a text file: one on each line with its synonyms after commas, or a JSON list of such lines.
+    """Read classes from a text file: a class on each line with its synonyms, or a JSON list.
 
     Blank lines and those that start with `#` are passed over.
 
@@ -320,7 +320,7 @@ def _repeated(words: Iterable[str]) -> list[str]:
 
 
 def _colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return black for the background, then colours whose hues stay far apart however many there are."""
+    """Return black for the background, then colours whose hues stay far apart."""
     colours = [(0, 0, 0)]
     for index in range(count):
         hue = (0.02 + index * GOLDEN_RATIO) % 1.0

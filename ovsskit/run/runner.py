@@ -1,4 +1,4 @@
-"""Run a pipeline over many images: the next are read and the last are written while the network works.
+"""Run a pipeline over many images: others are read and written while the network works.
 
 Memory stays bounded: images go through in groups of `batch`, fewer where they are large, about one
 group is read ahead, and one waits to be written. An image that fails does not stop the others.
@@ -165,7 +165,7 @@ class Runner:
     def _states(
         self, group: Sequence[tuple[ImageRecord, Image]], watch: Watch
     ) -> list[State] | None:
-        """Return what the pipeline finds in a group, or None if it fails; the error holds tensors and is not kept."""
+        """Return what the pipeline finds in a group, or None; the error, with its tensors, goes."""
         images = [image for _, image in group]
         try:
             return self.pipeline.run_many(images, self.vocabulary, watch, timed=self.profile)
@@ -220,7 +220,7 @@ class Runner:
 
 
 def peak_memory(device: str) -> tuple[int | None, int | None]:
-    """Return the most memory that this process has held, of its own and on a device, in bytes, where the system tells."""
+    """Return the most bytes of memory that this process has held, of its own and on a device."""
     on_device = peak_memory_of(device)
     try:
         import resource

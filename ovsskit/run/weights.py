@@ -32,7 +32,7 @@ def models_of(recipes: Iterable[Recipe]) -> list[PretrainedBackbone]:
 
 
 def check_model(model: PretrainedBackbone, *, fetch: bool = False) -> Checked:
-    """Return what is known of a model's weights; with `fetch` they are fetched if they are not here.
+    """Return what is known of a model's weights; with `fetch` they are fetched where needed.
 
     Raises:
         MissingWeights: they cannot be fetched.

@@ -10,7 +10,8 @@
     maps/            what the stages wrote for the explained images
     gallery/         what the gallery shows
 
-While a run goes on, every finished image adds a line to `finished.jsonl`; a killed run has lost only what was in flight.
+While a run goes on, every finished image adds a line to `finished.jsonl`: a killed run has lost
+only what was in flight.
 The record says of every file how large it is, so that a later run finds what is missing. After a
 power cut it is whole, and images whose files did not reach the disk are done again.
 """
@@ -130,7 +131,7 @@ class OutputFolder(RecordedFolder):
             self.delete(name)
 
     def see_done(self, names: Collection[str]) -> None:
-        """See that what was written of these images is still there; else note an image as failed."""
+        """See that what was written of these images is still there, else note that it failed."""
         for name in names:
             record = self.records[name]
             if record.state == "done" and not self.has(record):

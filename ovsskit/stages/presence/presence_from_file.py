@@ -21,19 +21,22 @@ from ovsskit.files.inputs import SUFFIXES
 log = logging.getLogger(__name__)
 
 BETWEEN_LISTS = re.compile(r"\],?\s*\[")
-FORMATS = 'The file is one JSON object: {"image": ["dog", "cat"]} or {"image": "[12: dog, 8: cat], [90%, 80%]"}.'
+FORMATS = (
+    'The file is one JSON object: {"image": ["dog", "cat"]} '
+    'or {"image": "[12: dog, 8: cat], [90%, 80%]"}.'
+)
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Hold what a file says, and which of its keys fit an image's name without folder and extension, also in small letters."""
+    """Hold what a file says, and which keys fit an image's stem, as it is and in small letters."""
 
     values: dict[str, Any]
     by_name: dict[str, list[str]]
 
 
 class PresenceFromFile(Stage, writes="present"):
-    """Read which classes an image shows from a JSON object, by the image's name with or without its extension.
+    """Read which classes an image shows from a JSON object, by the image's name or stem.
 
     A value is a list of class names, or names with commas between them, or the answer of a language
     model as PnP-OVSS publishes them: one string with a list of `id: name` and a list of confidences
@@ -76,7 +79,7 @@ class PresenceFromFile(Stage, writes="present"):
         return Present((self._label(name, vocabulary),), note=f"{nothing}: `{name}` is taken")
 
     def check_inputs(self, vocabulary: Vocabulary, images: Sequence[Path]) -> None:
-        """See that the file speaks of these images, and of classes that are looked for; what it lacks is noted.
+        """See that the file speaks of these images and classes; what it lacks is noted.
 
         Raises:
             BadFile: it cannot be read, knows none of the images, or names a class that is not
@@ -121,7 +124,7 @@ class PresenceFromFile(Stage, writes="present"):
             ) from error
 
     def _key(self, entries: Entries, name: str) -> str:
-        """Return the entry of an image: of its own name, else of one that differs in folder, extension or capitals."""
+        """Return the entry of an image's own name, else of one in another folder, form or case."""
         if name in entries.values:
             return name
         bare = _bare(name)
@@ -163,7 +166,7 @@ class PresenceFromFile(Stage, writes="present"):
 
 
 def _bare(name: str) -> str:
-    """Return an image's name without its folder and the extension of an image; other dots belong to the name."""
+    """Return an image's name without its folder and extension; other dots belong to it."""
     last = name.replace("\\", "/").rpartition("/")[2]
     stem, dot, ending = last.rpartition(".")
     return stem if stem and f"{dot}{ending}".lower() in SUFFIXES else last

@@ -56,7 +56,7 @@ class Place:
 
 
 def order_of(plan: StudyPlan, turn: int) -> list[int]:
-    """Return the shuffled order of a trial's images: another in each, or the search would be for the first images."""
+    """Return the shuffled order of a trial's images, another in each trial."""
     order = list(range(len(plan.images)))
     random.Random(f"{plan.search.settings.seed} {turn}").shuffle(order)
     return order
@@ -69,7 +69,7 @@ def judge_trial(
     trial: optuna.Trial,
     values: Mapping[str, Any],
 ) -> list[float]:
-    """Judge the candidate of a trial, unless an equal one has been judged, and note with it what came out.
+    """Judge the candidate of a trial, unless an equal one has been judged, and note the result.
 
     Raises:
         Failed: it cannot be run; the reason is noted.
@@ -195,7 +195,7 @@ def work_in_processes(
     finished: Callable[[], bool],
     after: Callable[[], int],
 ) -> None:
-    """Let one process for each device take turns until the study is finished; one that dies is replaced.
+    """Let a process for each device take turns until the study is finished; the dead are replaced.
 
     `after` is called now and then, and returns how many turns are done.
 
@@ -223,7 +223,8 @@ def work_in_processes(
                 if not worker.is_alive() and not finished():
                     deaths += 1
                     if deaths > 3 * len(devices):
-                        what = f"Workers die before they finish a trial, the last with exit status {worker.exitcode}."
+                        last = f"the last with exit status {worker.exitcode}"
+                        what = f"Workers die before they finish a trial, {last}."
                         raise StudyFailed(what, fix="Run it with --workers 1 to see why.")
                     workers[index] = start(devices[index])
     finally:
@@ -259,6 +260,6 @@ def run_worker(
 
 
 def _end_with(sentinel: int) -> None:
-    """End this process at once when the other one ends, however it does; its trial is then tried again."""
+    """End this process when the other one ends, however it does; its trial is tried again."""
     wait([sentinel])
     os._exit(1)

@@ -5,7 +5,7 @@
 
     [[objective]]              # or several, and then a Pareto front
     metric = "miou"
-    masks  = "masks/"          # <image>.png with the numbers of the classes; none are needed for the sample scenes
+    masks  = "masks/"          # <image>.png with the numbers of classes; sample scenes need none
 
 Metrics are `miou` (from 0 to 1), `seconds` (an image's) and `megabytes` (the peak of the stages);
 the last two shall become small.
@@ -43,7 +43,7 @@ METRICS: dict[str, Direction] = {"miou": "maximize", "seconds": "minimize", "meg
 
 @dataclass(frozen=True)
 class Objective:
-    """Hold one objective: its name, its direction, and the stage's table, or the metric and its masks."""
+    """Hold an objective: name, direction, and the stage's table, or the metric and its masks."""
 
     name: str
     direction: Direction
@@ -79,7 +79,7 @@ def read_objectives(table: Table) -> tuple[Objective, ...]:
 
 
 def objective_of(word: str) -> Table:
-    """Return the table of an objective given on the command line: a metric, or a stage that writes `reward`."""
+    """Return the table of an objective given as an option: a metric, or a stage."""
     place = Place("--objective")
     return Table({"metric" if word in METRICS else "use": word}, place, {})
 
@@ -136,7 +136,7 @@ def _metric(entry: Table, metric: Any, name: str, direction: Any) -> list[Object
 
 @dataclass(frozen=True)
 class Truth:
-    """Know the true masks of images, as numbers of a vocabulary; `ignored` is the number that counts nowhere."""
+    """Know the true masks of images; `ignored` is the number that counts nowhere."""
 
     masks: Mapping[Path, Path]
     table: Mapping[int, int] | None
@@ -192,7 +192,7 @@ def read_truth(
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Return the mean of what images gave, those left out that gave nothing (nan); nan if none gave anything."""
+    """Return the mean of what images gave without those that gave nothing (nan); nan of none."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
 

@@ -1,10 +1,10 @@
-"""From what a person wishes to a checked study: every problem is found, with file and line, before trial one."""
+"""From options to a checked study: every problem is found, with its line, before trial one."""
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class StudyOptions(ImageOptions):
 
 @dataclass(frozen=True)
 class Search:
-    """Hold the checked part of a study that concerns its recipe alone: what is searched, how, and for what."""
+    """Hold what of a study concerns its recipe alone: what is searched, how, and for what."""
 
     path: Path
     tables: Table
@@ -160,7 +160,7 @@ def make_plan(options: StudyOptions) -> StudyPlan:
 
 
 def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple[str, ...]]:
-    """Return the images that can be read, and why the others are left out: one must not stop a study.
+    """Return the images that can be read, and why the others, which must stop no study, cannot.
 
     Raises:
         NoImages: none can be read.
@@ -184,7 +184,9 @@ def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple
 
 
 def read_search(options: StudyOptions, *, set_is_settled: bool = False) -> Search:
-    """Read and check a study without its images; with `set_is_settled` what is set is not searched, and no objection.
+    """Read and check a study without its images.
+
+    With `set_is_settled` what is set is no problem where it is searched, but is not searched.
 
     Raises:
         Problems: all that is wrong, with files and lines.
@@ -304,18 +306,17 @@ def _add_models(tables: Table, models: Table) -> None:
         tables["models"] = Table({**tables.get("models", {}), **models}, models.place, {})
 
 
-def _problems_of_values(search: Search) -> list[OvsskitError]:
-    """Build the recipe with both ends of every range, with every choice, and with every switch off."""
+def _problems_of_values(search: Search) -> Iterable[OvsskitError]:
+    """Build the recipe with the ends of every range, every choice, and every switch off."""
     found: dict[str, OvsskitError] = {}
     stages = [address_of(entry) for _, _, entry in all_stages(search.tables)]
     for one in search.space:
         if one.kind == "switch" and one.address not in stages:
-            what, there = (
-                f"The recipe has no stage `{one.address}`.",
-                f"There are: {', '.join(stages)}",
-            )
+            what, there = f"The recipe has no stage `{one.address}`.", ", ".join(stages)
             fix = did_you_mean(one.address, stages)
-            found[one.address] = UnknownAddress(what, there=there, fix=fix, where=one.place)
+            found[one.address] = UnknownAddress(
+                what, there=f"There are: {there}", fix=fix, where=one.place
+            )
             continue
         for value in one.ends:
             with collecting() as problems:
@@ -325,147 +326,97 @@ def _problems_of_values(search: Search) -> list[OvsskitError]:
                 problems = [BadSpace(f"{what} {problems[0].reason}", where=one.place)]
             for problem in problems:
                 found.setdefault(f"{one.address} {problem.what}", problem)
-    return list(found.values())
+    return found.values()
 
 
-def _problems_of_method(search: Search, table: Table) -> list[OvsskitError]:
+def _problems_of_method(search: Search, table: Table) -> Iterator[OvsskitError]:
     """See that sampler, pruner, groups and objectives fit the space and each other."""
-    settings, space = search.settings, search.space
-    problems = [
-        *_problems_of_sampler(search, table.place_of("sampler")),
-        *_problems_of_groups(search, table),
-    ]
-    if settings.pruner != "none" and len(search.objectives) > 1:
-        what = f"The pruner `{settings.pruner}` compares one number, and there are {len(search.objectives)} objectives."
-        problems.append(
-            BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
-        )
+    yield from _problems_of_sampler(search, table.place_of("sampler"))
+    yield from _problems_of_groups(search, table)
+    pruner, where, count = search.settings.pruner, table.place_of("pruner"), len(search.objectives)
+    fix = 'pruner = "none", or --pruner none.'
+    if pruner != "none" and count > 1:
+        what = f"The pruner `{pruner}` compares one number, and there are {count} objectives."
+        yield BadStudy(what, fix=fix, where=where)
     costs = {"seconds", "megabytes"} & {one.metric for one in search.objectives}
-    if settings.pruner != "none" and costs:
-        what = f"The pruner `{settings.pruner}` compares images, and `{min(costs)}` is one number for all."
-        problems.append(
-            BadStudy(what, fix='pruner = "none", or --pruner none.', where=table.place_of("pruner"))
-        )
-    if settings.pruner == "wilcoxon":
-        problems += _missing("scipy", "The pruner `wilcoxon`", table.place_of("pruner"))
-    searched = {one.address for one in space}
-    both = sorted(searched & set(search.fixed))
-    problems += [
-        BadSpace(f"`{one}` is searched and set.", fix="Keep one of them.", where=_place(space, one))
-        for one in both
-    ]
-    return problems
+    if pruner != "none" and costs:
+        what = f"The pruner `{pruner}` compares images, and `{min(costs)}` is one number for all."
+        yield BadStudy(what, fix=fix, where=where)
+    if pruner == "wilcoxon":
+        yield from _missing("scipy", "The pruner `wilcoxon`", where)
+    places = {one.address: one.place for one in search.space}
+    for one in sorted(places.keys() & search.fixed.keys()):
+        yield BadSpace(f"`{one}` is searched and set.", fix="Keep one of them.", where=places[one])
 
 
-def _problems_of_sampler(search: Search, where: Place) -> list[OvsskitError]:
+def _problems_of_sampler(search: Search, where: Place) -> Iterator[OvsskitError]:
     sampler, space = search.settings.sampler, search.space
-    name = f"The sampler `{sampler}`"
+    name, tpe, count = f"The sampler `{sampler}`", 'sampler = "tpe".', len(search.objectives)
     worded = [one.address for one in space if one.choices]
     switched = {one.address for one in space if one.kind == "switch"}
     depending = [one.address for one in space if one.kind != "switch" and one.owner in switched]
-    if sampler == "grid":
-        endless = [one.address for one in space if one.values() is None]
-        if endless:
-            fix = 'Give `step` or `choices`, or take sampler = "tpe".'
-            return [
-                BadStudy(
-                    f"{name} needs steps, and these are continuous: {', '.join(endless)}.",
-                    fix=fix,
-                    where=where,
-                )
-            ]
-        size = grid_size(space) or 0
-        if size > LARGEST_GRID:
-            return [
-                BadStudy(
-                    f"The grid has {size:,} points.",
-                    fix="Take larger steps, or another sampler.",
-                    where=where,
-                )
-            ]
-    if sampler == "cmaes":
-        if worded:
-            fix = 'Give ranges, or take sampler = "tpe".'
-            return [
-                BadStudy(
-                    f"{name} searches numbers, and these are choices: {', '.join(worded)}.",
-                    fix=fix,
-                    where=where,
-                )
-            ]
-        if len(space) < 2:
-            return [
-                BadStudy(
-                    f"{name} needs two parameters or more.", fix='sampler = "tpe".', where=where
-                )
-            ]
-    if sampler == "gp" and depending:
-        what = f"{name} needs every parameter in every trial, and switches leave these out: {', '.join(depending)}."
-        return [BadStudy(what, fix='sampler = "tpe".', where=where)]
-    if sampler in ("cmaes", "annealing") and len(search.objectives) > 1:
-        what = f"{name} makes one number better, and there are {len(search.objectives)} objectives."
-        return [BadStudy(what, fix='sampler = "tpe".', where=where)]
-    needed = {"cmaes": "cmaes", "gp": "scipy"}.get(sampler)
-    return _missing(needed, name, where) if needed else []
+    endless = [one.address for one in space if one.values() is None]
+    if sampler == "grid" and endless:
+        what = f"{name} needs steps, and these are continuous: {', '.join(endless)}."
+        yield BadStudy(what, fix=f"Give `step` or `choices`, or take {tpe}", where=where)
+    elif sampler == "grid" and (size := grid_size(space) or 0) > LARGEST_GRID:
+        fix = "Take larger steps, or another sampler."
+        yield BadStudy(f"The grid has {size:,} points.", fix=fix, where=where)
+    elif sampler == "cmaes" and worded:
+        what = f"{name} searches numbers, and these are choices: {', '.join(worded)}."
+        yield BadStudy(what, fix=f"Give ranges, or take {tpe}", where=where)
+    elif sampler == "cmaes" and len(space) < 2:
+        yield BadStudy(f"{name} needs two parameters or more.", fix=tpe, where=where)
+    elif sampler == "gp" and depending:
+        left_out = f"switches leave these out: {', '.join(depending)}"
+        what = f"{name} needs every parameter in every trial, and {left_out}."
+        yield BadStudy(what, fix=tpe, where=where)
+    elif sampler in ("cmaes", "annealing") and count > 1:
+        what = f"{name} makes one number better, and there are {count} objectives."
+        yield BadStudy(what, fix=tpe, where=where)
+    elif needed := {"cmaes": "cmaes", "gp": "scipy"}.get(sampler):
+        yield from _missing(needed, name, where)
 
 
-def _problems_of_groups(search: Search, table: Table) -> list[OvsskitError]:
+def _problems_of_groups(search: Search, table: Table) -> Iterator[OvsskitError]:
     settings = search.settings
     where = table.place_of("groups" if "groups" in table.places else "preset")
-    if settings.groups == 1:
-        return []
-    if settings.sampler not in ("random", "annealing"):
-        fix = 'sampler = "random" or "annealing".'
-        return [
-            BadStudy(
-                f"The sampler `{settings.sampler}` cannot search in groups.", fix=fix, where=where
-            )
-        ]
-    if settings.trials < settings.groups:
-        return [
-            BadStudy(
-                f"{settings.trials} trials are too few for {settings.groups} groups.", where=where
-            )
-        ]
     divided = next((one for one in search.space if one.address == settings.split), None)
-    if settings.split and (divided is None or divided.values() is None):
+    values = None if divided is None else divided.values()
+    if settings.groups == 1:
+        return
+    if settings.sampler not in ("random", "annealing"):
+        what = f"The sampler `{settings.sampler}` cannot search in groups."
+        yield BadStudy(what, fix='sampler = "random" or "annealing".', where=where)
+    elif settings.trials < settings.groups:
+        what = f"{settings.trials} trials are too few for {settings.groups} groups."
+        yield BadStudy(what, where=where)
+    elif settings.split and values is None:
         known = [one.address for one in search.space if one.values() is not None]
         preset = PRESETS.get(settings.preset, {}).get("split") == settings.split
         who = f"The preset `{settings.preset}`" if preset else "The study"
-        what = (
-            f"{who} divides `{settings.split}` among the groups, and the space has no values of it."
+        divides = f"{who} divides `{settings.split}` among the groups"
+        there = f"There are: {', '.join(known)}"
+        yield BadStudy(
+            f"{divides}, and the space has no values of it.",
+            there=there if known else "It has no parameter with steps or choices.",
+            where=where,
         )
-        there = (
-            f"There are: {', '.join(known)}"
-            if known
-            else "It has no parameter with steps or choices."
-        )
-        return [BadStudy(what, there=there, where=where)]
-    if divided is not None and len(divided.values() or ()) < settings.groups:
-        return [
-            BadStudy(f"`{settings.split}` has fewer values than there are groups.", where=where)
-        ]
-    return []
+    elif values is not None and len(values) < settings.groups:
+        what = f"`{settings.split}` has fewer values than there are groups."
+        yield BadStudy(what, where=where)
 
 
-def _missing(module: str, who: str, where: Place) -> list[OvsskitError]:
+def _missing(module: str, who: str, where: Place) -> Iterator[OvsskitError]:
     from importlib.util import find_spec
 
-    if find_spec(module):
-        return []
-    return [
-        MissingExtra(
-            f"{who} needs the package {module}.", fix='pip install "ovsskit[study]".', where=where
-        )
-    ]
-
-
-def _place(space: Sequence[Dimension], address: str) -> Place:
-    return next(one.place for one in space if one.address == address)
+    if not find_spec(module):
+        what, fix = f"{who} needs the package {module}.", 'pip install "ovsskit[study]".'
+        yield MissingExtra(what, fix=fix, where=where)
 
 
 def switch_off(table: Table, address: str) -> None:
-    """Leave a stage out of a recipe's tables; a wrapper gets the settings at which it equals its inner chain."""
+    """Leave a stage out of a recipe's tables; a wrapper gets its neutral settings."""
     for entries, index, entry in all_stages(table):
         if address_of(entry) == address:
             cls = find_stage(str(entry.get("use")))

@@ -1,4 +1,4 @@
-"""What a person may write about a study: a file, the table `[study]` of a recipe, and options of the command line.
+"""What a person may write about a study: a file, a recipe's table `[study]`, and options.
 
 All three have the same keys. The file replaces what the recipe says, key by key, and options
 replace both.
@@ -76,7 +76,7 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         int,
         Field(
             ge=1,
-            description="seconds between signs of life on a shared storage; three missed ones mean a dead worker",
+            description="seconds between signs of life on a shared storage; three missed mean dead",
         ),
     ] = 20
 
@@ -93,7 +93,7 @@ class ConstraintsTable(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 def merge(recipe: Table | None, file: Table, options: Mapping[str, Any]) -> Table:
-    """Return one table of what recipe, file and options say; options are named by their flag in errors."""
+    """Return one table of what recipe, file and options say; errors name an option by its flag."""
     given = {key: value for key, value in options.items() if value is not None}
     flags = {key: Place(f"--{key}") for key in given}
     lower = recipe if recipe is not None else Table({}, file.place, {})
@@ -127,6 +127,6 @@ def section(table: Table, key: str) -> Table:
 
 
 def beside(table: Table, key: str) -> Path:
-    """Return the folder that paths under a key are relative to: the file's, or the present one for options."""
+    """Return the folder of paths under a key: the file's, or the present one for options."""
     place = table.place_of(key)
     return Path(place.file).parent if place.line else Path()

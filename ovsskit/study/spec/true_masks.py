@@ -76,7 +76,7 @@ def find_masks(folder: Path, images: Sequence[Path], where: Place) -> dict[Path,
 
 
 def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
-    """See that masks are of their images' sizes and hold the classes' numbers; what masks show none is noted.
+    """See that masks have their images' sizes and the classes' numbers; empty ones are noted.
 
     Raises:
         BadFile: some are not; the first is named, and how many are like it.
