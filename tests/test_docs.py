@@ -1,4 +1,4 @@
-"""What the documentation says is so: recipes check, commands parse, Python runs, and every stage is in the reference."""
+"""What the documentation says is so: recipes check, commands parse, and Python runs."""
 
 from __future__ import annotations
 

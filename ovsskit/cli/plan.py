@@ -14,7 +14,7 @@ def plan(
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Show a recipe as a tree: stages, parameters, what they read, who wrote it, what they write."""
+    """Show a recipe as a tree: stages, parameters, what they read and who wrote it."""
     from ovsskit.cli.console import show
     from ovsskit.recipe.build import load_recipe
     from ovsskit.run.output.plan_tree import plan_tree

@@ -1,7 +1,8 @@
 """The nouns: frozen values with named axes. A slot holds one of them for one image.
 
-Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`, and a stage may ask for one of them.
-Labels count from the vocabulary: label 0 is the background, label i is the i-th name.
+Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`,
+and a stage may ask for one of them. Labels count from the vocabulary: label 0 is the background,
+label i is the i-th name.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ovsskit.engine.examples import (
 )
 
 PROMPT, END, PADDING = -1, -2, -3
-"""Marks, in `positions`, of tokens that name no class: words of the prompt; the separator at the end; padding."""
+"""Marks, in `positions`, of tokens that name no class: of the prompt, the end, and padding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Image(Value):
-    """Hold an image: red, green and blue from 0 to 1, its name, and the patches that the model shall not see."""
+    """Hold an image: colours from 0 to 1, its name, and the patches that no model shall see."""
 
     data: Float[torch.Tensor, "3 h w"]
     name: str = ""
@@ -94,9 +95,10 @@ class Image(Value):
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary(Value):
-    """Hold the names to look for, and for every label (background first) its number in the mask and its colour.
+    """Hold the names to look for, and of every label its number in the mask and its colour.
 
-    `synonyms` are other words for each class, if there are any; `background_words` stand for what is none of them.
+    `synonyms` are other words for each class, if there are any; `background_words` stand for what
+    is none of them.
     """
 
     names: tuple[str, ...]
@@ -114,7 +116,7 @@ class Vocabulary(Value):
 
     @property
     def queries(self) -> tuple[tuple[int, str], ...]:
-        """Return label and text of everything to look for: words of the background, then every class's name and synonyms."""
+        """Return label and text of all words: the background's, then every class's."""
         others = self.synonyms or ((),) * len(self.names)
         words = [(name, *more) for name, more in zip(self.names, others, strict=True)]
         return tuple(
@@ -131,10 +133,10 @@ class Vocabulary(Value):
 
 @dataclass(frozen=True, eq=False)
 class Present(Value):
-    """Hold the labels (1 and up) of the classes that an image is said to show, in the order of the caption; maybe none.
+    """Hold the labels (1 and up) of the classes that an image is said to show, in caption order.
 
-    `scores` are the probabilities from which they were chosen, if there are any, of all classes in their order; `note` is what
-    a person should know of the choice. Neither tells values apart.
+    `scores` are the probabilities from which they were chosen, if there are any, of all classes in
+    their order; `note` is what a person should know of the choice. Neither tells values apart.
     """
 
     labels: tuple[int, ...]
@@ -182,11 +184,12 @@ class Captions(Value):
 
 @dataclass(frozen=True, eq=False)
 class CrossAttention(Value):
-    """Hold what every text token looks at: probabilities, and the gradient of the matching objective in them.
+    """Hold what text tokens look at: probabilities, and the matching objective's gradient in them.
 
-    The last rows x cols columns of the key axis are the patches, row by row; a class token may stand before them.
-    `layers` count from 1, `heads` from 0. `positions` tells which class a token belongs to (see `Present`), or is
-    `PROMPT`, `END` or `PADDING`. The tokens of several captions follow each other; `lengths` are their counts.
+    The last rows x cols columns of the key axis are the patches, row by row; a class token may
+    stand before them. `layers` count from 1, `heads` from 0. `positions` tells which class a token
+    belongs to (see `Present`), or is `PROMPT`, `END` or `PADDING`. The tokens of several captions
+    follow each other; `lengths` are their counts.
     """
 
     probability: Float[torch.Tensor, "layer head token key"]
@@ -223,7 +226,7 @@ class CrossAttention(Value):
         return replace(self, probability=probability, gradient=gradient, layers=layers, heads=heads)
 
     def maps(self, weights: Float[torch.Tensor, "layer head token key"]) -> TokenMaps:
-        """Return weights of every token and key as maps over the patches, summed over layers and heads.
+        """Return weights as maps of tokens over the patches, summed over layers and heads.
 
         The first token of each caption is left out, and maps of padding are zero.
         """
@@ -252,7 +255,7 @@ class TokenMaps(Value):
 
 @dataclass(frozen=True, eq=False)
 class Hidden(Value):
-    """Hold the tokens that enter some blocks of an image encoder: the class token, then the patches row by row.
+    """Hold the tokens that enter blocks of an image encoder: the class token, then the patches.
 
     `layers` are the blocks' numbers, from 1.
     """
@@ -273,7 +276,7 @@ class Hidden(Value):
 
 @dataclass(frozen=True, eq=False)
 class Similarity(Value):
-    """Hold how alike tokens are, for some blocks and heads; a softmax over the last axis makes weights of it.
+    """Hold how alike tokens are, for some blocks and heads: a softmax makes weights of it.
 
     A `term` is one way to compare, such as queries with queries. Tokens are those of `Hidden`.
     """
@@ -291,7 +294,7 @@ class Similarity(Value):
 
 @dataclass(frozen=True, eq=False)
 class Attention(Value):
-    """Hold with what weight every token takes in every other, for some blocks and heads. Tokens are those of `Hidden`."""
+    """Hold with what weight every token of `Hidden` takes in every other, for blocks and heads."""
 
     data: Float[torch.Tensor, "layer head token token"]
     layers: tuple[int, ...]
@@ -318,7 +321,7 @@ class PatchFeatures(Value):
 
 @dataclass(frozen=True, eq=False)
 class TextFeatures(Value):
-    """Hold one vector for every text; `labels` says for which label each text stands (0 is the background)."""
+    """Hold one vector for every text; `labels` says which label each is for (0: background)."""
 
     data: Float[torch.Tensor, "text width"]
     labels: tuple[int, ...]
@@ -332,7 +335,7 @@ class TextFeatures(Value):
 
 @dataclass(frozen=True, eq=False)
 class Scores(Value):
-    """Hold maps; `labels` says which label each map is for (0 is the background). Several maps may be for one label."""
+    """Hold maps; `labels` says which label each is for (0: background), and may hold one twice."""
 
     data: Float[torch.Tensor, "class h w"]
     labels: tuple[int, ...]
@@ -400,7 +403,7 @@ class Labels(Value):
 
 @dataclass(frozen=True, eq=False)
 class Reward(Value):
-    """Hold how good a result is taken to be, without a look at true masks; more is better. Not a number: nothing to judge."""
+    """Hold how good a result seems without true masks; more is better, NaN is nothing to judge."""
 
     data: Float[torch.Tensor, ""]
 

@@ -43,13 +43,13 @@ class Result:
 
     @property
     def labels(self) -> Int[torch.Tensor, "h w"]:
-        """Return the id of the class of every pixel, its number in the mask (`vocabulary.ids`; 0 is the background)."""
+        """Return the id of every pixel's class: its number in the mask, from `vocabulary.ids`."""
         value: Labels = self.slots["labels"]
         return value.data
 
     @property
     def places(self) -> Int[torch.Tensor, "h w"]:
-        """Return the place of the class of every pixel in `vocabulary.labels` (0 is the background, i the i-th name)."""
+        """Return the place of every pixel's class in `vocabulary.labels`; 0 is the background."""
         ids = torch.tensor(self.vocabulary.ids, device=self.labels.device)
         places = torch.zeros(int(ids.max()) + 1, dtype=torch.int64, device=ids.device)
         places[ids] = torch.arange(len(ids), device=ids.device)
@@ -57,12 +57,12 @@ class Result:
 
     @property
     def scores(self) -> Scores:
-        """Return the maps from which the labels were taken; `scores.labels` says which label each is for."""
+        """Return the maps that labels were taken from; `scores.labels` says which each is for."""
         value: Scores = self.slots["scores"]
         return value
 
     def at(self, address: str) -> Value:
-        """Return what the stage of this address wrote; of a stage inside a wrapper, what it wrote last.
+        """Return what the stage of this address wrote; inside a wrapper, what it wrote last.
 
         Raises:
             UnknownAddress: the pipeline has no such stage, or was not called with `trace=True`.
@@ -107,7 +107,7 @@ class Pipeline:
         batch: int | str = "auto",
         store: Store | None = None,
     ) -> None:
-        """Prepare a plan to run; weights are read at first use. The store, if any, keeps what networks wrote.
+        """Prepare a plan to run; weights are read at first use, a store keeps what networks wrote.
 
         Raises:
             UnknownDevice: this machine has no such device.
@@ -160,12 +160,13 @@ class Pipeline:
     ) -> Result:
         """Segment one image: a path, a PIL image, or an array of bytes `h w 3`.
 
-        Classes are a list, in which synonyms follow a class after commas; a string as on the command line, "dog, cat"; or a
-        mapping of names to ids, {"dog": 12}, or of ids to names.
+        Classes are a list, in which synonyms follow a class after commas; a string as on the
+        command line, "dog, cat"; or a mapping of names to ids, {"dog": 12}, or of ids to names.
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
 
         Raises:
-            BadClasses: neither the call nor the pipeline names classes, or a model cannot read them or tell them apart.
+            BadClasses: neither the call nor the pipeline names classes, or a model cannot read them
+                or tell them apart.
             BadImage: the image cannot be read.
         """
         vocabulary = self.plan.vocabulary
@@ -195,7 +196,7 @@ class Pipeline:
         *,
         timed: bool = False,
     ) -> list[State]:
-        """Segment several images, sharing batches, and return all slots of each; `timed` as in `run_groups`."""
+        """Segment several images, sharing batches, and return all slots of each."""
         [states] = self.run_groups([images], vocabulary, watch, timed=timed)
         return states
 
@@ -207,9 +208,10 @@ class Pipeline:
         *,
         timed: bool = False,
     ) -> Iterator[list[State]]:
-        """Segment groups of images one after the other as `run_many` does; files that stages read must stay as they are.
+        """Segment groups of images one after the other; files that stages read must not change.
 
-        With `timed` the seconds that `watch` hears of are those of the device's work too, which is waited for.
+        With `timed` the seconds that `watch` hears of are those of the device's work too, which is
+        waited for.
         """
         driver = Driver(
             dict(self.models),

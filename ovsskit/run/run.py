@@ -1,4 +1,4 @@
-"""One `ovsskit run`: find everything that is wrong before any weights are read, then run, then sum up."""
+"""One `ovsskit run`: find all that is wrong before weights are read, then run, then sum up."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ OUT = Path("ovsskit-out")
 
 
 def run_job(options: RunOptions, callbacks: Callbacks) -> int:
-    """Do what a person wishes, telling callbacks how it goes; return the exit status: 1 if images failed, else 0.
+    """Do what a person asked, telling callbacks how it goes; return 1 if images failed, else 0.
 
     Raises:
-        OvsskitError: something is wrong with the recipe, classes, images, output folder, device or weights.
+        OvsskitError: something is wrong with the recipe, classes, images, output folder, device or
+            weights.
     """
     adopt_warnings()
     with hearing(callbacks) as notices:

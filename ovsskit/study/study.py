@@ -1,4 +1,4 @@
-"""One `ovsskit study`: find everything that is wrong, judge the recipe as it is, search, and leave results to use."""
+"""One `ovsskit study`: find all that is wrong, judge the unchanged recipe, search, and report."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def trials_text(state: StudyState) -> str:
 
 
 def identify_study(plan: StudyPlan) -> dict[str, Any]:
-    """Return what makes two studies the same, as plain JSON values: recipe, weights, classes, images, space, method, goals."""
+    """Return what makes two studies the same, as plain JSON values."""
     search, settings = plan.search, plan.search.settings
     recipe = search.candidate({})
     images = hashlib.sha256()

@@ -1,8 +1,8 @@
 """The contract of stages, wrappers and backbones, as checks that raise `AssertionError`.
 
 What there is to test of a value or a capability, it says itself: `Value.example`, `Value.check`,
-`Capability.toy` and `Capability.check`. Of what says nothing the checks raise `NotImplementedError`,
-with what to add.
+`Capability.toy` and `Capability.check`. Of what says nothing the checks raise
+`NotImplementedError`, with what to add.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Keep the vectors of words in the user's cache, so that a run does not encode what an earlier one did.
+"""Keep the vectors of words in the user's cache: no run encodes what an earlier one did.
 
-They are known by everything that they follow from: the model with the digest of its files, the words and
-sentences, the code, the libraries, and the kind of processor, since each may change the last bits.
+They are known by everything that they follow from: the model with the digest of its files, the
+words and sentences, the code, the libraries, and the kind of processor, since each may change the
+last bits.
 """
 
 from __future__ import annotations

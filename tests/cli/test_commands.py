@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import tomlkit
 
+from ovsskit.cli.__main__ import main
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.registry import backbone_names, stage_names
 
@@ -163,3 +164,16 @@ def test_models_of_a_study_are_its_judge_too() -> None:
     done = ovsskit("models", "quickstart", "--study")
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["clip", "blip_itm"]
+
+
+def test_models_of_a_recipe_without_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "regions.toml"
+    path.write_text('[backbone]\nuse = "tones"\n\n[[stage]]\nuse = "find_regions"\n')
+    plugin = Path(__file__).parents[2] / "docs" / "examples" / "regions.py"
+    monkeypatch.setattr(sys, "argv", ["ovsskit", "models", str(path), "--plugin", str(plugin)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capfd.readouterr().out == "No model of this recipe has weights.\n"

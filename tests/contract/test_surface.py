@@ -1,4 +1,4 @@
-"""What people can hold on to (public names, stages, parameters, options, error codes) does not change unnoticed."""
+"""What people can hold on to (names, parameters, options, codes) does not change unnoticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What networks wrote before is not computed again: by key, item by item, whatever changed downstream."""
+"""What networks wrote before is not computed again: by key, item by item."""
 
 from __future__ import annotations
 
@@ -354,7 +354,7 @@ def test_the_quickstart_with_a_store(tmp_path: Path) -> None:
 
 
 def test_a_wrapper_under_other_names_is_known_by_what_it_reads(tmp_path: Path) -> None:
-    """The inner chain sees `resized`, so another image beside it computes nothing anew, and another `resized` does."""
+    """The inner chain sees `resized`: another one computes anew, another image does not."""
     stages = [Windows(reads={"image": "resized"}, inner=(Look(),)), Solve()]
     image, other = example(Image, 1), example(Image, 2)
     for state, fresh in (

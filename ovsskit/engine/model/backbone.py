@@ -34,7 +34,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         return ""
 
     def to(self: B, device: str) -> B:
-        """Return the same backbone on another device: a new one, as what it keeps lies on its own."""
+        """Return a new backbone on another device: what this one keeps lies on its own."""
         if device == self._device:
             return self
         settings = {name: getattr(self, name) for name in type(self).model_fields}
@@ -64,7 +64,7 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         return {}
 
     def read_word(self, word: str) -> Reading | None:
-        """Return what the text encoder reads of a word by itself; None where that cannot be told, or nothing is read.
+        """Return what the text encoder reads of a word by itself; None if that cannot be told.
 
         It is asked before a run, and shall read the tokenizer alone, not the network.
         """

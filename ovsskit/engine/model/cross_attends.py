@@ -15,7 +15,7 @@ Objective = Literal["match_logit", "match_loss"]
 
 
 class CrossAttends(Capability):
-    """Give the attention of text tokens to image patches, and its gradient in the matching objective."""
+    """Give the attention of text tokens to image patches, and its gradient in a match."""
 
     @abstractmethod
     def count_tokens(self, text: str) -> int:
@@ -32,16 +32,16 @@ class CrossAttends(Capability):
         """Return the number of layers with cross-attention."""
 
     def known_layer_count(self) -> int | None:
-        """Return the number of layers with cross-attention if it can be told without reading weights, quickly."""
+        """Return the number of layers with cross-attention if weights need not be read for it."""
         return None
 
     @property
     def reads_first_token(self) -> bool:
-        """Return whether the matching head reads the first token alone, so that the last layer gives classes no gradient."""
+        """Return whether the head reads the first token alone: the last layer gets no gradient."""
         return False
 
     def layers_with_gradient(self) -> tuple[int, ...] | None:
-        """Return the layers from which classes get a gradient, or None where this is not known before weights are read."""
+        """Return the layers from which classes get a gradient, or None where weights must tell."""
         count = self.known_layer_count()
         return None if count is None else tuple(range(1, count + (not self.reads_first_token)))
 
@@ -64,7 +64,7 @@ class CrossAttends(Capability):
 
     @classmethod
     def check(cls, model: Any) -> None:
-        """Test grid, layers and tokens, that nothing has a graph, and that images are independent."""
+        """Test grid, layers and tokens; nothing has a graph, and images are independent."""
         images, captions = [Image.example(seed) for seed in (0, 7)], Captions.example()
         both = model.cross_attention(
             images, [captions] * 2, layers=None, objective="match_logit", pad_to=0

@@ -13,7 +13,7 @@ from ovsskit.engine.values import Image, PatchFeatures
 
 
 class DecodesPatches(Capability):
-    """Give logits of classes for every patch, and the features of the patches before any word was read."""
+    """Give every patch logits of classes, and the features that it has before words are read."""
 
     @abstractmethod
     def decode_patches(

@@ -24,7 +24,7 @@ class EncodesPatches(Capability):
 
     @abstractmethod
     def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
-        """Run the network up to the last of these blocks (numbers from 1); images keep their size."""
+        """Run the network up to the last of these blocks (from 1); images keep their size."""
 
     @abstractmethod
     def project(
@@ -50,10 +50,10 @@ class EncodesPatches(Capability):
     def finish(
         self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
     ) -> PatchFeatures:
-        """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts.
+        """Add up the attended values of the blocks, and project patches into the space of texts.
 
-        With `residual` the sum starts from the tokens that enter the first of these blocks, else from zero. With
-        `feed_forward` the last block's second half follows.
+        With `residual` the sum starts from the tokens that enter the first of these blocks, else
+        from zero. With `feed_forward` the last block's second half follows.
         """
 
     @classmethod

@@ -18,7 +18,7 @@ class EncodesText(Capability):
 
     @abstractmethod
     def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
-        """Return one vector per text, as the text encoder projects it, not normalised; what is too long is cut, and said.
+        """Return one vector per text, not normalised; what is too long is cut, and said.
 
         There may be thousands of texts; the backbone bounds what it takes at once.
         """

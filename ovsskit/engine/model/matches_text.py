@@ -18,7 +18,7 @@ class MatchesText(Capability):
     def match(
         self, images: Sequence[Image], captions: Sequence[Sequence[Caption]]
     ) -> list[Float[torch.Tensor, " caption"]]:
-        """Return, for every image, the probability from 0 to 1 that it fits each of its captions."""
+        """Return the probability from 0 to 1 that an image fits each of its captions."""
 
     @classmethod
     def check(cls, model: Any) -> None:

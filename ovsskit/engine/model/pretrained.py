@@ -110,11 +110,11 @@ class PretrainedBackbone(Backbone):
         return need_weights(self.source, self.pinned, self.embedded, self.hub_files)
 
     def find_weights(self) -> Path | None:
-        """Return the file or folder of the weights if they are on this machine; the network is not asked."""
+        """Return the file or folder of the weights if they are on this machine."""
         return find_weights(self.source, self.pinned, self.embedded, self.hub_files)
 
     def read_files(self) -> dict[str, Path]:
-        """Return the files that the model is made of, by name: its weights, and what is read beside them.
+        """Return the files that the model is made of, by name: weights, and what is beside them.
 
         Raises:
             MissingWeights: they are neither local nor downloadable.
@@ -158,7 +158,7 @@ class PretrainedBackbone(Backbone):
         raise BadWeights(what, where=Place(str(file)))
 
     def check_weights(self) -> None:
-        """Refuse weights that do not fit, by the names and shapes of their tensors, or leave it to `load`.
+        """Refuse weights that do not fit, by names and shapes of tensors, or leave it to `load`.
 
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
@@ -181,7 +181,7 @@ class PretrainedBackbone(Backbone):
 
     @cached_property
     def network(self) -> Any:
-        """Return the network, in evaluation mode and without gradients, on the backbone's device."""
+        """Return the network on the backbone's device, to be evaluated without gradients."""
         return self.load().to(device=self._device, dtype=self.dtype).eval().requires_grad_(False)
 
     def prepare(self) -> None:

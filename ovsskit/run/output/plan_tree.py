@@ -1,4 +1,4 @@
-"""Show a plan as a tree of stages, with what each reads and writes: in a terminal and a notebook."""
+"""Show a plan as a tree of stages, with what each reads and writes."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ Report = Callable[[int, float], bool]
 
 @dataclass
 class TrialResult:
-    """Hold what a candidate is worth: a number for every objective, what single images gave, and what it cost.
+    """Hold what a candidate is worth, for every objective and image, and what it cost.
 
     `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost
     when it was computed.
@@ -83,7 +83,7 @@ class Evaluator:
         allow_pixels(plan.max_pixels)
 
     def pipeline(self, values: Mapping[str, Any]) -> Pipeline:
-        """Return the recipe with these values, ready to run, its models shared with other candidates.
+        """Return the recipe with these values, ready to run; candidates share their models.
 
         Raises:
             Problems: the values do not fit together.
@@ -141,7 +141,7 @@ class Evaluator:
         )
 
     def _count(self, judges: set[str]) -> dict[str, int]:
-        """Return the calls of networks that were made and saved so far, the recipe's and the judges'."""
+        """Return the calls of networks made and saved so far, the recipe's and the judges'."""
         found = dict.fromkeys(("calls", "saved", "judge_calls", "judge_saved"), 0)
         for address, count in self.store.counts.items():
             who = "judge_" if address in judges else ""
@@ -234,7 +234,7 @@ class Evaluator:
 
 
 class CostMeter:
-    """Watch the stages of a candidate: their seconds, the peak of memory, and the rewards that they write."""
+    """Watch the stages of a candidate: their seconds, peak memory, and rewards."""
 
     def __init__(
         self, costs: Costs, store: Store, judges: set[str], last: str, device: str

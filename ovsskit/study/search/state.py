@@ -24,7 +24,7 @@ def cell(value: Any) -> str:
 
 @dataclass
 class StudyState:
-    """Say how a study stands: its rows, what the recipe as it is was worth, and what the store saved."""
+    """Say how a study stands: its rows, what the unchanged recipe was worth, and what was saved."""
 
     plan: StudyPlan
     total: int
@@ -89,7 +89,7 @@ class StudyState:
 
     @property
     def calls(self) -> dict[str, int]:
-        """Return how many calls of networks, each for one image, were made and saved: the recipe's and the judges'."""
+        """Return how many calls of networks were made and saved, the recipe's and the judges'."""
         results = [self.default, *(row.result for row in self.rows)]
         return {
             key: sum(one.get(key, 0) for one in results)
