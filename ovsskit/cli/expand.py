@@ -76,10 +76,8 @@ def expand(
     see_free(path, force=force)
     if bool(model) == bool(local):
         what = "One model is needed." if not model else "Two models are named."
-        raise BadValue(
-            what,
-            fix="Give --local (a hub id or folder) or --model (of the endpoint OPENAI_BASE_URL).",
-        )
+        fix = "Give --local (a hub id or folder) or --model (of the endpoint OPENAI_BASE_URL)."
+        raise BadValue(what, fix=fix)
     own = load_recipe(recipe, sets).plan.vocabulary if recipe else NO_WORDS
     vocabulary = choose_named(classes, classes_file, own)
     text = read_prompt(kind, prompt)
@@ -94,7 +92,5 @@ def expand(
         texts = ask(names, text, kind, asked, kept, tries, lambda name: progress.advance(task))
     write_texts(path, texts, kind, asked.name, force=force)
     console.print(f"wrote {escape(str(path))}: {len(texts)} {kind}", highlight=False)
-    console.print(
-        f"read them, change what is wrong, then: --set expand_text.file={escape(str(path))}",
-        highlight=False,
-    )
+    then = f"--set expand_text.file={escape(str(path))}"
+    console.print(f"read them, change what is wrong, then: {then}", highlight=False)

@@ -82,29 +82,22 @@ def load_plugin(path: Path) -> list[str]:
     Raises:
         BadPlugin: the file is missing, cannot be imported, or defines neither.
     """
-    module_name = f"ovsskit_plugin_{path.stem}"
+    module_name, where = f"ovsskit_plugin_{path.stem}", Place(str(path))
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise BadPlugin(
-            "A plugin is a Python file, and there is none.",
-            fix="Give the path of a .py file.",
-            where=Place(str(path)),
-        )
+        what, fix = "A plugin is a Python file, and there is none.", "Give the path of a .py file."
+        raise BadPlugin(what, fix=fix, where=where)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise BadPlugin(
-            f"The file cannot be imported: {type(error).__name__}: {error}", where=Place(str(path))
-        ) from error
+        what = f"The file cannot be imported: {type(error).__name__}: {error}"
+        raise BadPlugin(what, where=where) from error
     found = {use_of(cls): cls for cls in _own_classes(module) if issubclass(cls, Stage | Backbone)}
     if not found:
-        raise BadPlugin(
-            "The file defines no stage.",
-            fix="Define a class that inherits `ovsskit.Stage`.",
-            where=Place(str(path)),
-        )
+        fix = "Define a class that inherits `ovsskit.Stage`."
+        raise BadPlugin("The file defines no stage.", fix=fix, where=where)
     PLUGINS.update(found)
     return list(found)
 

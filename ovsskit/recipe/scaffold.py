@@ -31,24 +31,15 @@ def write_starter(path: Path, base: str, *, whole: bool, force: bool = False) ->
 
 
 def _variant(recipe: Recipe, base: str, name: str) -> str:
-    document = tomlkit.document()
-    document["name"] = name
-    document["about"] = recipe.header.about
-    document["extends"] = base
-    document.add(tomlkit.nl())
-    document.add(tomlkit.comment("[vocabulary]"))
-    document.add(tomlkit.comment('names = ["dog", "cat", "grass"]'))
-    document.add(tomlkit.nl())
-    changes = tomlkit.table()
-    changes.add(
-        tomlkit.comment(
-            "Take away the # before what you want to change; these are the present values."
-        )
-    )
-    for address, value in _parameters(recipe.plan.stages):
-        changes.add(tomlkit.comment(f'"{address}" = {value}'))
-    document["set"] = changes
-    return document.as_string()
+    head = {"name": name, "about": recipe.header.about, "extends": base}
+    lines = [
+        tomlkit.dumps(head),
+        '# [vocabulary]\n# names = ["dog", "cat", "grass"]\n',
+        "[set]",
+        "# Take away the # before what you want to change; these are the present values.",
+        *(f'# "{address}" = {value}' for address, value in _parameters(recipe.plan.stages)),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _copy(recipe: Recipe) -> str:

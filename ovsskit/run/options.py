@@ -17,6 +17,8 @@ from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
 from ovsskit.run.samples import sample_images
 
+NAME_SOME = 'Name some: --classes "dog, cat, grass".'
+
 log = logging.getLogger(__name__)
 
 
@@ -79,12 +81,8 @@ def choose_classes(options: ImageOptions, recipe: Recipe, samples: bool) -> Voca
     Raises:
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
-    if (
-        samples
-        and options.classes is None
-        and not options.classes_file
-        and not recipe.plan.vocabulary.names
-    ):
+    named = options.classes is not None or options.classes_file or recipe.plan.vocabulary.names
+    if samples and not named:
         from ovsskit.embedded import NOUNS
 
         return replace_classes(NOUNS, recipe.plan.vocabulary)
@@ -98,23 +96,18 @@ def choose_named(classes: str | None, classes_file: Path | None, own: Vocabulary
         BadClasses: none are named, or they are named in two ways, or they cannot be read.
     """
     if classes is not None and classes_file:
-        raise BadClasses(
-            "Classes are named twice.", fix="Give --classes or --classes-file, not both."
-        )
+        fix = "Give --classes or --classes-file, not both."
+        raise BadClasses("Classes are named twice.", fix=fix)
     if classes is not None:
         if not classes.strip():
-            raise BadClasses(
-                "The list of classes is empty.", fix='Name some: --classes "dog, cat, grass".'
-            )
+            raise BadClasses("The list of classes is empty.", fix=NAME_SOME)
         names = parse_classes(classes, own.background)
         refuse_file(names, where=COMMAND_LINE)
         return _said(replace_classes(names, own))
     if classes_file:
         return _said(replace_classes(read_classes(classes_file, own.background), own))
     if not own.names:
-        raise BadClasses(
-            "Nothing says which classes to look for.", fix='Name some: --classes "dog, cat, grass".'
-        )
+        raise BadClasses("Nothing says which classes to look for.", fix=NAME_SOME)
     return own
 
 

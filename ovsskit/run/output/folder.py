@@ -77,9 +77,8 @@ class OutputFolder(RecordedFolder):
         also its maps if it is one of the explained, and all of that is still there: files of the
         size that was written, and with `verify` of the content.
         """
-        names = name_images(
-            images, {record.source: record.name for record in self.records.values()}
-        )
+        known = {record.source: record.name for record in self.records.values()}
+        names = name_images(images, known)
         todo, damaged = [], 0
         for name, path in zip(names, images, strict=True):
             old = self.records.get(name)
@@ -87,12 +86,8 @@ class OutputFolder(RecordedFolder):
             new = ImageRecord(
                 name, str(path.absolute()), stamp=stamp_of(path), saved=tuple(sorted(parts))
             )
-            if (
-                old is not None
-                and old.state == "done"
-                and old.stamp == new.stamp
-                and parts <= {*old.saved}
-            ):
+            same = old is not None and (old.state, old.stamp) == ("done", new.stamp)
+            if old is not None and same and parts <= {*old.saved}:
                 if self.has(old, verify=verify):
                     continue
                 damaged += 1

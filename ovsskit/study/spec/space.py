@@ -202,31 +202,22 @@ def _switch(
     address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe
 ) -> Dimension | None:
     stage = find_stage_of(recipe.plan.stages, address)
-    if stage is None:
-        return Dimension(
-            address, "switch", place, choices=SWITCH
-        )  # the plan reports that there is no such stage
-    if list(entry) != ["choices"] or sorted(map(toml, entry["choices"])) != sorted(
-        map(toml, SWITCH)
-    ):
-        raise BadSpace(
-            f"`{address}` is a stage, and a stage is on or off.",
-            fix=f'"{address}" = {{ choices = ["on", "off"] }}',
-        )
-    if isinstance(stage, Wrapper) and not stage.neutral:
-        raise BadSpace(
-            f"`{address}` cannot be switched off: it has no settings at which it changes nothing."
-        )
+    if stage is not None:  # else the plan reports that there is no such stage
+        on_off = sorted(map(toml, SWITCH))
+        if list(entry) != ["choices"] or sorted(map(toml, entry["choices"])) != on_off:
+            what = f"`{address}` is a stage, and a stage is on or off."
+            raise BadSpace(what, fix=f'"{address}" = {{ choices = ["on", "off"] }}')
+        if isinstance(stage, Wrapper) and not stage.neutral:
+            why = "it has no settings at which it changes nothing"
+            raise BadSpace(f"`{address}` cannot be switched off: {why}.")
     return Dimension(address, "switch", place, choices=SWITCH)
 
 
 def _choices(address: str, entry: Mapping[str, Any], place: Place) -> Dimension:
     choices = entry["choices"]
     if not isinstance(choices, list) or not choices:
-        raise BadSpace(
-            f"`{address}` has nothing to choose from.",
-            fix="Give a list of values: choices = [1, 2, 3].",
-        )
+        what, fix = "has nothing to choose from", "Give a list of values: choices = [1, 2, 3]."
+        raise BadSpace(f"`{address}` {what}.", fix=fix)
     if len({toml(choice) for choice in choices}) < len(choices):
         raise BadSpace(f"`{address}` names a choice twice.")
     if len(entry) > 1:
@@ -235,44 +226,39 @@ def _choices(address: str, entry: Mapping[str, Any], place: Place) -> Dimension:
 
 
 def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe) -> Dimension:
-    low: Any = entry.get("low")
-    high: Any = entry.get("high")
-    step, log = entry.get("step"), entry.get("log", False)
-    if not _is_number(low) or not _is_number(high):
-        raise BadSpace(f"`{address}` needs numbers as `low` and `high`, or `choices`.")
-    if low == high:
-        raise BadSpace(
-            f"`{address}` goes from {low} to {high}: there is nothing to search.",
-            fix="Set it instead: --set.",
-        )
-    if low > high:
-        raise BadSpace(f"`{address}` goes from {low} down to {high}.", fix="Swap `low` and `high`.")
-    if not isinstance(log, bool):
-        raise BadSpace(f"`{address}` has log = {toml(log)}; it is true or false.")
-    if log and low <= 0:
-        raise BadSpace(
-            f"`{address}` is logarithmic and begins at {low}.",
-            fix="Begin above 0, or leave out `log`.",
-        )
-    if step is not None and (not _is_number(step) or not 0 < step <= high - low):
-        raise BadSpace(
-            f"`{address}` has a step of {toml(step)}; it is above 0 and fits into the range."
-        )
-    if log and step is not None:
-        raise BadSpace(f"`{address}` has both `step` and `log`.", fix="Keep one of them.")
+    found: list[Any] = [entry.get(key) for key in ("low", "high", "step", "log")]
+    low, high, step, log = found
     kinds = _number_kinds(recipe, address)
+    if wrong := _wrong_range(low, high, step, log, kinds):
+        raise BadSpace(f"`{address}` {wrong[0]}.", fix=wrong[1])
+    if kinds == {"integer"}:
+        return Dimension(address, "int", place, low, high, step, bool(log))
+    step = None if step is None else float(step)
+    return Dimension(address, "float", place, float(low), float(high), step, bool(log))
+
+
+def _wrong_range(
+    low: Any, high: Any, step: Any, log: Any, kinds: set[str]
+) -> tuple[str, str] | None:
+    """Return what is wrong with a range, and what would mend it."""
+    if not _is_number(low) or not _is_number(high):
+        return "needs numbers as `low` and `high`, or `choices`", ""
+    if low == high:
+        return f"goes from {low} to {high}: there is nothing to search", "Set it instead: --set."
+    if low > high:
+        return f"goes from {low} down to {high}", "Swap `low` and `high`."
+    if not isinstance(log, bool | None):
+        return f"has log = {toml(log)}; it is true or false", ""
+    if log and low <= 0:
+        return f"is logarithmic and begins at {low}", "Begin above 0, or leave out `log`."
+    if step is not None and (not _is_number(step) or not 0 < step <= high - low):
+        return f"has a step of {toml(step)}; it is above 0 and fits into the range", ""
+    if log and step is not None:
+        return "has both `step` and `log`", "Keep one of them."
     whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
     if kinds == {"integer"} and not whole:
-        raise BadSpace(
-            f"`{address}` is a whole number, and {low} to {high} is not.", fix="Give whole numbers."
-        )
-    if not kinds:
-        raise BadSpace(f"`{address}` is no number, so it has no range.", fix="Give `choices`.")
-    if kinds == {"integer"}:
-        return Dimension(address, "int", place, low, high, step, log)
-    return Dimension(
-        address, "float", place, float(low), float(high), None if step is None else float(step), log
-    )
+        return f"is a whole number, and {low} to {high} is not", "Give whole numbers."
+    return None if kinds else ("is no number, so it has no range", "Give `choices`.")
 
 
 def _number_kinds(recipe: Recipe, address: str) -> set[str]:
