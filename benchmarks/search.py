@@ -2,7 +2,7 @@
 
 The quickstart is judged once at every point of a grid of layer, head, threshold and blur, by a reward and by the true masks.
 Then studies with TPE and with random search, of many seeds each, search that table. What TPE found is compared with the
-recipe as it is on other scenes, which no search saw.
+unchanged recipe on other scenes, which no search saw.
 """
 
 from __future__ import annotations

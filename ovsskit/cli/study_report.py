@@ -32,7 +32,7 @@ class StudyReport(LiveReport):
             self.live.console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
 
     def begin(self, state: StudyState) -> None:
-        """Show what is searched, and what the recipe as it is is worth."""
+        """Show what is searched, and the values of the unchanged recipe."""
         if self.shows:
             self.live.start()
         self.progress.reset(self.task, total=state.total, completed=len(state.rows))
@@ -134,7 +134,7 @@ def comparison_tables(found: dict[str, Any]) -> list[Table]:
         "study",
         "trials",
         "seconds",
-        "as it is",
+        "unchanged",
         escape(f"best {found['objective']}"),
         "parameters",
     ):

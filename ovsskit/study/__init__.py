@@ -1,5 +1,5 @@
-"""Studies: search parameters of any recipe, by a reward that needs no masks or by a metric that does.
+"""Search the parameters of any recipe, by a reward without masks or by a metric with masks.
 
-`tables` is what a person may write, `plan` checks it, `evaluate` judges one recipe, `turns` hands out trials to workers
-over a `storage`, and `job` is the whole of `ovsskit study`.
+`spec` reads and checks what a person writes, `search` hands out trials to workers and judges their
+recipes, `report` writes the results, and `study` is the whole of `ovsskit study`.
 """

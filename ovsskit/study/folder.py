@@ -41,7 +41,7 @@ class StudyFolder(RecordedFolder):
     def publish(self, texts: Mapping[str, str]) -> None:
         """Write files, each named by its path in the folder.
 
-        The record names a file before it is there, so that a study killed meanwhile knows it later.
+        The record names a file before it is there, so that a study killed between still knows it.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -51,7 +51,7 @@ class StudyFolder(RecordedFolder):
             self.write_text(name, text, flush=True)
 
     def retire(self, names: Collection[str]) -> None:
-        """Remove what was published but for these names; a file that somebody has changed stays.
+        """Remove what was published except these names; a changed file stays.
 
         Raises:
             CannotWrite: the folder cannot be written any more.

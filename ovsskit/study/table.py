@@ -1,4 +1,4 @@
-"""The table `[study]` of a recipe, for editors. `ovsskit.study.spec` checks it when a study is planned."""
+"""Describe the table `[study]` to editors; `ovsskit.study.spec` checks it in a planned study."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SETTINGS = None
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of the table; what stands in the space and the objectives is for the check."""
+    """Return the JSON Schema of the table; the space and objectives are left to the check."""
     from ovsskit.recipe.describe import field_schemas, table_schema
     from ovsskit.recipe.shapes import DIMENSION_KEYS
     from ovsskit.study.spec.objectives import METRICS

@@ -165,7 +165,7 @@ def test_the_front_stands_out_among_all_trials() -> None:
         "trial 3": "trial",
         "trial 4": "front",
         "trial 5": "trial",
-        "the recipe as it was": "was",
+        "the unchanged recipe": "was",
     }
     pairs = [one.values for one in JUDGED] + [[0.5, 5.0]]
     for point, pair in zip(chart.points, pairs, strict=True):

@@ -370,7 +370,7 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
         assert float(width) == pytest.approx(100 * weights[name] / max(weights.values()), abs=0.06)
         assert int(percent) == pytest.approx(100 * weights[name], abs=0.51)
     pairs = re.findall(
-        r"<h3>(p\d)</h3>.*?as it was: ([\d.]+)</figcaption>.*?best: ([\d.]+)</figcaption>",
+        r"<h3>(p\d)</h3>.*?unchanged: ([\d.]+)</figcaption>.*?best: ([\d.]+)</figcaption>",
         page,
         re.DOTALL,
     )

@@ -73,7 +73,7 @@ def test_a_list_of_points_is_tried_without_repeats_also_when_more_trials_are_ask
     whole = search(study, trials=30, sampler="tpe", limit=1)
     points = Counter(json.dumps(row.params, sort_keys=True) for row in whole.rows)
     assert len(whole.rows) == whole.total == len(points) == 9
-    assert len(judged) == 9  # the recipe as it is is one of the points
+    assert len(judged) == 9  # the unchanged recipe is one of the points
     again = search(study, trials=30, sampler="tpe", limit=1)
     assert len(again.rows) == 9
     assert len(judged) == 9
@@ -85,7 +85,7 @@ def test_candidates_that_are_the_same_recipe_are_computed_once(
     state = search(study_file(tables=SWITCHED), trials=50, limit=1)
     assert len(state.rows) == 9  # 3 ways of each stage: off, and on with one of two values
     recipes = {candidate_key(state.plan.search, row.params) for row in state.rows}
-    # Of the wrapper, `away = 0` is the same as off; the recipe as it is is one of them.
+    # Of the wrapper, `away = 0` is the same as off; the unchanged recipe is one of them.
     assert len(recipes) == 3 * 2
     assert len(judged) == len(recipes)
     by_recipe: dict[str, set[tuple[float, ...]]] = {}

@@ -349,9 +349,12 @@ ADDRESS = "Give postgresql://user@host:port/database, or leave it out: then the 
         (
             "postgresql://me:secret@127.0.0.1:1/nothing",
             "The storage `postgresql://me:***@127.0.0.1:1/nothing` cannot be reached: REASON\n"
-            "  See that the server runs and lets you in.",
+            "  Check that the server runs and lets you in.",
         ),
-        ("mysql://localhost/db", f"`mysql://localhost/db` is no PostgreSQL server.\n  {ADDRESS}"),
+        (
+            "mysql://localhost/db",
+            f"`mysql://localhost/db` is not a PostgreSQL server.\n  {ADDRESS}",
+        ),
         ("nonsense", f"This is no address of a storage.\n  {ADDRESS}"),
     ],
 )

@@ -30,7 +30,7 @@ def test_a_notebook_shows_the_state_as_a_table(photos: Path, tmp_path: Path) -> 
     state = ovsskit.run_study(TOY, images=[photos], out=tmp_path / "out", trials=3, device="cpu")
     [head, unchanged, *rows] = state.table()
     assert head[0] == "trial"
-    assert unchanged[0] == "as it is"
+    assert unchanged[0] == "unchanged"
     assert state.best is not None
     assert rows[0][0] == str(state.best.turn)
     assert {len(row) for row in state.table()} == {len(head)}

@@ -1,4 +1,7 @@
-"""Write what a study found as recipes that extend the original, with its comments beside the values that changed."""
+"""Write a study's results as recipes that extend the original.
+
+Each changed value keeps the comment that the original has beside it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ from ovsskit.study.search.trials import Row
 
 
 def best_texts(state: StudyState) -> dict[str, str]:
-    """Return `best.toml`, and for several objectives a recipe for every trial of the Pareto front, in `front/`."""
+    """Return `best.toml`, and with several objectives one recipe per trial of the Pareto front.
+
+    The recipes of the front lie in `front/`.
+    """
     best = state.best
     assert best is not None
     texts = {"best.toml": recipe_text(state, best, state.out)}
@@ -39,7 +45,7 @@ def recipe_text(state: StudyState, row: Row, folder: Path) -> str:
     document = tomlkit.document()
     scores = zip(search.objectives, row.values or [], state.default.get("values", []), strict=True)
     told = ", ".join(
-        f"{one.name} {value:.4g} (the recipe as it was: {was:.4g})" for one, value, was in scores
+        f"{one.name} {value:.4g} (the unchanged recipe: {was:.4g})" for one, value, was in scores
     )
     document.add(
         tomlkit.comment(f"Trial {row.turn} of {state.total} of the study `{search.title}`: {told}.")
@@ -80,7 +86,10 @@ def recipe_text(state: StudyState, row: Row, folder: Path) -> str:
 
 
 def comments_of(path: Path) -> dict[str, str]:
-    """Return the comments behind the values of a recipe, by address; those of a variant come before its base's."""
+    """Return the comments behind a recipe's values, by address.
+
+    The comments of a variant come before those of its base.
+    """
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     found: dict[str, str] = {}
     base = document.get("extends")
@@ -121,7 +130,7 @@ def _neutral(tables: Table, address: str) -> dict[str, Any]:
 
 
 def _base(path: Path, folder: Path) -> str:
-    """Return how a recipe in a folder names its base: a shipped one by name, another by its relative path."""
+    """Return how a recipe in a folder names its base: by shipped name, or by relative path."""
     if path.resolve().is_relative_to(recipe_folder().resolve()):
         return path.resolve().relative_to(recipe_folder().resolve()).with_suffix("").as_posix()
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -149,7 +149,7 @@ def history_chart(
     paths = [Path((*stairs, *steps[-1:]), "best", f"best {objective} so far")] if steps else []
     if default is not None:
         line = ((x.first, y.place(default)), (x.last, y.place(default)))
-        paths.append(Path(line, "default", f"the recipe as it was: {default:.4g}"))
+        paths.append(Path(line, "default", f"the unchanged recipe: {default:.4g}"))
     return Chart("History", width, height, x.ticks(8), y.ticks(), points, paths, "trial")
 
 
@@ -177,7 +177,7 @@ def slice_charts(
                     x.place(was),
                     y.place(default),
                     "was",
-                    f"the recipe as it was: {toml(was)}, {default:.4g}",
+                    f"the unchanged recipe: {toml(was)}, {default:.4g}",
                 )
             )
         charts.append(Chart(one.address, width, height, x.ticks(3), y.ticks(), points))
@@ -244,7 +244,7 @@ def front_chart(
         for row in judged
         if row.values
     ]
-    points.append(Point(x.place(default[0]), y.place(default[1]), "was", "the recipe as it was"))
+    points.append(Point(x.place(default[0]), y.place(default[1]), "was", "the unchanged recipe"))
     return Chart(
         f"{names[1]} over {names[0]}", width, height, x.ticks(8), y.ticks(), points, [], names[0]
     )

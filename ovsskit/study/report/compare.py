@@ -25,13 +25,13 @@ class Goal(BaseModel):
 
 
 class Default(BaseModel):
-    """Give the shape of what the recipe as it is was worth."""
+    """Give the shape of the values of the unchanged recipe."""
 
     values: list[float] = []
 
 
 class Trials(BaseModel):
-    """Give the shape of `trials.json`, as far as it is read here."""
+    """Declare what is read of `trials.json`."""
 
     sampler: str
     objectives: Annotated[list[Goal], Field(min_length=1)]
@@ -87,7 +87,7 @@ def read_finished(folder: Path) -> Finished:
 
 
 def compare(folders: Sequence[Path]) -> dict[str, Any]:
-    """Return what several studies reached after so many trials and after so many seconds of work, as plain JSON values.
+    """Return what several studies reached per trial and per second of work, as plain JSON values.
 
     Raises:
         BadStudy: there are fewer than two, or they have another first objective.
@@ -102,7 +102,8 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
     goals = {(one.objective, one.direction) for one in studies}
     if len(goals) > 1:
         raise BadStudy(
-            f"The studies have different first objectives: {', '.join(sorted(name for name, _ in goals))}."
+            "The studies have different first objectives: "
+            f"{', '.join(sorted(name for name, _ in goals))}."
         )
     steps = [progress(one.rows, one.sign) for one in studies]
     most_trials = max(len(one.rows) for one in studies)

@@ -1,4 +1,4 @@
-"""Write the report of a study: one HTML file that opens from disk, with nothing from the network."""
+"""Write the report of a study: one HTML file that opens from disk and loads nothing else."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WIDTH = 420
 
 @dataclass(frozen=True)
 class Pair:
-    """Hold an image as the recipe segmented it before and after, as data that an HTML file can hold, and both values."""
+    """Hold an image as segmented before and after, as data for an HTML file, and both values."""
 
     name: str
     before: str
@@ -89,8 +89,9 @@ def report_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) ->
 
 
 def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
-    """Return how much each parameter mattered for the first objective (PED-ANOVA); nothing where too few trials tell.
+    """Return how much each parameter mattered for the first objective (PED-ANOVA).
 
+    The result is empty where there are too few trials.
     Trials that were pruned do not count: they are judged on other images than the rest.
     """
     done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
@@ -132,7 +133,10 @@ def _facts(state: StudyState) -> list[str]:
 
 
 def _pairs(state: StudyState, evaluator: Evaluator, best: Row) -> list[Pair]:
-    """Return images segmented by the recipe as it was and by the best one: where most was gained, lost, and between."""
+    """Return images segmented by the unchanged recipe and by the best one.
+
+    The images are those that gained most, lost most, and one between.
+    """
     was, now = state.default.get("images", {}), best.result.get("images", {})
     sign = state.plan.search.objectives[0].sign
     known = [

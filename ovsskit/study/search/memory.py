@@ -1,4 +1,4 @@
-"""Measure how much memory a piece of work needs at its peak: on an NVIDIA GPU, or of the process on Linux."""
+"""Measure the peak memory of a piece of work: on an NVIDIA GPU, or of the process on Linux."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ RESET_PEAK = "5"
 
 
 class PeakMemory:
-    """Read the peak since the last reading: bytes allocated on the GPU, or the resident memory of the process."""
+    """Read the peak since the last reading.
+
+    It is the bytes allocated on the GPU, or the resident memory of the process.
+    """
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -21,7 +24,7 @@ class PeakMemory:
 
     @classmethod
     def start(cls, device: str) -> PeakMemory | None:
-        """Begin to measure the memory of work on a device, or return None where the system does not tell."""
+        """Begin to measure the memory of work on a device; None where the system does not tell."""
         if device.startswith("cuda"):
             torch.cuda.init()  # a peak cannot be reset before
             return cls(device)

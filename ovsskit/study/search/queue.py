@@ -1,7 +1,8 @@
-"""Hand out the turns of a study: each is taken by one trial that finishes, whatever happens to the workers.
+"""Hand out the turns of a study: one trial finishes each, whatever happens to the workers.
 
-A study of 100 trials has the turns 0 to 99. Under a lock, a worker declares trials dead whose workers are, and takes the first turn
-that no trial has. So finished trials are never lost, none counts twice, and the study ends.
+A study of 100 trials has the turns 0 to 99. Under a lock, a worker declares trials dead whose
+workers are, and takes the first turn that no trial has. So finished trials are never lost, none
+counts twice, and the study ends.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from ovsskit.study.spec.plan import Search
 ERROR, IDENTITY, CANDIDATE = "error", "identity", "candidate"
 
 DEFAULT = "default"
-"""The attribute of a study that holds what the recipe as it is was worth."""
+"""The attribute of a study that holds the values of the unchanged recipe."""
 
 VERDICT = "verdict"
 """The attribute of a trial that holds what it was worth."""
 
 PAUSE = 0.2
-"""Seconds to wait where others work on the last turns, or on the same candidate: it may have to be tried again."""
+"""Seconds to wait while others work on the last turns, or on the same candidate."""
 
 MOST_DEATHS = 10
 """How many workers may die over a turn before it is given up."""
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 
 
 class Failed(Exception):
-    """End a trial that failed for a reason of its own, which is noted."""
+    """End a trial that failed for its own reason, which is recorded."""
 
 
 class TrialQueue:
@@ -85,7 +86,7 @@ class TrialQueue:
             log.info("the space has %d points: the study ends when all are tried", len(self.points))
 
     def _count(self) -> int:
-        """Return how many turns there are: those asked for, or fewer where the space has no more points."""
+        """Return how many turns there are: as many as asked for, or as the space has points."""
         trials = self.search.settings.trials
         if self.points is None or len(self.points) > trials:
             return trials
@@ -116,7 +117,10 @@ class TrialQueue:
             raise OtherStudy(
                 f"The storage holds another study `{self.search.title}`.",
                 there="\n  ".join(differences(known, identity)[:6]),
-                fix='Name another folder with --out, or give the study another name: name = "..." in its file.',
+                fix=(
+                    "Name another folder with --out, or give the study another name: name = "
+                    '"..." in its file.'
+                ),
                 where=Place(self.search.title),
             )
 
@@ -161,7 +165,7 @@ class TrialQueue:
                     self.study.optimize(objective, n_trials=1, catch=(Failed,))
             except (UpdateFinishedTrialError, ValueError, AssertionError) as error:
                 # Optuna cannot note how the trial ended: the storage fails, or the trial was
-                # taken for dead meanwhile and given to another.
+                # taken for dead in the meantime and given to another.
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 if not judged or not self._has_ended(judged[0]):
@@ -180,7 +184,7 @@ class TrialQueue:
         return values
 
     def known(self, trial: optuna.Trial) -> tuple[dict[str, Any], bool] | None:
-        """Return the verdict on an equal candidate, and whether it is on all images; None if there is none.
+        """Return the result of an equal candidate, and whether it covers all images; None if none.
 
         A trial of another worker with the same candidate is waited for.
         """
@@ -218,7 +222,10 @@ class TrialQueue:
         )
 
     def _next(self) -> int | None:
-        """Let the first turn that no trial has wait as one, and return it; None if all turns are taken or done."""
+        """Enqueue a trial for the first turn without one, and return the turn.
+
+        The result is None if all turns are taken or done.
+        """
         self._bury()
         trials = self.study.get_trials(deepcopy=False)
         waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
@@ -241,7 +248,7 @@ class TrialQueue:
             self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _values(self, turn: int, held: Sequence[FrozenTrial]) -> dict[str, Any]:
-        """Return what a turn is told to try; what is left out is for the sampler."""
+        """Return the values fixed for a turn; the sampler chooses the others."""
         if self.points is not None and takes_listed(self.search, self.points, turn):
             values = next(iter(self._untried(held)), {})
         else:
@@ -252,7 +259,10 @@ class TrialQueue:
     def _waiting(
         self, turn: int, before: Sequence[FrozenTrial], held: Sequence[FrozenTrial]
     ) -> FrozenTrial:
-        """Return a trial that waits to take a turn; one that was tried before keeps its candidate, or is given up."""
+        """Return a waiting trial that takes a turn.
+
+        A trial that was tried before keeps its candidate, or is given up.
+        """
         attributes: dict[str, Any] = {TURN: turn}
         if len(before) >= MOST_DEATHS:
             reason = f"{len(before)} workers died over it."
@@ -274,7 +284,7 @@ class TrialQueue:
 
 
 def is_spent(trial: FrozenTrial) -> bool:
-    """Say whether a trial has used its turn up: it is judged, was pruned, or failed for a reason of its own."""
+    """Say whether a trial used its turn up: it was judged, pruned, or failed for its own reason."""
     return trial.state in SPENT or (trial.state == TrialState.FAIL and ERROR in trial.user_attrs)
 
 
@@ -291,7 +301,7 @@ def point_key(values: Mapping[str, Any]) -> tuple[Any, ...]:
 def candidate_key(search: Search, values: Mapping[str, Any]) -> str:
     """Return what candidates have in common that are the same recipe, whichever values say so.
 
-    Values that do not fit together are told apart as they are.
+    Values that do not fit together are compared unchanged.
     """
     try:
         recipe = search.candidate(values)

@@ -1,6 +1,7 @@
-"""Optuna's samplers and pruners as studies use them: one sampler to a trial, seeded by the study and the trial's turn.
+"""Set up Optuna's samplers and pruners: one sampler per trial, seeded by study and turn.
 
-So a study tries the same candidates whether or not it was interrupted, and no two workers draw the same numbers.
+So a study tries the same candidates whether or not it was interrupted, and no two workers draw the
+same numbers.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ FIRST_STEP, LAST_STEP = 0.5, 0.03
 """Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
 
 KEPT = 4
-"""Successive halving keeps the best of so many, three times: after a 24th, a sixth and two thirds of the images."""
+"""Successive halving keeps the best of these after a 24th, a sixth and two thirds of the images."""
 
 LAST = 20
-"""Successive halving compares a trial with so many before it. With all of them, more and more go on as a search gets better."""
+"""Successive halving compares a trial with this many before it.
+
+Compared with all of them, more and more trials would go on as a search gets better.
+"""
 
 STARTUP = 10
 """Trials that a sampler which learns draws at random, before it has seen enough."""
@@ -76,7 +80,10 @@ def make_sampler(search: Search, turn: int) -> optuna.samplers.BaseSampler:
 
 
 def make_pruner(search: Search) -> optuna.pruners.BasePruner:
-    """Return the study's pruner. Wilcoxon hears of single images, halving of the mean gain so far."""
+    """Return the study's pruner.
+
+    Wilcoxon compares single images, halving the mean gain so far.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if search.settings.pruner == "wilcoxon":
@@ -87,10 +94,11 @@ def make_pruner(search: Search) -> optuna.pruners.BasePruner:
 
 
 class Halving(optuna.pruners.BasePruner):
-    """Leave a trial that is not among the best quarter of the last that reported after as many images; equal ones share a place.
+    """Prune a trial outside the best quarter of those that last reported at the same image.
 
-    Optuna's own lets all equal ones go on, and over a few images many are: a reward that counts wins takes few values there.
-    It compares with all before, too, and as a search gets better, ever more trials are among the best of those.
+    Equal trials share a place. Optuna's pruner lets all equal trials go on, and over a few images
+    many are equal: a reward that counts wins takes few values there. It also compares with all
+    earlier trials, and as a search gets better, ever more trials are among the best of those.
     Source: Li et al. 2020 (ASHA), without its promotion of earlier trials.
     """
 
@@ -127,7 +135,10 @@ def rungs(images: int) -> list[int]:
 
 
 def points_of(search: Search) -> list[dict[str, Any]] | None:
-    """Return all points of a space, shuffled, the recipe as it is first; None where there are too many, or groups divide them."""
+    """Return all points of a space, shuffled, the unchanged recipe first.
+
+    The result is None where there are too many points, or where groups divide them.
+    """
     settings = search.settings
     size = grid_size(search.space)
     if settings.groups > 1 or size is None or (size > MOST_POINTS and settings.sampler != "grid"):
@@ -142,7 +153,8 @@ def points_of(search: Search) -> list[dict[str, Any]] | None:
 def takes_listed(search: Search, points: Sequence[Any], turn: int) -> bool:
     """Say whether a turn takes the next point of a list, and not what the sampler proposes.
 
-    So it is where the study tries all points anyway, and where the sampler would draw at random, so that none is drawn twice.
+    So it is where the study tries all points anyway, and where the sampler would draw at random, so
+    that none is drawn twice.
     """
     settings = search.settings
     if settings.sampler in ("grid", "random") or len(points) <= settings.trials:
@@ -156,7 +168,7 @@ def group_of(search: Search, turn: int) -> int:
 
 
 def fixed_values(search: Search, turn: int) -> dict[str, Any]:
-    """Return what is decided beforehand for a turn: the recipe as it is for the first, or values of the turn's group."""
+    """Return what is fixed for a turn: the unchanged recipe first, then values of the group."""
     settings = search.settings
     if settings.groups == 1:
         return as_it_is(search) if turn == 0 else {}
@@ -170,7 +182,10 @@ def fixed_values(search: Search, turn: int) -> dict[str, Any]:
 
 
 def as_it_is(search: Search) -> dict[str, Any]:
-    """Return what the recipe has at the searched addresses, or nothing if this is not wanted or not in the space."""
+    """Return the recipe's own values at the searched addresses.
+
+    The result is empty if they are not wanted or not in the space.
+    """
     start = starting_values(search)
     if not search.settings.as_it_is or not all(
         one.holds(start[one.address]) for one in search.space
@@ -180,10 +195,11 @@ def as_it_is(search: Search) -> dict[str, Any]:
 
 
 class AnnealingSampler(optuna.samplers.BaseSampler):
-    """Step from the best trial of the group so far, at first far, then less and less (random annealing).
+    """Step from the group's best trial so far, first far, then less and less (random annealing).
 
-    After Gradient-Free-Optimizers' description of its random annealing, which the released code of PnP-OVSS uses: hill
-    climbing in which a temperature shrinks the steps. The sizes of the steps are ours.
+    After Gradient-Free-Optimizers' description of its random annealing, which the released code of
+    PnP-OVSS uses: hill climbing in which a temperature shrinks the steps. The sizes of the steps
+    are ours.
     """
 
     def __init__(self, search: Search, turn: int, seed: int) -> None:

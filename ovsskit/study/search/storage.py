@@ -1,7 +1,7 @@
-"""Where the trials of a study are kept: a journal file on one machine, or a PostgreSQL server for any number of them.
+"""Keep the trials of a study: in a journal file on one machine, or on a PostgreSQL server.
 
-Both tell which running trials no worker works on any more: in a journal's folder every worker holds a lock that dies with
-it, and on a server it gives signs of life.
+Both tell which running trials no worker works on any more: in a journal's folder every worker holds
+a lock that dies with it, and on a server it gives signs of life.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class TrialStorage(Protocol):
         """Return running trials whose worker is no more; to be asked with the lock held."""
 
     def close(self) -> None:
-        """Let go of what this worker holds."""
+        """Release what this worker holds."""
 
 
 class Journal:
@@ -79,7 +79,7 @@ class Journal:
         path = folder / JOURNAL
         turn = FileLock(folder / "journal.lock")
         with turn:
-            _mend(path)
+            _repair(path)
         try:
             backend = JournalFileBackend(str(path), lock_obj=Dying(turn))  # type: ignore[arg-type]
             self.trials: BaseStorage = JournalStorage(backend)
@@ -91,7 +91,7 @@ class Journal:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other workers from handing out trials meanwhile."""
+        """Keep other workers from handing out trials."""
         with FileLock(self.folder / "turns.lock"):
             yield
 
@@ -105,7 +105,7 @@ class Journal:
         return [trial for trial in running if not self._lives(trial.user_attrs.get(WORKER))]
 
     def close(self) -> None:
-        """Let go of this worker's lock and remove the locks of those that are no more."""
+        """Release this worker's lock and remove the locks of ended workers."""
         self._alive.release()
         for path in (self.folder / "workers").glob("*.lock"):
             if WORKER_NAME.fullmatch(path.stem) and not self._lives(path.stem):
@@ -128,7 +128,7 @@ class Journal:
 
 
 class Dying:
-    """A lock of Optuna's journal that the system lets go of when its holder dies, so that nobody waits for a dead process."""
+    """Lock Optuna's journal; the system frees the lock when its holder dies, so nobody waits."""
 
     def __init__(self, lock: FileLock) -> None:
         self._lock = lock
@@ -139,14 +139,15 @@ class Dying:
         return True
 
     def release(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self._lock.release()
 
 
-def _mend(path: Path) -> None:
-    """Cut off what cannot be read: a last line that was not written to its end, or all from a broken line on.
+def _repair(path: Path) -> None:
+    """Cut off what cannot be read: an unfinished last line, or all from a broken line on.
 
-    What comes after a broken line cannot be told from other trials, so those are tried again; a copy of the whole is kept.
+    What comes after a broken line cannot be told from other trials, so those are tried again; a
+    copy of the whole is kept.
     """
     if not path.exists():
         return
@@ -165,7 +166,10 @@ def _mend(path: Path) -> None:
         write_whole(copy, lambda file: file.write(content))
         number = content.count(b"\n", 0, whole) + 1
         log.warning(
-            "%s cannot be read from line %d on; trials after it are tried again. %s holds all of it",
+            (
+                "%s cannot be read from line %d on; trials after it are tried again. %s holds "
+                "all of it"
+            ),
             path,
             number,
             copy.name,
@@ -191,24 +195,30 @@ class Server:
         """Open the storage for the study of this name.
 
         Raises:
-            BadStorage: it is no PostgreSQL, or it cannot be reached.
+            BadStorage: it is not PostgreSQL, or it cannot be reached.
             MissingExtra: the driver is not installed.
         """
         import sqlalchemy
 
         where = Place("--storage")
-        fix = "Give postgresql://user@host:port/database, or leave it out: then the study's folder keeps the trials."
+        fix = (
+            "Give postgresql://user@host:port/database, or leave it out: then the study's folder "
+            "keeps the trials."
+        )
         try:
             address = sqlalchemy.make_url(url)
         except (sqlalchemy.exc.ArgumentError, ValueError):
             # not `from` the error, whose text may hold the password
             raise BadStorage("This is no address of a storage.", fix=fix, where=where) from None
         if url.partition("//")[2].partition("/")[0].count("@") > 1:
-            what = "The address has more than one @, so that the host cannot be told from the password."
+            what = (
+                "The address has more than one @, so that the host cannot be told from the "
+                "password."
+            )
             raise BadStorage(what, fix="Write an @ of the password as %40.", where=where)
         shown = address.set(query={}).render_as_string(hide_password=True)
         if address.get_backend_name() not in ("postgresql", "postgres"):
-            raise BadStorage(f"`{shown}` is no PostgreSQL server.", fix=fix, where=where)
+            raise BadStorage(f"`{shown}` is not a PostgreSQL server.", fix=fix, where=where)
         full = address.set(drivername=DRIVER).render_as_string(hide_password=False)
         try:
             with _alone_at(full), warnings.catch_warnings():
@@ -231,7 +241,7 @@ class Server:
                 reason = reason.replace(secret, "***")
             what = f"The storage `{shown}` cannot be reached: {reason}"
             raise BadStorage(
-                what, fix="See that the server runs and lets you in.", where=where
+                what, fix="Check that the server runs and lets you in.", where=where
             ) from error
         except RuntimeError as error:  # tables of another version of Optuna
             raise BadStorage(
@@ -242,7 +252,7 @@ class Server:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other workers from handing out trials meanwhile; the server lets go of a dead worker's lock."""
+        """Keep other workers from handing out trials; the server frees a dead worker's lock."""
         from sqlalchemy import text
 
         with self._storage.engine.begin() as connection:
@@ -250,12 +260,15 @@ class Server:
             yield
 
     def begin(self, trial: optuna.Trial) -> None:
-        """Note that this worker has a trial now, and give the first sign of life before anything else can happen to it."""
+        """Note that this worker has a trial now, and give the first sign of life at once."""
         self._storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(WORKER, self.name)
 
     def dead(self, study: optuna.Study) -> list[FrozenTrial]:
-        """Return running trials without a sign of life for long, which fail thereby, and those whose worker died taking them."""
+        """Fail running trials without a recent sign of life, and return them.
+
+        Trials whose worker died while taking them are among these.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(study)
@@ -269,7 +282,7 @@ class Server:
 
 
 def _secrets(address: Any) -> list[str]:
-    """Return what of an address must not be printed: its password, and all that stands behind the question mark."""
+    """Return the secret parts of an address: its password, and all after the question mark."""
     query = [one for values in address.normalized_query.values() for one in values]
     secrets = [one for one in [address.password, *query] if one]
     return [*secrets, *(quote(one, safe="") for one in secrets)]
@@ -277,7 +290,10 @@ def _secrets(address: Any) -> list[str]:
 
 @contextmanager
 def _alone_at(address: str) -> Iterator[None]:
-    """Keep others from opening the database meanwhile: Optuna makes its tables there, and two at once would collide."""
+    """Keep others from opening the database at the same time.
+
+    Optuna creates its tables there, and two processes at once would collide.
+    """
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(address)
@@ -293,7 +309,7 @@ def _alone_at(address: str) -> Iterator[None]:
 
 
 def open_keeper(url: str, folder: Path, heartbeat: int, study: str) -> TrialStorage:
-    """Return the storage that the person named, or the journal of the study's folder, for the study of this name.
+    """Return the storage that a person named, or the journal in the study's folder.
 
     Raises:
         BadStorage, BadOutput, MissingExtra: it cannot be used.

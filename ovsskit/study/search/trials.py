@@ -25,7 +25,8 @@ STATES: dict[TrialState, State] = {
 class Row:
     """Hold a trial that is over: its turn, what it tried, what that was worth, and what it cost.
 
-    `at` is the seconds of work on trials until then, all workers added up. `broken` names the constraints that it breaks.
+    `at` is the seconds of work on trials until then, all workers added up. `broken` names the
+    constraints that it breaks.
     """
 
     turn: int
@@ -41,7 +42,7 @@ class Row:
 
     @property
     def counts(self) -> bool:
-        """Say whether the trial may be the best: it is judged on all images and breaks no constraint."""
+        """Say whether the trial may be the best: judged on all images, no constraint broken."""
         return self.state == "done" and not self.broken
 
     def plain(self) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class Row:
 
 
 def read_rows(study: optuna.Study, search: Search) -> list[Row]:
-    """Return the trials that are over, in the order in which they ended; of a turn that was tried again, the last."""
+    """Return the finished trials in the order in which they ended; of a repeated turn the last."""
     spent = [
         trial
         for trial in study.get_trials(deepcopy=False)
@@ -85,7 +86,7 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
 
 
 def best_row(rows: Sequence[Row], sign: int) -> Row | None:
-    """Return the row with the best first value, the earliest turn of equal ones; None if none counts."""
+    """Return the row with the best first value, the earliest of equals; None if none counts."""
     counting = [row for row in rows if row.counts and row.values]
     return (
         max(counting, key=lambda row: (sign * (row.values or [0.0])[0], -row.turn))
@@ -95,7 +96,7 @@ def best_row(rows: Sequence[Row], sign: int) -> Row | None:
 
 
 def front(rows: Sequence[Row], signs: Sequence[int]) -> list[Row]:
-    """Return the rows that no other is better than in every objective (the Pareto front), by their first value."""
+    """Return the rows that no other beats in every objective (the Pareto front), by first value."""
     scored = [
         (row, [sign * value for sign, value in zip(signs, row.values or (), strict=True)])
         for row in rows
@@ -113,7 +114,7 @@ def front(rows: Sequence[Row], signs: Sequence[int]) -> list[Row]:
 
 
 def progress(rows: Sequence[Row], sign: int) -> list[tuple[int, float, float]]:
-    """Return trials so far, seconds so far, and best first value so far, after each trial from the first that counts."""
+    """Return trials, seconds, and best first value so far, after each trial that counts."""
     steps: list[tuple[int, float, float]] = []
     best: float | None = None
     for count, row in enumerate(rows, 1):
