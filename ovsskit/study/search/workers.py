@@ -28,7 +28,7 @@ from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import StudyPlan
 
 SAME_FAILURES = 5
-"""After so many failed trials in a row the study stops: then it is the study that fails."""
+"""The study stops after this many failed trials in a row: then the study itself is wrong."""
 
 FAREWELL = 10.0
 """Seconds that workers get to end by themselves."""
@@ -101,7 +101,7 @@ def judge_trial(
 def _again(
     known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
 ) -> TrialResult:
-    """Return the verdict on an equal candidate, such as the recipe as it is, as that of a trial."""
+    """Return the result of an equal candidate, such as the unchanged recipe, for a trial."""
     images = {int(index): value for index, value in known["images"].items()}
     if report is not None:
         for index in filter(images.__contains__, order):
@@ -112,10 +112,10 @@ def _again(
 
 
 def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
-    """Return what hears of single images and asks the pruner, if there is one.
+    """Return a function that receives single images and asks the pruner, if any.
 
     Wilcoxon compares image by image. Halving compares means over few images, others in each trial:
-    of what is better there than with the recipe as it is, since images differ more than candidates
+    of what is better there than with the unchanged recipe, since images differ more than candidates
     do.
     """
     pruner = plan.search.settings.pruner
@@ -173,7 +173,7 @@ def work(
 
 
 def see_failures(rows: list[Row]) -> None:
-    """See that not every trial fails.
+    """Check that not every trial fails.
 
     Raises:
         StudyFailed: the last ones all did.
@@ -241,7 +241,7 @@ def run_worker(
     batch: int,
     threads: int,
 ) -> None:
-    """Take turns in a process of its own, which ends with the process that started it."""
+    """Take turns in its own process, which ends with the process that started it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -330,7 +330,7 @@ def _problems_of_values(search: Search) -> Iterable[OvsskitError]:
 
 
 def _problems_of_method(search: Search, table: Table) -> Iterator[OvsskitError]:
-    """See that sampler, pruner, groups and objectives fit the space and each other."""
+    """Check that sampler, pruner, groups and objectives fit the space and each other."""
     yield from _problems_of_sampler(search, table.place_of("sampler"))
     yield from _problems_of_groups(search, table)
     pruner, where, count = search.settings.pruner, table.place_of("pruner"), len(search.objectives)

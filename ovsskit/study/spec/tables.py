@@ -63,7 +63,7 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         Pruner, Field(description="how hopeless candidates are left before the last image")
     ] = "none"
     as_it_is: Annotated[
-        bool, Field(description="try the recipe as it is first, if the space holds it")
+        bool, Field(description="try the unchanged recipe first, if the space holds it")
     ] = True
     groups: Annotated[
         int,
