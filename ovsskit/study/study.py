@@ -36,13 +36,13 @@ class StudyCallbacks(TakesNotice, Protocol):
     """Hear how a study goes."""
 
     def begin(self, state: StudyState) -> None:
-        """Take note of what is searched."""
+        """Receive the state when the search is planned."""
 
     def tell(self, state: StudyState, new: Sequence[Row]) -> None:
-        """Take note of trials that ended."""
+        """Receive the trials that have ended."""
 
     def end(self, state: StudyState) -> None:
-        """Take note of how the study ended."""
+        """Receive the state when the study has ended."""
 
 
 def search(
@@ -51,7 +51,7 @@ def search(
     memory_gigabytes: float = 1.0,
     disk_gigabytes: float = 10.0,
 ) -> StudyState:
-    """Search as a person wishes, telling callbacks how it goes; return what was found.
+    """Run the search, tell callbacks how it goes, and return the result.
 
     Raises:
         OvsskitError: something is wrong with the study, its images, its folder or its storage, or
@@ -142,7 +142,7 @@ class _Job:
         return self.state
 
     def _judge_default(self, evaluator: Evaluator) -> dict[str, Any]:
-        """Judge the recipe as it is, once for a study."""
+        """Judge the unchanged recipe, once for a study."""
         known: dict[str, Any] | None = self.queue.study.user_attrs.get(DEFAULT)
         if known is None:
             known = working.describe(evaluator.judge({}, list(range(len(self.plan.images)))))

@@ -257,7 +257,7 @@ class CostMeter:
         self._judging = False
 
     def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
-        """Take note of what a stage wrote, and of what it took."""
+        """Record what a stage wrote, its seconds and its memory."""
         peak = None if self._memory is None else self._memory.lap()
         if stage.address in self.judges:
             self.rewards[stage.address] = [float(state[stage.writes].data) for state in states]

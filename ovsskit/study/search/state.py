@@ -59,7 +59,7 @@ class StudyState:
         addresses = [one.address for one in search.space]
         head = ["trial", *(one.name for one in search.objectives), *addresses, "s"]
         start = map(cell, map(self.start.get, addresses))
-        rows = [["as it is", *map(cell, self.default.get("values", [])), *start, ""]]
+        rows = [["unchanged", *map(cell, self.default.get("values", [])), *start, ""]]
         for row in self.leaders[:SHOWN]:
             found = map(cell, [*(row.values or []), *map(row.params.get, addresses)])
             rows.append([str(row.turn), *found, f"{row.took:.1f}"])
