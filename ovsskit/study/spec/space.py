@@ -258,7 +258,7 @@ def _wrong_range(
     whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
     if kinds == {"integer"} and not whole:
         return f"is a whole number, and {low} to {high} is not", "Give whole numbers."
-    return None if kinds else ("is no number, so it has no range", "Give `choices`.")
+    return None if kinds else ("is not a number, so it has no range", "Give `choices`.")
 
 
 def _number_kinds(recipe: Recipe, address: str) -> set[str]:
