@@ -128,7 +128,7 @@ def score(base: str, change: str, examples: Sequence[Example], folder: Path) -> 
         group = examples[first : first + pipeline.batch]
         states = pipeline.run_many([example.image for example in group], vocabulary)
         for example, state in zip(group, states, strict=True):
-            total += confusion(example.truth, state["labels"].data.cpu(), len(NOUNS) + 1)
+            total += confusion(example.truth, state["labels"].ids.cpu(), len(NOUNS) + 1)
     return 100 * mean_iou(total), (time.perf_counter() - start) / len(examples)
 
 

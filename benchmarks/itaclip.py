@@ -308,7 +308,7 @@ def run_ours(
     [found] = Driver(dict(pipeline.models), pipeline.plan.models_of, pipeline.batch, watch).run(
         stages, [state]
     )
-    labels: torch.Tensor = found["labels"].data
+    labels: torch.Tensor = found["labels"].ids
     return labels, seconds
 
 

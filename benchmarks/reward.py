@@ -120,7 +120,7 @@ def evaluate(
             [example.image for example in group], make_vocabulary(NOUNS), watch
         )
         for example, state in zip(group, states, strict=True):
-            total += confusion(example.truth, state["labels"].data, len(NOUNS) + 1)
+            total += confusion(example.truth, state["labels"].ids, len(NOUNS) + 1)
     known = {
         name: [value for value in values if not math.isnan(value)] for name, values in found.items()
     }

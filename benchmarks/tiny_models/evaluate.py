@@ -144,7 +144,7 @@ def score_maps(
     ]
     total = torch.zeros(len(NOUNS) + 1, len(NOUNS) + 1, dtype=torch.int64)
     for scene, state in zip(scenes, states, strict=True):
-        labels = run_stages(rest, state)["labels"].data
+        labels = run_stages(rest, state)["labels"].ids
         numbers = torch.tensor([0, *(NOUNS.index(noun) + 1 for noun in scene.nouns)])
         total += confusion(torch.from_numpy(scene.things).long(), numbers[labels], len(NOUNS) + 1)
     return 100 * mean_iou(total)

@@ -1,8 +1,9 @@
 """The nouns: frozen values with named axes. A slot holds one of them for one image.
 
 Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`,
-and a stage may ask for one of them. Labels count from the vocabulary: label 0 is the background,
-label i is the i-th name.
+and a stage may ask for one of them.
+A *label* counts from the vocabulary: label 0 is the background, label i is the i-th name. An *id* is
+a class's number in the mask (`Vocabulary.ids`), which the person may choose.
 """
 
 from __future__ import annotations
@@ -391,9 +392,9 @@ class Probabilities(Confidences):
 
 @dataclass(frozen=True, eq=False)
 class Labels(Value):
-    """Hold the number (`Vocabulary.ids`) of the class of every pixel."""
+    """Hold the id (`Vocabulary.ids`) of the class of every pixel."""
 
-    data: Int[torch.Tensor, "h w"]
+    ids: Int[torch.Tensor, "h w"]
 
     @classmethod
     def example(cls, seed: int = 0) -> Labels:

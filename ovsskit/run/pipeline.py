@@ -42,18 +42,18 @@ class Result:
     trace: dict[str, list[Value]] = field(default_factory=dict)
 
     @property
-    def labels(self) -> Int[torch.Tensor, "h w"]:
-        """Return the id of every pixel's class: its number in the mask, from `vocabulary.ids`."""
+    def ids(self) -> Int[torch.Tensor, "h w"]:
+        """Return the id of every pixel's class: its number in the mask; 0 is the background."""
         value: Labels = self.slots["labels"]
-        return value.data
+        return value.ids
 
     @property
-    def places(self) -> Int[torch.Tensor, "h w"]:
-        """Return the place of every pixel's class in `vocabulary.labels`; 0 is the background."""
-        ids = torch.tensor(self.vocabulary.ids, device=self.labels.device)
-        places = torch.zeros(int(ids.max()) + 1, dtype=torch.int64, device=ids.device)
-        places[ids] = torch.arange(len(ids), device=ids.device)
-        return places[self.labels]
+    def labels(self) -> Int[torch.Tensor, "h w"]:
+        """Return the label of every pixel: the place of its class in `vocabulary.labels`."""
+        ids = torch.tensor(self.vocabulary.ids, device=self.ids.device)
+        labels = torch.zeros(int(ids.max()) + 1, dtype=torch.int64, device=ids.device)
+        labels[ids] = torch.arange(len(ids), device=ids.device)
+        return labels[self.ids]
 
     @property
     def scores(self) -> Scores:
@@ -84,7 +84,7 @@ class Result:
         from ovsskit.run.output.overlay import draw_overlay
 
         return draw_overlay(
-            self.image.pixels.cpu().numpy(), self.labels.cpu().numpy(), self.vocabulary
+            self.image.pixels.cpu().numpy(), self.ids.cpu().numpy(), self.vocabulary
         )
 
     def _repr_png_(self) -> bytes | None:

@@ -189,7 +189,7 @@ class Runner:
             presence=rank_presence(present, self.vocabulary),
             notes=notes_on(image, present),
         )
-        labels = state["labels"].data
+        labels = state["labels"].ids
         if tuple(labels.shape) != image.size:
             labels = torch.nn.functional.interpolate(labels[None, None].float(), image.size)[
                 0, 0

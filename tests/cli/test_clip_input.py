@@ -39,8 +39,8 @@ def written(folder: Path, texts: str) -> Path:
 def test_an_image_smaller_than_the_window_is_seen_in_one_piece() -> None:
     small = segment("itaclip_tiny", *SMALL, "sliding_window.window=112")
     whole = segment("itaclip_tiny", *SMALL, "sliding_window.window=64", "sliding_window.stride=64")
-    assert np.array_equal(small.labels, whole.labels)
-    assert small.labels.shape == (48, 64)
+    assert np.array_equal(small.ids, whole.ids)
+    assert small.ids.shape == (48, 64)
 
 
 def test_a_window_smaller_than_a_patch() -> None:
@@ -74,7 +74,7 @@ def test_a_definition_that_the_tokenizer_cuts_is_said_and_used(
     assert said == (
         f"the model reads {limit} tokens: 1 of 2 texts are longer and lose their end, such as: a photo of a {long}."
     )
-    assert cut.labels.shape == (48, 64)
+    assert cut.ids.shape == (48, 64)
 
 
 @pytest.mark.parametrize(

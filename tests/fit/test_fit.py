@@ -408,5 +408,5 @@ def test_a_fit_from_python_says_nothing_and_returns_its_folder(
         "ifseg", "backbone.image_size=64", f"backbone.weights={folder}", device="cpu"
     )
     result = pipeline(example(Image).pixels.numpy(), classes=["dog", "grass"])
-    assert set(result.labels.unique().tolist()) <= {1, 2}
+    assert set(result.ids.unique().tolist()) <= {1, 2}
     assert capfd.readouterr() == ("", "")

@@ -225,7 +225,7 @@ def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_pa
 
     pipeline = Pipeline.of(stages, {"backbone": backbone}, device="cpu")
     [slots] = pipeline.run_many([image], case.vocabulary, keep)
-    assert compare_run(method, case, kept, slots["labels"].data)
+    assert compare_run(method, case, kept, slots["labels"].ids)
 
 
 def settings_of(recipe: Recipe, run: Run) -> Iterator[tuple[str, Any]]:

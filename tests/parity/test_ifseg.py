@@ -293,7 +293,7 @@ def test_evaluation(recording: IfsegRecording, posted: Twice) -> None:
     check(large.map(lambda one: one.data), golden["post.upsampled_prob_k3"].permute(2, 0, 1))
     for maps, drawn, name in ((logits, raw, "raw"), (smooth, large, "k3")):
         found = LabelMap(align="edges").run(maps.single, vocabulary, original)
-        same_labels(found.data, golden[f"post.argmax_{name}"].long() + 1, drawn.single.data)
+        same_labels(found.ids, golden[f"post.argmax_{name}"].long() + 1, drawn.single.data)
 
 
 def test_neighbours(recording: IfsegRecording, posted: Twice) -> None:

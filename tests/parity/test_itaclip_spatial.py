@@ -113,8 +113,8 @@ class Run:
 
     def agree(self, labels: Labels, name: str) -> None:
         theirs = self.theirs[f"{self.name}.{name}"].long() + self.shift
-        assert labels.data.shape == theirs.shape
-        assert (labels.data == theirs).double().mean() >= LABELS
+        assert labels.ids.shape == theirs.shape
+        assert (labels.ids == theirs).double().mean() >= LABELS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -268,7 +268,7 @@ def test_statistics_of_whole_tensors(
         assert found == pytest.approx(wanted, rel=2e-5, abs=0)
     counts = (
         run.ours["close_labels"]
-        .data.flatten()
+        .ids.flatten()
         .bincount(minlength=len(run.facts["label_counts"]) + run.shift)
     )
     assert (counts[run.shift :] - torch.tensor(run.facts["label_counts"])).abs().sum() <= 2 * (
@@ -322,7 +322,7 @@ def test_labels_by_another_threshold(
 def test_close(recording: Recording, run_name: str) -> None:
     theirs = recording.tensors(recording.file_of(run_name))
     closed = CloseLabels().run(Labels(theirs[f"{run_name}.labels_before_close"].long()))
-    assert torch.equal(closed.data, theirs[f"{run_name}.labels"].long())
+    assert torch.equal(closed.ids, theirs[f"{run_name}.labels"].long())
 
 
 def test_pamr(recording: Recording, pamr_name: str) -> None:

@@ -251,7 +251,7 @@ def test_maps_and_labels(recording: Recording, scratch: Path, case_kind: tuple[s
         maps = both.single.wrote[last][picture].data
         if "label_index" in recorded:
             agree(maps.argmax(0), recorded["label_index"], maps)
-        agree(both.single.wrote["label_map"][picture].data, recorded["label_final"], maps)
+        agree(both.single.wrote["label_map"][picture].ids, recorded["label_final"], maps)
 
 
 def written(runs: Twice, address: str, picture: int) -> Twice:
@@ -272,7 +272,7 @@ def test_pydensecrf_engine(recording: Recording, scratch: Path, case_kind: tuple
         labels = LabelMap(relabel="in_place").run(
             refined, recording.vocabulary(case["data_type"]), image
         )
-        agree(labels.data, theirs[f"{kind}.img{picture}.label_final"])
+        agree(labels.ids, theirs[f"{kind}.img{picture}.label_final"])
 
 
 def test_scores(recording: Recording, case_kind: tuple[str, str]) -> None:

@@ -28,7 +28,7 @@ def pipeline() -> Pipeline:
 def test_classes_may_be_a_string_a_list_or_a_mapping(pipeline: Pipeline, classes: Any) -> None:
     result = pipeline(COLOURS, classes=classes)
     assert result.vocabulary.names == ("red", "green", "blue")
-    assert result.labels[0].tolist() == [1, 1, 2, 2, 3, 3]
+    assert result.ids[0].tolist() == [1, 1, 2, 2, 3, 3]
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,17 @@ def test_a_mapping_keeps_its_ids_and_places_count_the_names(
     pipeline: Pipeline, classes: Any
 ) -> None:
     result = pipeline(COLOURS, classes=classes)
-    assert result.labels[0].tolist() == [40, 40, 12, 12, 7, 7]
-    assert result.places[0].tolist() == [1, 1, 2, 2, 3, 3]
-    named = [result.vocabulary.labels[place] for place in result.places[0].tolist()]
+    assert result.ids[0].tolist() == [40, 40, 12, 12, 7, 7]
+    assert result.labels[0].tolist() == [1, 1, 2, 2, 3, 3]
+    named = [result.vocabulary.labels[place] for place in result.labels[0].tolist()]
     assert named == ["red", "red", "green", "green", "blue", "blue"]
     assert result.overlay().size[0] >= 6
 
 
 def test_the_place_of_the_background_is_0(pipeline: Pipeline) -> None:
     result = pipeline(COLOURS, classes={"red": 9})
-    result.slots["labels"].data[0, 0] = 0
-    assert torch.equal(result.places[0, :2], torch.tensor([0, 1]))
+    result.slots["labels"].ids[0, 0] = 0
+    assert torch.equal(result.labels[0, :2], torch.tensor([0, 1]))
 
 
 def test_a_string_is_refused_where_the_command_line_refuses_it(pipeline: Pipeline) -> None:

@@ -87,9 +87,7 @@ class ToyGoal(Stage, writes="reward"):
     empty: Annotated[bool, Field(description="find nothing to judge in any image")] = False
 
     def run(self, image: Image, labels: Labels) -> ToyReward:
-        reward = (
-            1 - abs(float(labels.data.float().mean()) - self.share) - 0.01 * (image.size[0] % 3)
-        )
+        reward = 1 - abs(float(labels.ids.float().mean()) - self.share) - 0.01 * (image.size[0] % 3)
         return ToyReward(torch.tensor(float("nan") if self.empty else reward))
 
 
@@ -97,7 +95,7 @@ class ToySmall(Stage, writes="reward"):
     """Reward results that label little: at odds with `toy_goal`."""
 
     def run(self, labels: Labels) -> ToyReward:
-        return ToyReward(1 - labels.data.float().mean())
+        return ToyReward(1 - labels.ids.float().mean())
 
 
 class ToyJudged(Stage, writes="reward"):

@@ -81,7 +81,7 @@ def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
         return _maps(value.data[keep], [names[index] for index in keep], state["image"]), ""
     if isinstance(value, Labels):
         pixels = numpy.asarray(_small(state["image"]))
-        labels = PIL.Image.fromarray(value.data.cpu().numpy().astype("int32")).resize(
+        labels = PIL.Image.fromarray(value.ids.cpu().numpy().astype("int32")).resize(
             pixels.shape[1::-1], PIL.Image.Resampling.NEAREST
         )
         small, numbers = resize_both(pixels, numpy.asarray(labels), 1.0)

@@ -26,6 +26,6 @@ class CloseLabels(Stage, writes="labels"):
 
     def run(self, labels: Labels) -> Labels:
         """Return the closed label map."""
-        square = torch.ones(self.size, self.size, device=labels.data.device)
-        closed = kornia.morphology.closing(labels.data[None, None].float(), square, max_val=HIGHEST)
-        return Labels(closed[0, 0].to(labels.data.dtype))
+        square = torch.ones(self.size, self.size, device=labels.ids.device)
+        closed = kornia.morphology.closing(labels.ids[None, None].float(), square, max_val=HIGHEST)
+        return Labels(closed[0, 0].to(labels.ids.dtype))

@@ -54,7 +54,7 @@ class AgreementReward(Rerun, writes="reward"):
         )
         pairs = zip(self.alterations, outs, strict=True)
         agreed = [
-            agreement(labels.data, restore(out["labels"].data, name, labels.data.shape), ids)
+            agreement(labels.ids, restore(out["labels"].ids, name, labels.ids.shape), ids)
             for name, out in pairs
         ]
         return Reward(image.data.new_tensor(sum(agreed) / len(agreed)))

@@ -118,7 +118,7 @@ class ClipReward(Stage, writes="reward"):
 
 def region_of(labels: Labels, number: int, size: tuple[int, int]) -> Bool[torch.Tensor, "h w"]:
     """Return where a class was found, at the image's size."""
-    region = labels.data == number
+    region = labels.ids == number
     if tuple(region.shape) == size:
         return region
     return torch.nn.functional.interpolate(region[None, None].float(), size)[0, 0].bool()

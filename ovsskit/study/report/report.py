@@ -163,7 +163,7 @@ def _drawn(evaluator: Evaluator, values: dict[str, Any], chosen: list[int]) -> l
         labels: Labels = state["labels"]
         found.append(
             draw_overlay(
-                image.pixels.cpu().numpy(), labels.data.cpu().numpy(), evaluator.plan.vocabulary
+                image.pixels.cpu().numpy(), labels.ids.cpu().numpy(), evaluator.plan.vocabulary
             )
         )
     return found

@@ -210,7 +210,7 @@ class Evaluator:
             return math.nan
         assert self.plan.truth is not None
         labels: Labels = state["labels"]
-        return self.plan.truth.confusion(self.plan.images[index], labels.data)
+        return self.plan.truth.confusion(self.plan.images[index], labels.ids)
 
     def _of_image(self, gathered: dict[str, dict[int, Any]], index: int) -> float:
         """Return what an image gave for the first objective."""

@@ -15,17 +15,17 @@ SCORES = Saliency(torch.eye(3)[:, None], (0, 3, 1))
 
 
 def test_numbers_are_looked_up() -> None:
-    assert LabelMap().run(SCORES, WORDS, WIDE).data.tolist() == [[0, 12, 1]]
+    assert LabelMap().run(SCORES, WORDS, WIDE).ids.tolist() == [[0, 12, 1]]
 
 
 def test_in_place_numbers_collide_as_released() -> None:
-    assert LabelMap(relabel="in_place").run(SCORES, WORDS, WIDE).data.tolist() == [[0, 12, 12]]
+    assert LabelMap(relabel="in_place").run(SCORES, WORDS, WIDE).ids.tolist() == [[0, 12, 12]]
 
 
 def test_the_first_of_equals_wins() -> None:
     assert LabelMap().run(
         Saliency(torch.zeros(3, 2, 2), (3, 1, 2)), WORDS, Image(torch.zeros(3, 2, 2))
-    ).data.unique().tolist() == [12]
+    ).ids.unique().tolist() == [12]
 
 
 @pytest.mark.parametrize("align", ["corners", "edges"])
@@ -41,6 +41,6 @@ def test_small_maps_are_enlarged_as_all_at_once(align: Align) -> None:
 
 def test_places_without_a_confident_class_are_background() -> None:
     scores = Saliency(torch.tensor([[[0.2, 0.3, 0.1]], [[0.1, 0.0, 0.29]]]), (3, 1))
-    assert LabelMap(background_below=0.3).run(scores, WORDS, WIDE).data.tolist() == [[0, 12, 0]]
+    assert LabelMap(background_below=0.3).run(scores, WORDS, WIDE).ids.tolist() == [[0, 12, 0]]
     large = Image(torch.zeros(3, 2, 6))
-    assert LabelMap(background_below=0.5).run(scores, WORDS, large).data.unique().tolist() == [0]
+    assert LabelMap(background_below=0.5).run(scores, WORDS, large).ids.unique().tolist() == [0]

@@ -18,11 +18,11 @@ def test_against_scipy(size: int, shape: tuple[int, int], highest: int) -> None:
     wide = maximum_filter(labels, size, mode="constant", cval=-1)
     expected = minimum_filter(wide, size, mode="constant", cval=highest + 1)
     closed = CloseLabels(size=size).run(Labels(torch.from_numpy(labels)))
-    assert closed.data.dtype == torch.int64
-    assert np.array_equal(closed.data.numpy(), expected)
+    assert closed.ids.dtype == torch.int64
+    assert np.array_equal(closed.ids.numpy(), expected)
 
 
 def test_a_hole_is_closed() -> None:
     labels = torch.full((7, 7), 9)
     labels[3, 3] = 4
-    assert CloseLabels().run(Labels(labels)).data.unique().tolist() == [9]
+    assert CloseLabels().run(Labels(labels)).ids.unique().tolist() == [9]
