@@ -326,7 +326,7 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Every error says where it is, what is wrong, what there is, and what would mend it. The status is the",
+        "Every error says where it is, what is wrong, what there is, and what would fix it. The status is the",
         "",
     ]
     lines[-1] = (

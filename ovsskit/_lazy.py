@@ -1,8 +1,8 @@
 """Heavy libraries, imported at first use, so that reading and checking a recipe stays instant.
 
-`from ovsskit._lazy import torch` gives type checkers the real module and the program a stand-in that imports the module
-when one of its attributes is first asked for. The stand-in is not put into `sys.modules`, so other libraries that look
-there are not misled.
+`from ovsskit._lazy import torch` gives type checkers the real module and the program a stand-in
+that imports the module when one of its attributes is first asked for. The stand-in is not put into
+`sys.modules`, so other libraries that look there are not misled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Lazy(ModuleType):
 
     @cached_property
     def _module(self) -> ModuleType:
-        """Return the real module: to look it up at each use would take a twentieth of a study's time."""
+        """Return the real module; looking it up at each use would take 5 % of a study's time."""
         if self.__name__ in IMPORT_TORCHVISION:
             declare_torchvision()
         if (

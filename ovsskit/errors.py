@@ -34,7 +34,7 @@ class Place:
 
 
 class OvsskitError(Exception):
-    """Tell a person what went wrong and what would mend it."""
+    """Tell a person what went wrong and what would fix it."""
 
     code: ClassVar[str] = "OV000"
     title: ClassVar[str] = "error"
@@ -186,13 +186,13 @@ class BadClasses(OvsskitError):
 
 
 class BadImage(OvsskitError):
-    """An image cannot be read, is too large, or is no image at all."""
+    """An image cannot be read, is too large, or is not an image at all."""
 
     code, title, status = "OV302", "unreadable image", 1
 
 
 class NoImages(OvsskitError):
-    """What was given names no image."""
+    """The given paths name no image."""
 
     code, title, status = "OV303", "no images", 2
 
@@ -364,7 +364,7 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 
 def shorten(text: str, most: int = 80) -> str:
-    """Return a text of so many characters at most; of a longer one, its two ends."""
+    """Return a text of at most this many characters; of a longer one, its two ends."""
     half = (most - 1) // 2
     return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 

@@ -15,12 +15,13 @@ OPERATORS = (
 
 @cache
 def declare_torchvision() -> Any:
-    """Import torchvision, if it is installed; declare the operators without whose names its import fails.
+    """Import torchvision, if installed; declare the operators whose absence breaks its import.
 
-    PyPI's torchvision for Linux is built for CUDA. Beside a CPU build of torch its library of operators does not load,
-    and then importing it, and open_clip and transformers after it, fails with "operator torchvision::nms does not
-    exist". Nothing here calls these operators: once their names are declared, the rest works. Returns the declaration,
-    which lives as long as it is referred to, or None where none is needed.
+    PyPI's torchvision for Linux is built for CUDA. Beside a CPU build of torch its library of
+    operators does not load, and then importing it, and open_clip and transformers after it, fails
+    with "operator torchvision::nms does not exist". Nothing here calls these operators: once their
+    names are declared, the rest works. Returns the declaration, which lives as long as it is
+    referred to, or None where none is needed.
     """
     if find_spec("torchvision") is None:
         return None

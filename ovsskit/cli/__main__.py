@@ -11,10 +11,11 @@ STOPPED = 130
 
 
 def main() -> NoReturn:
-    """Run the program; what goes wrong ends in a sentence and an exit status, with `--debug` in a traceback.
+    """Run the program; an error ends in a sentence and an exit status, a traceback with `--debug`.
 
-    The status is 0 if all went well, 1 if images failed or the disk was full, 2 for bad input before anything ran,
-    130 after Ctrl-C or SIGTERM. A closed standard output changes nothing; one that cannot be written makes a 0 a 1.
+    The status is 0 if all went well, 1 if images failed or the disk was full, 2 for bad input
+    before anything ran, 130 after Ctrl-C or SIGTERM. A closed standard output changes nothing; one
+    that cannot be written makes a 0 a 1.
     """
     try:
         signal.signal(signal.SIGTERM, _stop)

@@ -46,4 +46,4 @@ def start(
         bool, typer.Option("--debug", help="Show where in the program an error comes from.")
     ] = False,
 ) -> None:
-    """Segment images by words, without training: a recipe says how, you say which classes to look for."""
+    """Segment images by words, without training. A recipe says how; you say which classes."""

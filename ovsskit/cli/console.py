@@ -135,7 +135,7 @@ def show_error(error: OvsskitError) -> None:
 
 
 def as_error(error: Exception, where: Place | None = None) -> OvsskitError:
-    """Return what a person is told of an error; `where` is for one that names no place itself."""
+    """Return the message of an error; `where` is its place if it names none itself."""
     if isinstance(error, OvsskitError):
         return error
     if isinstance(error, OSError) and error.strerror:

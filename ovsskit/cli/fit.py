@@ -35,7 +35,7 @@ def fit(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Read tuned weights that are there, and see that they are whole."
+            "--verify", help="Read existing tuned weights, and check that they are whole."
         ),
     ] = False,
     quiet: Quiet = False,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ovsskit.cli.options import Plugins, load_plugins
 
 
-def schema(plugins: Plugins = []) -> None:  # noqa: B006 - typer reads the default, nothing changes it
-    """Print the JSON Schema of recipes, with which editors complete and check them as they are typed."""
+def schema(plugins: Plugins = []) -> None:  # noqa: B006 - nothing changes it
+    """Print the JSON Schema of recipes, with which editors complete and check recipes."""
     import json
 
     from ovsskit.recipe.schema import recipe_schema

@@ -9,9 +9,10 @@ from typing import Any
 
 
 class PatientFile(io.FileIO):
-    """Write to a stream of this process; once it cannot be written, take everything and keep the reason.
+    """Write to a stream of this process; after a failure, discard all text and keep the reason.
 
-    What a command does must not depend on whether anybody reads along: `ovsskit run ... | head` goes on to its end.
+    What a command does must not depend on whether anybody reads along: `ovsskit run ... | head`
+    goes on to its end.
     """
 
     trouble: OSError | None = None
@@ -27,7 +28,10 @@ class PatientFile(io.FileIO):
 
 
 def open_streams() -> None:
-    """Let standard output and error survive a closed or full stream, and show what they cannot encode by its code."""
+    """Let standard output and error survive a closed or full stream.
+
+    They show what they cannot encode by its code.
+    """
     if sys.stdout is sys.__stdout__:  # else a program that calls this one sees to its own
         sys.stdout = _open(sys.stdout, 1)
     if sys.stderr is sys.__stderr__:
@@ -35,7 +39,7 @@ def open_streams() -> None:
 
 
 def close_streams() -> bool:
-    """Write what is still to be printed; return whether standard output is whole, or ended because its reader left."""
+    """Flush standard output; return whether it is whole, or ended because its reader left."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)

@@ -26,7 +26,9 @@ CLIP_FOLDER: Final = Path(__file__).parent / "clip"
 """Weights with open_clip's names, and an open_clip configuration."""
 
 OFA_FOLDER: Final = Path(__file__).parent / "ofa"
-"""Weights of a tiny OFA under the official names, and its dictionary; `ofa_tuned` beside it is tuned for all words."""
+"""Weights of a tiny OFA under the official names, and its dictionary; `ofa_tuned` beside it is
+tuned for all words.
+"""
 
 SCENES_FOLDER: Final = Path(__file__).parent / "scenes"
 """Images, masks and `scenes.json`."""

@@ -95,7 +95,7 @@ def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
         ) from error
     except PIL.UnidentifiedImageError as error:
         raise BadImage(
-            "This is no image of a known format.",
+            "This is not an image of a known format.",
             fix=f"Known are: {', '.join(FORMATS)}.",
             where=where,
         ) from error

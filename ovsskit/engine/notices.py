@@ -13,7 +13,7 @@ class TakesNotice(Protocol):
     """Hear what a person should know."""
 
     def notice(self, text: str) -> None:
-        """Take note of something that the person should know."""
+        """Receive something that the person should know."""
 
 
 class Silent:

@@ -36,7 +36,7 @@ class Plan:
         """Check, link and settle stages that were put together in Python.
 
         Raises:
-            Problems: they do not fit together; what would mend it is looked for in the catalogue.
+            Problems: they do not fit together; what would fix it is looked for in the catalogue.
         """
         classes = {name: type(model) for name, model in (models or {}).items()}
         with all_at_once():

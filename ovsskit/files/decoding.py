@@ -1,4 +1,4 @@
-"""Hear what decoders of images say beside the image, so that it becomes a note with the file's name."""
+"""Catch what image decoders print, and turn it into a note with the file's name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _thread = _Thread()
 
 
 def adopt_warnings() -> None:
-    """Let what Pillow warns of while an image is read become a note of ours; a program calls this once."""
+    """Turn Pillow's warnings about images into our notes; a program calls this once."""
     if getattr(warnings.showwarning, "adopted", False):
         return
     plain = warnings.showwarning
@@ -42,7 +42,10 @@ def adopt_warnings() -> None:
 
 @contextmanager
 def hear_decoders(name: str) -> Iterator[list[str]]:
-    """Collect what decoders say of a file while it is read; when it could be read, note it with the file's name."""
+    """Collect what decoders print while a file is read.
+
+    If the file could be read, this becomes a note with its name.
+    """
     heard: list[str] = []
     _thread.heard = heard
     try:
@@ -57,7 +60,7 @@ def hear_decoders(name: str) -> Iterator[list[str]]:
 
 @contextmanager
 def hear_libtiff(heard: list[str]) -> Iterator[None]:
-    """Collect what libtiff prints to standard error, where Python's own does not use the same descriptor."""
+    """Collect what libtiff prints to standard error, if Python's own uses another descriptor."""
     try:
         shared = sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):

@@ -18,7 +18,7 @@ from ovsskit.files.cache import keep_entry, read_entry
 LARGE = 1 << 20
 """Bytes from which on a file takes longer to read than the note of its digest."""
 SETTLED = 2_000_000_000
-"""Nanoseconds after a change until the next one surely has another time: some disks count in seconds."""
+"""Nanoseconds until another change surely has another time: some disks count in seconds."""
 
 
 def digest_path(path: Path) -> str:

@@ -20,16 +20,17 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", 
 """Endings by which folders and globs tell images from other files, in any case."""
 
 MAX_PIXELS = 50_000_000
-"""The largest image that is read unless told otherwise (8660 x 5773): half a gigabyte as numbers."""
+"""The largest image that is read by default (8660 x 5773): half a gigabyte as numbers."""
 
 
 def find_images(inputs: str | Sequence[str]) -> list[Path]:
     """Return the images that these inputs name, in order and each once.
 
-    A file is taken whatever its ending. A folder gives every image in it and in its folders, sorted, hidden ones left
-    out; so does a glob (`**` goes into folders). Both leave out folders that `run`, `study` or `fit` wrote, and say so; what
-    is inside one counts only where it is named itself. A `.txt` file is a list: one file, folder or glob on each line,
-    relative to the list; blank lines and lines that start with `#` are passed over, and what a list names need not exist
+    A file is taken whatever its ending. A folder gives every image in it and in its folders,
+    sorted, hidden ones left out; so does a glob (`**` goes into folders). Both leave out folders
+    that `run`, `study` or `fit` wrote, and say so; what is inside one counts only where it is named
+    itself. A `.txt` file is a list: one file, folder or glob on each line, relative to the list;
+    blank lines and lines that start with `#` are passed over, and what a list names need not exist
     yet.
 
     Raises:
@@ -49,7 +50,7 @@ def find_images(inputs: str | Sequence[str]) -> list[Path]:
 
 
 def name_images(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
-    """Give every image a name of its own for the files made from it: its stem, where needed with its folder or a number.
+    """Give every image a unique name for its files: its stem, if needed with folder or number.
 
     `known` holds the names given before, by full path; they are kept.
     """
@@ -83,7 +84,10 @@ def _is_list(text: str) -> bool:
 
 
 def _expand(text: str, results: set[Path]) -> list[Path]:
-    """Return the images that a file, folder or glob names; folders of earlier results that are left out go into a set."""
+    """Return the images that a file, folder or glob names.
+
+    Folders of earlier results are left out and collected in a set.
+    """
     if why_no_path(text):
         return []
     path = Path(text).expanduser()
@@ -109,7 +113,7 @@ def _named(path: Path) -> Path:
 
 
 def _result_around(folder: Path, root: Path, known: dict[Path, Path | None]) -> Path | None:
-    """Return the folder of earlier results that a folder below a root is or lies in; `known` remembers."""
+    """Return the folder of earlier results that is or holds this folder; `known` caches answers."""
     if folder not in known:
         if is_ours(folder):
             known[folder] = folder
@@ -129,7 +133,7 @@ def _left_out(results: Collection[Path]) -> str:
 
 
 def _pattern(path: Path) -> str:
-    """Return a glob in which folders that exist by this very name, brackets and all, are no patterns."""
+    """Return a glob that takes the names of existing folders literally, even with brackets."""
     there = _named(path)
     return str(Path(glob.escape(str(there))) / path.relative_to(there))
 
@@ -177,7 +181,7 @@ def _nothing(text: str, left_out: str) -> NoImages:
         )
     if Path(text).is_dir():
         return NoImages(
-            "There is no image in this folder.",
+            "This folder holds no image.",
             there=there,
             fix=f"Looked for: {' '.join(sorted(SUFFIXES))}",
             where=Place(text),

@@ -20,7 +20,7 @@ LONGEST_NAME = 180
 
 
 def safe_name(text: str, ending: str = "") -> str:
-    """Return the nearest text that is one safe part of a path, with an ending; empty if nothing of the text is left."""
+    """Return the nearest text that is one safe path part with an ending, or an empty text."""
     name = UNSAFE.sub("_", text).strip(" .")
     if RESERVED.fullmatch(f"{name}{ending}".partition(".")[0].rstrip()):
         name = f"_{name}"

@@ -1,7 +1,8 @@
 """A folder of ours: one that a record of ours marks, or an empty one; locked while it is used.
 
-Everything that `run`, `study` and `fit` leave goes through here. So they refuse folders of other people, write and delete
-only inside, never through a symbolic link, and notice when the folder is taken away under them.
+Everything that `run`, `study` and `fit` leave goes through here. So they refuse folders of other
+people, write and delete only inside, never through a symbolic link, and notice when the folder is
+taken away under them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ TAG = "CACHEDIR.TAG"
 TAGGED = """Signature: 8a477f597d28d172789f06886806bc55
 # Kept by ovsskit. Whatever is missing here is made again.
 """
-"""The mark of folders in which things are kept to save work (bford.info/cachedir), with a line that says whose."""
+"""Mark of cache folders (bford.info/cachedir), with a line that names this package."""
 
 
 class Written(NamedTuple):
@@ -65,13 +66,14 @@ read_files = TypeAdapter(Files).validate_python
 
 
 class OwnFolder:
-    """Hold a folder that is ours, locked; `record` is the file that marks it and says what it is."""
+    """Hold our folder, locked; `record` is the file that marks and describes it."""
 
     def __init__(self, path: Path, record: str) -> None:
         """Make and lock the folder.
 
         Raises:
-            BadOutput: it is not ours, holds something else or a symbolic link, is in use, or cannot be written.
+            BadOutput: it is not ours, holds something else or a symbolic link, is in use, or cannot
+                be written.
         """
         self.path, self.record = path, record
         self._see_owner()
@@ -101,7 +103,7 @@ class OwnFolder:
     def write(
         self, name: str, write: Callable[[BinaryIO], object], *, flush: bool = False
     ) -> Written:
-        """Write a file whole, named by its path in the folder, and say what was written; `flush` waits for the disk.
+        """Write a whole file by its path in the folder, and return its entry; `flush` syncs the disk.
 
         Raises:
             CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.
@@ -135,7 +137,7 @@ class OwnFolder:
             path.unlink(missing_ok=True)
 
     def holds(self, name: str, written: Written, *, verify: bool = False) -> bool:
-        """Tell whether a file is there as it was written: a plain file of that size, and if asked of that content."""
+        """Tell whether a plain file is unchanged in size and, if asked, in content."""
         path = self.path / name
         try:
             status = path.lstat()
@@ -168,7 +170,7 @@ class OwnFolder:
 
     @contextmanager
     def _telling(self, path: Path) -> Iterator[None]:
-        """Turn an error of the system into a sentence; if the folder is gone, that is what is said."""
+        """Turn a system error into a sentence, which says so if the folder is gone."""
         try:
             yield
         except CannotWrite:
@@ -220,7 +222,7 @@ class OwnFolder:
 
 
 def claim_cache(folder: Path, kept: re.Pattern[str]) -> None:
-    """Make and mark a folder in which things are kept; `kept` fits the names of those that are put there.
+    """Make and mark a cache folder; `kept` matches the names of the files that it holds.
 
     Raises:
         BadOutput: it holds anything else, or cannot be written.

@@ -1,4 +1,4 @@
-"""Read files from outside: of bounded size, as UTF-8 text or JSON of a known shape; what is wrong is said in words."""
+"""Read files from outside: bounded in size, UTF-8 text or JSON of a known shape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 MOST_BYTES = 64_000_000
-"""The largest text that is read; the presence of all classes in a hundred thousand images takes a tenth of it."""
+"""The largest text that is read: ten times all classes' presence in a hundred thousand images."""
 
 LONGEST_NAME = 255
 """Bytes of a name of a file or folder, on all common systems."""
@@ -21,7 +21,7 @@ class Unreadable(ValueError):
 
 
 def why_no_path(text: str) -> str:
-    """Say why no file can have this path, or return an empty text; systems raise errors for such paths."""
+    """Say why no file can have this path (systems raise errors for it), or return an empty text."""
     if "\0" in text:
         return "it holds a null byte"
     if any(len(part.encode("utf-8", "replace")) > LONGEST_NAME for part in text.split("/")):
@@ -55,10 +55,10 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def read_json(path: Path, kind: Any, most: int = MOST_BYTES) -> Any:
-    """Return the content of a JSON file as a kind of value, such as `dict[str, list[str]]` or a dataclass.
+    """Return the content of a JSON file as a type, such as `dict[str, list[str]]` or a dataclass.
 
     Raises:
-        Unreadable: the file cannot be read, is no JSON, or holds something else.
+        Unreadable: the file cannot be read, is not JSON, or holds something else.
     """
     return parse_json(read_text(path, most), kind)
 
@@ -67,7 +67,7 @@ def parse_json(text: str, kind: Any) -> Any:
     """Return a JSON text as a kind of value.
 
     Raises:
-        Unreadable: the text is no JSON, or holds something else.
+        Unreadable: the text is not JSON, or holds something else.
     """
     try:
         return _adapter(kind).validate_json(text)

@@ -8,6 +8,6 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def recipe_folder() -> Path:
-    """Return the folder of the recipes that come with the package, in an installation or in a checkout."""
+    """Return the folder of the packaged recipes, in an installation or in a checkout."""
     packaged = PACKAGE / "recipes"
     return packaged if packaged.is_dir() else PACKAGE.parent / "recipes"

@@ -26,7 +26,8 @@ def write_whole(
 ) -> None:
     """Write a file under a temporary name, `part` or one beside it, and rename it once it is whole.
 
-    With `flush` its content is on the disk before the name is: after a power cut the old file is there or the new one.
+    With `flush` its content is on the disk before the name is: after a power cut the old file is
+    there or the new one.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -56,7 +57,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def see_free(path: Path, *, force: bool) -> None:
-    """See that nothing is replaced that a person did not say to replace.
+    """Check that nothing is replaced that a person did not ask to replace.
 
     Raises:
         BadOutput: there is something of this name, and it is not to be replaced.
@@ -86,12 +87,15 @@ def cannot_write(error: OSError, path: Path) -> CannotWrite:
     what = (
         "The disk is full." if full else f"The file cannot be written: {error.strerror or error}."
     )
-    fix = f"{'Make room' if full else 'See to the folder'}, then run the same command again: it goes on where it stopped."
+    fix = (
+        f"{'Make room' if full else 'Check the folder'}, then run the same command again: it "
+        "goes on where it stopped."
+    )
     return CannotWrite(what, fix=fix, where=Place(str(path)))
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and see that files can be written into it.
+    """Make a folder and check that files can be written into it.
 
     Raises:
         BadOutput: it cannot be made or written.

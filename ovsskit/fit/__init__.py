@@ -1,1 +1,1 @@
-"""Image-free tuning: a model learns a list of classes from artificial images that are made of the class words."""
+"""Tune without images: a model learns classes from artificial images made of class words."""

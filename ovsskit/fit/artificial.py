@@ -29,7 +29,7 @@ def draw_grids(
 
 
 def enlarge(grids: list[Int[torch.Tensor, "_ _"]], side: int) -> Artificial:
-    """Enlarge grids to patches and, independently, to pixels: every place takes the cell that it lies in."""
+    """Enlarge grids to patches and, independently, to pixels: each place takes its cell's value."""
     maps = [torch.stack([_nearest(grid, size) for grid in grids]) for size in (side, side * STRIDE)]
     return Artificial(maps[0], maps[1])
 

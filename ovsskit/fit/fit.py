@@ -33,16 +33,16 @@ class FitOptions(RecipeOptions):
 
 @runtime_checkable
 class FitCallbacks(TakesNotice, Protocol):
-    """Hear how a tuning goes."""
+    """Receive the progress of a tuning."""
 
     def begin(self, total: int, done: int) -> None:
-        """Hear how many steps there are, and how many were done before."""
+        """Receive the number of steps, and how many were done before."""
 
     def tell(self, loss: float) -> None:
-        """Hear of a finished step."""
+        """Receive a finished step."""
 
     def end(self, folder: Path, progress: Progress, done_now: int) -> None:
-        """Hear how it ended."""
+        """Receive the end of the tuning."""
 
 
 def tune(options: FitOptions, callbacks: FitCallbacks) -> Path:

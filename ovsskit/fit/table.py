@@ -12,7 +12,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class FitTable(BaseModel, frozen=True, extra="forbid", strict=True):
-    """Say how a model is tuned for a list of classes. The defaults are those of IFSeg's released scripts."""
+    """Say how a model is tuned for a list of classes, by default as in IFSeg's released scripts."""
 
     weights: Annotated[
         str, Field(description="what tuning starts from; the backbone's own weights if empty")
@@ -45,7 +45,9 @@ class FitTable(BaseModel, frozen=True, extra="forbid", strict=True):
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
         Field(
-            description="`auto` is bf16 on a GPU that has it, where weights stay in fp32, and fp32 else"
+            description=(
+                "`auto` is bf16 on a GPU that has it, where weights stay in fp32, and fp32 else"
+            )
         ),
     ] = "auto"
     save_every: Annotated[

@@ -24,7 +24,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 @dataclass
 class Tuner:
-    """Hold a network that is tuned for classes, given by their word pieces, with a text that names them."""
+    """Hold a network to tune for classes, their word pieces, and a text that names them."""
 
     network: OfaNetwork
     pieces: Sequence[Sequence[int]]
@@ -52,7 +52,10 @@ class Tuner:
         return {name: one for name, one in self.network.named_parameters() if one.requires_grad}
 
     def step(self, number: int) -> float:
-        """Do a step (numbers from 0) and return its loss; the random numbers depend on the seed and the step alone."""
+        """Do a step (numbers from 0) and return its loss.
+
+        The random numbers depend on the seed and the step alone.
+        """
         seed = torch.Generator().manual_seed(self.settings.seed * self.settings.updates + number)
         grids = draw_grids(
             seed, self.settings.batch, len(self.words), self.network.shape.patch_side
@@ -64,7 +67,7 @@ class Tuner:
         return loss
 
     def gradients(self, images: Artificial) -> float:
-        """Set the gradients of the mean loss over artificial images, a few at a time, and return it.
+        """Set the gradients of the mean loss over artificial images, in parts, and return the loss.
 
         The position biases of all images are the same, and are built and differentiated once.
         """
@@ -87,14 +90,14 @@ class Tuner:
         return total
 
     def loss(self, images: Artificial, biases: Biases) -> Tensor:
-        """Return the mean over all pixels of the cross-entropy of logits that are enlarged to them."""
+        """Return the mean cross-entropy over all pixels of logits that are enlarged to them."""
         logits = self.logits(images, biases).float()
         return torch.stack(
             [pixel_loss(one, pixels) for one, pixels in zip(logits, images.pixels, strict=True)]
         ).mean()
 
     def logits(self, images: Artificial, biases: Biases) -> Tensor:
-        """Return the logits of all classes at all patches; the words stand in for what a trunk would see."""
+        """Return all classes' logits at all patches; words stand in for a trunk's features."""
         side = self.network.shape.patch_side
         tokens = self.words[images.patches.flatten(1)]
         decoded = self.network(tokens, self.ids.expand(len(tokens), -1), biases)
@@ -104,7 +107,7 @@ class Tuner:
         return found
 
     def update(self, number: int) -> None:
-        """Change the parameters by their gradients: Adam with decoupled decay, the rate falling along a cosine."""
+        """Update the parameters: Adam with decoupled decay, the rate falling along a cosine."""
         nn.utils.clip_grad_norm_(self.tuned().values(), self.settings.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = (
@@ -125,7 +128,8 @@ def pixel_loss(
 ) -> Float[Tensor, ""]:
     """Return the mean cross-entropy over the pixels of an image.
 
-    With the classes of a pixel side by side, and one image at a time, a processor is four times as fast.
+    With the classes of a pixel side by side, and one image at a time, a processor is four times as
+    fast.
     """
     near = logits[None].contiguous(memory_format=torch.channels_last)
     large = interpolate(near, pixels.shape, mode="bilinear").permute(0, 2, 3, 1)
@@ -133,7 +137,7 @@ def pixel_loss(
 
 
 def set_dropping(network: OfaNetwork, numbers: float, branches: float) -> None:
-    """Set what training drops: the share of branches rises linearly over the layers of encoder and of decoder, from 0."""
+    """Set the share of dropped branches, which rises linearly from 0 over a coder's layers."""
     for module in network.modules():
         if isinstance(module, Dropped):
             module.numbers = numbers

@@ -1,8 +1,8 @@
 """Ask the model hub what a repository holds, and fetch files of it into the hub's cache.
 
-Large files are fetched here: an interrupted one goes on where it stopped, and it is compared with the
-hub's SHA-256 before it enters the cache. The hub's client does the rest. What it raises passes through;
-`ovsskit.hub.trouble` puts it into words.
+Large files are fetched here: an interrupted one goes on where it stopped, and it is compared with
+the hub's SHA-256 before it enters the cache. The hub's client does the rest. What it raises passes
+through; `ovsskit.hub.trouble` puts it into words.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """Say how large a file of a repository is, and its SHA-256 if the hub tells it: it does of large ones."""
+    """Hold the size of a repository's file, and its SHA-256 if the file is large."""
 
     name: str
     size: int
@@ -133,7 +133,9 @@ def fetch(listing: Listing, revision: str, names: Sequence[str]) -> Path:
             tqdm_class=Hidden,
         )
     )
-    for file in large if folder.name == listing.commit else ():  # a branch may have moved meanwhile
+    for file in (
+        large if folder.name == listing.commit else ()
+    ):  # a branch may have moved in the meantime
         if not (folder / file.name).is_symlink():  # links are compared whenever they are read
             _compare(listing, file, folder / file.name)
     return folder
@@ -145,7 +147,7 @@ def in_words(size: int) -> str:
 
 
 def expected_digest(file: Path) -> str:
-    """Return the digest by which the hub's cache names a file, or an empty text if it does not name it.
+    """Return the digest by which the hub's cache names a file; empty if it does not name it.
 
     It is the SHA-256 (64 digits) of a large file, and git's digest (40 digits) of another.
     """

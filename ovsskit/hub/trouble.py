@@ -1,4 +1,4 @@
-"""Say in words why something could not be fetched from the model hub, and what would mend it."""
+"""Say in words why something could not be fetched from the model hub, and what would fix it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROXY = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
 
 @dataclass(frozen=True)
 class Cause:
-    """Say why something failed, as the second half of a sentence, and what would mend it.
+    """Say why something failed, as the second half of a sentence, and what would fix it.
 
     `passes` says whether it may be over in a moment.
     """
@@ -46,7 +46,8 @@ def may_pass(error: Exception) -> bool:
 def cause_of(error: Exception, repository: str, revision: str) -> Cause:
     """Return why the hub's client failed; what it wrapped says more than what it raises.
 
-    Errors of its HTTP library are known by name: which library it is depends on the client's version.
+    Errors of its HTTP library are known by name: which library it is depends on the client's
+    version.
     """
     chain = list(_chain(error))
     for one in chain:

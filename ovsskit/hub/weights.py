@@ -1,4 +1,4 @@
-"""Find the weights of a backbone: in the package, in a folder, in the hub's cache, or on the hub."""
+"""Find a backbone's weights: in the package, in a folder, in the hub's cache, or on the hub."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ BESIDE = "embedded:"
 
 @dataclass(frozen=True)
 class HubFiles:
-    """Name the files that a backbone reads, of a hub repository or a folder; only these are fetched and identify it.
+    """Name the files that a backbone reads; only these are fetched and identify it.
 
-    All are patterns. `weights` are alternatives: the first that a file matches is read, without running the code that
-    it may hold. `tokenizer` are sets of files: the first that is there whole is read. `config` must be there if it is
-    named. `beside` are read where they are there.
+    All are patterns. `weights` are alternatives: the first that a file matches is read, without
+    running the code that it may hold. `tokenizer` are sets of files: the first that is there whole
+    is read. `config` must be there if it is named. `beside` are read where they are there.
     """
 
     weights: tuple[str, ...] = ("*.safetensors", "pytorch_model.bin")
@@ -64,7 +64,7 @@ ANY = HubFiles(beside=("*.json", "*.txt", "*.model"))
 
 @dataclass(frozen=True)
 class Published:
-    """Say where a checkpoint is published, what it is, its licence and whose that is, and what the network takes in fp32.
+    """Say where a checkpoint is published, what it is, its licence, and its size in fp32.
 
     `commit` is that of the hub repository by which others have pinned it, where one is known.
     """
@@ -80,9 +80,10 @@ class Published:
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """Say where weights are, whether they are here, and what they weigh (bytes) and allow (licence), where known.
+    """Say where weights are, whether they are local, and their size (bytes) and licence, if known.
 
-    `published` is what is known beforehand of where they come from, `trouble` why the hub tells nothing more.
+    `published` is what is known beforehand of where they come from, `trouble` why the hub tells
+    nothing more.
     """
 
     weights: str
@@ -101,7 +102,10 @@ def describe_published(weights: str, known: Published) -> WeightsInfo:
 
 def refuse_to_fetch(weights: str, known: Published) -> MissingWeights:
     """Return the error that a published file has to be fetched by the person."""
-    there = f"It is published at {known.where}: {known.holds}. Licence: {known.licence}, {known.remark}."
+    there = (
+        f"It is published at {known.where}: {known.holds}. Licence: {known.licence}, "
+        f"{known.remark}."
+    )
     fix = "Fetch it, put its tokenizer beside it, and name the file: --set backbone.weights=PATH"
     return MissingWeights(
         f"`{weights}` is not on this machine, and the hub does not have it.", there=there, fix=fix
@@ -116,7 +120,7 @@ def packaged(weights: str, embedded: Path) -> Path | None:
 
 
 def find_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> Path | None:
-    """Return the folder or file of weights that are on this machine whole, or None; the network is not asked."""
+    """Return the folder or file of complete local weights, or None; never ask the network."""
     folder = packaged(weights, embedded)
     if folder is not None:
         return folder
@@ -127,7 +131,7 @@ def find_weights(weights: str, revision: str, embedded: Path, files: HubFiles = 
 
 
 def need_weights(weights: str, revision: str, embedded: Path, files: HubFiles = ANY) -> Path:
-    """Return the folder or file of weights, fetched from the hub if they are not here, and unchanged if they are of it.
+    """Return the folder or file of weights, fetched from the hub if needed and checked against it.
 
     Raises:
         MissingWeights: they are neither local nor downloadable.
@@ -236,7 +240,7 @@ def _snapshot(weights: str, revision: str) -> Path | None:
 
 
 def _lacking(snapshot: Path, files: HubFiles) -> str:
-    """Say what a folder lacks of what is read; shards of weights are listed in an index beside them."""
+    """Say which files a folder lacks; an index beside shards of weights lists them."""
     names = _names_in(snapshot)
     gone = [
         path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if not path.exists()

@@ -67,7 +67,7 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         """Return the vocabulary; it has no names if the table names no classes.
 
         Raises:
-            BadClasses: they are named in two ways, cannot be read, or are no good.
+            BadClasses: they are named in two ways, cannot be read, or are invalid.
         """
         ways = [way for way in NAMING if getattr(self, way)]
         if len(ways) > 1:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and who may listen: the command line does, other programs can."""
+"""Define what a run reports while it goes on, to the command line and to other programs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ovsskit.run.output.record import Costs, ImageRecord
 
 @dataclass(frozen=True)
 class Summary:
-    """Sum up a run: folder and gallery, what became of the images, costs, and the mean IoU where there is truth.
+    """Sum up a run: folder, gallery, states of the images, costs, and the mean IoU if known.
 
+    The mean IoU is known where there is truth.
     `done_now` counts the images that this command worked on; the others were done before.
     """
 
@@ -28,13 +29,13 @@ class Summary:
 
 @runtime_checkable
 class Callbacks(TakesNotice, Protocol):
-    """Hear how a run goes."""
+    """Receive the progress of a run."""
 
     def begin(self, total: int) -> None:
-        """Take note of how many images there are to do."""
+        """Receive the number of images to do."""
 
     def tell(self, record: ImageRecord) -> None:
-        """Take note of a finished image."""
+        """Receive a finished image."""
 
     def end(self, summary: Summary) -> None:
-        """Take note of how the run ended."""
+        """Receive the sum of the run at its end."""

@@ -147,7 +147,7 @@ def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]
 
 
 def check_outcome(options: RunOptions, recipe: Recipe) -> None:
-    """See that the recipe writes what is to be saved.
+    """Check that the recipe writes what is to be saved.
 
     Raises:
         UnfilledSlot: it does not.
@@ -164,7 +164,7 @@ def check_outcome(options: RunOptions, recipe: Recipe) -> None:
 
 
 def check_files(stages: Sequence[Stage]) -> None:
-    """See that every file is named that stages cannot run without.
+    """Check that every file that stages need is named.
 
     Raises:
         BadFile: one is not.

@@ -45,9 +45,9 @@ that fails."""
 class Runner:
     """Run a pipeline on the images of a folder's record, and write what it finds into the folder.
 
-    What to save of an image stands in its record. With `profile` the seconds of every stage are
-    added to the costs, for which the device is waited for after each. `tell` hears of every
-    finished image; `publish` is called now and then to bring the folder up to date.
+    The record of an image says what to save of it. `profile` adds the seconds of every stage to the
+    costs, and waits for the device after each stage. `tell` is called for every finished image;
+    `publish` is called now and then to bring the folder up to date.
     """
 
     pipeline: Pipeline
@@ -67,7 +67,7 @@ class Runner:
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
-            OvsskitError: the recipe cannot be run at all, such as for want of weights.
+            OvsskitError: the recipe cannot be run at all, such as because weights are missing.
         """
         start, published = time.perf_counter(), time.perf_counter()
         reading = ThreadPoolExecutor(READERS, "read")
@@ -209,7 +209,7 @@ class Runner:
         self._note(record)
 
     def _settle(self, most: int) -> None:
-        """Wait until at most so many images are still to be written."""
+        """Wait until at most this many images are still to be written."""
         while self._writing and (len(self._writing) > most or self._writing[0].done()):
             self._writing.popleft().result()
 

@@ -1,4 +1,4 @@
-"""The packaged sample scenes: images to run on when nothing else is named, and how well a run did on them."""
+"""Provide the packaged sample scenes for runs without images, and score runs on them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def sample_images() -> list[Path]:
 def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
     """Return the mean IoU, from 0 to 1, of masks of the sample scenes against the true ones.
 
-    Where things alone were looked for, the rest is background and counts as a class. Where a stuff was, too, there is no
-    background, and places of what was not looked for are left out. None if a class was looked for that the true masks do
-    not know, or a mask is of no sample scene.
+    Where things alone were looked for, the rest is background and counts as a class. Where a stuff
+    was, too, there is no background, and places of what was not looked for are left out. None if a
+    class was looked for that the true masks do not know, or a mask is of no sample scene.
     """
     scenes = {scene.name: scene for scene in sample_scenes()}
     if (
@@ -45,7 +45,7 @@ def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
 
 
 def _places(scene: SampleScene) -> Int[numpy.ndarray, "h w"]:
-    """Return the place of every pixel's class in the list of all: every pixel is a thing's or a stuff's."""
+    """Return every pixel's class as its place in the list of all, things and stuffs together."""
     things, stuffs = (
         numpy.asarray(PIL.Image.open(path)).astype(int) for path in (scene.mask, scene.stuff_mask)
     )

@@ -179,7 +179,7 @@ def check_round_trip(one: Stage | Backbone) -> None:
 
 
 def check_value(value: Any, kind: type[Value]) -> None:
-    """Test that a value is of a kind, and keeps the laws of its own: axes, labels of maps."""
+    """Test that a value is of a kind, and keeps its own laws: axes, labels of maps."""
     kind.check(value)
     type(value).check(value)
 

@@ -1,1 +1,1 @@
-"""Texts about classes: the sentences that names are put into, and definitions and synonyms that go with them."""
+"""Provide texts about classes: sentences around names, definitions and synonyms."""

@@ -1,4 +1,7 @@
-"""Have a language model write a text for each class. Answers are kept as they come, so that nothing is asked twice."""
+"""Have a language model write a text for each class.
+
+Every answer is kept at once, so that nothing is asked twice.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ MOST_WORDS = {"definitions": 50, "synonyms": 5}
 """A longer answer is none; 50 words fit into CLIP's 77 tokens."""
 
 REFUSALS = re.compile(
-    r"\b(as an? (ai|language model)|i('m| am) (sorry|unable|not able)|sorry,|i can('|no)?t\b|i cannot|please (provide|clarify))",
+    (
+        r"\b(as an? (ai|language model)|i('m| am) (sorry|unable|not able)|sorry,|i "
+        r"can('|no)?t\b|i cannot|please (provide|clarify))"
+    ),
     re.IGNORECASE,
 )
 THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -108,10 +114,13 @@ def ask(
     tries: int,
     told: Callable[[str], None],
 ) -> dict[str, str]:
-    """Return a text for each class, asking the model only for what is not kept; `told` hears of every class.
+    """Return a text for each class; the model is asked only for missing ones.
+
+    `told` is called after every class.
 
     Raises:
-        NoAnswer: the model cannot be asked, or for some class gave no usable answer however often it was asked.
+        NoAnswer: the model cannot be asked, or for some class gave no usable answer however often
+            it was asked.
     """
     texts: dict[str, str] = {}
     failed: dict[str, str] = {}
@@ -141,9 +150,14 @@ def ask(
         lines = [f"`{name}`: {wrong}" for name, wrong in list(failed.items())[:5]]
         more = [f"and {len(failed) - 5} more"] if len(failed) > 5 else []
         raise NoAnswer(
-            f"{model.name} gave no usable answer for {len(failed)} of {len(names)} classes, asked {tries} times each.",
+            (
+                f"{model.name} gave no usable answer for {len(failed)} of {len(names)} classes, "
+                f"asked {tries} times each."
+            ),
             there="\n  ".join([*lines, *more]),
-            fix=f"Change the prompt (--prompt) or the model, or write these texts yourself. {GO_ON}",
+            fix=(
+                f"Change the prompt (--prompt) or the model, or write these texts yourself. {GO_ON}"
+            ),
         )
     return texts
 
@@ -152,7 +166,7 @@ GO_ON = "What was answered is kept: the same command goes on where it stopped."
 
 
 def clean(answer: str) -> str:
-    """Return an answer without thoughts, marks and quotes around it, and a synonym's or definition's final stop."""
+    """Return an answer without thoughts, marks and quotes, and without a short text's last stop."""
     text = answer.encode("utf-8", "replace").decode()  # an endpoint can send half a character
     return _bare(_bare(THOUGHT.sub("", text)).removesuffix("."))
 

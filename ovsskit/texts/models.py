@@ -1,4 +1,4 @@
-"""Language models that answer a prompt: one on this machine, or one behind an OpenAI-compatible endpoint."""
+"""Ask language models: one on this machine, or one behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LanguageModel(ABC):
 
 
 class Endpoint(LanguageModel):
-    """Ask a model behind an OpenAI-compatible endpoint: `OPENAI_BASE_URL`, with the key `OPENAI_API_KEY`.
+    """Ask a model at an OpenAI-compatible endpoint (`OPENAI_BASE_URL`, key `OPENAI_API_KEY`).
 
     The key goes to that address alone. It is neither shown nor recorded.
     """
@@ -146,7 +146,8 @@ class Endpoint(LanguageModel):
 class LocalModel(LanguageModel):
     """Ask a causal language model of transformers on this machine, given by hub id or folder.
 
-    The first attempt takes the likeliest words, further ones draw them at random, each in the same way every time.
+    The first attempt takes the likeliest words, further ones draw them at random, each in the same
+    way every time.
     """
 
     def __init__(self, weights: str, device: str) -> None:
@@ -163,7 +164,7 @@ class LocalModel(LanguageModel):
         """Return tokenizer and network.
 
         Raises:
-            MissingWeights: they are neither here nor to be had.
+            MissingWeights: they are neither local nor downloadable.
             NoAnswer: they are of no causal language model.
         """
         folder = str(need_weights(self.weights, "main", Path(), FILES))
@@ -180,7 +181,7 @@ class LocalModel(LanguageModel):
         return tokenizer, network.to(self.device).eval()
 
     def answer(self, prompt: str, attempt: int) -> str:
-        """Return what the model writes after the prompt; of a model that is not tuned to answer, the first line."""
+        """Return the model's text after the prompt; only the first line if it is not tuned for it."""
         tokenizer, network = self.parts
         chats = bool(tokenizer.chat_template)
         if chats:

@@ -23,7 +23,10 @@ MARK = ">="
 MOST_BYTES = 4_000_000
 """The largest file of texts: forty thousand of a hundred characters."""
 
-FORMS = 'Write `"dog" = "a text"` on the lines of a TOML file, or `dog >= a text` on those of a text file, in the order of the classes.'
+FORMS = (
+    'Write `"dog" = "a text"` on the lines of a TOML file, or `dog >= a text` on those of a text '
+    "file, in the order of the classes."
+)
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ def shipped_file(kind: str) -> Path:
 def texts_of_classes(path: Path, vocabulary: Vocabulary) -> list[str | None]:
     """Return the text of every class from a file, or None where it has none.
 
-    A TOML file is looked up by the classes' names, whose capitals, blanks and hyphens make no difference. Of any other
-    file the lines `name >= text` are those of the classes, in their order (the published form, in which names do not count);
-    a line with the name of another class is refused.
+    A TOML file is looked up by the classes' names, whose capitals, blanks and hyphens make no
+    difference. Of any other file the lines `name >= text` are those of the classes, in their order
+    (the published form, in which names do not count); a line with the name of another class is
+    refused.
 
     Raises:
         BadFile, BrokenToml: the file cannot be read, or its lines do not match the classes.
@@ -65,7 +69,8 @@ def read_toml(path: Path) -> list[Line]:
     """Read a table of texts by name.
 
     Raises:
-        BadFile, BrokenToml: the file is missing, no TOML, or holds something else than texts, or two for a name.
+        BadFile, BrokenToml: the file is missing, no TOML, or holds something else than texts, or
+            two for a name.
     """
     table = read(path, MOST_BYTES)
     lines = []
@@ -77,14 +82,16 @@ def read_toml(path: Path) -> list[Line]:
     for index, line in enumerate(lines):
         if keys[index] in keys[:index]:
             raise BadFile(
-                f"`{line.name}` stands twice, spelt alike but for blanks or capitals.",
+                f"`{line.name}` stands twice, spelt alike except for blanks or capitals.",
                 where=line.where,
             )
     return lines
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Read the lines `name >= text` of a file; blank ones are passed over, and what follows a second mark.
+    """Read the lines `name >= text` of a file.
+
+    Blank lines are skipped, and so is all after a second mark.
 
     Raises:
         BadFile: the file cannot be read, or a line has no text.

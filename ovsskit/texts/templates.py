@@ -34,7 +34,7 @@ SCENE = (
 
 
 def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
-    """Return the sentences of a known set, of a file with one on each line, or those that are given.
+    """Return the sentences of a known set, of a file with one per line, or the given ones.
 
     Raises:
         BadFile: the file cannot be read, holds none, or one without a place for the name.
@@ -56,7 +56,8 @@ def encode_words(
 ) -> Float[torch.Tensor, "text width"]:
     """Return for every word the mean of the vectors of all sentences with it, all of length 1.
 
-    Each sentence's vector is brought to length 1 before the mean, and the mean after it (CLIP's prompt ensemble).
+    Each sentence's vector is brought to length 1 before the mean, and the mean after it (CLIP's
+    prompt ensemble).
     What was encoded in an earlier run is taken from the user's cache.
     """
 

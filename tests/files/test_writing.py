@@ -101,7 +101,7 @@ def test_why_a_file_cannot_be_written_is_said(
     with pytest.raises(CannotWrite) as caught:
         write_whole(tmp_path / "one.txt", fail)
     assert caught.value.what == f"The file cannot be written: {reason}."
-    assert caught.value.fix.startswith("See to the folder")
+    assert caught.value.fix.startswith("Check the folder")
 
 
 def test_a_copy_that_is_there_is_told_from_another_file(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever keeps weights from coming is said in a sentence of its own, with what would mend it."""
+"""Whatever keeps weights from coming is said in a sentence of its own, with what would fix it."""
 
 from __future__ import annotations
 

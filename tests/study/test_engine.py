@@ -408,7 +408,7 @@ def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
     whole = tuple(map(str, sorted(photos.glob("*.png"))))
     before = search(images=(*whole, str(broken)), trials=3)
     assert len(before.plan.images) == len(whole)
-    assert f"{broken} is left out: This is no image of a known format" in caplog.text
+    assert f"{broken} is left out: This is not an image of a known format" in caplog.text
     after = search(images=whole, trials=4)
     assert [row.values for row in after.rows][:3] == [row.values for row in before.rows]
 

@@ -141,7 +141,7 @@ class PretrainedBackbone(Backbone):
         return {"source": self.source, "commit": commit_of(self.need_weights()), "files": files}
 
     def _is_elsewhere(self) -> bool:
-        """Return whether the weights are known to be neither here nor on the hub."""
+        """Return whether the weights are known to be neither local nor on the hub."""
         known = self.published.get(self.source)
         return known is not None and not known.is_on_hub and not Path(self.source).exists()
 

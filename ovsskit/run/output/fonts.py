@@ -1,7 +1,7 @@
 """Find a font that has the letters of a name.
 
-Pillow's own font has Latin letters only. For others the fonts of the machine are tried, those that know many scripts
-first; where none has a letter the caller shows something else.
+Pillow's own font has Latin letters only. For others the fonts of the machine are tried, those that
+know many scripts first; where none has a letter the caller shows something else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SYSTEM_FONTS = (
 
 @cache
 def font_for(text: str, size: int) -> FreeTypeFont | None:
-    """Return a font that has every letter of the text, at a size in pixels, or None where the machine has none."""
+    """Return a font, at a size in pixels, that has every letter of the text; None if none has."""
     return next(
         (font for name in ("", *SYSTEM_FONTS) if (font := _load(name, size)) and _has(font, text)),
         None,
@@ -52,7 +52,7 @@ def _load(name: str, size: int) -> FreeTypeFont | None:
 
 
 def _has(font: FreeTypeFont, text: str) -> bool:
-    """Tell by the image of each letter: those that a font lacks all look like its sign for a missing one."""
+    """Compare the image of each letter: those that a font lacks look like its missing sign."""
     missing = bytes(font.getmask("\U0010fffd"))
     return all(
         bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace()

@@ -1,4 +1,4 @@
-"""Write `index.html`: a gallery that opens from disk, with no server and nothing from the network."""
+"""Write `index.html`: a gallery that opens from disk, without a server or the network."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def write_gallery(
 
 
 def write_classes(folder: OwnFolder, vocabulary: Vocabulary) -> Written:
-    """Write `classes.json`: number, name, colour and other words of every class, the background first.
+    """Write `classes.json`: number, name, colour and synonyms of each class, background first.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -68,7 +68,7 @@ def write_classes(folder: OwnFolder, vocabulary: Vocabulary) -> Written:
 
 
 def list_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    """List number, name, colour (`#rrggbb`) and other words of every class, the background first."""
+    """List number, name, colour (`#rrggbb`) and synonyms of each class, background first."""
     others = (vocabulary.background_words, *(vocabulary.synonyms or ((),) * len(vocabulary.names)))
     rows = zip(vocabulary.ids, vocabulary.labels, vocabulary.colours, others, strict=True)
     return [

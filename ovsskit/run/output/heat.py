@@ -21,7 +21,7 @@ HEAT = (
     (252, 165, 10),
     (252, 255, 164),
 )
-"""Colours from low to high, evenly spaced: dark to bright throughout, so that they stay in order in grey as well."""
+"""Colours from low to high, evenly spaced; their brightness rises, so they also work in grey."""
 
 WIDEST = 1320
 """How many pixels the tiles of a row may take together."""
@@ -46,7 +46,10 @@ def heat_colours(values: Float[numpy.ndarray, "h w"]) -> UInt8[numpy.ndarray, "h
 
 
 def heat_tile(values: Float[numpy.ndarray, "h w"], ground: PIL.Image.Image, name: str) -> Tile:
-    """Draw one map over the image in grey, scaled from its lowest to its highest value, which the caption gives."""
+    """Draw one map over the image in grey, from its lowest to its highest value.
+
+    The caption gives both values.
+    """
     finite = numpy.nan_to_num(values, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
     heat = PIL.Image.fromarray(heat_colours((finite - low) / (high - low if high > low else 1.0)))

@@ -1,4 +1,7 @@
-"""Collect what the stages wrote for one image, as small images: maps per class or token, labels, hidden patches."""
+"""Collect what the stages wrote for one image, as small images.
+
+They show maps per class or token, labels, and hidden patches.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from ovsskit.run.output.heat import Tile, draw_sheet, heat_tile
 from ovsskit.run.output.overlay import resize_both, tint_image
 
 MOST_ROUNDS = 12
-"""How often what one stage writes is kept: for ten rounds of hiding patches, not for a hundred windows."""
+"""How often the output of one stage is kept: for ten rounds of hiding, not for 100 windows."""
 MOST_TILES = 48
 SIDE = 220
 """The longer side of one small image, in pixels."""
@@ -36,7 +39,7 @@ class Sheet:
 
 @dataclass
 class MapCollector:
-    """Watch a pipeline run on one image; afterwards `sheets` holds what there is to see, in the order of writing."""
+    """Watch a pipeline run on one image; then `sheets` holds its images, in order of writing."""
 
     sheets: list[Sheet] = field(default_factory=list)
     _rounds: Counter[str] = field(default_factory=Counter)
@@ -133,7 +136,10 @@ def _maps(data: torch.Tensor, names: Sequence[str], image: Image) -> PIL.Image.I
 
 
 def _token_names(maps: TokenMaps, state: State) -> list[str]:
-    """Name the class of every token, with its number where a class has several; nothing for tokens of no class."""
+    """Name the class of every token, with a number where a class has several tokens.
+
+    A token of no class has an empty name.
+    """
     present = next((value for value in state.values() if isinstance(value, Present)), None)
     positions = [int(position) for position in maps.positions]
     counts, seen = Counter(positions), Counter[int]()

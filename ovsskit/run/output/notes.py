@@ -9,7 +9,7 @@ FEW_PIXELS = 16
 
 
 def notes_on(image: Image, present: Present | None) -> tuple[str, ...]:
-    """Return what is odd about an image, and about the choice of the classes that it is said to show."""
+    """Return what is odd about an image and about the choice of its present classes."""
     notes = [present.note] if present is not None and present.note else []
     colours = image.data.flatten(1)
     if bool((colours == colours[:, :1]).all()):
@@ -21,7 +21,7 @@ def notes_on(image: Image, present: Present | None) -> tuple[str, ...]:
 
 
 def rank_presence(present: Present | None, vocabulary: Vocabulary) -> tuple[tuple[int, float], ...]:
-    """Return the number of every class with the probability that the image shows it, the highest first."""
+    """Return each class's number and the probability that the image shows it, highest first."""
     if present is None or not present.scores:
         return ()
     pairs = zip(vocabulary.ids[1:], present.scores, strict=True)

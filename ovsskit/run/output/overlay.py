@@ -1,4 +1,4 @@
-"""Draw classes over an image: tinted areas with crisp borders, and a legend with names and areas."""
+"""Draw classes over an image: tinted areas with crisp borders, and a legend with areas."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.run.output.fonts import font_for
 
 SHORTEST, LONGEST = 640, 2048
-"""Longer sides of overlays, in pixels: smaller images are enlarged by a whole number, larger ones shrunk."""
+"""Longer sides of overlays in pixels: whole numbers enlarge smaller images, larger ones shrink."""
 TINT = 0.55
 MOST_ROWS = 12
 
 
 @dataclass(frozen=True)
 class Area:
-    """Say how much of an image a class covers: its number, name and colour, and the fraction from 0 to 1."""
+    """Say how much of an image a class covers: number, name, colour, fraction from 0 to 1."""
 
     number: int
     name: str
@@ -52,7 +52,8 @@ def draw_overlay(
 ) -> PIL.Image.Image:
     """Draw the classes over the image, with a legend beside it, or beneath where the image is wide.
 
-    The longer side of the image is brought between `SHORTEST` and `LONGEST` pixels; masks keep the original size.
+    The longer side of the image is brought between `SHORTEST` and `LONGEST` pixels; masks keep the
+    original size.
     """
     longest = max(labels.shape)
     scale = min(float(math.ceil(SHORTEST / longest)), LONGEST / longest)
@@ -94,7 +95,7 @@ def tint_image(
 
 
 def _borders(labels: numpy.ndarray, width: int) -> numpy.ndarray:
-    """Mark pixels from which another class is at most `width` pixels away, up, down, left or right."""
+    """Mark pixels with another class at most `width` pixels above, below, left or right."""
     marked = numpy.zeros(labels.shape, bool)
     for step in range(1, width + 1):
         down, right = labels[step:] != labels[:-step], labels[:, step:] != labels[:, :-step]
@@ -106,7 +107,7 @@ def _borders(labels: numpy.ndarray, width: int) -> numpy.ndarray:
 
 
 class _Legend:
-    """Lay out swatches, names and areas in rows of one height, `size` being that of the letters in pixels."""
+    """Lay out swatches, names and areas in rows of one height; `size` is of letters, in pixels."""
 
     def __init__(self, areas: list[Area], size: int) -> None:
         self.areas, self.size, self.row = areas, size, round(1.6 * size)

@@ -1,4 +1,4 @@
-"""The record of a run: what became of every image, and what it cost. Plain data that goes through JSON and back."""
+"""Record what became of every image of a run, and what it cost, as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ State = Literal["pending", "done", "failed"]
 class ImageRecord:
     """Say what became of one image.
 
-    `stamp` holds the file's size and time of change, so that a changed image is done again; `saved` names what is
-    saved of it beside mask and overlay, and `files` all files that are; `areas` holds pairs of a class's number and the fraction it covers, the largest first; `confidence`
-    the scores that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs of a class's
-    number and the probability that the image shows it, where the recipe asks that, the highest first; `notes` say what is odd.
+    `stamp` holds the file's size and time of change, so that a changed image is done again; `saved`
+    names what is saved of it beside mask and overlay, and `files` all files that are; `areas` holds
+    pairs of a class's number and the fraction it covers, the largest first; `confidence` the scores
+    that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs
+    of a class's number and the probability that the image shows it, where the recipe asks that, the
+    highest first; `notes` say what is odd.
     """
 
     name: Annotated[FileName, Field(min_length=1)]
@@ -60,7 +62,7 @@ class ImageRecord:
 
 @dataclass
 class Costs:
-    """Add up what a run took, over all the times it was started: seconds in all and by stage, peak memory in bytes."""
+    """Add up the cost of a run over all its starts: seconds, also by stage, and peak bytes."""
 
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)

@@ -30,7 +30,7 @@ GALLERY_SIDE, THUMB_SIDE = 1280, 360
 
 @dataclass(frozen=True)
 class Prediction:
-    """Hold what a run found in one image, on the processor; `scores` and `sheets` where they are to be saved."""
+    """Hold the results of one image, on the processor; `scores` and `sheets` if they are saved."""
 
     record: ImageRecord
     pixels: UInt8[numpy.ndarray, "h w 3"]
@@ -79,7 +79,7 @@ def save_prediction(
 def draw_confidence(
     scores: Scores, size: tuple[int, int]
 ) -> tuple[PIL.Image.Image, tuple[float, float]]:
-    """Draw the winning score of every pixel in grey of 16 bits; return it with what black and white stand for.
+    """Draw every pixel's winning score in 16-bit grey; return it, and what black and white mean.
 
     For probabilities these are 0 and 1, for other scores the lowest and the highest of the image.
     """
@@ -94,7 +94,7 @@ def draw_confidence(
 
 
 def write_scores(file: BinaryIO, scores: Scores, vocabulary: Vocabulary) -> None:
-    """Write the maps of all classes as NumPy's .npz: `scores` (class h w, 16 bits), `ids`, `names`, and `kind`."""
+    """Write all classes' maps as .npz: `scores` (class h w, 16 bits), `ids`, `names`, `kind`."""
     maps, kind = scores.data.half().numpy(), numpy.array(type(scores).__name__)
     ids = numpy.array([vocabulary.ids[label] for label in scores.labels])
     names = numpy.array([vocabulary.labels[label] for label in scores.labels])
@@ -102,7 +102,7 @@ def write_scores(file: BinaryIO, scores: Scores, vocabulary: Vocabulary) -> None
 
 
 def _put_sheets(put: Put, name: str, sheets: tuple[Sheet, ...]) -> list[dict[str, str | int]]:
-    """Write the sheets in the order of the stages; return what the gallery has to know about them."""
+    """Write the sheets in the order of the stages; return what the gallery needs to show them."""
     listed: list[dict[str, str | int]] = []
     for number, sheet in enumerate(sheets, start=1):
         entry: dict[str, str | int] = {
@@ -126,7 +126,10 @@ def _put_gallery(
     areas: list[Area],
     maps: list[dict[str, str | int]],
 ) -> None:
-    """Write a small image, a larger one, and the classes of its pixels as a script, which pages from disk can load."""
+    """Write a small image, a larger one, and the pixels' classes as a script.
+
+    Pages that are opened from disk can load the script.
+    """
     name, longest = prediction.record.name, max(prediction.labels.shape)
     image, numbers = resize_both(
         prediction.pixels, prediction.labels, min(1.0, GALLERY_SIDE / longest)

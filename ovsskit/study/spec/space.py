@@ -240,7 +240,7 @@ def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe)
 def _wrong_range(
     low: Any, high: Any, step: Any, log: Any, kinds: set[str]
 ) -> tuple[str, str] | None:
-    """Return what is wrong with a range, and what would mend it."""
+    """Return what is wrong with a range, and what would fix it."""
     if not _is_number(low) or not _is_number(high):
         return "needs numbers as `low` and `high`, or `choices`", ""
     if low == high:
