@@ -49,7 +49,7 @@ def read_tensors(
     Floating ones are converted one by one, so that memory holds them once.
 
     Raises:
-        BadWeights: the file is missing, broken, or holds something else; `fix` would mend it.
+        BadWeights: the file is missing, broken, or holds something else; `fix` would fix it.
     """
     from safetensors import SafetensorError, safe_open
 

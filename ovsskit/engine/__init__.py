@@ -1,1 +1,4 @@
-"""Run a chain of stages: values, slots, stages, wrappers, backbones; no TOML, no command line, no shipped stage."""
+"""Run a chain of stages: values, slots, stages, wrappers, backbones.
+
+Nothing here knows TOML, the command line, or a shipped stage.
+"""

@@ -1,4 +1,4 @@
-"""Choose where to compute and how many items a network sees at once, and ask a device about its work and memory."""
+"""Choose the device and its batch size, and ask a device about its work and memory."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def choose_batch(batch: int | str, device: str) -> int:
 
 
 def has_native_bf16(device: str) -> bool:
-    """Say whether a device computes in bf16 itself; where it does not, or does not tell, fp32 is the faster.
+    """Say whether a device computes in bf16 itself; if not, or if unknown, fp32 is faster.
 
     Processors do from AVX512-BF16 and AMX on, Arm's from BF16 on, NVIDIA's GPUs from Ampere on.
     """
@@ -81,7 +81,7 @@ def has_native_bf16(device: str) -> bool:
 
 
 def _abilities_of_processor() -> set[str]:
-    """Return what a processor is able to, from torch, or where this is too old from Linux; nothing if neither tells."""
+    """Return a processor's features, from torch or (if it is too old) Linux; empty if unknown."""
     if hasattr(torch.cpu, "get_capabilities"):
         return {name for name, has in torch.cpu.get_capabilities().items() if has}
     try:
@@ -93,11 +93,14 @@ def _abilities_of_processor() -> set[str]:
 def note_slow_precision(precision: str, device: str) -> None:
     """Say that a number format is slow on a device."""
     if precision == "bf16" and not has_native_bf16(device):
-        log.warning("%s has no bf16 of its own, or does not tell: fp32 is probably faster", device)
+        log.warning("%s has no native bf16, or does not tell: fp32 is probably faster", device)
 
 
 def place_of_float64(device: torch.device) -> torch.device:
-    """Return where to compute in float64 with what lies on a device: there, or on the processor, which is said once."""
+    """Return where to compute in float64 with data on a device.
+
+    It is the device itself or the processor, which is said once.
+    """
     if device.type not in NO_FLOAT64:
         return device
     _say_that_float64_is_missing(device.type)
@@ -123,7 +126,7 @@ def wait_for(device: str) -> None:
 
 
 def peak_memory_of(device: str) -> int | None:
-    """Return the most bytes that this process has had allocated on a device at once, where the device tells."""
+    """Return the most bytes that this process has allocated on a device, if the device tells."""
     return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
 
 
@@ -138,7 +141,7 @@ def free_memory_of(device: str) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that a device has no memory left; only NVIDIA's have a class of their own."""
+    """Say whether an error means that a device is out of memory; only NVIDIA has a class for it."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

@@ -22,8 +22,9 @@ def digest_tensor(tensor: torch.Tensor) -> str:
 class Digests:
     """Know the digests of values: of their content, or for what a stage wrote, of how it was made.
 
-    A tensor is hashed once as long as it lives and is not changed in place. What is cut out of a tensor whose digest is
-    known, such as a window of an image, is named by where it lies there, and not hashed at all.
+    A tensor is hashed once as long as it lives and is not changed in place. What is cut out of a
+    tensor whose digest is known, such as a window of an image, is named by where it lies there, and
+    not hashed at all.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class Digests:
         return found
 
     def mark(self, value: Value, key: str) -> None:
-        """Let the tensors of a value be known by the key under which it was made, unless they are known already."""
+        """Identify a value's tensors by the key under which it was made, unless they have a key."""
         for f in fields(value):
             tensor = getattr(value, f.name)
             if isinstance(tensor, torch.Tensor) and self._find(tensor) is None:

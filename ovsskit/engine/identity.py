@@ -50,7 +50,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def stage_identity(stage: Stage) -> dict[str, Any]:
-    """Return what a stage is and does, and the content of its own code and of its files."""
+    """Return what a stage is and does, and the content of its code and of its files."""
     cls = type(stage)
     entry: dict[str, Any] = {"address": stage.address, "use": use_of(cls), "version": cls.version}
     entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)

@@ -1,7 +1,8 @@
 """Read images: any of five formats, whatever its mode, as red, green and blue from 0 to 1.
 
-An image is turned upright by its EXIF orientation. Grey and palette images become colour; of 16 bits the upper 8 are
-kept; what is see-through is put on white; of several frames the first is taken. Colour profiles are not applied.
+An image is turned upright by its EXIF orientation. Grey and palette images become colour; of 16
+bits the upper 8 are kept; what is see-through is put on white; of several frames the first is
+taken. Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ ImageSource: TypeAlias = (
 
 
 def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read an image: a path, a PIL image, or an array of bytes `h w 3` or `h w`; its name is the file's stem.
+    """Read an image from a path, a PIL image, or an array of bytes `h w 3` or `h w`.
+
+    Its name is the file's stem.
 
     Raises:
-        BadImage: it is missing, empty, cut off, no image of a known format, or has more than `max_pixels`.
+        BadImage: it is missing, empty, cut off, no image of a known format, or has more than
+            `max_pixels`.
     """
     if isinstance(source, str | Path):
         return Image(_to_tensor(_read_file(Path(source), max_pixels)), Path(source).stem)
@@ -42,7 +46,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image:
 
 
 def allow_pixels(max_pixels: int) -> None:
-    """Let Pillow open images of so many pixels too; by itself it stops at 179 million, in this whole process."""
+    """Let Pillow open images of this many pixels in this process; its limit is 179 million."""
     if PIL.Image.MAX_IMAGE_PIXELS is not None:
         PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, max_pixels)
 
@@ -51,7 +55,8 @@ def to_colour(image: PIL.Image.Image) -> PIL.Image.Image:
     """Return an upright image of mode RGB, whatever the mode of this one.
 
     Raises:
-        BadImage: its numbers are floating point or have 32 bits, so that nothing says which of them is white.
+        BadImage: its numbers are floating point or have 32 bits, so that nothing says which of them
+            is white.
     """
     image = PIL.ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):

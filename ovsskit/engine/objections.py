@@ -15,7 +15,7 @@ Objection = tuple[str, str, BadValue]
 
 
 def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, images: Sequence[Path]) -> None:
-    """See that the stages of a chain can serve these classes and images.
+    """Check that the stages of a chain can serve these classes and images.
 
     Raises:
         OvsskitError: one of them cannot.

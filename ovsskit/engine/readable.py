@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 class Reading:
     """Hold the tokens that a model reads for a word, special ones left out.
 
-    `unknown` counts those that stand for anything unknown, `broken` those that are bytes of a letter without a token.
+    `unknown` counts those that stand for anything unknown, `broken` those that are bytes of a
+    letter without a token.
     """
 
     ids: tuple[int, ...]
@@ -29,7 +30,7 @@ class Reading:
 def reading_of(
     ids: Sequence[int], unknown: int | None, decode: Callable[[list[int]], str]
 ) -> Reading:
-    """Return what tokens stand for; `unknown` is the id of the token for anything unknown, if there is one."""
+    """Return what tokens stand for; `unknown` is the id of the unknown token, if there is one."""
     broken = sum(decode([one]).strip() == "\ufffd" for one in ids)
     return Reading(tuple(ids), sum(one == unknown for one in ids), broken)
 
@@ -37,10 +38,13 @@ def reading_of(
 def check_words(
     words: Sequence[tuple[int, str]], read: Callable[[str], Reading | None], where: Place
 ) -> None:
-    """See that the words of labels (0 is the background) can be read and told apart; what is doubtful is noted.
+    """Check that the words of labels (0 is the background) can be read and distinguished.
+
+    Doubtful words are noted.
 
     Raises:
-        BadClasses: nothing of a word can be read, or words of two classes are the same to the model.
+        BadClasses: nothing of a word can be read, or words of two classes are the same to the
+            model.
     """
     found = [(label, word, read(word)) for label, word in words]
     lost = [word for _, word, one in found if one is not None and len(one.ids) == one.unknown]
@@ -63,7 +67,7 @@ def check_words(
 
 
 def note_unread(synonyms: Sequence[str]) -> None:
-    """Say that a model which names classes in captions is asked for the first word of each alone."""
+    """Note that a model which names classes in captions is asked only for each first word."""
     log.warning("captions name a class by its first word; these are not read: %s", _few(synonyms))
 
 
@@ -71,17 +75,23 @@ def note_untrained(words: Sequence[tuple[int, str]], known: Sequence[str]) -> No
     """Say which words a tiny model was not trained on."""
     others = [word for _, word in words if word.casefold() not in known]
     if others:
-        text = "the tiny model knows %d words, and these are others: %s; what is found for them is likely wrong"
+        text = (
+            "the tiny model knows %d words, and these are others: %s; what is found for them is "
+            "likely wrong"
+        )
         log.warning(text, len(known), _few(others))
 
 
 def _see_alike(groups: Sequence[dict[int, str]], where: Place) -> None:
-    """Refuse words of several classes that are the same to the model; the same word, and one of the background, is noted."""
+    """Refuse words of several classes that are the same to the model.
+
+    The same word for a class and the background is only noted.
+    """
     behind: list[str] = []
     for group in groups:
         mine = [word for label, word in group.items() if label]
         if len({word.casefold() for word in mine}) > 1:
-            what = f"The model cannot tell apart: {_few(mine)}."
+            what = f"The model cannot distinguish: {_few(mine)}."
             there = "Its tokenizer turns them into the same tokens."
             raise BadClasses(what, there=there, fix="Keep one of them, or reword.", where=where)
         if len(mine) > 1:
@@ -90,7 +100,10 @@ def _see_alike(groups: Sequence[dict[int, str]], where: Place) -> None:
             behind.append(group[0])
     if behind:
         log.warning(
-            "%s: a word for the background and for a class; where both score the same, the background wins",
+            (
+                "%s: a word for the background and for a class; where both score the same, the "
+                "background wins"
+            ),
             ", ".join(behind),
         )
 

@@ -29,7 +29,7 @@ slot, of the same kind, that its inner chain writes; what it reads under another
 (`reads = { image = "resized" }`) has the wrapper's own name inside; what it does not override
 passes through; what is written inside stays inside.
 `neutral` holds parameters under which a wrapper equals its inner chain. A `Rerun` has no inner
-chain of its own: it runs the stages before it again.
+own chain: it runs the stages before it again.
 
 What a stage asks of a slot beyond its kind stands beside the kind:
 `Annotated[CrossAttention, TakesLayers("layer")]`.

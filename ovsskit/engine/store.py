@@ -1,7 +1,8 @@
-"""Keep what networks wrote, by key: in memory, and in a folder that processes share. Both hold so many bytes at most.
+"""Keep what networks wrote, by key, in memory and in a folder that processes share.
 
-What was not used for longest goes first. A value on disk is one safetensors file, written under a temporary name and renamed;
-what cannot be read as such counts as absent.
+Both hold a bounded number of bytes.
+What was not used for longest goes first. A value on disk is one safetensors file, written under a
+temporary name and renamed; what cannot be read as such counts as absent.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Count:
-    """Count for how many items a stage was called, such as a network for one image, and how many the store knew."""
+    """Count a stage's calls by items, such as images of a network, and how many the store knew."""
 
     calls: int = 0
     hits: int = 0
@@ -118,7 +119,8 @@ class Store:
 class Disk:
     """Keep values in a folder that several processes may share.
 
-    Each looks at the folder when it has written a tenth of the limit: every process beside the first may exceed it by so much.
+    Each looks at the folder when it has written a tenth of the limit: every process beside the
+    first may exceed it by so much.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -155,7 +157,7 @@ class Disk:
         return value if isinstance(value, Value) else None
 
     def keep(self, key: str, value: Value) -> None:
-        """Write a value, unless it alone is larger than the folder may be; where writing fails, go on without."""
+        """Write a value, unless it exceeds the folder's limit alone; go on if writing fails."""
         bytes_ = size_of(value)
         if bytes_ > self.limit:
             return
@@ -212,7 +214,7 @@ class Disk:
             total -= size
 
     def _files(self) -> Iterator[Path]:
-        """Yield the files that were put here, by the form of their names; others are none of ours."""
+        """Yield the files that this store wrote, by the form of their names."""
         for folder in self.folder.iterdir():
             if KEPT_FOLDER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
                 for path in folder.iterdir():

@@ -2,8 +2,8 @@
 
 Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`,
 and a stage may ask for one of them.
-A *label* counts from the vocabulary: label 0 is the background, label i is the i-th name. An *id* is
-a class's number in the mask (`Vocabulary.ids`), which the person may choose.
+A *label* counts from the vocabulary: label 0 is the background, label i is the i-th name. An *id*
+is a class's number in the mask (`Vocabulary.ids`), which the person may choose.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Present(Value):
     """Hold the labels (1 and up) of the classes that an image is said to show, in caption order.
 
     `scores` are the probabilities from which they were chosen, if there are any, of all classes in
-    their order; `note` is what a person should know of the choice. Neither tells values apart.
+    their order; `note` is what a person should know of the choice. Neither distinguishes values.
     """
 
     labels: tuple[int, ...]

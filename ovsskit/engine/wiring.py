@@ -32,7 +32,7 @@ NOWHERE = Place("")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Say which stages and backbones there are, so that a problem can name those that mend it."""
+    """Say which stages and backbones there are, so that a problem can name those that fix it."""
 
     stages: Callable[[], Mapping[str, type[Stage]]] = dict
     backbones: Callable[[], Mapping[str, type]] = dict
@@ -130,7 +130,7 @@ class _Wirer:
             inside = dict(outside)
             reruns = issubclass(cls, Rerun)
             if reruns and node.inner:
-                what = f"{node.address} runs the stages before it again, and none of its own."
+                what = f"{node.address} runs the stages before it again, and takes no inner stages."
                 report(BadInner(what, fix="Leave `inner` out.", where=node.where))
             inner = self.chain(node.inner, inside)
             kind = plan.kind if reruns else self._merged(node, plan, outside, inside)

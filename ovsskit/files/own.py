@@ -103,7 +103,7 @@ class OwnFolder:
     def write(
         self, name: str, write: Callable[[BinaryIO], object], *, flush: bool = False
     ) -> Written:
-        """Write a whole file by its path in the folder, and return its entry; `flush` syncs the disk.
+        """Write a whole file by its path in the folder; return its entry. `flush` syncs the disk.
 
         Raises:
             CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.

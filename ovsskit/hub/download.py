@@ -133,9 +133,8 @@ def fetch(listing: Listing, revision: str, names: Sequence[str]) -> Path:
             tqdm_class=Hidden,
         )
     )
-    for file in (
-        large if folder.name == listing.commit else ()
-    ):  # a branch may have moved in the meantime
+    # A branch may have moved in the meantime.
+    for file in large if folder.name == listing.commit else ():
         if not (folder / file.name).is_symlink():  # links are compared whenever they are read
             _compare(listing, file, folder / file.name)
     return folder

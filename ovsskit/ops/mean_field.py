@@ -1,7 +1,9 @@
-"""Refine probabilities along the edges of an image: mean field in a dense CRF (Kraehenbuehl & Koltun 2011).
+"""Refine probabilities along image edges: mean field in a dense CRF.
 
-It takes about four times the memory of the probabilities, a hundred megabytes or two, and the lattices: 150 bytes for
-each pixel of a photograph (three times that while they are built), 600 for one of pure noise.
+It takes about four times the memory of the probabilities, a hundred megabytes or two, and the
+lattices: 150 bytes for each pixel of a photograph (three times that while they are built), 600 for
+one of pure noise.
+Source: Kraehenbuehl & Koltun 2011.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ LARGEST_TABLE = 2**23
 
 
 class LatticeCache:
-    """Keep lattices that are asked for again and again, so many bytes at most; those not used for longest go first."""
+    """Keep lattices that are used again, up to a number of bytes; drop the longest unused first."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.size = limit, 0
@@ -47,7 +49,7 @@ _shelf: ContextVar[LatticeCache | None] = ContextVar("shelf", default=None)
 
 @contextmanager
 def caching_lattices(shelf: LatticeCache) -> Iterator[None]:
-    """Keep the lattices that are built meanwhile, and use those that the shelf has."""
+    """Keep the lattices that are built in this context, and reuse those of the cache."""
     token = _shelf.set(shelf)
     try:
         yield
@@ -62,9 +64,10 @@ def build_lattices(
     bilateral_sigma: float,
     bilateral_colour_sigma: float,
 ) -> Lattices:
-    """Build the Gaussian and the bilateral kernel of an image, for any probabilities, weights and steps.
+    """Build the Gaussian and the bilateral kernel of an image, for any probabilities and weights.
 
-    The first two sigmas are in pixels, the third in steps of 0 to 255. A kernel with a sigma of zero is left out.
+    The first two sigmas are in pixels, the third in steps of 0 to 255. A kernel with a sigma of
+    zero is left out.
     """
     shelf = _shelf.get()
     build = build_lattice if shelf is None else shelf.build
@@ -83,7 +86,8 @@ def build_lattice(values: UInt8[torch.Tensor, "h w _"], sigmas: Sequence[float])
     height, width, _ = values.shape
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     place = torch.stack([columns, rows], -1).to(values.device, torch.float32)
-    # By a tensor on the device: CUDA divides by a number as a product with its reciprocal, which rounds otherwise.
+    # By a tensor on the device: CUDA divides by a number as a product with its reciprocal, which
+    # rounds otherwise.
     deviations = torch.tensor(sigmas, dtype=torch.float32, device=values.device)
     return Lattice.build((torch.cat([place, values], -1) / deviations).flatten(0, 1))
 
@@ -100,10 +104,12 @@ def mean_field(
     bilateral_weight: float,
     lattices: Lattices | None = None,
 ) -> Float[torch.Tensor, "class h w"]:
-    """Infer the marginals of all pixels' classes by steps of mean field (Kraehenbuehl & Koltun 2011, algorithm 1).
+    """Infer the marginals of all pixels' classes by steps of mean field.
 
-    Two pixels with different labels cost the weights (Potts model). A kernel of weight or sigma zero is left out. The
-    sigmas are as in `build_lattices`; its result, given as `lattices` to be used again, stands in for them.
+    Two pixels with different labels cost the weights (Potts model). A kernel of weight or sigma
+    zero is left out. The sigmas are as in `build_lattices`; its result, given as `lattices` to be
+    used again, stands in for them.
+    Source: Kraehenbuehl & Koltun 2011, algorithm 1.
     """
     if lattices is None:
         lattices = build_lattices(
@@ -115,7 +121,8 @@ def mean_field(
     weighted = zip(lattices, (gaussian_weight, bilateral_weight), strict=True)
     terms = [(lattice, weight) for lattice, weight in weighted if lattice is not None and weight]
 
-    # Classes come in parts that bound the tables on the vertices, pixels in blocks that stay in the cache of a CPU.
+    # Classes come in parts that bound the tables on the vertices, pixels in blocks that stay in the
+    # cache of a CPU.
     values = probabilities.detach().float().flatten(1)
     width = max(1, LARGEST_TABLE // max([len(lattice.starts) for lattice, _ in terms], default=1))
     block = max(1, (2**17 if values.device.type == "cpu" else 2**25) // len(values))

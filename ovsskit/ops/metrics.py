@@ -1,5 +1,6 @@
-"""Score label maps against true ones: confusion matrices and what follows from them, under the two usual conventions.
+"""Score label maps against true ones: confusion matrices and metrics from them.
 
+The metrics follow the two usual conventions.
 Matrices of several images are added before anything else is computed.
 """
 
@@ -12,7 +13,9 @@ from ovsskit.engine.devices import in_float64
 def confusion(
     truth: Int[torch.Tensor, "*place"], predicted: Int[torch.Tensor, "*place"], classes: int
 ) -> Int[torch.Tensor, "classes classes"]:
-    """Count places by true class (row) and predicted class (column); places of a true class outside 0..classes-1 are left out.
+    """Count places by true class (row) and predicted class (column).
+
+    Places of a true class outside 0..classes-1 are left out.
 
     Raises:
         ValueError: a class outside 0..classes-1 is predicted where the true class counts.
@@ -25,14 +28,14 @@ def confusion(
 
 
 def class_iou(matrix: Int[torch.Tensor, "classes classes"]) -> Float[torch.Tensor, " classes"]:
-    """Return intersection over union of every class, in float64; nan for a class that is neither true nor predicted."""
+    """Return every class's IoU in float64; nan for a class neither true nor predicted."""
     counts = in_float64(matrix)
     hits = counts.diagonal()
     return hits / (counts.sum(0) + counts.sum(1) - hits)
 
 
 def mean_iou(matrix: Int[torch.Tensor, "classes classes"]) -> float:
-    """Average over the classes that are true or predicted somewhere; one that is only predicted counts as 0.
+    """Average over the classes that are true or predicted; one that is only predicted counts as 0.
 
     Source: mmsegmentation, `IoUMetric` (nanmean).
     """
@@ -49,7 +52,7 @@ def mean_iou_of_true_classes(matrix: Int[torch.Tensor, "classes classes"]) -> fl
 
 
 def mean_accuracy(matrix: Int[torch.Tensor, "classes classes"]) -> float:
-    """Average, over the classes that are true somewhere, of the share of their places that was found."""
+    """Average, over the true classes, the share of their places that was found."""
     counts = in_float64(matrix)
     return float((counts.diagonal() / counts.sum(1)).nanmean())
 

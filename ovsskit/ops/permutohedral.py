@@ -1,8 +1,10 @@
-"""Filter values over pixels with a Gaussian of their features, on the permutohedral lattice (Adams et al. 2010).
+"""Filter values over pixels with a Gaussian of their features, on the permutohedral lattice.
 
-The kernel is normalised symmetrically, as a term of a dense CRF (Kraehenbuehl & Koltun 2011). Everything is float32 in
-the order of pydensecrf, since another rounding would put some pixels into another simplex. Splat, blur and slice are
-the same operation, a sum of some rows of a table; `embedding_bag` is the fastest way to do it.
+The kernel is normalised symmetrically, as a term of a dense CRF (Kraehenbuehl & Koltun 2011).
+Everything is float32 in the order of pydensecrf, since another rounding would put some pixels into
+another simplex. Splat, blur and slice are the same operation, a sum of some rows of a table;
+`embedding_bag` is the fastest way to do it.
+Source: Adams et al. 2010.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from ovsskit._lazy import Float, Int, torch
 class Lattice:
     """Hold the normalised kernel between all pixels of one image, for any number of values.
 
-    A pixel with d features lies in a simplex of d + 1 vertices, which `vertices` names. The other way, `pixels` lists
-    the pixels around vertex after vertex, and `starts` where each list begins and the last ends. `neighbours` are the
-    vertices before and after a vertex along an axis. The last vertex stands for missing ones: it is zero.
-    `pairs` says where the neighbours of each vertex begin, `corners` where the vertices of each pixel do.
+    A pixel with d features lies in a simplex of d + 1 vertices, which `vertices` names. The other
+    way, `pixels` lists the pixels around vertex after vertex, and `starts` where each list begins
+    and the last ends. `neighbours` are the vertices before and after a vertex along an axis. The
+    last vertex stands for missing ones: it is zero.
+    `pairs` says where the neighbours of each vertex begin, `corners` where the vertices of each
+    pixel do.
     """
 
     pixels: Int[torch.Tensor, " entry"]
@@ -34,9 +38,10 @@ class Lattice:
 
     @classmethod
     def build(cls, features: Float[torch.Tensor, "pixel d"]) -> Lattice:
-        """Embed pixels, given by features in standard deviations of the kernel (Adams et al. 2010)."""
+        """Embed pixels by features in standard deviations of the kernel (Adams et al. 2010)."""
         count, d = features.shape
-        # pydensecrf embeds four pixels at a time: the missing ones leave vertices around the origin, without weight.
+        # pydensecrf embeds four pixels at a time: the missing ones leave vertices around the
+        # origin, without weight.
         codes, steps, weights = _codes(
             torch.nn.functional.pad(features.float(), (0, 0, 0, -count % 4))
         )
@@ -77,7 +82,7 @@ class Lattice:
     def filter(
         self, values: Float[torch.Tensor, "class pixel"]
     ) -> Float[torch.Tensor, "class pixel"]:
-        """Return at every pixel the sum of the values of all pixels, itself included, weighted by the kernel."""
+        """Return at every pixel the kernel's weighted sum over all pixels, itself included."""
         return self.sliced(self.blurred(values.T)).T
 
     def blurred(
@@ -93,7 +98,7 @@ class Lattice:
     def sliced(
         self, table: Float[torch.Tensor, "vertex class"], rows: slice = slice(None)
     ) -> Float[torch.Tensor, "row class"]:
-        """Return blurred values at some of the pixels (default: all), from the vertices around them."""
+        """Return blurred values at some pixels (default: all), from the vertices around them."""
         vertices = self.vertices[rows]
         return _sums(table, vertices, self.corners[: len(vertices) + 1], self.slice_weights[rows])
 
@@ -118,12 +123,16 @@ def _sums(
 def _codes(
     features: Float[torch.Tensor, "pixel d"],
 ) -> tuple[Int[torch.Tensor, "axis pixel"], list[int], Float[torch.Tensor, "axis pixel"]]:
-    """Return an integer for every vertex of the simplices, what a step along each axis adds to it, and their weights."""
+    """Return an integer for every vertex of the simplices, and the vertices' weights.
+
+    Between them stands what a step along each axis adds to an integer.
+    """
     blocks = [
         _simplices(block) for block in features.split(2**16)
     ]  # blocks stay in the cache of a CPU
     differences, order, weights = (torch.cat(parts, 1) for parts in zip(*blocks, strict=True))
-    # The margins hold the other vertices of the simplex and their neighbours. The last digit is the remainder.
+    # The margins hold the other vertices of the simplex and their neighbours. The last digit is the
+    # remainder.
     low = differences.amin(1, keepdim=True) - 2
     extents = (differences.amax(1, keepdim=True) - low + 3).flatten().long().tolist()
     places = [math.prod(extents[axis:]) * len(order) for axis in range(len(order))]
@@ -148,10 +157,11 @@ def _simplices(
     Int[torch.Tensor, "axis pixel"],
     Float[torch.Tensor, "axis pixel"],
 ]:
-    """Return of every pixel's simplex the place, the axes by falling offset, and the weights of its vertices.
+    """Return each pixel's simplex: its place, the axes by falling offset, and vertex weights.
 
-    The place is the difference, in cells, of the first vertex between each axis and the next. It follows the features
-    one by one, so that vertices with close codes share pixels: this halves the time of a splat.
+    The place is the difference, in cells, of the first vertex between each axis and the next. It
+    follows the features one by one, so that vertices with close codes share pixels: this halves the
+    time of a splat.
     """
     d = features.shape[1]
     numbers = torch.arange(1, d + 1, dtype=torch.float64)

@@ -1,7 +1,8 @@
 """Read a list of classes in whatever form a person keeps it; refuse a form that leaves a doubt.
 
-Read are names between commas, lines, and a JSON list, with quotes, bullets, or numbers that are those of the masks. A table, an
-object, or names that are separated in two ways are refused, with what to write instead.
+Read are names between commas, lines, and a JSON list, with quotes, bullets, or numbers that are
+those of the masks. A table, an object, or names that are separated in two ways are refused, with
+what to write instead.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ Line = tuple[Place | None, str]
 
 
 def split_words(text: str) -> list[str]:
-    """Split words that commas separate; quotes around a word go, and blanks inside it become one."""
+    """Split words at commas; remove quotes around a word and repeated blanks inside it."""
     return [_unquoted(" ".join(word.split())) for word in text.split(",")]
 
 
 def list_words(words: str | Iterable[str]) -> list[str]:
-    """Return words as a list, blanks inside them as one; those of a string are separated by commas."""
+    """Return words, given as a list or with commas between, as a list without repeated blanks."""
     return (
         split_words(words) if isinstance(words, str) else [" ".join(one.split()) for one in words]
     )
@@ -48,10 +49,13 @@ def list_words(words: str | Iterable[str]) -> list[str]:
 def parse_classes(
     text: str, background: str = "background", where: Place | None = COMMAND_LINE
 ) -> list[str]:
-    """Return the classes of an option, or of a string in Python: names between commas, semicolons, bars, tabs or lines, or a JSON list.
+    """Return the classes of an option, or of a string in Python.
+
+    It is a JSON list, or names between commas, semicolons, bars, tabs or lines.
 
     Raises:
-        BadClasses: the text is an object, separates names in two ways, or numbers them otherwise than masks do.
+        BadClasses: the text is an object, separates names in two ways, or numbers them otherwise
+            than masks do.
     """
     whole = text.strip()
     if whole.startswith("{"):
@@ -76,17 +80,18 @@ def parse_classes(
 
 
 def read_lines(text: str, path: Path, background: str = "background") -> list[str]:
-    """Return the classes in the text of a file: lines of a name and its synonyms, or a JSON list of such lines.
+    """Return the classes in a file's text: lines of a name and synonyms, or a JSON list of them.
 
     Blank lines and those that start with `#` are passed over.
 
     Raises:
-        BadClasses: the text is a table or another JSON, or a line holds an empty name or what is not a name.
+        BadClasses: the text is a table or another JSON, or a line holds an empty name or what is
+            not a name.
     """
     lines = _lines(text, path, background)
     for place, line in lines:
         if re.search(r"\s#\s", line):
-            fix = "Write a comment on a line of its own that starts with `#`."
+            fix = "Write a comment on its own line, starting with `#`."
             raise BadClasses(f"A comment follows a name: {line}", fix=fix, where=place)
         if any(mark in line for mark in ";|\t"):
             raise BadClasses(f"`{line}` is not a list of words.", fix=LINES, where=place)
@@ -123,9 +128,10 @@ def _lines(text: str, path: Path, background: str) -> list[Line]:
 
 
 def _plain(lines: Sequence[Line], background: str, fix: str) -> list[Line]:
-    """Take away bullets, and numbers that are those of the masks anyway, if all of several lines have them.
+    """Remove bullets, and numbers equal to those of the masks, if all of several lines have them.
 
-    Numbers that a blank alone follows may belong to the names ("2 door car"): they count only where they are the masks'.
+    Numbers that a blank alone follows may belong to the names ("2 door car"): they count only where
+    they are the masks'.
     """
     texts = [line for _, line in lines]
     bullets = [match["name"] for line in texts if (match := BULLET.fullmatch(line))]
@@ -150,7 +156,7 @@ def _plain(lines: Sequence[Line], background: str, fix: str) -> list[Line]:
 
 
 def _refuse_table(lines: Sequence[Line]) -> None:
-    """Refuse lines of a table: those with a head of several columns, or with a number at the end of each."""
+    """Refuse lines of a table: a head of several columns, or a number at the end of each line."""
     rows = [re.split(r"\s*[,;|\t]\s*", line) for _, line in lines]
     has_head = bool(rows) and len(rows[0]) > 1 and {*map(str.casefold, rows[0])} <= HEADINGS
     numbers = [row for row in rows if len(row) > 1 and row[-1].isdigit()]

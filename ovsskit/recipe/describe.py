@@ -1,4 +1,4 @@
-"""Describe stages, backbones and values in words: what tables, trees, the schema and the reference pages are made from."""
+"""Describe stages, backbones and values in words, for tables, trees, schema and reference."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def range_of(schema: Mapping[str, Any]) -> str:
         return " or ".join(map(toml, schema["enum"]))
     kind = schema.get("type", "value")
     if "prefixItems" in schema:
-        return f"list of {len(schema['prefixItems'])}: {' and '.join(dict.fromkeys(map(range_of, schema['prefixItems'])))}"
+        return (
+            f"list of {len(schema['prefixItems'])}: "
+            f"{' and '.join(dict.fromkeys(map(range_of, schema['prefixItems'])))}"
+        )
     if kind == "array":
         items: Mapping[str, Any] = schema.get("items") or next(
             iter(schema.get("prefixItems", [])), {}
@@ -104,7 +107,7 @@ def summary(cls: type) -> str:
 
 
 def field_schemas(cls: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON Schema of every field of a model, without the titles that pydantic makes up."""
+    """Return the JSON Schema of every field of a model, without pydantic's own titles."""
     fields: dict[str, Any] = cls.model_json_schema()["properties"]
     return {key: {k: v for k, v in value.items() if k != "title"} for key, value in fields.items()}
 

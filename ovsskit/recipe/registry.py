@@ -1,8 +1,10 @@
-"""From names to classes. A built-in stage or backbone is found by its file name: no table, no decorator.
+"""Find classes by name.
 
-`ovsskit/stages/<family>/<name>.py` holds the one public stage `<Name>`; `ovsskit/backbones/<family>/<name>.py` the one backbone.
-Others come from installed entry points (`ovsskit.stages`, `ovsskit.backbones`) and from files that the person names
-with `--plugin`. Recipes never load code.
+A built-in stage or backbone is found by its file name: no table, no decorator.
+`ovsskit/stages/<family>/<name>.py` holds the one public stage `<Name>`;
+`ovsskit/backbones/<family>/<name>.py` the one backbone.
+Others come from installed entry points (`ovsskit.stages`, `ovsskit.backbones`) and from files that
+the person names with `--plugin`. Recipes never load code.
 """
 
 from __future__ import annotations
@@ -73,11 +75,11 @@ def _every_backbone() -> dict[str, type]:
 
 
 CATALOGUE = Catalogue(_every_stage, _every_backbone)
-"""What a recipe may use; nothing is imported until somebody asks."""
+"""What a recipe may use; nothing is imported until it is used."""
 
 
 def load_plugin(path: Path) -> list[str]:
-    """Import a Python file that the person named and return the names of the stages and backbones in it.
+    """Import a Python file that a person named; return the names of its stages and backbones.
 
     Raises:
         BadPlugin: the file is missing, cannot be imported, or defines neither.
@@ -112,7 +114,7 @@ def _own_classes(module: ModuleType) -> list[type]:
 
 @cache
 def _installed(group: str) -> dict[str, EntryPoint]:
-    """Return what other packages offer; reading this off the disk takes longer than a whole check."""
+    """Return what other packages offer; reading this from disk takes longer than a whole check."""
     return {point.name: point for point in entry_points(group=group)}
 
 

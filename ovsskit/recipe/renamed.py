@@ -57,7 +57,7 @@ def renew_address(address: str, where: Place) -> str:
 
 
 def renew_value(address: str, value: Any, where: Place) -> Any:
-    """Return the present name of a value that stands at an address; all other values as they are."""
+    """Return the present name of a value at an address; all other values unchanged."""
     owner, _, key = address.partition(".")
     if not isinstance(value, str) or (owner, key, value) not in VALUES:
         return value

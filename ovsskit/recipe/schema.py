@@ -1,4 +1,4 @@
-"""Generate the JSON Schema of recipes from the stages and backbones, so that editors complete and check them."""
+"""Generate the JSON Schema of recipes from stages and backbones, for completion in editors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Read recipes and study files, and see that every table, list and value in them has the shape that it must have.
+"""Read recipes and study files, and check the shape of every table, list and value in them.
 
-What is in a table is for its stage, backbone or section to judge. This says what is a table, what is a list of tables,
-and what is text, once and right after parsing: all that comes later sees only right shapes.
+What is in a table is for its stage, backbone or section to judge. This says what is a table, what
+is a list of tables, and what is text, once and right after parsing: all that comes later sees only
+right shapes.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def _walk(table: Table, loc: list[int | str]) -> tuple[Any, Place]:
 
 
 def odd_values(value: Any, where: Place, address: str = "") -> Iterator[OvsskitError]:
-    """Yield what no parameter takes: dates and times, numbers that are not finite, and too long ones."""
+    """Yield what no parameter takes: dates, times, non-finite numbers, and too long ones."""
     if isinstance(value, Table):
         for key, item in value.items():
             inside = f"{address}.{key}" if address else key

@@ -1,7 +1,8 @@
-"""Find the tables of a recipe that a command owns: `[fit]` is that of `ovsskit fit`, `[study]` that of `ovsskit study`.
+"""Find the tables of a recipe that a command owns: `[fit]` and `[study]`.
 
-`ovsskit/<command>/table.py` describes one. It has `SETTINGS`, the model that is checked with the recipe, or None where the
-command checks its table itself, and `schema()`, which returns the JSON Schema of the table.
+`ovsskit/<command>/table.py` describes one. It has `SETTINGS`, the model that is checked with the
+recipe, or None where the command checks its table itself, and `schema()`, which returns the JSON
+Schema of the table.
 """
 
 from __future__ import annotations

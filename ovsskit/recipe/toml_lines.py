@@ -1,7 +1,8 @@
 """Read TOML together with the line on which every table and key stands.
 
-The standard parser reports lines for syntax errors only, and tomlkit keeps no positions, so the text (once the standard
-parser has accepted it) is cut into statements and every header and key is noted with its line.
+The standard parser reports lines for syntax errors only, and tomlkit keeps no positions, so the
+text (once the standard parser has accepted it) is cut into statements and every header and key is
+noted with its line.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ovsskit.errors import BadFile, BrokenToml, Place
 from ovsskit.files.reading import Unreadable, read_text
 
 TOKEN = re.compile(
-    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'  # the many-line strings come first: they begin like the others
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}'  # many-line strings first: they begin like others
     r"|'''.*?'{3,5}"
     r'|"(?:[^"\\\n]++|\\.)*+"'
     r"|'[^'\n]*'"
@@ -28,7 +29,7 @@ Keys = tuple[str | int, ...]
 MOST_DEPTH = 32
 """How deep tables and lists may lie in each other."""
 MOST_BYTES = 200_000
-"""The largest recipe that is read, sixty times as large as the largest shipped one; it takes a few seconds."""
+"""The largest recipe that is read (a few seconds): sixty times the largest shipped one."""
 
 
 class Table(dict[str, Any]):
@@ -75,7 +76,7 @@ def tabled(value: Any, place: Place) -> Any:
 
 
 def _refuse_depth(text: str, file: str) -> None:
-    """Refuse brackets and dotted keys that the standard parser takes recursion or quadratic time for."""
+    """Refuse brackets and dotted keys that cost the standard parser recursion or quadratic time."""
     line, brackets, dots = 1, 0, 0
     for token in TOKEN.findall(text):
         if token in SEPARATORS:
@@ -101,7 +102,7 @@ def _too_deep(where: Place) -> BrokenToml:
 
 
 def locate(text: str) -> dict[Keys, int]:
-    """Return the line (from 1) of every header and key of a valid TOML text; array items count from 0."""
+    """Return the line (from 1) of every header and key of valid TOML; array items count from 0."""
     lines: dict[Keys, int] = {}
     counts: dict[Keys, int] = {}
     table: Keys = ()

@@ -243,7 +243,7 @@ def read_classes(path: Path, background: str = "background") -> list[str]:
     Blank lines and those that start with `#` are passed over.
 
     Raises:
-        BadClasses: the file is missing, is no UTF-8 text, is of another form, holds no name, or an
+        BadClasses: the file is missing, is not UTF-8 text, is of another form, holds no name, or an
             empty one.
     """
     try:
@@ -281,8 +281,8 @@ def presets() -> dict[str, Path]:
 
 
 def _check_numbers(numbers: Sequence[int], count: int) -> None:
-    """See that every class has a number of its own that a mask can hold."""
-    fix = "Give every name an id of its own, 1 or more (0 is the background)."
+    """Check that every class has its own number, which a mask can hold."""
+    fix = "Give every name its own id, 1 or more (0 is the background)."
     if len(numbers) != count:
         raise BadClasses(f"{len(numbers)} ids for {count} names.", fix=fix)
     if max(numbers) > LARGEST_ID:

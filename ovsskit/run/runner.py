@@ -67,7 +67,7 @@ class Runner:
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
-            OvsskitError: the recipe cannot be run at all, such as because weights are missing.
+            OvsskitError: the recipe cannot be run at all, for example because weights are missing.
         """
         start, published = time.perf_counter(), time.perf_counter()
         reading = ThreadPoolExecutor(READERS, "read")

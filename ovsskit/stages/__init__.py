@@ -1,1 +1,1 @@
-"""The stages, one to a file, in folders by family; the file's name is the stage's name in recipes."""
+"""Hold the stages, one per file, in folders by family; a file's name is its name in recipes."""

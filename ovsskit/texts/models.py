@@ -181,7 +181,7 @@ class LocalModel(LanguageModel):
         return tokenizer, network.to(self.device).eval()
 
     def answer(self, prompt: str, attempt: int) -> str:
-        """Return the model's text after the prompt; only the first line if it is not tuned for it."""
+        """Return the model's text after the prompt; its first line if the model is not tuned."""
         tokenizer, network = self.parts
         chats = bool(tokenizer.chat_template)
         if chats:

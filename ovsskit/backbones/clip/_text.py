@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TextReader:
-    """Encode texts to token ids, first and last token included; `limit` is how many the model reads."""
+    """Encode texts to token ids, first and last token included; the model reads `limit` of them."""
 
     encode: Callable[[str], list[int]]
     limit: int
@@ -43,11 +43,17 @@ class TextReader:
         return reading_of(kept, self.unknown, self.decode)
 
     def read_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of all texts; those that are too long lose their end, but for the last token, and this is said once."""
+        """Return the ids of all texts.
+
+        Texts that are too long are cut, their last token kept, and this is said once.
+        """
         rows = [self.encode(text) for text in texts]
         cut = [text for text, ids in zip(texts, rows, strict=True) if len(ids) > self.limit]
         if cut:
-            words = "the model reads %d tokens: %d of %d texts are longer and lose their end, such as: %s"
+            words = (
+                "the model reads %d tokens: %d of %d texts are longer and lose their end, such "
+                "as: %s"
+            )
             log.warning(words, self.limit, len(cut), len(texts), cut[0])
         return [self._fit(ids) for ids in rows]
 
@@ -61,9 +67,10 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def tokenizer_folder(folder: Path, config: Mapping[str, Any], revision: str) -> Path | None:
-    """Return the folder of the tokenizer that a configuration names: that of the weights, or another repository's.
+    """Return the folder of a configuration's tokenizer: the weights' own or another repository's.
 
-    CLIP's own tokenizer, which open_clip holds, has none. `revision` is that of the named repository.
+    CLIP's own tokenizer, which open_clip holds, has none. `revision` is that of the named
+    repository.
 
     Raises:
         MissingWeights: it is neither local nor downloadable.
@@ -79,7 +86,7 @@ def tokenizer_folder(folder: Path, config: Mapping[str, Any], revision: str) -> 
 def make_reader(
     folder: Path | None, config: Mapping[str, Any], *, is_of_weights: bool
 ) -> TextReader:
-    """Return the tokenizer of a model: CLIP's own, or that of a folder, which may be that of the weights.
+    """Return the tokenizer of a model: CLIP's own, or that of a folder, such as the weights'.
 
     Raises:
         BadWeights: what the folder holds is no whole tokenizer.
@@ -140,7 +147,7 @@ def _read_folder(folder: Path, limit: int) -> TextReader:
 def encode_texts(
     network: Any, reader: TextReader, texts: Sequence[str]
 ) -> Float[torch.Tensor, "text width"]:
-    """Return one vector per text; texts of like length go together, so that little padding is computed."""
+    """Return one vector per text; texts of similar length are encoded together, to pad little."""
     rows = reader.read_all(texts)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     parts = []
@@ -154,7 +161,10 @@ def encode_texts(
 
 
 def _run(network: Any, ids: Any, longest: int) -> Any:
-    """Run the text encoder; where no token looks ahead and the last is read, what follows it is left out."""
+    """Run the text encoder.
+
+    Where tokens see only earlier ones and the last is read, what follows it is left out.
+    """
     if (
         not isinstance(network, open_clip.CLIP)
         or network.attn_mask is None

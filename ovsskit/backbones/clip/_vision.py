@@ -1,6 +1,7 @@
-"""Run open_clip's vision transformer block by block, so that a block's queries, keys and values can be had.
+"""Run open_clip's vision transformer block by block, and give a block's queries, keys and values.
 
-Tokens are `... token width`, the class token first, then the patches row by row. Heads are split off the width.
+Tokens are `... token width`, the class token first, then the patches row by row. Heads are split
+off the width.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def has_plain_blocks(visual: Any) -> bool:
 
 
 def has_class_token(visual: Any) -> bool:
-    """Tell whether this module runs the image encoder, and a whole image is what its class token becomes."""
+    """Tell whether this module runs the encoder, and the class token stands for a whole image."""
     return has_plain_blocks(visual) and visual.pool_type == "tok"
 
 
@@ -48,7 +49,10 @@ def blocks_of(visual: Any) -> list[Any]:
 def embed(
     visual: Any, pixels: Float[torch.Tensor, "image 3 h w"], positions: Positions
 ) -> tuple[Float[torch.Tensor, "image token width"], tuple[int, int]]:
-    """Return the tokens that enter the first block, and the rows and columns of patches; leftover pixels are dropped."""
+    """Return the first block's tokens, and the rows and columns of patches.
+
+    Leftover pixels are dropped.
+    """
     patches = visual.conv1(pixels.to(visual.conv1.weight.dtype))
     grid = (patches.shape[2], patches.shape[3])
     places = place_embeddings(visual.positional_embedding, visual.grid_size, grid, positions).to(
@@ -66,9 +70,10 @@ def place_embeddings(
     grid: tuple[int, int],
     how: Positions,
 ) -> Float[torch.Tensor, "place width"]:
-    """Return position embeddings for a grid; as trained where it has as many patches as the trained one.
+    """Return position embeddings for a grid; unchanged if it has the trained number of patches.
 
-    `scale` samples the table at steps of `trained / (grid + 0.1)`, as DINO's and the dense CLIP methods' code does.
+    `scale` samples the table at steps of `trained / (grid + 0.1)`, as DINO's and the dense CLIP
+    methods' code does.
     """
     if grid[0] * grid[1] == trained[0] * trained[1]:
         return table
@@ -89,10 +94,10 @@ def place_embeddings(
 def encode(
     visual: Any, pixels: Float[torch.Tensor, "image 3 h w"]
 ) -> Float[torch.Tensor, "image out"]:
-    """Return what a whole image is in the space of texts: its class token, at the size of the model's training.
+    """Return a whole image's vector among the texts: its class token at the training size.
 
-    The last block runs for that token alone, since the patches that leave it are not looked at: for a small model, a
-    sixth of the time.
+    The last block runs for that token alone, since the patches that leave it are not looked at: for
+    a small model, a sixth of the time.
     """
     tokens, _ = embed(visual, pixels, "size")
     *blocks, last = blocks_of(visual)

@@ -1,4 +1,4 @@
-"""Find out what a CLIP is made of and read it: open_clip's architectures and tags, hub repositories, folders, files."""
+"""Resolve and read a CLIP: open_clip's architectures and tags, hub repositories, folders, files."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ FOLDER_FILES = (
     "open_clip_pytorch_model.bin",
     "model.safetensors",
 )
-"""The hub's repositories often hold further copies of the weights, or of one tower, in other formats."""
+"""The hub's repositories often hold more copies of the weights, or of one tower, in other formats.
+"""
 HUB_FILES = HubFiles(FOLDER_FILES, beside=(CONFIG, *TOKENIZER))
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """Hold the file of a model's weights, open_clip's configuration of it, and how images are prepared for it."""
+    """Hold the file of a model's weights, its open_clip configuration, and its preprocessing."""
 
     file: Path
     config: dict[str, Any]
@@ -43,14 +44,14 @@ class Blueprint:
 
 @cache
 def architectures() -> list[str]:
-    """List the architectures of open_clip by its own files, without importing it: that takes torch."""
+    """List open_clip's architectures by its own files, without its import, which takes torch."""
     spec = find_spec("open_clip")
     folders = spec.submodule_search_locations if spec is not None else None
     return sorted(path.stem for one in folders or [] for path in Path(one).glob("*/*.json"))
 
 
 def tag_settings(model: str, tag: str) -> dict[str, Any]:
-    """Return open_clip's settings of a pretrained tag of an architecture, or nothing if it has no such tag."""
+    """Return open_clip's settings of an architecture's pretrained tag; empty without it."""
     found: dict[str, Any] = open_clip.get_pretrained_cfg(model, tag) if model else {}
     return found
 
@@ -98,7 +99,10 @@ def _unknown_tag(model: str, weights: str) -> BadValue:
             fix=fix,
         )
     tags = open_clip.pretrained.list_pretrained_tags_by_model(model)
-    what = f"backbone.weights is `{weights}`: no file or folder here, no hub id, and no tag of {model}."
+    what = (
+        f"backbone.weights is `{weights}`: no file or folder here, no hub id, and no tag of "
+        f"{model}."
+    )
     return BadValue(
         what, there=f"Its tags are: {', '.join(tags) or 'none'}", fix=did_you_mean(weights, tags)
     )
@@ -107,8 +111,8 @@ def _unknown_tag(model: str, weights: str) -> BadValue:
 def read_blueprint(path: Path, model: str, weights: str) -> Blueprint:
     """Return what is known of a model before its weights are read.
 
-    The configuration is that of `model`, with the activation of the tag, if a model is named; else the one that lies
-    with the weights.
+    The configuration is that of `model`, with the activation of the tag, if a model is named; else
+    the one that lies with the weights.
 
     Raises:
         BadWeights: there is no configuration or no file of weights, or it cannot be read.
@@ -184,7 +188,8 @@ def _read_config(file: Path) -> dict[str, Any]:
 def build_network(config: Mapping[str, Any], precision: str, *, device: str = "cpu") -> Any:
     """Return a network without weights: its memory is reserved, and nothing is computed to fill it.
 
-    In half precision only convolutions, linear layers and projections are; layer norms compute in single precision.
+    In half precision only convolutions, linear layers and projections are; layer norms compute in
+    single precision.
 
     Raises:
         BadWeights: the configuration is none of open_clip's.
@@ -227,7 +232,7 @@ def build_network(config: Mapping[str, Any], precision: str, *, device: str = "c
 
 
 def fill_network(network: Any, file: Path) -> None:
-    """Read a file of weights into a network; one on the meta device takes in nothing, but refuses what does not fit.
+    """Read a file of weights into a network; on the meta device only refuse what does not fit.
 
     Raises:
         BadWeights: the file is broken, holds code, or belongs to another architecture.

@@ -47,11 +47,12 @@ Colour = tuple[()] | tuple[float, float, float]
 
 
 class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
-    """Encode texts, images and patches with any CLIP of open_clip; patches with its vision transformers.
+    """Encode texts, images and (with vision transformers) patches with any CLIP of open_clip.
 
-    Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder with an
-    `open_clip_config.json`, or a checkpoint (with `model`, or with that file beside it). Images keep their size for
-    patches; pixels left over at the right and bottom, less than a patch, are not seen.
+    Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder
+    with an `open_clip_config.json`, or a checkpoint (with `model`, or with that file beside it).
+    Images keep their size for patches; pixels left over at the right and bottom, less than a patch,
+    are not seen.
     Source: Radford et al. 2021; open_clip.
     """
 
@@ -62,20 +63,28 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
     weights: Annotated[
         str,
         Field(
-            description="a tag of open_clip, a hub id, a local folder, a local checkpoint, or `embedded`"
+            description=(
+                "a tag of open_clip, a hub id, a local folder, a local checkpoint, or `embedded`"
+            )
         ),
     ]
     model: Annotated[
         str,
         Field(
-            description="architecture as open_clip names it; empty where a configuration lies with the weights"
+            description=(
+                "architecture as open_clip names it; empty where a configuration lies with the "
+                "weights"
+            )
         ),
     ] = ""
     positions: Annotated[
         vision.Positions,
         Field(
-            description="how position embeddings are resized to other grids: bicubic by scale, with 0.1 patches added (most "
-            "methods), to the size (MaskCLIP), or to the size with antialiasing (GEM)"
+            description=(
+                "how position embeddings are resized to other grids: bicubic by scale, with 0.1 "
+                "patches added (most methods), to the size (MaskCLIP), or to the size with "
+                "antialiasing (GEM)"
+            )
         ),
     ] = "scale"
     mean: Annotated[
@@ -136,7 +145,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
 
     @cached_property
     def network(self) -> Any:
-        """Return the network, in evaluation mode and without gradients; layer norms stay in single precision."""
+        """Return the network, for evaluation and without gradients; layer norms stay in fp32."""
         return self.load().to(self._device).eval().requires_grad_(False)
 
     def load(self) -> Any:
@@ -163,7 +172,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         )
 
     def read_files(self) -> dict[str, Path]:
-        """Return the files that the model is made of, by name; of a tokenizer, only what is read of it.
+        """Return the model's files by name; of a tokenizer, only the files that are read.
 
         Raises:
             MissingWeights, BadWeights: there are none, or nothing says what they are of.
@@ -198,14 +207,15 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         return tokenizer_folder(folder, config, self.pinned if named == self.source else "main")
 
     def read_word(self, word: str) -> Reading:
-        """Return what the text encoder reads of a word by itself."""
+        """Return what the text encoder reads of a single word."""
         return self.reader.read_word(word)
 
     def encode_text(self, texts: str | Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Return one vector per text, not normalised; what is too long is cut, and said.
 
-        What the last calls gave is kept, since every image asks for the same. It is kept by call: a text's vector
-        depends in its last bits on the texts beside it, and must not depend on what was asked before.
+        What the last calls gave is kept, since every image asks for the same. It is kept by call: a
+        text's vector depends in its last bits on the texts beside it, and must not depend on what
+        was asked before.
         """
         key = (texts,) if isinstance(texts, str) else tuple(texts)
         if key not in self._texts:
@@ -220,7 +230,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         return kept.clone()
 
     def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
-        """Return one vector per image, not normalised; images are resized as in the model's training."""
+        """Return one vector per image, not normalised; images are resized as in the training."""
         from PIL import Image as Pillow
 
         prepared = [
@@ -250,7 +260,8 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         """Return the image encoder.
 
         Raises:
-            BadWeights: it is not the vision transformer of open_clip, whose blocks can be run apart.
+            BadWeights: it is not the vision transformer of open_clip, whose blocks can be run
+                apart.
         """
         visual = self.network.visual
         if not vision.has_plain_blocks(visual):
@@ -267,7 +278,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         return len(vision.blocks_of(self.visual))
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
-        """Return an image as the network sees it: normalised, at its own size, hidden patches at 0."""
+        """Return an image as the network sees it: normalised, own size, hidden patches at 0."""
         settings = self.blueprint.preprocessing
         constants = open_clip.constants
         mean = self.mean or [
@@ -297,7 +308,8 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         wanted = tuple(sorted(set(layers)))
         if not wanted or min(wanted) < 1 or max(wanted) > self.block_count:
             raise BadValue(
-                f"Layers {', '.join(map(str, wanted))} are asked for; the image encoder has 1 to {self.block_count}."
+                f"Layers {', '.join(map(str, wanted))} are asked for; the image encoder has "
+                f"1 to {self.block_count}."
             )
         found: dict[int, Hidden] = {}
         sizes: dict[tuple[int, int], list[int]] = {}
@@ -305,7 +317,10 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
             sizes.setdefault(image.size, []).append(index)
         for size, indices in sizes.items():
             if min(size) < self.visual.patch_size[0]:
-                what = f"An image is {size[1]} x {size[0]} pixels, smaller than a patch of {self.visual.patch_size[0]}."
+                what = (
+                    f"An image is {size[1]} x {size[0]} pixels, smaller than a patch of "
+                    f"{self.visual.patch_size[0]}."
+                )
                 raise BadValue(what, fix="Enlarge it first: resize_image.")
             found.update(
                 zip(indices, self._run([images[index] for index in indices], wanted), strict=True)
@@ -313,7 +328,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         return [found[index] for index in range(len(images))]
 
     def _run(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
-        """Run images of one size together, and keep the queries, keys and values of the wanted blocks too."""
+        """Run images of one size together; keep the wanted blocks' queries, keys and values too."""
         kept, projections = [], {}
         with torch.no_grad():
             tokens, grid = vision.embed(self.visual, self._stack(images), self.positions)
@@ -361,7 +376,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
     def finish(
         self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
     ) -> PatchFeatures:
-        """Add up the attended values of the blocks of `attention`, and project the patches into the space of texts."""
+        """Sum what the blocks of `attention` gather, and project patches among the texts."""
         tokens = self.finish_tokens(hidden, attention, residual=residual, feed_forward=feed_forward)
         return PatchFeatures(tokens[1:].T.unflatten(1, hidden.grid))
 

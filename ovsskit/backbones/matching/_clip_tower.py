@@ -10,7 +10,7 @@ from ovsskit._lazy import Float, torch
 def run_tower(
     visual: Any, pixels: Float[torch.Tensor, "image 3 h w"], last: int
 ) -> list[Float[torch.Tensor, "key image width"]]:
-    """Return what the last so many blocks give, class token first.
+    """Return what the last blocks, this many, give, class token first.
 
     Each state is that before the normalisation (`visual.forward_post`).
     """

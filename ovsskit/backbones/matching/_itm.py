@@ -137,7 +137,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         return self.tokenizer()
 
     def read_word(self, word: str) -> Reading:
-        """Return what the text encoder reads of a word by itself."""
+        """Return what the text encoder reads of a single word."""
         return read_word(self.words, word)
 
     @cached_property

@@ -16,7 +16,7 @@ TEXT_EPSILON = 1e-12
 FUSION_LAYERS = 6
 """How many of the fusion module's layers run, the last ones; so in every published model."""
 STRIDES = {"large": 6, "base": 3}
-"""Every so many fusion layers one is connected; no checkpoint says it."""
+"""One in this many fusion layers is connected; no checkpoint says so."""
 FUSED = r"fusion_encoder\.encoder\.layer\.(\d+)\."
 LICENCE = (
     "Apache-2.0 (code)",
@@ -28,7 +28,7 @@ MODELSCOPE = "mplug_image-text-retrieval_flickr30k_large_en"
 
 
 def fusion_kinds(layers: int, stride: int) -> list[Literal["cross", "connected"]]:
-    """Return how each fusion layer that runs does so: a connected one follows every so many."""
+    """Return how each fusion layer that runs does so: one in every so many is connected."""
     return ["connected" if index and index % stride == 0 else "cross" for index in range(layers)]
 
 

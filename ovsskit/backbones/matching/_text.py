@@ -23,7 +23,7 @@ class Tokens:
     positions: tuple[int, ...]
 
     def padded(self, count: int, padding: int = 0) -> Tokens:
-        """Return the tokens with padding up to a count; unchanged if there are so many."""
+        """Return the tokens with padding up to a count; unchanged if there are as many."""
         missing = max(0, count - len(self.ids))
         return Tokens(self.ids + (padding,) * missing, self.positions + (PADDING,) * missing)
 

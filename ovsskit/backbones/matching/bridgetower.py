@@ -33,7 +33,7 @@ class Bridgetower(ItmBackbone):
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, BYTE_PAIRS.choices, config="config.json")
     text: ClassVar[Kind] = BYTE_PAIRS
     pairs_at_once: ClassVar[int] = 1
-    """Every caption has an image stream of its own, so that memory grows with the pairs."""
+    """Every caption has its own image stream, so memory grows with the pairs."""
 
     cross_modal_epsilon: Annotated[
         float,

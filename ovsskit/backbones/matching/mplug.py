@@ -39,7 +39,7 @@ class Mplug(FusionBackbone):
     stride: Annotated[
         PositiveInt | Literal["as_published"],
         Field(
-            description="every so many fusion layers one runs on image and text together; "
+            description="one in this many fusion layers runs on image and text together; "
             "`as_published`: large 6, base 3"
         ),
     ] = "as_published"

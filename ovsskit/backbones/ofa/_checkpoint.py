@@ -43,7 +43,7 @@ RENAMES = (
 
 @dataclass(frozen=True)
 class Tuned:
-    """Say which classes weights are tuned for: by name, or if none is told, by embeddings."""
+    """Say which classes weights are tuned for: by name, or without names by embeddings."""
 
     names: tuple[str, ...] = ()
     embeddings: Any = None
@@ -142,7 +142,7 @@ def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool
 
 
 def read_text(path: Path, rows: int, positions: int) -> TextReader:
-    """Return what encodes class names for weights with so many embeddings and positions.
+    """Return the encoder of class names for weights with this many embeddings and positions.
 
     The dictionary is the published one, unless a `dict.txt` of another stands beside the weights.
 

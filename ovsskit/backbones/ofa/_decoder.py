@@ -1,4 +1,4 @@
-"""IFSeg's decoder: from encoded patches, one after the other, to features that are compared with the words of classes."""
+"""Decode patches one by one, as IFSeg does, to features to compare with words of classes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ovsskit.backbones.ofa._shape import Shape
 
 @dataclass(frozen=True)
 class DecoderBiases:
-    """Hold every layer's bias, what comes later masked, and the bias of all layers towards the encoder's tokens."""
+    """Hold every layer's bias, later positions masked, and all layers' bias to encoder tokens."""
 
     layers: tuple[Float[Tensor, "heads n n"], ...]
     cross: Float[Tensor, "heads n k"]
 
 
 class Decoder(nn.Module):
-    """Decode a feature for every patch; the names of parameters are those of the released checkpoints.
+    """Decode a feature for every patch; parameters are named as in the released checkpoints.
 
-    Its input is the start token and the encoded patches but the last, and no token sees those after it: what comes out at
-    a patch follows from the patches before it, and from all that the encoder gives. The released code also computes the
-    output after the last patch, and drops it.
+    Its input is the start token and the encoded patches but the last, and no token sees those after
+    it: what comes out at a patch follows from the patches before it, and from all that the encoder
+    gives. The released code also computes the output after the last patch, and drops it.
     """
 
     def __init__(self, shape: Shape) -> None:

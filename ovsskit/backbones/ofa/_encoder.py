@@ -29,7 +29,10 @@ TEXT, IMAGE = 0, 1
 
 @dataclass(frozen=True)
 class EncoderBiases:
-    """Hold the positions of patches and words, normalised, and every layer's bias; the same for all images of a grid."""
+    """Hold a grid's positions of patches and words, normalised, and every layer's bias.
+
+    They are the same for all images of the grid.
+    """
 
     positions: Float[Tensor, "n d"]
     layers: tuple[Float[Tensor, "heads n n"], ...]
@@ -101,7 +104,7 @@ class Encoder(nn.Module):
     def embed(
         self, tokens: Float[Tensor, "b n d"], ids: Int[Tensor, "b t"]
     ) -> Float[Tensor, "b n+t d"]:
-        """Return the sequence that the first layer reads: image tokens, then words; padding is zero."""
+        """Return the first layer's input sequence: image tokens, then words; padding is zero."""
         kinds = self.type_embedding.weight
         image = self.dropped(self.patch_layernorm_embedding(tokens + kinds[IMAGE]))
         text = self.dropped(self.layernorm_embedding(self.embed_tokens(ids) + kinds[TEXT]))

@@ -1,4 +1,4 @@
-"""The parts of OFA's transformer layers: attention with a bias and a learned scale per head, and the feed-forward net."""
+"""Define OFA's transformer layers: attention with bias and head scales, and feed-forward."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 
 class Attention(nn.Module):
-    """Attend with several heads; positions come in as a bias, and every head has a learned scale."""
+    """Attend with several heads; positions come as a bias, and every head has a learned scale."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -29,7 +29,8 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "b q d"]:
         """Return what each of `x` finds in `seen`.
 
-        The scale is smaller by the root of two than usual, because content and position scores are added.
+        The scale is smaller by the root of two than usual, because content and position scores are
+        added.
         """
         queries, keys, values = (
             project(y).unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -52,7 +53,8 @@ def attend(
 ) -> Float[Tensor, "b heads q w"]:
     """Return the mean of the values, weighted by the softmax of scaled products plus the bias.
 
-    Torch's processor kernels keep the weights of all samples where the bias is trained; those of a GPU do not.
+    Torch's processor kernels keep the weights of all samples where the bias is trained; those of a
+    GPU do not.
     """
     if bias.requires_grad and bias.device.type == "cpu" and bias.shape[0] == 1:
         found: Tensor = _Attend.apply(queries, keys, values, bias, scale)  # type: ignore[no-untyped-call]
@@ -61,7 +63,7 @@ def attend(
 
 
 class _Attend(torch.autograd.Function):
-    """Attend without keeping the weights: going back they are computed again, one sample after the other."""
+    """Attend without keeping weights: going back recomputes them, one sample at a time."""
 
     @staticmethod
     def forward(
@@ -112,7 +114,10 @@ class Dropped(nn.Module):
 
 
 class Layer(nn.Module):
-    """Hold what encoder and decoder layers share; every branch is normalised before and after (NormFormer)."""
+    """Hold what encoder and decoder layers share.
+
+    Every branch is normalised before and after (NormFormer).
+    """
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__()

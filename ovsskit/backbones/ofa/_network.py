@@ -1,4 +1,4 @@
-"""The whole network: from images, or words in their place, and a text, to logits of classes for every patch."""
+"""Map images, or words in their place, and a text to logits of classes for every patch."""
 
 from __future__ import annotations
 

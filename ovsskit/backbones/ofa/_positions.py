@@ -1,6 +1,7 @@
 """Where things are, as biases of attention: OFA adds no positions to its tokens.
 
-Biases depend on the grid and on the length of the text, never on the image: they have no batch axis.
+Biases depend on the grid and on the length of the text, never on the image: they have no batch
+axis.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from torch.nn.functional import interpolate
 
 Grid = tuple[int, int]
 ORIGIN = 3
-"""The last rows of a relative table: from position 0 to any, from any to position 0, from 0 to itself."""
+"""The last rows of a relative table: from position 0, to position 0, from 0 to itself."""
 TEXT_NEAR, TEXT_FAR = 128, 1023
-"""Text distances up to the first have a row each; up to the second they share rows logarithmically."""
+"""Text distances up to the first have a row each; up to the second they share logarithmic rows."""
 
 
 def absolute_bias(
@@ -56,9 +57,10 @@ def text_bias(
 
 
 def grid_bias(table: Float[Tensor, "rows heads"], side: int) -> Float[Tensor, "heads n n"]:
-    """Return the bias between the cells of a square grid: a function of the steps down and right from key to query.
+    """Return the bias between a square grid's cells, by the steps down and right from key to query.
 
-    The table holds a square of steps, row by row, then `ORIGIN` rows. Each query sees a window of it.
+    The table holds a square of steps, row by row, then `ORIGIN` rows. Each query sees a window of
+    it.
     """
     reach = math.isqrt(len(table) - ORIGIN)
     steps = table[: reach * reach].T.unflatten(1, (reach, reach)).flip(1, 2)
@@ -108,8 +110,9 @@ def with_origin(
 def cell_rows(grid: Grid, side: int, trained: int) -> Int[Tensor, " n"]:
     """Return which rows of a table of `side` x `side` cells (row 0 is no cell) belong to a grid.
 
-    A grid of at most `trained` x `trained` cells starts in the table's upper left corner; where it is wider than the
-    table, the rest of a row is read on from the table's next one, as the released code does.
+    A grid of at most `trained` x `trained` cells starts in the table's upper left corner; where it
+    is wider than the table, the rest of a row is read on from the table's next one, as the released
+    code does.
     """
     rows, columns = grid if grid[0] * grid[1] <= trained * trained else (trained, trained)
     return (torch.arange(rows)[:, None] * side + torch.arange(columns) + 1).flatten()

@@ -13,7 +13,7 @@ BITS = 11
 def resize(
     pixels: UInt8[numpy.ndarray, "h w 3"], rows: int, columns: int
 ) -> UInt8[numpy.ndarray, "rows cols 3"]:
-    """Resize an image; every pixel is blended from its four nearest, also where the image shrinks."""
+    """Resize an image; every pixel blends its four nearest, also where the image shrinks."""
     sides = pixels.shape[:2]
     (left, right, near, far) = _neighbours(sides[1], columns)
     lines = pixels[:, left].astype(numpy.int32) * near[:, None] + pixels[:, right] * far[:, None]

@@ -17,9 +17,9 @@ TEXT_TABLE = 511
 class Shape:
     """Say how wide and deep a network is.
 
-    `rows` are the words it has embeddings for, `positions` the tokens of a text it has positions for. `image_side` and
-    `patch_side` are the sides of the square tables of positions of encoder and decoder, `trained_side` that of the grid
-    whose relative positions are stretched to others.
+    `rows` are the words it has embeddings for, `positions` the tokens of a text it has positions
+    for. `image_side` and `patch_side` are the sides of the square tables of positions of encoder
+    and decoder, `trained_side` that of the grid whose relative positions are stretched to others.
     """
 
     width: int

@@ -1,4 +1,4 @@
-"""Turn class names into OFA's tokens: GPT-2's word pieces, numbered in the order of OFA's dictionary."""
+"""Turn class names into OFA's tokens: GPT-2's word pieces in the order of OFA's dictionary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ DICTIONARY = "dict.txt"
 
 @dataclass(frozen=True)
 class TextReader:
-    """Encode class names; `rows` tells the embedding's row of each of GPT-2's word pieces, `limit` how long a text may be."""
+    """Encode class names.
+
+    `rows` gives the embedding's row of each of GPT-2's word pieces, `limit` a text's greatest
+    length.
+    """
 
     rows: Mapping[int, int]
     limit: int
@@ -36,7 +40,8 @@ class TextReader:
         """Return the rows of a name's word pieces.
 
         Raises:
-            BadClasses: the model's dictionary lacks a piece, as that of a model with few words does.
+            BadClasses: the model's dictionary lacks a piece, as that of a model with few words
+                does.
         """
         found = [self.rows.get(piece) for piece in gpt2_ids(name)]
         if not found or None in found:
@@ -56,8 +61,8 @@ class TextReader:
         text = [piece for name in (PROMPT, *names, UNKNOWN_NAME) for piece in self.pieces(name)]
         if len(text) + 2 > self.limit:
             raise BadClasses(
-                f"The {len(names)} class names take {len(text) + 2} tokens with the prompt, and the model has positions for "
-                f"{self.limit}.",
+                f"The {len(names)} class names take {len(text) + 2} tokens with the prompt, "
+                f"and the model has positions for {self.limit}.",
                 fix="Name fewer classes, or tune one model for each part of the list.",
             )
         return [START, *text, END]
@@ -88,7 +93,7 @@ def tokenizer() -> Tokenizer:
 
 
 def gpt2_ids(text: str) -> list[int]:
-    """Return GPT-2's numbers of a text's word pieces; every word is encoded by itself, with one blank before it."""
+    """Return GPT-2's numbers of a text's pieces; each word is encoded alone, after one blank."""
     return [number for word in text.split() for number in tokenizer().encode(f" {word}").ids]
 
 
@@ -103,7 +108,7 @@ def full_rows() -> dict[int, int]:
 
 
 def read_rows(file: Path) -> dict[int, int]:
-    """Return the same of a dictionary in fairseq's form: on each line the number of a piece and a count.
+    """Return the same for a dictionary in fairseq's form: a piece's number and a count per line.
 
     Raises:
         BadWeights: the file is none.
@@ -116,7 +121,7 @@ def read_rows(file: Path) -> dict[int, int]:
 
 
 def _byte_symbols() -> list[str]:
-    """Return GPT-2's character for every byte, in GPT-2's order: first those that can be seen, then the others."""
+    """Return GPT-2's character for every byte, in GPT-2's order: first the visible ones."""
     seen = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in seen]
     return [*map(chr, seen), *(chr(256 + number) for number in range(len(hidden)))]

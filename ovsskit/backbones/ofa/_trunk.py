@@ -1,4 +1,4 @@
-"""OFA's patch trunk: a residual network without its last stage, which gives one feature per 16 x 16 pixels."""
+"""Turn 16 x 16 pixels into one feature: OFA's residual network without its last stage."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class Bottleneck(nn.Module):
 class Trunk(nn.Module):
     """Turn images into features at stride 16.
 
-    `width` is 64 in every published model and `blocks` (3, 4, 6), (3, 4, 23) or (3, 8, 36): ResNet-50, -101 and -152
-    without stage 4. Normalisation uses stored statistics in evaluation mode, which is the only one after pretraining.
+    `width` is 64 in every published model and `blocks` (3, 4, 6), (3, 4, 23) or (3, 8, 36):
+    ResNet-50, -101 and -152 without stage 4. Normalisation uses stored statistics in evaluation
+    mode, which is the only one after pretraining.
     """
 
     def __init__(self, width: int, blocks: Sequence[int]) -> None:

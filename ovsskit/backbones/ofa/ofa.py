@@ -1,4 +1,4 @@
-"""OFA as IFSeg uses it: an encoder-decoder whose decoder gives every patch a feature to compare with class words."""
+"""Use OFA as IFSeg does: its decoder gives every patch a feature to compare with class words."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 STRIDE = 16
 KEPT_BIASES = 2**30
-"""Bytes of position biases that are kept for the next images of the same grid; those of the last grid are in any case."""
+"""Bytes of position biases that are kept by grid; those of the last grid are always kept."""
 SAME_EMBEDDING = 0.01
-"""Embeddings of the same words differ by less, of their largest value, also where they were stored in half precision."""
+"""Greatest difference, relative to the maximum, of equal embeddings, also in half precision."""
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,9 @@ log = logging.getLogger(__name__)
 class Ofa(PretrainedBackbone, DecodesPatches):
     """Decode patches with OFA (tiny, base, large, or any other size), tuned on words alone or not.
 
-    Weights are a folder that `ovsskit fit` wrote, a hub id or folder of the hub port, or a checkpoint of OFA or IFSeg in
-    fairseq's format (`.pt`). Source: Wang et al. 2022, OFA; Yun et al. 2023, IFSeg, released code.
+    Weights are a folder that `ovsskit fit` wrote, a hub id or folder of the hub port, or a
+    checkpoint of OFA or IFSeg in fairseq's format (`.pt`). Source: Wang et al. 2022, OFA; Yun et
+    al. 2023, IFSeg, released code.
     """
 
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "ofa"
@@ -97,16 +98,17 @@ class Ofa(PretrainedBackbone, DecodesPatches):
         read_text(self.need_weights(), *check_checkpoint(self.need_weights()))
 
     def convert_weights(self, file: Path) -> None:
-        """Write a checkpoint of fairseq or of the hub port as safetensors, with what this backbone reads of it alone."""
+        """Write a checkpoint of fairseq or the hub port as safetensors, reduced to what is read."""
         from ovsskit.backbones.ofa._checkpoint import convert
 
         convert(self.need_weights(), file)
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Refuse classes that the weights are not tuned for, as far as can be told without reading them.
+        """Refuse classes that the weights are not tuned for, if this is known without reading them.
 
         Raises:
-            BadClasses: the weights are tuned for other classes, do not know a word, or have too few positions.
+            BadClasses: the weights are tuned for other classes, do not know a word, or have too few
+                positions.
         """
         from ovsskit.backbones.ofa._checkpoint import Tuned, read_names
 
@@ -114,10 +116,11 @@ class Ofa(PretrainedBackbone, DecodesPatches):
         self._compare(vocabulary.names, Tuned(read_names(self.need_weights())), None)
 
     def check_words(self, vocabulary: Vocabulary) -> None:
-        """Refuse classes that the network cannot read, and weights of another one, by the shapes of their tensors.
+        """Refuse classes that the network cannot read, and other weights by their tensors' shapes.
 
         Raises:
-            BadClasses: a class has synonyms, the weights do not know a word or tell two apart, or have too few positions.
+            BadClasses: a class has synonyms, the weights do not know a word or tell two apart, or
+                have too few positions.
             BadWeights: they are missing, broken, or of another architecture or size.
         """
         names = vocabulary.names
@@ -125,13 +128,16 @@ class Ofa(PretrainedBackbone, DecodesPatches):
             (line for line in zip(names, vocabulary.synonyms, strict=False) if line[1]), None
         )
         if more is not None:
-            what = f"The class `{more[0]}` has synonyms ({', '.join(more[1])}), and IFSeg reads one name for each class."
+            what = (
+                f"The class `{more[0]}` has synonyms ({', '.join(more[1])}), and IFSeg reads one "
+                "name for each class."
+            )
             raise BadClasses(what, fix="Give one name without commas.")
         self.words.read(names)
         super().check_vocabulary(vocabulary)
 
     def read_word(self, word: str) -> Reading:
-        """Return what the text encoder reads of a word by itself."""
+        """Return what the text encoder reads of a single word."""
         from ovsskit.backbones.ofa._text import gpt2_ids, tokenizer
 
         return reading_of(gpt2_ids(word), None, tokenizer().decode)
@@ -150,7 +156,8 @@ class Ofa(PretrainedBackbone, DecodesPatches):
         """Return, for every image, one map of logits for each of its class names.
 
         Raises:
-            BadClasses: the weights are tuned for other classes, do not know a word, or have too few positions.
+            BadClasses: the weights are tuned for other classes, do not know a word, or have too few
+                positions.
         """
         from ovsskit.backbones.ofa._text import batch
 
@@ -192,7 +199,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
         return height, width
 
     def _by_grid(self, images: Sequence[Image]) -> list[list[int]]:
-        """Run the trunk on images it has not seen, and return the places of images that have the same grid."""
+        """Run the trunk on images it has not seen, and return the images' indices by grid."""
         new = [image for image in images if image not in self._seen]
         pixels = [self.pixels(image) for image in new]
         for size in dict.fromkeys(one.shape for one in pixels):
@@ -256,7 +263,10 @@ class Ofa(PretrainedBackbone, DecodesPatches):
                 )
 
     def _biases_of(self, grid: tuple[int, int], length: int) -> Biases:
-        """Return the biases of a grid and a text length, which do not depend on the images, from the last ones if there."""
+        """Return the biases of a grid and a text length, from the last ones if possible.
+
+        They do not depend on the images.
+        """
         key = (grid, length)
         if key not in self._biases:
             self._biases[key] = self.network.biases(*key)

@@ -64,17 +64,17 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         return {}
 
     def read_word(self, word: str) -> Reading | None:
-        """Return what the text encoder reads of a word by itself; None if that cannot be told.
+        """Return what the text encoder reads of a single word; None if that cannot be told.
 
         It is asked before a run, and shall read the tokenizer alone, not the network.
         """
         return None
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Refuse classes whose words the model cannot read or tell apart; called before a run.
+        """Refuse classes whose words the model cannot read or distinguish; called before a run.
 
         Raises:
-            BadClasses: it cannot, or is made for other classes, or cannot take so many.
+            BadClasses: it cannot, or is made for other classes, or cannot take this many.
         """
         words = self.words_of(vocabulary)
         check_words(words, self.read_word, Place(self.source))

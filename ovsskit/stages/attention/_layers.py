@@ -55,7 +55,10 @@ def layers_in(
     missing = ", ".join(str(layer) for layer in found if layer not in hidden.layers)
     if missing:
         held = ", ".join(map(str, hidden.layers))
-        what = f"{address}.layers asks for {missing}, and what enters the blocks was kept for {held} only."
+        what = (
+            f"{address}.layers asks for {missing}, and what enters the blocks was kept for "
+            f"{held} only."
+        )
         raise BadValue(
             what,
             fix='Let the stage that runs the network keep them: hidden.layers = "selected".',

@@ -13,11 +13,18 @@ from ovsskit.errors import BadValue
 
 
 class Attend(Stage, writes="patch_features"):
-    """Add up what tokens gather in the blocks of `self_attention`, and project it as the model projects its output.
+    """Sum what tokens gather in the blocks of `self_attention`, and project it as the model does.
 
-    With attention of several blocks a second path runs beside the model's own: it starts from what enters the first of them
-    (if `residual`) and takes in what each gathers. Source: the residual and the feed-forward part are kept by CLIP, SCLIP
-    and MaskCLIP and dropped by ClearCLIP and NACLIP; ITACLIP and GEM keep the residual only.
+    With attention of several blocks a second path runs beside the model's own: it starts from what
+    enters the first of them (if `residual`) and takes in what each gathers. Source: the residual
+    and the feed-forward part are kept by CLIP, SCLIP and MaskCLIP and dropped by ClearCLIP and
+    NACLIP; ITACLIP and GEM keep the residual only.
+
+    Example:
+        [[stage]]
+        use = "attend"
+        residual = true
+        feed_forward = false
     """
 
     residual: Annotated[
@@ -41,7 +48,8 @@ class Attend(Stage, writes="patch_features"):
         if missing:
             held = ", ".join(map(str, hidden.layers))
             raise BadValue(
-                f"{self.address} reads attention of block {missing}; the tokens of block {held} were kept only."
+                f"{self.address} reads attention of block {missing}; the tokens of block "
+                f"{held} were kept only."
             )
         return backbone.finish(
             hidden, self_attention, residual=self.residual, feed_forward=self.feed_forward

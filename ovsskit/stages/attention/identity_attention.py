@@ -15,6 +15,11 @@ class IdentityAttention(Stage, writes="self_attention"):
     """Give every token the weight 1 in itself and 0 in all others: patches keep their own values.
 
     Source: MaskCLIP, which drops the last block's queries and keys.
+
+    Example:
+        [[stage]]
+        use = "identity_attention"
+        layers = [-1]
     """
 
     layers: Layers = (-1,)

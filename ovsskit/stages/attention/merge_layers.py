@@ -12,9 +12,14 @@ from ovsskit.engine.values import Attention
 
 
 class MergeLayers(Stage, writes="self_attention"):
-    """Mix the last block's attention with the mean of the earlier blocks'; a lone block stays as it is.
+    """Mix the last block's attention with the mean of the earlier blocks; keep a lone block.
 
     Source: ITACLIP, released code (blocks 7, 8 and 10 into 12, half and half).
+
+    Example:
+        [[stage]]
+        use = "merge_layers"
+        weight = 0.5
     """
 
     weight: Annotated[

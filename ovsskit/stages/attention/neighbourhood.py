@@ -15,7 +15,13 @@ from ovsskit.engine.values import Similarity
 class Neighbourhood(Stage, writes="self_similarity"):
     """Add to how alike two patches are a Gaussian of their distance, in every block, term and head.
 
-    It is 1 for a patch and itself, and falls to 0 far away; the class token gets none. Source: NACLIP, released code.
+    It is 1 for a patch and itself, and falls to 0 far away; the class token gets none. Source:
+    NACLIP, released code.
+
+    Example:
+        [[stage]]
+        use = "neighbourhood"
+        sigma = 5.0
     """
 
     sigma: Annotated[
@@ -32,7 +38,7 @@ class Neighbourhood(Stage, writes="self_similarity"):
 
 @lru_cache(maxsize=8)
 def distance_gaussian(grid: tuple[int, int], sigma: float) -> Float[torch.Tensor, "token token"]:
-    """Return exp(-distance^2 / (2 sigma^2)) for every two patches of a grid; 0 to and from the class token."""
+    """Return exp(-distance^2 / (2 sigma^2)) for every two patches of a grid; 0 for class tokens."""
     rows, columns = (
         torch.exp(-((torch.arange(side)[:, None] - torch.arange(side)) ** 2) / (2 * sigma**2))
         for side in grid

@@ -13,7 +13,13 @@ from ovsskit.engine.values import Attention, Similarity
 class SelfAttention(Stage, writes="self_attention"):
     """Take the softmax over what a token looks at, of every term apart, and put the terms together.
 
-    Source: SCLIP and ITACLIP sum two terms, so that a token's weights sum to 2; GEM takes the mean of three.
+    Source: SCLIP and ITACLIP sum two terms, so that a token's weights sum to 2; GEM takes the mean
+    of three.
+
+    Example:
+        [[stage]]
+        use = "self_attention"
+        terms = "mean"
     """
 
     terms: Annotated[Literal["sum", "mean"], Field(description="how several terms become one")] = (

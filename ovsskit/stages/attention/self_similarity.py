@@ -25,6 +25,12 @@ class SelfSimilarity(Stage, writes="self_similarity"):
     a temperature that follows the length of the tokens.
     Source: SCLIP (query_query and key_key), ClearCLIP (query_query), NACLIP (key_key), GEM (all
     three), ITACLIP (as SCLIP, blocks 7, 8, 10 and 12).
+
+    Example:
+        [[stage]]
+        use = "self_similarity"
+        of = ["query_query", "key_key"]
+        layers = [-1]
     """
 
     of: Annotated[

@@ -10,6 +10,10 @@ class AttentionMaps(Stage, writes="token_maps"):
     """Take the attention without its gradient, summed over the layers and heads that are left.
 
     To compare with `grad_cam`, whose place it takes.
+
+    Example:
+        [[stage]]
+        use = "attention_maps"
     """
 
     def run(self, attention: CrossAttention) -> TokenMaps:

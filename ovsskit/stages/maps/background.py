@@ -14,10 +14,15 @@ FEW = 3
 
 
 class Background(Stage, writes="scores"):
-    """Put a map of the background before the others, unless there is one: 1 where no class has anything, 0 elsewhere.
+    """Put a map of the background first, unless there is one: 1 where no class is, else 0.
 
-    Source: PnP-OVSS, released code: always for VOC and COCO-Object; for Context, ADE20K and COCO-Stuff only in images
-    with fewer than 3 classes.
+    Source: PnP-OVSS, released code: always for VOC and COCO-Object; for Context, ADE20K and
+    COCO-Stuff only in images with fewer than 3 classes.
+
+    Example:
+        [[stage]]
+        use = "background"
+        when = "few_classes"
     """
 
     when: Annotated[

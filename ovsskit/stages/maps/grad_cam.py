@@ -14,6 +14,10 @@ class GradCam(Stage, writes="token_maps"):
 
     The first token and the image's class token are dropped, and padding is zero.
     Source: Selvaraju et al. 2017 (Grad-CAM); on cross-attention as in PnP-OVSS, released code.
+
+    Example:
+        [[stage]]
+        use = "grad_cam"
     """
 
     def run(self, attention: Annotated[CrossAttention, Demand(without_gradient)]) -> TokenMaps:

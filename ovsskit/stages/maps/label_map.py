@@ -15,9 +15,15 @@ from ovsskit.stages.maps.upsample import Align
 class LabelMap(Stage, writes="labels"):
     """Give every pixel the number of the class with the highest score; of equals, the first.
 
-    Maps that are smaller than the image are enlarged bilinearly, one at a time, so that memory does not grow with the
-    number of classes. The released code of PnP-OVSS replaces the indices of maps by the numbers of classes in place, last map first, so that
-    a number that equals the index of an earlier map is replaced again.
+    Maps that are smaller than the image are enlarged bilinearly, one at a time, so that memory does
+    not grow with the number of classes. The released code of PnP-OVSS replaces the indices of maps
+    by the numbers of classes in place, last map first, so that a number that equals the index of an
+    earlier map is replaced again.
+
+    Example:
+        [[stage]]
+        use = "label_map"
+        background_below = 0.3
     """
 
     relabel: Annotated[
@@ -50,7 +56,7 @@ class LabelMap(Stage, writes="labels"):
 def best_map(
     maps: Float[torch.Tensor, "class rows cols"], size: tuple[int, int], align: Align = "corners"
 ) -> tuple[Float[torch.Tensor, "h w"], Int[torch.Tensor, "h w"]]:
-    """Return the highest value at every pixel of an image of this size, and the index of its map."""
+    """Return the highest value at every pixel of an image of this size, and its map's index."""
     if maps.shape[1:] == size:
         best, indices = maps.max(0)
         return best, indices

@@ -8,9 +8,15 @@ from ovsskit.engine.values import Confidences, Probabilities
 
 
 class MergeQueries(Stage, writes="scores"):
-    """Merge the maps of all texts that stand for a class (its name, synonyms, words of the background): the highest wins.
+    """Merge the maps of all texts of a class by their maximum.
 
-    The confidences of a place need not sum to 1 any more. Source: ITACLIP, released code, after SCLIP's.
+    Texts of a class are its name, its synonyms, and the words of the background.
+    The confidences of a place need not sum to 1 any more. Source: ITACLIP, released code, after
+    SCLIP's.
+
+    Example:
+        [[stage]]
+        use = "merge_queries"
     """
 
     def run(self, scores: Probabilities) -> Confidences:

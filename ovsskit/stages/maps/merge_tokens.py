@@ -17,7 +17,13 @@ class MergeTokens(Stage, writes="scores"):
     An image that shows no class has one map, of the background: every place is.
 
     Tokens belong to a class by the characters they stand for, so that names of several words work.
-    Source: PnP-OVSS, released code, which takes the mean, but for the last class of the caption the sum.
+    Source: PnP-OVSS, released code, which takes the mean, but for the last class of the caption the
+    sum.
+
+    Example:
+        [[stage]]
+        use = "merge_tokens"
+        pieces = "mean"
     """
 
     pieces: Annotated[
@@ -26,7 +32,7 @@ class MergeTokens(Stage, writes="scores"):
     ] = "mean"
 
     def run(self, token_maps: TokenMaps, present: Present) -> Saliency:
-        """Return one map per present class, in their order; where none is, one of the background (label 0)."""
+        """Return one map per present class, in their order, or a background map (label 0)."""
         if not present.labels:
             return Saliency(token_maps.data.new_ones(1, *token_maps.data.shape[1:]), (0,))
         maps = token_maps.data.new_zeros(len(present.labels), *token_maps.data.shape[1:])

@@ -14,8 +14,14 @@ from ovsskit.engine.values import Saliency, Scores
 class MinMax(Stage, writes="scores"):
     """Scale each map to the range from 0 to 1.
 
-    A constant map has no range. It is kept, cut to 0 and 1; the released code of PnP-OVSS divides by zero, which later
-    makes the whole image background. That code also leaves a map alone that is an image's only one, background aside. GEM scales the cosines of each class so.
+    A constant map has no range. It is kept, cut to 0 and 1; the released code of PnP-OVSS divides
+    by zero, which later makes the whole image background. That code also leaves a map alone that is
+    an image's only one, background aside. GEM scales the cosines of each class so.
+
+    Example:
+        [[stage]]
+        use = "min_max"
+        constant = "nan"
     """
 
     constant: Annotated[

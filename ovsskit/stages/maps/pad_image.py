@@ -14,10 +14,16 @@ Byte = Annotated[float, Field(ge=0, le=255)]
 
 
 class PadImage(Stage, writes="padded"):
-    """Add rows and columns of one colour at the bottom and at the right, until both sides are multiples of a number.
+    """Pad the image with one colour, below and on the right, until both sides are multiples.
 
     With the mean that the network subtracts as colour, the network sees zeros there.
-    Source: MaskCLIP, released code, which so pads to multiples of the patch instead of dropping what is left over.
+    Source: MaskCLIP, released code, which so pads to multiples of the patch instead of dropping
+    what is left over.
+
+    Example:
+        [[stage]]
+        use = "pad_image"
+        multiple = 16
     """
 
     multiple: Annotated[

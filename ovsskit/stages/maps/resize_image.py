@@ -20,11 +20,17 @@ ONE = 2048
 
 
 class ResizeImage(Stage, writes="resized"):
-    """Resize the image bilinearly, keeping its proportions, until its shorter side has so many pixels.
+    """Resize the image bilinearly, in proportion, until its shorter side has this many pixels.
 
-    The longer side stays within `longer_side`, so that the shorter may become less than asked for. Colours are bytes, to the
-    bit those that OpenCV's `resize` gives (`INTER_LINEAR`): the weights are multiples of 1/2048.
+    The longer side stays within `longer_side`, so that the shorter may become less than asked for.
+    Colours are bytes, to the bit those that OpenCV's `resize` gives (`INTER_LINEAR`): the weights
+    are multiples of 1/2048.
     Source: MMCV, with which the codes of ITACLIP, SCLIP, NACLIP, ClearCLIP and MaskCLIP resize.
+
+    Example:
+        [[stage]]
+        use = "resize_image"
+        short_side = 448
     """
 
     version: ClassVar[int] = 2
@@ -45,7 +51,10 @@ class ResizeImage(Stage, writes="resized"):
         scale = min(self.longer_side / max(image.size), self.short_side / min(image.size))
         height, width = (int(side * scale + 0.5) for side in image.size)
         if min(height, width) < NARROWEST:
-            what = f"It is {image.size[1]} x {image.size[0]} pixels: at {width} x {height}, as the recipe resizes it, nothing is left to see."
+            what = (
+                f"It is {image.size[1]} x {image.size[0]} pixels: at {width} x {height}, as the "
+                "recipe resizes it, nothing is left to see."
+            )
             raise BadImage(what, fix="Cut it into pieces, or raise resize_image.longer_side.")
         return replace(image, data=resize_bytes(image.data, (height, width)))
 
@@ -53,7 +62,7 @@ class ResizeImage(Stage, writes="resized"):
 def resize_bytes(
     image: Float[torch.Tensor, "3 h w"], size: tuple[int, int]
 ) -> Float[torch.Tensor, "3 rows cols"]:
-    """Resize an image bilinearly in OpenCV's whole numbers; colours are bytes, on a scale from 0 to 1."""
+    """Resize an image bilinearly in OpenCV's integers; colours are bytes, scaled to 0 to 1."""
     pixels = (image * 255).round().int()
     first, second, weights = neighbours(image.shape[2], size[1])
     ends = (
@@ -71,7 +80,7 @@ def resize_bytes(
 def neighbours(
     length: int, target: int
 ) -> tuple[Int[torch.Tensor, " place"], Int[torch.Tensor, " place"], Int[torch.Tensor, "2 place"]]:
-    """Return between which two pixels each place of a resized side lies, and their weights, in 2048ths."""
+    """Return the two pixels around each place of a resized side, and their weights in 2048ths."""
     steps = torch.arange(target, dtype=torch.float64)
     places = ((steps + 0.5) * (length / target) - 0.5).float()
     share = places - places.floor()

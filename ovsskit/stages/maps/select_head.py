@@ -16,6 +16,12 @@ class SelectHead(Stage, writes="attention"):
 
     Source: PnP-OVSS, released code (layer 8 counted from 1 and head 9 counted from 0, for all
     data).
+
+    Example:
+        [[stage]]
+        use = "select_head"
+        layer = 8
+        head = 9
     """
 
     layer: Annotated[int, Field(ge=1, description="layer of the text encoder, counted from 1")] = 8

@@ -17,7 +17,13 @@ ROWS = 64
 class Softmax(Stage, writes="scores"):
     """Turn scores into probabilities over the classes, at every place.
 
-    Source: PnP-OVSS, released code (inside its call of the dense CRF, on maps from 0 to 1, scale 1).
+    Source: PnP-OVSS, released code (inside its call of the dense CRF, on maps from 0 to 1, scale
+    1).
+
+    Example:
+        [[stage]]
+        use = "softmax"
+        scale = 100.0
     """
 
     scale: Annotated[

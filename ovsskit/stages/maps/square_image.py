@@ -16,6 +16,11 @@ class SquareImage(Stage, writes="resized"):
     """Resize the image to a square, whatever its proportions, bicubically and with antialiasing.
 
     Source: GEM, released code (448 pixels).
+
+    Example:
+        [[stage]]
+        use = "square_image"
+        side = 336
     """
 
     side: Annotated[int, Field(ge=1, description="length of the sides, in pixels")] = 448

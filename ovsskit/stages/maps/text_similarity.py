@@ -10,8 +10,13 @@ from ovsskit.engine.values import Logits, PatchFeatures, TextFeatures
 class TextSimilarity(Stage, writes="scores"):
     """Multiply every patch's vector, made unit length, with those of all texts.
 
-    With texts of unit length these are cosines; texts that were mixed are shorter, and are left so. The maps stay on the
-    grid of patches. Source: Zhou et al. 2022, MaskCLIP; mixed texts: ITACLIP, released code.
+    With texts of unit length these are cosines; texts that were mixed are shorter, and are left so.
+    The maps stay on the grid of patches. Source: Zhou et al. 2022, MaskCLIP; mixed texts: ITACLIP,
+    released code.
+
+    Example:
+        [[stage]]
+        use = "text_similarity"
     """
 
     def run(self, patch_features: PatchFeatures, text_features: TextFeatures) -> Logits:

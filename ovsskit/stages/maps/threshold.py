@@ -15,6 +15,11 @@ class Threshold(Stage, writes="scores"):
 
     A constant map has no range and becomes zero.
     Source: PnP-OVSS, released code (threshold 0.15 on min-max scaled maps).
+
+    Example:
+        [[stage]]
+        use = "threshold"
+        at = 0.3
     """
 
     at: Annotated[

@@ -13,7 +13,10 @@ from ovsskit.engine.values import Image
 Align = Annotated[
     Literal["corners", "edges"],
     Field(
-        description="what coincides: the middles of maps' and image's corner pixels, or their edges (torch's align_corners)"
+        description=(
+            "what coincides: the middles of maps' and image's corner pixels, or their edges "
+            "(torch's align_corners)"
+        )
     ),
 ]
 
@@ -21,9 +24,15 @@ Align = Annotated[
 class Upsample(Stage, writes="scores"):
     """Resize maps bilinearly to the image's size.
 
-    Maps of an image whose longer side exceeds `longer_side` stop there, so that the memory of what follows is bounded
-    (one map of 2048 x 1536 pixels is 12.6 MB); `label_map` brings the labels to the image's size.
+    Maps of an image whose longer side exceeds `longer_side` stop there, so that the memory of what
+    follows is bounded (one map of 2048 x 1536 pixels is 12.6 MB); `label_map` brings the labels to
+    the image's size.
     Source: PnP-OVSS, released code (corners); IFSeg and most others, released code (edges).
+
+    Example:
+        [[stage]]
+        use = "upsample"
+        longer_side = 1024
     """
 
     longer_side: Annotated[

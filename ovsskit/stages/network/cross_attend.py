@@ -17,6 +17,12 @@ class CrossAttend(Stage, writes="attention"):
 
     By default only the layers that `select_head` stages after it pick are kept, and an image does
     not depend on its batch mates. Source: PnP-OVSS, released code (gradient of the match logit).
+
+    Example:
+        [[stage]]
+        use = "cross_attend"
+        layers = [8]
+        objective = "match_loss"
     """
 
     layers: Annotated[

@@ -12,6 +12,10 @@ class DecodePatches(Stage, writes="scores"):
 
     It is the decoder's feature times the embedding of the class's word. The names of all classes
     stand in the text that the network reads. Source: IFSeg, released code.
+
+    Example:
+        [[stage]]
+        use = "decode_patches"
     """
 
     def run_batch(

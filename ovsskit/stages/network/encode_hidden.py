@@ -19,6 +19,11 @@ class EncodeHidden(Stage, writes="hidden"):
     Images keep their size. What the patches look at in these blocks is decided by the stages that
     follow.
     Source: the last block is replaced so by MaskCLIP, SCLIP, ClearCLIP, NACLIP, GEM and ITACLIP.
+
+    Example:
+        [[stage]]
+        use = "encode_hidden"
+        layers = [7, 8, 10, 12]
     """
 
     layers: Annotated[

@@ -12,6 +12,10 @@ class TrunkFeatures(Stage, writes="features"):
 
     By them `knn_smoothing` finds patches that look alike. An image that was decoded is not run
     again. Source: IFSeg, released code.
+
+    Example:
+        [[stage]]
+        use = "trunk_features"
     """
 
     def run_batch(self, image: Batch[Image], backbone: DecodesPatches) -> Batch[PatchFeatures]:

@@ -7,7 +7,12 @@ from ovsskit.engine.values import Present, Vocabulary
 
 
 class AllClasses(Stage, writes="present"):
-    """Take every class of the vocabulary as present, in its order."""
+    """Take every class of the vocabulary as present, in its order.
+
+    Example:
+        [[stage]]
+        use = "all_classes"
+    """
 
     def run(self, vocabulary: Vocabulary) -> Present:
         """Return the labels of all classes."""

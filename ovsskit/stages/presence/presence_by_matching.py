@@ -17,6 +17,12 @@ class PresenceByMatching(Stage, writes="present"):
 
     The best one is always taken, unless told otherwise. Needs nothing but the model, unlike
     PnP-OVSS, whose numbers were made with the classes that GPT-4o had named.
+
+    Example:
+        [[stage]]
+        use = "presence_by_matching"
+        at_least = 0.6
+        at_most = 5
     """
 
     prompt: Annotated[str, Field(description="words before the name of the class")] = (

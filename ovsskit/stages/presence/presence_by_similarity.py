@@ -18,6 +18,12 @@ class PresenceBySimilarity(Stage, writes="present"):
     The similarities of the classes become probabilities by a softmax; a class is taken if its own
     is not far below the best. The best one is always taken, unless told otherwise.
     Source: Radford et al. 2021 (the softmax, and its scale).
+
+    Example:
+        [[stage]]
+        use = "presence_by_similarity"
+        at_least = 0.2
+        at_most = 5
     """
 
     prompt: Annotated[str, Field(description="words before the name of the class")] = (

@@ -44,6 +44,12 @@ class PresenceFromFile(Stage, writes="present"):
     repetitions are kept, unknown ids and what cannot be read are passed over, ids without a
     confidence too; an answer of one list is taken whole. Source: PnP-OVSS, released code (the files
     `*_classification_noboundary.json`, confidence above 70).
+
+    Example:
+        [[stage]]
+        use = "presence_from_file"
+        above = 80.0
+        fallback = "grass"
     """
 
     file: Annotated[NeededPath, Field(description="the JSON file, relative to the recipe")] = ""
@@ -79,7 +85,7 @@ class PresenceFromFile(Stage, writes="present"):
         return Present((self._label(name, vocabulary),), note=f"{nothing}: `{name}` is taken")
 
     def check_inputs(self, vocabulary: Vocabulary, images: Sequence[Path]) -> None:
-        """See that the file speaks of these images and classes; what it lacks is noted.
+        """Check that the file covers these images and classes; what it lacks is noted.
 
         Raises:
             BadFile: it cannot be read, knows none of the images, or names a class that is not

@@ -15,11 +15,18 @@ HIGHEST = 1e6
 
 
 class CloseLabels(Stage, writes="labels"):
-    """Close the label map morphologically: every pixel takes the highest number around it, then the lowest of those.
+    """Close the label map morphologically: take the maximum around every pixel, then the minimum.
 
-    It acts on the numbers themselves, so that gaps in a class of a high number are closed at the cost of lower ones, and
-    the result depends on the order of the classes. Pixels at the border see only neighbours inside.
-    Source: ITACLIP, released code (3 x 3), which holds labels in bytes; here all numbers up to 65535 are exact.
+    It acts on the numbers themselves, so that gaps in a class of a high number are closed at the
+    cost of lower ones, and the result depends on the order of the classes. Pixels at the border see
+    only neighbours inside.
+    Source: ITACLIP, released code (3 x 3), which holds labels in bytes; here all numbers up to
+    65535 are exact.
+
+    Example:
+        [[stage]]
+        use = "close_labels"
+        size = 5
     """
 
     size: Annotated[int, Field(ge=1, description="side of the square of neighbours, in pixels")] = 3

@@ -14,15 +14,23 @@ from ovsskit.errors import MissingExtra
 from ovsskit.ops.mean_field import mean_field
 
 CLIP = 1e-5
-"""Probabilities are cut to this from below before the logarithm, as pydensecrf's `unary_from_softmax` does."""
+"""Lowest probability before the logarithm, as in pydensecrf's `unary_from_softmax`."""
 
 
 class DenseCrf(Stage, writes="scores"):
     """Refine probabilities by mean field in a fully connected CRF over the image's pixels.
 
-    `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU. Maps with a value that is
-    no number are returned as they are; an image larger than the maps is reduced to their size.
-    Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's notebook.
+    `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU.
+    Maps with a value that is no number are returned as they are; an image larger than the maps is
+    reduced to their size.
+    Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's
+    notebook.
+
+    Example:
+        [[stage]]
+        use = "dense_crf"
+        steps = 5
+        bilateral_weight = 4.0
     """
 
     version: ClassVar[int] = 2
@@ -46,7 +54,10 @@ class DenseCrf(Stage, writes="scores"):
     channels: Annotated[
         Literal["rgb", "bgr"],
         Field(
-            description="in which order the lattice takes the colours: it only approximates the appearance term, not symmetrically"
+            description=(
+                "in which order the lattice takes the colours: it only approximates the "
+                "appearance term, not symmetrically"
+            )
         ),
     ] = "rgb"
     engine: Annotated[
@@ -62,7 +73,8 @@ class DenseCrf(Stage, writes="scores"):
         """
         if not bool(scores.data.isfinite().all()):
             return scores
-        # A lattice has to be exact, with float64 and large whole numbers: where the first is missing, the second is in doubt.
+        # A lattice has to be exact, with float64 and large whole numbers: where the first is
+        # missing, the second is in doubt.
         place = place_of_float64(scores.data.device)
         infer = self._pydensecrf if self.engine == "pydensecrf" else self._torch
         refined = infer(

@@ -14,8 +14,14 @@ from ovsskit.engine.values import Confidences
 class DropSmallAreas(Stage, writes="scores"):
     """Set the maps of classes to zero whose share of the foreground is not above a fraction.
 
-    The share is counted in pixels where the class has the highest score, among those where any class but the background
-    has. The background is never dropped, and does not count. Source: ITACLIP, released code (VOC21: 0.1).
+    The share is counted in pixels where the class has the highest score, among those where any
+    class but the background has. The background is never dropped, and does not count. Source:
+    ITACLIP, released code (VOC21: 0.1).
+
+    Example:
+        [[stage]]
+        use = "drop_small_areas"
+        fraction = 0.05
     """
 
     fraction: Annotated[

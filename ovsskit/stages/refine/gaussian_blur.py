@@ -16,9 +16,16 @@ TRUNCATE = 4.0
 
 
 class GaussianBlur(Stage, writes="scores"):
-    """Blur every map with a Gaussian whose width follows the image's size; borders are mirrored, edge included.
+    """Blur every map with a Gaussian whose width follows the image's size.
 
-    Equal to `scipy.ndimage.gaussian_filter`. Source: PnP-OVSS, released code (0.05 of the longer side).
+    Borders are mirrored, edge included.
+    Equal to `scipy.ndimage.gaussian_filter`. Source: PnP-OVSS, released code (0.05 of the longer
+    side).
+
+    Example:
+        [[stage]]
+        use = "gaussian_blur"
+        sigma = 0.02
     """
 
     sigma: Annotated[
@@ -42,7 +49,8 @@ class GaussianBlur(Stage, writes="scores"):
 def blur_matrix(size: int, sigma: float, device: torch.device) -> Float[torch.Tensor, "size size"]:
     """Return the matrix that blurs a line of pixels, in float64.
 
-    A matrix holds the mirrored border however wide the kernel is, and multiplies faster than a wide kernel convolves.
+    A matrix holds the mirrored border however wide the kernel is, and multiplies faster than a wide
+    kernel convolves.
     The next image is often as large as this one.
     """
     radius = int(TRUNCATE * sigma + 0.5)

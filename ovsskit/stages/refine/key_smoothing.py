@@ -13,14 +13,20 @@ from ovsskit.engine.values import Hidden, Logits
 
 
 class KeySmoothing(Stage, writes="scores"):
-    """Replace the probabilities of unsure patches by sums over all patches, weighed by how alike their keys are.
+    """Replace unsure patches' probabilities by sums over all patches, weighted by key similarity.
 
-    Probabilities are the softmax over all texts of the scaled scores. Keys are those of the last block that was kept, heads
-    put together and projected as the block projects what it gathers; each of their channels is made unit length over
-    the patches, and the weights of a patch do not sum to 1, so that sums are on another scale than the probabilities of
-    sure patches. Maps of another grid than the patches' are resized to it first.
-    Source: MaskCLIP, released code (`ks_thresh`, off by default; 1 in its configurations for MaskCLIP+, which spares only
-    patches whose probability rounds to 1).
+    Probabilities are the softmax over all texts of the scaled scores. Keys are those of the last
+    block that was kept, heads put together and projected as the block projects what it gathers;
+    each of their channels is made unit length over the patches, and the weights of a patch do not
+    sum to 1, so that sums are on another scale than the probabilities of sure patches. Maps of
+    another grid than the patches' are resized to it first.
+    Source: MaskCLIP, released code (`ks_thresh`, off by default; 1 in its configurations for
+    MaskCLIP+, which spares only patches whose probability rounds to 1).
+
+    Example:
+        [[stage]]
+        use = "key_smoothing"
+        below = 0.9
     """
 
     scale: Annotated[

@@ -12,11 +12,19 @@ from ovsskit.engine.values import PatchFeatures, Probabilities
 
 
 class KnnSmoothing(Stage, writes="scores"):
-    """Replace every patch's probabilities by the mean over the patches that look most like it, itself included, again and again.
+    """Replace every patch's probabilities by the mean over its nearest patches, repeatedly.
 
-    Likeness is the cosine of features, and the neighbours stay the same in all rounds; a neighbour may be anywhere in the
-    image. It helps noisy maps, and costs small objects where the maps are good. Maps of another grid than the features'
-    are resized to it first. Source: IFSeg, released code (3 neighbours, 25 rounds; its notebook has 5 neighbours).
+    The nearest patches are those that look most like it, itself included.
+    Likeness is the cosine of features, and the neighbours stay the same in all rounds; a neighbour
+    may be anywhere in the image. It helps noisy maps, and costs small objects where the maps are
+    good. Maps of another grid than the features' are resized to it first. Source: IFSeg, released
+    code (3 neighbours, 25 rounds; its notebook has 5 neighbours).
+
+    Example:
+        [[stage]]
+        use = "knn_smoothing"
+        neighbours = 5
+        rounds = 10
     """
 
     neighbours: Annotated[

@@ -12,13 +12,13 @@ from ovsskit.engine.stage import S, Stage
 from ovsskit.engine.values import Image
 
 CACHE_BYTES = 2_000_000
-"""What a processor's cache holds of the rows from a pixel's first neighbours to its last, with maps side by side."""
+"""Size of a cache for rows from a pixel's first neighbours to its last, maps side by side."""
 
 FEWEST_MAPS = 16
-"""With fewer maps side by side (in wide images) gathering is no faster than shifting, and takes more memory."""
+"""With fewer maps side by side (in wide images), gathering is no faster and takes more memory."""
 
 BLOCK_BYTES = 3_000_000
-"""Size of the piece of maps that is shifted at a time: it and its neighbours stay in a processor's cache."""
+"""Size of the piece of maps that is shifted at a time: with its neighbours it fits a cache."""
 
 GPU_BLOCK_BYTES = 256_000_000
 """The same where memory is wide and what costs is to start an operation."""
@@ -27,13 +27,21 @@ EPSILON = 1e-8
 
 
 class Pamr(Stage, writes="scores"):
-    """Replace every pixel of every map, again and again, by a mean of its neighbours, weighed by how alike they look.
+    """Replace every pixel by a mean of its neighbours, weighted by similar colour, repeatedly.
 
-    The neighbours are the eight around a pixel at each distance of `dilations`; borders repeat. A neighbour's weight is
-    the softmax, over all of them, of minus the difference in colour, in tenths of the local standard deviation, averaged
-    over the channels. The pixel itself has no weight. Shifts and scales of a channel do not matter, so that it is the
-    same whether an image is normalised for a network or not.
-    Source: pixel-adaptive mask refinement (Araslanov & Roth 2020), with the settings of ITACLIP's released code.
+    The neighbours are the eight around a pixel at each distance of `dilations`; borders repeat. A
+    neighbour's weight is the softmax, over all of them, of minus the difference in colour, in
+    tenths of the local standard deviation, averaged over the channels. The pixel itself has no
+    weight. Shifts and scales of a channel do not matter, so that it is the same whether an image is
+    normalised for a network or not.
+    Source: pixel-adaptive mask refinement (Araslanov & Roth 2020), with the settings of ITACLIP's
+    released code.
+
+    Example:
+        [[stage]]
+        use = "pamr"
+        steps = 5
+        dilations = [1, 2, 4]
     """
 
     steps: Annotated[int, Field(ge=0, description="how often every pixel is replaced")] = 10
@@ -44,7 +52,10 @@ class Pamr(Stage, writes="scores"):
     at: Annotated[
         Literal["maps", "image"],
         Field(
-            description="size to work at: the image is brought to that of the `maps`, or the maps to the `image`'s"
+            description=(
+                "size to work at: the image is brought to that of the `maps`, or the maps to the "
+                "`image`'s"
+            )
         ),
     ] = "maps"
 
@@ -73,7 +84,10 @@ def directions(dilations: Sequence[int]) -> list[tuple[int, int]]:
 def neighbours(
     padded: Float[torch.Tensor, "channel h_padded w_padded"], dilations: Sequence[int]
 ) -> Iterator[Float[torch.Tensor, "channel h w"]]:
-    """Yield views on maps with a border of the largest dilation: all pixels' neighbours in one direction after another."""
+    """Yield views on maps with a border of the largest dilation, one for each direction.
+
+    Each view holds the neighbours of all pixels in its direction.
+    """
     reach = max(dilations)
     height, width = padded.shape[1] - 2 * reach, padded.shape[2] - 2 * reach
     for down, right in directions(dilations):
@@ -83,7 +97,7 @@ def neighbours(
 def deviation(
     image: Float[torch.Tensor, "3 h w"], dilations: Sequence[int]
 ) -> Float[torch.Tensor, "3 h w"]:
-    """Return the standard deviation over each pixel's neighbours and, once for every dilation, the pixel itself."""
+    """Return the standard deviation over each pixel's neighbours and, per dilation, the pixel."""
     padded = pad(image, max(dilations))
     count = 9 * len(dilations)
     mean = image * len(dilations)
@@ -112,7 +126,7 @@ def refine(
     dilations: Sequence[int],
     steps: int,
 ) -> Float[torch.Tensor, "class h w"]:
-    """Return the maps after so many steps, a block of maps at a time."""
+    """Return the maps after this many steps, a block of maps at a time."""
     size, is_on_cpu = maps[0].numel() * maps.element_size(), maps.device.type == "cpu"
     side_by_side = CACHE_BYTES // (maps.shape[2] * (2 * max(dilations) + 1) * maps.element_size())
     if is_on_cpu and side_by_side >= FEWEST_MAPS:
@@ -133,7 +147,7 @@ def gather(
     steps: int,
     block: int,
 ) -> Float[torch.Tensor, "class h w"]:
-    """Sum the neighbours of one pixel after another, with all maps of a block side by side in memory."""
+    """Sum the neighbours of one pixel after another; a block's maps lie side by side in memory."""
     places = neighbour_places(maps.shape[1], maps.shape[2], dilations)
     weights = weights.flatten(1).T.to(maps.dtype).contiguous()
     refined = torch.empty_like(maps)
@@ -181,5 +195,5 @@ def shift(
 def pad(
     maps: Float[torch.Tensor, "channel h w"], width: int
 ) -> Float[torch.Tensor, "channel h_padded w_padded"]:
-    """Repeat the borders so many times."""
+    """Repeat the borders this many times."""
     return torch.nn.functional.pad(maps, (width, width, width, width), mode="replicate")

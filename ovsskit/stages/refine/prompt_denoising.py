@@ -15,10 +15,17 @@ RULED_OUT = -100.0
 
 
 class PromptDenoising(Stage, writes="scores"):
-    """Rule out every text whose probability stays below a threshold at all places: its map becomes -100.
+    """Set the map of every text to -100 if its probability is below a threshold everywhere.
 
-    Probabilities are the softmax over all texts of the scaled scores. If every text is ruled out, no place prefers any.
-    Source: MaskCLIP, released code (`pd_thresh`, off by default; 0.5 in its configurations for MaskCLIP+).
+    Probabilities are the softmax over all texts of the scaled scores. If every text is ruled out,
+    no place prefers any.
+    Source: MaskCLIP, released code (`pd_thresh`, off by default; 0.5 in its configurations for
+    MaskCLIP+).
+
+    Example:
+        [[stage]]
+        use = "prompt_denoising"
+        below = 0.5
     """
 
     scale: Annotated[

@@ -1,4 +1,4 @@
-"""What rewards by a judge have in common: encode images in parts, compare them with words, and count."""
+"""Share what rewards by a judge need: encode images in parts, compare with words, count."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ovsskit.engine.values import Image
 Among = Literal["none", "present", "all"]
 Form = Literal["wins", "margin", "share", "released_ratio"]
 PER_IMAGE = 8
-"""How many masked images the judge sees at once for each image of a batch; most have four classes or fewer."""
+"""Masked images that the judge sees at once per image; most have four classes or fewer."""
 
 
 def encode(
     judge: EncodesImage, images: Sequence[Image], batch: int
 ) -> Float[torch.Tensor, "image width"]:
-    """Return a unit vector for every image; the judge sees so many images of the batch at once as it is meant to."""
+    """Return a unit vector for every image; the judge sees a bounded number of images at once."""
     size = PER_IMAGE * batch
     parts = [
         judge.encode_image(images[start : start + size]) for start in range(0, len(images), size)
@@ -37,9 +37,10 @@ def agreement_with_words(
     among: Among,
     scale: float,
 ) -> Float[torch.Tensor, "*kind class"]:
-    """Return from 0 to 1 how well the image of each class agrees with its own word, `texts[own[class]]`.
+    """Return from 0 to 1 how well each class's image agrees with its word, `texts[own[class]]`.
 
-    That is the word's probability among those of the classes, or among all texts; with `none`, the cosine, from -1..1 to 0..1.
+    That is the word's probability among those of the classes, or among all texts; with `none`, the
+    cosine, from -1..1 to 0..1.
     All vectors have unit length.
     """
     places = torch.arange(len(own), device=images.device)
@@ -52,7 +53,7 @@ def agreement_with_words(
 def compare(
     region: Float[torch.Tensor, " class"], rest: Float[torch.Tensor, " class"], form: Form
 ) -> Float[torch.Tensor, " class"]:
-    """Return for every class how much better its region agrees with its word than what it is compared with."""
+    """Return for every class how much better its region fits its word than the comparison does."""
     if form == "wins":
         return (region > rest).float()
     if form == "margin":

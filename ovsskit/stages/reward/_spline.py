@@ -1,4 +1,4 @@
-"""Resize maps by cubic splines, as `skimage.transform.resize` of order 3 does, with zeros around the map."""
+"""Resize maps by cubic splines, zeros around them, as `skimage.transform.resize` (order 3)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from ovsskit._lazy import Float, torch
 from ovsskit.engine.devices import in_float64
 
 PADDING = 12
-"""Zeros on either side that the spline runs through; what lies beyond moves it by less than a millionth."""
+"""Zeros on either side of the spline; any further ones change it by less than a millionth."""
 TRUNCATE = 4.0
 
 
 def resize_cubic(
     maps: Float[torch.Tensor, "class rows cols"], size: int
 ) -> Float[torch.Tensor, "class size size"]:
-    """Return maps of `size` times `size`, blurred before they shrink, within the range of each map."""
+    """Return maps of `size` times `size`, blurred before they shrink, within each map's range."""
     exact = in_float64(maps)
     vertical, horizontal = (resize_matrix(side, size).to(exact.device) for side in maps.shape[1:])
     found = vertical @ exact @ horizontal.T
@@ -34,7 +34,7 @@ def resize_matrix(source: int, target: int) -> Float[torch.Tensor, "target sourc
 
 
 def b_spline(distance: Float[torch.Tensor, "row col"]) -> Float[torch.Tensor, "row col"]:
-    """Return the cubic B-spline at so many pixels from its middle."""
+    """Return the cubic B-spline at this many pixels from its middle."""
     away = distance.abs()
     near, far = 2 / 3 - away**2 + away**3 / 2, (2 - away).clamp(min=0) ** 3 / 6
     return torch.where(away < 1, near, far)

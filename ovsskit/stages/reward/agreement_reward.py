@@ -25,11 +25,16 @@ class AgreementReward(Rerun, writes="reward"):
     """Run all stages before it again on altered images, and measure how well the labels agree.
 
     Labels are brought back to how the image lies; the reward is the mean IoU of the two, over the
-    classes that the image is said to show (slot `present`) or, where the recipe has no such stage,
-    over those that either found; then over alterations. Neither the background nor a class that is
-    found nowhere counts for agreement: a result without any class has reward 0. An image that is
-    said to show no class has none (not a number). One class all over the image agrees with itself:
+    classes of the slot `present` or, where the recipe has no such slot, over those that either
+    found; then over alterations. Neither the background nor a class that is found nowhere counts
+    for agreement: a result without any class has reward 0. An image whose slot `present` holds no
+    class has none (not a number). One class all over the image agrees with itself:
     this reward alone does not see that.
+
+    Example:
+        [[stage]]
+        use = "agreement_reward"
+        alterations = ["horizontal_flip", "darker"]
     """
 
     alterations: Annotated[

@@ -28,6 +28,12 @@ class ClipReward(Stage, writes="reward"):
     Source: PnP-OVSS, paper (known second-hand: complement, averages) and released code (blank,
     sums, among the classes of the image, of which a single one can never win); its own masks are
     those of `released_clip_reward`.
+
+    Example:
+        [[stage]]
+        use = "clip_reward"
+        form = "margin"
+        among = "present"
     """
 
     form: Annotated[

@@ -30,6 +30,12 @@ class ReleasedClipReward(Stage, writes="reward"):
     It reads the maps as they are where it stands in the recipe: to the letter, after
     `merge_tokens`, with one round. Source: PnP-OVSS, released code. There the images' range of
     values is not known; here what is hidden is black.
+
+    Example:
+        [[stage]]
+        use = "released_clip_reward"
+        at = 0.15
+        contrast = true
     """
 
     at: Annotated[

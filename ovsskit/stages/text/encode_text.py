@@ -22,6 +22,11 @@ class EncodeText(Stage, writes="text_features"):
     the bare name.
     Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP,
     NACLIP and ClearCLIP.
+
+    Example:
+        [[stage]]
+        use = "encode_text"
+        templates = "imagenet_80"
     """
 
     templates: Annotated[

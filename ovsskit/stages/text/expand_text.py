@@ -30,6 +30,13 @@ class ExpandText(Stage, writes="text_features"):
     write such a file.
     Source: ITACLIP, section "LLM-based text expansion" and released code (definitions or synonyms
     by data set).
+
+    Example:
+        [[stage]]
+        use = "expand_text"
+        texts = "definitions"
+        weight = 0.05
+        missing = "name"
     """
 
     texts: Annotated[

@@ -21,6 +21,11 @@ class WriteCaptions(Stage, writes="captions"):
 
     Classes beyond what the text encoder reads go into further captions of the same form.
     Source: PnP-OVSS, released code ("A picture of dog aeroplane").
+
+    Example:
+        [[stage]]
+        use = "write_captions"
+        prompt = "A photo of "
     """
 
     prompt: Annotated[str, Field(description="words before the names of the classes")] = (
@@ -62,7 +67,10 @@ class WriteCaptions(Stage, writes="captions"):
 def _warn(classes: int, captions: int) -> None:
     """Say once that one caption does not hold the classes."""
     log.warning(
-        "%d classes do not fit into one caption; they are split into %d, which are matched one by one",
+        (
+            "%d classes do not fit into one caption; they are split into %d, which are matched "
+            "one by one"
+        ),
         classes,
         captions,
     )

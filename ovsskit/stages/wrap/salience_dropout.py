@@ -16,9 +16,19 @@ Salience = Literal["class_tokens", "released"]
 class SalienceDropout(Wrapper, writes="token_maps"):
     """Hide the most salient patches of the image round by round, and add up the maps of all rounds.
 
-    A round's maps are zero at the patches that it did not see. No patch is hidden twice, and none without salience.
-    Source: PnP-OVSS. The paper, known second-hand, hides half of the remaining patches after each round and counts every
-    round once; the released code hides 10 patches and adds the first round twice.
+    A round's maps are zero at the patches that it did not see. No patch is hidden twice, and none
+    without salience.
+    Source: PnP-OVSS. The paper, known second-hand, hides half of the remaining patches after each
+    round and counts every round once; the released code hides 10 patches and adds the first round
+    twice.
+
+    Example:
+        [[stage]]
+        use = "salience_dropout"
+        rounds = 4
+
+          [[stage.inner]]
+          use = "cross_attend"
     """
 
     version: ClassVar[int] = 2
@@ -32,7 +42,10 @@ class SalienceDropout(Wrapper, writes="token_maps"):
     schedule: Annotated[
         Literal["halving", "fixed"],
         Field(
-            description="hide half of the remaining patches after each round (paper), or `patches` of them (released code)"
+            description=(
+                "hide half of the remaining patches after each round (paper), or `patches` of "
+                "them (released code)"
+            )
         ),
     ] = "halving"
     patches: Annotated[
@@ -44,13 +57,19 @@ class SalienceDropout(Wrapper, writes="token_maps"):
     salience: Annotated[
         Salience,
         Field(
-            description="sum over the tokens of classes, or `released`: over all but the prompt's and the caption's last"
+            description=(
+                "sum over the tokens of classes, or `released`: over all but the prompt's and "
+                "the caption's last"
+            )
         ),
     ] = "class_tokens"
     rescale: Annotated[
         Literal["never", "always", "released"],
         Field(
-            description="scale each round's map of each class token to 0 to 1; `released`: if no class has several tokens"
+            description=(
+                "scale each round's map of each class token to 0 to 1; `released`: if no class "
+                "has several tokens"
+            )
         ),
     ] = "never"
 
@@ -90,7 +109,7 @@ class SalienceDropout(Wrapper, writes="token_maps"):
 
 
 def salience_of(maps: TokenMaps, tokens: Salience) -> Float[torch.Tensor, "rows cols"]:
-    """Return how salient each patch is: the sum over the tokens of the classes, or over those of the released code."""
+    """Return each patch's salience: the sum over the classes' tokens, or the released tokens."""
     if tokens == "class_tokens":
         return maps.data[maps.positions >= 0].sum(0)
     ends = {sum(maps.lengths[: index + 1]) - 1 for index in range(len(maps.lengths))}
@@ -105,7 +124,7 @@ def salience_of(maps: TokenMaps, tokens: Salience) -> Float[torch.Tensor, "rows 
 def choose_patches(
     salience: Float[torch.Tensor, "rows cols"], hidden: Bool[torch.Tensor, "rows cols"], count: int
 ) -> Bool[torch.Tensor, "rows cols"]:
-    """Return the most salient patches that are not hidden yet and have some salience, so many at most."""
+    """Return the most salient patches, at most this many, that are visible and have salience."""
     left = salience.masked_fill(hidden, 0).flatten()
     best = left.topk(min(count, left.numel()))
     chosen = torch.zeros_like(hidden).flatten()

@@ -15,13 +15,23 @@ Byte = Annotated[float, Field(ge=0, le=255)]
 
 
 class SlidingWindow(Wrapper, writes="scores"):
-    """Run the inner chain on overlapping squares of the image, enlarge their maps to the squares, and average.
+    """Run the inner chain on overlapping squares of the image, enlarge their maps, and average.
 
-    Windows start at multiples of the stride; the last of each row and column is moved back inside. Where a side of the
-    image is shorter than the window, so are the windows. Maps are enlarged edges on edges, one window at a time, also
-    those of an image in one piece. Patches of the image that are hidden are hidden in a window only if it shows all of it.
-    Source: ITACLIP, released code, whose grid is that of MMSegmentation; padding: ClearCLIP, released code; in one piece:
-    NACLIP, released code.
+    Windows start at multiples of the stride; the last of each row and column is moved back inside.
+    Where a side of the image is shorter than the window, so are the windows. Maps are enlarged
+    edges on edges, one window at a time, also those of an image in one piece. Patches of the image
+    that are hidden are hidden in a window only if it shows all of it.
+    Source: ITACLIP, released code, whose grid is that of MMSegmentation; padding: ClearCLIP,
+    released code; in one piece: NACLIP, released code.
+
+    Example:
+        [[stage]]
+        use = "sliding_window"
+        window = 224
+        stride = 112
+
+          [[stage.inner]]
+          use = "encode_hidden"
     """
 
     version: ClassVar[int] = 2
@@ -34,14 +44,19 @@ class SlidingWindow(Wrapper, writes="scores"):
         int,
         Field(
             ge=1,
-            description="distance from one window to the next, in pixels; at most the window's side",
+            description=(
+                "distance from one window to the next, in pixels; at most the window's side"
+            ),
         ),
     ] = 112
     multiple: Annotated[
         int,
         Field(
             ge=1,
-            description="windows whose sides are no multiples of this are padded evenly, and their maps cut back",
+            description=(
+                "windows whose sides are not multiples of this are padded evenly, and their maps "
+                "cut back"
+            ),
         ),
     ] = 1
     colour: Annotated[
@@ -74,7 +89,7 @@ class SlidingWindow(Wrapper, writes="scores"):
         return scores.with_data(total.div_(count))
 
     def crop(self, image: Image, row: slice, column: slice) -> Image:
-        """Return what a window shows; the image itself if that is all of it, and nothing is added."""
+        """Return what a window shows; the image itself if it is the whole, without padding."""
         window = image.data[:, row, column]
         data = self.pad(window)
         if data is window and window.shape == image.data.shape:
@@ -82,7 +97,7 @@ class SlidingWindow(Wrapper, writes="scores"):
         return replace(image, data=data, hidden=None)
 
     def pad(self, crop: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h_padded w_padded"]:
-        """Add rows and columns of the colour around a window, unless its sides are multiples already."""
+        """Add rows and columns of the colour around a window, unless its sides are multiples."""
         top, bottom, left, right = (
             margin for side in crop.shape[1:] for margin in margins(side, self.multiple)
         )

@@ -37,13 +37,24 @@ SCALES = {"scale_50": 0.5, "scale_75": 0.75, "scale_125": 1.25, "scale_150": 1.5
 class Views(Wrapper, writes="scores"):
     """Run the inner chain on altered images, undo in the maps what moved pixels, and average.
 
-    Each view belongs to one of two groups; the result is the mean of `same`, times `same_weight`, plus the mean of
-    `altered` times the rest. Flips and rotations are undone in both. Grey is the luma of the channels as the network
-    sees them, normalised; blur is a Gaussian of 11 pixels and standard deviation 5, mirrored at the border. Scaled views (in
-    per cent) are smaller or larger images, whose maps are resized to those of the first view; patches that are hidden
-    are not hidden in them. The scales are those of MMSegmentation's test-time augmentation.
-    Source: ITACLIP, released code ("image engineering"), which averages the first group's features instead of their maps:
+    Each view belongs to one of two groups; the result is the mean of `same`, times `same_weight`,
+    plus the mean of `altered` times the rest. Flips and rotations are undone in both. Grey is the
+    luma of the channels as the network sees them, normalised; blur is a Gaussian of 11 pixels and
+    standard deviation 5, mirrored at the border. Scaled views (in per cent) are smaller or larger
+    images, whose maps are resized to those of the first view; patches that are hidden are not
+    hidden in them. The scales are those of MMSegmentation's test-time augmentation.
+    Source: ITACLIP, released code ("image engineering"), which averages the first group's features
+    instead of their maps:
     as similarity is linear in features, the maps are the same.
+
+    Example:
+        [[stage]]
+        use = "views"
+        same = ["identity", "grey"]
+        altered = ["horizontal_flip"]
+
+          [[stage.inner]]
+          use = "encode_hidden"
     """
 
     neutral: ClassVar[dict[str, Any]] = {"same": ("identity",), "altered": ()}
@@ -143,7 +154,7 @@ def average(maps: Sequence[Float[torch.Tensor, "class h w"]]) -> Float[torch.Ten
 def grey(
     image: Float[torch.Tensor, "3 h w"], mean: Channels, deviation: Channels
 ) -> Float[torch.Tensor, "3 h w"]:
-    """Return an image whose channels, once normalised, all are the luma of the normalised channels."""
+    """Return an image whose normalised channels all are the luma of the normalised channels."""
     weights, middle, spread = (
         image.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation)
     )
@@ -161,7 +172,7 @@ def blur(image: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h w"]:
 
 
 def rotate(quarters: int) -> Callable[[Any], Any]:
-    """Return what rotates the last two axes of a tensor by so many quarter turns."""
+    """Return a function that rotates the last two axes by this many quarter turns."""
     return lambda tensor: torch.rot90(tensor, quarters, (-2, -1))
 
 
