@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import re
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -539,6 +540,8 @@ def prose(text: str) -> str:
             raised = re.sub(r"\n\s{8,}", " ", rest)
             items = [line.strip().partition(": ") for line in raised.splitlines()]
             parts.append("Raises:\n\n" + "\n".join(f"- `{name}`: {why}" for name, _, why in items))
+        elif head.strip() == "Example:":
+            parts.append(f"```toml\n{textwrap.dedent(rest)}\n```")
         else:
             parts.append(part)
     return "\n\n".join(parts)

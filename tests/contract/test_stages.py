@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,23 @@ def test_every_default_is_allowed(name: str) -> None:
             cls.__pydantic_validator__.validate_assignment(
                 cls.model_construct(), field, info.get_default(call_default_factory=True)
             )
+
+
+@pytest.mark.parametrize("name", stage_files())
+def test_every_stage_has_an_example_that_is_valid(name: str) -> None:
+    text = (inspect.getdoc(find_stage(name)) or "").partition("Example:\n")[2]
+    [entry] = tomllib.loads(text)["stage"]
+    assert entry["use"] == name
+    assert build(entry).address == name
+
+
+def build(entry: dict[str, Any]) -> Stage:
+    """Return the stage that a table of a recipe describes, with its inner stages."""
+    cls = find_stage(entry.pop("use"))
+    assert cls is not None
+    inner = tuple(map(build, entry.pop("inner", [])))
+    stage: Stage = cls.model_validate_json(json.dumps(entry))
+    return stage.model_copy(update={"inner": inner}) if inner else stage
 
 
 def summary(value: Any) -> list[float]:
