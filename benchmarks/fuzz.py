@@ -398,13 +398,13 @@ def _tuned() -> Reader:
     with tempfile.TemporaryDirectory() as folder:
         mine = TunedFolder(Path(folder, "out"), identity, {"name": "x"})
         mine.progress.losses = [1.0, 0.5]
-        mine.write_record()
+        mine.note()
         good = Path(folder, "out", "fit.json").read_bytes()
         mine.close()
 
     def read(path: Path) -> object:
         mine = TunedFolder(path.parent, identity, {"name": "x"})
-        mine.write_record()
+        mine.note()
         mine.close()
         return mine
 

@@ -32,7 +32,7 @@ from ovsskit.recipe.registry import backbone_names, find_backbone
 from ovsskit.run.options import RunOptions
 from ovsskit.run.run import run_job
 from ovsskit.run.samples import sample_images
-from ovsskit.testing import ToyBackbone, ToyScores, ToyTokenMaps, example
+from ovsskit.testing import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps, example
 
 
 def parts(value: Value) -> dict[str, torch.Tensor]:
@@ -71,7 +71,8 @@ def _no_float64_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrapper_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
     wrapper = make(name, tmp_path)
     reads = wiring(type(wrapper)).reads
-    inner = {"token_maps": ToyTokenMaps, "scores": ToyScores}.get(wrapper.writes, ToyScores)()
+    toys = {"token_maps": ToyTokenMaps, "scores": ToyScores, "reward": ToyLabels}
+    inner = toys[wrapper.writes]()
     stages = [wrapper.model_copy(update={"inner": (inner,)})]
     state = {slot: example(kind) for slot, kind in {"image": Image, **reads}.items()}
     with torch.no_grad():
@@ -146,9 +147,9 @@ def test_a_result_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("ovsskit.run.pipeline.choose_device", lambda _: NAME)
     with PretendDevice():
         there = ovsskit.load("ifseg_tiny")(image)
-        assert isinstance(there.labels, There)
+        assert isinstance(there.ids, There)
         there.overlay()
-    assert (there.labels.here == here.labels).float().mean() > 0.999
+    assert (there.ids.here == here.ids).float().mean() > 0.999
 
 
 def test_a_run_on_a_device_without_float64_saves_what_one_on_the_processor_does(
