@@ -1,9 +1,11 @@
-"""Score a recipe with and without each of its parts: `python benchmarks/ablation.py [--recipe itaclip_tiny]`.
+"""Score a recipe with and without each of its parts.
 
-The images are the packaged sample scenes, or (with --fresh N) newly painted ones that no model was trained on, with the
-drawings of the training or with held-out ones. Scores are mean IoU over the things and the background against the true
-masks. Of PnP-OVSS's recipes the first table gives the true things of every image, and the second compares ways to find
-out which are there; ITACLIP's need not be told.
+Run `python benchmarks/ablation.py [--recipe itaclip_tiny]`.
+The images are the packaged sample scenes, or (with --fresh N) newly painted ones that no model was
+trained on, with the drawings of the training or with held-out ones. Scores are mean IoU over the
+things and the background against the true masks. Of PnP-OVSS's recipes the first table gives the
+true things of every image, and the second compares ways to find out which are there; ITACLIP's need
+not be told.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 
-TRUE_THINGS = '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\nreplaces = "presence_by_matching"\n'
+TRUE_THINGS = (
+    '[[stage]]\nuse = "presence_from_file"\nfile = "present.json"\n'
+    'replaces = "presence_by_matching"\n'
+)
 WITHOUT = {
     "GradCAM": '[[stage]]\nuse = "attention_maps"\nreplaces = "grad_cam"\n',
     "Salience DropOut": '[set]\n"salience_dropout.rounds" = 1\n',
@@ -48,7 +53,8 @@ WITH_TRUTH = {
 PRESENCE = {
     "true things": TRUE_THINGS,
     "matching": "",
-    "by the tiny CLIP": '[[stage]]\nuse = "presence_by_similarity"\nreplaces = "presence_by_matching"\n'
+    "by the tiny CLIP": '[[stage]]\nuse = "presence_by_similarity"\n'
+    'replaces = "presence_by_matching"\n'
     '[models.judge]\nuse = "clip"\nweights = "embedded"\n',
     "all 24 things": '[[stage]]\nuse = "all_classes"\nreplaces = "presence_by_matching"\n',
 }
@@ -73,18 +79,21 @@ ITACLIP = {
     "with a middle block": '[set]\n"self_similarity.layers" = [-2, -1]\n',
     "with the last block's residual": '[set]\n"attend.residual" = true\n',
     "with the last block's feed-forward part": '[set]\n"attend.feed_forward" = true\n',
-    "with text expansion": '[[stage]]\nuse = "expand_text"\nweight = 0.05\nmissing = "name"\nafter = "text_features"\n',
+    "with text expansion": (
+        '[[stage]]\nuse = "expand_text"\nweight = 0.05\nmissing = "name"\nafter = "text_features"\n'
+    ),
     **{name: f'[set]\n"self_similarity.of" = {json.dumps(of)}\n' for name, of in ATTENTION.items()},
     "keys to keys that are near": '[[stage]]\nuse = "neighbourhood"\nafter = "self_similarity"\n'
     '[set]\n"self_similarity.of" = ["key_key"]\n',
     "patches to themselves": '[[stage]]\nuse = "identity_attention"\nreplaces = "self_attention"\n',
-    "with flips and two scales": '[set]\n"views.altered" = ["vertical_flip", "horizontal_flip", "scale_75", "scale_125"]\n',
+    "with flips and two scales": '[set]\n"views.altered" = ["vertical_flip", '
+    '"horizontal_flip", "scale_75", "scale_125"]\n',
 }
 
 
 @dataclass(frozen=True)
 class Example:
-    """Hold an image, the numbers of its true things (0 is the background), and the names of those things."""
+    """Hold an image, the numbers of its true things (0 is the background), and their names."""
 
     image: Image
     truth: torch.Tensor

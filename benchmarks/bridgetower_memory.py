@@ -1,8 +1,9 @@
-"""Measure a full-size BridgeTower with random weights at 770 pixels: `python benchmarks/bridgetower_memory.py`.
+"""Measure a full-size BridgeTower with random weights at 770 pixels.
 
-Every run has a process of its own, so that peak memory can be told: what is matched or attended, how many images at a
-time, and from which layer the gradient is taken. The plain run is that of transformers, with all attention as maps and
-the gradient from the same layer on.
+Run `python benchmarks/bridgetower_memory.py`.
+Every run has a process of its own, so that peak memory can be told: what is matched or attended,
+how many images at a time, and from which layer the gradient is taken. The plain run is that of
+transformers, with all attention as maps and the gradient from the same layer on.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ RUNS = (
 
 
 def make_weights(folder: Path) -> None:
-    """Write a BridgeTower of the published large size with random weights, and a tokenizer of single bytes."""
+    """Write a BridgeTower of the published size with random weights, and a tokenizer of bytes."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     torch.manual_seed(0)

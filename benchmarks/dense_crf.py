@@ -1,4 +1,7 @@
-"""Time the dense CRF against pydensecrf on one thread, and compare labels: `python benchmarks/dense_crf.py`."""
+"""Time the dense CRF against pydensecrf on one thread, and compare labels.
+
+Run `python benchmarks/dense_crf.py`.
+"""
 
 from __future__ import annotations
 
@@ -71,14 +74,17 @@ def reference(probabilities: torch.Tensor, pixels: torch.Tensor, steps: int) -> 
 def timed(
     function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> tuple[float, Result]:
-    """Return the milliseconds of processor time that a call takes (other programs hardly disturb it), and its result."""
+    """Return the milliseconds of processor time that a call takes, and its result.
+
+    Other programs hardly disturb processor time.
+    """
     start = time.process_time()
     result = function(*args, **kwargs)
     return (time.process_time() - start) * 1e3, result
 
 
 def compare(height: int, width: int, classes: int, steps: int, runs: int) -> list[str]:
-    """Run both engines in turn, and return their best times, the share of equal labels and the mean difference."""
+    """Run both engines in turn; return best times, share of equal labels, and mean difference."""
     random = np.random.default_rng(classes)
     pixels, probabilities = (
         photograph(height, width, random),

@@ -1,7 +1,9 @@
-"""Compare ours with a plain loop on a full-size BLIP with random weights: `python benchmarks/full_size.py`.
+"""Compare ours with a plain loop on a full-size BLIP with random weights.
 
-The plain loop follows the released code: one image at a time, the backward pass through the whole network and all its
-weights, the attention of all layers kept. Each side runs in a process of its own, so that peak memory can be told.
+Run `python benchmarks/full_size.py`.
+The plain loop follows the released code: one image at a time, the backward pass through the whole
+network and all its weights, the attention of all layers kept. Each side runs in a process of its
+own, so that peak memory can be told.
 """
 
 from __future__ import annotations
@@ -89,7 +91,10 @@ def run_ours(backbone: BlipItm, images: list[Image], batch: int) -> list[torch.T
 
 
 def run_plain(backbone: BlipItm, images: list[Image]) -> list[torch.Tensor]:
-    """Return the same by the plain loop: everything in the graph, all weights with gradients, one image at a time."""
+    """Return the same by the plain loop.
+
+    Everything is in the graph, all weights have gradients, and images come one at a time.
+    """
     network = backbone.network.requires_grad_(True)
     found = []
     for image in images:

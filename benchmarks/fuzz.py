@@ -1,11 +1,12 @@
-"""Feed broken files to everything that reads one, and see that each ends in a result or in an error with a remedy.
+"""Feed broken files to every reader, and check that each ends in a result or a helpful error.
 
     python benchmarks/fuzz.py --count 3000
     python benchmarks/fuzz.py --count 300 --seed 7 --only recipes presence
 
-Every reader gets its share of `--count` files. A file is a good one with one to three changes: TOML and JSON are changed
-as trees (a value of another type, a key left out, a list for a table...), and every file also as text and as bytes. The
-same seed gives the same files. What ends in any other error is printed, and the exit status is then 1.
+Every reader gets its share of `--count` files. A file is a good one with one to three changes: TOML
+and JSON are changed as trees (a value of another type, a key left out, a list for a table...), and
+every file also as text and as bytes. The same seed gives the same files. What ends in any other
+error is printed, and the exit status is then 1.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Reader:
 
 @dataclass
 class Outcome:
-    """Count what came of a reader's files; `crashes` holds other errors, each with the first file that led to it."""
+    """Count the results of a reader's files; `crashes` holds other errors, with one file each."""
 
     fine: int = 0
     explained: int = 0

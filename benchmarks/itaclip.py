@@ -1,9 +1,11 @@
-"""Compare our ITACLIP with a plain loop on a full-size CLIP with random weights: `python benchmarks/itaclip.py`.
+"""Compare our ITACLIP with a plain loop on a full-size CLIP with random weights.
 
-The plain loop does what the released code does, in its order: one window at a time, five passes through the encoder for
-each, every neighbour of every pixel laid out for PAMR. Settings are a recipe's, on a smooth random image; the texts'
-vectors are made of those of some patches, so that labels vary. Each side runs in a process of its own, so that peak memory
-can be told. The time is the processor's for one image (other programs hardly disturb it), without reading weights and
+Run `python benchmarks/itaclip.py`.
+The plain loop does what the released code does, in its order: one window at a time, five passes
+through the encoder for each, every neighbour of every pixel laid out for PAMR. Settings are a
+recipe's, on a smooth random image; the texts' vectors are made of those of some patches, so that
+labels vary. Each side runs in a process of its own, so that peak memory can be told. The time is
+the processor's for one image (other programs hardly disturb it), without reading weights and
 encoding texts.
 """
 
@@ -67,7 +69,7 @@ def random_image(height: int, width: int) -> Image:
 
 
 def make_texts(backbone: Clip, recipe: Recipe, image: Image) -> TextFeatures:
-    """Return one vector for every text that the recipe looks for: those of patches, less their mean."""
+    """Return one vector for every text of the recipe: those of patches, less their mean."""
     vocabulary = recipe.plan.vocabulary
     labels = [label for label, _ in vocabulary.queries]
     chain = {stage.address: stage for stage in flat(recipe.plan.stages)}
@@ -119,7 +121,7 @@ class PlainLoop:
         self.middle = self.stages["self_similarity"].layers[:-1]
 
     def self_self(self, block: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the attention of queries to queries and of keys to keys, summed, and the values."""
+        """Return the attention of queries to queries plus keys to keys, and the values."""
         packed = functional.linear(tokens, block.attn.in_proj_weight, block.attn.in_proj_bias)
         heads = block.attn.num_heads
         query, key, value = (
@@ -130,7 +132,7 @@ class PlainLoop:
         return maps[0] + maps[1], value
 
     def encode(self, pixels: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Return the projected tokens of one normalised crop, class token first, each of unit length."""
+        """Return the projected tokens of one normalised crop, class token first, of unit length."""
         visual = self.visual
         patches = visual.conv1(pixels)
         grid = (patches.shape[2], patches.shape[3])

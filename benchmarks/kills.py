@@ -1,11 +1,12 @@
-"""Kill studies and their workers at random moments, and see that no finished trial is lost, none counts twice, and they end.
+"""Kill studies and workers at random; no finished trial may be lost or counted twice.
 
     python benchmarks/kills.py --kills 20 --workers 3
-    python benchmarks/kills.py --kills 20 --workers 3 --storage postgresql://postgres@localhost/postgres
+    python benchmarks/kills.py --kills 20 --workers 3 --storage
+        postgresql://postgres@localhost/postgres
 
-Every second kill, by chance, hits the study itself, which is then started again; the others hit one of its workers. While
-there are kills to come the study has more trials than it can do, so that it cannot end before them; then it has some more to
-do. The recipe is a toy whose stages sleep.
+Every second kill, by chance, hits the study itself, which is then started again; the others hit one
+of its workers. While there are kills to come the study has more trials than it can do, so that it
+cannot end before them; then it has some more to do. The recipe is a toy whose stages sleep.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ ENDLESS = 100_000
 
 @dataclass
 class Outcome:
-    """Hold what came of it: kills by their target, finished trials that were lost, and those at the end by turn.
+    """Hold the kills by target, the finished trials that were lost, and those at the end by turn.
 
-    `trials` are those that the study had to do in all, `at_kills` how many were finished before each kill.
+    `trials` are those that the study had to do in all, `at_kills` how many were finished before
+    each kill.
     """
 
     kills: dict[str, int] = field(default_factory=lambda: {"study": 0, "worker": 0})
@@ -64,7 +66,7 @@ def torture(
     seed: int,
     storage: str = "",
 ) -> Outcome:
-    """Kill a study of the toy recipe so many times, at last as a whole, and let it end after so many more trials.
+    """Kill a study of the toy recipe this many times, at last as a whole, and let it finish.
 
     An image takes so many seconds.
     """
@@ -76,7 +78,8 @@ def torture(
         Image.fromarray(grey).convert("RGB").save(images / f"p{index}.png")
     study = folder / "study.toml"
     study.write_text(
-        f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n"toy_cut.seconds" = {seconds}\n'
+        f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n'
+        f'"toy_cut.seconds" = {seconds}\n'
     )
     out = folder / "out"
     command = [
@@ -193,7 +196,8 @@ def main() -> None:
         print(f"finished trials lost: {len(outcome.lost)}")
         print(f"turns counted twice: {len(outcome.turns) - len(set(outcome.turns))}")
         print(
-            f"turns done: {len(set(outcome.turns))} of {outcome.trials}; exit status {outcome.status}"
+            f"turns done: {len(set(outcome.turns))} of {outcome.trials}; exit status "
+            f"{outcome.status}"
         )
         print(f"trials that died: {outcome.retried}; {time.perf_counter() - start:.0f} s")
 

@@ -3,9 +3,10 @@
     python benchmarks/mutants.py --count 200
     python benchmarks/mutants.py --count 40 --of recipes --seed 1
 
-Each mutant changes one operator, constant or keyword of a copy of the checkout and runs the tests that mirror the file,
-then the wider ones. What no test finds survives and is listed. Text for people (docstrings, messages, descriptions of
-fields) and annotations are left alone. Needs a system that can fork.
+Each mutant changes one operator, constant or keyword of a copy of the checkout and runs the tests
+that mirror the file, then the wider ones. What no test finds survives and is listed. Text for
+people (docstrings, messages, descriptions of fields) and annotations are left alone. Needs a system
+that can fork.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ LEFT_ALONE = {"description", "what", "fix", "there", "title", "doc"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """Hold one planted fault: the file, its changed text, the line, and what was changed into what."""
+    """Hold one planted fault: the file, its changed text, the line, and the change."""
 
     group: str
     path: str
@@ -92,7 +93,7 @@ class Mutant:
 
 
 def other_expression(node: ast.AST) -> ast.expr | None:
-    """Return an expression that differs from a node in one operator or constant, if there is one."""
+    """Return an expression that differs from a node in one operator or constant, if any."""
     match node:
         case ast.Compare(left, [op, *more], values) if type(op) in COMPARISONS:
             return ast.Compare(left, [COMPARISONS[type(op)](), *more], values)
@@ -149,7 +150,7 @@ def mutants_of(group: str, path: Path) -> Iterator[Mutant]:
 
 
 def plant_in_python(source: str) -> list[tuple[int, int, int, str]]:
-    """Return where faults can be planted in Python: start, end, line and what stands there instead."""
+    """Return where faults can be planted in Python: start, end, line and replacement."""
     lines = [0, *accumulate(len(line) for line in source.encode().splitlines(keepends=True))]
     spans = []
     for node in walk(ast.parse(source)):
@@ -162,7 +163,10 @@ def plant_in_python(source: str) -> list[tuple[int, int, int, str]]:
 
 
 def plant_in_recipe(source: str) -> list[tuple[int, int, int, str]]:
-    """Return where faults can be planted in a recipe: numbers and booleans of its settings, but not of `[study]`."""
+    """Return where faults can be planted in a recipe.
+
+    These are numbers and booleans of its settings, except those of `[study]`.
+    """
     spans, offset, is_study = [], 0, False
     for number, line in enumerate(source.splitlines(keepends=True), 1):
         if line.startswith("["):
@@ -205,7 +209,7 @@ def glob(pattern: str) -> list[str]:
 
 
 def is_found(mutant: Mutant, folder: Path) -> bool:
-    """Say whether a test fails on a mutant, which is written into a copy of the checkout for the time being."""
+    """Say whether a test fails on a mutant, which is written into a copy of the checkout."""
     target = folder / mutant.path
     kept = target.read_text()
     target.write_text(mutant.text)
@@ -228,7 +232,10 @@ def fails(tests: list[str], folder: Path) -> bool:
 
 
 def run_tests(tests: list[str], folder: Path) -> int:
-    """Run tests in a copy of the checkout, quietly, and return pytest's exit status; this process is of no use then."""
+    """Run tests in a copy of the checkout, quietly, and return pytest's exit status.
+
+    This process is of no use then.
+    """
     signal.alarm(SECONDS)
     os.chdir(folder)
     os.environ["PYTHONPATH"] = str(folder)
@@ -272,7 +279,7 @@ def see_baseline(mutants: list[Mutant]) -> None:
 
 
 def judge(mutants: list[Mutant]) -> list[bool]:
-    """Say of every mutant whether the tests find it, with a copy of the checkout of this process's own."""
+    """Say of every mutant whether the tests find it, in this process's copy of the checkout."""
     with checkout() as folder:
         found = []
         for mutant in mutants:

@@ -1,8 +1,11 @@
-"""Compare ours with a plain port of IFSeg on an OFA of a published size with random weights: `python benchmarks/ofa.py`.
+"""Compare ours with a plain port of IFSeg on a full-size OFA with random weights.
 
-The plain port builds the position biases of every sample, as the released code does, and keeps the attention's weights.
-Both have the same layers and give the same numbers. Each side runs in a process of its own, so that peak memory can be
-told; seconds are those of the processor, which other programs on the machine disturb less.
+Run `python benchmarks/ofa.py`.
+The plain port builds the position biases of every sample, as the released code does, and keeps the
+attention's weights.
+Both have the same layers and give the same numbers. Each side runs in a process of its own, so that
+peak memory can be told; seconds are those of the processor, which other programs on the machine
+disturb less.
 """
 
 from __future__ import annotations
@@ -111,7 +114,7 @@ def infer(network: OfaNetwork, batch: int, *, plain: bool) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Run one side of one task, and print seconds, peak memory and a number that both sides share as JSON."""
+    """Run one side of one task; print seconds, peak memory and a shared number as JSON."""
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     network, plain, batch = (

@@ -1,9 +1,11 @@
-"""Do rewards rank settings as masks do? `python benchmarks/reward.py` on scenes that were neither trained on nor packaged.
+"""Measure whether rewards rank settings as masks do.
 
-The quickstart runs at layers 1 to 3 and every head of its tiny BLIP and at several thresholds, on newly painted scenes. Every reward is
-averaged over the images (those without a reward left out) and compared with the mIoU against the true masks: the
-rank correlation over the grid, and the mIoU at the reward's best point as a share of the grid's best. The judge is the
-tiny CLIP. The networks of the quickstart run once for each layer and head; the rest comes from a store.
+Run `python benchmarks/reward.py`; its scenes were neither trained on nor packaged.
+The quickstart runs at layers 1 to 3 and every head of its tiny BLIP and at several thresholds, on
+newly painted scenes. Every reward is averaged over the images (those without a reward left out) and
+compared with the mIoU against the true masks: the rank correlation over the grid, and the mIoU at
+the reward's best point as a share of the grid's best. The judge is the tiny CLIP. The networks of
+the quickstart run once for each layer and head; the rest comes from a store.
 """
 
 from __future__ import annotations
@@ -145,11 +147,12 @@ def mean_ranks(values: torch.Tensor) -> torch.Tensor:
 
 
 def plot(points: Mapping[Point, Mapping[str, float]], rewards: Sequence[str], path: Path) -> None:
-    """Draw the mIoU of every point over its rewards, a panel for each; colours tell the layers apart."""
+    """Draw every point's mIoU over its rewards, one panel each; colours mark the layers."""
     scores = [100 * found["miou"] for found in points.values()]
     size, gap = 240, 40
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {(size + gap) * len(rewards) + gap} {size + 2 * gap}" '
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 '
+        f'{(size + gap) * len(rewards) + gap} {size + 2 * gap}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
     ]
     for panel, name in enumerate(rewards):
@@ -166,7 +169,8 @@ def plot(points: Mapping[Point, Mapping[str, float]], rewards: Sequence[str], pa
         for (layer, _, _), value, score in zip(points, values, scores, strict=True):
             x, y = left + size * (value - low) / (high - low), bottom - size * score / top
             lines.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[layer]}" fill-opacity="0.7"/>'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLOURS[layer]}" '
+                'fill-opacity="0.7"/>'
             )
     lines.append(
         f'<text x="4" y="{gap - 28}">mIoU, 0 to {max(scores):.1f}, over the reward; layers '
@@ -212,7 +216,10 @@ def main() -> None:
             json.dumps([[point, found] for point, found in points.items()], indent=1)
         )
     scores = [found["miou"] for found in points.values()]
-    title = f"{len(examples)} scenes, {len(grid)} points, best mIoU {100 * max(scores):.1f}, median {100 * sorted(scores)[len(scores) // 2]:.1f}"
+    title = (
+        f"{len(examples)} scenes, {len(grid)} points, best mIoU {100 * max(scores):.1f}, median "
+        f"{100 * sorted(scores)[len(scores) // 2]:.1f}"
+    )
     table = Table(
         "reward", "rank correlation", "mIoU at its best", "share of the grid's best", title=title
     )

@@ -1,8 +1,10 @@
-"""Does a search by a reward find what masks would? `python benchmarks/search.py`, on scenes painted for this.
+"""Measure whether a search by a reward finds what masks would.
 
-The quickstart is judged once at every point of a grid of layer, head, threshold and blur, by a reward and by the true masks.
-Then studies with TPE and with random search, of many seeds each, search that table. What TPE found is compared with the
-unchanged recipe on other scenes, which no search saw.
+Run `python benchmarks/search.py`, on scenes painted for this.
+The quickstart is judged once at every point of a grid of layer, head, threshold and blur, by a
+reward and by the true masks.
+Then studies with TPE and with random search, of many seeds each, search that table. What TPE found
+is compared with the unchanged recipe on other scenes, which no search saw.
 """
 
 from __future__ import annotations
@@ -141,19 +143,22 @@ def main() -> None:
         rewards, scores = zip(*table.values(), strict=True)
         best = max(scores)
         print(
-            f"{len(order)} scenes, {len(points)} points; mIoU: best {best:.3f}, median {median(scores):.3f}"
+            f"{len(order)} scenes, {len(points)} points; mIoU: best {best:.3f}, median "
+            f"{median(scores):.3f}"
         )
         print(
             f"rank correlation of {chosen.reward} and mIoU: {rank_correlation(rewards, scores):.2f}"
         )
         at_best = scores[rewards.index(max(rewards))]
         print(
-            f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the grid's best"
+            f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the "
+            "grid's best"
         )
 
         study = Path(name) / "search.toml"
         study.write_text(
-            f'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\nuse = "{chosen.reward}"\n{GRID}'
+            'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\n'
+            f'use = "{chosen.reward}"\n{GRID}'
         )
         search = read_search(StudyOptions(str(study)))
         found: dict[str, list[list[Point]]] = {}
@@ -201,7 +206,8 @@ def main() -> None:
         }
         everywhere = [judged[point] for point in counts.elements()]
         print(
-            f"{len(order)} unseen scenes: mIoU as it is {default:.3f}, found by TPE {spread(everywhere)}"
+            f"{len(order)} unseen scenes: mIoU as it is {default:.3f}, found by TPE "
+            f"{spread(everywhere)}"
         )
         print(f"the point that the masks of the searched scenes choose: {judged[by_masks]:.3f}")
         for point, count in counts.most_common():

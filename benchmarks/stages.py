@@ -1,7 +1,9 @@
-"""Seconds and peak memory of every stage: `python benchmarks/stages.py`, or with `--full-size` on a BLIP-large at 336.
+"""Measure seconds and peak memory of every stage.
 
-The quickstart runs on the packaged sample scenes. With `--full-size`, `pnp_blip` runs with random weights of the published
-size on random images of 375 x 500 pixels, four classes each. Peaks are those of the process (Linux) while a stage runs.
+Run `python benchmarks/stages.py`, or with `--full-size` on a BLIP-large at 336.
+The quickstart runs on the packaged sample scenes. With `--full-size`, `pnp_blip` runs with random
+weights of the published size on random images of 375 x 500 pixels, four classes each. Peaks are
+those of the process (Linux) while a stage runs.
 """
 
 from __future__ import annotations

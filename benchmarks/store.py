@@ -1,7 +1,9 @@
-"""What keys and stores cost, and what they save: `python benchmarks/store.py`, or with `--full-size` on a BLIP-large at 336.
+"""Measure what keys and stores cost, and what they save.
 
-The quickstart runs on the packaged sample scenes without a store, with an empty one (in memory; and in a folder as well), then
-again with what the store holds, and with two rounds of Salience DropOut more. Keys and stores are timed inside the run.
+Run `python benchmarks/store.py`, or with `--full-size` on a BLIP-large at 336.
+The quickstart runs on the packaged sample scenes without a store, with an empty one (in memory; and
+in a folder as well), then again with what the store holds, and with two rounds of Salience DropOut
+more. Keys and stores are timed inside the run.
 All seconds are those of the processor, which other programs hardly disturb.
 """
 
@@ -53,7 +55,7 @@ def measure(
     images: Sequence[Image],
     names: Sequence[str],
 ) -> list[str]:
-    """Run a recipe and return seconds per image, the share of keys and stores, and the counts of network calls."""
+    """Run a recipe; return seconds per image, the share of keys and stores, and network calls."""
     global spent
     pipeline = ovsskit.load(recipe, *overrides, store=store, batch=4)
     for model in pipeline.models.values():

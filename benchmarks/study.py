@@ -1,11 +1,12 @@
-"""What a study of 100 trials costs against one plain run over the same images, both as whole commands.
+"""Measure a study of 100 trials against one plain run over the same images.
 
+Both are whole commands.
     python benchmarks/study.py
     python benchmarks/study.py --pruner none --trials 100 --objective miou
 
-The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP, or the whole quickstart; searched
-are layer, head, threshold, blur, and the weights of the CRF. Seconds of the clock and of the processor are printed, start
-of the program included.
+The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP, or the whole
+quickstart; searched are layer, head, threshold, blur, and the weights of the CRF. Seconds of the
+clock and of the processor are printed, start of the program included.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ extends = "quickstart"
 
 
 def measure(threads: int, *arguments: str | Path) -> tuple[float, float, str]:
-    """Run a command of the program; return its seconds of the clock and of the processor, and what it printed."""
+    """Run a command of the program; return clock and processor seconds, and its output."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "ovsskit", *map(str, arguments)]
@@ -89,7 +90,8 @@ def main() -> None:
     print(f"network calls       {summary['network_calls']}")
     best = summary["best"]
     print(
-        f"{chosen.objective}: {summary['default'][0]:.4f} as it is, {best['values'][0]:.4f} best (trial {best['turn']})"
+        f"{chosen.objective}: {summary['default'][0]:.4f} as it is, {best['values'][0]:.4f} "
+        f"best (trial {best['turn']})"
     )
 
 

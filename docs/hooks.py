@@ -1,4 +1,7 @@
-"""Make the reference pages from the code itself, so that they cannot go stale: `mkdocs build` calls this file."""
+"""Make the reference pages from the code itself, so that they never go stale.
+
+`mkdocs build` calls this file.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,11 @@ FAMILIES = {
     "refine": "Refining by the image",
     "reward": "Rewards",
 }
-"""Titles of the families of stages in the order of a method; a family that is not here comes last under its own name."""
+"""Titles of the families of stages in the order of a method; other families come last."""
 VALUES = (
-    "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden", "Similarity", "Attention",
-    "PatchFeatures", "TextFeatures", "Scores", "Saliency", "Logits", "Confidences", "Probabilities",
-    "Labels", "Reward",
+    "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden",
+    "Similarity", "Attention", "PatchFeatures", "TextFeatures", "Scores", "Saliency", "Logits",
+    "Confidences", "Probabilities", "Labels", "Reward",
 )  # fmt: skip
 
 
@@ -81,7 +84,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 @cache
 def pages() -> dict[str, str]:
-    """Return every generated file by its name: Markdown pages, the JSON Schema, and copies of the shipped recipes."""
+    """Return every generated file by its name.
+
+    These are Markdown pages, the JSON Schema, and copies of the shipped recipes.
+    """
     from ovsskit.recipe.schema import recipe_schema
 
     found = {"reference/index.md": overview()}
@@ -162,7 +168,8 @@ def overview() -> str:
             cls: Any = find_stage(name)
             reads = ", ".join(f"`{slot}`" for slot, _ in reads_of(cls))
             lines.append(
-                f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{cls.writes}` | {cell(summary(cls))} |"
+                f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{cls.writes}` | "
+                f"{cell(summary(cls))} |"
             )
         lines.append("")
     lines += ["## Backbones", "", "| backbone | what it does |", "|---|---|"]
@@ -193,7 +200,7 @@ def family_page(family: str) -> str:
 
 
 def stage_part(name: str, cls: Any) -> str:
-    """Return what there is to say about a stage: its docstring, what it reads and writes, its version and parameters."""
+    """Return a stage's part: its docstring, slots, version and parameters."""
     from ovsskit.engine.stage import Rerun, Wrapper, wiring
 
     plan = wiring(cls)
@@ -327,17 +334,22 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Every error says where it is, what is wrong, what there is, and what would fix it. The status is the",
+        (
+            "Every error says where it is, what is wrong, what there is, and what would fix it. "
+            "The status is the"
+        ),
         "",
     ]
     lines[-1] = (
-        "exit status of a command that ends with it. All are classes of `ovsskit.errors`, so Python code can catch them."
+        "exit status of a command that ends with it. All are classes of `ovsskit.errors`, so "
+        "Python code can catch them."
     )
     lines += ["", "| code | title | meaning | status | class |", "|---|---|---|---|---|"]
     for cls in error_classes():
         meaning = cell((inspect.getdoc(cls) or "").replace("\n", " "))
         lines.append(
-            f'| <span id="{cls.code}">{cls.code}</span> | {cls.title} | {meaning} | {cls.status} | `{cls.__name__}` |'
+            f'| <span id="{cls.code}">{cls.code}</span> | {cls.title} | {meaning} | '
+            f"{cls.status} | `{cls.__name__}` |"
         )
     return "\n".join([*lines, ""])
 
@@ -396,7 +408,8 @@ def python_page() -> str:
         "",
     ]
     lines[-1] = (
-        "and `S`, the type variable for `Scores` of any kind, which a stage that keeps the kind uses twice."
+        "and `S`, the type variable for `Scores` of any kind, which a stage that keeps the "
+        "kind uses twice."
     )
     lines += ["", *api(ovsskit, named)]
     testing = importlib.import_module("ovsskit.testing")
@@ -419,7 +432,10 @@ def api(module: Any, names: Iterable[str], level: int = 2) -> list[str]:
             alias = re.sub(r"\b(?:\w+\.)+", "", str(item)).replace("~", "")
             lines += ["```python", f"{name} = {alias}", "```", ""]
             lines += [
-                "What the `run` of a wrapper returns: `Wraps[S]` is a generator of requests that ends with an `S`.",
+                (
+                    "What the `run` of a wrapper returns: `Wraps[S]` is a generator of requests "
+                    "that ends with an `S`."
+                ),
                 "",
             ]
             continue
@@ -457,7 +473,7 @@ def members(cls: type, level: int) -> list[str]:
 
 
 class Bare:
-    """Stand for an annotation in a signature, to be written without quotes, modules, and the machinery of jaxtyping."""
+    """Stand for an annotation in a signature, without quotes, modules and jaxtyping's machinery."""
 
     def __init__(self, annotation: Any) -> None:
         self.text = (
@@ -485,7 +501,7 @@ def signature(name: str, item: Callable[..., Any]) -> str:
 
 
 def reads_of(cls: Any) -> Iterator[tuple[str, str]]:
-    """Return the slots that a stage reads with links to their kinds, and the models with their capabilities."""
+    """Return a stage's slots with links to their kinds, and its models with their capabilities."""
     from ovsskit.engine.stage import wiring
 
     plan = wiring(cls)
@@ -497,9 +513,15 @@ def reads_of(cls: Any) -> Iterator[tuple[str, str]]:
 
 
 def kind_link(kind: Any) -> str:
-    """Return a link to the kind of a value; a type variable stands for any kind of its bound, which is kept."""
+    """Return a link to the kind of a value.
+
+    A type variable stands for any kind of its bound, which is kept.
+    """
     if is_type_variable(kind):
-        return f"[{kind.__bound__.__name__}](../values.md#{kind.__bound__.__name__}) of any kind, which is kept"
+        return (
+            f"[{kind.__bound__.__name__}](../values.md#{kind.__bound__.__name__}) of any kind, "
+            "which is kept"
+        )
     name = (get_args(kind)[0] if get_origin(kind) else kind).__name__
     return f"[{name}](../values.md#{name})"
 
@@ -531,7 +553,11 @@ def to_toml(value: Any) -> str:
 
 
 def prose(text: str) -> str:
-    """Turn a docstring into Markdown: `Source:` and `Raises:` begin paragraphs, code that is set in stays code."""
+    """Turn a docstring into Markdown.
+
+    `Source:` and `Raises:` begin paragraphs, `Example:` becomes a code block, and indented code
+    stays code.
+    """
     text = re.sub(r"\n(Source: )", r"\n\n\1", text)
     parts = []
     for part in text.split("\n\n"):
@@ -566,12 +592,15 @@ def words() -> str:
 
 
 def model_card() -> str:
-    """Return the model card of the tiny models without its title, or a sentence if there is none yet.
+    """Return the model card of the tiny models without its title, or a note if there is none.
 
     Its headings go one level down, and links to files of the checkout become their paths.
     """
     if not MODEL_CARD.exists():
-        return "The model card is written when the weights of this version are trained; it is not there yet."
+        return (
+            "The model card is written when the weights of this version are trained; it is not "
+            "there yet."
+        )
     lines, is_code = [], False
     text = re.sub(r"\A---\n.*?\n---\n", "", MODEL_CARD.read_text(encoding="utf-8"), flags=re.DOTALL)
     for line in text.splitlines():

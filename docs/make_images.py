@@ -1,4 +1,7 @@
-"""Draw the image of the README and the front page with the tool itself: `python docs/make_images.py`."""
+"""Draw the image of the README and the front page with the tool itself.
+
+Run `python docs/make_images.py`.
+"""
 
 from __future__ import annotations
 

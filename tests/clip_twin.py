@@ -1,4 +1,6 @@
-"""A small CLIP with random numbers, twelve blocks and CLIP's own tokenizer, written when it is first asked for."""
+"""A small CLIP with random numbers, twelve blocks and CLIP's own tokenizer, written when it is
+first asked for.
+"""
 
 from __future__ import annotations
 

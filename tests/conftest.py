@@ -22,7 +22,8 @@ torch.set_num_threads(1)
 """Sums of several threads differ in the last bits; and small tensors are slower on several."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell's background jobs ignore Ctrl-C, and hand that down to the programs that tests interrupt.
+    # A shell's background jobs ignore Ctrl-C, and hand that down to the programs that tests
+    # interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -35,7 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--parity-dir",
         type=Path,
         default=Path(__file__).parent / "parity",
-        help="folder with recorded results of published code (`pnp_ovss/`); another one tests against another recording",
+        help=(
+            "folder with recorded results of published code (`pnp_ovss/`); another one tests "
+            "against another recording"
+        ),
     )
     parser.addoption(
         "--write-golden",

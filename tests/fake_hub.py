@@ -1,4 +1,6 @@
-"""A model hub on this machine that serves small repositories, and fails in the ways in which the real one does."""
+"""A model hub on this machine that serves small repositories, and fails in the ways in which the
+real one does.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Repository:
 
 @dataclass
 class Fault:
-    """Say what goes wrong with a request, and how often; `status` 0 means that it is answered, but badly."""
+    """Say what goes wrong with a request, and how often; `status` 0 means that it is answered, but
+    badly.
+    """
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,6 @@
-"""A small OFA with random numbers and the published dictionary, written when it is first asked for."""
+"""A small OFA with random numbers and the published dictionary, written when it is
+first asked for.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def random_network(shape: Shape, seed: int = 0) -> OfaNetwork:
 
 
 def write_ofa(folder: Path, network: OfaNetwork, words: Sequence[str] = ()) -> Path:
-    """Write a network, with a dictionary of the words if there are any, else for the published one."""
+    """Write a network, with a dictionary of the words if there are any, else for the
+    published one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if words:
         pieces = sorted({piece for word in words for piece in gpt2_ids(word)})

@@ -1,7 +1,9 @@
-"""A device that is not there: tensors on it compute on the processor, but are strict as those of an Apple GPU are.
+"""A device that is not there: tensors on it compute on the processor, but are strict as those of an
+Apple GPU are.
 
-They refuse to meet tensors of the processor, and to hold float64. So code that forgets a device or needs double precision
-fails here as it would there. Its name is `meta`, the one device that torch has everywhere and that nothing here uses.
+They refuse to meet tensors of the processor, and to hold float64. So code that forgets a device or
+needs double precision fails here as it would there. Its name is `meta`, the one device that torch
+has everywhere and that nothing here uses.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 NAME = "meta"
 aten = torch.ops.aten
 MIXES = (aten.index.Tensor, aten.index_put_.default, aten.copy_.default)
-"""What takes tensors of two devices on any GPU: indices may lie on the processor, and copies cross over."""
+"""What takes tensors of two devices on any GPU: indices may lie on the processor, and copies cross
+over.
+"""
 
 
 class There(torch.Tensor):
@@ -85,7 +89,9 @@ class PretendDevice(TorchDispatchMode):
 
 
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Run an operation on the processor, and say that what comes out is where its inputs are, or where it is asked for."""
+    """Run an operation on the processor, and say that what comes out is where its inputs are, or
+    where it is asked for.
+    """
     tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
     assert not any(type(one) is torch.Tensor and one.is_meta for one in tensors)
     theirs = {id(one.here): one for one in tensors if isinstance(one, There)}

@@ -7,7 +7,9 @@ import torch
 
 
 def bilinear(data: torch.Tensor, size: tuple[int, int], *, corners: bool = False) -> torch.Tensor:
-    """Resize the last two axes without antialiasing: edges on edges, or the middles of corner pixels on each other."""
+    """Resize the last two axes without antialiasing: edges on edges, or the middles of corner
+    pixels on each other.
+    """
     rows, columns = (
         weights(old, new, corners) for old, new in zip(data.shape[-2:], size, strict=True)
     )

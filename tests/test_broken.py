@@ -1,4 +1,6 @@
-"""Broken recipes give exactly the messages that stand beside them, all at once, without importing torch."""
+"""Broken recipes give exactly the messages that stand beside them, all at once, without importing
+torch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The embedded BLIP, with the settings of the quickstart, on new scenes with drawings that it knows, and apart with others."""
+"""The embedded BLIP, with the settings of the quickstart, on new scenes with drawings that it
+knows, and apart with others.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The embedded CLIP finds words in images and in patches; the floors lie some points below what it reached."""
+"""The embedded CLIP finds words in images and in patches; the floors lie some points below what it
+reached.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The embedded OFA segments better tuned than by likeness of patches and words alone; the floors lie below what it reached."""
+"""The embedded OFA segments better tuned than by likeness of patches and words alone; the floors
+lie below what it reached.
+"""
 
 from __future__ import annotations
 

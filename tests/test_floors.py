@@ -1,4 +1,6 @@
-"""The oldest releases that are asked for have no published hole, and those that are installed are no older."""
+"""The oldest releases that are asked for have no published hole, and those that are installed are
+no older.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ WITHOUT_PUBLISHED_HOLES = {
     "mkdocs-material": "9.7.7",
     "pillow": "13.0",
     "pytest": "9.0.3",
-    "torch": "2.11",  # before 2.10 a checkpoint could run code although it was read with weights_only
+    "torch": "2.11",  # before 2.10 a checkpoint could run code even when read with weights_only
     "transformers": "5.24",
 }
 

@@ -1,4 +1,6 @@
-"""Whatever a file holds, reading it ends in a result or in an error with a remedy; benchmarks/fuzz.py does the same at length."""
+"""Whatever a file holds, reading it ends in a result or in an error with a remedy;
+benchmarks/fuzz.py does the same at length.
+"""
 
 from __future__ import annotations
 

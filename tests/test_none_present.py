@@ -56,7 +56,9 @@ def test_every_recipe_that_asks_for_classes_takes_none(
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the quickstart on a white image, one of few pixels, and a scene; leave what it printed, too."""
+    """Run the quickstart on a white image, one of few pixels, and a scene; leave what it printed,
+    too.
+    """
     folder = tmp_path_factory.mktemp("none")
     PIL.Image.new("RGB", (60, 40), "white").save(folder / "white.png")
     scene = PIL.Image.open(sample_scenes()[1].image)

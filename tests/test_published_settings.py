@@ -1,4 +1,5 @@
-"""Every number of every shipped recipe is the published one, or ours with a reason: `published_settings.toml` says which.
+"""Every number of every shipped recipe is the published one, or ours with a reason:
+`published_settings.toml` says which.
 
 Ranges of searches (`[study.space]`) are no settings of a method, and are left out.
 """
@@ -66,7 +67,9 @@ def prefixed(address: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def described(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return the background's name, and short digests of the words and of the numbers of classes."""
+    """Return the background's name, and short digests of the words and of the numbers
+    of classes.
+    """
     words: dict[int, list[str]] = {}
     for label, text in vocabulary.queries:
         words.setdefault(label, []).append(text.strip())
@@ -98,7 +101,9 @@ def loaded(name: str) -> dict[str, Any]:
 
 
 def problems(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Say where a recipe's settings differ from the table, and which of them the table does not know."""
+    """Say where a recipe's settings differ from the table, and which of them the table does not
+    know.
+    """
     expected = {address: value for address, (_, value) in published(name).items()}
     unknown = [
         f"{address} = {value!r} is in no entry of {TABLE.name}: add it, with its source or reason"

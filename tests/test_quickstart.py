@@ -1,4 +1,6 @@
-"""The quickstart segments the packaged sample scenes for real; the floors lie some points below what it reached."""
+"""The quickstart segments the packaged sample scenes for real; the floors lie some points below
+what it reached.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Small models with random weights that stand for the full-size ones: the fields of each backbone."""
+"""Small models with random weights that stand for the full-size ones: the fields of
+each backbone.
+"""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 
     python -m tiny_models --work FOLDER [--seed 0] [--stages scenes clip blip ofa]
 
-About 45 minutes for the tiny CLIP, 240 for the tiny BLIP and 40 for the tiny OFA, rendering included, on one
-or two threads of a shared two-core machine. Parts that are finished in the work folder are not done again, and one that
-was stopped goes on from its last checkpoint. Without `--out` the weights in the package are replaced.
+About 45 minutes for the tiny CLIP, 240 for the tiny BLIP and 40 for the tiny OFA, rendering
+included, on one or two threads of a shared two-core machine. Parts that are finished in the work
+folder are not done again, and one that was stopped goes on from its last checkpoint. Without
+`--out` the weights in the package are replaced.
 """
 
 import argparse
@@ -138,9 +139,10 @@ def _train_clip(asked: argparse.Namespace) -> TinyClip:
 
 
 def _train_blip(asked: argparse.Namespace) -> BlipForImageTextRetrieval:
-    """Train on plain drawings, then on all styles too, then mostly on those, and at last with fading.
+    """Train on plain drawings, then on all styles, then mostly on those, and at last with fading.
 
-    The first three stop before their rates are lowest. Longer fading leaves Salience DropOut less to add.
+    The first three stop before their rates are lowest. Longer fading leaves Salience DropOut less
+    to add.
     """
     model = begin_blip(_begin_clip(asked), asked.seed)
     folder = asked.work / "scenes"
@@ -173,7 +175,10 @@ def _all_drawings(asked: argparse.Namespace) -> Dataset:
 
 
 def _train_ofa(asked: argparse.Namespace) -> OfaNetwork:
-    """Train the OFA's trunk and words, half of each batch with plain drawings and half with all, changed."""
+    """Train the OFA's trunk and words.
+
+    Half of each batch has plain drawings, half all drawings, changed.
+    """
     folder = asked.work / "scenes"
     drawn = render(folder, asked.scenes), render(folder, asked.varied_scenes, "varied")
     return train_ofa(

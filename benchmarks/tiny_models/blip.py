@@ -1,4 +1,4 @@
-"""The tiny BLIP: the stock image-text-matching model of transformers, started from the tiny CLIP."""
+"""Define the tiny BLIP: the image-text model of transformers, started from the tiny CLIP."""
 
 from pathlib import Path
 from typing import Final

@@ -58,7 +58,7 @@ def draw_claims(batch: Batch, rng: np.random.Generator) -> Claims:
 
 
 def spoil(rng: np.random.Generator, names: list[str], visible: list[str]) -> list[str]:
-    """Make a list of names false of an image: one swapped, or now and then all, or a strange word."""
+    """Make a list of names false of an image: one swapped, sometimes all, or a strange word."""
     kind = rng.random()
     if kind < ONE_SWAPPED:
         return captions.swap_one(rng, names, visible)

@@ -135,7 +135,7 @@ class Transformer(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the vision tower makes of images; the dense features leave out the last feed-forward part."""
+    """Hold the vision tower's output; the dense features leave out the last feed-forward part."""
 
     image: Float[Tensor, "b d"]
     dense: Float[Tensor, "b n d"]
@@ -173,7 +173,7 @@ class VisionTower(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "b 3 side side"], keep: Int[Tensor, "b kept"] | None = None
     ) -> Seen:
-        """Encode the images and their kept patches, with q-q + k-k attention (dense) and as ever (plain)."""
+        """Encode images and kept patches, by q-q + k-k attention (dense) and unchanged (plain)."""
         patches = self.embed(pixels, keep)
         first = (self.class_embedding + self.positional_embedding[0]).expand(len(pixels), 1, -1)
         tokens = torch.cat([first, patches], 1)

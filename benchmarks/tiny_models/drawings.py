@@ -22,7 +22,9 @@ STYLES: Final = (
 """Styles beside Noto's, as the names of files tell them."""
 
 DrawingSet = Literal["training", "varied", "styles", "held-out"]
-"""The plain training drawings, these and more of them changed at random, these and other styles so, or those never trained on."""
+"""The plain training drawings, these and more of them changed at random, these and other styles so,
+or those never trained on.
+"""
 
 
 def file_names(noun: str, drawing_set: DrawingSet) -> list[str]:

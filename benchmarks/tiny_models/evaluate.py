@@ -1,6 +1,7 @@
-"""Score the shipped BLIP, with the stages and settings of the quickstart recipe, on scenes that no training has seen.
+"""Score the shipped BLIP, as in the quickstart recipe, on scenes that no training has seen.
 
-In `benchmarks/`, run `python -m tiny_models.evaluate [--scenes 150] [--drawings held-out] [--first-seed N]`.
+In `benchmarks/`, run `python -m tiny_models.evaluate [--scenes 150] [--drawings held-out]
+[--first-seed N]`.
 With `--choose` it prints what the recipe's settings were chosen by, on other scenes.
 """
 
@@ -119,7 +120,7 @@ def read_settings(weights: Path, *overrides: str) -> Recipe:
 def find_maps(
     recipe: Recipe, scenes: Sequence[Scene], inner: Sequence[Stage] | None = None
 ) -> list[State]:
-    """Run a recipe up to its maps, with the true nouns as classes; or other stages, up to their end."""
+    """Run a recipe up to its maps, or other stages, with the true nouns as classes."""
     if inner is None:
         addresses = [stage.address for stage in recipe.plan.stages]
         inner = recipe.plan.stages[2 : addresses.index("merge_tokens") + 1]
@@ -135,7 +136,10 @@ def find_maps(
 def score_maps(
     recipe: Recipe, scenes: Sequence[Scene], states: Iterable[State], without: Sequence[str] = ()
 ) -> float:
-    """Run the rest of a recipe on its maps, without some stages, and return the mean IoU of things and background."""
+    """Run the rest of a recipe on its maps, without some stages.
+
+    Return the mean IoU of things and background.
+    """
     addresses = [stage.address for stage in recipe.plan.stages]
     rest = [
         stage
@@ -219,7 +223,10 @@ def f1_score(found: ndarray, true: ndarray) -> float:
 
 @dataclass(frozen=True)
 class BlipScores:
-    """Scores of a model with the recipe: accuracy from 0 to 1, mean IoU in per cent; heads by layer (from 1) and head (from 0)."""
+    """Hold scores of a model with the recipe: accuracy from 0 to 1, mean IoU in per cent.
+
+    Heads are by layer (from 1) and head (from 0).
+    """
 
     match_accuracy: float
     heads: dict[tuple[int, int], float]
@@ -236,7 +243,7 @@ class BlipScores:
 
     @property
     def dropout_gain(self) -> float:
-        """Return what Salience DropOut adds to the best GradCAM of a single head, both without refinement."""
+        """Return what Salience DropOut adds to the best head's GradCAM, without refinement."""
         return self.dropout - self.heads[self.best_head]
 
     @property
@@ -269,7 +276,8 @@ def report(weights: Path, scenes: Sequence[Scene]) -> None:
     print(f"  over the median of all {len(scores.heads)}: {scores.best_to_median:.1f}")
     print(f"GradCAM of the recipe's head: {scores.grad_cam:.1f}")
     print(
-        f"+ Salience DropOut: {scores.dropout:.1f} ({scores.dropout_gain:+.1f} over the best head's GradCAM)"
+        f"+ Salience DropOut: {scores.dropout:.1f} ({scores.dropout_gain:+.1f} over the best "
+        "head's GradCAM)"
     )
     print(f"+ blur: {scores.blurred:.1f}")
     print(f"+ CRF: {scores.whole:.1f}")
@@ -282,7 +290,7 @@ def report(weights: Path, scenes: Sequence[Scene]) -> None:
 
 
 def choose(weights: Path, scenes: Sequence[Scene]) -> None:
-    """Print the scores of raw maps, and of the whole recipe, by threshold, rounds and hidden patches."""
+    """Print scores of raw maps, and of the whole recipe by threshold, rounds and hidden patches."""
     for rounds, patches in ((1, 1), *product(ROUNDS, PATCHES)):
         maps = find_maps(
             read_settings(weights, f"{ROUNDS_OF}={rounds}", f"{PATCHES_OF}={patches}"), scenes
@@ -294,7 +302,10 @@ def choose(weights: Path, scenes: Sequence[Scene]) -> None:
                 score_maps(recipe, scenes, maps),
             )
             print(
-                f"{rounds} rounds, {patches} patches, threshold {threshold}: raw {raw:.1f}, whole {whole:.1f}",
+                (
+                    f"{rounds} rounds, {patches} patches, threshold {threshold}: raw {raw:.1f}, "
+                    f"whole {whole:.1f}"
+                ),
                 flush=True,
             )
 

@@ -1,6 +1,7 @@
 """Score the tiny CLIP: words found per image, and words found per patch.
 
-In `benchmarks/`, run `python -m tiny_models.evaluate_clip [--scenes 150] [--drawings held-out] [--first-seed N]`.
+In `benchmarks/`, run `python -m tiny_models.evaluate_clip [--scenes 150] [--drawings held-out]
+[--first-seed N]`.
 """
 
 import argparse
@@ -42,7 +43,10 @@ REFINEMENT: Final = Pamr(dilations=(2, 4))
 
 @dataclass(frozen=True)
 class ClipScores:
-    """Scores in per cent over things and stuffs: with all 30 words as candidates, or those present; and refined by PAMR."""
+    """Hold scores in per cent over things and stuffs.
+
+    Candidates are all 30 words, or those present; a further score is refined by PAMR.
+    """
 
     retrieval: float
     noun_retrieval: float
@@ -131,7 +135,8 @@ def main() -> None:
             scores.miou_given[path],
         )
         print(
-            f"mean IoU, {words}: {alone:.1f}; with PAMR {refined:.1f}; among words present {given:.1f}"
+            f"mean IoU, {words}: {alone:.1f}; with PAMR {refined:.1f}; among words present "
+            f"{given:.1f}"
         )
 
 

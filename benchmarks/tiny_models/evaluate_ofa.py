@@ -2,8 +2,8 @@
 
     python -m tiny_models.evaluate_ofa [--scenes 150] [--drawings held-out] [--tune FOLDER]
 
-Without `--tune` only the weights in the package are scored; with it the model is tuned for the two shorter lists as
-`ovsskit fit` does, into folders there, once.
+Without `--tune` only the weights in the package are scored; with it the model is tuned for the two
+shorter lists as `ovsskit fit` does, into folders there, once.
 """
 
 import argparse
@@ -34,7 +34,9 @@ from tiny_models.scenes import Scene
 
 RECIPE: Final = "ifseg_tiny"
 LISTS: Final = {"list A": (*NOUNS[0:24:3], *STUFFS), "list B": (*NOUNS[1:24:3], *STUFFS)}
-"""Eight things and all stuffs; only the stuffs are in both. Pixels of things that are not in a list are not scored."""
+"""Eight things and all stuffs; only the stuffs are in both. Pixels of things that are not in a list
+are not scored.
+"""
 WAYS: Final = ("word-patch similarity, untuned", "tuned", "+ smoothing 3 x 5", "+ smoothing 3 x 25")
 
 Maps = Float[Tensor, "class rows cols"]
@@ -48,7 +50,7 @@ def truth(scene: Scene, names: Sequence[str]) -> Int[ndarray, "h w"]:
 
 
 def similarity(backbone: Ofa, image: Image, names: Sequence[str]) -> Maps:
-    """Return how alike projected patches and words are, without the transformer: what pretraining gave."""
+    """Return how alike projected patches and words are after pretraining, by no transformer."""
     network = backbone.network
     features = backbone.trunk_features([image])[0].data
     with torch.no_grad():
@@ -95,7 +97,7 @@ def score(
 
 
 def tune(names: Sequence[str], folder: Path, *overrides: str) -> Ofa:
-    """Tune the tiny model for a list as `ovsskit fit` does, unless the folder holds that already."""
+    """Tune the tiny model for a list as `ovsskit fit` does, unless the folder holds that."""
     with FitReport(quiet=False, recipe=RECIPE) as report:
         run_fit(RECIPE, *overrides, classes=names, out=folder, device="cpu", callbacks=report)
     return tiny(str(folder))

@@ -1,7 +1,8 @@
 """Draw the nouns in four more styles, from packages of the npm registry that hold icons by name.
 
-Run once, with the unpacked packages `@iconify-json/noto` (it tells the names of glyphs), `@iconify-json/noto-v1`,
-`@iconify-json/emojione`, `@iconify-json/fxemoji` and `@iconify-json/streamline-emojis`, and `resvg-py`:
+Run once, with the unpacked packages `@iconify-json/noto` (it tells the names of glyphs),
+`@iconify-json/noto-v1`, `@iconify-json/emojione`, `@iconify-json/fxemoji` and
+`@iconify-json/streamline-emojis`, and `resvg-py`:
 
     python -m tiny_models.extract_icons NOTO NOTO_V1 EMOJIONE FXEMOJI STREAMLINE
 """
@@ -59,7 +60,10 @@ def draw_icon(icons: dict[str, Any], name: str) -> Image.Image:
 
 
 def glyphs_of(style: str, noun: str) -> str:
-    """Return the glyphs of a noun; the first Noto draws some of those held out much as they are drawn now."""
+    """Return the glyphs of a noun.
+
+    The first Noto draws some of the held-out ones much as they are drawn now.
+    """
     held_out = {} if style == "noto_v1" else HELD_OUT_GLYPHS
     return "".join(every.get(noun, "") for every in (TRAINING_GLYPHS, EXTRA_GLYPHS, held_out))
 

@@ -1,6 +1,8 @@
-"""Draw the nouns in three more styles than Noto's, from packages of the npm registry that hold a file for each glyph.
+"""Draw the nouns in three more styles than Noto's, from packages of the npm registry.
 
-Run once, with the unpacked packages `@twemoji/svg`, `@lobehub/fluent-emoji-flat` and `@lobehub/fluent-emoji-3d`, and `resvg-py`:
+Each package holds a file for every glyph.
+Run once, with the unpacked packages `@twemoji/svg`, `@lobehub/fluent-emoji-flat` and
+`@lobehub/fluent-emoji-3d`, and `resvg-py`:
 
     python -m tiny_models.extract_styles TWEMOJI FLUENT_FLAT FLUENT_3D
 """
@@ -26,7 +28,7 @@ FOLDER_STYLES: Final = STYLES[:3]
 
 
 def find_file(folder: Path, glyph: str) -> Path | None:
-    """Find a glyph's file; some packages name the variation selector of older glyphs, and some do not."""
+    """Find a glyph's file; only some packages name the variation selector of older glyphs."""
     stem = f"{ord(glyph):x}"
     return next(
         (file for file in sorted(folder.rglob(f"{stem}*")) if file.stem in (stem, f"{stem}-fe0f")),

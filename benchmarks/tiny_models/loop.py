@@ -17,7 +17,10 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train and how fast; the rate is lowest at the last step, or would be at a later one."""
+    """Say how long to train and how fast.
+
+    The rate is lowest at the last step, or would be at a later one.
+    """
 
     steps: int
     peak_rate: float

@@ -1,4 +1,4 @@
-"""The tiny OFA: the same classes and code path as the published ones, with small numbers; and the words that it reads."""
+"""Define the tiny OFA: the published classes and code path with small numbers, and its words."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,7 +19,7 @@ SPECIAL: Final = 4
 
 
 def words() -> list[int]:
-    """List the GPT-2 numbers of all word pieces that the tiny OFA reads, in the order of its dictionary."""
+    """List GPT-2's numbers of all word pieces of the tiny OFA, in its dictionary's order."""
     texts = [PROMPT, *CLASSES, UNKNOWN_NAME]
     return sorted({piece for text in texts for piece in gpt2_ids(text)})
 
@@ -43,9 +43,10 @@ def tiny_shape() -> Shape:
 
 
 def begin_ofa(seed: int) -> OfaNetwork:
-    """Make a tiny OFA of random numbers: small ones for tables and matrices, as BERT's, and large ones for words.
+    """Make a tiny OFA of random numbers: small ones as BERT's, and large ones for words.
 
-    Adam's first steps are about as long as words of length 1 are; `train_ofa` brings them to that length at its end.
+    Adam's first steps are about as long as words of length 1 are; `train_ofa` brings them to that
+    length at its end.
     """
     torch.manual_seed(seed)
     network = OfaNetwork(tiny_shape())

@@ -23,7 +23,7 @@ def write_ofa(network: OfaNetwork, folder: Path) -> None:
 
 
 def halve_ofa(tuned: Path, folder: Path) -> None:
-    """Write what `ovsskit fit` left in half precision, with the classes and the recipe in the file."""
+    """Write a fit's result in half precision, with the classes and the recipe in the file."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DICTIONARY).write_bytes((tuned / DICTIONARY).read_bytes())
     with safe_open(tuned / WEIGHTS, "pt") as opened:

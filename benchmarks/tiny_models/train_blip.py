@@ -27,9 +27,10 @@ WORD_LAYER: Final = 2
 
 @dataclass(frozen=True)
 class BlipPlan:
-    """Whether names fade and patches are hidden, how many images share a step, how many of their patches are dropped.
+    """Say whether names fade and patches are hidden, and how much of a step is shared or dropped.
 
-    `balanced` weighs an image's true caption as much as its false ones together, so that zero is where both are as likely.
+    `balanced` weighs an image's true caption as much as its false ones together, so that zero is
+    where both are as likely.
     """
 
     schedule: Schedule

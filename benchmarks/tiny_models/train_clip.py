@@ -21,7 +21,7 @@ from tiny_models.tokenizer import build_tokenizer, encode, vocabulary
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """When the dense loss begins, whether also with the last residual, and how many patches are dropped."""
+    """Say when the dense loss begins, if also with the last residual, and the dropped patches."""
 
     schedule: Schedule
     dense_from: int

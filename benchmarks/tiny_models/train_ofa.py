@@ -1,4 +1,4 @@
-"""Train the tiny OFA's trunk and words: patches learn to point at the words that are true of their image."""
+"""Train the tiny OFA's trunk and words: patches learn to point at true words of their image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ NORM_WEIGHT: Final = 0.02
 
 @dataclass(frozen=True)
 class OfaPlan:
-    """How long to train, on how many images at once, and which share of them has changed drawings."""
+    """Say how long to train, on how many images at once, and the share with changed drawings."""
 
     schedule: Schedule
     batch: int = 32
@@ -53,9 +53,10 @@ class Pointing(nn.Module):
         return patches.float(), torch.stack([self.table.weight[one].mean(0) for one in self.pieces])
 
     def shorten(self) -> None:
-        """Bring words and projected patches from the root of their width to length 1, as OFA's words begin.
+        """Bring words and projected patches from the root of their width to length 1.
 
-        What tuning learns from longer ones are steep logits, and maps that are worse than untuned ones.
+        What tuning learns from longer ones are steep logits, and maps that are worse than untuned
+        ones.
         """
         with torch.no_grad():
             for one in (self.table.weight, self.project.weight, self.project.bias):
@@ -65,7 +66,10 @@ class Pointing(nn.Module):
 def train_ofa(
     plain: Dataset, varied: Dataset, plan: OfaPlan, checkpoint: Path, seed: int
 ) -> OfaNetwork:
-    """Train from random numbers, or go on from the checkpoint. The transformer stays as it begins."""
+    """Train from random numbers, or go on from the checkpoint.
+
+    The transformer stays as it begins.
+    """
     network = begin_ofa(seed)
     model = Pointing(network).train()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
@@ -96,8 +100,9 @@ def pointing_losses(
 ) -> Losses:
     """Return three losses that know only which words are true of which image.
 
-    Candidates: every patch is one of the true words. Instances: every true word has a few patches. Norms: patches and
-    words are about as long as a vector of unit numbers, so that words can stand in for patches.
+    Candidates: every patch is one of the true words. Instances: every true word has a few patches.
+    Norms: patches and words are about as long as a vector of unit numbers, so that words can stand
+    in for patches.
     """
     known = (SCALE * normalize(patches, dim=2) @ normalize(words, dim=1).T).log_softmax(2)
     true = known.masked_fill(~visible[:, None], -torch.inf)

@@ -296,7 +296,10 @@ def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = "import sys, ovsskit.backbones.matching.blip_itm; sys.exit(' '.join({'torch', 'transformers', 'tokenizers'} & set(sys.modules)) or 0)"
+    code = (
+        "import sys, ovsskit.backbones.matching.blip_itm; sys.exit(' '.join({'torch', "
+        "'transformers', 'tokenizers'} & set(sys.modules)) or 0)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

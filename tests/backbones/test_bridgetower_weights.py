@@ -1,4 +1,6 @@
-"""What BridgeTower keeps in memory: no attention but what is asked for, and no more pairs at a time than images."""
+"""What BridgeTower keeps in memory: no attention but what is asked for, and no more pairs at a time
+than images.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,9 @@ def test_images_of_several_sizes_share_a_call(backbone: Clip) -> None:
 def cubic(
     before: int, after: int, step: float, sharpness: float, widen: float = 1.0
 ) -> torch.Tensor:
-    """Return the matrix of Keys' cubic convolution that samples a line at steps, borders repeated (or cut, if widened)."""
+    """Return the matrix of Keys' cubic convolution that samples a line at steps, borders repeated
+    (or cut, if widened).
+    """
     matrix = torch.zeros(after, before, dtype=torch.float64)
     for row in range(after):
         centre = (row + 0.5) * step - 0.5
@@ -93,7 +95,9 @@ def cubic(
 
 
 def test_position_embeddings() -> None:
-    """Reference: cubic convolution written out; torch's own is sharper than the one that it antialiases with."""
+    """Reference: cubic convolution written out; torch's own is sharper than the one that it
+    antialiases with.
+    """
     table = torch.rand(1 + 12 * 12, 5, generator=torch.Generator().manual_seed(0))
     planes = table[1:].double().view(12, 12, 5)
     assert vision.place_embeddings(table, (12, 12), (9, 16), "scale") is table
@@ -201,7 +205,9 @@ def test_whole_images_are_prepared_as_in_training(backbone: Clip) -> None:
 def test_whole_images_equal_open_clips(
     tmp_path: Path, more: dict[str, Any], is_run_here: bool
 ) -> None:
-    """Only for a class token, and attention of the common kind, the last block can be run in part."""
+    """Only for a class token, and attention of the common kind, the last block can be
+    run in part.
+    """
     own = Clip(
         weights=str(write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], **more}}))
     )
@@ -330,7 +336,9 @@ def test_published_models(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Build each from open_clip's settings on the meta device, where tensors have shapes and no memory, and run it."""
+    """Build each from open_clip's settings on the meta device, where tensors have shapes and no
+    memory, and run it.
+    """
     (tmp_path / "open_clip_model.safetensors").touch()
     own = Clip(model=model, weights=tag)
     assert own.source == repository
@@ -512,5 +520,8 @@ def test_moved_to_another_device_it_starts_afresh(backbone: Clip) -> None:
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = "import sys, ovsskit.backbones.clip.clip; sys.exit(' '.join({'torch', 'open_clip', 'tokenizers'} & set(sys.modules)) or 0)"
+    code = (
+        "import sys, ovsskit.backbones.clip.clip; sys.exit(' '.join({'torch', 'open_clip', "
+        "'tokenizers'} & set(sys.modules)) or 0)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

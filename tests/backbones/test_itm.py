@@ -225,6 +225,7 @@ def test_attention_without_a_gradient_may_come_from_the_last_layer(tmp_path: Pat
         load_recipe("pnp_albef", ["select_head.layer=6"])
     recipe = tmp_path / "plain.toml"
     recipe.write_text(
-        'extends = "pnp_albef.toml"\n[set]\n"select_head.layer" = 6\n[[stage]]\nuse = "attention_maps"\nreplaces = "grad_cam"\n'
+        'extends = "pnp_albef.toml"\n[set]\n"select_head.layer" = 6\n[[stage]]\n'
+        'use = "attention_maps"\nreplaces = "grad_cam"\n'
     )
     assert load_recipe(recipe).plan.models["backbone"].weights == "mscoco.pth"

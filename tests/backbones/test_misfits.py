@@ -1,4 +1,6 @@
-"""Weights and tokenizers that do not fit give exactly the messages that stand in tests/broken/weights."""
+"""Weights and tokenizers that do not fit give exactly the messages that stand in
+tests/broken/weights.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ def with_another_kind_of_tokenizer(folder: Path) -> None:
 
 
 def with_half_a_vocabulary(folder: Path) -> None:
-    """Break off a vocabulary before the tokens that stand around a caption, as a download does that was stopped."""
+    """Break off a vocabulary before the tokens that stand around a caption, as a download does that
+    was stopped.
+    """
     if (folder / "vocab.txt").is_file():
         (folder / "vocab.txt").write_text(
             "\n".join((folder / "vocab.txt").read_text().splitlines()[:50])

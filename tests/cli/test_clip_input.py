@@ -1,4 +1,6 @@
-"""What goes wrong with an image, a model or a text in the recipes of CLIP is said in words, from the whole recipe."""
+"""What goes wrong with an image, a model or a text in the recipes of CLIP is said in words, from
+the whole recipe.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,8 @@ def test_a_definition_that_the_tokenizer_cuts_is_said_and_used(
         record.getMessage() for record in caplog.records if "lose their end" in record.getMessage()
     ]
     assert said == (
-        f"the model reads {limit} tokens: 1 of 2 texts are longer and lose their end, such as: a photo of a {long}."
+        f"the model reads {limit} tokens: 1 of 2 texts are longer and lose their end, such "
+        f"as: a photo of a {long}."
     )
     assert cut.ids.shape == (48, 64)
 

@@ -1,4 +1,6 @@
-"""A run that is started again looks at what is there, whatever happened to the one before and to its files."""
+"""A run that is started again looks at what is there, whatever happened to the one before and to
+its files.
+"""
 
 from __future__ import annotations
 

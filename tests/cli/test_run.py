@@ -259,7 +259,8 @@ def test_weights_that_cannot_be_had(
     assert (ended.status, ended.out) == (2, "")
     assert ended.error == (
         "OV401  missing weights\n"
-        "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE keeps the hub from being asked.\n"
+        "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE keeps the hub from "
+        "being asked.\n"
         "  Unset HF_HUB_OFFLINE to fetch the weights. Or fetch them where there is a network, and "
         "name their folder as `weights`.\n"
     )
@@ -372,7 +373,9 @@ def test_a_killed_run_loses_only_what_was_in_flight(run: Run, photos: Path, tmp_
 def test_ctrl_c_and_sigterm_say_how_to_go_on(
     run: Run, photos: Path, tmp_path: Path, signal: str
 ) -> None:
-    """The signal comes from the stage itself: a run that is not waited for may be over before it comes from outside."""
+    """The signal comes from the stage itself: a run that is not waited for may be over before it
+    comes from outside.
+    """
     stopped = start(tmp_path, "--batch", "1", "--json", **{signal: "2"})
     out, error = stopped.communicate(timeout=LONG)
     assert stopped.returncode == 130

@@ -1,4 +1,6 @@
-"""How the program starts and ends: closed and full streams, Ctrl-C at once, names that a terminal would obey."""
+"""How the program starts and ends: closed and full streams, Ctrl-C at once, names that a terminal
+would obey.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every backbone keeps its promises, with the weights in the package and with random ones of another shape."""
+"""Every backbone keeps its promises, with the weights in the package and with random ones of
+another shape.
+"""
 
 from __future__ import annotations
 

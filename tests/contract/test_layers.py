@@ -33,7 +33,8 @@ ORDER = (
     ("cli",),
     ("__main__",),
 )
-"""The rooms of the package from the lowest up; a module imports what is in its own room or below."""
+"""The rooms of the package from the lowest up; a module imports what is in its own room or below.
+"""
 HEIGHTS = {room: height for height, rooms in enumerate(ORDER) for room in rooms}
 MAY_LOOK_UP = {"__init__"}
 """The public names are of every room; they are imported when they are first asked for."""

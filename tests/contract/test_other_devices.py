@@ -1,4 +1,6 @@
-"""Everything runs on a GPU that has no float64, as Apple's, with nothing left on the processor or on the device before."""
+"""Everything runs on a GPU that has no float64, as Apple's, with nothing left on the processor or
+on the device before.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def test_wrapper_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
 
 
 def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
-    """Return what all capabilities of a backbone give for images on a device, one of them with hidden patches."""
+    """Return what all capabilities of a backbone give for images on a device, one of them with
+    hidden patches.
+    """
     images = [example(Image, seed).to(device) for seed in (0, 7)]
     captions = example(Captions)
     found: list[torch.Tensor] = []

@@ -22,7 +22,9 @@ WRAPPERS = [name for name in stage_files() if name not in STAGES]
 
 
 def make(name: str, folder: Path) -> Any:
-    """Return the stage with its defaults, and with an example of the file that it reads, if it reads one."""
+    """Return the stage with its defaults, and with an example of the file that it reads, if it
+    reads one.
+    """
     cls = find_stage(name)
     assert cls is not None
     (folder / "present.json").write_text(

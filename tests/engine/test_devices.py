@@ -1,4 +1,6 @@
-"""Whoever asks a GPU about its work or memory names the GPU: torch takes the first one otherwise."""
+"""Whoever asks a GPU about its work or memory names the GPU: torch takes the first one
+otherwise.
+"""
 
 from __future__ import annotations
 

@@ -118,7 +118,9 @@ FULL = [
 
 
 class HoldMuch(CountBatches, writes="scores"):
-    """Hold a tensor for each batch, and see at every attempt that none of an earlier one is left."""
+    """Hold a tensor for each batch, and see at every attempt that none of an earlier
+    one is left.
+    """
 
     error: int = 0
     in_a_cycle: bool = False

@@ -1,4 +1,6 @@
-"""Words that a model cannot read or tell apart are refused before anything is computed, whatever the model."""
+"""Words that a model cannot read or tell apart are refused before anything is computed, whatever
+the model.
+"""
 
 from __future__ import annotations
 
@@ -132,7 +134,9 @@ def test_tiny_models_say_which_words_they_were_not_trained_on(
 def refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Refused:
-    """Return what runs a command that must be refused before it leaves anything, and returns its message."""
+    """Return what runs a command that must be refused before it leaves anything, and returns its
+    message.
+    """
     monkeypatch.chdir(tmp_path)
     PIL.Image.new("RGB", (40, 30), "white").save(tmp_path / "a.png")
 

@@ -1,4 +1,6 @@
-"""Stores give back what was kept, hold so many bytes at most, and take what cannot be read as absent."""
+"""Stores give back what was kept, hold so many bytes at most, and take what cannot be read as
+absent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Values have the axes that they name; here, with the checks of jaxtyping on, others are refused."""
+"""Values have the axes that they name; here, with the checks of jaxtyping on, others
+are refused.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,10 @@ def test_else_the_one_that_the_stage_names() -> None:
     assert chosen(models, reads={"backbone": "second"}) == "second"
     with pytest.raises(
         Problems,
-        match=r'several models are that: first, second.\n  Say which: reads = \{ backbone = "first" }',
+        match=(
+            r"several models are that: first, second.\n  Say which: reads = \{ backbone = "
+            r'"first" }'
+        ),
     ):
         chosen(models)
 

@@ -124,7 +124,8 @@ def test_a_killed_tuning_goes_on_and_ends_the_same(
     fit("whole")
     code = (
         "import os, signal, sys, torch\n"
-        "torch.set_num_threads(1)\n"  # as here, since sums of several threads differ in the last bits
+        # As here, since sums of several threads differ in the last bits.
+        "torch.set_num_threads(1)\n"
         "from ovsskit.cli.__main__ import main\n"
         "from ovsskit.fit.folder import TunedFolder\n"
         "save = TunedFolder.save_state\n"

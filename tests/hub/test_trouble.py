@@ -31,8 +31,10 @@ def trouble() -> str:
 @pytest.mark.parametrize(
     ("fault", "what", "fix"),
     [
-        (Fault(403, {"X-Error-Code": "GatedRepo"}), "people who accept their terms", "/some/clip, then log in"),
-        (Fault(401, {"X-Error-Code": "RepoNotFound"}), "no such repository, or it is a private one", "HF_TOKEN"),
+        (Fault(403, {"X-Error-Code": "GatedRepo"}), "people who accept their terms",
+         "/some/clip, then log in"),
+        (Fault(401, {"X-Error-Code": "RepoNotFound"}), "no such repository, or it is a private one",
+         "HF_TOKEN"),
         (Fault(401), "does not accept your token", "hf auth login"),
         (Fault(403), "refuses the request (status 403)", "hf auth login"),
         (Fault(404, {"X-Error-Code": "RevisionNotFound"}), "has no revision `main`", "/some/clip"),
@@ -79,9 +81,11 @@ def raising(error: Exception) -> Callable[..., None]:
     [
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full", "Make room in"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full", "HF_HUB_CACHE"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x"), "cannot be written (Permission denied)", "Make /x writable"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"),
+         "cannot be written (Permission denied)", "Make /x writable"),
         (OSError(errno.EROFS, "Read-only file system"), "cannot be written", "HF_HUB_CACHE"),
-        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x"), "cannot be used (Not a directory: /x)", "HF_HUB_CACHE"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x"),
+         "cannot be used (Not a directory: /x)", "HF_HUB_CACHE"),
         (RuntimeError("something\nelse"), "client failed (RuntimeError: something)", "again"),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Every score against a count of places by hand, on random label maps: classes may be absent, only predicted, or ignored."""
+"""Every score against a count of places by hand, on random label maps: classes may be absent, only
+predicted, or ignored.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def counted(places: Places) -> Places:
 
 
 def iou_by_hand(places: Places) -> dict[int, Fraction]:
-    """Return the IoU of every class that is true or predicted where the truth counts, from sets of places."""
+    """Return the IoU of every class that is true or predicted where the truth counts, from sets of
+    places.
+    """
     found = {}
     for number in range(CLASSES):
         true = {place for place, pair in enumerate(counted(places)) if pair[0] == number}

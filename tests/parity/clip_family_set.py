@@ -1,4 +1,6 @@
-"""Read recordings of the dense-CLIP family: a folder for each method, whose `case.json` says what is in it."""
+"""Read recordings of the dense-CLIP family: a folder for each method, whose `case.json` says what
+is in it.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ SYNONYMS = {
 OPTIONAL = {"area_thd": 0, "pamr_steps": 0, "ks_thresh": 0, "pd_thresh": 0}
 """Settings whose stage is only there if they are above this."""
 FULL = {"weights", "model", "revision", "precision"}
-"""Fields of a recipe's backbone that say where the weights are; the others are how the method changes it."""
+"""Fields of a recipe's backbone that say where the weights are; the others are how the method
+changes it.
+"""
 VARIANTS = {
     "vanilla": ("clearclip", {"self_similarity.of": ["query_key"]}),
     "SCLIP": ("clearclip", {"self_similarity.of": ["query_query", "key_key"]}),
@@ -149,7 +153,9 @@ class Method:
         }
 
     def image(self, name: str) -> Image:
-        """Return an image: of the file that `case.json` names, or one that lies among the tensors."""
+        """Return an image: of the file that `case.json` names, or one that lies among
+        the tensors.
+        """
         images = dict(self.tensors)
         for file in files_in(self.facts.get("images", "")):
             images |= load_file(self.find(file))
@@ -170,7 +176,9 @@ class Method:
         return found
 
     def find(self, file: str) -> Path:
-        """Return where a file lies: here, above, or in this project; weights are told by their digest."""
+        """Return where a file lies: here, above, or in this project; weights are told by their
+        digest.
+        """
         digest = self.facts.get("weights_sha256", {}).get(Path(file).name)
         above = (self.folder, self.folder.parent, self.folder.parent.parent, OWN)
         for path in (folder / file for folder in above):
@@ -188,13 +196,17 @@ class Method:
         }
 
     def recipe(self, run: Run, folder: Path) -> Recipe:
-        """Return the recipe that a run names, as it is shipped; else the method's with the run's settings."""
+        """Return the recipe that a run names, as it is shipped; else the method's with the run's
+        settings.
+        """
         if "recipe" in run.facts:
             return load_recipe(run.facts["recipe"])
         return write_recipe(folder, *self.adapt(run))
 
     def adapt(self, run: Run) -> tuple[str, dict[str, Any], list[str], str]:
-        """Return which recipe to extend, what to set, what to remove and what to add, so that it has a run's settings."""
+        """Return which recipe to extend, what to set, what to remove and what to add, so that it
+        has a run's settings.
+        """
         base = {"maskclip": "maskclip_refined"}.get(str(self), str(self))
         removed = {
             SETTINGS[key].split(".")[0]
@@ -214,7 +226,9 @@ class Method:
         return base, values, sorted(removed & there), added
 
     def encoder_recipe(self, what: str, folder: Path) -> Recipe | None:
-        """Return the recipe for tokens that are recorded under this name, or None for an unknown name."""
+        """Return the recipe for tokens that are recorded under this name, or None for an unknown
+        name.
+        """
         base, values = str(self), dict[str, Any]()
         if found := re.fullmatch(r"variant\.(\w+)\.(no_residual_no_ffn|residual_and_ffn)", what):
             base, values = VARIANTS[found[1]]
@@ -237,7 +251,9 @@ class Method:
 
 
 class Tower(Clip):
-    """Be the small tower: it encodes patches by its weights, and has a recorded vector for every word."""
+    """Be the small tower: it encodes patches by its weights, and has a recorded vector for every
+    word.
+    """
 
     _words: dict[str, Tensor] = PrivateAttr(default_factory=dict)
 

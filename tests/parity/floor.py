@@ -1,8 +1,9 @@
 """Compare with a recording as nearly as single precision allows, on whichever processor.
 
-A recording is a run in single precision, and so is ours: neither is exact, and how far they are from each other depends on
-the processor. So what we compute is computed once more in double precision. How far our own single precision lies from that is
-the floor, and ours may differ from the recording by `MARGIN` times the floor. The recording has no say in the floor: a wrong
+A recording is a run in single precision, and so is ours: neither is exact, and how far they are
+from each other depends on the processor. So what we compute is computed once more in double
+precision. How far our own single precision lies from that is the floor, and ours may differ from
+the recording by `MARGIN` times the floor. The recording has no say in the floor: a wrong
 computation is equally wrong in both precisions, and does not raise it.
 """
 
@@ -20,11 +21,15 @@ from ovsskit.engine.model import PretrainedBackbone
 
 T = TypeVar("T")
 MARGIN = 8.0
-"""How many floors may lie between ours and a recording. Recordings are 0.2 to 4 floors from the double-precision run."""
+"""How many floors may lie between ours and a recording. Recordings are 0.2 to 4 floors from the
+double-precision run.
+"""
 STEP = 2.0**-24
 """Half of the distance between 1 and the next number of single precision."""
 LEAST, MOST = 4 * STEP, 1e-2
-"""The smallest floor, and the largest difference that is let through, as shares of the largest recorded value."""
+"""The smallest floor, and the largest difference that is let through, as shares of the largest
+recorded value.
+"""
 FEW, LEAST_OF_FEW = 64, 32 * STEP
 """Fewer values than this may all be exact by chance: they have a smallest floor of their own."""
 
@@ -64,7 +69,9 @@ class Twice:
             return Twice(single, change(self.double))
 
     def floor(self) -> float:
-        """Return the largest difference between the two precisions, relative where values exceed 1."""
+        """Return the largest difference between the two precisions, relative where
+        values exceed 1.
+        """
         return largest(self.single, self.double)
 
 
@@ -98,7 +105,9 @@ def check_values(ours: torch.Tensor, theirs: torch.Tensor, floor: float, name: s
 
 
 def check_all(ours: Twice, theirs: Mapping[str, torch.Tensor]) -> None:
-    """Hold everything that was computed and recorded, by name, to the recording; nothing in common is an error."""
+    """Hold everything that was computed and recorded, by name, to the recording; nothing in common
+    is an error.
+    """
     names = [name for name in ours.single if name in theirs]
     assert names
     for name in names:

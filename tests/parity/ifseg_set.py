@@ -1,4 +1,6 @@
-"""Read a recording of IFSeg's released modules, and make folders of weights that our backbone reads."""
+"""Read a recording of IFSeg's released modules, and make folders of weights that our backbone
+reads.
+"""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ class Recording:
         return Image(self.tensors(file)[name].permute(2, 0, 1).float() / 255, name)
 
     def colours(self) -> dict[str, list[float]]:
-        """Return the mean and the deviation that were subtracted and divided by, of channels from 0 to 1."""
+        """Return the mean and the deviation that were subtracted and divided by, of channels from 0
+        to 1.
+        """
         facts = self.facts["preprocess"]
         return {
             "mean": [value / 255 for value in facts["mean_rgb"]],
@@ -86,7 +88,9 @@ class Recording:
         return int(found.removeprefix(stem))
 
     def backbone(self, scratch: Path) -> Clip:
-        """Return the recorded encoders of pictures and texts as a CLIP of open_clip, written to a folder."""
+        """Return the recorded encoders of pictures and texts as a CLIP of open_clip, written to a
+        folder.
+        """
         folder = scratch / "itaclip_clip"
         facts, preparation = self.facts["vision"], self.facts["preprocess"]
         if not folder.exists():

@@ -120,7 +120,8 @@ def check_network(
     layers: Sequence[int] | None = None,
     more: Callable[[Any], dict[str, torch.Tensor]] = lambda backbone: {},
 ) -> None:
-    """Compare features, logits, attention, gradients and GradCAM with what is recorded of them, and `more` besides.
+    """Compare features, logits, attention, gradients and GradCAM with what is recorded of them, and
+    `more` besides.
 
     `layers` are those of the recorded GradCAM, counted from 1.
     """
@@ -138,7 +139,9 @@ def check_network(
 
 
 def by_layer(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Name what is recorded of several layers by its layer: one of small values has a floor of its own."""
+    """Name what is recorded of several layers by its layer: one of small values has a floor of its
+    own.
+    """
     found = {}
     for name, tensor in tensors.items():
         if name in OF_LAYERS:
@@ -155,7 +158,9 @@ def run_network(
     length: int,
     layers: Sequence[int] | None,
 ) -> dict[str, torch.Tensor]:
-    """Return what a recording may hold, under its names: [layer, picture, head, token, key], and maps of GradCAM."""
+    """Return what a recording may hold, under its names: [layer, picture, head, token, key], and
+    maps of GradCAM.
+    """
     logits = torch.cat(backbone.logits(images, [one.captions for one in captions]))
     attended = attend(backbone, images, captions, length)
     return {

@@ -37,12 +37,16 @@ REMOVED = {
     "none": ("gaussian_blur", "min_max", "softmax", "dense_crf"),
 }
 DECIDE = ("threshold", "background")
-"""Stages that ask of each value whether it is large enough, or 0: what follows in double precision takes their answers."""
+"""Stages that ask of each value whether it is large enough, or 0: what follows in double precision
+takes their answers.
+"""
 
 
 @dataclass
 class Run:
-    """Hold what every stage wrote, and which patches were hidden before each pass; by pass and picture."""
+    """Hold what every stage wrote, and which patches were hidden before each pass; by pass and
+    picture.
+    """
 
     wrote: dict[str, list[Any]] = field(default_factory=dict)
     hidden: list[torch.Tensor] = field(default_factory=list)
@@ -58,7 +62,9 @@ class Run:
 
 
 def remembered(method: Callable[..., T]) -> Callable[..., T]:
-    """Keep what a method returned for each set of arguments and each precision, on the object itself."""
+    """Keep what a method returned for each set of arguments and each precision, on the object
+    itself.
+    """
 
     def call(self: Any, *arguments: Any) -> T:
         key = (method.__name__, torch.get_default_dtype(), *arguments)
@@ -114,7 +120,9 @@ class Recording:
 
     @remembered
     def stages(self, case_name: str, kind: str, scratch: Path) -> list[Stage]:
-        """Return a case's stages as released: `agg`, all rounds, or `single`, the first alone, which the code scales."""
+        """Return a case's stages as released: `agg`, all rounds, or `single`, the first alone,
+        which the code scales.
+        """
         case, crf = self.facts["cases"][case_name], self.facts["crf"]
         answers = scratch / f"{case_name}_{kind}.json"
         answers.write_text(json.dumps(dict(zip(case["image_ids"], case["gpt4o"], strict=True))))
@@ -173,7 +181,9 @@ class Recording:
     def refine(
         self, case_name: str, kind: str, scratch: Path, picture: int, maps: torch.Tensor
     ) -> Twice:
-        """Run the stages between the network and the CRF on recorded maps of the present classes."""
+        """Run the stages between the network and the CRF on recorded maps of the
+        present classes.
+        """
         case, stages = self.facts["cases"][case_name], self.stages(case_name, kind, scratch)
         pipeline = self.pipeline(case_name, stages)
         [*_, last] = [stage for stage in stages if stage.address in ("background", "min_max")]

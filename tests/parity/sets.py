@@ -43,7 +43,9 @@ def find(parity_dir: Path, name: str) -> Path:
 def choose(
     metafunc: pytest.Metafunc, name: str, choices: Mapping[str, Callable[[Facts], Sequence[Any]]]
 ) -> None:
-    """Give tests one run for each case that a set's `case.json` names, by the name of the argument."""
+    """Give tests one run for each case that a set's `case.json` names, by the name of
+    the argument.
+    """
     folder: Path = metafunc.config.getoption("--parity-dir") / name
     facts = None if missing(folder) else json.loads((folder / "case.json").read_text())
     for argument, cases in choices.items():

@@ -1,4 +1,6 @@
-"""Our ALBEF against recordings of the authors' code and of LAVIS; every number comes from the recording."""
+"""Our ALBEF against recordings of the authors' code and of LAVIS; every number comes from the
+recording.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,9 @@ def test_the_last_layer_gives_classes_no_gradient(recording: Recording, backbone
 
 
 def test_pre_trained_checkpoints(recording: Recording, backbone: Albef, tmp_path: Path) -> None:
-    """Names with `bert.`, in an envelope, with momentum copies, queues and a masked-language head."""
+    """Names with `bert.`, in an envelope, with momentum copies, queues and a masked-
+    language head.
+    """
     facts, state = recording.facts, load_file(recording.folder / "model.safetensors")
     renamed = {old: state[new] for old, new in facts["pretrain_to_finetuned"] if new in state}
     assert len(renamed) == len(state)

@@ -1,4 +1,6 @@
-"""Our BridgeTower against recordings of transformers and of the authors' code; every number comes from the recording."""
+"""Our BridgeTower against recordings of transformers and of the authors' code; every number comes
+from the recording.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def test_tokens_and_the_classes_they_belong_to(recording: Recording, backbone: B
 
 
 def states(backbone: Bridgetower, theirs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return positions; at the stored size what the encoders' last layers and the last cross-modal layers give."""
+    """Return positions; at the stored size what the encoders' last layers and the last cross-modal
+    layers give.
+    """
     model, pixels = backbone.network.bridgetower, theirs["pixel_values"].to(backbone.dtype)
     table = model.vision_model.visual.embeddings.position_embedding.weight
     if "text_features" not in theirs:

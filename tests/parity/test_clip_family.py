@@ -1,8 +1,10 @@
-"""The recipes of the dense-CLIP family against what the methods' own codes computed (`clip_family/README.md`).
+"""The recipes of the dense-CLIP family against what the methods' own codes computed
+(`clip_family/README.md`).
 
-Of a recipe only the backbone is replaced, by the small tower of the recording, which knows a vector for every word. A run that
-names a recipe starts at an image and runs the recipe as it is shipped. Another run starts at the image that the network saw,
-with the recipe of its method and its own settings.
+Of a recipe only the backbone is replaced, by the small tower of the recording, which knows a vector
+for every word. A run that names a recipe starts at an image and runs the recipe as it is shipped.
+Another run starts at the image that the network saw, with the recipe of its method and its own
+settings.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ Tensor = torch.Tensor
 MARGIN = 8.0
 """How many times its distance from double precision a recording may lie from ours."""
 LEAST, MOST = 2.0**-22, 1e-3
-"""The smallest such distance, and the largest difference that is let through, as shares of the largest value."""
+"""The smallest such distance, and the largest difference that is let through, as shares of the
+largest value.
+"""
 LABELS = 1e-3
 """Share of pixels whose labels may differ."""
 UNKNOWN = {"tokens": 1e-5, "logits": 2e-6, "maps": 1e-5, "scores": 2e-5, "omega": 1e-7}
@@ -44,7 +48,9 @@ WRITTEN_BY = {
     "heat_maps": ("min_max",),
     "class_scores": ("drop_small_areas", "merge_queries", "softmax"),
 }
-"""Which stage writes what is recorded under a name: of those in a recipe, the first whose maps have the recorded shape."""
+"""Which stage writes what is recorded under a name: of those in a recipe, the first whose maps have
+the recorded shape.
+"""
 
 
 LABELS_OF = {"labels_from_raw_logits": "upsample", "labels_of_heat_maps": "min_max"}
@@ -102,7 +108,9 @@ def tower_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Method], Pat
 
 
 def test_what_is_recorded_is_compared(method: Method) -> None:
-    """Every tensor but the texts and the images is read by a test; another method than ours is passed over."""
+    """Every tensor but the texts and the images is read by a test; another method than ours is
+    passed over.
+    """
     if str(method) not in METHODS:
         pytest.skip(f"{method}: no recipe computes this method")
     left = [name for name in method.tensors if not is_read(method, name)]
@@ -145,7 +153,9 @@ def test_tokens(
 
 
 def with_class_token(ours: Tensor, theirs: Tensor, step: int) -> Tensor:
-    """Put the recorded class token, which no patch depends on, in front of our patches if it is recorded."""
+    """Put the recorded class token, which no patch depends on, in front of our patches if it is
+    recorded.
+    """
     has_one = len(theirs) == len(range(0, len(ours) + 1, step)) != len(range(0, len(ours), step))
     is_one = has_one or (len(theirs) == len(ours[::step]) and not close(ours[0], theirs[0]))
     return torch.cat([theirs[:1], ours]) if is_one else ours
@@ -283,7 +293,9 @@ def chosen(
 
 
 def thinning(name: str) -> tuple[str, tuple[str, int]]:
-    """Split what a name ends in: `_sub8` for every 8th row and column, `_step4` for every 4th token."""
+    """Split what a name ends in: `_sub8` for every 8th row and column, `_step4` for every 4th
+    token.
+    """
     found = re.fullmatch(r"(.*?)_(sub|step)(\d+)", name)
     return (found[1], (found[2], int(found[3]))) if found else (name, ("", 1))
 

@@ -1,7 +1,8 @@
-"""Our OFA and IFSeg against recordings of the released modules; every number comes from the recording.
+"""Our OFA and IFSeg against recordings of the released modules; every number comes from the
+recording.
 
-The released decoder computes one output more than there are patches, and drops it everywhere; ours does not compute it, so
-rows and columns of that position are left out of comparisons.
+The released decoder computes one output more than there are patches, and drops it everywhere; ours
+does not compute it, so rows and columns of that position are left out of comparisons.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ CRF_LABELS = 0.999
 RESIZED = 0.995
 """Share of pixels that must be equal after resizing; the others may differ by one level of 255."""
 LOGITS, LOSS, PARAMETERS = 1.5e-5, 6e-7, 1e-6
-"""The floors that the set states, for tuning: of logits, of the loss (relative), and of parameters after the steps."""
+"""The floors that the set states, for tuning: of logits, of the loss (relative), and of parameters
+after the steps.
+"""
 close = torch.testing.assert_close
 
 
@@ -77,7 +80,9 @@ def passes(recording: IfsegRecording) -> Twice:
 
 
 def run_cases(recording: IfsegRecording) -> dict[str, dict[str, torch.Tensor]]:
-    """Run every recorded case once, and keep what the layers wrote under the recording's names, batch first."""
+    """Run every recorded case once, and keep what the layers wrote under the recording's names,
+    batch first.
+    """
     network, found = recording.network(), {}
     for case, facts in recording.facts["cases"].items():
         wrote: dict[str, torch.Tensor] = {}
@@ -254,7 +259,9 @@ def test_class_words_are_the_mean_of_their_pieces(recording: IfsegRecording) -> 
 
 
 def post(recording: IfsegRecording) -> tuple[Logits, PatchFeatures, Image]:
-    """Return logits, features and a picture of the original size of the recorded evaluation case."""
+    """Return logits, features and a picture of the original size of the recorded
+    evaluation case.
+    """
     network, facts, pixels = (
         recording.network(),
         recording.facts,
@@ -384,7 +391,9 @@ def tuning(recording: IfsegRecording, request: pytest.FixtureRequest) -> dict[st
 
 
 UNSEEN = ("k_proj.bias", "pos_k_linear.bias")
-"""Parameters whose gradients are zero but for rounding: a softmax does not see what is the same for all keys."""
+"""Parameters whose gradients are zero but for rounding: a softmax does not see what is the same for
+all keys.
+"""
 
 
 def test_what_is_tuned(recording: IfsegRecording, tuning: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""The image encoder and its last block against recordings of ITACLIP's released code; every number comes from the recording."""
+"""The image encoder and its last block against recordings of ITACLIP's released code; every number
+comes from the recording.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Views, windows and what follows them against a recording of ITACLIP's released code; every number comes from the recording.
+"""Views, windows and what follows them against a recording of ITACLIP's released code; every number
+comes from the recording.
 
 The recipes run as they are, with the recording's encoder, texts and settings in place of theirs.
 """
@@ -36,14 +37,18 @@ MAPS = {
     "pamr_logits": "pamr",
     "class_scores": "drop_small_areas",
 }
-"""What was recorded of a run's maps: the stage that writes it. The last is as before without the stage."""
+"""What was recorded of a run's maps: the stage that writes it. The last is as before without the
+stage.
+"""
 LABEL_MAPS = {"labels_before_close": "label_map", "labels": "close_labels"}
 STATISTICS = {"slide": "sliding_window", "pamr": "pamr", "scores": "drop_small_areas"}
 
 
 @dataclass
 class Chain:
-    """Hold a recipe's stages with the settings of a run, without those whose results the recording holds."""
+    """Hold a recipe's stages with the settings of a run, without those whose results the recording
+    holds.
+    """
 
     recording: Recording
     backbone: Clip
@@ -93,7 +98,9 @@ class Chain:
 
 @dataclass
 class Run:
-    """Hold a run of the sliding window: its settings, what was recorded, and what our recipe wrote."""
+    """Hold a run of the sliding window: its settings, what was recorded, and what our
+    recipe wrote.
+    """
 
     name: str
     facts: dict[str, Any]
@@ -104,11 +111,15 @@ class Run:
 
     @property
     def shift(self) -> int:
-        """Return what our labels are above the recorded ones: without a background ours count from 1."""
+        """Return what our labels are above the recorded ones: without a background ours count from
+        1.
+        """
         return int(self.facts["dataset_type"] == "no background")
 
     def wrote(self, address: str) -> Any:
-        """Return what a stage wrote, or what it would have been given where the recipe does without it."""
+        """Return what a stage wrote, or what it would have been given where the recipe does without
+        it.
+        """
         return self.ours[address] if address in self.ours else self.ours["merge_queries"]
 
     def agree(self, labels: Labels, name: str) -> None:
@@ -231,7 +242,9 @@ def test_views_of_one_crop(recording: Recording, make: Callable[[], Clip], case:
 def test_every_map_of_a_run(
     recording: Recording, runs: Callable[[str], Run], run_name: str
 ) -> None:
-    """A run of few windows is noisier than one of many: it alone is run in double precision, for all runs of its kind."""
+    """A run of few windows is noisier than one of many: it alone is run in double precision, for
+    all runs of its kind.
+    """
     run, step = runs(run_name), recording.facts["subsample"]
     noisiest = Twice.of(lambda: runs(noisiest_of(recording.facts, run_name)))
     recorded = [key.split(".")[1] for key in run.theirs if key.startswith(f"{run_name}.")]

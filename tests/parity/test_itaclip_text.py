@@ -1,4 +1,6 @@
-"""Text features and their mixing against a recording of ITACLIP's released code; every number comes from the recording."""
+"""Text features and their mixing against a recording of ITACLIP's released code; every number comes
+from the recording.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def words_of(case: dict[str, Any], folder: Path) -> Vocabulary:
 
 
 def shift(labels: list[int], case: dict[str, Any]) -> tuple[int, ...]:
-    """Return our labels for classes counted from 0: without a background, classes still count from 1."""
+    """Return our labels for classes counted from 0: without a background, classes still count from
+    1.
+    """
     return tuple(label + (not case["background"]) for label in labels)
 
 

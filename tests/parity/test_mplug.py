@@ -162,7 +162,8 @@ def test_another_size(recording: Recording, folders: dict[str, Path], resized_mo
     images, captions = recording.images()[-count:], recording.captions()[-count:]
 
     check_pixels(lambda: make(folders, recording, case), images, theirs["pixel_values"])
-    # The recorded layers are those of the checkpoint; ours count from 1 among those that look at the picture.
+    # The recorded layers are those of the checkpoint; ours count from 1 among those that look at
+    # the picture.
     stride = recording.facts["config"][resized_model]["stride_layer"]
     numbers = report[f"{resized_model}_stride{stride}"]["cross_attention_layers"]
     check_network(
@@ -199,7 +200,9 @@ def test_the_last_layer_gives_classes_no_gradient(
 def test_names_of_released_files(
     recording: Recording, folders: dict[str, Path], tmp_path: Path, model: str
 ) -> None:
-    """Names with `fusion.`, `bert.` and `model.`, in an envelope, with everything that matching does not need."""
+    """Names with `fusion.`, `bert.` and `model.`, in an envelope, with everything that matching
+    does not need.
+    """
     state = load_file(folders[model] / "model.safetensors")
     added = {
         re_add(name): tensor

@@ -1,4 +1,6 @@
-"""Our recipes against recordings of PnP-OVSS's released code; every number comes from the recording."""
+"""Our recipes against recordings of PnP-OVSS's released code; every number comes from the
+recording.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def all_rounds(case: dict[str, Any]) -> str:
 
 
 def agree(ours: torch.Tensor, theirs: torch.Tensor, maps: torch.Tensor | None = None) -> None:
-    """Compare labels; where the two best maps are nearly equal, chance decides, and nothing is compared."""
+    """Compare labels; where the two best maps are nearly equal, chance decides, and nothing is
+    compared.
+    """
     assert ours.shape == theirs.shape
     best = (
         maps.nan_to_num(torch.inf).sort(0, descending=True).values

@@ -1,4 +1,6 @@
-"""Our rewards against recordings of PnP-OVSS's released search; every number comes from the recording."""
+"""Our rewards against recordings of PnP-OVSS's released search; every number comes from the
+recording.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Lists of classes are read in every form that leaves no doubt, and any other is refused with what to write instead."""
+"""Lists of classes are read in every form that leaves no doubt, and any other is refused with what
+to write instead.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_wrong_address_without_quotes_has_its_line(tmp_path: Path) -> None:
     with pytest.raises(Problems) as caught:
         load(tmp_path, "[set]\nthreshold.at = 0.4\nthreshold.att = 0.4\n")
     [problem] = caught.value.problems
-    assert (problem.where.line, problem.what) == (4, "`threshold` has no key `att`.")  # type: ignore[union-attr]
+    assert (problem.where.line, problem.what) == (4, ("`threshold` has no key `att`."))  # type: ignore[union-attr]
 
 
 def test_stages_are_removed_added_and_replaced(tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ use = "min_max"
 replaces = "threshold"
 """
     assert addresses(load(tmp_path, text)) == [
-        "presence_by_matching", "write_captions", "cross_attend", "attention_maps", "merge_tokens", "min_max", "upsample",
-        "softmax", "label_map",
+        "presence_by_matching", "write_captions", "cross_attend", "attention_maps", "merge_tokens",
+        "min_max", "upsample", "softmax", "label_map",
     ]  # fmt: skip
 
 

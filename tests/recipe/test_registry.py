@@ -75,8 +75,10 @@ def test_a_bad_plugin_says_why(tmp_path: Path, text: str, message: str) -> None:
 
 def test_finding_all_stages_and_backbones_imports_no_torch() -> None:
     code = (
-        "import sys, ovsskit.recipe.build, ovsskit.recipe.schema; from ovsskit.recipe import registry as r;"
-        "[r.find_stage(n) for n in r.stage_names()]; [r.find_backbone(n) for n in r.backbone_names()];"
+        "import sys, ovsskit.recipe.build, ovsskit.recipe.schema; from ovsskit.recipe import "
+        "registry as r;"
+        "[r.find_stage(n) for n in r.stage_names()]; [r.find_backbone(n) for n in "
+        "r.backbone_names()];"
         "ovsskit.recipe.schema.recipe_schema();"
         "sys.exit(', '.join({'torch', 'transformers', 'kornia', 'scipy'} & set(sys.modules)) or 0)"
     )

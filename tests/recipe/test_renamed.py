@@ -78,7 +78,8 @@ def test_the_old_key_of_a_constraint_is_read(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(
         'recipe = "quickstart"\nobjective = { use = "clip_reward" }\n'
-        "[constraints]\nseconds_per_picture = 2.0\n[space]\nthreshold.at = { low = 0.1, high = 0.5 }\n"
+        "[constraints]\nseconds_per_picture = 2.0\n[space]\n"
+        "threshold.at = { low = 0.1, high = 0.5 }\n"
     )
     assert dict(read_shaped(path)["constraints"]) == {"seconds_per_image": 2.0}
     check_file(str(path))

@@ -1,4 +1,6 @@
-"""What no golden message shows: files that are not text, are too large, or extend each other without end."""
+"""What no golden message shows: files that are not text, are too large, or extend each other
+without end.
+"""
 
 from __future__ import annotations
 
@@ -236,7 +238,8 @@ def test_a_bar_tells_what_is_gone_from_what_is_left() -> None:
 
 def test_an_architecture_is_checked_without_torch() -> None:
     code = (
-        "import sys; from ovsskit.recipe.build import load_recipe; from ovsskit.errors import Problems\n"
+        "import sys; from ovsskit.recipe.build import load_recipe; from ovsskit.errors "
+        "import Problems\n"
         "try: load_recipe('sclip', ['backbone.model=ViT-B/16'])\n"
         "except Problems as error: print(error)\n"
         "assert not {'torch', 'open_clip'} & set(sys.modules)"

@@ -146,7 +146,8 @@ def test_every_word_of_every_line_is_one_query_in_order(lines: list[list[str]]) 
 def test_what_is_set_replaces_the_classes_of_a_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text(
-        '[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\nuse = "all_classes"\n'
+        '[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\n'
+        'use = "all_classes"\n'
     )
     assert len(made(load_recipe(mine, ["vocabulary.preset=voc20"]).vocabulary).names) == 20
     sets = ["vocabulary.ids=[4, 5]", 'vocabulary.names=["dog", "cow"]']
@@ -158,7 +159,8 @@ def test_what_is_set_replaces_the_classes_of_a_file(tmp_path: Path) -> None:
 def test_a_variant_that_names_classes_starts_afresh(tmp_path: Path) -> None:
     base, mine = tmp_path / "base.toml", tmp_path / "mine.toml"
     base.write_text(
-        '[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\nuse = "all_classes"\n'
+        '[vocabulary]\nnames = ["cat"]\nids = [9]\nsynonyms.cat = ["tabby"]\n[[stage]]\n'
+        'use = "all_classes"\n'
     )
     mine.write_text('extends = "base.toml"\n[vocabulary]\nnames = ["dog"]\n')
     assert made(load_recipe(mine).vocabulary).ids == (0, 1)
@@ -172,8 +174,9 @@ def test_a_variant_that_names_classes_starts_afresh(tmp_path: Path) -> None:
 
 
 CLASSES = {
-    "voc21": 20, "voc20": 20, "context60": 59, "context59": 59, "coco_object": 80, "coco_stuff": 171, "coco_stuff171": 171,
-    "coco_unseen15": 15, "ade20k": 150, "ade150": 150, "cityscapes": 19,
+    "voc21": 20, "voc20": 20, "context60": 59, "context59": 59, "coco_object": 80,
+    "coco_stuff": 171, "coco_stuff171": 171, "coco_unseen15": 15, "ade20k": 150, "ade150": 150,
+    "cityscapes": 19,
 }  # fmt: skip
 
 

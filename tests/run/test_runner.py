@@ -1,4 +1,6 @@
-"""The runner waits for the device no more than it must, and holds nothing of a group that failed."""
+"""The runner waits for the device no more than it must, and holds nothing of a group
+that failed.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ def test_true_masks_are_perfect_whatever_the_order_of_names(
 
 
 def test_things_and_stuffs_together(tmp_path: Path) -> None:
-    """What is looked for is found wherever it is; what is not looked for does not count, whatever is said of it."""
+    """What is looked for is found wherever it is; what is not looked for does not count, whatever
+    is said of it.
+    """
     names = ("night", "grass", "bus", "cow")
     vocabulary = make_vocabulary(names)
     paths = []

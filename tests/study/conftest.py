@@ -26,7 +26,9 @@ def toy_stages(no_plugins_left: None) -> None:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of six images of even brightness from black to white, with masks of their brighter two fifths."""
+    """Return a folder of six images of even brightness from black to white, with masks of their
+    brighter two fifths.
+    """
     folder = tmp_path_factory.mktemp("images")
     (folder / "masks").mkdir()
     for index in range(6):

@@ -1,4 +1,6 @@
-"""A recipe whose best parameters are known: stages without weights, a reward without masks, and one that needs a judge."""
+"""A recipe whose best parameters are known: stages without weights, a reward without masks, and one
+that needs a judge.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class ToyReward(Value):
 
 
 class ToyShade(Stage, writes="scores"):
-    """Write the brightness of the image, dimmed by how far the layer is from the best one; stands for a network."""
+    """Write the brightness of the image, dimmed by how far the layer is from the best one; stands
+    for a network.
+    """
 
     layer: Annotated[int, Field(ge=0, le=4, description="which layer")] = 0
 
@@ -81,7 +85,9 @@ class ToyCut(Stage, writes="labels"):
 
 
 class ToyGoal(Stage, writes="reward"):
-    """Reward results in which two fifths of the pixels are labelled: `at` 0.6 with layer 2, where brightness is even."""
+    """Reward results in which two fifths of the pixels are labelled: `at` 0.6 with layer 2, where
+    brightness is even.
+    """
 
     share: Annotated[float, Field(ge=0, le=1, description="the share that is best")] = 0.4
     empty: Annotated[bool, Field(description="find nothing to judge in any image")] = False

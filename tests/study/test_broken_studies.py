@@ -1,4 +1,6 @@
-"""Broken studies give exactly the messages that stand beside them, with file and line, before any image is looked at."""
+"""Broken studies give exactly the messages that stand beside them, with file and line, before any
+image is looked at.
+"""
 
 from __future__ import annotations
 

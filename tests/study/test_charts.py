@@ -135,7 +135,9 @@ def test_parallel_lines_are_the_warmer_the_better(sign: int) -> None:
 
 
 def height_of(dimension: Dimension, value: object) -> float:
-    """Return where a value stands on an upright axis from the lowest value at the bottom to the highest on top."""
+    """Return where a value stands on an upright axis from the lowest value at the bottom to the
+    highest on top.
+    """
     if isinstance(value, str):
         part = (dimension.choices.index(value) + 0.5) / len(dimension.choices)
     elif dimension.log:

@@ -1,4 +1,6 @@
-"""Samplers, pruners, constraints, objectives and presets on a recipe whose best parameters are known."""
+"""Samplers, pruners, constraints, objectives and presets on a recipe whose best parameters are
+known.
+"""
 
 from __future__ import annotations
 
@@ -267,7 +269,10 @@ def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
     state = search(
         study_file(
             text,
-            '[space]\n"toy_shade.layer" = { low = 0, high = 4 }\n"toy_cut.at" = { low = 0, high = 1 }\n',
+            (
+                '[space]\n"toy_shade.layer" = { low = 0, high = 4 }\n'
+                '"toy_cut.at" = { low = 0, high = 1 }\n'
+            ),
         ),
         limit=1,
     )

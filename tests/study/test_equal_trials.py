@@ -23,7 +23,10 @@ from ovsskit.study.study import identify_study
 Search = Callable[..., StudyState]
 Write = Callable[..., Path]
 TWO = '[space]\n"toy_shade.layer" = { choices = [1, 2] }\n'
-NINE = '[space]\n"toy_shade.layer" = { low = 0, high = 2 }\n"toy_cut.at" = { low = 0.1, high = 0.7, step = 0.3 }\n'
+NINE = (
+    '[space]\n"toy_shade.layer" = { low = 0, high = 2 }\n'
+    '"toy_cut.at" = { low = 0.1, high = 0.7, step = 0.3 }\n'
+)
 SWITCHED = """
 [space]
 "toy_dim"        = { choices = ["on", "off"] }
@@ -106,7 +109,10 @@ def test_a_sampler_that_proposes_the_same_again_gets_what_it_was_worth(
 
     monkeypatch.setattr(optuna.samplers.CmaEsSampler, "sample_independent", same)
     monkeypatch.setattr(optuna.samplers.CmaEsSampler, "sample_relative", lambda *_: {})
-    space = '[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
+    space = (
+        '[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n'
+        '"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
+    )
     study = study_file(tables=space)
     first = search(study, trials=3, sampler="cmaes", limit=2)
     more = search(study, trials=5, sampler="cmaes", limit=2)
@@ -146,7 +152,10 @@ def turns_of(study: Path, folder: Path, photos: Path) -> tuple[TrialQueue, Journ
 def test_a_candidate_that_another_worker_has_is_waited_for(
     study_file: Write, tmp_path: Path, photos: Path
 ) -> None:
-    space = '[set]\n"toy_cut.mode" = ""\n[space]\n"toy_dim" = { choices = ["on", "off"] }\n"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
+    space = (
+        '[set]\n"toy_cut.mode" = ""\n[space]\n"toy_dim" = { choices = ["on", "off"] }\n'
+        '"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
+    )
     study = study_file("as_it_is = false\nsampler = 'random'\ntrials = 2", space)
     one, first = turns_of(study, tmp_path / "store", photos)
     other, second = turns_of(study, tmp_path / "store", photos)
@@ -180,7 +189,10 @@ def test_a_candidate_that_another_worker_has_is_waited_for(
 def test_a_candidate_whose_worker_died_is_computed_by_the_next(
     study_file: Write, tmp_path: Path, photos: Path
 ) -> None:
-    space = '[space]\n"toy_dim" = { choices = ["on", "off"] }\n"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
+    space = (
+        '[space]\n"toy_dim" = { choices = ["on", "off"] }\n'
+        '"toy_dim.by" = { low = 0.0, high = 1.0 }\n'
+    )
     study = study_file("as_it_is = false\ntrials = 2", space)
     one, first = turns_of(study, tmp_path / "store", photos)
     other, second = turns_of(study, tmp_path / "store", photos)

@@ -1,4 +1,6 @@
-"""Journal and PostgreSQL: studies go on after they were killed, workers share them, and no two mix."""
+"""Journal and PostgreSQL: studies go on after they were killed, workers share them,
+and no two mix.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,8 @@ def test_another_study_is_refused_with_what_differs(
             "toy  OV604  another study\n"
             "  The storage holds another study `toy`.\n"
             "  method.seed: 0 there, 3 now\n"
-            '  Name another folder with --out, or give the study another name: name = "..." in its file.'
+            '  Name another folder with --out, or give the study another name: name = "..." '
+            "in its file."
         )
     word = {
         "recipe": "toy_dim.by: 1.0 there, 0.9 now",
@@ -340,7 +343,10 @@ def test_killed_studies_and_workers_lose_nothing_on_a_server(tmp_path: Path, ser
     assert sorted(outcome.turns) == list(range(outcome.trials))
 
 
-ADDRESS = "Give postgresql://user@host:port/database, or leave it out: then the study's folder keeps the trials."
+ADDRESS = (
+    "Give postgresql://user@host:port/database, or leave it out: then the study's folder keeps "
+    "the trials."
+)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""True masks are read in every form that leaves no doubt; any other is refused with the file and what would fix it."""
+"""True masks are read in every form that leaves no doubt; any other is refused with the file and
+what would fix it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Answers of language models become texts of classes; what goes wrong is told, and what was answered is kept."""
+"""Answers of language models become texts of classes; what goes wrong is told, and what was
+answered is kept.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def completion(text: str | None) -> Reply:
 
 @dataclass
 class Server:
-    """Stand for an endpoint: `reply` gives status and body for the name of a class and how often it was asked before."""
+    """Stand for an endpoint: `reply` gives status and body for the name of a class and how often it
+    was asked before.
+    """
 
     url: str = ""
     reply: Callable[[str, int], Reply] = lambda name, times: completion(f"a thing like a {name}")
@@ -135,7 +139,8 @@ def test_answers_become_a_file_that_can_be_read_and_changed(
     ended = expand()
     assert (ended.status, ended.error) == (0, "")
     assert ended.out == (
-        "wrote definitions.toml: 2 definitions\nread them, change what is wrong, then: --set expand_text.file=definitions.toml\n"
+        "wrote definitions.toml: 2 definitions\n"
+        "read them, change what is wrong, then: --set expand_text.file=definitions.toml\n"
     )
     assert texts(tmp_path / "definitions.toml") == {
         "dog": 'A thing like a \\"dog\\',
@@ -176,7 +181,8 @@ def test_a_file_that_is_there_is_kept(server: Server, expand: Expand, tmp_path: 
 
 def test_classes_come_from_a_recipe(server: Server, expand: Expand, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
-        '[vocabulary]\nnames = ["sky, wall", "cat, kitten"]\nfirst_is_background = true\n[[stage]]\nuse = "all_classes"\n'
+        '[vocabulary]\nnames = ["sky, wall", "cat, kitten"]\nfirst_is_background = true\n'
+        '[[stage]]\nuse = "all_classes"\n'
     )
     assert expand("mine.toml", classes="").status == 0
     assert server.asked == ["cat"]
@@ -325,9 +331,9 @@ def test_without_the_package_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "openai", None)
     ended = expand()
     assert ended.status == 2
-    assert (
-        ended.error
-        == 'OV405  missing package\n  Asking an endpoint needs the package `openai`.\n  pip install "ovsskit[llm]"\n'
+    assert ended.error == (
+        "OV405  missing package\n  Asking an endpoint needs the package `openai`.\n"
+        '  pip install "ovsskit[llm]"\n'
     )
 
 
@@ -364,8 +370,10 @@ def test_a_broken_answer_on_disk_is_asked_for_again(
     assert expand("--out", "one.toml", classes="dog").status == 0
     [kept] = (tmp_path / "cache" / "ovsskit" / "answers").glob("*.json")
     assert json.loads(kept.read_text()) == {
-        "model": f"teller at {server.url}", "prompt": "What is a <dog>?", "answer": "a thing like a dog",
-    }  # fmt: skip
+        "model": f"teller at {server.url}",
+        "prompt": "What is a <dog>?",
+        "answer": "a thing like a dog",
+    }
     for broken in ("{", "[]", '{"answer": 3}'):
         kept.write_text(broken)
         assert expand("--out", "one.toml", "--force", classes="dog").status == 0

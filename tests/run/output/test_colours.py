@@ -1,4 +1,6 @@
-"""A class has one colour wherever a person sees it: in the mask, the overlay and its legend, `classes.json`, the gallery."""
+"""A class has one colour wherever a person sees it: in the mask, the overlay and its legend,
+`classes.json`, the gallery.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +170,8 @@ BROWSER = """
 const made = {};
 function element(tag) {
   return {
-    tag, value: "", style: { setProperty() {} }, children: [], classList: { toggle() {} }, setAttribute() {},
+    tag, value: "", style: { setProperty() {} }, children: [], classList: { toggle() {} },
+    setAttribute() {},
     append(...all) { this.children.push(...all); },
     replaceChildren(...all) { this.children = all; },
     get firstChild() { return this.children[0]; },
@@ -194,10 +197,12 @@ globalThis.history = { replaceState() {} };
 LOOK = """
 ;parts.opacity.value = 100;
 show(LAYER).then(() => {
-  const at = column => [...made.canvas.slice(4 * (200 * 640 + column), 4 * (200 * 640 + column) + 4)];
+  const start = column => 4 * (200 * 640 + column);
+  const at = column => [...made.canvas.slice(start(column), start(column) + 4)];
   const legend = parts.legend.children.map(item => item.children[0].children);
   console.log(JSON.stringify({
-    legend: legend.map(([swatch, name, share]) => [name.textContent, swatch.style.background, share.textContent]),
+    legend: legend.map(([swatch, name, share]) =>
+      [name.textContent, swatch.style.background, share.textContent]),
     pixels: COLUMNS.map(at),
   }));
 });

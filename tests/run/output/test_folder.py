@@ -190,10 +190,16 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     [
         '{"identity": ',
         '{"ovsskit": "1", "identity": ',
-        '{"ovsskit": "1", "identity": {}, "costs": {}, "images": [{"name": "../../x", "source": "x"}]}',
+        (
+            '{"ovsskit": "1", "identity": {}, "costs": {}, "images": [{"name": "../../x", '
+            '"source": "x"}]}'
+        ),
         '{"ovsskit": "1", "identity": {}, "costs": {}, "pages": [], "images": []}',
         '{"ovsskit": "1", "identity": {}, "costs": {"seconds": "many"}, "images": []}',
-        '{"ovsskit": "1", "identity": {}, "costs": {}, "images": [{"name": "x", "source": "x", "files": {"../x": [1, "2"]}}]}',
+        (
+            '{"ovsskit": "1", "identity": {}, "costs": {}, "images": [{"name": "x", "source": '
+            '"x", "files": {"../x": [1, "2"]}}]}'
+        ),
     ],
 )
 def test_a_broken_record_is_refused(tmp_path: Path, text: str) -> None:

@@ -1,4 +1,6 @@
-"""A judge that looks at colours: an image's vector is its mean colour, a word's the colour that it names."""
+"""A judge that looks at colours: an image's vector is its mean colour, a word's the colour that it
+names.
+"""
 
 from __future__ import annotations
 

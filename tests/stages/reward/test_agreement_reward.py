@@ -119,7 +119,8 @@ def test_alterations_cost_network_calls_once() -> None:
 def test_it_has_no_inner_chain_of_its_own(tmp_path: Any) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
-        'extends = "quickstart.toml"\n[[stage]]\nuse = "agreement_reward"\nafter = "label_map"\n[[stage.inner]]\nuse = "softmax"\n'
+        'extends = "quickstart.toml"\n[[stage]]\nuse = "agreement_reward"\n'
+        'after = "label_map"\n[[stage.inner]]\nuse = "softmax"\n'
     )
     with pytest.raises(Problems) as caught:
         load_recipe(path)

@@ -43,7 +43,8 @@ def test_regions_that_look_like_their_words_win() -> None:
 
 
 def test_forms_follow_from_cosines() -> None:
-    # Regions: red, or red and green; rests: red and green, or red. Cosines with red 1, with green sqrt(1/2) and 0.
+    # Regions: red, or red and green; rests: red and green, or red. Cosines with red 1, with green
+    # sqrt(1/2) and 0.
     found = labels(RED, RED, GREEN)
     image = stripes("red", "green", "green")
     half, third = 1 / math.sqrt(2), 1 / math.sqrt(1)
@@ -154,9 +155,9 @@ def test_a_reward_without_its_judge_is_found_by_the_check(tmp_path: Path) -> Non
     [problem] = caught.value.problems
     assert isinstance(problem, MissingCapability)
     assert str(problem.where) == f"{path}:3"
-    assert (
-        problem.what
-        == "clip_reward reads `judge` (EncodesImageAndText), but `backbone` is CrossAttends, MatchesText."
+    assert problem.what == (
+        "clip_reward reads `judge` (EncodesImageAndText), but `backbone` is CrossAttends, "
+        "MatchesText."
     )
     assert '[models.judge] with use = "clip"' in problem.fix
     path.write_text(RECIPE.format(judge='[models.judge]\nuse = "clip"\nweights = "embedded"'))
@@ -194,7 +195,9 @@ def opened() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("presence", ["by the backbone", "by the judge"])
 def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> None:
-    """Masks and lists of true classes lie beside the image; a run with a reward opens the image alone."""
+    """Masks and lists of true classes lie beside the image; a run with a reward opens the image
+    alone.
+    """
     scene = sample_scenes()[0]
     for path in (
         scene.image,
@@ -206,7 +209,8 @@ def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> N
     image = tmp_path / f"{scene.image.parent.name}_{scene.image.name}"
     remove = {
         "by the backbone": "",
-        "by the judge": '[[stage]]\nuse = "presence_by_similarity"\nreplaces = "presence_by_matching"',
+        "by the judge": '[[stage]]\nuse = "presence_by_similarity"\n'
+        'replaces = "presence_by_matching"',
     }
     judge = f'{remove[presence]}\n[models.judge]\nuse = "clip"\nweights = "embedded"'
     (tmp_path / "mine.toml").write_text(RECIPE.format(judge=judge))

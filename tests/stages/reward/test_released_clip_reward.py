@@ -17,7 +17,9 @@ from ovsskit.stages.reward.released_clip_reward import ReleasedClipReward, contr
 
 
 def by_scipy(values: np.ndarray, size: int) -> np.ndarray:
-    """Resize as scikit-image does: blur what shrinks, then splines, within the range of the input."""
+    """Resize as scikit-image does: blur what shrinks, then splines, within the range
+    of the input.
+    """
     factors = np.array(values.shape) / size
     sigma = np.maximum(0, (factors - 1) / 2)
     blurred = ndimage.gaussian_filter(values, sigma, mode="constant") if sigma.any() else values

@@ -49,7 +49,8 @@ def test_names_alone() -> None:
 
 
 def test_the_known_sentences() -> None:
-    digest = "4f976686fb651bb5803d4689dcd849f75efe0ef19a3c801355bc9a6f03c8a5af"  # of OpenAI's list, as recorded with its users
+    # The digest is of OpenAI's list, as recorded with its users.
+    digest = "4f976686fb651bb5803d4689dcd849f75efe0ef19a3c801355bc9a6f03c8a5af"
     assert hashlib.sha256("\n".join(sentences("imagenet_80")).encode()).hexdigest() == digest
     assert sentences("clip_surgery_85") == sentences("imagenet_80") + sentences("scene_5")
     assert sentences("simple") == ("a photo of a {}.",)
@@ -87,7 +88,8 @@ def test_a_sentence_without_a_place_for_the_name_is_refused_at_once(tmp_path: Pa
         EncodeText(templates=("a photo",))
     recipe = tmp_path / "mine.toml"
     recipe.write_text(
-        '[backbone]\nuse = "blip_itm"\nweights = "embedded"\n[[stage]]\nuse = "encode_text"\ntemplates = ["a photo"]\n'
+        '[backbone]\nuse = "blip_itm"\nweights = "embedded"\n[[stage]]\n'
+        'use = "encode_text"\ntemplates = ["a photo"]\n'
     )
     with pytest.raises(Problems, match=r"list of text with \{\} for the name"):
         load_recipe(recipe)

@@ -15,7 +15,9 @@ IMAGE = Image(torch.zeros(3, 8, 8))
 def drive(
     stage: SalienceDropout, maps: list[torch.Tensor]
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Answer each round with the next maps; return the sum, and what each round after the first hid."""
+    """Answer each round with the next maps; return the sum, and what each round after the first
+    hid.
+    """
     run = stage.run(IMAGE)
     next(run)
     hidden = []

@@ -97,7 +97,9 @@ def test_equal_to_the_plain_loop(
 def test_windows_are_padded_evenly_and_cut_back(
     height: int, width: int, window: int, seed: int
 ) -> None:
-    """Without overlap, each window alone: margins of the colour around it, maps enlarged to all of it and cut."""
+    """Without overlap, each window alone: margins of the colour around it, maps enlarged to all of
+    it and cut.
+    """
     image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
     stage = SlidingWindow(
         window=window, stride=window, multiple=4, colour=(255.0, 0.0, 51.0), inner=(Waves(),)

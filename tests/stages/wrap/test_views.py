@@ -25,7 +25,9 @@ SIZES = st.integers(1, 9)
 
 class Thirds(Stage, writes="scores"):
     def run(self, image: Image) -> Logits:
-        """Return the mean colour of pieces of three by three pixels; what is left over is not seen."""
+        """Return the mean colour of pieces of three by three pixels; what is left over
+        is not seen.
+        """
         return Logits(torch.nn.functional.avg_pool2d(image.data, 3), (1, 2, 3))
 
 
@@ -48,7 +50,9 @@ def test_altering_and_undoing_is_the_identity(
     seed=st.integers(0, 99),
 )
 def test_scaling_and_undoing_moves_nothing(view: View, height: int, width: int, seed: int) -> None:
-    """A slope comes back, away from the border; a shift by a hundredth of a pixel would be found."""
+    """A slope comes back, away from the border; a shift by a hundredth of a pixel
+    would be found.
+    """
     down, right, level = torch.rand(3, 3, 1, 1, generator=torch.Generator().manual_seed(seed)) + 0.5
     image = down * torch.arange(height)[:, None] + right * torch.arange(width) + level
     altered = Views().alter(Image(image, hidden=image[0] > 20), view)
@@ -167,7 +171,8 @@ def test_contract() -> None:
 def test_an_unknown_view_is_found_before_running(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
-        '[[stage]]\nuse = "views"\naltered = ["sideways"]\n[[stage.inner]]\nuse = "resize_image"\n[[stage]]\nuse = "label_map"\n'
+        '[[stage]]\nuse = "views"\naltered = ["sideways"]\n[[stage.inner]]\n'
+        'use = "resize_image"\n[[stage]]\nuse = "label_map"\n'
     )
     with pytest.raises(Problems, match="views.altered") as caught:
         load_recipe(recipe)
