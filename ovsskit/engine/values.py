@@ -134,7 +134,7 @@ class Vocabulary(Value):
 
 @dataclass(frozen=True, eq=False)
 class Present(Value):
-    """Hold the labels (1 and up) of the classes that an image is said to show, in caption order.
+    """Hold the labels (1 and up) of the classes that an image shows, in caption order.
 
     `scores` are the probabilities from which they were chosen, if there are any, of all classes in
     their order; `note` is what a person should know of the choice. Neither distinguishes values.

@@ -258,7 +258,7 @@ def test_names_go_to_the_network_and_back(name: str, tmp_path: Path) -> None:
 
 
 class Fifth(Backbone):
-    """Be a model of somebody else's."""
+    """Be a third-party model."""
 
     weights: str = "none"
 

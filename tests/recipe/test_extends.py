@@ -53,7 +53,7 @@ def test_a_wrong_address_without_quotes_has_its_line(tmp_path: Path) -> None:
     with pytest.raises(Problems) as caught:
         load(tmp_path, "[set]\nthreshold.at = 0.4\nthreshold.att = 0.4\n")
     [problem] = caught.value.problems
-    assert (problem.where.line, problem.what) == (4, ("`threshold` has no key `att`."))  # type: ignore[union-attr]
+    assert (problem.where.line, problem.what) == (4, "`threshold` has no key `att`.")  # type: ignore[union-attr]
 
 
 def test_stages_are_removed_added_and_replaced(tmp_path: Path) -> None:
