@@ -329,5 +329,5 @@ def _inside(wrapper: Wrapper, state: State) -> State:
 
 
 def _reads_only(stage: Stage, slots: frozenset[str]) -> bool:
-    """Say whether a stage that is no wrapper reads only these slots."""
+    """Say whether a stage that is not a wrapper reads only these slots."""
     return not isinstance(stage, Wrapper) and slots.issuperset(_slots(stage).values())

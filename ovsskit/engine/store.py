@@ -275,5 +275,5 @@ def _unpack(item: Any, tensors: dict[str, Any]) -> Any:
     module, name = item["kind"]
     kind: Any = getattr(sys.modules[module], name)
     if not isinstance(kind, type) or not is_dataclass(kind):
-        raise ValueError(f"{name} is no kind of value")
+        raise ValueError(f"{name} is not a kind of value")
     return kind(**{key: _unpack(one, tensors) for key, one in item["fields"].items()})

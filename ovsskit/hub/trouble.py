@@ -66,7 +66,7 @@ def _of_answer(error: BaseException, repository: str, revision: str) -> Cause | 
 
     names = _names(error)
     if "HFValidationError" in names:
-        what = "it is no name of a hub repository either"
+        what = "it is not a name of a hub repository either"
         return Cause(what, "Give a hub id such as `owner/name`, a folder, or a file.")
     if "OfflineModeIsEnabled" in names:
         what = "HF_HUB_OFFLINE keeps the hub from being asked"

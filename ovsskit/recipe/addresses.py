@@ -50,7 +50,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     address, equals, value = text.partition("=")
     if not equals or not address.strip():
         raise BadValue(
-            f"`{shorten(text)}` is no assignment.",
+            f"`{shorten(text)}` is not an assignment.",
             fix="Write --set address=value",
             where=Place("--set"),
         )

@@ -192,7 +192,7 @@ def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, .
     names = list(classes)
     for name in names:
         if not isinstance(name, str):
-            raise BadClasses(f"A class is {name!r}, which is no name.", fix=fix)
+            raise BadClasses(f"A class is {name!r}, which is not a name.", fix=fix)
     return names, ()
 
 
@@ -302,7 +302,7 @@ def _with_synonyms(
     for name in synonyms:
         if _clean(name) not in names:
             fix = did_you_mean(name, names) or "Name the class as it stands among the names."
-            raise BadClasses(f"There are synonyms for `{name}`, which is no class.", fix=fix)
+            raise BadClasses(f"There are synonyms for `{name}`, which is not a class.", fix=fix)
     added = {_clean(name): list_words(words) for name, words in synonyms.items()}
     return [[*line, *added.get(line[0], [])] for line in classes]
 

@@ -12,7 +12,7 @@ def example(kind: Any, seed: int = 0) -> Any:
     """Return an example value of a kind; examples of one seed belong to the same image.
 
     Raises:
-        AssertionError: this is no kind of value, or its example is of another kind.
+        AssertionError: this is not a kind of value, or its example is of another kind.
         NotImplementedError: the kind has no example.
     """
     [kind, *_] = kinds_of(kind)

@@ -179,7 +179,7 @@ def _bare(text: str) -> str:
 
 
 def what_is_wrong(text: str, question: str, kind: Kind, names: set[str]) -> str:
-    """Say why an answer is no text for a class, or return an empty text."""
+    """Say why an answer is not a text for a class, or return an empty text."""
     if not key_of(text):
         return "an empty answer"
     if len([line for line in text.splitlines() if line.strip()]) > 1:

@@ -83,7 +83,7 @@ class Endpoint(LanguageModel):
         )
 
     def answer(self, prompt: str, attempt: int) -> str:
-        """Return an answer, or an empty text where what comes back is no answer.
+        """Return an answer, or an empty text where what comes back is not an answer.
 
         Raises:
             NoAnswer: the endpoint cannot be reached, refuses, or keeps failing.
@@ -174,7 +174,7 @@ class LocalModel(LanguageModel):
                 folder, local_files_only=True, dtype="auto"
             )
         except (OSError, ValueError, KeyError) as error:
-            what = f"This is no causal language model: {str(error).splitlines()[0][:200]}"
+            what = f"This is not a causal language model: {str(error).splitlines()[0][:200]}"
             raise NoAnswer(
                 what, fix="Name one by hub id or folder.", where=Place(self.weights)
             ) from error

@@ -79,7 +79,7 @@ def test_masks_that_hold_the_numbers(tmp_path: Path, draw: Draw) -> None:
         ),
         (
             lambda n: PIL.Image.fromarray(numpy.where(n == 3, 40, n)),
-            "3 of 3 masks hold numbers that are no class's",
+            "3 of 3 masks hold numbers of no class",
             "This one holds 40; the numbers of the classes are 1, 2, 3",
             "ids = ",
         ),

@@ -527,7 +527,7 @@ def test_what_is_no_language_model_is_told(expand: Expand, tmp_path: Path) -> No
     ended = expand(model=("--local", "empty", "--device", "cpu"))
     assert ended.status == 1
     assert ended.error.startswith(
-        "empty  OV406  no usable answer\n  `dog`: This is no causal language model: "
+        "empty  OV406  no usable answer\n  `dog`: This is not a causal language model: "
     )
 
 

@@ -89,7 +89,7 @@ def make_reader(
     """Return the tokenizer of a model: CLIP's own, or that of a folder, such as the weights'.
 
     Raises:
-        BadWeights: what the folder holds is no whole tokenizer.
+        BadWeights: what the folder holds is not a whole tokenizer.
     """
     settings = config["text_cfg"]
     limit = settings.get("context_length", 77)

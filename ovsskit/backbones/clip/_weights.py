@@ -86,7 +86,7 @@ def _unknown_tag(model: str, weights: str) -> BadValue:
         there = (
             f"It is a tag of {', '.join(models[:8])}."
             if models
-            else "It is no tag of open_clip either."
+            else "It is not a tag of open_clip either."
         )
         fix = (
             'Say which architecture: model = "ViT-B-16".'
@@ -263,7 +263,7 @@ def fill_network(network: Any, file: Path) -> None:
             what = "The file is a TorchScript archive, which holds code and is not read."
             fix = 'OpenAI\'s weights are on the hub without code: weights = "openai".'
             raise BadWeights(what, fix=fix, where=Place(str(file))) from error
-        what = "These are no weights of this architecture, or the file is broken."
+        what = "These are not weights of this architecture, or the file is broken."
         raise BadWeights(what, there=reason, where=Place(str(file))) from error
     except pickle.UnpicklingError as error:
         what = "The file is broken, or holds more than tensors, and is not read."

@@ -81,7 +81,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
 
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
-            BadValue: `image_size` is no multiple of the patch.
+            BadValue: `image_size` is not a multiple of the patch.
         """
         network = self.family.read_network(self.need_weights(), self.dtype, self.given)
         embeddings = network.get_submodule(self.family.embeddings)
@@ -179,7 +179,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         """Return rows and columns of patches of this width.
 
         Raises:
-            BadValue: `image_size` is no multiple of it.
+            BadValue: `image_size` is not a multiple of it.
         """
         height, width = self.size
         if height % patch or width % patch:

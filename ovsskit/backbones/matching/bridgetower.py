@@ -49,7 +49,7 @@ class Bridgetower(ItmBackbone):
 
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
-            BadValue: `image_size` is no multiple of the patch.
+            BadValue: `image_size` is not a multiple of the patch.
         """
         network = super().load()
         model = network.bridgetower

@@ -121,7 +121,7 @@ def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool
     try:
         network = OfaNetwork(shape_of(state))
     except (KeyError, AttributeError, ValueError, TypeError) as error:
-        raise _unfit(file, f"These are no weights of OFA: they lack {error}.") from error
+        raise _unfit(file, f"These are not weights of OFA: they lack {error}.") from error
     is_new = "decoder.embed_seg_positions.weight" not in state
     wanted = {
         key: tensor
@@ -137,7 +137,7 @@ def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool
     wrong = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
     if missing or wrong:
         what = f"lacks {_few(missing)}" if missing else f"has another size in {_few(wrong)}"
-        raise _unfit(file, f"This is no whole OFA: it {what}.")
+        raise _unfit(file, f"This is not a whole OFA: it {what}.")
     return network, is_new
 
 

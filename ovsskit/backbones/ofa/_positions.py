@@ -99,7 +99,7 @@ def resized_rows(rows: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "m d"]
 def with_origin(
     bias: Float[Tensor, "heads n n"], table: Float[Tensor, "rows heads"]
 ) -> Float[Tensor, "heads n+1 n+1"]:
-    """Put position 0, which is no cell, before the cells of a grid."""
+    """Put position 0, which is not a cell, before the cells of a grid."""
     heads, count, _ = bias.shape
     from_origin, to_origin, itself = table[-ORIGIN:]
     row = torch.cat([itself[:, None], from_origin[:, None].expand(heads, count)], 1)
@@ -108,7 +108,7 @@ def with_origin(
 
 
 def cell_rows(grid: Grid, side: int, trained: int) -> Int[Tensor, " n"]:
-    """Return which rows of a table of `side` x `side` cells (row 0 is no cell) belong to a grid.
+    """Return which rows of a table of `side` x `side` cells (row 0 is not a cell) belong to a grid.
 
     A grid of at most `trained` x `trained` cells starts in the table's upper left corner; where it
     is wider than the table, the rest of a row is read on from the table's next one, as the released

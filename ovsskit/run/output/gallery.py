@@ -83,5 +83,5 @@ def list_classes(vocabulary: Vocabulary) -> list[dict[str, Any]]:
 
 
 def _clean(text: str) -> str:
-    """Replace what is no text in the names of files, so that it can be written."""
+    """Replace what is not text in the names of files, so that it can be written."""
     return text.encode("utf-8", "replace").decode()

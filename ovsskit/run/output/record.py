@@ -74,7 +74,7 @@ class Costs:
         """Read costs back from what JSON gave.
 
         Raises:
-            ValueError: they are no costs.
+            ValueError: they are not costs.
         """
         costs: Costs = _READ_COSTS(plain)
         return costs

@@ -21,8 +21,8 @@ class DenseCrf(Stage, writes="scores"):
     """Refine probabilities by mean field in a fully connected CRF over the image's pixels.
 
     `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU.
-    Maps with a value that is no number are returned as they are; an image larger than the maps is
-    reduced to their size.
+    Maps with a value that is not a number are returned as they are; an image larger than the maps
+    is reduced to their size.
     Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's
     notebook.
 

@@ -15,7 +15,7 @@ from ovsskit.engine.values import Probabilities, Reward
 class EntropyReward(Stage, writes="reward"):
     """Reward sure probabilities: 1 minus their mean entropy over the pixels, from 0 to 1.
 
-    Being sure is no proof of being right: a softmax with a larger scale is surer, and so is one
+    Being sure does not mean being right: a softmax with a larger scale is surer, and so is one
     class everywhere. So the entropy of the image's mean probabilities is added, times `balance`; at
     1 the sum is 1 plus the information that a pixel's place gives on its class. An image of one map
     has no entropy, and no reward (not a number).

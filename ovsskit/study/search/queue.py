@@ -243,7 +243,7 @@ class TrialQueue:
         return None
 
     def _bury(self) -> None:
-        """Declare trials failed whose workers are no more."""
+        """Declare trials failed whose workers have ended."""
         for trial in self.trial_storage.dead(self.study):
             self.study.tell(trial.number, state=TrialState.FAIL)
 

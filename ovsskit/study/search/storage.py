@@ -70,7 +70,7 @@ class Journal:
 
         Raises:
             BadOutput: the folder cannot be written.
-            BadStorage: the file is no journal.
+            BadStorage: the file is not a journal.
         """
         make_folder(folder / "workers")
         self.folder, self.name = folder, uuid4().hex
@@ -84,7 +84,7 @@ class Journal:
             backend = JournalFileBackend(str(path), lock_obj=Dying(turn))  # type: ignore[arg-type]
             self.trials: BaseStorage = JournalStorage(backend)
         except (ValueError, KeyError, TypeError) as error:
-            what = f"The file is no journal of a study: {error}"
+            what = f"The file is not a journal of a study: {error}"
             raise BadStorage(
                 what, fix="Name another folder with --out, or remove it.", where=Place(str(path))
             ) from error
@@ -209,7 +209,7 @@ class Server:
             address = sqlalchemy.make_url(url)
         except (sqlalchemy.exc.ArgumentError, ValueError):
             # not `from` the error, whose text may hold the password
-            raise BadStorage("This is no address of a storage.", fix=fix, where=where) from None
+            raise BadStorage("This is not an address of a storage.", fix=fix, where=where) from None
         if url.partition("//")[2].partition("/")[0].count("@") > 1:
             what = (
                 "The address has more than one @, so that the host cannot be told from the "

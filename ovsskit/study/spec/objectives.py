@@ -165,8 +165,8 @@ def read_truth(
     """Return the true masks of images: of a folder, or those of the sample scenes.
 
     Raises:
-        BadStudy: the images are no sample scenes and no masks are named, or the classes are none of
-            the scenes'.
+        BadStudy: the images are not sample scenes and no masks are named, or the classes are none
+            of the scenes'.
         BadFile: an image has no mask, or its mask cannot be that of this image and these classes.
     """
     count = max(vocabulary.ids) + 1

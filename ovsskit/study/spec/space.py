@@ -176,7 +176,7 @@ def present_value(recipe: Recipe, address: str) -> Any:
 def _dimension(address: str, entry: Any, place: Place, recipe: Recipe) -> Dimension | None:
     if not isinstance(entry, Mapping):
         fix = f'Write "{address}" = {{ low = ..., high = ... }} or {{ choices = [...] }}.'
-        what = f"`{address}` is {toml(entry)}, which is no range."
+        what = f"`{address}` is {toml(entry)}, which is not a range."
         report(BadSpace(what, fix=fix, where=place))
         return None
     unknown = [key for key in entry if key not in DIMENSION_KEYS]

@@ -168,7 +168,7 @@ def _fault_of_numbers(held: set[int], vocabulary: Vocabulary) -> Fault | None:
     ids = vocabulary.ids[1:]
     facts = f"This one holds {_few(strange)}; the numbers of the classes are {_few(ids)}."
     fix = f"{NUMBERS} A recipe's [vocabulary] gives classes other numbers: ids = [...]."
-    return Fault("hold numbers that are no class's", facts, fix)
+    return Fault("hold numbers of no class", facts, fix)
 
 
 def _few(numbers: Sequence[int]) -> str:

@@ -74,7 +74,7 @@ def test_maps_of_words_bear_the_word() -> None:
 def test_of_many_maps_those_with_the_highest_peaks_are_shown(
     monkeypatch: pytest.MonkeyPatch, more: int, note: str
 ) -> None:
-    """A map that is no number anywhere has no peak."""
+    """A map that is not a number anywhere has no peak."""
     shown: list[str] = []
     notes: list[str] = []
     monkeypatch.setattr(
