@@ -463,7 +463,7 @@ def test_spoilt_weights(
     [
         ({"model": "ViT-B-16", "weights": "opnai"}, r"Did you mean `openai`"),
         ({"weights": "openai"}, 'model = "ViT-B-16"'),
-        ({"weights": "nothing_of_the_kind"}, "no tag of open_clip either"),
+        ({"weights": "nothing_of_the_kind"}, "not a tag of open_clip either"),
     ],
 )
 def test_names_that_open_clip_does_not_know(

@@ -88,7 +88,7 @@ def test_lists_are_relative_to_themselves(tree: Path) -> None:
     [
         ("c", "no such file or folder"),
         ("*.webp", "No image matches"),
-        ("empty", "no image in this folder"),
+        ("empty", "This folder holds no image"),
         ("empty.txt", "names no image"),
         ("binary.txt", "not UTF-8 text"),
     ],

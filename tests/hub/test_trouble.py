@@ -177,5 +177,5 @@ def test_offline(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_no_name_at_all(hub: FakeHub) -> None:
-    with pytest.raises(MissingWeights, match="no name of a hub repository either"):
+    with pytest.raises(MissingWeights, match="not a name of a hub repository either"):
         Clip(weights="some/where/else").need_weights()

@@ -241,7 +241,7 @@ def test_missing_results_of_a_finished_study_are_written_again(
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_text("no journal\nat all\n")
-    with pytest.raises(BadStorage, match="no journal"):
+    with pytest.raises(BadStorage, match="not a journal"):
         Journal(tmp_path)
 
 
