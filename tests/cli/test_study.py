@@ -57,7 +57,7 @@ def test_a_study_prints_the_best_trials_and_the_network_calls_saved(
 ) -> None:
     folder, [plain, _] = done
     assert plain.returncode == 0, plain.stderr
-    assert "as it is" in plain.stdout
+    assert "unchanged" in plain.stdout
     assert "12 done" in plain.stdout
     assert "network calls" in plain.stdout
     assert str(folder / "one" / "best.toml") in plain.stdout

@@ -393,7 +393,7 @@ def test_the_table_of_the_best_trials(search: Search) -> None:
         console.print(best_table(state))
     lines = [line.split() for line in captured.get().splitlines()]
     [default, *shown] = lines[-7:]
-    assert default[:4] == ["as", "it", "is", f"{state.default['values'][0]:.4g}"]
+    assert default[:2] == ["unchanged", f"{state.default['values'][0]:.4g}"]
     ranked = sorted(state.rows, key=lambda row: -(row.values or [0.0])[0])
     for line, row in zip(shown, ranked, strict=True):
         assert row.values is not None
