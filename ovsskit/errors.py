@@ -258,7 +258,7 @@ class CannotWrite(OvsskitError):
 
 
 class BadPlugin(OvsskitError):
-    """A plugin file cannot be imported or holds no stage."""
+    """A plugin file cannot be imported, or defines no stage and no backbone."""
 
     code, title, status = "OV502", "unusable plugin", 2
 

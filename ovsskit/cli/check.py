@@ -23,7 +23,8 @@ def check(
     """Check recipes and study files: names, types, ranges, and whether the stages fit together."""
     from rich.markup import escape
 
-    from ovsskit.cli.console import as_error, console, show_error
+    from ovsskit.cli.console import Notes, as_error, console, show_error
+    from ovsskit.engine.notices import hearing
     from ovsskit.errors import Place
     from ovsskit.study.spec.plan import check_file
 
@@ -31,7 +32,8 @@ def check(
     found = []
     for path in [path for name in recipes for path in _files(name)]:
         try:
-            check_file(path, sets)
+            with hearing(Notes()):
+                check_file(path, sets)
             console.print(f"[green]ok[/] {escape(path)}", highlight=False)
         except Exception as error:  # whatever is wrong with one file, the others are checked
             if "--debug" in sys.argv:

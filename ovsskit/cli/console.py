@@ -91,10 +91,21 @@ def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress
     )
 
 
+class Notes:
+    """Show what a person should know, unless nothing but errors or JSON is wanted."""
+
+    quiet = as_json = False
+
+    def notice(self, text: str) -> None:
+        """Show something that the person should know."""
+        if not self.quiet and not self.as_json:
+            stderr.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+
+
 R = TypeVar("R", bound="LiveReport")
 
 
-class LiveReport:
+class LiveReport(Notes):
     """Show how something goes until it ends.
 
     Nothing is shown at first, so that downloads before it can show their own bars.
@@ -109,11 +120,6 @@ class LiveReport:
     def __exit__(self, *_: object) -> None:
         """Take away what is shown."""
         self.live.stop()
-
-    def say(self, text: str) -> None:
-        """Print a sentence, whatever the mode."""
-        self.live.stop()
-        stderr.print(escape(text), highlight=False)
 
 
 @contextmanager

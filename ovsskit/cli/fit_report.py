@@ -39,11 +39,6 @@ class FitReport(LiveReport):
         self.loss = loss if not self.loss else (1 - SMOOTH) * self.loss + SMOOTH * loss
         self.progress.update(self.task, advance=1, loss=f"{self.loss:.3f}")
 
-    def notice(self, text: str) -> None:
-        """Show something that the person should know."""
-        if not self.quiet:
-            stderr.print(f"[yellow]note[/] {escape(text)}", highlight=False)
-
     def end(self, folder: Path, progress: Done, done_now: int) -> None:
         """Show what came out, what it cost, and how to use it."""
         self.progress.stop()

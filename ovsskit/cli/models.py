@@ -46,7 +46,8 @@ def models(
     from rich.markup import escape
     from rich.table import Table
 
-    from ovsskit.cli.console import console, resumable, show, show_error
+    from ovsskit.cli.console import Notes, console, resumable, show, show_error
+    from ovsskit.engine.notices import hearing
     from ovsskit.files.shipped import recipe_folder
     from ovsskit.files.writing import see_free
     from ovsskit.recipe.build import load_recipe
@@ -57,11 +58,12 @@ def models(
     if convert is not None:
         see_free(convert, force=force)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
-    if study:
-        options = [StudyOptions(name, overrides=tuple(sets)) for name in names]
-        found = [read_search(one, set_is_settled=True).candidate({}) for one in options]
-    else:
-        found = [load_recipe(name, sets) for name in names]
+    with hearing(Notes()):
+        if study:
+            options = [StudyOptions(name, overrides=tuple(sets)) for name in names]
+            found = [read_search(one, set_is_settled=True).candidate({}) for one in options]
+        else:
+            found = [load_recipe(name, sets) for name in names]
     needed = models_of(found)
     if not needed:
         console.print("No model of this recipe has weights.")

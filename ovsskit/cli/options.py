@@ -15,7 +15,7 @@ Sets = Annotated[
 ]
 Plugins = Annotated[
     list[Path],
-    typer.Option("--plugin", metavar="FILE", help="Python file with stages of your own."),
+    typer.Option("--plugin", metavar="FILE", help="Python file with stages or models of your own."),
 ]
 
 Classes = Annotated[

@@ -15,10 +15,12 @@ def plan(
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Show a recipe as a tree: stages, parameters, what they read and who wrote it."""
-    from ovsskit.cli.console import show
+    from ovsskit.cli.console import Notes, show
+    from ovsskit.engine.notices import hearing
     from ovsskit.recipe.build import load_recipe
     from ovsskit.run.output.plan_tree import plan_tree
 
     load_plugins(plugins)
-    loaded = load_recipe(recipe, sets)
+    with hearing(Notes()):
+        loaded = load_recipe(recipe, sets)
     show(plan_tree(loaded.plan, loaded.title, loaded.header.about))

@@ -46,11 +46,6 @@ class Report(LiveReport):
                 f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False
             )
 
-    def notice(self, text: str) -> None:
-        """Show something that the person should know."""
-        if not self.quiet and not self.as_json:
-            stderr.print(f"[yellow]note[/] {escape(text)}", highlight=False)
-
     def end(self, summary: Summary) -> None:
         """Show what became of the images, what it cost, and where to look."""
         self.progress.stop()

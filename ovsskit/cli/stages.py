@@ -27,14 +27,21 @@ def stages(
     plugins: Plugins = [],  # noqa: B006 - typer reads the default, nothing changes it
 ) -> None:
     """List every stage, or show one with its parameters, ranges and source."""
-    from ovsskit.errors import UnknownStage, did_you_mean, first_of
+    from ovsskit.cli.console import Notes
+    from ovsskit.engine.notices import hearing
+    from ovsskit.errors import Place, UnknownStage, did_you_mean, first_of
     from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
+    from ovsskit.recipe.renamed import renew_address
 
     load_plugins(plugins)
     if not name:
         _list()
         return
     found: Any = find_stage(name) or find_backbone(name)
+    if found is None:
+        with hearing(Notes()):
+            name = renew_address(name, Place("stages"))
+        found = find_stage(name)
     if found is None:
         known = [*stage_names(), *backbone_names()]
         raise UnknownStage(

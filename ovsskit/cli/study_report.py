@@ -26,11 +26,6 @@ class StudyReport(LiveReport):
         self.live: Live = Live(self.progress, console=stderr, transient=True, refresh_per_second=4)
         self.shows = not quiet and not as_json and stderr.is_terminal
 
-    def notice(self, text: str) -> None:
-        """Show something that the person should know."""
-        if not self.quiet and not self.as_json:
-            self.live.console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
-
     def begin(self, state: StudyState) -> None:
         """Show what is searched, and the values of the unchanged recipe."""
         if self.shows:

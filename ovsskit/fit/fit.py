@@ -15,6 +15,7 @@ from ovsskit.engine.devices import (
     note_slow_precision,
 )
 from ovsskit.engine.notices import TakesNotice, hearing
+from ovsskit.engine.stage import use_of
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
 from ovsskit.fit.folder import Progress, TunedFolder
 from ovsskit.fit.table import FitTable
@@ -133,8 +134,8 @@ def _backbone(recipe: Recipe) -> Ofa:
     """Return the model to be tuned, with the weights that tuning starts from."""
     found = [model for model in recipe.plan.models.values() if isinstance(model, Ofa)]
     if len(found) != 1:
-        there = ", ".join(type(model).__name__ for model in recipe.plan.models.values())
-        what = f"`fit` tunes the one model `ofa` of a recipe, and this one has {len(found)}."
+        there = ", ".join(use_of(type(model)) for model in recipe.plan.models.values())
+        what = f"`fit` tunes the one `ofa` of a recipe, and this recipe has {len(found) or 'none'}."
         raise MissingCapability(
             what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path))
         )

@@ -93,9 +93,10 @@ def axes(kind: Any) -> str:
     """Return the named axes of a kind of value, such as `class h w`, or an empty string."""
     wanted = kind.__bound__ if isinstance(kind, TypeVar) else kind
     for name in ("data", "probability"):
-        annotation = str(getattr(wanted, "__annotations__", {}).get(name, ""))
-        found = re.search(r"""[\"']\s*([^\"']+)[\"']""", annotation)
-        if found:
+        annotation = getattr(wanted, "__annotations__", {}).get(name, "")
+        if isinstance(annotation, type):  # the module does not postpone its annotations
+            return str(getattr(annotation, "dim_str", "")).strip()
+        if found := re.search(r"""[\"']\s*([^\"']+)[\"']""", annotation):
             return found[1]
     parents = getattr(wanted, "__bases__", ())
     return axes(parents[0]) if parents and parents[0] is not object else ""

@@ -98,8 +98,8 @@ def load_plugin(path: Path) -> list[str]:
         raise BadPlugin(what, where=where) from error
     found = {use_of(cls): cls for cls in _own_classes(module) if issubclass(cls, Stage | Backbone)}
     if not found:
-        fix = "Define a class that inherits `ovsskit.Stage`."
-        raise BadPlugin("The file defines no stage.", fix=fix, where=where)
+        fix = "Define a class that inherits `ovsskit.Stage` or `ovsskit.Backbone`."
+        raise BadPlugin("The file defines no stage and no backbone.", fix=fix, where=where)
     PLUGINS.update(found)
     return list(found)
 
@@ -136,6 +136,6 @@ def _find(name: str, group: str, files: dict[str, str], base: type) -> type | No
         cls = point.load()
     except (Exception, SystemExit) as error:
         raise BadPlugin(
-            f"The installed stage `{name}` cannot be imported: {error}", where=Place(point.value)
+            f"The installed `{name}` cannot be imported: {error}", where=Place(point.value)
         ) from error
     return cls if isinstance(cls, type) and issubclass(cls, base) else None

@@ -26,8 +26,8 @@ def write_starter(path: Path, base: str, *, whole: bool, force: bool = False) ->
     """
     see_free(path, force=force)
     recipe = load_recipe(base)
-    text = _copy(recipe) if whole else _variant(recipe, base, safe_name(path.stem) or "recipe")
-    write_text(path, text)
+    name = safe_name(path.stem) or "recipe"
+    write_text(path, _copy(recipe, name) if whole else _variant(recipe, base, name))
 
 
 def _variant(recipe: Recipe, base: str, name: str) -> str:
@@ -42,10 +42,12 @@ def _variant(recipe: Recipe, base: str, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _copy(recipe: Recipe) -> str:
+def _copy(recipe: Recipe, name: str) -> str:
     """Return the recipe's own text with its comments where it stands alone, else its tables."""
-    text = find_recipe(recipe.path).read_text(encoding="utf-8")
-    return text if "extends" not in tomlkit.parse(text) else tomlkit.dumps(recipe.tables)
+    own = tomlkit.parse(find_recipe(recipe.path).read_text(encoding="utf-8"))
+    tables = recipe.tables if "extends" in own else own
+    tables["name"] = name
+    return tomlkit.dumps(tables)
 
 
 def _parameters(stages: Sequence[Stage]) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.registry import backbone_names, stage_names
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 def ovsskit(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -107,6 +108,27 @@ def test_stages_explains_one_and_guesses_misspelt_ones() -> None:
     assert "Did you mean `threshold`?" in done.stderr
 
 
+def test_an_old_name_is_noted_once(tmp_path: Path) -> None:
+    path = tmp_path / "old.toml"
+    path.write_text('extends = "quickstart"\n[set]\ncaption.prompt = "A photo of "\n')
+    note = f"{path}:3: `caption` is called `write_captions` now"
+    assert ovsskit("check", path).stderr.count(note) == 1
+    assert ovsskit("plan", path).stderr.count(note) == 1
+    explained = ovsskit("stages", "caption")
+    assert explained.stdout.startswith("write_captions")
+    assert "`caption` is called `write_captions` now" in explained.stderr
+
+
+def test_a_plan_shows_the_axes_of_values_of_plugins(tmp_path: Path) -> None:
+    path = tmp_path / "averaged.toml"
+    path.write_text(
+        'extends = "quickstart"\n[models.tones]\nuse = "tones"\n'
+        '[[stage]]\nuse = "find_regions"\nafter = "dense_crf"\n'
+    )
+    shown = ovsskit("plan", path, "--plugin", EXAMPLES / "regions.py")
+    assert "writes regions: Regions [h w]" in shown.stdout
+
+
 def test_what_is_set_for_a_check_is_not_searched() -> None:
     assert ovsskit("check", "pnp_mplug", "--set", "select_head.layer=2").returncode == 0
     refused = ovsskit("check", "pnp_mplug", "--set", "select_head.layer=6")
@@ -126,6 +148,7 @@ def test_a_new_recipe_passes_the_check_and_never_replaces_a_file(
     assert ovsskit("new", path, "--from", "pnp_blip", *options).returncode == 0
     assert ovsskit("check", path).returncode == 0
     before = path.read_text()
+    assert tomlkit.parse(before)["name"] == "mine"
     again = ovsskit("new", path)
     assert again.returncode == 2
     assert "--force" in again.stderr

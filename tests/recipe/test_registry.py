@@ -61,7 +61,7 @@ def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("1 +", "SyntaxError"),
         ("import no_such_thing", "No module named"),
-        ("x = 1", "defines no stage"),
+        ("x = 1", "defines no stage and no backbone"),
     ],
 )
 def test_a_bad_plugin_says_why(tmp_path: Path, text: str, message: str) -> None:

@@ -8,9 +8,8 @@ from pydantic import BaseModel
 from rich.markup import escape
 from rich.tree import Tree
 
-from ovsskit.engine import values
 from ovsskit.engine.plan import Plan
-from ovsskit.engine.stage import Stage, use_of
+from ovsskit.engine.stage import Stage, use_of, wiring
 from ovsskit.engine.wiring import Link
 from ovsskit.recipe.describe import COMMON, axes, toml
 
@@ -30,20 +29,16 @@ def _grow(tree: Tree, stages: Sequence[Stage], links: Sequence[Link]) -> None:
         reads = [f"{escape(slot)} [dim]from {escape(by)}[/]" for slot, _, by in link.reads.values()]
         models = [f"[magenta]{escape(model)}[/]" for model in link.models.values()]
         slot, kind = link.writes
+        named = axes(wiring(type(stage)).kind)
         network = " [yellow](network)[/]" if stage.batches else ""
         branch = tree.add(f"[bold cyan]{escape(link.node.address)}[/]{network}")
         parameters = _parameters(stage)
         if parameters:
             branch.add(f"[dim]{escape(parameters)}[/]")
         branch.add(f"reads {', '.join([*reads, *models])}")
-        branch.add(f"writes [green]{slot}[/]: {kind}{escape(_shape(kind))}")
+        branch.add(f"writes [green]{slot}[/]: {kind}{escape(f' [{named}]' if named else '')}")
         if link.inner:
             _grow(branch.add("inner"), stage.inner, link.inner)  # type: ignore[attr-defined]
-
-
-def _shape(kind: str) -> str:
-    named = axes(getattr(values, kind, None))
-    return f" [{named}]" if named else ""
 
 
 def _parameters(model: BaseModel) -> str:
