@@ -206,7 +206,7 @@ def main() -> None:
         }
         everywhere = [judged[point] for point in counts.elements()]
         print(
-            f"{len(order)} unseen scenes: mIoU as it is {default:.3f}, found by TPE "
+            f"{len(order)} unseen scenes: mIoU unchanged {default:.3f}, found by TPE "
             f"{spread(everywhere)}"
         )
         print(f"the point that the masks of the searched scenes choose: {judged[by_masks]:.3f}")

@@ -90,7 +90,7 @@ def main() -> None:
     print(f"network calls       {summary['network_calls']}")
     best = summary["best"]
     print(
-        f"{chosen.objective}: {summary['default'][0]:.4f} as it is, {best['values'][0]:.4f} "
+        f"{chosen.objective}: {summary['default'][0]:.4f} unchanged, {best['values'][0]:.4f} "
         f"best (trial {best['turn']})"
     )
 
