@@ -31,6 +31,7 @@ from ovsskit.errors import (
     UnknownKey,
     did_you_mean,
     first_of,
+    nearest,
     report,
     shorten,
 )
@@ -183,7 +184,7 @@ def _place_stage(merged: Table, entry: Table) -> None:
         return
     [placement] = placements
     address = entry.pop(placement)
-    for stages, index, _ in _at(merged, address, entry.place_of(placement)):
+    for stages, index, _ in _at(merged, address, entry.place_of(placement), guess=True):
         if placement == "replaces":
             stages[index] = entry
         elif placement == "before":
@@ -192,10 +193,14 @@ def _place_stage(merged: Table, entry: Table) -> None:
             stages.insert(index + 1, entry)
 
 
-def _at(merged: Table, address: str, where: Place) -> list[tuple[list[Any], int, Table]]:
-    found = [item for item in all_stages(merged) if address_of(item[2]) == address]
-    if not found:
-        known = [address_of(entry) for _, _, entry in all_stages(merged)]
+def _at(
+    merged: Table, address: str, where: Place, *, guess: bool = False
+) -> list[tuple[list[Any], int, Table]]:
+    """Return the stage of an address; of a misspelt one, which is reported, a guess or none."""
+    known = [address_of(entry) for _, _, entry in all_stages(merged)]
+    wanted = address if address in known else nearest(address, known) if guess else None
+    found = [item for item in all_stages(merged) if address_of(item[2]) == wanted]
+    if address not in known:
         what = f"The recipe that is extended has no stage `{address}`."
         there, fix = f"There are: {', '.join(known)}", did_you_mean(address, known)
         report(UnknownAddress(what, there=there, fix=fix, where=where))

@@ -112,6 +112,14 @@ def test_paths_are_relative_to_the_recipe_that_names_them(tmp_path: Path) -> Non
     assert recipe.plan.stages[0].file == str(tmp_path / "sub" / "present.json")  # type: ignore[attr-defined]
 
 
+def test_a_stage_at_a_misspelt_address_is_checked_too(tmp_path: Path) -> None:
+    text = '[[stage]]\nuse = "threshold"\nname = "second"\nat = 3\nafter = "upsmaple"\n'
+    with pytest.raises(Problems) as caught:
+        load(tmp_path, text)
+    assert "has no stage `upsmaple`" in str(caught.value)
+    assert "second.at is 3" in str(caught.value)
+
+
 def test_a_shipped_recipe_is_found_by_name_and_a_misspelt_one_guessed() -> None:
     assert load_recipe("pnp_blip").header.name == load_recipe("pnp_blip.toml").header.name
     with pytest.raises(MissingRecipe, match="Did you mean `pnp_blip`"):
