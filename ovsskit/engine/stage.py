@@ -223,7 +223,7 @@ class Wrapper(Stage):
 
 
 class Rerun(Wrapper):
-    """Run the stages before it again, but for those that write its own slot.
+    """Run the stages before it again, except those that write its own slot.
 
     It receives what these write of the slots that it reads.
     """
