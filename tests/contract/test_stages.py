@@ -61,6 +61,7 @@ def test_every_default_is_allowed(name: str) -> None:
 @pytest.mark.parametrize("name", stage_files())
 def test_every_stage_has_an_example_that_is_valid(name: str) -> None:
     text = (inspect.getdoc(find_stage(name)) or "").partition("Example:\n")[2]
+    assert "\n\n" not in text, "an empty line ends the block on the reference page"
     [entry] = tomllib.loads(text)["stage"]
     assert entry["use"] == name
     assert build(entry).address == name

@@ -26,7 +26,6 @@ class SalienceDropout(Wrapper, writes="token_maps"):
         [[stage]]
         use = "salience_dropout"
         rounds = 4
-
           [[stage.inner]]
           use = "cross_attend"
     """

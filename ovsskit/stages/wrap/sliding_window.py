@@ -29,7 +29,6 @@ class SlidingWindow(Wrapper, writes="scores"):
         use = "sliding_window"
         window = 224
         stride = 112
-
           [[stage.inner]]
           use = "encode_hidden"
     """

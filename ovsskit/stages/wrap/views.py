@@ -52,7 +52,6 @@ class Views(Wrapper, writes="scores"):
         use = "views"
         same = ["identity", "grey"]
         altered = ["horizontal_flip"]
-
           [[stage.inner]]
           use = "encode_hidden"
     """
