@@ -28,7 +28,7 @@ import optuna
 from PIL import Image
 
 from ovsskit.recipe.registry import load_plugin
-from ovsskit.study.search.storage import JOURNAL, open_keeper
+from ovsskit.study.search.storage import JOURNAL, open_storage
 from ovsskit.study.search.trials import read_rows
 from ovsskit.study.spec.plan import Search, StudyOptions, read_search
 
@@ -150,7 +150,7 @@ def rows_of(search: Search, out: Path, storage: str) -> tuple[list[Any], int]:
     """Return the finished trials, and how many trials there are in all."""
     if not storage and not (out / JOURNAL).exists():
         return [], 0
-    trial_storage = open_keeper(storage, out, 60, search.title)
+    trial_storage = open_storage(storage, out, 60, search.title)
     try:
         found = optuna.load_study(study_name=search.title, storage=trial_storage.trials)
         return read_rows(found, search), len(found.get_trials(deepcopy=False))

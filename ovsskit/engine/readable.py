@@ -6,10 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ovsskit.errors import BadClasses, Place
-
-SHOWN = 5
-"""How many words a message names."""
+from ovsskit.errors import BadClasses, Place, first_of
 
 log = logging.getLogger(__name__)
 
@@ -109,5 +106,4 @@ def _see_alike(groups: Sequence[dict[int, str]], where: Place) -> None:
 
 
 def _few(words: Sequence[str]) -> str:
-    shown = ", ".join(dict.fromkeys(words[:SHOWN]))
-    return f"{shown} and {len(words) - SHOWN} more" if len(words) > SHOWN else shown
+    return first_of(list(dict.fromkeys(words)), most=5)

@@ -44,17 +44,17 @@ class LatticeCache:
         return lattice
 
 
-_shelf: ContextVar[LatticeCache | None] = ContextVar("shelf", default=None)
+_lattices: ContextVar[LatticeCache | None] = ContextVar("lattices", default=None)
 
 
 @contextmanager
-def caching_lattices(shelf: LatticeCache) -> Iterator[None]:
+def caching_lattices(cache: LatticeCache) -> Iterator[None]:
     """Keep the lattices that are built in this context, and reuse those of the cache."""
-    token = _shelf.set(shelf)
+    token = _lattices.set(cache)
     try:
         yield
     finally:
-        _shelf.reset(token)
+        _lattices.reset(token)
 
 
 def build_lattices(
@@ -69,8 +69,8 @@ def build_lattices(
     The first two sigmas are in pixels, the third in steps of 0 to 255. A kernel with a sigma of
     zero is left out.
     """
-    shelf = _shelf.get()
-    build = build_lattice if shelf is None else shelf.build
+    cache = _lattices.get()
+    build = build_lattice if cache is None else cache.build
     kernels = (
         (pixels[:, :, :0], [gaussian_sigma] * 2),
         (pixels, [bilateral_sigma] * 2 + [bilateral_colour_sigma] * 3),

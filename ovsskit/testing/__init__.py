@@ -3,7 +3,7 @@
 from ovsskit.testing import check_stage
 
 def test_sharpen():
-check_stage(Sharpen())
+    check_stage(Sharpen())
 """
 
 from ovsskit.testing.checks import (

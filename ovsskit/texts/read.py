@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ovsskit.engine.values import Vocabulary
-from ovsskit.errors import BadFile, Place, did_you_mean
+from ovsskit.errors import BadFile, Place, did_you_mean, first_of
 from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.recipe.toml_lines import read
 
@@ -146,7 +146,7 @@ def _in_order(path: Path, vocabulary: Vocabulary) -> list[Line]:
 def explain_missing(path: Path, missing: Sequence[str]) -> BadFile:
     """Return the error that says which classes have no text in a file."""
     known = [line.name for line in read_toml(path)]
-    shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    shown = first_of(missing, most=5)
     guess = did_you_mean(missing[0], known)
     fix = 'Add them to a file of your own (`ovsskit expand` writes one), or set missing = "name".'
     return BadFile(f"There is no text for: {shown}.", there=guess, fix=fix, where=Place(str(path)))

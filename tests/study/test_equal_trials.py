@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from ovsskit.study.search.evaluate import Evaluator, TrialResult
-from ovsskit.study.search.queue import DEFAULT, VERDICT, Failed, TrialQueue, candidate_key
+from ovsskit.study.search.queue import DEFAULT, RESULT, Failed, TrialQueue, candidate_key
 from ovsskit.study.search.samplers import points_of
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.storage import Journal
@@ -168,7 +168,7 @@ def test_a_candidate_that_another_worker_has_is_waited_for(
         found.append(one.known(trial))
         begun.set()
         assert waits.wait(60)
-        trial.set_user_attr(VERDICT, {"values": [0.25]})
+        trial.set_user_attr(RESULT, {"values": [0.25]})
         return 0.25
 
     def equal(trial: optuna.Trial, values: Mapping[str, Any]) -> float:

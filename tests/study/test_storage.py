@@ -29,7 +29,7 @@ from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, Study
 from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as work
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.search.storage import JOURNAL, Journal, open_keeper
+from ovsskit.study.search.storage import JOURNAL, Journal, open_storage
 
 Search = Callable[..., StudyState]
 Write = Callable[..., Path]
@@ -327,8 +327,8 @@ def test_several_begin_on_an_empty_server_at_once(tmp_path: Path, server: str) -
         connection.execute("CREATE DATABASE empty")
     empty = server.removesuffix("postgres") + "empty"
     with ThreadPoolExecutor(4) as pool:
-        keepers = list(pool.map(lambda _: open_keeper(empty, tmp_path, 1, "s"), range(4)))
-    for trial_storage in keepers:
+        opened = list(pool.map(lambda _: open_storage(empty, tmp_path, 1, "s"), range(4)))
+    for trial_storage in opened:
         assert trial_storage.trials.get_all_studies() == []
         trial_storage.close()
 
@@ -368,7 +368,7 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(
     tmp_path: Path, url: str, message: str
 ) -> None:
     with pytest.raises(BadStorage) as caught:
-        open_keeper(url, tmp_path, 1, "s")
+        open_storage(url, tmp_path, 1, "s")
     told = re.sub("reached: .*", "reached: REASON", str(caught.value))
     assert told == f"--storage  OV603  storage cannot be used\n  {message}"
     assert "secret" not in str(caught.value)
@@ -427,7 +427,7 @@ def test_workers_end_with_the_study_that_started_them(
 )
 def test_no_secret_of_an_address_is_printed_wherever_it_stands(tmp_path: Path, url: str) -> None:
     with pytest.raises(BadStorage) as caught:
-        open_keeper(url, tmp_path, 1, "s")
+        open_storage(url, tmp_path, 1, "s")
     assert "ecret" not in str(caught.value)
 
 

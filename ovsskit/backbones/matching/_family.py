@@ -21,7 +21,7 @@ from ovsskit.backbones._checkpoint import (
     write_tensors,
 )
 from ovsskit.backbones.matching._tokenizer import WORDPIECES
-from ovsskit.errors import BadWeights, Place
+from ovsskit.errors import BadWeights, Place, first_of
 from ovsskit.files import reading
 from ovsskit.hub.weights import HubFiles, Published
 from ovsskit.recipe.registry import CATALOGUE
@@ -200,7 +200,7 @@ class Family:
     ) -> BadWeights:
         """Return the error that a file lacks tensors of the network, or has them otherwise."""
         parts = [
-            f"{verb}: {_listed([self.name_in(stored, name) for name in names])}"
+            f"{verb}: {first_of([self.name_in(stored, name) for name in names], most=3)}"
             for verb, names in wrong.items()
             if names
         ]
@@ -251,10 +251,6 @@ def _replace(name: str, renames: Sequence[tuple[str, str]]) -> str:
     for old, new in renames:
         name = name.replace(old, new)
     return name.removeprefix("^")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @contextmanager

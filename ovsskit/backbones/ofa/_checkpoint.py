@@ -17,7 +17,7 @@ from ovsskit.backbones.ofa._network import OfaNetwork, begin_decoder
 from ovsskit.backbones.ofa._positions import ORIGIN
 from ovsskit.backbones.ofa._shape import shape_of
 from ovsskit.backbones.ofa._text import DICTIONARY, FIRST, TextReader, full_rows, read_rows
-from ovsskit.errors import BadWeights, Place
+from ovsskit.errors import BadWeights, Place, first_of
 
 FIX = (
     "Give a checkpoint of OFA or IFSeg, a folder of the hub port such as OFA-Sys/ofa-base, or one"
@@ -136,7 +136,11 @@ def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool
     missing = [key for key in wanted if key not in state and not (is_new and key.startswith(added))]
     wrong = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
     if missing or wrong:
-        what = f"lacks {_few(missing)}" if missing else f"has another size in {_few(wrong)}"
+        what = (
+            f"lacks {first_of(missing, most=3)}"
+            if missing
+            else f"has another size in {first_of(wrong, most=3)}"
+        )
         raise _unfit(file, f"This is not a whole OFA: it {what}.")
     return network, is_new
 
@@ -195,10 +199,6 @@ def _official(state: Mapping[str, Any]) -> dict[str, Any]:
             )
             named[IMAGE_POSITIONS] = torch.cat([rows, (noise * rows.shape[1] ** -0.5).to(rows)])
     return named
-
-
-def _few(keys: list[str]) -> str:
-    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
 def _unfit(path: Path, what: str) -> BadWeights:

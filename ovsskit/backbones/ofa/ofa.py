@@ -18,7 +18,7 @@ from ovsskit.backbones.ofa._resize import resize
 from ovsskit.engine.model import DecodesPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading, reading_of
 from ovsskit.engine.values import Image, PatchFeatures, Vocabulary
-from ovsskit.errors import BadClasses, Place
+from ovsskit.errors import BadClasses, Place, first_of
 from ovsskit.hub.weights import HubFiles
 from ovsskit.recipe.class_lists import list_words
 
@@ -236,13 +236,13 @@ class Ofa(PretrainedBackbone, DecodesPatches):
                 [one for one in tuned.names if one not in names],
                 [one for one in names if one not in tuned.names],
             )
-            differs = [f"not named: {_few(missing)}"] * bool(missing) + [
-                f"not tuned for: {_few(more)}"
+            differs = [f"not named: {first_of(missing, most=4)}"] * bool(missing) + [
+                f"not tuned for: {first_of(more, most=4)}"
             ] * bool(more)
             what = f"The weights are tuned for {len(tuned.names)} classes, and these are others."
             raise BadClasses(
                 what,
-                there="; ".join(differs) or f"Their order is: {_few(tuned.names)}",
+                there="; ".join(differs) or f"Their order is: {first_of(tuned.names, most=4)}",
                 fix=fix,
                 where=where,
             )
@@ -255,9 +255,8 @@ class Ofa(PretrainedBackbone, DecodesPatches):
                 raise BadClasses(what, fix=fix, where=where)
             off = (stored - words).abs().amax(1) > SAME_EMBEDDING * words.abs().max()
             if off.any():
-                other = _few(
-                    [name for name, differs in zip(names, off.tolist(), strict=True) if differs]
-                )
+                mine = [name for name, differs in zip(names, off.tolist(), strict=True) if differs]
+                other = first_of(mine, most=4)
                 raise BadClasses(
                     f"The weights are tuned for other words than: {other}.", fix=fix, where=where
                 )
@@ -280,7 +279,3 @@ class Ofa(PretrainedBackbone, DecodesPatches):
 def _bytes(biases: Biases) -> int:
     tensors = [*biases.encoder.layers, *biases.decoder.layers, biases.decoder.cross]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

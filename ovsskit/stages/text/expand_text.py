@@ -13,6 +13,7 @@ from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import Batch, PathOfRecipe, Stage
 from ovsskit.engine.values import TextFeatures, Vocabulary
+from ovsskit.errors import first_of
 from ovsskit.texts.read import explain_missing, shipped_file, texts_of_classes
 from ovsskit.texts.templates import Templates, encode_words, sentences
 
@@ -110,5 +111,4 @@ def mix(
 @cache
 def _warn(names: tuple[str, ...]) -> None:
     """Say once which classes have no text."""
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    log.warning("no text for %s: what stands for them are their words alone", shown)
+    log.warning("no text for %s: only their words stand for them", first_of(names, most=5))

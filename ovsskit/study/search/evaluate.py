@@ -27,7 +27,7 @@ from ovsskit.study.search.samplers import first_rung
 from ovsskit.study.spec.objectives import Objective, mean_of, miou_of
 from ovsskit.study.spec.plan import StudyPlan
 
-SHELF_BYTES = 1 << 30
+IMAGES_BYTES = 1 << 30
 """How many bytes of decoded images are kept."""
 
 LATTICE_BYTES = 1 << 30
@@ -75,8 +75,8 @@ class Evaluator:
 
     def __init__(self, plan: StudyPlan, device: str, batch: int, store: Store) -> None:
         self.plan, self.device, self.batch, self.store = plan, device, batch, store
-        self.shelf: dict[Path, Image] = {}
-        self._shelf_bytes = 0
+        self._images: dict[Path, Image] = {}
+        self._images_bytes = 0
         self._models: dict[str, Backbone] = {}
         self._costs = Costs()
         self._lattices = LatticeCache(LATTICE_BYTES)
@@ -168,12 +168,12 @@ class Evaluator:
 
     def _image(self, index: int) -> Image:
         path = self.plan.images[index]
-        if path in self.shelf:
-            return self.shelf[path]
+        if path in self._images:
+            return self._images[path]
         image = read_image(path, max_pixels=self.plan.max_pixels).to(self.device)
-        if self._shelf_bytes + image.data.nbytes <= SHELF_BYTES:
-            self.shelf[path] = image
-            self._shelf_bytes += image.data.nbytes
+        if self._images_bytes + image.data.nbytes <= IMAGES_BYTES:
+            self._images[path] = image
+            self._images_bytes += image.data.nbytes
         return image
 
     def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -37,8 +37,8 @@ ERROR, IDENTITY, CANDIDATE = "error", "identity", "candidate"
 DEFAULT = "default"
 """The attribute of a study that holds the values of the unchanged recipe."""
 
-VERDICT = "verdict"
-"""The attribute of a trial that holds what it was worth."""
+RESULT = "verdict"
+"""The attribute of a trial that holds its result; studies that exist have it so."""
 
 PAUSE = 0.2
 """Seconds to wait while others work on the last turns, or on the same candidate."""
@@ -198,8 +198,8 @@ class TrialQueue:
                 if one.user_attrs.get(CANDIDATE) == candidate
             ]
             for one in equal:
-                if one.state in SPENT and VERDICT in one.user_attrs:
-                    return one.user_attrs[VERDICT], one.state == TrialState.COMPLETE
+                if one.state in SPENT and RESULT in one.user_attrs:
+                    return one.user_attrs[RESULT], one.state == TrialState.COMPLETE
             if not any(one.state == TrialState.RUNNING for one in equal):
                 return None
             time.sleep(PAUSE)

@@ -308,7 +308,7 @@ def _alone_at(address: str) -> Iterator[None]:
         engine.dispose()
 
 
-def open_keeper(url: str, folder: Path, heartbeat: int, study: str) -> TrialStorage:
+def open_storage(url: str, folder: Path, heartbeat: int, study: str) -> TrialStorage:
     """Return the storage that a person named, or the journal in the study's folder.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ovsskit.study.search.queue import ERROR, VERDICT, is_spent
+from ovsskit.study.search.queue import ERROR, RESULT, is_spent
 from ovsskit.study.search.samplers import TURN
 from ovsskit.study.spec.plan import Search
 
@@ -81,7 +81,7 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
         at=at,
         reason=trial.user_attrs.get(ERROR, ""),
         broken=tuple(name for name, excess in trial.constraints.items() if excess > 0),
-        result=dict(trial.user_attrs.get(VERDICT, {})),
+        result=dict(trial.user_attrs.get(RESULT, {})),
     )
 
 

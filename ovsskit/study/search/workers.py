@@ -21,9 +21,9 @@ from ovsskit.engine.store import Store
 from ovsskit.errors import StudyFailed, reason_of
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.search.evaluate import Evaluator, Report, TrialResult
-from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, VERDICT, Failed, TrialQueue
+from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, RESULT, Failed, TrialQueue
 from ovsskit.study.search.samplers import TURN, rungs
-from ovsskit.study.search.storage import TrialStorage, open_keeper
+from ovsskit.study.search.storage import TrialStorage, open_storage
 from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import StudyPlan
 
@@ -46,7 +46,7 @@ class Place:
 
     def trial_storage(self, plan: StudyPlan) -> TrialStorage:
         """Open the storage of the trials."""
-        return open_keeper(
+        return open_storage(
             self.storage, self.folder, plan.search.settings.heartbeat, plan.search.title
         )
 
@@ -87,7 +87,7 @@ def judge_trial(
     ) as error:  # stages may be anybody's, and one candidate's failure shall not stop the study
         trial.set_user_attr(ERROR, reason_of(error))
         raise Failed from error
-    trial.set_user_attr(VERDICT, describe(result))
+    trial.set_user_attr(RESULT, describe(result))
     limits = plan.search.constraints
     if limits.seconds_per_image is not None:
         trial.set_constraint("seconds_per_image", result.seconds - limits.seconds_per_image)
@@ -147,7 +147,7 @@ def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
 
 
 def describe(result: TrialResult) -> dict[str, Any]:
-    """Return a verdict as plain JSON values."""
+    """Return a trial's result as plain JSON values."""
     return {
         "values": result.values,
         "images": {str(index): value for index, value in sorted(result.images.items())},

@@ -12,7 +12,7 @@ import PIL.Image
 
 from ovsskit._lazy import Int, numpy
 from ovsskit.engine.values import Vocabulary
-from ovsskit.errors import BadFile, Place
+from ovsskit.errors import BadFile, Place, first_of
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 """What a mask may be stored as: no format that changes numbers."""
@@ -21,7 +21,6 @@ IGNORED = 255
 class's."""
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations in which height and width are exchanged."""
-SHOWN = 8
 NUMBERS = (
     "The pixel values of a mask are the numbers of the classes, 0 for the background, "
     "255 for what does not count."
@@ -172,5 +171,4 @@ def _fault_of_numbers(held: set[int], vocabulary: Vocabulary) -> Fault | None:
 
 
 def _few(numbers: Sequence[int]) -> str:
-    more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
-    return ", ".join(map(str, numbers[:SHOWN])) + more
+    return first_of(list(map(str, numbers)), most=8)

@@ -180,8 +180,8 @@ def test_a_text_that_the_model_cuts_is_said_and_used(
 @pytest.mark.parametrize(
     ("count", "said"),
     [
-        (5, "no text for a0, a1, a2, a3, a4: what"),
-        (7, "no text for b0, b1, b2, b3, b4 and 2 more: what"),
+        (5, "no text for a0, a1, a2, a3, a4: only"),
+        (7, "no text for b0, b1, b2, b3, b4 and 2 more: only"),
     ],
 )
 def test_classes_without_a_text_are_counted(
