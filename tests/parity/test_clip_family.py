@@ -230,7 +230,9 @@ def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_pa
 
     def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
         value = states[-1][stage.writes]
-        if hasattr(value, "labels") or stage.writes == "labels":
+        if stage.writes == "labels":
+            kept[stage.address] = value.ids
+        elif hasattr(value, "labels"):
             kept[stage.address] = value.data
 
     pipeline = Pipeline.of(stages, {"backbone": backbone}, device="cpu")
