@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.stage import Batch as Batch
     from ovsskit.engine.stage import Capability as Capability
+    from ovsskit.engine.stage import Demand as Demand
+    from ovsskit.engine.stage import PathOfRecipe as PathOfRecipe
+    from ovsskit.engine.stage import Rerun as Rerun
     from ovsskit.engine.stage import S as S
     from ovsskit.engine.stage import Stage as Stage
+    from ovsskit.engine.stage import TakesLayers as TakesLayers
     from ovsskit.engine.stage import Wrapper as Wrapper
     from ovsskit.engine.stage import Wraps as Wraps
     from ovsskit.engine.store import Store as Store
@@ -55,7 +59,9 @@ _HOMES = {
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
         "EncodesText MatchesText PretrainedBackbone"
     ),
-    "engine.stage": "Batch Capability S Stage Wrapper Wraps",
+    "engine.stage": (
+        "Batch Capability Demand PathOfRecipe Rerun S Stage TakesLayers Wrapper Wraps"
+    ),
     "engine.store": "Store",
     "engine.values": (
         "Attention Captions Confidences CrossAttention Hidden Image Labels Logits PatchFeatures "
