@@ -45,6 +45,7 @@ GROUPS = {
     "recipes": "recipes/*.toml",
 }
 STAGES = (
+    "tests/contract/test_surface.py",
     "tests/test_published_settings.py",
     "tests/contract/test_stages.py",
     "tests/parity/test_clip_family.py",

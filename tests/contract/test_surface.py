@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -20,8 +21,14 @@ MEANT = "if this is meant: python -m ovsskit.testing.regenerate"
 GOLDEN = Path(__file__).parent.parent / "golden" / "surface.json"
 
 
+def defaults(cls: Any) -> dict[str, object]:
+    """Return the default of every parameter as JSON has it; "needed" where there is none."""
+    fields = cls.model_json_schema()["properties"]
+    return {name: field.get("default", "needed") for name, field in sorted(fields.items())}
+
+
 def surface() -> dict[str, object]:
-    """Return every name that people use, sorted."""
+    """Return every name that people use, sorted, and what a parameter is if nobody sets it."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     kinds = [
         item
@@ -31,8 +38,8 @@ def surface() -> dict[str, object]:
     return {
         "ovsskit": sorted(ovsskit.__all__),
         "ovsskit.testing": sorted(testing.__all__),
-        "stages": {name: sorted(find_stage(name).model_fields) for name in stage_files()},  # type: ignore[union-attr]
-        "backbones": {name: sorted(find_backbone(name).model_fields) for name in backbone_files()},  # type: ignore[union-attr]
+        "stages": {name: defaults(find_stage(name)) for name in stage_files()},
+        "backbones": {name: defaults(find_backbone(name)) for name in backbone_files()},
         "commands": {
             name: sorted(option for parameter in command.params for option in parameter.opts)
             for name, command in sorted(commands.items())

@@ -91,3 +91,10 @@ def test_sizes() -> None:
     assert Pamr().run(scores, Image(image)).data.shape == maps.shape
     assert Pamr(at="image").run(scores, Image(image)).data.shape == (2, 24, 35)
     assert torch.equal(Pamr(steps=0).run(scores, Image(image)).data, maps)
+
+
+@pytest.mark.parametrize("size", [(10, 15), (20, 15), (10, 30)])
+def test_maps_and_image_may_differ_in_one_side_alone(size: tuple[int, int]) -> None:
+    scores, image = Logits(torch.rand(2, 10, 15), (1, 2)), Image(torch.rand(3, *size))
+    assert Pamr(steps=1).run(scores, image).data.shape == (2, 10, 15)
+    assert Pamr(steps=1, at="image").run(scores, image).data.shape == (2, *size)

@@ -79,6 +79,11 @@ def test_maps_of_scaled_views_come_to_the_grid_of_the_first() -> None:
     torch.testing.assert_close(state["scores"].data, expected)
 
 
+@pytest.mark.parametrize("size", [(4, 6), (8, 6), (4, 12), (8, 12)])
+def test_maps_come_to_a_grid_that_differs_in_one_side_or_both(size: tuple[int, int]) -> None:
+    assert fit(torch.rand(2, 4, 6), size).shape == (2, *size)
+
+
 def test_defaults_are_those_of_itaclip_and_of_clip() -> None:
     views, image = Views(inner=(Thirds(),)), Image(torch.rand(3, 12, 18))
     [state] = Driver({}, {}).run([views], [{"image": image}])
