@@ -66,6 +66,13 @@ def test_scaling_and_undoing_moves_nothing(view: View, height: int, width: int, 
     torch.testing.assert_close(fit(Views().alter(Image(flat), view).data, (height, width)), flat)
 
 
+@pytest.mark.parametrize("percent", [50, 75, 125, 150, 175])
+def test_a_scaled_view_is_as_large_as_its_name_says(percent: int) -> None:
+    view: View = f"scale_{percent}"  # type: ignore[assignment]
+    altered = Views().alter(Image(torch.rand(3, 40, 80)), view)
+    assert altered.size == (40 * percent // 100, 80 * percent // 100)
+
+
 def test_maps_of_scaled_views_come_to_the_grid_of_the_first() -> None:
     image = Image(torch.rand(3, 12, 18))
     views = Views(
