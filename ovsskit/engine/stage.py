@@ -69,6 +69,12 @@ Batch: TypeAlias = Sequence[T]
 Slots: TypeAlias = Mapping[str, Any]
 Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
 
+CALLED_NO_MORE = {
+    "objections": "what it asks of a slot is said by a `Demand` on that slot now",
+    "run_many": "the method is `run_batch` now, with one list for each slot",
+}
+"""Methods that stages once had, and what is in their place."""
+
 
 @dataclass(frozen=True)
 class RecipePath:
@@ -167,6 +173,11 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def __init_subclass__(cls, writes: str = "", **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        for name, instead in CALLED_NO_MORE.items():
+            if callable(vars(cls).get(name)):
+                raise TypeError(
+                    f"The stage {cls.__name__} defines `{name}`, which nothing calls: {instead}."
+                )
         cls.writes = writes or cls.writes
         cls.batches = cls.run_batch is not Stage.run_batch
         if cls.writes and cls.batches != (cls.run is Stage.run):

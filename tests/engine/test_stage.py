@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ovsskit.engine.stage import Batch, Stage, wiring
@@ -44,6 +46,33 @@ def test_a_stage_with_both_methods_is_refused() -> None:
         class Torn(CountShown):
             def run(self, vocabulary: Vocabulary) -> Present:
                 return Present(())
+
+
+def test_methods_that_nothing_calls_any_more_are_refused() -> None:
+    with pytest.raises(TypeError, match="Old defines `run_many`, .* the method is `run_batch` now"):
+
+        class Old(Stage, writes="present"):
+            def run(self) -> Present:
+                return Present(())
+
+            def run_many(self, many: Any) -> list[Any]:
+                return [Present((1,)) for _ in many]
+
+    with pytest.raises(TypeError, match="Picky defines `objections`, .* by a `Demand` on"):
+
+        class Picky(CountShown):
+            def objections(self, ahead: Any) -> list[Any]:
+                return []
+
+
+def test_a_parameter_may_have_the_name_of_a_method_that_is_gone() -> None:
+    class Repeated(Stage, writes="present"):
+        run_many: int = 2
+
+        def run(self) -> Present:
+            return Present((self.run_many,))
+
+    assert Repeated().run().labels == (2,)
 
 
 def test_a_batch_method_that_reads_one_value_is_refused() -> None:

@@ -62,6 +62,10 @@ def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> No
         ("1 +", "SyntaxError"),
         ("import no_such_thing", "No module named"),
         ("x = 1", "defines no stage and no backbone"),
+        (
+            "from ovsskit import Stage\nclass Old(Stage): run_many = print",
+            "Old defines `run_many`, which nothing calls: the method is `run_batch` now",
+        ),
     ],
 )
 def test_a_bad_plugin_says_why(tmp_path: Path, text: str, message: str) -> None:
