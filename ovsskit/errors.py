@@ -258,7 +258,7 @@ class CannotWrite(OvsskitError):
 
 
 class BadPlugin(OvsskitError):
-    """A plugin file cannot be imported, or defines no stage and no backbone."""
+    """A plugin file cannot be imported or defines nothing, or a backbone lacks methods."""
 
     code, title, status = "OV502", "unusable plugin", 2
 

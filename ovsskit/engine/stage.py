@@ -41,6 +41,7 @@ back what a stage wrote before, and does for stages that batch.
 from __future__ import annotations
 
 import re
+from abc import ABC
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -91,7 +92,7 @@ PathOfRecipe = Annotated[str, RecipePath()]
 NeededPath = Annotated[str, RecipePath(needed=True)]
 
 
-class Capability:
+class Capability(ABC):  # noqa: B024 - each capability has methods of its own
     """Mark what a backbone can do; a stage asks for a model by one of these.
 
     Its abstract methods are the promise, `check` holds the laws that every model keeps, and `toy`

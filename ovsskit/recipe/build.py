@@ -17,6 +17,7 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.engine.wiring import Node, wire
 from ovsskit.errors import (
     BadClasses,
+    BadPlugin,
     MissingKey,
     OvsskitError,
     Place,
@@ -198,7 +199,13 @@ def _backbone_class(entry: Table) -> type[Backbone] | None:
         what = f"There is no backbone `{use}`."
         report(UnknownBackbone(what, there=there, fix=fix, where=entry.place_of("use")))
         return None
-    return find_backbone(use)
+    cls = find_backbone(use)
+    lacks = sorted(getattr(cls, "__abstractmethods__", ()))
+    if lacks:
+        what = f"The backbone `{use}` lacks methods: {', '.join(lacks)}."
+        report(BadPlugin(what, fix="Define them in its class.", where=entry.place_of("use")))
+        return None
+    return cls
 
 
 def _build_stages(entries: Sequence[Table]) -> tuple[list[Node], list[Stage]]:

@@ -112,3 +112,24 @@ def test_the_file_of_a_plugin_is_looked_for_by_the_check(
     assert "reads_table.table names a file that is not there: table.csv" in problem.what
     (tmp_path / "table.csv").write_text("")
     assert load_recipe(recipe).plan.stages
+
+
+def test_a_backbone_that_lacks_methods_is_refused_by_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "PLUGINS", {})
+    plugin, recipe = tmp_path / "plugin.py", tmp_path / "recipe.toml"
+    plugin.write_text(
+        "from ovsskit import EncodesText, PretrainedBackbone\n"
+        "class Speaks(PretrainedBackbone, EncodesText):\n"
+        "    def encode_texts(self, texts): ...\n"
+    )
+    recipe.write_text(
+        'extends = "quickstart"\n[models.judge]\nuse = "speaks"\nweights = "embedded"\n'
+    )
+    registry.load_plugin(plugin)
+    with pytest.raises(Problems) as caught:
+        load_recipe(recipe)
+    [problem] = caught.value.problems
+    assert (problem.code, problem.where) == ("OV502", Place(str(recipe), 3))
+    assert problem.what == ("The backbone `speaks` lacks methods: encode_text, load.")
