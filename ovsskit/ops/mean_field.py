@@ -8,53 +8,17 @@ Source: Kraehenbuehl & Koltun 2011.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeAlias
 
 from ovsskit._lazy import Float, UInt8, torch
+from ovsskit.engine.memo import remember
 from ovsskit.ops.permutohedral import Lattice
 
 Lattices: TypeAlias = tuple[Lattice | None, Lattice | None]
 LARGEST_TABLE = 2**23
 """How many values to hold at once on the vertices of a lattice."""
-
-
-class LatticeCache:
-    """Keep lattices that are used again, up to a number of bytes; drop the longest unused first."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.size = limit, 0
-        self._lattices: OrderedDict[Any, Lattice] = OrderedDict()
-
-    def build(self, values: UInt8[torch.Tensor, "h w _"], sigmas: Sequence[float]) -> Lattice:
-        """Return the lattice of pixels with these values and places, built now or before."""
-        from ovsskit.engine.digests import digest_tensor
-
-        key = values.device, tuple(sigmas), digest_tensor(values)
-        lattice = self._lattices.get(key)
-        if lattice is None:
-            lattice = self._lattices[key] = build_lattice(values, sigmas)
-            self.size += lattice.nbytes
-        self._lattices.move_to_end(key)
-        while self.size > self.limit:
-            self.size -= self._lattices.popitem(last=False)[1].nbytes
-        return lattice
-
-
-_lattices: ContextVar[LatticeCache | None] = ContextVar("lattices", default=None)
-
-
-@contextmanager
-def caching_lattices(cache: LatticeCache) -> Iterator[None]:
-    """Keep the lattices that are built in this context, and reuse those of the cache."""
-    token = _lattices.set(cache)
-    try:
-        yield
-    finally:
-        _lattices.reset(token)
 
 
 def build_lattices(
@@ -69,14 +33,15 @@ def build_lattices(
     The first two sigmas are in pixels, the third in steps of 0 to 255. A kernel with a sigma of
     zero is left out.
     """
-    cache = _lattices.get()
-    build = build_lattice if cache is None else cache.build
     kernels = (
-        (pixels[:, :, :0], [gaussian_sigma] * 2),
-        (pixels, [bilateral_sigma] * 2 + [bilateral_colour_sigma] * 3),
+        (pixels[:, :, :0], (gaussian_sigma,) * 2),
+        (pixels, (bilateral_sigma,) * 2 + (bilateral_colour_sigma,) * 3),
     )
     gaussian, bilateral = (
-        build(values, sigmas) if all(sigmas) else None for values, sigmas in kernels
+        remember(("lattice", values, sigmas), partial(build_lattice, values, sigmas))
+        if all(sigmas)
+        else None
+        for values, sigmas in kernels
     )
     return gaussian, bilateral
 

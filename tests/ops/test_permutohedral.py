@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from ovsskit.engine.memo import Memo, remembering
 from ovsskit.ops import mean_field as module
 from ovsskit.ops.mean_field import build_lattices, mean_field
 from ovsskit.ops.permutohedral import Lattice
@@ -136,17 +137,17 @@ def test_weights_whose_powers_no_float_holds() -> None:
     torch.testing.assert_close(marginals, expected, atol=1e-3, rtol=0)
 
 
-def test_a_lattice_cache_distinguishes_images_and_sigmas() -> None:
+def test_remembered_lattices_are_told_apart_by_images_and_sigmas() -> None:
     images, probabilities = (
         [photograph(30, 40, seed) for seed in (13, 14)],
         soft_masks(3, 30, 40, seed=15),
     )
     settings = [CRF, {**CRF, "gaussian_sigma": 2.0}, {**CRF, "bilateral_colour_sigma": 9.0}]
-    cache = module.LatticeCache(1 << 30)
+    memo = Memo(1 << 30)
     for _ in range(2):
         for pixels in images:
             for chosen in settings:
-                with module.caching_lattices(cache):
+                with remembering(memo):
                     kept = mean_field(probabilities, pixels, steps=2, **chosen)
                 assert torch.equal(kept, mean_field(probabilities, pixels, steps=2, **chosen))
 

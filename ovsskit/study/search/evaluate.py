@@ -15,12 +15,12 @@ from typing import Any
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import State
 from ovsskit.engine.images import allow_pixels, read_image
+from ovsskit.engine.memo import Memo, remembering
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels
 from ovsskit.errors import NothingFound
-from ovsskit.ops.mean_field import LatticeCache, caching_lattices
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.samplers import first_rung
@@ -30,8 +30,8 @@ from ovsskit.study.spec.plan import StudyPlan
 IMAGES_BYTES = 1 << 30
 """How many bytes of decoded images are kept."""
 
-LATTICE_BYTES = 1 << 30
-"""How many bytes of the lattices of dense CRFs are kept; they follow from the image alone."""
+MEMO_BYTES = 1 << 30
+"""How many bytes are kept of what follows from an image alone, such as lattices of dense CRFs."""
 
 Report = Callable[[int, float], bool]
 """Hear of the image of an index, and what it gave; say whether the rest can be left out."""
@@ -79,7 +79,7 @@ class Evaluator:
         self._images_bytes = 0
         self._models: dict[str, Backbone] = {}
         self._costs = Costs()
-        self._lattices = LatticeCache(LATTICE_BYTES)
+        self._memo = Memo(MEMO_BYTES)
         allow_pixels(plan.max_pixels)
 
     def pipeline(self, values: Mapping[str, Any]) -> Pipeline:
@@ -115,7 +115,7 @@ class Evaluator:
         left = False
         groups = list(self._groups(order))
         images = ([self._image(index) for index in group] for group in groups)
-        with caching_lattices(self._lattices):
+        with remembering(self._memo):
             for group, states in zip(
                 groups,
                 pipeline.run_groups(images, self.plan.vocabulary, meter, timed=True),
@@ -156,7 +156,7 @@ class Evaluator:
         pipeline = self.pipeline(values)
         for index in indices:
             image = self._image(index)
-            with caching_lattices(self._lattices):
+            with remembering(self._memo):
                 [state] = pipeline.run_many([image], self.plan.vocabulary)
             yield image, state
 
