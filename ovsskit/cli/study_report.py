@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import LiveReport, console, progress_bar, show, stderr
-from ovsskit.study.search.state import StudyState, cell
+from ovsskit.study.report.best import front_name
+from ovsskit.study.search.state import KNEE, StudyState, cell
 from ovsskit.study.search.trials import Row
 
 
@@ -68,6 +69,7 @@ class StudyReport(LiveReport):
                 "front": [row.turn for row in state.front]
                 if len(state.plan.search.objectives) > 1
                 else None,
+                "knee": state.knee.turn if state.knee else None,
                 "network_calls": calls,
                 "out": str(state.out),
                 "report": str(state.out / "index.html"),
@@ -88,7 +90,9 @@ def best_table(state: StudyState) -> Table:
         table.add_column(escape(column.replace(".", ".\n")), overflow="fold")
     best = str(state.best.turn) if state.best else None
     for row in rows:
-        table.add_row(*map(escape, row), style="bold green" if row[0] == best else "")
+        table.add_row(
+            *map(escape, row), style="bold green" if row[0].removesuffix(KNEE) == best else ""
+        )
     return table
 
 
@@ -117,6 +121,8 @@ def facts(state: StudyState) -> list[str]:
     lines.append(
         f"best recipe     {state.recipe}" if state.best else "best recipe     none: no trial counts"
     )
+    if state.knee:
+        lines.append(f"knee            {state.out / front_name(state.knee)}")
     return [*lines, f"report          {state.out / 'index.html'}"]
 
 

@@ -78,6 +78,8 @@ def test_json_has_a_line_for_each_trial(
     assert summary["trials"] == 12
     assert summary["best"]["values"][0] >= summary["default"][0]
     assert summary["network_calls"]["saved"] > 0
+    assert summary["front"] is None
+    assert summary["knee"] is None
 
 
 def test_studies_are_compared_by_trial_and_by_second(

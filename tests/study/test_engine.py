@@ -256,6 +256,26 @@ def test_several_objectives_give_a_pareto_front(search: Search, study_file: Writ
         load_recipe(path)
 
 
+def test_the_knee_is_listed_and_its_recipe_named(
+    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ovsskit.study.search.state.SHOWN", 1)
+    tables = '[[objective]]\nuse = "toy_goal"\n[[objective]]\nuse = "toy_small"\nname = "small"\n'
+    state = search(study_file(tables=tables), trials=20)
+    knee = state.knee
+    assert knee in state.front[1:]
+    names = [row[0] for row in state.table()]
+    assert names == ["trial", "unchanged", str(state.front[0].turn), f"{knee.turn} knee"]
+    [line] = [line for line in facts(state) if line.startswith("knee")]
+    load_recipe(Path(line.removeprefix("knee").strip()))
+
+
+def test_one_objective_has_no_knee(search: Search) -> None:
+    state = search(trials=4)
+    assert state.knee is None
+    assert not any(line.startswith("knee") for line in facts(state))
+
+
 def test_costs_can_be_objectives(search: Search, study_file: Write) -> None:
     state = search(study_file(), objectives=("toy_goal", "seconds"), trials=4)
     assert all(len(row.values or []) == 2 for row in state.rows)

@@ -35,8 +35,13 @@ def best_texts(state: StudyState) -> dict[str, str]:
     if len(state.plan.search.objectives) > 1:
         folder = state.out / "front"
         for row in state.front:
-            texts[f"front/trial_{row.turn:04d}.toml"] = recipe_text(state, row, folder)
+            texts[front_name(row)] = recipe_text(state, row, folder)
     return texts
+
+
+def front_name(row: Row) -> str:
+    """Return the file of a trial of the Pareto front, by its path in the study's folder."""
+    return f"front/trial_{row.turn:04d}.toml"
 
 
 def recipe_text(state: StudyState, row: Row, folder: Path) -> str:

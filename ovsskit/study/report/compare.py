@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from ovsskit.errors import BadFile, BadStudy, Place
 from ovsskit.files.reading import Unreadable, read_json
 from ovsskit.study.search.trials import Row, best_row, progress
-from ovsskit.study.spec.objectives import Direction
+from ovsskit.study.spec.objectives import Direction, sign_of
 
 MARKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
@@ -46,19 +46,14 @@ class Finished:
     name: str
     sampler: str
     objective: str
-    direction: str
+    direction: Direction
     default: float | None
     rows: list[Row]
 
     @property
-    def sign(self) -> int:
-        """Return 1 where more is better, else -1."""
-        return 1 if self.direction == "maximize" else -1
-
-    @property
     def best(self) -> Row | None:
         """Return the best trial."""
-        return best_row(self.rows, self.sign)
+        return best_row(self.rows, sign_of(self.direction))
 
 
 def read_finished(folder: Path) -> Finished:
@@ -105,7 +100,7 @@ def compare(folders: Sequence[Path]) -> dict[str, Any]:
             "The studies have different first objectives: "
             f"{', '.join(sorted(name for name, _ in goals))}."
         )
-    steps = [progress(one.rows, one.sign) for one in studies]
+    steps = [progress(one.rows, sign_of(one.direction)) for one in studies]
     most_trials = max(len(one.rows) for one in studies)
     most_seconds = max((one.rows[-1].at for one in studies if one.rows), default=0.0)
     return {

@@ -7,12 +7,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ovsskit.study.search.knee import knee_of
 from ovsskit.study.search.samplers import group_of
 from ovsskit.study.search.trials import Row, best_row, front
 from ovsskit.study.spec.plan import StudyPlan
 
 SHOWN = 8
 """How many of the best trials a table lists."""
+
+KNEE = " knee"
+"""What a table has behind the number of the trial at the knee of the front."""
 
 
 def cell(value: Any) -> str:
@@ -53,16 +57,23 @@ class StudyState:
         counting = [row for row in self.rows if row.counts]
         return sorted(counting, key=lambda row: (-first.sign * (row.values or [0.0])[0], row.turn))
 
+    @property
+    def shown(self) -> list[Row]:
+        """Return the leaders that a table lists: the first of them, and the knee."""
+        first, knee = self.leaders[:SHOWN], self.knee
+        return first if knee is None or knee in first else [*first, knee]
+
     def table(self) -> list[list[str]]:
-        """Return the head of a table, the unchanged recipe, and a row for each of the leaders."""
+        """Return the head of a table, the unchanged recipe, and a row for each leader it lists."""
         search = self.plan.search
         addresses = [one.address for one in search.space]
         head = ["trial", *(one.name for one in search.objectives), *addresses, "s"]
         start = map(cell, map(self.start.get, addresses))
         rows = [["unchanged", *map(cell, self.default.get("values", [])), *start, ""]]
-        for row in self.leaders[:SHOWN]:
+        knee = self.knee
+        for row in self.shown:
             found = map(cell, [*(row.values or []), *map(row.params.get, addresses)])
-            rows.append([str(row.turn), *found, f"{row.took:.1f}"])
+            rows.append([f"{row.turn}{KNEE * (row is knee)}", *found, f"{row.took:.1f}"])
         return [head, *rows]
 
     def _repr_html_(self) -> str:
@@ -76,6 +87,11 @@ class StudyState:
     def front(self) -> list[Row]:
         """Return the Pareto front."""
         return front(self.rows, [one.sign for one in self.plan.search.objectives])
+
+    @property
+    def knee(self) -> Row | None:
+        """Return the knee of the Pareto front; None if it has none, as of one objective."""
+        return knee_of(self.front, [one.sign for one in self.plan.search.objectives])
 
     @property
     def groups(self) -> list[Row | None]:

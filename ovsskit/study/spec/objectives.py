@@ -55,7 +55,12 @@ class Objective:
     @property
     def sign(self) -> int:
         """Return 1 where more is better, else -1."""
-        return 1 if self.direction == "maximize" else -1
+        return sign_of(self.direction)
+
+
+def sign_of(direction: Direction) -> int:
+    """Return 1 where more is better, else -1."""
+    return 1 if direction == "maximize" else -1
 
 
 def read_objectives(table: Table) -> tuple[Objective, ...]:
