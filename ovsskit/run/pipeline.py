@@ -23,7 +23,7 @@ from ovsskit.engine.plan import NO_WORDS, Plan
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
-from ovsskit.errors import BadClasses, UnknownAddress, did_you_mean
+from ovsskit.errors import BadClasses, UnknownAddress, did_you_mean, first_of
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import CATALOGUE
 from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
@@ -40,6 +40,16 @@ class Result:
     vocabulary: Vocabulary
     slots: State
     trace: dict[str, list[Value]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        height, width = self.image.size
+        found = "no labels"
+        if "labels" in self.slots:
+            from ovsskit.run.output.overlay import measure_areas
+
+            areas = measure_areas(self.ids.cpu().numpy(), self.vocabulary)
+            found = first_of([f"{area.name} {area.percent}" for area in areas])
+        return f"<Result of {self.image.name or 'image'}, {width} x {height} pixels: {found}>"
 
     @property
     def ids(self) -> Int[torch.Tensor, "h w"]:

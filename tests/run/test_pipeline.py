@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -49,6 +50,23 @@ def test_the_place_of_the_background_is_0(pipeline: Pipeline) -> None:
     result = pipeline(COLOURS, classes={"red": 9})
     result.slots["labels"].ids[0, 0] = 0
     assert torch.equal(result.labels[0, :2], torch.tensor([0, 1]))
+
+
+def test_a_result_prints_the_image_and_what_was_found(pipeline: Pipeline) -> None:
+    result = pipeline(COLOURS, classes="red, green, blue")
+    result.slots["labels"].ids[:, 0] = 3
+    assert repr(replace(result, image=replace(result.image, name="flag"))) == (
+        "<Result of flag, 6 x 4 pixels: blue 50 %, green 33 %, red 17 %>"
+    )
+    bare = {name: value for name, value in result.slots.items() if name != "labels"}
+    assert repr(replace(result, slots=bare)) == "<Result of image, 6 x 4 pixels: no labels>"
+
+
+def test_a_result_of_many_classes_prints_the_largest(pipeline: Pipeline) -> None:
+    result = pipeline(COLOURS, classes=[f"thing {index}" for index in range(1, 21)])
+    result.slots["labels"].ids.flatten()[:] = torch.tensor([1, 1, 2, 2, *range(1, 21)])
+    assert repr(result).startswith("<Result of image, 6 x 4 pixels: thing 1 12 %, thing 2 12 %, ")
+    assert repr(result).endswith(" and 8 more>")
 
 
 def test_a_string_is_refused_where_the_command_line_refuses_it(pipeline: Pipeline) -> None:
