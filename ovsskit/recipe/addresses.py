@@ -14,6 +14,7 @@ from ovsskit.errors import (
     Place,
     UnknownAddress,
     did_you_mean,
+    first_of,
     nearest,
     report,
     shorten,
@@ -104,14 +105,14 @@ def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> Unknow
         names = _parameters(holders[address])
         kind = "table" if address in SECTIONS else "stage"
         what = f"`{address}` is a {kind}, and not a value that can be set."
-        there = f"It has: {', '.join(names)}" if names else ""
+        there = f"It has: {first_of(names)}" if names else ""
         fix = f"Name one of its parameters: {address}.{names[0] if names else 'key'}"
         return UnknownAddress(what, there=there, fix=fix, where=where)
     owner, _, key = address.rpartition(".")
     full = [f"{name}.{key}" for name, one in holders.items() if key in _parameters(one)]
     near = nearest(address, full) if owner else next(iter(full), None)
     what = f"Nothing in the recipe has the address `{address}`."
-    there = f"There are: {', '.join(holders)}"
+    there = f"There are: {first_of(list(holders), 'ovsskit plan RECIPE')}"
     fix = f"Did you mean `{near}`?" if near else did_you_mean(owner or key, list(holders))
     return UnknownAddress(what, there=there, fix=fix, where=where)
 

@@ -202,6 +202,7 @@ def _at(
     found = [item for item in all_stages(merged) if address_of(item[2]) == wanted]
     if address not in known:
         what = f"The recipe that is extended has no stage `{address}`."
-        there, fix = f"There are: {', '.join(known)}", did_you_mean(address, known)
+        there = f"There are: {first_of(known, 'ovsskit plan RECIPE')}"
+        fix = did_you_mean(address, known)
         report(UnknownAddress(what, there=there, fix=fix, where=where))
     return found[:1]

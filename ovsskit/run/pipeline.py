@@ -78,7 +78,11 @@ class Result:
             UnknownAddress: the pipeline has no such stage, or was not called with `trace=True`.
         """
         if address not in self.trace:
-            there = f"There are: {', '.join(self.trace)}" if self.trace else "Nothing was kept."
+            there = (
+                f"There are: {first_of(list(self.trace), 'result.trace')}"
+                if self.trace
+                else "Nothing was kept."
+            )
             fix = (
                 did_you_mean(address, list(self.trace))
                 if self.trace

@@ -56,6 +56,17 @@ def test_a_wrong_address_without_quotes_has_its_line(tmp_path: Path) -> None:
     assert (problem.where.line, problem.what) == (4, "`threshold` has no key `att`.")  # type: ignore[union-attr]
 
 
+def test_of_many_addresses_the_first_are_listed(tmp_path: Path) -> None:
+    many = "".join(f'[[stage]]\nuse = "threshold"\nname = "t{n}"\n' for n in range(20))
+    (tmp_path / "many.toml").write_text(many)
+    listed = ", ".join(f"t{n}" for n in range(12))
+    for wrong in ('[set]\n"none.at" = 1\n', 'remove = ["none"]\n'):
+        with pytest.raises(Problems) as caught:
+            load(tmp_path, f'extends = "many.toml"\n{wrong}')
+        there = [one.there for one in caught.value.problems if one.code == "OV116"]
+        assert there == [f"There are: {listed} and others (`ovsskit plan RECIPE` lists all)"]
+
+
 def test_stages_are_removed_added_and_replaced(tmp_path: Path) -> None:
     text = """
 remove = ["all_classes"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_stages import ToyColours, ToyLabels, ToySoftmax
 
-from ovsskit.errors import BadClasses
+from ovsskit.errors import BadClasses, UnknownAddress
 from ovsskit.recipe.vocabulary import no_classes
 from ovsskit.run.pipeline import Pipeline
 
@@ -67,6 +67,16 @@ def test_a_result_of_many_classes_prints_the_largest(pipeline: Pipeline) -> None
     result.slots["labels"].ids.flatten()[:] = torch.tensor([1, 1, 2, 2, *range(1, 21)])
     assert repr(result).startswith("<Result of image, 6 x 4 pixels: thing 1 12 %, thing 2 12 %, ")
     assert repr(result).endswith(" and 8 more>")
+
+
+def test_of_many_stages_that_wrote_the_first_are_listed(pipeline: Pipeline) -> None:
+    result = pipeline(COLOURS, classes="red, green")
+    many = replace(result, trace={f"stage_{n}": [] for n in range(20)})
+    with pytest.raises(UnknownAddress) as caught:
+        many.at("stage_x")
+    assert caught.value.there.endswith("stage_11 and others (`result.trace` lists all)")
+    with pytest.raises(UnknownAddress, match="Nothing was kept"):
+        result.at("toy_labels")
 
 
 def test_a_string_is_refused_where_the_command_line_refuses_it(pipeline: Pipeline) -> None:
