@@ -246,9 +246,9 @@ class NoAnswer(OvsskitError):
 
 
 class BadOutput(OvsskitError):
-    """The output folder cannot be written, is full, or holds another run."""
+    """The output cannot be written, the folder holds another run, or the file is there already."""
 
-    code, title, status = "OV501", "output folder cannot be used", 2
+    code, title, status = "OV501", "output cannot be used", 2
 
 
 class CannotWrite(OvsskitError):

@@ -57,7 +57,9 @@ def test_what_is_there_is_replaced_only_if_told(tmp_path: Path, there: str) -> N
         path.mkdir()
     else:
         path.symlink_to("nowhere")
-    with pytest.raises(BadOutput, match="there already"):
+    with pytest.raises(
+        BadOutput, match="OV501  output cannot be used\n  The file is there already"
+    ):
         see_free(path, force=False)
     see_free(path, force=True)
     see_free(tmp_path / "two", force=False)
