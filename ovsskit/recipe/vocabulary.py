@@ -127,9 +127,7 @@ def make_vocabulary(
     for word in [word for line in [*kept, behind] for word in line]:
         refuse_other_forms(word)
     if not kept:
-        raise BadClasses(
-            "There is no class to look for.", fix='Name some: --classes "dog, cat, grass".'
-        )
+        raise BadClasses("There is no class to look for.", fix='Name one or more, such as "dog".')
     twice = [] if ids else [*_repeated(word for line in kept for word in line), *_repeated(behind)]
     if twice:
         fix = (

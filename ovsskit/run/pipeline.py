@@ -186,7 +186,7 @@ class Pipeline:
         vocabulary = self.plan.vocabulary
         if classes is not None:
             names, ids = list_classes(classes, vocabulary.background)
-            vocabulary = self._replace(tuple(names), ids)
+            vocabulary = self._replace(tuple(names), ids) if names else NO_WORDS
         if not vocabulary.names:
             raise BadClasses("No classes are given.", fix='Call it with classes=["dog", "cat"].')
         if vocabulary is not self._checked:

@@ -79,6 +79,15 @@ def test_of_many_stages_that_wrote_the_first_are_listed(pipeline: Pipeline) -> N
         result.at("toy_labels")
 
 
+@pytest.mark.parametrize("classes", [None, [], {}, ["background"], "background"])
+def test_no_classes_are_refused_as_an_argument(pipeline: Pipeline, classes: Any) -> None:
+    with pytest.raises(BadClasses, match="No classes are given|no class to look for") as caught:
+        pipeline(COLOURS, classes=classes)
+    assert "--" not in caught.value.fix
+    if not classes:
+        assert caught.value.fix == 'Call it with classes=["dog", "cat"].'
+
+
 def test_a_string_is_refused_where_the_command_line_refuses_it(pipeline: Pipeline) -> None:
     with pytest.raises(BadClasses, match="the name of a file"):
         pipeline(COLOURS, classes="classes.txt")
