@@ -40,6 +40,7 @@ from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.stages.reward.agreement_reward import AgreementReward
 from ovsskit.stages.reward.clip_reward import ClipReward
 from ovsskit.stages.reward.entropy_reward import EntropyReward
+from ovsskit.stages.reward.region_reward import RegionReward
 
 COLOURS = {1: "#1f77b4", 2: "#d95f02", 3: "#2ca02c"}
 """How layers are drawn; words of classes get no gradient in the last one."""
@@ -61,6 +62,7 @@ REWARDS: dict[str, dict[str, Stage]] = {
         "agreement": AgreementReward(name="agreement"),
         "agreement, flipped": AgreementReward(alterations=("horizontal_flip",), name="flipped"),
     },
+    "image": {"regions": RegionReward(name="regions")},
 }
 Point = tuple[int, int, float]
 

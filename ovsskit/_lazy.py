@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     import kornia as kornia
     import numpy as numpy
     import open_clip as open_clip
+    import skimage as skimage
     import torch as torch
     import transformers as transformers
     from jaxtyping import Bool as Bool
@@ -62,6 +63,7 @@ else:
     kornia = Lazy("kornia")
     numpy = Lazy("numpy")
     open_clip = Lazy("open_clip")
+    skimage = Lazy("skimage")
     torch = Lazy("torch")
     transformers = Lazy("transformers")
     Bool, Float, Int, UInt8 = map(LazyShape, ("Bool", "Float", "Int", "UInt8"))

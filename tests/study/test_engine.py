@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 import PIL.Image
 import pytest
+import skimage.segmentation
 from rich.console import Console
 from study_stages import BEST
 
@@ -54,6 +55,23 @@ def test_a_study_beats_the_recipe_and_runs_the_network_once_for_each_layer(searc
     layers = {row.params["toy_shade.layer"] for row in state.rows} | {1}
     assert calls == 6 * len(layers)
     assert calls + saved == 6 * 41
+
+
+def test_what_follows_from_an_image_alone_is_computed_once(
+    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    real = skimage.segmentation.felzenszwalb
+
+    def count(image: Any, **settings: Any) -> Any:
+        seen.append(image.shape)
+        return real(image, **settings)
+
+    monkeypatch.setattr(skimage.segmentation, "felzenszwalb", count)
+    tables = '[objective]\nuse = "region_reward"\nminimum = 4\n'
+    state = search(study_file(tables=tables), trials=5)
+    assert len({str(row.values) for row in state.rows}) > 1
+    assert len(seen) == 6, "once for each image, the unchanged recipe and the report included"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "cmaes", "annealing"])

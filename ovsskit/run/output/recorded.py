@@ -26,6 +26,7 @@ PACKAGES = (
     "numpy",
     "pillow",
     "kornia",
+    "scikit-image",
 )
 SHOWN = 4
 """Differences to another identity that are named."""

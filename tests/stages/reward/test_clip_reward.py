@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +8,6 @@ import pytest
 import torch
 from painter import BLUE, GREEN, RED, VOCABULARY, Painter, labels, stripes
 
-import ovsskit
-from ovsskit.embedded import sample_scenes
 from ovsskit.engine.values import Image, Labels, Present
 from ovsskit.errors import MissingCapability, Problems
 from ovsskit.recipe.build import load_recipe
@@ -168,56 +162,3 @@ def test_without_labels_there_is_nothing_to_judge() -> None:
     with pytest.raises(Problems) as caught:
         Pipeline.of([ToyScores(), ClipReward()], {"judge": Painter()}, VOCABULARY)
     assert "reads `labels` (Labels); nothing above writes it" in str(caught.value.problems[0])
-
-
-OPENED: list[str] | None = None
-
-
-def note(event: str, arguments: tuple[Any, ...]) -> None:
-    if (
-        event == "open"
-        and OPENED is not None
-        and isinstance(arguments[0], str | bytes | os.PathLike)
-    ):
-        OPENED.append(os.fsdecode(arguments[0]))
-
-
-@pytest.fixture
-def opened() -> Iterator[list[str]]:
-    """Return the files that are opened from here on."""
-    global OPENED
-    if OPENED is None:
-        sys.addaudithook(note)
-    OPENED = []
-    yield OPENED
-    OPENED = []
-
-
-@pytest.mark.parametrize("presence", ["by the backbone", "by the judge"])
-def test_no_label_is_read(tmp_path: Path, opened: list[str], presence: str) -> None:
-    """Masks and lists of true classes lie beside the image; a run with a reward opens the image
-    alone.
-    """
-    scene = sample_scenes()[0]
-    for path in (
-        scene.image,
-        scene.mask,
-        scene.stuff_mask,
-        scene.image.parent.parent / "scenes.json",
-    ):
-        shutil.copy(path, tmp_path / f"{path.parent.name}_{path.name}")
-    image = tmp_path / f"{scene.image.parent.name}_{scene.image.name}"
-    remove = {
-        "by the backbone": "",
-        "by the judge": '[[stage]]\nuse = "presence_by_similarity"\n'
-        'replaces = "presence_by_matching"',
-    }
-    judge = f'{remove[presence]}\n[models.judge]\nuse = "clip"\nweights = "embedded"'
-    (tmp_path / "mine.toml").write_text(RECIPE.format(judge=judge))
-    opened.clear()
-    result = ovsskit.load(tmp_path / "mine.toml")(image)
-    assert 0 <= float(result.slots["reward"].data) <= 1
-    mine = {Path(path).name for path in opened if Path(path).is_relative_to(tmp_path)}
-    assert mine == {"mine.toml", image.name}
-    scenes = scene.image.parent.parent
-    assert not [path for path in opened if Path(path).is_relative_to(scenes)]
