@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ovsskit.engine.model import Backbone
-from ovsskit.engine.stage import Demand, Rerun, Stage, Wrapper, walk, wiring
+from ovsskit.engine.stage import Demand, Rerun, Stage, Wrapper, per_class, walk, wiring
 from ovsskit.engine.values import Vocabulary
-from ovsskit.errors import BadValue
+from ovsskit.errors import BadClasses, BadValue, Place, did_you_mean, first_of
 
 Objection = tuple[str, str, BadValue]
 """The address of a stage, one of its parameters, and what is wrong with it."""
@@ -21,7 +21,23 @@ def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, images: Sequen
         OvsskitError: one of them cannot.
     """
     for stage in walk(stages):
+        for field in per_class(type(stage)):
+            check_names(getattr(stage, field), vocabulary, Place(f"{stage.address}.{field}"))
         stage.check_inputs(vocabulary, images)
+
+
+def check_names(named: Iterable[str], vocabulary: Vocabulary, where: Place) -> None:
+    """Check that what is named are classes.
+
+    Raises:
+        BadClasses: something is not.
+    """
+    for name in named:
+        if name not in vocabulary.names:
+            what = f"It has a value for `{name}`, which is no class that is looked for."
+            there = f"The classes are: {first_of(list(vocabulary.names))}"
+            fix = did_you_mean(name, list(vocabulary.names))
+            raise BadClasses(what, there=there, fix=fix, where=where)
 
 
 def find_objections(

@@ -33,6 +33,8 @@ own chain: it runs the stages before it again.
 
 What a stage asks of a slot beyond its kind stands beside the kind:
 `Annotated[CrossAttention, TakesLayers("layer")]`.
+A field that may differ by class has a table of classes beside it:
+`at_class: Annotated[dict[str, float], PerClass("at")]`.
 
 What a stage writes follows from its fields, its `version`, and what it reads. So a store can give
 back what a stage wrote before, and does for stages that batch.
@@ -59,7 +61,8 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import BaseModel, Field, SerializeAsAny
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, SerializeAsAny
+from pydantic_core import CoreSchema, core_schema
 
 from ovsskit.engine.values import S as S
 from ovsskit.engine.values import V, Value, Vocabulary
@@ -86,6 +89,26 @@ class RecipePath:
     """
 
     needed: bool = False
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """Mark a field as a table by class name; other classes have the value of a field above it.
+
+    Entries that say the same as that field are left out, so that equal stages are equal.
+    """
+
+    otherwise: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Return the schema of the table, after which entries are left out."""
+        return core_schema.with_info_after_validator_function(self._settle, handler(source))
+
+    def _settle(self, values: dict[str, Any], info: Any) -> dict[str, Any]:
+        same = info.data.get(self.otherwise)
+        return {name: value for name, value in sorted(values.items()) if value != same}
 
 
 PathOfRecipe = Annotated[str, RecipePath()]
@@ -256,8 +279,17 @@ def layers_taken(stages: Iterable[Stage], slot: str) -> tuple[int, ...]:
 
 def paths_of(cls: type[BaseModel]) -> dict[str, RecipePath]:
     """Return the marks of the fields that name a file, by field."""
+    return _marks_of(cls, RecipePath)
+
+
+def per_class(cls: type[BaseModel]) -> dict[str, PerClass]:
+    """Return the marks of the fields that hold a value for each class, by field."""
+    return _marks_of(cls, PerClass)
+
+
+def _marks_of(cls: type[BaseModel], kind: type[T]) -> dict[str, T]:
     marked = [(name, one) for name, info in cls.model_fields.items() for one in info.metadata]
-    return {name: mark for name, mark in marked if isinstance(mark, RecipePath)}
+    return {name: mark for name, mark in marked if isinstance(mark, kind)}
 
 
 def use_of(cls: type) -> str:

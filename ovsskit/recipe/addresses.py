@@ -1,13 +1,16 @@
 """Find and change what stands at an address of a recipe: `threshold.at`, `backbone.weights`.
 
+A parameter with a value for each class has an address for each, which ends in the class's name as
+it stands, whatever is in it: `threshold.at_class.ice cream`.
 The same addresses serve `--set`, the `[set]` table of a variant, studies and errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ovsskit.engine.stage import Stage, per_class
 from ovsskit.errors import (
     BadValue,
     BrokenToml,
@@ -67,10 +70,11 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 def set_value(table: Table, address: str, value: Any, where: Place) -> None:
     """Change the value at an address in a recipe's tables, or report why that cannot be."""
-    owner, _, key = address.rpartition(".")
     targets: dict[str, Table] = {}
     for _, _, entry in all_stages(table):
         targets.setdefault(address_of(entry), entry)
+    used = {one: str(entry.get("use")) for one, entry in targets.items()}
+    owner, key, name = split_address(address, lambda one: find_stage(used.get(one, "")))
     models = {f"models.{name}": model for name, model in table.get("models", {}).items()}
     sections = {
         name: table.setdefault(name, Table({}, where, {}))
@@ -81,6 +85,9 @@ def set_value(table: Table, address: str, value: Any, where: Place) -> None:
     if owner not in holders or not key:
         report(_unknown(address, holders, where))
         return
+    if name:
+        others = holders[owner].get(key)
+        value = Table({**(others if isinstance(others, Table) else {}), name: value}, where, {})
     shape = StageShape if owner in targets else ModelShape
     changed = Table({**holders[owner], key: value}, where, {})
     problems = [*odd_values(value, where, address), *wrong_shapes(shape, changed, owner)]
@@ -90,6 +97,21 @@ def set_value(table: Table, address: str, value: Any, where: Place) -> None:
     if owner == "vocabulary" and key in NAMING:
         _forget_classes(holders[owner])
     holders[owner][key], holders[owner].places[key] = value, where
+
+
+def split_address(address: str, find: Callable[[str], type[Stage] | None]) -> tuple[str, str, str]:
+    """Return what has a parameter, the parameter, and the class whose value it is, if it has some.
+
+    `find` returns the class of the stage at an address, or None.
+    """
+    parts = address.split(".")
+    for count in range(1, len(parts) - 1):
+        owner, key = ".".join(parts[:count]), parts[count]
+        cls = find(owner)
+        if cls is not None and key in per_class(cls):
+            return owner, key, ".".join(parts[count + 1 :])
+    owner, _, key = address.rpartition(".")
+    return owner, key, ""
 
 
 def _forget_classes(vocabulary: Table) -> None:
@@ -110,11 +132,18 @@ def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> Unknow
         return UnknownAddress(what, there=there, fix=fix, where=where)
     owner, _, key = address.rpartition(".")
     full = [f"{name}.{key}" for name, one in holders.items() if key in _parameters(one)]
+    full += [f"{name}.{each}.{key}" for name, one in holders.items() for each in _tables(one)]
     near = nearest(address, full) if owner else next(iter(full), None)
     what = f"Nothing in the recipe has the address `{address}`."
     there = f"There are: {first_of(list(holders), 'ovsskit plan RECIPE')}"
     fix = f"Did you mean `{near}`?" if near else did_you_mean(owner or key, list(holders))
     return UnknownAddress(what, there=there, fix=fix, where=where)
+
+
+def _tables(table: Table) -> list[str]:
+    """Return the parameters of a table's stage that have a value for each class."""
+    cls = find_stage(table.get("use", ""))
+    return [] if cls is None else [*per_class(cls)]
 
 
 def _parameters(table: Table) -> list[str]:

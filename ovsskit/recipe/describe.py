@@ -61,6 +61,8 @@ def range_of(schema: Mapping[str, Any]) -> str:
         return f"list of {range_of(items)}{size if least else ''}"
     if "pattern" in schema:
         return str(schema["description"])
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"table of {range_of(schema['additionalProperties'])}"
     words = {
         "integer": "whole number",
         "string": "text",

@@ -153,8 +153,8 @@ def _forget_removed(study: Table, merged: Table) -> None:
     space = study.get("space", {})
     there = {address_of(entry) for _, _, entry in all_stages(merged)} | {*SECTIONS}
     for address in list(space):
-        owner, _, key = address.rpartition(".")
-        if (owner or key) not in there and not owner.startswith("models."):
+        named = any(address == one or address.startswith(f"{one}.") for one in there)
+        if not named and not address.startswith("models."):
             del space[address]
 
 

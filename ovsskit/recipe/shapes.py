@@ -126,7 +126,12 @@ def _addressed(table: Table, values: Sequence[str] = ()) -> Table:
         owner = _addressed(value, values) if key == "models" else value
         for name, one in owner.items():
             address = f"{key}.{name}"
-            flat[address], flat.places[address] = one, owner.place_of(name)
+            if values and isinstance(one, Table) and one and not set(values) & set(one):
+                for entry, each in one.items():  # of a parameter with a value for each class
+                    full = f"{address}.{entry}"
+                    flat[full], flat.places[full] = each, one.place_of(entry)
+            else:
+                flat[address], flat.places[address] = one, owner.place_of(name)
     return flat
 
 

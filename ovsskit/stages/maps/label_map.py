@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit._lazy import Float, Int, torch
-from ovsskit.engine.stage import Stage
+from ovsskit._lazy import Bool, Float, Int, torch
+from ovsskit.engine.stage import PerClass, Stage
 from ovsskit.engine.values import Image, Labels, Scores, Vocabulary
 from ovsskit.stages.maps.upsample import Align
 
@@ -37,20 +37,38 @@ class LabelMap(Stage, writes="labels"):
             ge=0, description="pixels whose highest score is below this are background (number 0)"
         ),
     ] = 0.0
+    background_below_class: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]],
+        PerClass("background_below"),
+        Field(description="the same for pixels whose highest score is that of a class, by name"),
+    ] = {}
 
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
         """Return one number of `Vocabulary.ids` per pixel."""
         numbers = [vocabulary.ids[label] for label in scores.labels]
         best, labels = best_map(scores.data, image.size, self.align)
+        below = self._below(best, labels, scores, vocabulary)
         if self.relabel == "lookup":
             labels = torch.tensor(numbers, device=labels.device)[labels]
         else:
             for index in reversed(range(len(numbers))):
                 if scores.labels[index]:
                     labels[labels == index] = numbers[index]
-        return Labels(
-            labels.masked_fill(best < self.background_below, 0) if self.background_below else labels
-        )
+        return Labels(labels if below is None else labels.masked_fill(below, 0))
+
+    def _below(
+        self,
+        best: Float[torch.Tensor, "h w"],
+        indices: Int[torch.Tensor, "h w"],
+        scores: Scores,
+        vocabulary: Vocabulary,
+    ) -> Bool[torch.Tensor, "h w"] | None:
+        """Return which pixels score too low for a class; None where all scores are enough."""
+        if not self.background_below_class:
+            return best < self.background_below if self.background_below else None
+        names = [vocabulary.labels[label] for label in scores.labels]
+        least = [self.background_below_class.get(name, self.background_below) for name in names]
+        return best < best.new_tensor(least)[indices]
 
 
 def best_map(

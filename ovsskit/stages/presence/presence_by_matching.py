@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit.engine.model import MatchesText
-from ovsskit.engine.stage import Batch, Stage
+from ovsskit.engine.stage import Batch, PerClass, Stage
 from ovsskit.engine.values import Caption, Image, Present, Vocabulary
 
 
@@ -31,6 +31,11 @@ class PresenceByMatching(Stage, writes="present"):
     at_least: Annotated[
         float, Field(ge=0, le=1, description="probability of the match that a class needs")
     ] = 0.5
+    at_least_class: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        PerClass("at_least"),
+        Field(description="the same for single classes, by name"),
+    ] = {}
     none_below: Annotated[
         float,
         Field(ge=0, le=1, description="an image whose best class is below this shows no class"),
@@ -52,7 +57,8 @@ class PresenceByMatching(Stage, writes="present"):
 
     def _choose(self, scores: Sequence[float], names: Sequence[str]) -> Present:
         ranked = sorted(range(len(scores)), key=lambda index: -scores[index])
-        enough = [index for index in ranked[: self.at_most] if scores[index] >= self.at_least]
+        least = [self.at_least_class.get(name, self.at_least) for name in names]
+        enough = [index for index in ranked[: self.at_most] if scores[index] >= least[index]]
         best, rounded = ranked[0], tuple(round(score, 4) for score in scores)
         match = f"the best match is `{names[best]}` with {scores[best]:.2f}"
         if scores[best] < self.none_below:

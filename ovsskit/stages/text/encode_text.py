@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit.engine.model import EncodesText
-from ovsskit.engine.stage import Batch, PathOfRecipe, Stage
+from ovsskit.engine.stage import Batch, PathOfRecipe, PerClass, Stage
 from ovsskit.engine.values import TextFeatures, Vocabulary
 from ovsskit.texts.templates import Templates, encode_words, sentences
 
@@ -19,7 +19,7 @@ class EncodeText(Stage, writes="text_features"):
     sentences with a word are brought to length 1 and averaged, and the mean is brought to length 1.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
-    the bare name.
+    the bare name. In `word_of`, `all` and `first` say for a class what they say in `words`.
     Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP,
     NACLIP and ClearCLIP.
 
@@ -38,6 +38,11 @@ class EncodeText(Stage, writes="text_features"):
     words: Annotated[
         Literal["all", "first"], Field(description="all words of a class, or its name alone")
     ] = "all"
+    word_of: Annotated[
+        dict[str, str],
+        PerClass("words"),
+        Field(description="the one word that stands for a class, by the class's name"),
+    ] = {}
 
     def run_batch(
         self, vocabulary: Batch[Vocabulary], backbone: EncodesText
@@ -50,10 +55,17 @@ class EncodeText(Stage, writes="text_features"):
         return [self._encode(one, backbone) for one in vocabulary]
 
     def _encode(self, vocabulary: Vocabulary, backbone: EncodesText) -> TextFeatures:
-        queries = vocabulary.queries
-        if self.words == "first":
-            behind = [(0, word) for word in vocabulary.background_words]
-            queries = (*behind, *enumerate(vocabulary.names, 1))
+        queries = self._queries(vocabulary)
         texts = [word for _, word in queries]
         data = encode_words(texts, sentences(self.templates, self.templates_file), backbone)
         return TextFeatures(data, tuple(label for label, _ in queries))
+
+    def _queries(self, vocabulary: Vocabulary) -> list[tuple[int, str]]:
+        """Return label and text of the words to encode, in the order of labels."""
+        found = [(0, word) for word in vocabulary.background_words]
+        others = vocabulary.synonyms or ((),) * len(vocabulary.names)
+        for label, (name, more) in enumerate(zip(vocabulary.names, others, strict=True), 1):
+            word = self.word_of.get(name, self.words)
+            words = {"all": (name, *more), "first": (name,)}.get(word, (word,))
+            found += [(label, one) for one in words]
+        return found

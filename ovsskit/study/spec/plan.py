@@ -43,7 +43,14 @@ from ovsskit.study.spec.objectives import (
     read_objectives,
     read_truth,
 )
-from ovsskit.study.spec.space import Dimension, grid_size, present_value, read_space
+from ovsskit.study.spec.space import (
+    ALL,
+    Dimension,
+    for_classes,
+    grid_size,
+    present_value,
+    read_space,
+)
 from ovsskit.study.spec.tables import (
     PRESETS,
     ConstraintsTable,
@@ -58,6 +65,8 @@ from ovsskit.study.spec.tables import (
 log = logging.getLogger(__name__)
 
 LARGEST_GRID = 1_000_000
+MANY = 32
+"""Parameters of a space, from its stars, above which a person hears of it."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +152,7 @@ def make_plan(options: StudyOptions) -> StudyPlan:
         vocabulary = replace_classes(search.classes, recipe.plan.vocabulary)
     else:
         vocabulary = choose_classes(plain, recipe, samples)
+    search = _for_classes(search, vocabulary)
     truths = [
         read_truth(one, images, samples, vocabulary)
         for one in search.objectives
@@ -157,6 +167,24 @@ def make_plan(options: StudyOptions) -> StudyPlan:
         options.max_pixels,
         left_out,
     )
+
+
+def _for_classes(search: Search, vocabulary: Vocabulary) -> Search:
+    """Return the search with a dimension for each class where its space has a star.
+
+    Raises:
+        OvsskitError: a class of the space is not looked for, or the sampler cannot search so many.
+    """
+    space = for_classes(search.space, vocabulary, search.fixed)
+    found = replace(search, space=space)
+    where = next((one.place for one in search.space if one.of_class == ALL), None)
+    if where is not None:
+        with all_at_once():
+            report(*_problems_of_sampler(found, where))
+        if len(space) > MANY:
+            text = "%s: the space has %d parameters, many more than a study searches well"
+            log.warning(text, where, len(space))
+    return found
 
 
 def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple[str, ...]]:
@@ -365,7 +393,7 @@ def _problems_of_sampler(search: Search, where: Place) -> Iterator[OvsskitError]
     elif sampler == "cmaes" and worded:
         what = f"{name} searches numbers, and these are choices: {', '.join(worded)}."
         yield BadStudy(what, fix=f"Give ranges, or take {tpe}", where=where)
-    elif sampler == "cmaes" and len(space) < 2:
+    elif sampler == "cmaes" and len(space) < 2 and all(one.of_class != ALL for one in space):
         yield BadStudy(f"{name} needs two parameters or more.", fix=tpe, where=where)
     elif sampler == "gp" and depending:
         left_out = f"switches leave these out: {', '.join(depending)}"
@@ -430,4 +458,4 @@ def switch_off(table: Table, address: str) -> None:
 def starting_values(search: Search) -> dict[str, Any]:
     """Return what the recipe has at the addresses that are searched."""
     recipe = search.candidate({})
-    return {one.address: present_value(recipe, one.address) for one in search.space}
+    return {one.address: present_value(recipe, one) for one in search.space}

@@ -9,17 +9,23 @@
 An address alone is a stage to switch: off, a stage is left out, and a wrapper gets the settings at
 which it equals its inner chain. Parameters of a stage that a trial leaves out are not searched in
 that trial.
+
+An address that ends in a star stands for all classes: `"threshold.at_class.*"` is a dimension for
+every class that is looked for, which is known when the study begins.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ovsskit.engine.stage import Stage, Wrapper, walk
+from ovsskit.engine.objections import check_names
+from ovsskit.engine.stage import Stage, Wrapper, per_class, walk
+from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadSpace, Place, UnknownKey, did_you_mean, report
+from ovsskit.recipe.addresses import split_address
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.describe import toml
 from ovsskit.recipe.shapes import DIMENSION_KEYS
@@ -30,12 +36,20 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 1_000_000
 SWITCH = ("on", "off")
+ALL = "*"
+"""What stands for every class at the end of an address."""
+SYNONYMS = "synonyms"
+"""The choices that are every class's own words."""
 Kind = Literal["float", "int", "choice", "switch"]
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """Hold one searched parameter: its address, and its range or its choices."""
+    """Hold one searched parameter: its address, and its range or its choices.
+
+    `of_class` is the class whose value it is, if the parameter has one for each, or a star for all
+    classes; with `synonyms` the words of the class are choices, too.
+    """
 
     address: str
     kind: Kind
@@ -45,11 +59,23 @@ class Dimension:
     step: int | float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
+    of_class: str = ""
+    synonyms: bool = False
+
+    @property
+    def parameter(self) -> str:
+        """Return the address of the parameter, which may hold a value for each class."""
+        return self.address.removesuffix(f".{self.of_class}") if self.of_class else self.address
+
+    @property
+    def key(self) -> str:
+        """Return the name of the parameter at its owner."""
+        return self.parameter.rpartition(".")[2]
 
     @property
     def owner(self) -> str:
         """Return the address of what has the parameter, or of the stage that is switched."""
-        return self.address if self.kind == "switch" else self.address.rpartition(".")[0]
+        return self.address if self.kind == "switch" else self.parameter.rpartition(".")[0]
 
     @property
     def ends(self) -> tuple[Any, ...]:
@@ -162,15 +188,56 @@ def find_stage_of(stages: Sequence[Stage], address: str) -> Stage | None:
     return next((stage for stage in walk(stages) if stage.address == address), None)
 
 
-def present_value(recipe: Recipe, address: str) -> Any:
-    """Return what a recipe has at an address, or None; a stage that is there is `on`."""
-    owner, _, key = address.rpartition(".")
-    stage = find_stage_of(recipe.plan.stages, owner or key)
-    if not owner:
+def present_value(recipe: Recipe, one: Dimension) -> Any:
+    """Return what a recipe has at a dimension, or None; a stage that is there is `on`."""
+    stage = find_stage_of(recipe.plan.stages, one.owner)
+    if one.kind == "switch":
         return "on" if stage is not None else None
-    model = recipe.plan.models.get(owner.removeprefix("models."))
-    holder = stage or model or {"vocabulary": recipe.vocabulary, "input": recipe.input}.get(owner)
-    return getattr(holder, key, None)
+    if one.of_class and stage is not None:
+        otherwise = getattr(stage, per_class(type(stage))[one.key].otherwise)
+        return getattr(stage, one.key).get(one.of_class, otherwise)
+    model = recipe.plan.models.get(one.owner.removeprefix("models."))
+    sections = {"vocabulary": recipe.vocabulary, "input": recipe.input}
+    return getattr(stage or model or sections.get(one.owner), one.key, None)
+
+
+def for_classes(
+    space: Sequence[Dimension], vocabulary: Vocabulary, fixed: Mapping[str, Any]
+) -> tuple[Dimension, ...]:
+    """Return a space in which every star is a dimension for each class.
+
+    Classes that have their own line in the space, or are set, keep it.
+
+    Raises:
+        BadSpace: a class is named that is not looked for, or no class has synonyms to choose from.
+    """
+    own = {one.address for one in space if one.of_class != ALL} | {*fixed}
+    own |= {
+        f"{address}.{name}"
+        for address, value in fixed.items()
+        if isinstance(value, Mapping)
+        for name in value
+    }
+    found: list[Dimension] = []
+    for one in space:
+        if one.of_class and one.of_class != ALL:
+            check_names([one.of_class], vocabulary, one.place)
+        found += _for_each(one, vocabulary, own) if one.of_class == ALL else [one]
+    return tuple(found)
+
+
+def _for_each(one: Dimension, vocabulary: Vocabulary, own: Container[str]) -> Iterator[Dimension]:
+    others = vocabulary.synonyms or ((),) * len(vocabulary.names)
+    words = dict(zip(vocabulary.names, others, strict=True))
+    if one.synonyms and not any(others):
+        what = f"`{one.address}` chooses among synonyms, and no class has any."
+        fix = 'Give some behind commas: classes = ["dog, puppy"]. Or leave it out.'
+        raise BadSpace(what, fix=fix, where=one.place)
+    for name, more in words.items():
+        address = f"{one.parameter}.{name}"
+        if address not in own and (more or not one.synonyms):
+            choices = (*one.choices, *(more if one.synonyms else ()))
+            yield replace(one, address=address, of_class=name, choices=choices, synonyms=False)
 
 
 def _dimension(address: str, entry: Any, place: Place, recipe: Recipe) -> Dimension | None:
@@ -189,9 +256,8 @@ def _dimension(address: str, entry: Any, place: Place, recipe: Recipe) -> Dimens
     try:
         if "." not in address:
             return _switch(address, entry, place, recipe)
-        if "choices" in entry:
-            return _choices(address, entry, place)
-        return _range(address, entry, place, recipe)
+        base = Dimension(address, "choice", place, of_class=_class_of(address, recipe))
+        return (_choices if "choices" in entry else _range)(base, entry, recipe)
     except BadSpace as error:
         error.where = place
         report(error)
@@ -213,8 +279,26 @@ def _switch(
     return Dimension(address, "switch", place, choices=SWITCH)
 
 
-def _choices(address: str, entry: Mapping[str, Any], place: Place) -> Dimension:
-    choices = entry["choices"]
+def _class_of(address: str, recipe: Recipe) -> str:
+    """Return the class, or the star, that an address ends in."""
+    stages = {stage.address: stage for stage in walk(recipe.plan.stages)}
+    owner, key, name = split_address(
+        address, lambda one: type(stages[one]) if one in stages else None
+    )
+    if not name and key == ALL and (stage := stages.get(owner.rpartition(".")[0])):
+        known = [f"{stage.address}.{field}.{ALL}" for field in per_class(type(stage))]
+        there = f"With a value for each: {', '.join(known)}" if known else ""
+        raise BadSpace(f"`{owner}` has one value for all classes.", there=there)
+    return name
+
+
+def _choices(base: Dimension, entry: Mapping[str, Any], recipe: Recipe) -> Dimension:
+    choices, address = entry["choices"], base.address
+    stage = find_stage_of(recipe.plan.stages, base.owner)
+    synonyms = choices == SYNONYMS and base.of_class == ALL and _kinds(recipe, base) == {"string"}
+    if synonyms and stage is not None:
+        field = per_class(type(stage))[base.key].otherwise
+        choices = type(stage).model_json_schema()["properties"][field]["enum"]
     if not isinstance(choices, list) or not choices:
         what, fix = "has nothing to choose from", "Give a list of values: choices = [1, 2, 3]."
         raise BadSpace(f"`{address}` {what}.", fix=fix)
@@ -222,19 +306,19 @@ def _choices(address: str, entry: Mapping[str, Any], place: Place) -> Dimension:
         raise BadSpace(f"`{address}` names a choice twice.")
     if len(entry) > 1:
         raise BadSpace(f"`{address}` has choices and a range.", fix="Keep one of them.")
-    return Dimension(address, "choice", place, choices=tuple(choices))
+    return replace(base, choices=tuple(choices), synonyms=synonyms)
 
 
-def _range(address: str, entry: Mapping[str, Any], place: Place, recipe: Recipe) -> Dimension:
+def _range(base: Dimension, entry: Mapping[str, Any], recipe: Recipe) -> Dimension:
     found: list[Any] = [entry.get(key) for key in ("low", "high", "step", "log")]
     low, high, step, log = found
-    kinds = _number_kinds(recipe, address)
+    kinds = _kinds(recipe, base) & {"integer", "number"}
     if wrong := _wrong_range(low, high, step, log, kinds):
-        raise BadSpace(f"`{address}` {wrong[0]}.", fix=wrong[1])
+        raise BadSpace(f"`{base.address}` {wrong[0]}.", fix=wrong[1])
     if kinds == {"integer"}:
-        return Dimension(address, "int", place, low, high, step, bool(log))
+        return replace(base, kind="int", low=low, high=high, step=step, log=bool(log))
     step = None if step is None else float(step)
-    return Dimension(address, "float", place, float(low), float(high), step, bool(log))
+    return replace(base, kind="float", low=float(low), high=float(high), step=step, log=bool(log))
 
 
 def _wrong_range(
@@ -261,16 +345,15 @@ def _wrong_range(
     return None if kinds else ("is not a number, so it has no range", "Give `choices`.")
 
 
-def _number_kinds(recipe: Recipe, address: str) -> set[str]:
-    """Return which of `integer` and `number` a parameter may be; an unknown one, both."""
-    owner, _, key = address.rpartition(".")
-    holder = find_stage_of(recipe.plan.stages, owner) or recipe.plan.models.get(
-        owner.removeprefix("models.")
-    )
-    schema = type(holder).model_json_schema()["properties"].get(key) if holder is not None else None
+def _kinds(recipe: Recipe, one: Dimension) -> set[str]:
+    """Return what JSON Schema calls the values of a parameter; numbers, of an unknown one."""
+    model = recipe.plan.models.get(one.owner.removeprefix("models."))
+    holder = find_stage_of(recipe.plan.stages, one.owner) or model
+    schema = type(holder).model_json_schema()["properties"].get(one.key) if holder else None
     if schema is None:
         return {"integer", "number"}
-    return {one.get("type") for one in schema.get("anyOf", [schema])} & {"integer", "number"}
+    schema = schema["additionalProperties"] if one.of_class else schema
+    return {each.get("type") for each in schema.get("anyOf", [schema])}
 
 
 def _is_number(value: Any) -> bool:
