@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.stage import Capability as Capability
     from ovsskit.engine.stage import Demand as Demand
     from ovsskit.engine.stage import PathOfRecipe as PathOfRecipe
+    from ovsskit.engine.stage import PerClass as PerClass
     from ovsskit.engine.stage import Rerun as Rerun
     from ovsskit.engine.stage import S as S
     from ovsskit.engine.stage import Stage as Stage
@@ -60,7 +61,7 @@ _HOMES = {
         "EncodesText MatchesText PretrainedBackbone"
     ),
     "engine.stage": (
-        "Batch Capability Demand PathOfRecipe Rerun S Stage TakesLayers Wrapper Wraps"
+        "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"
     ),
     "engine.store": "Store",
     "engine.values": (

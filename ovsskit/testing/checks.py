@@ -19,7 +19,17 @@ import tomlkit
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import Driver, State, run_together
 from ovsskit.engine.model import Backbone, PretrainedBackbone
-from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, use_of, walk, wiring
+from ovsskit.engine.stage import (
+    Capability,
+    Rerun,
+    Stage,
+    Wiring,
+    Wrapper,
+    per_class,
+    use_of,
+    walk,
+    wiring,
+)
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Value, Vocabulary
 from ovsskit.testing.examples import example, kinds_of
@@ -164,6 +174,11 @@ def check_description(cls: type[Stage] | type[Backbone]) -> None:
     assert vars(cls).get("__doc__"), f"{cls.__name__} has no docstring"
     missing = [name for name, info in cls.model_fields.items() if not info.description]
     assert not missing, f"fields without a description: {', '.join(missing)}"
+    fields = list(cls.model_fields)
+    for name, mark in per_class(cls).items():
+        assert mark.otherwise in fields[: fields.index(name)], (
+            f"{cls.__name__}.{name} is per class, and no field `{mark.otherwise}` stands above it"
+        )
 
 
 def check_round_trip(one: Stage | Backbone) -> None:

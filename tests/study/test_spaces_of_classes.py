@@ -143,6 +143,18 @@ def test_what_has_its_own_line_or_is_set_is_no_part_of_the_star(tmp_path: Path) 
         plan_of(path, "cat")
 
 
+def test_a_variant_inherits_a_star_with_its_stage_alone(tmp_path: Path) -> None:
+    head = 'extends = "quickstart"\n[study.space]\n'
+    star = '"threshold.at_class.*" = { low = 0.1, high = 0.9 }'
+    (tmp_path / "base.toml").write_text(
+        f'{head}"select_head.head" = {{ choices = [0, 1] }}\n{star}'
+    )
+    for name, more, count in (("kept", "", 2), ("gone", 'remove = ["threshold"]', 1)):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(f'extends = "base.toml"\n{more}\n')
+        assert len(read_search(StudyOptions(str(path))).space) == count
+
+
 def test_a_space_in_bare_keys_is_the_same(tmp_path: Path) -> None:
     path = write(tmp_path, "threshold.at_class.dog = { low = 0.3, high = 0.4 }")
     assert [one.address for one in plan_of(path).search.space] == ["threshold.at_class.dog"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -37,6 +39,20 @@ def test_small_maps_are_enlarged_as_all_at_once(align: Align) -> None:
     best, indices = best_map(maps, (31, 47), align)
     assert torch.equal(indices, enlarged.argmax(0))
     assert torch.equal(best, enlarged.amax(0))
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"),
+    [
+        ({"background_below_class": {"a": 0.29}}, [12, 12, 1]),
+        ({"background_below_class": {"c": 0.25}}, [0, 12, 1]),
+        ({"background_below_class": {"a": 0.3, "c": 0.2}}, [12, 12, 0]),
+        ({"background_below": 0.295, "background_below_class": {"c": 0.1}}, [12, 12, 0]),
+    ],
+)
+def test_a_class_has_its_own_least_score(fields: Any, ids: list[int]) -> None:
+    scores = Saliency(torch.tensor([[[0.2, 0.3, 0.1]], [[0.1, 0.0, 0.29]]]), (3, 1))
+    assert LabelMap(**fields).run(scores, WORDS, WIDE).ids.tolist() == [ids]
 
 
 def test_places_without_a_confident_class_are_background() -> None:

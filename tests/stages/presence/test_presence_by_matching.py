@@ -32,6 +32,12 @@ def test_classes_that_match(fields: dict[str, float], labels: tuple[int, ...]) -
     assert PresenceByMatching(**fields).run(IMAGE, words, Matcher()).labels == labels
 
 
+def test_a_class_has_its_own_least_match() -> None:
+    words = make_vocabulary(["7", "1", "5", "9"])
+    stage = PresenceByMatching(at_least=0.6, at_least_class={"1": 0.1, "9": 0.95})
+    assert stage.run(IMAGE, words, Matcher()).labels == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("names", "fields", "labels", "note"),
     [

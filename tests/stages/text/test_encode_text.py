@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,24 @@ def test_names_alone() -> None:
     found = EncodeText(templates="name", words="first").run(WORDS, TOY)
     assert found.labels == (0, 0, 1, 2)
     torch.testing.assert_close(found.data, expected(["sky", "wall", "cat", "dog"], ["{}"]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts", "labels"),
+    [
+        ({"word_of": {"cat": "kitten"}}, ["sky", "wall", "kitten", "dog"], (0, 0, 1, 2)),
+        ({"word_of": {"cat": "first"}}, ["sky", "wall", "cat", "dog"], (0, 0, 1, 2)),
+        (
+            {"word_of": {"cat": "all", "dog": "puppy"}, "words": "first"},
+            ["sky", "wall", "cat", "kitten", "puppy"],
+            (0, 0, 1, 1, 2),
+        ),
+    ],
+)
+def test_one_word_for_a_class(fields: Any, texts: list[str], labels: tuple[int, ...]) -> None:
+    found = EncodeText(templates="name", **fields).run(WORDS, TOY)
+    assert found.labels == labels
+    torch.testing.assert_close(found.data, expected(texts, ["{}"]))
 
 
 def test_the_known_sentences() -> None:
