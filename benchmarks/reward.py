@@ -39,6 +39,7 @@ from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.presence.presence_by_similarity import PresenceBySimilarity
 from ovsskit.stages.reward.agreement_reward import AgreementReward
 from ovsskit.stages.reward.clip_reward import ClipReward
+from ovsskit.stages.reward.edge_reward import EdgeReward
 from ovsskit.stages.reward.entropy_reward import EntropyReward
 from ovsskit.stages.reward.region_reward import RegionReward
 
@@ -62,7 +63,7 @@ REWARDS: dict[str, dict[str, Stage]] = {
         "agreement": AgreementReward(name="agreement"),
         "agreement, flipped": AgreementReward(alterations=("horizontal_flip",), name="flipped"),
     },
-    "image": {"regions": RegionReward(name="regions")},
+    "image": {"regions": RegionReward(name="regions"), "edges": EdgeReward(name="edges")},
 }
 Point = tuple[int, int, float]
 
