@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import BadOutput, CannotWrite
+from ovsskit.files import own
 from ovsskit.files.own import (
     FIT,
     KINDS,
@@ -73,6 +74,64 @@ def test_a_folder_of_others_is_refused_and_stays_as_it_is(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("record", "name", "text", "what", "there", "where"),
+    [
+        (RUN, "b.txt", "", "holds files that are of no run.", "There is `b.txt`, and no `run", ""),
+        (FIT, "b.txt", "", "holds files that are of no tuning.", "There is `b.txt`, and no `f", ""),
+        (STUDY, RUN, HEAD, "holds a run, not a study.", "", ""),
+        (RUN, FIT, HEAD, "holds a tuning, not a run.", "", ""),
+        (FIT, STUDY, HEAD, "holds a study, not a tuning.", "", ""),
+        (STUDY, STUDY, "{}", "record of the study in this folder is broken.", "", STUDY),
+    ],
+)
+def test_the_reason_names_what_the_folder_holds(
+    tmp_path: Path, record: str, name: str, text: str, what: str, there: str, where: str
+) -> None:
+    (tmp_path / "c.txt").write_text("")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadOutput) as caught:
+        OwnFolder(tmp_path, record)
+    assert caught.value.what.endswith(what)
+    assert caught.value.there.startswith(there)
+    assert bool(caught.value.there) == bool(there)
+    assert caught.value.fix.startswith("Name another folder with --out")
+    assert str(caught.value.where) == str(tmp_path / where)
+
+
+@pytest.mark.parametrize("reason", ["Permission denied", None])
+def test_a_folder_that_cannot_be_looked_into_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str | None
+) -> None:
+    error = OSError(13, reason) if reason else OSError("odd")
+
+    def refuse(path: object) -> list[str]:
+        raise error
+
+    monkeypatch.setattr(own.os, "listdir", refuse)
+    with pytest.raises(BadOutput, match=f"The output folder cannot be read: {reason or 'odd'}."):
+        OwnFolder(tmp_path, RUN)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(BadOutput, match=f"The folder cannot be read: {reason or 'odd'}."):
+        claim_cache(tmp_path, re.compile("[a-z]+"))
+
+
+def test_a_record_that_cannot_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / RUN).write_text(HEAD)
+    assert is_ours(tmp_path)
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / RUN).symlink_to(tmp_path / RUN)
+    assert not is_ours(tmp_path / "link")
+
+    def refuse(*what: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert not is_ours(tmp_path)
+
+
 @pytest.mark.parametrize("record", KINDS)
 def test_an_empty_folder_and_one_of_its_own_are_used(tmp_path: Path, record: str) -> None:
     for _ in range(2):  # the second time with what an ended command leaves
@@ -102,6 +161,43 @@ def test_a_folder_with_a_link_inside_is_refused(tmp_path: Path, name: str) -> No
         OwnFolder(tmp_path / "out", RUN)
     assert str(caught.value.where) == str(tmp_path / "out" / name)
     assert tree(tmp_path / "mine") == {"x": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("a/b/c/up", ".."), ("a/b/gone", "nowhere"), ("a/file", "../run.json")]
+)
+def test_links_deep_in_a_folder_are_found_and_not_followed(
+    tmp_path: Path, name: str, target: str
+) -> None:
+    with opened(tmp_path) as folder:
+        folder.write_text(RUN, HEAD)
+    link = tmp_path / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    with pytest.raises(BadOutput, match="A symbolic link is in the folder") as caught:
+        OwnFolder(tmp_path, RUN)
+    assert str(caught.value.where) == str(link)
+    assert caught.value.fix == "Remove the link, or name another folder with --out."
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize("name", [".lock", ".parts", RUN])
+def test_a_link_in_the_place_of_what_a_command_leaves_is_of_somebody_else(
+    tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / f"{'0a' * 16}.part").write_text("mine")
+    (mine / "empty").write_text("")
+    (mine / "record").write_text(HEAD)
+    (tmp_path / "out").mkdir()
+    targets = {".lock": mine / "empty", ".parts": mine, RUN: mine / "record"}
+    (tmp_path / "out" / name).symlink_to(targets[name])
+    before = tree(mine)
+    with pytest.raises(BadOutput, match="is broken" if name == RUN else "are of no run"):
+        OwnFolder(tmp_path / "out", RUN)
+    assert tree(mine) == before
+    assert [one.name for one in (tmp_path / "out").iterdir()] == [name]
 
 
 def test_a_folder_that_is_a_link_itself_is_fine(tmp_path: Path) -> None:
@@ -136,6 +232,56 @@ def test_what_would_leave_the_folder_is_an_error_of_the_program(tmp_path: Path, 
     with opened(tmp_path / "out") as folder, pytest.raises(ValueError, match="not inside"):
         folder.write_text(name, "x")
     assert tree(tmp_path) == {"out/.lock": ""}
+
+
+def test_lines_are_added_and_what_is_not_there_need_not_be_deleted(tmp_path: Path) -> None:
+    with opened(tmp_path) as folder:
+        folder.append("deep/log", "one")
+        folder.append("deep/log", "two")
+        folder.delete("deep/none")
+        folder.delete("deep/log")
+        folder.append("log", "three")
+    assert tree(tmp_path) == {".lock": "", "log": "three\n"}
+
+
+def test_a_folder_in_use_is_refused_until_it_is_closed(tmp_path: Path) -> None:
+    with opened(tmp_path, FIT), pytest.raises(BadOutput) as caught:
+        OwnFolder(tmp_path, FIT)
+    assert caught.value.what == "Another tuning is writing into this folder."
+    assert str(caught.value.where) == str(tmp_path)
+    with opened(tmp_path, FIT):
+        pass
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_the_system_refuses_is_told_unless_the_folder_is_gone(
+    tmp_path: Path, gone: bool
+) -> None:
+    with opened(tmp_path / "out") as folder:
+
+        def fail(file: object) -> None:
+            if gone:
+                shutil.move(tmp_path / "out", tmp_path / "moved")
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(CannotWrite, match="taken away" if gone else "The disk is full"):
+            folder.write("masks/a", fail)
+    left = tmp_path / ("moved" if gone else "out")
+    assert [name for name in tree(left) if not name.startswith(".parts/")] == [".lock"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+    with opened(tmp_path) as folder:
+        folder.write_text("masks", "a file")
+        (tmp_path / "log").mkdir()
+        for act in (
+            lambda: folder.write_text("masks/a", "x"),
+            lambda: folder.append("log", "x"),
+            lambda: folder.delete("log"),
+        ):
+            with pytest.raises(CannotWrite, match="The file cannot be written: "):
+                act()
+    assert tree(tmp_path)["masks"] == "a file"
 
 
 @pytest.mark.parametrize("again", [False, True])
