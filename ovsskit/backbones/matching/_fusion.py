@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from ovsskit._lazy import Float, Int, torch
+from ovsskit.backbones.matching._family import AUTHORS_FILES
 from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.backbones.matching._text import Tokens, batch
+from ovsskit.backbones.matching._tokenizer import read_tokenizer
+from ovsskit.hub.weights import HubFiles
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Step = tuple[Literal["text", "cross", "connected"], Any]
 """A layer and how it runs: on text alone; with cross-attention to the image; on both together."""
@@ -48,6 +56,20 @@ class FusionBackbone(ItmBackbone):
             hidden = self.network.text_encoder.embeddings(input_ids=ids.flatten(0, 1))
         hidden, attention = fuse(self.steps, hidden, mask.flatten(0, 1), features, wanted)
         return self.network.itm_head(hidden[:, 0]).unflatten(0, ids.shape[:2]), attention
+
+
+class AuthorsBackbone(FusionBackbone):
+    """Match by a checkpoint of its authors, who trained on captions without punctuation."""
+
+    hub_files: ClassVar[HubFiles] = AUTHORS_FILES
+
+    clean: Annotated[
+        bool, Field(description="read captions without punctuation, as the training did")
+    ] = True
+
+    def tokenizer(self, rows: int | None = None) -> Tokenizer:
+        """Return the tokenizer that lies with the weights; it cleans captions if it shall."""
+        return read_tokenizer(self.need_weights(), self.text, rows, clean=self.clean)
 
 
 def fuse(

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit.backbones.matching._albef_checkpoint import ALBEF
-from ovsskit.backbones.matching._family import AUTHORS_FILES, Family
-from ovsskit.backbones.matching._fusion import FusionBackbone
+from ovsskit.backbones.matching._family import Family
+from ovsskit.backbones.matching._fusion import AuthorsBackbone
 from ovsskit.backbones.matching._text import TextReader
-from ovsskit.backbones.matching._tokenizer import read_tokenizer
-from ovsskit.hub.weights import HubFiles
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 
-class Albef(FusionBackbone):
+class Albef(AuthorsBackbone):
     """Attend and match with ALBEF at any image size that is a multiple of the patch.
 
     Layers are those of the text encoder's second half. Weights are an original checkpoint of the
@@ -27,7 +22,6 @@ class Albef(FusionBackbone):
     """
 
     family: ClassVar[Family] = ALBEF
-    hub_files: ClassVar[HubFiles] = AUTHORS_FILES
 
     separator: Annotated[
         bool | Literal["as_trained"],
@@ -36,13 +30,6 @@ class Albef(FusionBackbone):
             "but for those of LAVIS"
         ),
     ] = "as_trained"
-    clean: Annotated[
-        bool, Field(description="read captions without punctuation, as the training did")
-    ] = True
-
-    def tokenizer(self, rows: int | None = None) -> Tokenizer:
-        """Return the tokenizer that lies with the weights; it cleans captions if it shall."""
-        return read_tokenizer(self.need_weights(), self.text, rows, clean=self.clean)
 
     @cached_property
     def reader(self) -> TextReader:

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import count_of, stored_names
 from ovsskit.backbones.matching._clip_tower import run_tower
-from ovsskit.backbones.matching._family import AUTHORS_FILES, Family, read_sizes
-from ovsskit.backbones.matching._fusion import FusionBackbone, Step
+from ovsskit.backbones.matching._family import Family, read_sizes
+from ovsskit.backbones.matching._fusion import AuthorsBackbone, Step
 from ovsskit.backbones.matching._mplug_checkpoint import FUSION_LAYERS, MPLUG, STRIDES, fusion_kinds
 from ovsskit.backbones.matching._text import TextReader
-from ovsskit.backbones.matching._tokenizer import read_tokenizer
-from ovsskit.hub.weights import HubFiles
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 
-class Mplug(FusionBackbone):
+class Mplug(AuthorsBackbone):
     """Attend and match with mPLUG at any image size that is a multiple of the patch.
 
     Layers are those fusion layers that have cross-attention: with a stride of 3 the fourth runs on
@@ -33,7 +28,6 @@ class Mplug(FusionBackbone):
     """
 
     family: ClassVar[Family] = MPLUG
-    hub_files: ClassVar[HubFiles] = AUTHORS_FILES
     resampling: ClassVar[Literal["bicubic", "bilinear"]] = "bilinear"
 
     stride: Annotated[
@@ -47,18 +41,11 @@ class Mplug(FusionBackbone):
         bool,
         Field(description="end captions with [SEP]: the authors' code does not, ModelScope's does"),
     ] = False
-    clean: Annotated[
-        bool, Field(description="read captions without punctuation, as the training did")
-    ] = True
 
     @property
     def given(self) -> Mapping[str, Any]:
         """Return what this backbone says of the network, whatever lies with the weights."""
         return {} if self.stride == "as_published" else {"stride_layer": self.stride}
-
-    def tokenizer(self, rows: int | None = None) -> Tokenizer:
-        """Return the tokenizer that lies with the weights; it cleans captions if it shall."""
-        return read_tokenizer(self.need_weights(), self.text, rows, clean=self.clean)
 
     @cached_property
     def reader(self) -> TextReader:
