@@ -113,6 +113,48 @@ def test_every_token_bears_the_name_of_its_class(monkeypatch: pytest.MonkeyPatch
     assert shown == {"cat 1/2": 2.0, "cat 2/2": 3.0, "dog": 4.0}
 
 
+@pytest.mark.parametrize(
+    ("present", "names"),
+    [
+        (None, ["class 1 1/2", "class 2", "class 1 2/2", "class 13"]),
+        (Present((2,)), ["cat 1/2", "class 2", "cat 2/2", "class 13"]),
+    ],
+)
+def test_tokens_of_classes_that_nothing_names_bear_their_number(
+    monkeypatch: pytest.MonkeyPatch, present: Present | None, names: list[str]
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(
+        maps,
+        "heat_tile",
+        lambda data, ground, name: shown.append(name) or heat_tile(data, ground, name),
+    )
+    value = TokenMaps(torch.rand(5, 2, 2), torch.tensor([0, 1, -1, 0, 12]), (5,))
+    state = {name: slot for name, slot in STATE.items() if name != "present"}
+    if present is not None:
+        state["present"] = present
+    MapCollector()(Look(name="look"), [{**state, "seen": value}], 0.0)
+    assert shown == names
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(2, 2000, (220, 1)), (2000, 2, (1, 220)), (30, 20, (147, 220))]
+)
+def test_maps_are_as_large_as_the_small_image(
+    monkeypatch: pytest.MonkeyPatch, height: int, width: int, size: tuple[int, int]
+) -> None:
+    """Both sides shrink or grow alike, and none vanishes."""
+    sizes: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        maps,
+        "heat_tile",
+        lambda data, ground, name: sizes.append(ground.size) or heat_tile(data, ground, name),
+    )
+    state = {**STATE, "image": Image(torch.rand(3, height, width))}
+    MapCollector()(Look(name="look"), [{**state, "seen": Saliency(torch.rand(1, 2, 2), (1,))}], 0.0)
+    assert sizes == [size]
+
+
 def test_hidden_patches_are_grey_where_they_lie() -> None:
     collector = MapCollector()
     image = Image(torch.ones(3, 20, 30)).hide(torch.tensor([[False, False, True], [False] * 3]))
@@ -159,6 +201,16 @@ def test_not_every_window_is_kept() -> None:
         Look(name="look"), [{**STATE, "seen": Saliency(torch.rand(1, 2, 2), (1,))}] * 100, 0.0
     )
     assert [sheet.round for sheet in collector.sheets] == [*range(1, 13)]
+
+
+def test_heat_goes_through_its_colours_in_even_steps() -> None:
+    colours = heat_colours(numpy.linspace(0, 1, 13)[None])[0].astype(int)
+    found = [f"{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours[::2]]
+    assert found == ["000004", "320a5e", "781c6d", "bb3754", "ed6925", "fca50a", "fcffa4"]
+    between = (colours[:-1:2] + colours[2::2]) / 2
+    assert numpy.abs(colours[1::2] - between).max() <= 0.5
+    brightness = colours @ [0.299, 0.587, 0.114]
+    assert (numpy.diff(brightness) > 0).all()
 
 
 def test_heat_is_ordered_and_bears_odd_numbers() -> None:
