@@ -54,7 +54,7 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         dict[str, tuple[str, ...]], Field(description="more words for classes, by name")
     ] = {}
     background: Annotated[
-        str, Field(description="what to call pixels of no class; their number is 0")
+        str, Field(description="what to call pixels of no class; their id is 0")
     ] = "background"
     background_words: Annotated[
         tuple[str, ...], Field(description="words for what is none of the classes")
@@ -279,12 +279,12 @@ def presets() -> dict[str, Path]:
 
 
 def _check_numbers(numbers: Sequence[int], count: int) -> None:
-    """Check that every class has its own number, which a mask can hold."""
+    """Check that every class has its own id, which a mask can hold."""
     fix = "Give every name its own id, 1 or more (0 is the background)."
     if len(numbers) != count:
         raise BadClasses(f"{len(numbers)} ids for {count} names.", fix=fix)
     if max(numbers) > LARGEST_ID:
-        what = f"A class has the number {max(numbers)}, and masks hold numbers up to {LARGEST_ID}."
+        what = f"A class has the id {max(numbers)}, and masks hold ids up to {LARGEST_ID}."
         raise BadClasses(what, fix="Look for fewer classes, or give smaller ids.")
     if min(numbers) < 1:
         raise BadClasses(f"A class has the id {min(numbers)}.", fix=fix)

@@ -198,7 +198,7 @@ def test_shipped_lists_are_read_without_a_word(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_number_that_no_mask_holds_is_refused() -> None:
-    with pytest.raises(BadClasses, match="A class has the number 65536"):
+    with pytest.raises(BadClasses, match="A class has the id 65536, and masks hold ids up to"):
         make_vocabulary([f"class {index}" for index in range(65536)])
     with pytest.raises(BadClasses, match="The id 3 is given to more than one class"):
         make_vocabulary(["dog", "cat"], ids=[3, 3])

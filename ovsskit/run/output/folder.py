@@ -3,7 +3,7 @@
     run.json         what was run, with what, at what cost, and what became of every image
     index.html       the gallery
     classes.json     number, name and colour of every class
-    masks/           label maps of the images' own sizes: pixel values are numbers of classes
+    masks/           label maps of the images' own sizes: pixel values are ids of classes
     overlays/        classes drawn over the images, with a legend
     confidence/      optional: how well the winning class scored
     scores/          optional: the maps of all classes

@@ -13,9 +13,9 @@ EIGHT_BITS = 255
 
 
 def mask_image(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> PIL.Image.Image:
-    """Return a label map as an image whose pixel values are the numbers of the classes.
+    """Return a label map as an image whose pixel values are the ids of the classes.
 
-    Numbers up to 255 give a palette image that shows the colours of the classes; larger ones a grey
+    Ids up to 255 give a palette image that shows the colours of the classes; larger ones a grey
     one of 16 bits.
     """
     if max(vocabulary.ids) > EIGHT_BITS:

@@ -21,7 +21,7 @@ def notes_on(image: Image, present: Present | None) -> tuple[str, ...]:
 
 
 def rank_presence(present: Present | None, vocabulary: Vocabulary) -> tuple[tuple[int, float], ...]:
-    """Return each class's number and the probability that the image shows it, highest first."""
+    """Return each class's id and the probability that the image shows it, highest first."""
     if present is None or not present.scores:
         return ()
     pairs = zip(vocabulary.ids[1:], present.scores, strict=True)

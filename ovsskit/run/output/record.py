@@ -21,9 +21,9 @@ class ImageRecord:
 
     `stamp` holds the file's size and time of change, so that a changed image is done again; `saved`
     names what is saved of it beside mask and overlay, and `files` all files that are; `areas` holds
-    pairs of a class's number and the fraction it covers, the largest first; `confidence` the scores
+    pairs of a class's id and the fraction it covers, the largest first; `confidence` the scores
     that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs
-    of a class's number and the probability that the image shows it, where the recipe asks that, the
+    of a class's id and the probability that the image shows it, where the recipe asks that, the
     highest first; `notes` say what is odd.
     """
 

@@ -13,11 +13,11 @@ from ovsskit.stages.maps.upsample import Align
 
 
 class LabelMap(Stage, writes="labels"):
-    """Give every pixel the number of the class with the highest score; of equals, the first.
+    """Give every pixel the id of the class with the highest score; of equals, the first.
 
     Maps that are smaller than the image are enlarged bilinearly, one at a time, so that memory does
     not grow with the number of classes. The released code of PnP-OVSS replaces the indices of maps
-    by the numbers of classes in place, last map first, so that a number that equals the index of an
+    by the ids of classes in place, last map first, so that an id that equals the index of an
     earlier map is replaced again.
 
     Example:
@@ -28,14 +28,12 @@ class LabelMap(Stage, writes="labels"):
 
     relabel: Annotated[
         Literal["lookup", "in_place"],
-        Field(description="look the number up; `in_place`: replace as released, with collisions"),
+        Field(description="look the id up; `in_place`: replace as released, with collisions"),
     ] = "lookup"
     align: Align = "corners"
     background_below: Annotated[
         float,
-        Field(
-            ge=0, description="pixels whose highest score is below this are background (number 0)"
-        ),
+        Field(ge=0, description="pixels whose highest score is below this are background (id 0)"),
     ] = 0.0
     background_below_class: Annotated[
         dict[str, Annotated[float, Field(ge=0)]],
@@ -44,7 +42,7 @@ class LabelMap(Stage, writes="labels"):
     ] = {}
 
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
-        """Return one number of `Vocabulary.ids` per pixel."""
+        """Return one of `Vocabulary.ids` per pixel."""
         numbers = [vocabulary.ids[label] for label in scores.labels]
         best, labels = best_map(scores.data, image.size, self.align)
         below = self._below(best, labels, scores, vocabulary)

@@ -11,16 +11,16 @@ from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Labels
 
 HIGHEST = 1e6
-"""Above every number in a mask; stands for what lies outside."""
+"""Above every id in a mask; stands for what lies outside."""
 
 
 class CloseLabels(Stage, writes="labels"):
     """Close the label map morphologically: take the maximum around every pixel, then the minimum.
 
-    It acts on the numbers themselves, so that gaps in a class of a high number are closed at the
+    It acts on the ids themselves, so that gaps in a class of a high id are closed at the
     cost of lower ones, and the result depends on the order of the classes. Pixels at the border see
     only neighbours inside.
-    Source: ITACLIP, released code (3 x 3), which holds labels in bytes; here all numbers up to
+    Source: ITACLIP, released code (3 x 3), which holds labels in bytes; here all ids up to
     65535 are exact.
 
     Example:
