@@ -5,6 +5,7 @@ study.journal   the trials, unless a server keeps them
 trials.json     the trials, from which studies are compared
 best.toml       the best recipe; front/ holds those of the Pareto front
 index.html      the report
+plotly.min.js   the script that draws its plots
 store/          what networks wrote
 """
 

@@ -163,14 +163,15 @@ class _Job:
     def _publish(self, evaluator: Evaluator) -> None:
         """Write the trials, the best recipe and the report."""
         from ovsskit.study.report.best import best_texts
-        from ovsskit.study.report.report import REPORT, report_text
+        from ovsskit.study.report.report import report_texts
 
         texts = {"trials.json": trials_text(self.state)}
         if self.state.best is not None:
             texts |= best_texts(self.state)
         self.folder.publish(texts)
-        self.folder.publish({REPORT: report_text(self.state, evaluator, self.queue.study)})
-        self.folder.retire([*texts, REPORT])
+        report = report_texts(self.state, evaluator, self.queue.study)
+        self.folder.publish(report)
+        self.folder.retire([*texts, *report])
 
 
 def trials_text(state: StudyState) -> str:

@@ -61,7 +61,7 @@ def search(
         study: Path = HERE / "toy.toml", out: str = "out", *, draw: bool = False, **more: Any
     ) -> StudyState:
         if not draw:
-            monkeypatch.setattr(report, "report_text", lambda *_: "<html></html>")
+            monkeypatch.setattr(report, "page_text", lambda *_: "<html></html>")
         settings = {
             key: more.pop(key)
             for key in ("trials", "seed", "sampler", "pruner", "preset")

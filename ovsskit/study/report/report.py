@@ -1,11 +1,9 @@
-"""Write the report of a study: one HTML file that opens from disk and loads nothing else."""
+"""Write the report of a study: a page that opens from disk, and the script of its plots."""
 
 from __future__ import annotations
 
 import base64
 import io
-import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +12,17 @@ from PIL.Image import Image as PilImage
 
 from ovsskit.engine.values import Labels
 from ovsskit.run.output.overlay import draw_overlay
-from ovsskit.study.report.charts import (
-    Chart,
-    front_chart,
-    history_chart,
-    parallel_chart,
-    slice_charts,
+from ovsskit.study.report.best import front_name
+from ovsskit.study.report.plots import (
+    FEWEST_TRIALS,
+    SCRIPT,
+    copy_study,
+    front_plot,
+    history_plot,
+    importance_plot,
+    parallel_plot,
+    plot_html,
+    slice_plots,
 )
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.state import StudyState
@@ -27,8 +30,6 @@ from ovsskit.study.search.trials import Row
 
 REPORT = "index.html"
 SHOWN_IMAGES, SHOWN_TRIALS = 6, 25
-FEWEST_TRIALS = 10
-"""Trials judged on all images that importance takes: its best tenth is one of them then."""
 WIDTH = 420
 """Of an image in the report, in pixels."""
 
@@ -44,23 +45,22 @@ class Pair:
     now: float | None
 
 
-def report_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> str:
-    """Return the report as HTML."""
+def report_texts(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> dict[str, str]:
+    """Return the files of the report: the page, and plotly's script, which it loads."""
+    from plotly.offline import get_plotlyjs
+
+    return {REPORT: page_text(state, evaluator, study), SCRIPT: get_plotlyjs()}
+
+
+def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> str:
+    """Return the page as HTML."""
     from jinja2 import Environment, PackageLoader
 
     search, rows, best = state.plan.search, state.rows, state.best
     first = search.objectives[0]
     default = state.default.get("values", [])
-    was = default[0] if default else None
     several = len(search.objectives) > 1
-    charts: dict[str, Chart | list[Chart] | None] = {
-        "history": history_chart(rows, first.name, first.sign, was),
-        "front": front_chart(rows, state.front, [one.name for one in search.objectives], default)
-        if several
-        else None,
-        "slices": slice_charts(rows, search.space, state.start, was),
-        "parallel": parallel_chart(rows, search.space, first.name, first.sign),
-    }
+    judged = sum(row.state == "done" for row in rows)
     shown = sorted(
         (row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0]
     )
@@ -77,10 +77,13 @@ def report_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) ->
         default=default,
         best=best,
         groups=state.groups if search.settings.groups > 1 else [],
-        charts=charts,
-        importances=importances(study, len(search.objectives)),
+        script=SCRIPT,
+        plots=_plots(state, study) if judged else {},
+        several=several,
+        knee=state.knee,
+        front_name=front_name,
         fewest_trials=FEWEST_TRIALS,
-        judged=sum(row.state == "done" for row in rows),
+        judged=judged,
         pairs=_pairs(state, evaluator, best) if best is not None else [],
         rows=state.front if several else shown[:SHOWN_TRIALS],
         failed=[row for row in rows if row.state == "failed"],
@@ -88,25 +91,25 @@ def report_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) ->
     )
 
 
-def importances(study: optuna.Study, objectives: int) -> dict[str, float]:
-    """Return how much each parameter mattered for the first objective (PED-ANOVA).
-
-    The result is empty where there are too few trials.
-    Trials that were pruned do not count: they are judged on other images than the rest.
-    """
-    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if len(done) < FEWEST_TRIALS:
-        return {}
-    target = (lambda trial: trial.values[0]) if objectives > 1 else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found = optuna.importance.get_param_importances(study, target=target)
-    except (ValueError, RuntimeError):  # all of them worth the same
-        return {}
-    known = {name: value for name, value in found.items() if math.isfinite(value)}
-    alike = len(known) > 1 and math.isclose(max(known.values()), min(known.values()))
-    return {} if alike else known  # equal bars: the best are drawn like all
+def _plots(state: StudyState, study: optuna.Study) -> dict[str, list[str]]:
+    """Return the plots as parts of the page, by the section that holds them."""
+    objectives = state.plan.search.objectives
+    default = state.default.get("values", [])
+    was = default[0] if default else None
+    whole = copy_study(study, state.rows, objectives)
+    first = copy_study(study, state.rows, objectives[:1])
+    importance = importance_plot(first)
+    figures = {
+        "history": [history_plot(first, was)],
+        "front": [front_plot(whole, default, state.knee)] if len(objectives) > 1 else [],
+        "importance": [] if importance is None else [importance],
+        "slices": slice_plots(first, was),
+        "parallel": [parallel_plot(whole)],
+    }
+    return {
+        section: [plot_html(one, f"{section}-{index}") for index, one in enumerate(found)]
+        for section, found in figures.items()
+    }
 
 
 def _facts(state: StudyState) -> list[str]:
