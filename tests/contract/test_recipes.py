@@ -19,12 +19,14 @@ from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
 from ovsskit.engine.wiring import flatten
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
+from ovsskit.recipe.describe import toml
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.spec.plan import StudyOptions, read_search
 from ovsskit.testing import ToyBackbone, example
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))
+EMBEDDED = [path for path in RECIPES if path.stem == "quickstart" or path.stem.endswith("_tiny")]
 
 
 def load(path: Path, folder: Path) -> Pipeline:
@@ -75,6 +77,17 @@ def test_recipe_says_what_is_worth_a_search(path: Path) -> None:
     search = read_search(StudyOptions(str(path)))
     assert search.space, "add a table [study.space] to the recipe, or to the one that it extends"
     assert search.objectives[0].stage is not None, "shipped recipes are searched without masks"
+
+
+@pytest.mark.parametrize("end", [0, -1])
+@pytest.mark.parametrize("path", EMBEDDED, ids=lambda path: path.stem)
+def test_both_ends_of_a_search_run(path: Path, end: int) -> None:
+    search = read_search(StudyOptions(str(path)))
+    ends = [f"{one.address}={toml(one.ends[end])}" for one in search.space if "." in one.address]
+    image = example(Image)
+    pipeline = ovsskit.load(path, *ends)
+    [state] = pipeline.run_many([image], pipeline.plan.vocabulary)
+    assert state["labels"].ids.shape == image.size
 
 
 SEEN = {
