@@ -278,13 +278,17 @@ def test_the_knee_is_listed_and_its_recipe_named(
 ) -> None:
     monkeypatch.setattr("ovsskit.study.search.state.SHOWN", 1)
     tables = '[[objective]]\nuse = "toy_goal"\n[[objective]]\nuse = "toy_small"\nname = "small"\n'
-    state = search(study_file(tables=tables), trials=20)
+    state = search(study_file(tables=tables), trials=20, draw=True)
     knee = state.knee
     assert knee in state.front[1:]
     names = [row[0] for row in state.table()]
     assert names == ["trial", "unchanged", str(state.front[0].turn), f"{knee.turn} knee"]
     [line] = [line for line in facts(state) if line.startswith("knee")]
     load_recipe(Path(line.removeprefix("knee").strip()))
+    page = (state.out / "index.html").read_text()
+    assert f"<td>{knee.turn} knee</td>" in page
+    assert page.count(" knee</td>") == 1
+    assert f'href="front/trial_{knee.turn:04d}.toml"' in page
 
 
 def test_one_objective_has_no_knee(search: Search) -> None:

@@ -102,7 +102,7 @@ def parallel_plot(study: optuna.Study) -> Figure:
     """
     names = study.metric_names or []
     figure = visualization.plot_parallel_coordinate(study, target_name=names[0])
-    addresses = [address.replace(".", ".<br>") for address in sorted(_tried(study))]
+    addresses = [address.replace(".", ".<br>", 1) for address in sorted(_tried(study))]
     return _plain(figure, 420).update_xaxes(ticktext=[*names, *addresses])
 
 
@@ -113,10 +113,11 @@ def front_plot(study: optuna.Study, default: Sequence[float], knee: Row | None) 
         study, target_names=names, targets=lambda trial: trial.values[:MOST_AXES]
     )
     figure.update_traces(marker_showscale=False)
-    _mark(figure, default, "unchanged", "x")
+    _mark(figure, default, "unchanged", "square")
     if knee is not None:
         _mark(figure, knee.values or [], "knee", "diamond-open")
-    figure.update_scenes(camera_eye={"x": 1.7, "y": 1.7, "z": 0.9})
+    sides = {f"{axis}axis": {"showbackground": False} for axis in "xyz"}
+    figure.update_scenes(camera_eye={"x": 1.7, "y": 1.7, "z": 0.9}, **sides)
     return _plain(figure, 460)
 
 
