@@ -246,7 +246,7 @@ def test_every_error_command_recipe_and_public_name_is_in_the_reference(hooks: M
 def test_the_pages_name_only_stages_and_addresses_that_exist() -> None:
     known = {*registry.stage_names(), *registry.backbone_names()}
     fields = {
-        name: set(found.model_fields)
+        name: set(found.model_fields)  # type: ignore[attr-defined]
         for name in known
         if (found := registry.find_stage(name) or registry.find_backbone(name))
     }

@@ -20,7 +20,12 @@ from safetensors.torch import load_file, save_file
 from ovsskit.backbones.clip import _text as _clip_text
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip import clip
-from ovsskit.backbones.clip._weights import build_network, hub_repository, tag_settings
+from ovsskit.backbones.clip._weights import (
+    build_network,
+    hub_repository,
+    read_blueprint,
+    tag_settings,
+)
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.values import Attention, Hidden, Image
 from ovsskit.errors import BadValue, BadWeights, MissingWeights
@@ -359,7 +364,7 @@ def test_published_models(
     assert as_trained(own, hidden).shape == (131, visual.output_dim)
 
 
-read = clip.read_blueprint
+read = read_blueprint
 
 
 def test_networks_are_built_without_computing_their_weights() -> None:

@@ -37,9 +37,9 @@ def digest_of(model: Any) -> str:
 def copied(model: Backbone, to: Path) -> str:
     """Copy what a model says that it reads, and return where the weights are then."""
     to.mkdir()
-    for name, file in model.read_files().items():
+    for name, file in model.read_files().items():  # type: ignore[attr-defined]
         shutil.copyfile(file, to / name)
-    path = model.need_weights()
+    path = model.need_weights()  # type: ignore[attr-defined]
     return str(to if path.is_dir() else to / path.name)
 
 

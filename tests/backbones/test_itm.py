@@ -228,4 +228,4 @@ def test_attention_without_a_gradient_may_come_from_the_last_layer(tmp_path: Pat
         'extends = "pnp_albef.toml"\n[set]\n"select_head.layer" = 6\n[[stage]]\n'
         'use = "attention_maps"\nreplaces = "grad_cam"\n'
     )
-    assert load_recipe(recipe).plan.models["backbone"].weights == "mscoco.pth"
+    assert load_recipe(recipe).plan.models["backbone"].weights == "mscoco.pth"  # type: ignore[attr-defined]

@@ -136,10 +136,10 @@ def test_all_of_albef_are_of_one_size() -> None:
 
 def test_a_revision_that_is_not_named_is_the_known_commit_or_main() -> None:
     known = load_recipe("pnp_blip").plan.models["backbone"]
-    assert known.pinned == BLIP.published[known.source].commit
-    assert len(known.pinned) == 40
+    assert known.pinned == BLIP.published[known.source].commit  # type: ignore[attr-defined]
+    assert len(known.pinned) == 40  # type: ignore[attr-defined]
     assert BlipItm(weights="somebody/blip").pinned == "main"
     for recipe in ("sclip", "itaclip", "maskclip"):
         clip = load_recipe(recipe).plan.models["backbone"]
-        assert clip.pinned == "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d"
+        assert clip.pinned == "977e3dd0ec55ab8da155f2fbeb6b5f54948b6e3d"  # type: ignore[attr-defined]
     assert BlipItm(weights=known.source, revision="v2").pinned == "v2"

@@ -115,7 +115,7 @@ def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
         for hidden in backbone.hidden(images, [last - 1, last]):
             found += [hidden.data, *backbone.project(hidden, last), backbone.norms(hidden, last)]
             alike = backbone.project(hidden, last)[0] @ backbone.project(hidden, last)[1].mT
-            attention = Attention(alike.softmax(-1)[None], (last,), hidden.grid)
+            attention = Attention(alike.softmax(-1)[None], (last,), hidden.grid)  # type: ignore[attr-defined]
             done = backbone.finish(hidden, attention, residual=True, feed_forward=True)
             found.append(done.data)
     if isinstance(backbone, DecodesPatches):

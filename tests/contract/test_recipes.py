@@ -34,7 +34,7 @@ def load(path: Path, folder: Path) -> Pipeline:
     recipe = load_recipe(path)
     changes = []
     addresses = [link.node.address for link in flatten(recipe.plan.links)]
-    if not recipe.plan.models["backbone"].weights.startswith("embedded"):
+    if not recipe.plan.models["backbone"].weights.startswith("embedded"):  # type: ignore[attr-defined]
         changes += [
             f"backbone.{key}={value}"
             for key, value in TWINS[use_of(type(recipe.plan.models["backbone"]))].items()

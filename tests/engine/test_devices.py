@@ -144,7 +144,7 @@ def test_nothing_chooses_bf16_where_it_is_not_native(
     assert not computes_in_bf16("fp32", "cuda:1")
     for cls in [find_backbone(name) for name in backbone_names()]:
         assert cls is not None
-        assert cls.model_fields["precision"].default == "fp32"
+        assert cls.model_fields["precision"].default == "fp32"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("native", [False, True])

@@ -10,8 +10,8 @@ from pydantic import Field
 from ovsskit.engine.identity import differences, identify
 from ovsskit.engine.model import PretrainedBackbone
 from ovsskit.engine.plan import Plan
-from ovsskit.engine.stage import PathOfRecipe, S, Stage, V, Wrapper, Wraps
-from ovsskit.engine.values import Image
+from ovsskit.engine.stage import PathOfRecipe, S, Stage, Wrapper, Wraps
+from ovsskit.engine.values import Image, V
 from ovsskit.files.digests import digest_path
 from ovsskit.recipe.vocabulary import make_vocabulary
 

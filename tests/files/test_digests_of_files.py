@@ -18,7 +18,7 @@ def test_a_file_is_read_again_only_when_it_changed(
     file = tmp_path / "a.txt"
     file.write_text("one")
     first = digest_path(file)
-    monkeypatch.setattr(digests.hashlib, "file_digest", None)
+    monkeypatch.setattr(hashlib, "file_digest", None)
     assert digest_path(file) == first
     monkeypatch.undo()
     file.write_text("other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from ovsskit.errors import BadOutput, CannotWrite
-from ovsskit.files import own
 from ovsskit.files.own import (
     FIT,
     KINDS,
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_looked_into_is_refused(
     def refuse(path: object) -> list[str]:
         raise error
 
-    monkeypatch.setattr(own.os, "listdir", refuse)
+    monkeypatch.setattr(os, "listdir", refuse)
     with pytest.raises(BadOutput, match=f"The output folder cannot be read: {reason or 'odd'}."):
         OwnFolder(tmp_path, RUN)
     monkeypatch.setattr(Path, "iterdir", refuse)

@@ -26,6 +26,7 @@ from ovsskit.backbones.ofa._text import PROMPT, UNKNOWN_NAME
 from ovsskit.cli.__main__ import main
 from ovsskit.engine.values import Image
 from ovsskit.fit import folder as fit_folder
+from ovsskit.fit.tuning import Tuner
 from ovsskit.testing import example
 
 KNOWN = ("dog", "ice cream", "grass", "sky")
@@ -158,7 +159,7 @@ def test_a_killed_tuning_goes_on_and_ends_the_same(
 def test_ctrl_c_saves_what_was_done(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = fit_folder.Tuner.step
+    step = Tuner.step
 
     def stop(tuner: Any, number: int) -> float:
         if number == 3:
@@ -166,7 +167,7 @@ def test_ctrl_c_saves_what_was_done(
         return step(tuner, number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fit_folder.Tuner, "step", stop)
+        patched.setattr(Tuner, "step", stop)
         status, _, error = fit()
     assert status == 130
     assert "run the same command to go on" in error
@@ -176,7 +177,7 @@ def test_ctrl_c_saves_what_was_done(
 def test_what_was_done_before_memory_ran_out_is_saved(
     fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = fit_folder.Tuner.step
+    step = Tuner.step
 
     def full(tuner: Any, number: int) -> float:
         if number == 3:
@@ -184,7 +185,7 @@ def test_what_was_done_before_memory_ran_out_is_saved(
         return step(tuner, number)
 
     with monkeypatch.context() as patched:
-        patched.setattr(fit_folder.Tuner, "step", full)
+        patched.setattr(Tuner, "step", full)
         status, _, error = fit()
     assert status == 1
     assert "artificial images at once do not fit into memory" in error
@@ -290,7 +291,7 @@ def test_a_folder_in_which_nothing_was_tuned_is_no_other_tuning(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(fit_folder.Tuner, "step", stop)
+        patched.setattr(Tuner, "step", stop)
         assert fit()[0] == 130
     assert fit("out", "grass, dog")[0] == 0
 

@@ -134,12 +134,12 @@ def test_a_proxy_is_named_where_no_connection_can_be_made(
 
 
 def test_a_proxy_that_refuses(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", raising(_http.httpx2.ProxyError("no")))
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", raising(_http.httpx2.ProxyError("no")))  # type: ignore[attr-defined]
     assert "the proxy does not let the request through" in trouble()
 
 
 def test_a_certificate_that_does_not_hold(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    error = _http.httpx2.ConnectError("CERTIFICATE_VERIFY_FAILED")
+    error = _http.httpx2.ConnectError("CERTIFICATE_VERIFY_FAILED")  # type: ignore[attr-defined]
     error.__cause__ = ssl.SSLCertVerificationError("self-signed")
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", raising(error))
     assert "its certificate does not hold" in trouble()

@@ -88,7 +88,7 @@ replaces = "threshold"
 
 def test_backbones_are_merged_key_by_key_unless_another_is_used(tmp_path: Path) -> None:
     assert (
-        load(tmp_path, "[backbone]\nimage_size = 768\n").plan.models["backbone"].weights
+        load(tmp_path, "[backbone]\nimage_size = 768\n").plan.models["backbone"].weights  # type: ignore[attr-defined]
         == "embedded"
     )
     base = tmp_path / "base.toml"

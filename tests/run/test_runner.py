@@ -22,7 +22,7 @@ from ovsskit.run.runner import Runner
 HELD: list[weakref.ref[torch.Tensor]] = []
 
 
-class FailTogether(ToyColours, writes="scores"):
+class FailTogether(ToyColours, writes="scores"):  # type: ignore[call-arg]
     """Fail at more than one image, and see that nothing of an earlier failure is left."""
 
     def run_batch(self, image: Batch[Image], vocabulary: Batch[Vocabulary]) -> Batch[Saliency]:

@@ -157,4 +157,4 @@ def test_images_are_of_a_size_and_quality(
     PIL.Image.new("RGB", (8, 8)).save(plain, "JPEG", quality=quality, subsampling=0)
     with PIL.Image.open(tmp_path / name / "x.jpg") as image, PIL.Image.open(plain) as like:
         assert image.height == side
-        assert (image.quantization, image.layer) == (like.quantization, like.layer)
+        assert (image.quantization, image.layer) == (like.quantization, like.layer)  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ def drive(
     hidden = []
     for data in maps[:-1]:
         [request] = run.send([{"token_maps": TokenMaps(data, POSITIONS, (5,))}])
-        hidden.append(request["image"].hidden)
+        hidden.append(request["image"].hidden)  # type: ignore[attr-defined]
     with pytest.raises(StopIteration) as stop:
         run.send([{"token_maps": TokenMaps(maps[-1], POSITIONS, (5,))}])
     return stop.value.value.data, hidden
@@ -87,4 +87,4 @@ def test_what_an_outer_wrapper_hides_stays_hidden() -> None:
     run = SalienceDropout(rounds=2).run(outer)
     next(run)
     [request] = run.send([{"token_maps": TokenMaps(torch.rand(5, 4, 4), POSITIONS, (5,))}])
-    assert bool(request["image"].hidden.diagonal().all())
+    assert bool(request["image"].hidden.diagonal().all())  # type: ignore[attr-defined]

@@ -153,10 +153,10 @@ def test_hidden_patches_stay_hidden_where_a_window_shows_all() -> None:
         for window, multiple in ((0, 16), (16, 16), (0, 20))
     )
     assert whole["image"] is image
-    assert [one["image"].hidden for one in (*halves, padded)] == [None] * 3
+    assert [one["image"].hidden for one in (*halves, padded)] == [None] * 3  # type: ignore[attr-defined]
     # Padded to the very size of the image, a window is still not the image.
     some = next(SlidingWindow(window=30, stride=2, multiple=16).run(image))
-    assert [one["image"].hidden for one in some] == [None] * 2
+    assert [one["image"].hidden for one in some] == [None] * 2  # type: ignore[attr-defined]
 
 
 def test_it_nests_with_views_and_shares_batches() -> None:
