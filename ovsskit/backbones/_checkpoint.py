@@ -152,9 +152,11 @@ def _names_in_pickle(file: Path) -> list[str]:
         inside = next((name for name in opened.namelist() if name.endswith("/data.pkl")), "")
         pickled = opened.read(inside)
     words = [word for _, word, _ in pickletools.genops(pickled) if isinstance(word, str)]
-    return [
-        word for word in words if "." in word and " " not in word and not word.startswith("torch")
-    ]
+    return [word for word in words if _may_be_a_name(word)]
+
+
+def _may_be_a_name(word: str) -> bool:
+    return "." in word and " " not in word and not word.startswith("torch")
 
 
 def count_of(names: Collection[str], pattern: str) -> int:

@@ -44,7 +44,8 @@ def check_words(
             model.
     """
     found = [(label, word, read(word)) for label, word in words]
-    lost = [word for _, word, one in found if one is not None and len(one.ids) == one.unknown]
+    told = [(word, one) for _, word, one in found if one is not None]
+    lost = [word for word, one in told if len(one.ids) == one.unknown]
     if lost:
         there = "Its tokenizer has no token for them: they would all be the same to it."
         fix = "Use other words; most models read English alone."
@@ -54,10 +55,10 @@ def check_words(
         key = word.casefold() if one is None else one.ids
         alike.setdefault(key, {}).setdefault(label, word)
     _see_alike([group for group in alike.values() if len(group) > 1], where)
-    partly = [word for _, word, one in found if one is not None and one.unknown]
+    partly = [word for word, one in told if one.unknown]
     if partly:
         log.warning("the model reads only parts of: %s", _few(partly))
-    broken = [word for _, word, one in found if one is not None and one.broken]
+    broken = [word for word, one in told if one.broken]
     if broken:
         words_ = "the model has no tokens for letters of %s: what is found there is likely wrong"
         log.warning(words_, _few(broken))

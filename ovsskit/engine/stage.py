@@ -306,11 +306,7 @@ def wiring(cls: type[Stage]) -> Wiring:
     """
     run = cls.run_batch if cls.batches else cls.run
     hints, marked = get_type_hints(run), get_type_hints(run, include_extras=True)
-    models = {
-        name: hint
-        for name, hint in hints.items()
-        if isinstance(hint, type) and issubclass(hint, Capability)
-    }
+    models = {name: hint for name, hint in hints.items() if _is_capability(hint)}
     slots = {name: hint for name, hint in hints.items() if name not in models}
     if cls.batches:
         slots = {name: _of_each(cls, name, hint) for name, hint in slots.items()}
@@ -328,6 +324,10 @@ def wiring(cls: type[Stage]) -> Wiring:
             for mark in getattr(hint, "__metadata__", ())
         ),
     )
+
+
+def _is_capability(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Capability)
 
 
 def _of_each(cls: type[Stage], name: str, hint: Any) -> Any:

@@ -112,7 +112,8 @@ def fetch(listing: Listing, revision: str, names: Sequence[str]) -> Path:
             super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
 
     here = find_snapshot(listing.repository, listing.commit)
-    missing = [listing.files[name] for name in names if here is None or not (here / name).is_file()]
+    lacking = [name for name in names if not (here / name).is_file()] if here else names
+    missing = [listing.files[name] for name in lacking]
     if missing:
         log.warning(
             "fetching %d files (%s) of %s at %.7s into %s",

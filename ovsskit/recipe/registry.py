@@ -105,11 +105,8 @@ def load_plugin(path: Path) -> list[str]:
 
 
 def _own_classes(module: ModuleType) -> list[type]:
-    return [
-        item
-        for item in vars(module).values()
-        if isinstance(item, type) and item.__module__ == module.__name__
-    ]
+    classes = [item for item in vars(module).values() if isinstance(item, type)]
+    return [cls for cls in classes if cls.__module__ == module.__name__]
 
 
 @cache
@@ -127,8 +124,8 @@ def _find(name: str, group: str, files: dict[str, str], base: type) -> type | No
     if name in PLUGINS and issubclass(PLUGINS[name], base):
         return PLUGINS[name]
     if name in files:
-        own = _own_classes(import_module(files[name]))
-        return next(cls for cls in own if issubclass(cls, base) and use_of(cls) == name)
+        own = {use_of(cls): cls for cls in _own_classes(import_module(files[name]))}
+        return own[name]
     point = _installed(group).get(name)
     if point is None:
         return None

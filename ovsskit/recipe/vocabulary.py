@@ -121,8 +121,10 @@ def make_vocabulary(
         *(lines.pop(0) if first_is_background and lines else []),
         *list_words(background_words),
     ]
-    behind += [word for line in lines if _is(line, background) and not ids for word in line[1:]]
-    kept = [line for line in lines if ids or not _is(line, background)]
+    kept = lines
+    if not ids:
+        kept = [line for line in lines if not _is(line, background)]
+        behind += [word for line in lines if _is(line, background) for word in line[1:]]
     kept = _with_synonyms(kept, synonyms or {})
     for word in [word for line in [*kept, behind] for word in line]:
         refuse_other_forms(word)

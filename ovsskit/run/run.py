@@ -156,13 +156,10 @@ class _Job:
     def _measure(self) -> None:
         """Compare masks of the sample scenes with the true ones."""
         if self.samples:
-            records = self.folder.records.values()
-            done = [
-                self.folder.path / "masks" / f"{one.name}.png"
-                for one in records
-                if one.state == "done" and self.folder.has(one)
-            ]
-            self.score = sample_score(done, self.pipeline.plan.vocabulary)
+            done = [one for one in self.folder.records.values() if one.state == "done"]
+            names = [one.name for one in done if self.folder.has(one)]
+            masks = [self.folder.path / "masks" / f"{name}.png" for name in names]
+            self.score = sample_score(masks, self.pipeline.plan.vocabulary)
 
     def _note_facts(self) -> None:
         known = self.folder.facts.get("notices", [])

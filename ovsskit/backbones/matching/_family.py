@@ -161,7 +161,8 @@ class Family:
             wrong = {"lack": missing, "have in another shape": misshapen}
             raise self._lacks(path, tensors, wrong, there)
         folded = set(names.values()) - state.keys()
-        taken = {old: tensors[old] for old, new in names.items() if new in needed or new in folded}
+        read = needed.keys() | folded
+        taken = {old: tensors[old] for old, new in names.items() if new in read}
         return config, {name: state[name] for name in needed}, taken
 
     def _read_config(self, path: Path) -> tuple[dict[str, Any], str]:

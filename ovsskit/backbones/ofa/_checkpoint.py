@@ -133,8 +133,12 @@ def _network_for(state: Mapping[str, Any], file: Path) -> tuple[OfaNetwork, bool
         "decoder.seg_pos_ln.",
         "decoder.seg_rel_pos_table_list.",
     )
-    missing = [key for key in wanted if key not in state and not (is_new and key.startswith(added))]
-    wrong = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    missing, wrong = [], []
+    for key, tensor in wanted.items():
+        if key not in state:
+            missing += [] if is_new and key.startswith(added) else [key]
+        elif state[key].shape != tensor.shape:
+            wrong.append(key)
     if missing or wrong:
         what = (
             f"lacks {first_of(missing, most=3)}"

@@ -80,11 +80,8 @@ def tokenizer() -> Tokenizer:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     with gzip.open(DATA / "gpt2_merges.txt.gz", "rt", encoding="utf-8") as lines:
-        merges = [
-            (pair[0], pair[1])
-            for line in lines
-            if len(pair := line.split()) == 2 and pair[0] != "#version:"
-        ]
+        pairs = [tuple(line.split()) for line in lines if not line.startswith("#version:")]
+    merges = [pair for pair in pairs if len(pair) == 2]
     pieces = [*_byte_symbols(), *(left + right for left, right in merges)]
     made = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges))
     made.decoder = decoders.ByteLevel()

@@ -34,10 +34,11 @@ SYSTEM_FONTS = (
 @cache
 def font_for(text: str, size: int) -> FreeTypeFont | None:
     """Return a font, at a size in pixels, that has every letter of the text; None if none has."""
-    return next(
-        (font for name in ("", *SYSTEM_FONTS) if (font := _load(name, size)) and _has(font, text)),
-        None,
-    )
+    for name in ("", *SYSTEM_FONTS):
+        font = _load(name, size)
+        if font is not None and _has(font, text):
+            return font
+    return None
 
 
 @cache
