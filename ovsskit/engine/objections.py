@@ -20,10 +20,20 @@ def check_inputs(stages: Sequence[Stage], vocabulary: Vocabulary, images: Sequen
     Raises:
         OvsskitError: one of them cannot.
     """
+    check_classes(stages, vocabulary)
+    for stage in walk(stages):
+        stage.check_inputs(vocabulary, images)
+
+
+def check_classes(stages: Sequence[Stage], vocabulary: Vocabulary) -> None:
+    """Check that what has a value of its own in a chain is a class.
+
+    Raises:
+        BadClasses: something is not.
+    """
     for stage in walk(stages):
         for field in per_class(type(stage)):
             check_names(getattr(stage, field), vocabulary, Place(f"{stage.address}.{field}"))
-        stage.check_inputs(vocabulary, images)
 
 
 def check_names(named: Iterable[str], vocabulary: Vocabulary, where: Place) -> None:

@@ -19,6 +19,7 @@ from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precis
 from ovsskit.engine.driver import Driver, Known, State, Watch
 from ovsskit.engine.images import ImageSource, read_image
 from ovsskit.engine.model import Backbone, PretrainedBackbone
+from ovsskit.engine.objections import check_classes
 from ovsskit.engine.plan import NO_WORDS, Plan
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
@@ -179,8 +180,8 @@ class Pipeline:
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
 
         Raises:
-            BadClasses: neither the call nor the pipeline names classes, or a model cannot read them
-                or tell them apart.
+            BadClasses: neither the call nor the pipeline names classes, a model cannot read them or
+                tell them apart, or a stage has a value for what is none of them.
             BadImage: the image cannot be read.
         """
         vocabulary = self.plan.vocabulary
@@ -192,6 +193,7 @@ class Pipeline:
         if vocabulary is not self._checked:
             for model in self.plan.used.values():
                 model.check_vocabulary(vocabulary)
+            check_classes(self.plan.stages, vocabulary)
             self._checked = vocabulary
         kept: dict[str, list[Value]] = {}
         image = read_image(photo)

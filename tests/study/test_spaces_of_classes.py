@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+import ovsskit
 from ovsskit.engine.notices import Silent
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, OvsskitError, Place
@@ -212,6 +213,27 @@ def test_words_are_chosen_among_synonyms(tmp_path: Path) -> None:
     assert set(starting_values(plan.search).values()) == {"all"}
     with pytest.raises(OvsskitError, match="chooses among synonyms, and no class has any"):
         plan_of(path, "dog, cat")
+
+
+@pytest.mark.parametrize("classes", [None, '["bus, car", "sky", "ice cream"]'])
+def test_the_best_recipe_looks_for_the_words_of_the_study(
+    classes: str | None, tmp_path: Path
+) -> None:
+    plan = plan_of(Path("clip_baseline_tiny"), classes)
+    state = StudyState(plan, 1, tmp_path, default={"values": [0.5]})
+    text = recipe_text(state, Row(0, 0, "done", {}, [0.5], 0.0, 0.0), tmp_path)
+    (tmp_path / "best.toml").write_text(text)
+    found = load_recipe(tmp_path / "best.toml").plan.vocabulary
+    assert found.queries == plan.vocabulary.queries
+    assert found.queries[0] == (0, "grass" if classes else "sky")
+    assert (found.ids, found.background) == (plan.vocabulary.ids, plan.vocabulary.background)
+    assert ("[vocabulary]" in text) == (classes is not None)
+
+
+def test_in_python_a_name_that_is_no_class_is_refused(tmp_path: Path) -> None:
+    pipeline = ovsskit.load("quickstart", "threshold.at_class.dgo=0.3", device="cpu")
+    with pytest.raises(BadClasses, match="`dgo`, which is no class"):
+        pipeline(str(sample_images()[0]), "dog")
 
 
 def test_a_study_of_thresholds_of_classes(tmp_path: Path) -> None:

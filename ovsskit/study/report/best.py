@@ -13,6 +13,7 @@ import tomlkit
 from tomlkit.items import Item
 
 from ovsskit.engine.stage import Wrapper
+from ovsskit.engine.values import Vocabulary
 from ovsskit.files.names import safe_name
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.addresses import address_of, all_stages
@@ -69,11 +70,9 @@ def recipe_text(state: StudyState, row: Row, folder: Path) -> str:
             removed += [] if wrapped else [address]
     if removed:
         document["remove"] = removed
-    vocabulary = state.plan.vocabulary
-    if tuple(search.tables.get("vocabulary", {}).get("names", ())) != vocabulary.names:
-        document["vocabulary"] = tomlkit.item(
-            {"names": list(vocabulary.names), "ids": list(vocabulary.ids[1:])}
-        )
+    words = _words(state.plan.vocabulary)
+    if words != _words(search.candidate({}).plan.vocabulary):
+        document["vocabulary"] = tomlkit.item(words)
     changes = tomlkit.table()
     notes = comments_of(search.path)
     for address, value in values.items():
@@ -88,6 +87,18 @@ def recipe_text(state: StudyState, row: Row, folder: Path) -> str:
     if values:
         document["set"] = changes
     return document.as_string()
+
+
+def _words(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return the table that names a vocabulary's classes, their synonyms and the background's."""
+    others = vocabulary.synonyms or ((),) * len(vocabulary.names)
+    lines = [(name, *more) for name, more in zip(vocabulary.names, others, strict=True)]
+    return {
+        "names": [", ".join(line) for line in lines],
+        "ids": list(vocabulary.ids[1:]),
+        "background": vocabulary.background,
+        "background_words": list(vocabulary.background_words),
+    }
 
 
 def comments_of(path: Path) -> dict[str, str]:
