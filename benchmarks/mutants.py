@@ -2,6 +2,7 @@
 
     python benchmarks/mutants.py --count 200
     python benchmarks/mutants.py --count 40 --of recipes --seed 1
+    python benchmarks/mutants.py --files ovsskit/engine/memo.py
 
 Each mutant changes one operator, constant or keyword of a copy of the checkout and runs the tests
 that mirror the file, then the wider ones. What no test finds survives and is listed. Text for
@@ -21,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -63,6 +65,7 @@ WIDER = {
         "tests/cli/test_run.py",
     ),
     "recipes": ("tests/test_published_settings.py", "tests/contract/test_recipes.py"),
+    "others": (),
 }
 """What runs where the tests that mirror a file find nothing."""
 SECONDS = 900
@@ -118,10 +121,12 @@ def other_expression(node: ast.AST) -> ast.expr | None:
 
 
 def left_alone(node: ast.AST) -> list[ast.AST]:
-    """Return the parts of a node that are not mutated: annotations, and text for people."""
+    """Return the parts of a node that are not mutated, such as annotations and text for people."""
     match node:
         case ast.keyword(arg, value) if arg in LEFT_ALONE:
             return [value]
+        case ast.keyword("strict", ast.Constant(True) as value):
+            return [value]  # fails on faults alone that are elsewhere
         case ast.AnnAssign(ast.Name("version"), annotation, ast.Constant() as value):
             return [annotation, value]  # no number moves
         case ast.AnnAssign():
@@ -274,7 +279,7 @@ def see_baseline(mutants: list[Mutant]) -> None:
     """End the program if one of the tests fails without any mutant: it would find everything."""
     tests = sorted({test for mutant in mutants for group in tests_for(mutant) for test in group})
     with checkout() as folder:
-        if fails(tests, folder):
+        if tests and fails(tests, folder):
             broken = ", ".join(test for test in tests if fails([test], folder))
             sys.exit(f"These fail without a mutant, and would find every one: {broken}")
 
@@ -290,15 +295,28 @@ def judge(mutants: list[Mutant]) -> list[bool]:
         return found
 
 
-def choose(count: int, groups: list[str], seed: int) -> list[Mutant]:
+def files_by_group(groups: list[str], names: list[Path]) -> dict[str, list[Path]]:
+    """Return the files to plant mutants in: all of these groups, or the named ones by their group.
+
+    A file of none is in `others`.
+    """
+    of_groups = {group: sorted(ROOT.glob(pattern)) for group, pattern in GROUPS.items()}
+    if not names:
+        return {group: of_groups[group] for group in groups}
+    files: dict[str, list[Path]] = defaultdict(list)
+    for path in map(Path.resolve, names):
+        group = next((group for group, paths in of_groups.items() if path in paths), "others")
+        files[group].append(path)
+    return files
+
+
+def choose(count: int, files: dict[str, list[Path]], seed: int) -> list[Mutant]:
     """Return so many mutants, as many of each group as there are, drawn by the seed."""
     draw = random.Random(seed)
     chosen: list[Mutant] = []
-    for index, group in enumerate(groups):
-        share = (count - len(chosen)) // (len(groups) - index)
-        every = [
-            one for path in sorted(ROOT.glob(GROUPS[group])) for one in mutants_of(group, path)
-        ]
+    for index, (group, paths) in enumerate(files.items()):
+        share = (count - len(chosen)) // (len(files) - index)
+        every = [one for path in paths for one in mutants_of(group, path)]
         chosen += draw.sample(every, min(share, len(every)))
     return chosen
 
@@ -310,11 +328,13 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=200, help="how many mutants")
     parser.add_argument("--of", choices=list(GROUPS), nargs="+", default=list(GROUPS))
+    parser.add_argument("--files", type=Path, nargs="+", default=[], help="in these files alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes at work at once")
     options = parser.parse_args()
     read_libraries()
-    mutants = choose(options.count, options.of, options.seed)
+    files = files_by_group(options.of, options.files)
+    mutants = choose(options.count, files, options.seed)
     see_baseline(mutants)
     shares = [mutants[start :: options.workers] for start in range(options.workers)]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("fork")) as pool:
@@ -323,7 +343,7 @@ def main() -> None:
     results = [
         (mutant, hit) for share, hits in found for mutant, hit in zip(share, hits, strict=True)
     ]
-    for group in [*options.of, "all"]:
+    for group in [*files, "all"]:
         hits = [hit for mutant, hit in results if group in (mutant.group, "all")]
         table.add_row(group, str(len(hits)), f"{sum(hits) / max(len(hits), 1):.1%}")
     Console().print(table)
