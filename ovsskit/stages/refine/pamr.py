@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -62,12 +63,12 @@ class Pamr(Stage, writes="scores"):
     def run(self, scores: S, image: Image) -> S:
         """Return the refined maps."""
         maps, photo = scores.data, image.data
-        if maps.shape[1:] != photo.shape[1:] and self.at == "maps":
-            photo = torch.nn.functional.interpolate(photo[None], maps.shape[1:], mode="bilinear")[0]
-        elif maps.shape[1:] != photo.shape[1:]:
-            maps = torch.nn.functional.interpolate(
-                maps[None], photo.shape[1:], mode="bilinear", align_corners=True
-            )[0]
+        if maps.shape[1:] != photo.shape[1:]:
+            resize = partial(torch.nn.functional.interpolate, mode="bilinear")
+            if self.at == "maps":
+                photo = resize(photo[None], maps.shape[1:])[0]
+            else:
+                maps = resize(maps[None], photo.shape[1:], align_corners=True)[0]
         if not self.steps:
             return scores.with_data(maps)
         return scores.with_data(

@@ -53,6 +53,19 @@ def test_both_ways_in_blocks(way: Callable[..., torch.Tensor], size: tuple[int, 
         torch.testing.assert_close(way(maps, weights, (2, 8), 5, block), expected)
 
 
+@pytest.mark.parametrize(("nbytes", "block"), [(299_999, 4), (300_000, 5), (60_000, 1), (1, 1)])
+def test_as_many_maps_are_shifted_at_a_time_as_fit(
+    nbytes: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map that is too large alone is shifted alone."""
+    blocks: list[int] = []
+    monkeypatch.setattr(pamr, "BLOCK_BYTES", nbytes)
+    monkeypatch.setattr(pamr, "shift", lambda *given: blocks.append(given[-1]) or shift(*given))
+    maps = torch.rand(2, 5, 3000)  # of 60 000 bytes each
+    Pamr(steps=1).run(Logits(maps, (1, 2)), Image(torch.rand(3, 5, 3000)))
+    assert blocks == [block]
+
+
 @pytest.mark.parametrize(("width", "way"), [(60, "gather"), (3000, "shift")])
 def test_wide_images_are_shifted(width: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
@@ -98,3 +111,8 @@ def test_maps_and_image_may_differ_in_one_side_alone(size: tuple[int, int]) -> N
     scores, image = Logits(torch.rand(2, 10, 15), (1, 2)), Image(torch.rand(3, *size))
     assert Pamr(steps=1).run(scores, image).data.shape == (2, 10, 15)
     assert Pamr(steps=1, at="image").run(scores, image).data.shape == (2, *size)
+
+
+def test_maps_of_the_size_of_the_image_are_not_copied() -> None:
+    scores, image = Logits(torch.rand(2, 10, 15), (1, 2)), Image(torch.rand(3, 10, 15))
+    assert Pamr(steps=0, at="image").run(scores, image).data is scores.data
