@@ -129,6 +129,16 @@ def test_fonts() -> None:
     assert font_for("\U0010fffc", 20) is None
 
 
+def test_a_name_in_a_legend_ends_before_its_area_begins() -> None:
+    areas = [Area(0, "a name of some letters", (255, 0, 0), 0.5), Area(1, "x", (0, 0, 0), 0.05)]
+    legend = _Legend(areas, 20)
+    first = numpy.asarray(legend.draw(1, 2))[: 3 * legend.row // 2]
+    inked = numpy.flatnonzero((first != 255).any((0, 2)))
+    gaps = numpy.diff(inked) - 1
+    assert (gaps > legend.size // 2).sum() == 2, "swatch, name and area, of which words stand close"
+    assert inked[-1] < legend.column - legend.size // 2, "nothing is cut off"
+
+
 def test_a_legend_lies_in_rows_and_says_how_many_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.stage import Batch, Stage
-from ovsskit.engine.values import Image, Logits
+from ovsskit.engine.values import Image, Logits, Saliency
 from ovsskit.stages.wrap.sliding_window import SlidingWindow, spans
 from ovsskit.stages.wrap.views import Views
 from ovsskit.testing import ToyScores, check_wrapper
@@ -27,6 +27,13 @@ class Waves(Stage, writes="scores"):
         rows, columns = (max(side // 4, 1) for side in image.size)
         pooled = torch.nn.functional.adaptive_avg_pool2d(image.data, (rows, columns))
         return Logits((pooled * 9 + image.data.mean()).sin(), (1, 2, 3))
+
+
+class Spread(ToyScores):
+    """Stand for a network whose maps have a value per pixel, which follows from the whole crop."""
+
+    def run(self, image: Image) -> Saliency:
+        return Saliency(image.data - image.data.mean(), (1, 2, 3))
 
 
 def plain_loop(image: torch.Tensor, window: int, stride: int) -> torch.Tensor:
@@ -190,4 +197,4 @@ def test_windows_of_an_image_read_from_another_slot() -> None:
 @pytest.mark.parametrize("stride", [3, 10])
 def test_contract(stride: int) -> None:
     check_wrapper(SlidingWindow(window=10, stride=stride))
-    check_wrapper(SlidingWindow(window=10, stride=stride, inner=(ToyScores(),)))
+    check_wrapper(SlidingWindow(window=10, stride=stride), inner=Spread())
