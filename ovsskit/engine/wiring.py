@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ovsskit.engine.model import capabilities
 from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, wiring
-from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.engine.values import Image, Value, Vocabulary
 from ovsskit.errors import (
     BadInner,
     DuplicateAddress,
@@ -25,7 +25,7 @@ from ovsskit.errors import (
 
 ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
 """The slots that are filled before the first stage runs."""
-
+NONE_GIVEN: Mapping[str, type[Value]] = {}
 
 NOWHERE = Place("")
 
@@ -85,11 +85,17 @@ class Written:
 
 
 def wire(
-    nodes: Sequence[Node], models: Mapping[str, type], catalogue: Catalogue = NOTHING
+    nodes: Sequence[Node],
+    models: Mapping[str, type],
+    catalogue: Catalogue = NOTHING,
+    given: Mapping[str, type[Value]] = NONE_GIVEN,
 ) -> list[Link]:
-    """Walk a chain once and return how it is linked; every problem found on the way is reported."""
+    """Walk a chain once and return how it is linked; every problem found on the way is reported.
+
+    `given` are the kinds of slots that whoever runs the chain fills beside the image and the words.
+    """
     report(*_duplicates(nodes))
-    slots = {name: Written(kind, "the recipe") for name, kind in ROOTS.items()}
+    slots = {name: Written(kind, "the recipe") for name, kind in {**ROOTS, **given}.items()}
     return _Wirer(models, catalogue).chain(nodes, slots)
 
 

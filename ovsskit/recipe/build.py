@@ -13,8 +13,8 @@ from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import find_objections
 from ovsskit.engine.plan import NO_WORDS, Plan, settle
 from ovsskit.engine.stage import Stage, Wrapper
-from ovsskit.engine.values import Vocabulary
-from ovsskit.engine.wiring import Node, wire
+from ovsskit.engine.values import Value, Vocabulary
+from ovsskit.engine.wiring import NONE_GIVEN, Node, wire
 from ovsskit.errors import (
     BadClasses,
     BadPlugin,
@@ -111,8 +111,11 @@ def load_recipe(name: str | Path, overrides: str | Sequence[str] = ()) -> Recipe
         return build(table)
 
 
-def build(table: Table) -> Recipe:
-    """Build and wire what a recipe's tables describe; what cannot be built is reported."""
+def build(table: Table, given: Mapping[str, type[Value]] = NONE_GIVEN) -> Recipe:
+    """Build and wire what a recipe's tables describe; what cannot be built is reported.
+
+    `given` are the kinds of slots that whoever runs the recipe fills beside image and words.
+    """
     with collecting() as broken:
         models, model_classes = _build_models(table)
         nodes, stages = _build_stages(table.get("stage", []))
@@ -125,7 +128,7 @@ def build(table: Table) -> Recipe:
     if not nodes:
         what, fix = "The recipe has no stage.", 'Add [[stage]] with use = "...".'
         report(MissingKey(what, fix=fix, where=table.place))
-    links = wire(nodes, model_classes, CATALOGUE)
+    links = wire(nodes, model_classes, CATALOGUE, given)
     plan = Plan(settle(stages), tuple(links), models, vocabulary)
     if not broken:  # a stage that is missing would be blamed on its neighbours
         report(*_objections(plan, table))

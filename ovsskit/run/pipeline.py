@@ -229,6 +229,16 @@ class Pipeline:
         With `timed` the seconds that `watch` hears of are those of the device's work too, which is
         waited for.
         """
+        states = (
+            [{"image": image.to(self.device), "vocabulary": vocabulary} for image in images]
+            for images in groups
+        )
+        return self.run_states(states, watch, timed=timed)
+
+    def run_states(
+        self, groups: Iterable[Sequence[State]], watch: Watch | None = None, *, timed: bool = False
+    ) -> Iterator[list[State]]:
+        """Run the stages on groups of states, whose first slots are filled, on the device."""
         driver = Driver(
             dict(self.models),
             self.plan.models_of,
@@ -239,16 +249,13 @@ class Pipeline:
             timed=timed,
             known=self._known,
         )
-        for images in groups:
-            states = [
-                {"image": image.to(self.device), "vocabulary": vocabulary} for image in images
-            ]
+        for states in groups:
             try:
                 with torch.inference_mode(False), torch.no_grad():
-                    states = driver.run(self.plan.stages, states)
+                    found = driver.run(self.plan.stages, states)
             finally:
                 self.batch = driver.batch  # what did not fit once is not tried again
-            yield states
+            yield found
 
 
 def load(
