@@ -22,6 +22,9 @@ from ovsskit.cli.options import (
 )
 from ovsskit.files.inputs import MAX_PIXELS
 
+KEPT = 3
+"""The exit status of a study that keeps the unchanged recipe."""
+
 
 def study(
     recipe: Annotated[
@@ -47,9 +50,27 @@ def study(
     objective: Annotated[
         list[str],
         typer.Option(
-            "--objective", help="What to make better: a stage that writes `reward`, or a metric."
+            "--objective",
+            help="What to make better: a stage that writes `reward`, several with * between, "
+            "or a metric.",
         ),
     ] = [],  # noqa: B006
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="RECIPE",
+            help="A recipe on another model, at least as good, to compare labels with.",
+        ),
+    ] = None,
+    accept: Annotated[
+        str | None,
+        typer.Option(
+            "--accept",
+            help="Take the best trial if it is proved, or best as it is.",
+            show_default="proved",
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option("--trials", help="How many candidates to try.", show_default="100")
     ] = None,
@@ -135,6 +156,8 @@ def study(
             "sampler": sampler,
             "pruner": pruner,
             "preset": preset,
+            "reference": reference,
+            "accept": accept,
         },
         storage=storage,
         workers=workers,
@@ -148,6 +171,8 @@ def study(
         state = search(options, report, keep_memory, keep_disk)
     if state.best is None:
         raise typer.Exit(1)
+    if state.chosen is None:
+        raise typer.Exit(KEPT)
 
 
 def compare_studies(folders: list[Path], *, as_json: bool) -> None:

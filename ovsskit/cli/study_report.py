@@ -66,6 +66,7 @@ class StudyReport(LiveReport):
                 "trials": len(state.rows),
                 "default": state.default.get("values"),
                 "best": None if best is None else best.plain(),
+                "acceptance": None if state.acceptance is None else state.acceptance.plain(),
                 "front": [row.turn for row in state.front]
                 if len(state.plan.search.objectives) > 1
                 else None,
@@ -87,7 +88,7 @@ def best_table(state: StudyState) -> Table:
     head, *rows = state.table()
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in head:
-        table.add_column(escape(column.replace(".", ".\n")), overflow="fold")
+        table.add_column(escape(column.replace(".", ".\n").replace("*", "*\n")), overflow="fold")
     best = str(state.best.turn) if state.best else None
     for row in rows:
         table.add_row(
@@ -118,6 +119,7 @@ def facts(state: StudyState) -> list[str]:
             for row in state.groups
         ]
         lines.append(f"groups          {', '.join(found)}")
+    lines += state.acceptance.reasons if state.acceptance is not None else []
     lines.append(
         f"best recipe     {state.recipe}" if state.best else "best recipe     none: no trial counts"
     )

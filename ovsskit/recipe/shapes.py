@@ -57,6 +57,7 @@ class ObjectiveShape(_Shape):
     """Give the shape of `[objective]`."""
 
     use: str = ""
+    product: Annotated[list[StageShape], Field(max_length=MOST_TABLES)] = []
     metric: str = ""
     name: str = ""
     direction: str = ""
@@ -71,6 +72,7 @@ class StudyShape(_Shape):
     """Give the shape of `[study]`, and of a study file."""
 
     objective: Annotated[list[ObjectiveShape], BeforeValidator(_listed)] = []
+    confirm: ObjectiveShape = ObjectiveShape()
     constraints: Tables = {}
     models: dict[str, ModelShape] = {}
     space: Tables = {}
@@ -175,7 +177,9 @@ def _wanted(kind: str, names: list[str], address: str, *, in_list: bool) -> tupl
         return "a list of texts", f'Write {names[-1]} = ["..."].'
     if kind == "string_type":
         return "text", f'Write it in quotes: {names[-1]} = "...".'
-    if names[-1] == "objective":
+    if names[-1] == "product":
+        return "a list of tables", 'Write product = [{ use = "..." }, { use = "..." }].'
+    if names[-1] in ("objective", "confirm"):
         return "a table", f'Write [{address}] with metric = "..." or use = "..." below.'
     if names[-1] == "reads":
         return "a table", 'Write reads = { slot = "another" }.'

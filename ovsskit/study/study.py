@@ -21,6 +21,8 @@ from ovsskit.files.writing import cannot_write
 from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as working
 from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.search.finals import Finals
+from ovsskit.study.search.given import reference_plan
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.queue import DEFAULT, TrialQueue
 from ovsskit.study.search.state import StudyState
@@ -73,10 +75,13 @@ def _search(
     devices = _devices(options)
     batch = choose_batch(options.batch, devices[0])
     _see_memory(plan, devices[0])
-    recipe = plan.search.candidate({})
-    for model in recipe.plan.models.values():
-        model.check_vocabulary(plan.vocabulary)
-    check_inputs(recipe.plan.stages, plan.vocabulary, plan.images)
+    plans = [plan.search.candidate({}, plan.search.goals).plan]
+    if plan.search.reference is not None:
+        plans.append(reference_plan(plan))
+    for one in plans:
+        for model in one.used.values():
+            model.check_vocabulary(plan.vocabulary)
+        check_inputs(one.stages, plan.vocabulary, plan.images)
     out = options.out or OUT / plan.search.title
     folder = StudyFolder(out, plan.search.title)
     place = working.Place(
@@ -137,15 +142,24 @@ class _Job:
             )
             evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
         self._poll()
+        if self._is_to_prove():
+            self.state.acceptance = Finals(self.state, evaluator, self.queue.study).decide()
         self._publish(evaluator)
         self.callbacks.end(self.state)
         return self.state
+
+    def _is_to_prove(self) -> bool:
+        """Say whether the best trial, if there is one, has to be proved better."""
+        search = self.plan.search
+        proves = search.settings.accept == "proved" and not search.objectives[0].is_cost
+        return proves and self.state.best is not None
 
     def _judge_default(self, evaluator: Evaluator) -> dict[str, Any]:
         """Judge the unchanged recipe, once for a study."""
         known: dict[str, Any] | None = self.queue.study.user_attrs.get(DEFAULT)
         if known is None:
-            known = working.describe(evaluator.judge({}, list(range(len(self.plan.images)))))
+            found = evaluator.judge({}, self.plan.searched, confirm=True)
+            known = working.describe(found)
             self.queue.study.set_user_attr(DEFAULT, known)
         return known
 
@@ -183,6 +197,7 @@ def trials_text(state: StudyState) -> str:
         "seed": search.settings.seed,
         "objectives": [{"name": one.name, "direction": one.direction} for one in search.objectives],
         "default": state.default,
+        "acceptance": None if state.acceptance is None else state.acceptance.plain(),
         "notices": state.notices,
         "trials": [row.plain() for row in state.rows],
     }
@@ -192,13 +207,13 @@ def trials_text(state: StudyState) -> str:
 def identify_study(plan: StudyPlan) -> dict[str, Any]:
     """Return what makes two studies the same, as plain JSON values."""
     search, settings = plan.search, plan.search.settings
-    recipe = search.candidate({})
+    recipe = search.candidate({}, search.goals)
     images = hashlib.sha256()
     for path in plan.images:
         images.update(hashlib.sha256(path.read_bytes()).digest())
     method = {
         key: getattr(settings, key)
-        for key in ("sampler", "pruner", "seed", "as_it_is", "groups", "split")
+        for key in ("sampler", "pruner", "seed", "as_it_is", "groups", "split", "hold_back")
     }
     if settings.groups > 1 or settings.sampler == "annealing":
         method["trials"] = settings.trials  # it decides what a turn tries
@@ -210,6 +225,8 @@ def identify_study(plan: StudyPlan) -> dict[str, Any]:
         "method": method,
         "images": f"{len(plan.images)}, {images.hexdigest()[:16]}",
     }
+    if search.reference is not None:
+        identity["reference"] = identify(reference_plan(plan))
     if plan.truth is not None:
         masks = [digest_path(plan.truth.masks[path]) for path in plan.images]
         identity["masks"] = f"{len(masks)}, {digest_texts(masks)[:16]}"

@@ -14,13 +14,19 @@ def schema() -> dict[str, Any]:
     from ovsskit.study.spec.objectives import METRICS
     from ovsskit.study.spec.tables import ConstraintsTable, StudyTable
 
+    stage = {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"]}
     objective = {
         "type": "object",
-        "properties": {"use": {"type": "string"}, "metric": {"enum": list(METRICS)}},
+        "properties": {
+            "use": {"type": "string"},
+            "product": {"type": "array", "items": stage, "minItems": 1},
+            "metric": {"enum": list(METRICS)},
+        },
     }
     own = {key: value for key, value in field_schemas(StudyTable).items() if key != "recipe"}
     tables = {
         "objective": {"anyOf": [objective, {"type": "array", "items": objective}]},
+        "confirm": objective,
         "constraints": table_schema(field_schemas(ConstraintsTable)),
         "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/backbone"}},
         "set": {"type": "object"},

@@ -15,7 +15,8 @@ import torch
 
 from ovsskit.errors import BadFile, Place
 from ovsskit.recipe.vocabulary import make_vocabulary
-from ovsskit.study.spec.objectives import Objective, Truth, miou_of, read_truth
+from ovsskit.study.spec.objectives import Objective
+from ovsskit.study.spec.truth import Truth, miou_of, read_truth
 
 WORDS = make_vocabulary(["dog", "cat", "cow"])
 PLACE = Place("study.toml", 5)

@@ -28,11 +28,10 @@ from ovsskit.study.search.trials import Row
 def best_texts(state: StudyState) -> dict[str, str]:
     """Return `best.toml`, and with several objectives one recipe per trial of the Pareto front.
 
-    The recipes of the front lie in `front/`.
+    `best.toml` is the unchanged recipe where that was kept. The recipes of the front lie in
+    `front/`.
     """
-    best = state.best
-    assert best is not None
-    texts = {"best.toml": recipe_text(state, best, state.out)}
+    texts = {"best.toml": recipe_text(state, state.chosen, state.out)}
     if len(state.plan.search.objectives) > 1:
         folder = state.out / "front"
         for row in state.front:
@@ -45,23 +44,20 @@ def front_name(row: Row) -> str:
     return f"front/trial_{row.turn:04d}.toml"
 
 
-def recipe_text(state: StudyState, row: Row, folder: Path) -> str:
-    """Return a recipe with the values of a trial, to stand in a folder."""
+def recipe_text(state: StudyState, row: Row | None, folder: Path) -> str:
+    """Return a recipe with the values of a trial, to stand in a folder; unchanged without one."""
     search = state.plan.search
     document = tomlkit.document()
-    scores = zip(search.objectives, row.values or [], state.default.get("values", []), strict=True)
-    told = ", ".join(
-        f"{one.name} {value:.4g} (the unchanged recipe: {was:.4g})" for one, value, was in scores
-    )
-    document.add(
-        tomlkit.comment(f"Trial {row.turn} of {state.total} of the study `{search.title}`: {told}.")
-    )
+    for line in _told(state, row):
+        document.add(tomlkit.comment(line))
     document.add(tomlkit.nl())
-    document["name"] = safe_name(search.title, f"-trial-{row.turn}")
+    document["name"] = safe_name(
+        search.title, "-unchanged" if row is None else f"-trial-{row.turn}"
+    )
     document["extends"] = _base(search.path, folder)
     values = dict(search.fixed)
     removed = []
-    for address, value in row.params.items():
+    for address, value in (row.params if row is not None else {}).items():
         if "." in address:
             values[address] = value
         elif value == "off":
@@ -99,6 +95,20 @@ def _words(vocabulary: Vocabulary) -> dict[str, Any]:
         "background": vocabulary.background,
         "background_words": list(vocabulary.background_words),
     }
+
+
+def _told(state: StudyState, row: Row | None) -> list[str]:
+    """Return what the head of a recipe says: which trial it is, and why it was accepted or not."""
+    title, acceptance = state.plan.search.title, state.acceptance
+    reasons = acceptance.reasons if acceptance is not None and row is state.chosen else []
+    if row is None:
+        return [f"The study `{title}` of {state.total} trials.", *reasons]
+    objectives, before = state.plan.search.objectives, state.default.get("values", [])
+    scores = ", ".join(
+        f"{one.name} {value:.4g} (the unchanged recipe: {was:.4g})"
+        for one, value, was in zip(objectives, row.values or [], before, strict=True)
+    )
+    return [f"Trial {row.turn} of {state.total} of the study `{title}`: {scores}.", *reasons]
 
 
 def comments_of(path: Path) -> dict[str, str]:

@@ -17,15 +17,18 @@ from ovsskit.engine.driver import State
 from ovsskit.engine.images import allow_pixels, read_image
 from ovsskit.engine.memo import Memo, remembering
 from ovsskit.engine.model import Backbone
+from ovsskit.engine.plan import Plan
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels
 from ovsskit.errors import NothingFound
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.study.search.given import GivenSlots
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.samplers import first_rung
-from ovsskit.study.spec.objectives import Objective, mean_of, miou_of
+from ovsskit.study.spec.objectives import Objective, mean_of
 from ovsskit.study.spec.plan import StudyPlan
+from ovsskit.study.spec.truth import miou_of
 
 IMAGES_BYTES = 1 << 30
 """How many bytes of decoded images are kept."""
@@ -41,8 +44,9 @@ Report = Callable[[int, float], bool]
 class TrialResult:
     """Hold what a candidate is worth, for every objective and image, and what it cost.
 
-    `seconds` and `megabytes` are the candidate's own: what the store saved counts with what it cost
-    when it was computed.
+    `images` are the values of single images for the first objective, `confirming` those of the
+    reward that confirms a result, where it was asked for. `seconds` and `megabytes` are the
+    candidate's own: what the store saved counts with what it cost when it was computed.
     """
 
     values: list[float]
@@ -54,6 +58,7 @@ class TrialResult:
     saved: int
     judge_calls: int
     judge_saved: int
+    confirming: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,63 +85,78 @@ class Evaluator:
         self._models: dict[str, Backbone] = {}
         self._costs = Costs()
         self._memo = Memo(MEMO_BYTES)
+        self._given = GivenSlots(plan, store, self._ready)
         allow_pixels(plan.max_pixels)
 
-    def pipeline(self, values: Mapping[str, Any]) -> Pipeline:
+    def pipeline(
+        self, values: Mapping[str, Any], goals: Sequence[Objective] | None = None
+    ) -> Pipeline:
         """Return the recipe with these values, ready to run; candidates share their models.
 
         Raises:
             Problems: the values do not fit together.
         """
-        plan = self.plan.search.candidate(values).plan
+        plan = self.plan.search.candidate(values, goals).plan
+        return self._ready(replace(plan, vocabulary=self.plan.vocabulary))
+
+    def _ready(self, plan: Plan) -> Pipeline:
+        """Return a plan ready to run, its models shared with all others and read where used."""
         models = {name: self._shared(model) for name, model in plan.models.items()}
-        plan = replace(plan, models=models, vocabulary=self.plan.vocabulary)
+        plan = replace(plan, models=models)
         for model in plan.used.values():
             model.prepare()  # read once, and only if a stage asks it
         return Pipeline(plan, device=self.device, batch=self.batch, store=self.store)
 
     def judge(
-        self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
+        self,
+        values: Mapping[str, Any],
+        order: Sequence[int],
+        report: Report | None = None,
+        *,
+        confirm: bool = False,
     ) -> TrialResult:
         """Run the recipe with these values on the images in this order, and judge what comes out.
+
+        With `confirm` the reward that confirms a result judges it, too.
 
         Raises:
             NothingFound: no image gives an objective anything to judge.
             OvsskitError: the candidate cannot be run, or an image cannot be read.
         """
-        pipeline = self.pipeline(values)
-        judges = {one.name for one in self.plan.search.objectives if one.stage is not None}
+        search = self.plan.search
+        goals = search.goals if confirm else search.objectives
+        pipeline = self.pipeline(values, goals)
+        judges = {address for one in goals for address in one.addresses}
         last = next(
             stage.address for stage in reversed(pipeline.plan.stages) if stage.address not in judges
         )
         meter = CostMeter(self._costs, self.store, judges, last, self.device)
         before = self._count(judges)
-        gathered: dict[str, dict[int, Any]] = {one.name: {} for one in self.plan.search.objectives}
+        gathered: list[dict[int, Any]] = [{} for _ in goals]
         left = False
         groups = list(self._groups(order))
-        images = ([self._image(index) for index in group] for group in groups)
+        filled = (self._given.fill([self._image(index) for index in group]) for group in groups)
         with remembering(self._memo):
             for group, states in zip(
-                groups,
-                pipeline.run_groups(images, self.plan.vocabulary, meter, timed=True),
-                strict=True,
+                groups, pipeline.run_states(filled, meter, timed=True), strict=True
             ):
-                self._gather(group, states, meter, gathered)
+                self._gather(goals, group, states, meter, gathered)
                 if report is not None and (
-                    left := any(report(one, self._of_image(gathered, one)) for one in group)
+                    left := any(report(one, _of_image(gathered[0], one)) for one in group)
                 ):
                     break
         self.batch = pipeline.batch
-        seen = len(next(iter(gathered.values()))) if gathered else 0
-        totals = [
-            self._total(one, gathered[one.name], meter, seen) for one in self.plan.search.objectives
-        ]
+        seen = len(gathered[0])
+        pairs = zip(search.objectives, gathered, strict=False)
+        totals = [self._total(one, found, meter, seen) for one, found in pairs]
+        values_of = [{index: _of_image(found, index) for index in found} for found in gathered]
         return TrialResult(
             totals,
-            {index: self._of_image(gathered, index) for index in next(iter(gathered.values()))},
+            values_of[0],
             meter.seconds / max(1, seen),
             meter.megabytes,
             whole=not left,
+            confirming=values_of[-1] if len(goals) > len(search.objectives) else {},
             **{key: count - before[key] for key, count in self._count(judges).items()},
         )
 
@@ -157,7 +177,7 @@ class Evaluator:
         for index in indices:
             image = self._image(index)
             with remembering(self._memo):
-                [state] = pipeline.run_many([image], self.plan.vocabulary)
+                [[state]] = pipeline.run_states([self._given.fill([image])])
             yield image, state
 
     def _shared(self, model: Backbone) -> Backbone:
@@ -179,21 +199,22 @@ class Evaluator:
     def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield images to run together: a batch, or fewer where the pruner may leave the rest."""
         halves = self.plan.search.settings.pruner == "halving"
-        size = min(self.batch, first_rung(len(self.plan.images))) if halves else self.batch
+        size = min(self.batch, first_rung(len(self.plan.searched))) if halves else self.batch
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
     def _gather(
         self,
+        goals: Sequence[Objective],
         group: Sequence[int],
         states: Sequence[State],
         meter: CostMeter,
-        gathered: dict[str, dict[int, Any]],
+        gathered: list[dict[int, Any]],
     ) -> None:
-        """Take from the slots what each objective needs of each image."""
-        for one in self.plan.search.objectives:
+        """Take from the slots what each goal needs of each image."""
+        for one, found in zip(goals, gathered, strict=True):
             for position, (index, state) in enumerate(zip(group, states, strict=True)):
-                gathered[one.name][index] = self._found(one, index, state, meter.rewards, position)
+                found[index] = self._found(one, index, state, meter.rewards, position)
         meter.next_group()
 
     def _found(
@@ -204,18 +225,13 @@ class Evaluator:
         rewards: dict[str, list[float]],
         position: int,
     ) -> Any:
-        if one.stage is not None:
-            return rewards[one.name][position]
-        if one.metric in ("seconds", "megabytes"):
+        if one.stages:
+            return one.reward({name: rewards[name][position] for name in one.addresses})
+        if one.is_cost:
             return math.nan
         assert self.plan.truth is not None
         labels: Labels = state["labels"]
         return self.plan.truth.confusion(self.plan.images[index], labels.ids)
-
-    def _of_image(self, gathered: dict[str, dict[int, Any]], index: int) -> float:
-        """Return what an image gave for the first objective."""
-        first = next(iter(gathered.values()))[index]
-        return miou_of([first]) if isinstance(first, torch.Tensor) else float(first)
 
     def _total(self, one: Objective, found: dict[int, Any], meter: CostMeter, seen: int) -> float:
         if one.metric == "seconds":
@@ -223,7 +239,7 @@ class Evaluator:
         if one.metric == "megabytes":
             return meter.megabytes or math.nan
         listed = list(found.values())
-        total = mean_of(listed) if one.stage is not None else miou_of(listed)
+        total = mean_of(listed) if one.stages else miou_of(listed)
         if math.isnan(total):
             what = (
                 f"No image gives `{one.name}` anything to judge: no class is found in any of them."
@@ -231,6 +247,12 @@ class Evaluator:
             fix = "Look for classes that the images show, or let more classes pass for present."
             raise NothingFound(what, fix=fix, where=one.place)
         return total
+
+
+def _of_image(found: Mapping[int, Any], index: int) -> float:
+    """Return what an image gave for a goal."""
+    value = found[index]
+    return miou_of([value]) if isinstance(value, torch.Tensor) else float(value)
 
 
 class CostMeter:

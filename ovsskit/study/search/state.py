@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ovsskit.study.search.acceptance import Acceptance
 from ovsskit.study.search.knee import knee_of
 from ovsskit.study.search.samplers import group_of
 from ovsskit.study.search.trials import Row, best_row, front
@@ -28,7 +29,11 @@ def cell(value: Any) -> str:
 
 @dataclass
 class StudyState:
-    """Say how a study stands: its rows, what the unchanged recipe was worth, and what was saved."""
+    """Say how a study stands: its rows, what the unchanged recipe was worth, and what was saved.
+
+    At the end `acceptance` says whether the best trial replaces the unchanged recipe; it stays None
+    where the best trial is taken unproved.
+    """
 
     plan: StudyPlan
     total: int
@@ -37,6 +42,15 @@ class StudyState:
     default: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    acceptance: Acceptance | None = None
+
+    @property
+    def chosen(self) -> Row | None:
+        """Return the trial that becomes the result; None where the unchanged recipe is kept."""
+        if self.acceptance is None:
+            return self.best
+        turn = self.acceptance.turn if self.acceptance.is_accepted else None
+        return next((row for row in self.rows if row.turn == turn), None)
 
     @property
     def best(self) -> Row | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ovsskit.study.search.queue import ERROR, RESULT, is_spent
+from ovsskit.study.search.queue import CANDIDATE, ERROR, RESULT, is_spent
 from ovsskit.study.search.samplers import TURN
 from ovsskit.study.spec.plan import Search
 
@@ -38,6 +38,7 @@ class Row:
     at: float
     reason: str = ""
     broken: tuple[str, ...] = ()
+    candidate: str = ""
     result: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -81,6 +82,7 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
         at=at,
         reason=trial.user_attrs.get(ERROR, ""),
         broken=tuple(name for name, excess in trial.constraints.items() if excess > 0),
+        candidate=trial.user_attrs.get(CANDIDATE, ""),
         result=dict(trial.user_attrs.get(RESULT, {})),
     )
 

@@ -57,7 +57,7 @@ class Place:
 
 def order_of(plan: StudyPlan, turn: int) -> list[int]:
     """Return the shuffled order of a trial's images, another in each trial."""
-    order = list(range(len(plan.images)))
+    order = list(plan.searched)
     random.Random(f"{plan.search.settings.seed} {turn}").shuffle(order)
     return order
 
@@ -102,13 +102,19 @@ def _again(
     known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
 ) -> TrialResult:
     """Return the result of an equal candidate, such as the unchanged recipe, for a trial."""
-    images = {int(index): value for index, value in known["images"].items()}
+    images, confirming = (by_index(known.get(key, {})) for key in ("images", "confirming"))
     if report is not None:
         for index in filter(images.__contains__, order):
             report(index, images[index])
     counts = {"calls": 0, "saved": known["calls"] + known["saved"]}
     counts |= {"judge_calls": 0, "judge_saved": known["judge_calls"] + known["judge_saved"]}
-    return TrialResult(**{**known, **counts, "images": images}, whole=whole)
+    found = {"images": images, "confirming": confirming}
+    return TrialResult(**{**known, **counts, **found}, whole=whole)
+
+
+def by_index(found: Mapping[str, float]) -> dict[int, float]:
+    """Return what images gave, as JSON holds it, by the images' indices."""
+    return {int(index): value for index, value in found.items()}
 
 
 def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
@@ -121,9 +127,7 @@ def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
     pruner = plan.search.settings.pruner
     if pruner == "none":
         return None
-    before = {
-        int(index): value for index, value in trial.study.user_attrs[DEFAULT]["images"].items()
-    }
+    before = by_index(trial.study.user_attrs[DEFAULT]["images"])
     gains: list[float] = []
 
     def report(index: int, value: float) -> bool:
@@ -151,6 +155,7 @@ def describe(result: TrialResult) -> dict[str, Any]:
     return {
         "values": result.values,
         "images": {str(index): value for index, value in sorted(result.images.items())},
+        "confirming": {str(index): value for index, value in sorted(result.confirming.items())},
         "seconds": result.seconds,
         "megabytes": result.megabytes,
         "calls": result.calls,

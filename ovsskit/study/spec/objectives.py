@@ -1,11 +1,14 @@
-"""What a study makes better: a reward, which a stage writes, or a metric.
+"""What a study makes better: a reward, which a stage writes, a product of rewards, or a metric.
 
     [objective]
     use = "clip_reward"        # a stage that writes `reward`, with its parameters
 
+    [objective]
+    product = [{ use = "clip_reward", form = "share" }, { use = "region_reward" }]
+
     [[objective]]              # or several, and then a Pareto front
     metric = "miou"
-    masks  = "masks/"          # <image>.png with the numbers of classes; sample scenes need none
+    masks  = "masks/"          # <image>.png with the ids of classes; sample scenes need none
 
 Metrics are `miou` (from 0 to 1), `seconds` (an image's) and `megabytes` (the peak of the stages);
 the last two shall become small.
@@ -14,13 +17,11 @@ the last two shall become small.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ovsskit._lazy import Int, numpy, torch
-from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import (
     BadStudy,
     BadValue,
@@ -31,24 +32,30 @@ from ovsskit.errors import (
     first_of,
     report,
 )
-from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.registry import find_stage, stage_names
 from ovsskit.recipe.toml_lines import Table
 from ovsskit.study.spec.tables import beside
-from ovsskit.study.spec.true_masks import IGNORED, check_masks, find_masks, read_mask
 
 Direction = Literal["maximize", "minimize"]
 METRICS: dict[str, Direction] = {"miou": "maximize", "seconds": "minimize", "megabytes": "minimize"}
+COSTS = ("seconds", "megabytes")
+"""Metrics of a whole candidate, which no single image has."""
+TIMES = "*"
+"""What stands between the factors of a product, in its name and on the command line."""
+KINDS = ("use", "product", "metric")
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Hold an objective: name, direction, and the stage's table, or the metric and its masks."""
+    """Hold an objective: name, direction, and the stages whose rewards are multiplied, or a metric.
+
+    An image's reward is the product of what the stages say of it.
+    """
 
     name: str
     direction: Direction
     place: Place
-    stage: Table | None = None
+    stages: tuple[Table, ...] = ()
     masks: Path | None = None
     metric: str = ""
 
@@ -62,18 +69,63 @@ def sign_of(direction: Direction) -> int:
     """Return 1 where more is better, else -1."""
     return 1 if direction == "maximize" else -1
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the addresses of its stages."""
+        return tuple(stage["name"] for stage in self.stages)
+
+    @property
+    def is_cost(self) -> bool:
+        """Say whether it is a cost of the whole candidate, which no single image has."""
+        return self.metric in COSTS
+
+    def reward(self, found: Mapping[str, float]) -> float:
+        """Return an image's reward from what its stages say; not a number if one of them says so.
+
+        Raises:
+            BadStudy: a factor of a product is below zero, and would turn better into worse.
+        """
+        factors = [found[address] for address in self.addresses]
+        below = next((index for index, one in enumerate(factors) if one < 0), None)
+        if len(factors) > 1 and below is not None:
+            address = self.addresses[below]
+            what = (
+                f"`{address}` gives {factors[below]:.3g}, and a factor of a product is 0 or more."
+            )
+            raise BadStudy(what, fix="Leave it out of the product.", where=self.place)
+        return math.prod(factors)
+
+    def apart(self, taken: Collection[str]) -> Objective:
+        """Return it with other addresses for stages whose own are taken."""
+        used, stages = {*taken}, []
+        for stage in self.stages:
+            name = free_name(stage["name"], used)
+            used.add(name)
+            stages.append(Table({**stage, "name": name}, stage.place, stage.places))
+        renamed = self.name == self.stages[0]["name"] if len(stages) == 1 else False
+        return replace(self, stages=tuple(stages), name=stages[0]["name"] if renamed else self.name)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken, made of this one."""
+    own, count = name, 1
+    while own in taken:
+        own = f"{name}_of_study" if count == 1 else f"{name}_of_study_{count}"
+        count += 1
+    return own
+
 
 def read_objectives(table: Table) -> tuple[Objective, ...]:
     """Return the objectives of a merged study table; what is wrong is reported."""
-    entries: Any = table.get("objective")
-    listed: list[Any] = entries if isinstance(entries, list) else [entries]
-    if not entries or not all(isinstance(entry, Table) for entry in listed):
+    entries = table["objective"]
+    listed: list[Table] = entries if isinstance(entries, list) else [entries]
+    if not listed or not all(listed):
         there = f"Rewards: {first_of(rewards(), 'ovsskit stages')}. Metrics: {', '.join(METRICS)}."
-        fix = 'Add [objective] with use = "..." or metric = "...", or give --objective.'
+        fix = 'Give use = "..." or metric = "..."; without [objective] the study chooses.'
         what, where = "Nothing says what to make better.", table.place_of("objective")
         report(BadStudy(what, there=there, fix=fix, where=where))
         return ()
-    found = [one for entry in listed for one in _objective(entry)]
+    found = [one for entry in listed for one in read_objective(entry)]
     names = [one.name for one in found]
     twice = [one for one in found if names.count(one.name) > 1]
     if twice:
@@ -84,8 +136,11 @@ def read_objectives(table: Table) -> tuple[Objective, ...]:
 
 
 def objective_of(word: str) -> Table:
-    """Return the table of an objective given as an option: a metric, or a stage."""
+    """Return the table of an objective given as an option: a metric, a stage, or stages and `*`."""
     place = Place("--objective")
+    factors = [Table({"use": one.strip()}, place, {}) for one in word.split(TIMES)]
+    if len(factors) > 1:
+        return Table({"product": factors}, place, {})
     return Table({"metric" if word in METRICS else "use": word}, place, {})
 
 
@@ -94,33 +149,60 @@ def rewards() -> list[str]:
     return [name for name in stage_names() if getattr(find_stage(name), "writes", "") == "reward"]
 
 
-def _objective(entry: Table) -> list[Objective]:
-    use, metric, direction = entry.get("use"), entry.get("metric"), entry.get("direction")
-    name, where = entry.get("name") or use or metric, entry.place
-    if (use is None) == (metric is None):
-        fix = "Give `use`, a stage that writes `reward`, or `metric`."
-        report(BadStudy("An objective is a stage or a metric.", fix=fix, where=where))
+def read_objective(entry: Table) -> list[Objective]:
+    """Return an objective, in a list; an empty list if something is wrong, which is reported."""
+    kinds = [kind for kind in KINDS if entry.get(kind)]
+    direction, where = entry.get("direction"), entry.place
+    if len(kinds) != 1:
+        fix = "Give `use`, a stage that writes `reward`, or `product`, several, or `metric`."
+        what = "An objective is a stage, a product of stages, or a metric."
+        report(BadStudy(what, fix=fix, where=where))
         return []
     if direction not in (None, "maximize", "minimize"):
         what = f'direction is {direction!r}; it must be: "maximize" or "minimize".'
         report(BadValue(what, where=entry.place_of("direction")))
         return []
-    if metric is not None:
-        return _metric(entry, metric, str(name), direction)
-    known = rewards()
+    if kinds == ["metric"]:
+        return _metric(entry, direction)
+    if kinds == ["product"]:
+        return _product(entry)
+    stage = _stage(entry)
+    return [Objective(stage["name"], direction or "maximize", where, (stage,))] if stage else []
+
+
+def _product(entry: Table) -> list[Objective]:
+    known = ["product", "name"]
+    for key in entry:
+        if key not in known:
+            what, there = f"A product has no key `{key}`.", ", ".join(known)
+            report(UnknownKey(what, there=f"There are: {there}", where=entry.place_of(key)))
+    factors = [_stage(one) for one in entry["product"]]
+    stages: list[Table] = []
+    for stage in factors:
+        if stage is None:
+            return []
+        name = free_name(stage["name"], [one["name"] for one in stages])
+        stages.append(Table({**stage, "name": name}, stage.place, stage.places))
+    name = entry.get("name") or TIMES.join(stage["name"] for stage in stages)
+    return [Objective(name, "maximize", entry.place, tuple(stages))]
+
+
+def _stage(entry: Table) -> Table | None:
+    """Return the table of a stage that writes a reward, named; None, reported, if it is none."""
+    use, known = entry.get("use", ""), rewards()
     if use not in known:
         stages = first_of(known, "ovsskit stages")
         there = f"Stages that write `reward`: {stages}. Metrics: {', '.join(METRICS)}."
-        fix = did_you_mean(str(use), known)
+        fix = did_you_mean(use, known)
         what = f"No stage `{use}` writes `reward`."
         report(UnknownStage(what, there=there, fix=fix, where=entry.place_of("use")))
-        return []
+        return None
     kept = {key: value for key, value in entry.items() if key != "direction"}
-    stage = Table({**kept, "name": name}, where, entry.places)
-    return [Objective(str(name), direction or "maximize", where, stage=stage)]
+    return Table({**kept, "name": entry.get("name") or use}, entry.place, entry.places)
 
 
-def _metric(entry: Table, metric: Any, name: str, direction: Any) -> list[Objective]:
+def _metric(entry: Table, direction: Any) -> list[Objective]:
+    metric = entry["metric"]
     if metric not in METRICS:
         there, fix = f"There are: {', '.join(METRICS)}", did_you_mean(str(metric), list(METRICS))
         what, where = f"There is no metric `{metric}`.", entry.place_of("metric")
@@ -136,72 +218,12 @@ def _metric(entry: Table, metric: Any, name: str, direction: Any) -> list[Object
         what = f"There is no folder of masks `{masks}`."
         fix = "Name a folder with <image>.png."
         report(BadValue(what, fix=fix, where=entry.place_of("masks")))
-    return [Objective(name, direction or METRICS[metric], entry.place, masks=masks, metric=metric)]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Know the true masks of images; `ignored` is the number that counts nowhere."""
-
-    masks: Mapping[Path, Path]
-    table: Mapping[int, int] | None
-    count: int
-    ignored: int = IGNORED
-
-    def confusion(
-        self, image: Path, found: Int[torch.Tensor, "h w"]
-    ) -> Int[torch.Tensor, "classes classes"]:
-        """Count the pixels of an image by true and found class."""
-        true = torch.from_numpy(read_mask(self.masks[image]).astype(numpy.int64))
-        if self.table is not None:
-            true = torch.tensor(
-                [self.table.get(number, 0) for number in range(int(true.max()) + 1)]
-            )[true]
-        if found.shape != true.shape:
-            found = torch.nn.functional.interpolate(found[None, None].float(), true.shape)[
-                0, 0
-            ].long()
-        return confusion(torch.where(true == self.ignored, -1, true), found.cpu(), self.count)
-
-
-def read_truth(
-    objective: Objective, images: Sequence[Path], samples: bool, vocabulary: Vocabulary
-) -> Truth:
-    """Return the true masks of images: of a folder, or those of the sample scenes.
-
-    Raises:
-        BadStudy: the images are not sample scenes and no masks are named, or the classes are none
-            of the scenes'.
-        BadFile: an image has no mask, or its mask cannot be that of this image and these classes.
-    """
-    count = max(vocabulary.ids) + 1
-    if objective.masks is not None:
-        masks = find_masks(objective.masks, images, objective.place)
-        check_masks(masks, vocabulary)
-        return Truth(masks, None, count, -1 if IGNORED in vocabulary.ids else IGNORED)
-    from ovsskit.embedded import NOUNS, sample_scenes
-
-    scenes = {scene.image: scene.mask for scene in sample_scenes()}
-    if not samples and not set(images) <= set(scenes):
-        fix = 'Add masks = "folder" to the objective, or take a reward, which needs none.'
-        raise BadStudy("The metric `miou` needs true masks.", fix=fix, where=objective.place)
-    if not set(vocabulary.names) <= set(NOUNS):
-        raise BadStudy(
-            "The masks of the sample scenes do not know all of these classes.",
-            where=objective.place,
-        )
-    number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
-    return Truth(
-        scenes, {index: number_of.get(noun, 0) for index, noun in enumerate(NOUNS, 1)}, count
-    )
+    name = entry.get("name") or metric
+    direction = direction or METRICS[metric]
+    return [Objective(name, direction, entry.place, masks=masks, metric=metric)]
 
 
 def mean_of(values: Sequence[float]) -> float:
     """Return the mean of what images gave without those that gave nothing (nan); nan of none."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
-
-
-def miou_of(matrices: Sequence[Int[torch.Tensor, "classes classes"]]) -> float:
-    """Return the mean IoU, from 0 to 1, over the pixels of several images."""
-    return mean_iou(torch.stack(list(matrices)).sum(0))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import logging
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ovsskit.engine.stage import Wrapper
-from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.stage import Wrapper, wiring
+from ovsskit.engine.values import Labels, Present, Value, Vocabulary
 from ovsskit.errors import (
     BadImage,
     BadSpace,
@@ -38,11 +39,11 @@ from ovsskit.recipe.vocabulary import replace_classes
 from ovsskit.run.options import ImageOptions, check_files, choose_classes, choose_images
 from ovsskit.study.spec.objectives import (
     Objective,
-    Truth,
     objective_of,
+    read_objective,
     read_objectives,
-    read_truth,
 )
+from ovsskit.study.spec.rules import default_confirmation, default_objective
 from ovsskit.study.spec.space import (
     ALL,
     Dimension,
@@ -61,12 +62,17 @@ from ovsskit.study.spec.tables import (
     read_settings,
     section,
 )
+from ovsskit.study.spec.truth import Truth, read_truth
 
 log = logging.getLogger(__name__)
 
 LARGEST_GRID = 1_000_000
 MANY = 32
 """Parameters of a space, from its stars, above which a person hears of it."""
+FEWEST_IMAGES, ADVISED_IMAGES = 12, 24
+"""With fewer images the best of many candidates is the luckiest, and nothing can be proved."""
+SHOWN = "shown"
+"""The slot of the classes that the unchanged recipe finds, for rewards that ask what is present."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +95,37 @@ class Search:
     fixed: Mapping[str, Any]
     settings: StudyTable
     objectives: tuple[Objective, ...]
+    confirm: Objective | None
+    reference: Path | None
     constraints: ConstraintsTable
     space: tuple[Dimension, ...]
     images: tuple[str, ...]
     classes: tuple[str, ...]
+    given: Mapping[str, type[Value]] = field(default_factory=dict)
 
-    def candidate(self, values: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with these values at their addresses.
+    @property
+    def goals(self) -> tuple[Objective, ...]:
+        """Return all that the study judges by: the objectives, and what confirms the result."""
+        return (*self.objectives, *([self.confirm] if self.confirm is not None else []))
+
+    def candidate(
+        self, values: Mapping[str, Any], goals: Sequence[Objective] | None = None
+    ) -> Recipe:
+        """Return the recipe with these values at their addresses, judged by the objectives.
+
+        Other goals, or none, may be given.
 
         Raises:
             Problems: they do not fit together.
         """
         with all_at_once():
-            return build(self.change(values))
+            return build(self.change(values, goals), self.given)
 
-    def change(self, values: Mapping[str, Any]) -> Table:
+    def change(self, values: Mapping[str, Any], goals: Sequence[Objective] | None = None) -> Table:
         """Return the recipe's tables with values at their addresses; `off` leaves a stage out."""
         table = copy.deepcopy(self.tables)
+        chosen = self.objectives if goals is None else goals
+        table["stage"] = [*table.get("stage", []), *(one for goal in chosen for one in goal.stages)]
         places = {one.address: one.place for one in self.space}
         for address, value in values.items():
             where = places.get(address, Place(address))
@@ -125,15 +145,24 @@ class Search:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Hold a checked study: what is searched, and on which images."""
+    """Hold a checked study: what is searched, and on which images.
+
+    Candidates are searched on the images of the indices `searched`; the others are held back.
+    """
 
     search: Search
     images: tuple[Path, ...]
+    searched: tuple[int, ...]
     samples: bool
     vocabulary: Vocabulary
     truth: Truth | None
     max_pixels: int
     left_out: tuple[str, ...] = ()
+
+    @property
+    def held_back(self) -> tuple[int, ...]:
+        """Return the indices of the images that no candidate is searched on."""
+        return tuple(sorted({*range(len(self.images))} - {*self.searched}))
 
 
 def make_plan(options: StudyOptions) -> StudyPlan:
@@ -148,6 +177,8 @@ def make_plan(options: StudyOptions) -> StudyPlan:
     plain = replace(options, images=options.images or search.images)
     named, samples = choose_images(plain, recipe)
     images, left_out = _readable(named, options.max_pixels)
+    if search.settings.accept == "proved":
+        _see_count(len(images))
     if search.classes and options.classes is None and not options.classes_file:
         vocabulary = replace_classes(search.classes, recipe.plan.vocabulary)
     else:
@@ -161,6 +192,7 @@ def make_plan(options: StudyOptions) -> StudyPlan:
     return StudyPlan(
         search,
         tuple(images),
+        _searched(len(images), search.settings),
         samples,
         vocabulary,
         truths[0] if truths else None,
@@ -185,6 +217,31 @@ def _for_classes(search: Search, vocabulary: Vocabulary) -> Search:
             text = "%s: the space has %d parameters, many more than a study searches well"
             log.warning(text, where, len(space))
     return found
+
+
+def _see_count(images: int) -> None:
+    """Refuse too few images, and note few.
+
+    Raises:
+        BadStudy: nothing could be proved with so few.
+    """
+    if images < FEWEST_IMAGES:
+        what = f"The study has {images} images; with fewer than {FEWEST_IMAGES} it proves nothing."
+        fix = (
+            f"Give {ADVISED_IMAGES} or more; they need no masks. Or take the best trial unproved: "
+            '--accept best, or accept = "best".'
+        )
+        raise BadStudy(what, fix=fix)
+    if images < ADVISED_IMAGES:
+        text = "%d images are few to tell good settings by: %d or more are advised"
+        log.warning(text, images, ADVISED_IMAGES)
+
+
+def _searched(images: int, settings: StudyTable) -> tuple[int, ...]:
+    """Return the indices of the images to search on; the seed chooses those that are held back."""
+    order = list(range(images))
+    random.Random(f"{settings.seed} held back").shuffle(order)
+    return tuple(sorted(order[min(round(settings.hold_back * images), images - 1) :]))
 
 
 def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple[str, ...]]:
@@ -290,17 +347,10 @@ def _check(
 ) -> Search:
     settings = read_settings(table)
     constraints = read_constraints(table)
-    objectives = read_objectives(table)
     for address, value in section(table, "set").items():
         set_value(tables, address, value, table["set"].place_of(address))
         fixed[address] = value
     _add_models(tables, section(table, "models"))
-    objectives = tuple(
-        _apart(one, {address_of(entry) for _, _, entry in all_stages(tables)}) for one in objectives
-    )
-    stages = tables.get("stage", [])
-    if isinstance(stages, list):
-        stages += [one.stage for one in objectives if one.stage is not None]
     with collecting() as broken:
         recipe = build(tables)
     report(*broken)
@@ -309,24 +359,91 @@ def _check(
         fix = 'End the recipe with use = "label_map".'
         report(UnfilledSlot(what, fix=fix, where=Place(str(path))))
     images = tuple(str(beside(table, "images") / text) for text in settings.images)
-    space_table = section(table, "space")
-    space = read_space(space_table, recipe)
+    space = read_space(section(table, "space"), recipe)
     space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
+    reference = _reference(settings, table)
+    given: dict[str, type[Value]] = {} if reference is None else {"reference": Labels}
+    if not {stage.writes for stage in recipe.plan.stages} & {"present"}:
+        given[SHOWN] = Present
+    objectives, confirm = _goals(table, settings, tables, given)
     search = Search(
-        path, tables, fixed, settings, objectives, constraints, space, images, settings.classes
+        path,
+        tables,
+        fixed,
+        settings,
+        objectives,
+        confirm,
+        reference,
+        constraints,
+        space,
+        images,
+        settings.classes,
+        given,
     )
     if not broken:
-        report(*_problems_of_values(search), *_problems_of_method(search, table))
+        with collecting() as problems:
+            build(search.change({}, search.goals), given)
+        report(*problems)
+        if not problems:
+            report(*_problems_of_values(search), *_problems_of_method(search, table))
     return search
 
 
-def _apart(objective: Objective, taken: set[str]) -> Objective:
-    """Return an objective under another name where a stage of the recipe has its own."""
-    if objective.stage is None or objective.name not in taken:
-        return objective
-    name = f"{objective.name}_of_study"
-    stage = Table({**objective.stage, "name": name}, objective.stage.place, objective.stage.places)
-    return replace(objective, name=name, stage=stage)
+def _goals(
+    table: Table, settings: StudyTable, tables: Table, given: Mapping[str, type[Value]]
+) -> tuple[tuple[Objective, ...], Objective | None]:
+    """Return the objectives and what confirms the result, named by a person or chosen by rule.
+
+    Their stages get addresses of their own, and read which classes are shown where the recipe does
+    not say it.
+    """
+    reference = "reference" in given
+    if "objective" not in table:
+        table["objective"] = default_objective(reference, table.place_of("objective"))
+    objectives, confirm = read_objectives(table), []
+    if settings.accept == "proved" and objectives and objectives[0].stages:
+        judge = "judge" in tables.get("models", {})
+        place = table.place_of("confirm")
+        entry = table.get("confirm") or default_confirmation(
+            objectives[0], reference=reference, judge=judge, place=place
+        )
+        confirm = read_objective(entry)
+    taken = {address_of(entry) for _, _, entry in all_stages(tables)}
+    goals: list[Objective] = []
+    for one in (*objectives, *confirm):
+        apart = one.apart(taken)
+        taken |= {*apart.addresses}
+        goals.append(_told_what_is_shown(apart) if SHOWN in given else apart)
+    count = len(objectives)
+    return tuple(goals[:count]), goals[count] if confirm else None
+
+
+def _told_what_is_shown(goal: Objective) -> Objective:
+    """Let stages that ask which classes are present read those that the unchanged recipe shows."""
+    stages = []
+    for stage in goal.stages:
+        cls = find_stage(stage["use"])
+        reads = stage.get("reads", {})
+        if cls is not None and "present" in wiring(cls).reads and "present" not in reads:
+            own = {**stage, "reads": {**reads, "present": SHOWN}}
+            stage = Table(own, stage.place, stage.places)
+        stages.append(stage)
+    return replace(goal, stages=tuple(stages))
+
+
+def _reference(settings: StudyTable, table: Table) -> Path | None:
+    """Return the file of the reference, whose problems are reported; None if there is none."""
+    if not settings.reference:
+        return None
+    where = table.place_of("reference")
+    path = find_recipe(settings.reference, beside=beside(table, "reference"), where=where)
+    with collecting() as problems:
+        recipe = build(read_extended(path))
+    report(*problems)
+    if not problems and not {stage.writes for stage in recipe.plan.stages} & {"labels"}:
+        what = f"No stage of the reference `{settings.reference}` writes `labels`."
+        report(UnfilledSlot(what, fix="Name a recipe that segments.", where=where))
+    return path
 
 
 def _add_models(tables: Table, models: Table) -> None:

@@ -20,16 +20,27 @@ from ovsskit.recipe.validate import validate
 Sampler = Literal["tpe", "gp", "random", "grid", "cmaes", "annealing"]
 Pruner = Literal["none", "wilcoxon", "halving"]
 
-TABLES = ("objective", "constraints", "models", "space", "set")
+Accept = Literal["proved", "best"]
+
+TABLES = ("objective", "confirm", "constraints", "models", "space", "set")
 """Keys that hold tables; they are read by what they are about."""
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "pnp_ovss": {"sampler": "random", "groups": 3, "split": "select_head.layer", "trials": 102},
+    "pnp_ovss": {
+        "sampler": "random",
+        "groups": 3,
+        "split": "select_head.layer",
+        "trials": 102,
+        "hold_back": 0.0,
+        "accept": "best",
+    },
     "pnp_ovss_annealing": {
         "sampler": "annealing",
         "groups": 3,
         "split": "select_head.layer",
         "trials": 102,
+        "hold_back": 0.0,
+        "accept": "best",
     },
 }
 """The protocol of PnP-OVSS: three groups of layers, 34 trials each, best of three; its released
@@ -65,6 +76,24 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     as_it_is: Annotated[
         bool, Field(description="try the unchanged recipe first, if the space holds it")
     ] = True
+    hold_back: Annotated[
+        float,
+        Field(ge=0, le=0.9, description="the part of the images that no candidate is searched on"),
+    ] = 0.5
+    accept: Annotated[
+        Accept,
+        Field(
+            description="take the best candidate for the result only if it is proved better than "
+            "the unchanged recipe, or whatever it is"
+        ),
+    ] = "proved"
+    reference: Annotated[
+        str,
+        Field(
+            description="a recipe on another model, at least as good and as fine, whose labels "
+            "`reference_reward` compares with: a file, relative to this one, or a shipped one"
+        ),
+    ] = ""
     groups: Annotated[
         int,
         Field(ge=1, description="searches that know nothing of each other and share the trials"),

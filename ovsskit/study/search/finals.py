@@ -1,0 +1,82 @@
+"""Judge the best candidates and the unchanged recipe on all images, and decide between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+
+from ovsskit.study.search.acceptance import Acceptance, compare
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.search.queue import DEFAULT
+from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.trials import Row
+from ovsskit.study.search.workers import by_index, describe
+from ovsskit.study.spec.objectives import mean_of
+
+FINALISTS = 3
+"""How many candidates are judged on the images that were held back."""
+FINALS = "finals"
+"""The attribute of a study that holds what finalists were worth there, by candidate."""
+
+
+class Finals:
+    """Judge the finalists of a study; what was judged before is taken from its storage."""
+
+    def __init__(self, state: StudyState, evaluator: Evaluator, study: optuna.Study) -> None:
+        self.state, self.evaluator, self.study = state, evaluator, study
+        self._known: dict[str, dict[str, Any]] = dict(study.user_attrs.get(FINALS, {}))
+
+    def decide(self) -> Acceptance:
+        """Return which candidate is proposed, and how it compares with the unchanged recipe."""
+        first, confirm = self.state.plan.search.objectives[0], self.state.plan.search.confirm
+        before = self._images(DEFAULT, {}, self.state.default)
+        finalists = [(row, self._images(*_of(row))) for row in self._finalists()]
+        if not finalists:
+            return Acceptance(None)
+        row, after = max(finalists, key=lambda one: first.sign * mean_of([*one[1].values()]))
+        found = [compare(first.name, first.sign, before, after)]
+        if confirm is not None:
+            was = self._confirming(DEFAULT, {}, self.state.default)
+            now = self._confirming(*_of(row))
+            found.append(compare(confirm.name, confirm.sign, was, now))
+        return Acceptance(row.turn, tuple(found))
+
+    def _finalists(self) -> list[Row]:
+        """Return the best rows that are better than the unchanged recipe, no candidate twice."""
+        first, rows = self.state.plan.search.objectives[0], self.state.rows
+        before = first.sign * self.state.default["values"][0]
+        worth = {row.turn: first.sign * (row.values or [before])[0] for row in rows if row.counts}
+        better = [row for row in rows if worth.get(row.turn, before) > before]
+        better.sort(key=lambda row: (-worth[row.turn], row.turn))
+        distinct = {row.candidate: row for row in reversed(better)}
+        return sorted(distinct.values(), key=better.index)[:FINALISTS]
+
+    def _images(
+        self, candidate: str, values: Mapping[str, Any], searched: Mapping[str, Any]
+    ) -> dict[int, float]:
+        """Return what all images gave for the first objective, searched and held back."""
+        held_back = self.state.plan.held_back
+        found = self._judge(candidate, values, held_back) if held_back else {"images": {}}
+        return {**by_index(searched["images"]), **by_index(found["images"])}
+
+    def _confirming(
+        self, candidate: str, values: Mapping[str, Any], searched: Mapping[str, Any]
+    ) -> dict[int, float]:
+        """Return what all images gave for the reward that confirms."""
+        found = searched
+        if not searched.get("confirming"):
+            found = self._judge(f"{candidate} searched", values, self.state.plan.searched)
+        held_back = self._known.get(candidate, {"confirming": {}})
+        return {**by_index(found["confirming"]), **by_index(held_back["confirming"])}
+
+    def _judge(self, key: str, values: Mapping[str, Any], images: Sequence[int]) -> dict[str, Any]:
+        if key not in self._known:
+            self._known[key] = describe(self.evaluator.judge(values, images, confirm=True))
+            self.study.set_user_attr(FINALS, self._known)
+        return self._known[key]
+
+
+def _of(row: Row) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    return row.candidate, row.params, row.result
