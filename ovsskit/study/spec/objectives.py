@@ -45,6 +45,11 @@ TIMES = "*"
 KINDS = ("use", "product", "metric")
 
 
+def sign_of(direction: Direction) -> int:
+    """Return 1 where more is better, else -1."""
+    return 1 if direction == "maximize" else -1
+
+
 @dataclass(frozen=True)
 class Objective:
     """Hold an objective: name, direction, and the stages whose rewards are multiplied, or a metric.
@@ -63,11 +68,6 @@ class Objective:
     def sign(self) -> int:
         """Return 1 where more is better, else -1."""
         return sign_of(self.direction)
-
-
-def sign_of(direction: Direction) -> int:
-    """Return 1 where more is better, else -1."""
-    return 1 if direction == "maximize" else -1
 
     @property
     def addresses(self) -> tuple[str, ...]:
