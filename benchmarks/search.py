@@ -1,118 +1,151 @@
-"""Measure whether a search by a reward finds what masks would.
+"""Measure whether studies find better settings by rewards, and whether they do harm.
 
-Run `python benchmarks/search.py`, on scenes painted for this.
-The quickstart is judged once at every point of a grid of layer, head, threshold and blur, by a
-reward and by the true masks.
-Then studies with TPE and with random search, of many seeds each, search that table. What TPE found
-is compared with the unchanged recipe on other scenes, which no search saw.
+    python benchmarks/search.py quickstart
+    python benchmarks/search.py itaclip_tiny --seeds 30 --trials 40 --keep itaclip.pt
+
+A recipe is judged once at every point of a grid, on newly painted scenes, by every reward and by
+the true masks. Then whole studies of many seeds, with their held-back images and their acceptance,
+search that table. What they leave is compared with the unchanged recipe on scenes that no study
+saw, and on scenes of drawings that no model was trained on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import random
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from typing import Any
 
-import optuna
 import torch
-from PIL import Image as Pillow
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ovsskit.engine.store import Store
-from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.search.queue import TrialQueue
-from ovsskit.study.spec.plan import Search, StudyOptions, make_plan, read_search
-from ovsskit.study.spec.space import grid
+from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.trials import Row, best_row
+from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, starting_values
 from reward import rank_correlation
-from tiny_models.evaluate import evaluation_scenes
+from searching.lookup import best_point, study_of
+from searching.spaces import GRIDS, Grid
+from searching.table import NAMES, Judged, Judging, key_of, paint
 
-SEARCHED, UNSEEN = 80_000_000, 90_000_000
+SEARCHED, UNSEEN = 210_000_000, 220_000_000
 """Seeds of the first scene to search on, and of the first to compare on: far from all others."""
-
-GRID = """
-[space]
-"select_head.layer"   = { low = 1, high = 3 }
-"select_head.head"    = { low = 0, high = 3 }
-"threshold.at"        = { choices = [0.05, 0.2, 0.35, 0.45] }
-"gaussian_blur.sigma" = { choices = [0.02, 0.05, 0.1] }
-"""
-Point = tuple[tuple[str, Any], ...]
-
-
-@dataclass
-class Memory:
-    """Keep the trials of one study in memory, for one worker."""
-
-    trials: Any = field(default_factory=optuna.storages.InMemoryStorage)
-    shared: bool = False
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Let the only worker go on."""
-        yield
-
-    def begin(self, trial: optuna.Trial) -> None:
-        """Note nothing."""
-
-    def dead(self, study: optuna.Study) -> list[Any]:
-        """Return none: no worker dies."""
-        return []
-
-    def close(self) -> None:
-        """Hold nothing."""
+HARM = 0.005
+"""A loss of more than half a point of mIoU is harm."""
+OBJECTIVES = {
+    "clip_reward, wins": ("wins",),
+    "clip_reward, share of all": ("share",),
+    "regions": ("regions",),
+    "edges": ("edges",),
+    "reference": ("reference",),
+    "agreement": ("agreement",),
+    "regions * edges": ("regions", "edges"),
+    "share * reference": ("share", "reference"),
+    "share * regions * edges": ("share", "regions", "edges"),
+    "reference * regions * edges": ("reference", "regions", "edges"),
+}
+CONFIRMED = {
+    "share * regions * edges": ("agreement", "reference"),
+    "reference * regions * edges": ("share",),
+    "share * reference": ("regions", "edges"),
+}
+"""Rewards of other kinds that confirm; several are tried one by one."""
+USES = {
+    "wins": 'use = "clip_reward"',
+    "share": 'use = "clip_reward", form = "share", among = "all"',
+    "regions": 'use = "region_reward"',
+    "edges": 'use = "edge_reward"',
+    "reference": 'use = "reference_reward"',
+    "agreement": 'use = "agreement_reward", alterations = ["horizontal_flip"]',
+}
+SAMPLERS = ("tpe", "gp", "random", "annealing", "cmaes")
+console = Console(width=150)
 
 
-def paint(folder: Path, count: int, seed: int, drawings: Any) -> None:
-    """Write scenes and their masks."""
-    (folder / "masks").mkdir(parents=True)
-    for index, scene in enumerate(evaluation_scenes(count, drawings, seed)):
-        scene.image.save(folder / f"{index:03d}.png")
-        Pillow.fromarray(scene.things).save(folder / "masks" / f"{index:03d}.png")
-
-
-def judge_of(folder: Path, reward: str) -> Evaluator:
-    """Return what judges the quickstart on the scenes of a folder, by a reward and by the masks."""
-    goals = f'[[objective]]\nuse = "{reward}"\n[[objective]]\nmetric = "miou"\nmasks = "masks"\n'
-    (folder / "study.toml").write_text(
-        f'recipe = "quickstart"\nimages = ["*.png"]\npruner = "none"\n{goals}{GRID}'
+def plan_of(folder: Path, chosen: Grid, factors: Sequence[str], confirm: str = "") -> StudyPlan:
+    """Return the study of a grid by a product of rewards, or by the masks without any."""
+    goal = [f'{{ {USES[one]}, name = "{one}" }}' for one in factors]
+    objective = f"[objective]\nproduct = [{', '.join(goal)}]\n"
+    if not factors:
+        objective = '[objective]\nmetric = "miou"\nmasks = "masks"\n'
+    entry = f'[confirm]\n{USES[confirm]}, name = "{confirm}"\n'.replace(", ", "\n")
+    accept = "proved" if confirm else "best"
+    path = folder / "study.toml"
+    path.write_text(
+        f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
+        f'pruner = "none"\naccept = "{accept}"\n{objective}{entry if confirm else ""}'
+        f"[space]\n{chosen.space}"
     )
-    return Evaluator(make_plan(StudyOptions(str(folder / "study.toml"))), "cpu", 8, Store())
-
-
-def point_of(values: Mapping[str, Any]) -> Point:
-    """Return values as a key."""
-    return tuple(sorted(values.items()))
-
-
-def found_by(search: Search, table: Mapping[Point, Sequence[float]]) -> list[Point]:
-    """Search the table by its rewards; return the best point after each trial."""
-    queue = TrialQueue(search, Memory(), {})
-    tried: list[Point] = []
-
-    def look_up(trial: optuna.Trial, values: Mapping[str, Any]) -> float:
-        tried.append(point_of(values))
-        return table[tried[-1]][0]
-
-    while not queue.finished():
-        queue.take(look_up)
-    return [
-        max(tried[: index + 1], key=lambda point: table[point][0]) for index in range(len(tried))
-    ]
+    return make_plan(StudyOptions(str(path)))
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return median and quartiles as text."""
+    """Return median and quartiles of mIoU as text, in points."""
     low, _, high = quantiles(values, method="inclusive")
-    return f"{median(values):.3f} ({low:.3f} to {high:.3f})"
+    return f"{100 * median(values):.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def gains(before: float, after: Sequence[float]) -> list[str]:
+    """Return mean gain in points, and the share of harm, as text."""
+    harm = mean(one < before - HARM for one in after)
+    return [f"{100 * (mean(after) - before):+.1f}", f"{100 * harm:.0f} %"]
+
+
+class Comparison:
+    """Compare points on scenes that no study saw."""
+
+    def __init__(self, chosen: Grid, folder: Path, count: int, drawings: str) -> None:
+        paint(folder, count, UNSEEN, drawings, backgrounds=chosen.backgrounds)
+        self.judging = Judging.of(chosen, folder, rewards=False)
+        self.indices = range(len(self.judging.plan.images))
+
+    def miou(self, point: Mapping[str, Any]) -> float:
+        """Return the mIoU of a point."""
+        return self.judging.judge(point).miou(self.indices)
+
+
+def rank(table: Mapping[str, Judged], comparison: Comparison, points: Mapping[str, Any]) -> None:
+    """Print rank correlation, regret and cost of every reward over the grid."""
+    images = range(len(next(iter(table.values())).matrices))
+    scores = [one.miou(images) for one in table.values()]
+    best = max(scores)
+    shown = Table("reward", "rank correlation", "mIoU where it is best", "of the best", "s an image")
+    for name, factors in OBJECTIVES.items():
+        means = [_mean(one, factors) for one in table.values()]
+        place = means.index(max(means))
+        cost = sum(
+            min(one.seconds.get(factor, 0.0) for one in table.values()) / len(images)
+            for factor in factors
+        )
+        shown.add_row(
+            name,
+            f"{rank_correlation(means, scores):.2f}",
+            f"{100 * scores[place]:.1f}",
+            f"{scores[place] / best:.2f}",
+            f"{cost:.4f}",
+        )
+    shown.title = f"{len(table)} points: mIoU best {100 * best:.1f}, median {100 * median(scores):.1f}"
+    console.print(shown)
+    unseen = comparison.miou(points[[*table][scores.index(best)]])
+    print(f"the point that is best by the masks of the searched scenes: {100 * unseen:.1f} unseen")
+
+
+def _mean(judged: Judged, factors: Sequence[str]) -> float:
+    found = []
+    for values in zip(*(judged.rewards[name] for name in factors), strict=True):
+        product = 1.0
+        for value in values:
+            product *= value
+        if product == product:
+            found.append(product)
+    return mean(found)
 
 
 def main() -> None:
@@ -120,98 +153,195 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=12, help="to search on")
+    parser.add_argument("recipe", choices=[*GRIDS])
+    parser.add_argument("--images", type=int, default=24, help="to search on and to hold back")
     parser.add_argument("--unseen", type=int, default=48, help="scenes to compare on")
-    parser.add_argument("--drawings", choices=["training", "held-out"], default="training")
-    parser.add_argument("--reward", default="clip_reward")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--reference", default="", help="another recipe to compare labels with")
+    parser.add_argument("--keep", type=Path, help="keep the judged grid here, and take it from here")
     parser.add_argument("--threads", type=int, default=1)
-    chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    console = Console(width=110)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    chosen = GRIDS[asked.recipe]
+    chosen = replace(chosen, reference=asked.reference or chosen.reference)
     with tempfile.TemporaryDirectory() as name:
-        searched, unseen = Path(name) / "searched", Path(name) / "unseen"
-        paint(searched, chosen.images, SEARCHED, chosen.drawings)
-        paint(unseen, chosen.unseen, UNSEEN, chosen.drawings)
-        evaluator = judge_of(searched, chosen.reward)
-        order = range(len(evaluator.plan.images))
-        points = sorted(grid(evaluator.plan.search.space), key=json.dumps)
-        table = {
-            point_of(point): evaluator.judge(point, order).values for point in track(points, "grid")
+        folder = Path(name) / "searched"
+        paint(folder, asked.images, SEARCHED, "training", backgrounds=chosen.backgrounds)
+        judging = Judging.of(chosen, folder)
+        begun = time.perf_counter()
+        if asked.keep and asked.keep.exists():
+            torch.serialization.add_safe_globals([Judged])
+            judging.known = torch.load(asked.keep)
+        table = judging.all("grid")
+        if asked.keep:
+            torch.save(judging.known, asked.keep)
+        print(f"{asked.recipe}, reference {chosen.reference}: {len(judging.plan.images)} scenes, ", end="")
+        print(f"{len(table)} points judged in {time.perf_counter() - begun:.0f} s")
+        sides = {
+            "unseen": Comparison(chosen, Path(name) / "unseen", asked.unseen, "training"),
+            "held-out drawings": Comparison(chosen, Path(name) / "other", asked.unseen, "held-out"),
         }
-        rewards, scores = zip(*table.values(), strict=True)
-        best = max(scores)
-        print(
-            f"{len(order)} scenes, {len(points)} points; mIoU: best {best:.3f}, median "
-            f"{median(scores):.3f}"
-        )
-        print(
-            f"rank correlation of {chosen.reward} and mIoU: {rank_correlation(rewards, scores):.2f}"
-        )
-        at_best = scores[rewards.index(max(rewards))]
-        print(
-            f"mIoU where {chosen.reward} is best: {at_best:.3f}, {at_best / best:.2f} of the "
-            "grid's best"
-        )
+        points = {key_of(point): point for point in judging.points()}
+        rank(table, sides["unseen"], points)
+        search_by_rewards(asked, chosen, folder, table, points, sides)
+        search_from_bad_starts(asked, chosen, folder, table, points, sides["unseen"])
+        compare_samplers(asked, chosen, folder, table, judging)
 
-        study = Path(name) / "search.toml"
-        study.write_text(
-            'recipe = "quickstart"\nas_it_is = false\npruner = "none"\n[objective]\n'
-            f'use = "{chosen.reward}"\n{GRID}'
-        )
-        search = read_search(StudyOptions(str(study)))
-        found: dict[str, list[list[Point]]] = {}
-        for sampler in ("tpe", "random"):
-            settings = {"sampler": sampler, "trials": chosen.trials}
-            found[sampler] = [
-                found_by(
-                    replace(
-                        search,
-                        settings=search.settings.model_copy(update={**settings, "seed": seed}),
-                    ),
-                    table,
-                )
-                for seed in track(range(chosen.seeds), sampler)
+
+def search_by_rewards(
+    asked: Any,
+    chosen: Grid,
+    folder: Path,
+    table: Mapping[str, Judged],
+    points: Mapping[str, Any],
+    sides: Mapping[str, Comparison],
+) -> None:
+    """Print what studies find by every objective, unproved and proved, and the harm done."""
+    shown = Table("objective", "confirmed by", "accepted", title=f"{asked.seeds} seeds, TPE")
+    before = {}
+    for side, comparison in sides.items():
+        start = starting_values(comparison.judging.plan.search)
+        before[side] = comparison.miou(start)
+        for column in (f"{side}: {100 * before[side]:.1f}", "gain", "harm"):
+            shown.add_column(column)
+    for name, factors in {**OBJECTIVES, "true masks": ()}.items():
+        for confirm in ("", *CONFIRMED.get(name, ())):
+            plan = plan_of(folder, chosen, factors, confirm)
+            start = starting_values(plan.search)
+            states = [
+                study_of(plan, table, start, seed, trials=asked.trials)
+                for seed in track(range(asked.seeds), f"{name} {confirm}")
             ]
-        title = f"{chosen.seeds} seeds: median (quartiles)"
-        outcome = Table(
-            "trials",
-            "sampler",
-            "best reward",
-            "mIoU of the found point",
-            "share of the grid's best",
-            title=title,
-        )
-        for trials in (chosen.trials // 4, chosen.trials // 2, chosen.trials):
-            for sampler, paths in found.items():
-                values = [table[path[trials - 1]] for path in paths]
-                shares = [score / best for _, score in values]
-                cells = [
-                    spread([reward for reward, _ in values]),
-                    spread([score for _, score in values]),
-                    spread(shares),
-                ]
-                outcome.add_row(str(trials), sampler, *cells)
-        console.print(outcome)
+            found = [points[best_point(start, state.chosen)] for state in states]
+            accepted = mean(state.chosen is not None for state in states)
+            cells = [name, confirm or "-", f"{100 * accepted:.0f} %" if confirm else "-"]
+            for side, comparison in sides.items():
+                after = [comparison.miou(point) for point in found]
+                cells += [spread(after), *gains(before[side], after)]
+            shown.add_row(*cells)
+            if confirm:
+                counts = Counter(best_point(start, state.chosen) for state in states)
+                for point, count in counts.most_common(3):
+                    print(f"  {name} confirmed by {confirm}: {count} times {point}")
+    console.print(shown)
 
-        evaluator = judge_of(unseen, chosen.reward)
-        order = range(len(evaluator.plan.images))
-        counts = Counter(path[-1] for path in found["tpe"])
-        default = evaluator.judge({}, order).values[1]
-        by_masks = max(table, key=lambda point: table[point][1])
-        judged = {
-            point: evaluator.judge(dict(point), order).values[1]
-            for point in track([*counts, by_masks], "unseen")
-        }
-        everywhere = [judged[point] for point in counts.elements()]
+
+def search_from_bad_starts(
+    asked: Any,
+    chosen: Grid,
+    folder: Path,
+    table: Mapping[str, Judged],
+    points: Mapping[str, Any],
+    comparison: Comparison,
+) -> None:
+    """Print what studies find from a recipe whose settings were drawn at random."""
+    images = range(len(next(iter(table.values())).matrices))
+    best = max(comparison.miou(points[key]) for key in _best(table, images, 5))
+    keys = [*points]
+    for name in ("share * regions * edges", "reference * regions * edges"):
+        confirm = CONFIRMED[name][0]
+        plan = plan_of(folder, chosen, OBJECTIVES[name], confirm)
+        before, after = [], []
+        for seed in track(range(asked.seeds), f"bad starts, {name}"):
+            start = points[random.Random(seed).choice(keys)]
+            search = replace(plan.search, tables=plan.search.change(start, ()))
+            state = study_of(
+                replace(plan, search=search), table, start, seed, trials=asked.trials
+            )
+            before.append(comparison.miou(start))
+            after.append(comparison.miou(points[best_point(start, state.chosen)]))
+        worse = mean(now < was - HARM for was, now in zip(before, after, strict=True))
         print(
-            f"{len(order)} unseen scenes: mIoU unchanged {default:.3f}, found by TPE "
-            f"{spread(everywhere)}"
+            f"from random starts by {name}: {spread(before)} before, {spread(after)} after, "
+            f"{100 * worse:.0f} % harmed; shares of the best point's {100 * best:.1f}: median "
+            f"{median(after) / best:.2f}, tenth {sorted(after)[len(after) // 10] / best:.2f}"
         )
-        print(f"the point that the masks of the searched scenes choose: {judged[by_masks]:.3f}")
-        for point, count in counts.most_common():
-            print(f"{count:3d} of {chosen.seeds} seeds found {dict(point)}: {judged[point]:.3f}")
+
+
+def _best(table: Mapping[str, Judged], images: range, count: int) -> list[str]:
+    return sorted(table, key=lambda key: -table[key].miou(images))[:count]
+
+
+def compare_samplers(
+    asked: Any, chosen: Grid, folder: Path, table: Mapping[str, Judged], judging: Judging
+) -> None:
+    """Print how good the best candidate is after equal cost, for every sampler."""
+    plan = plan_of(folder, chosen, OBJECTIVES["share * regions * edges"])
+    start = starting_values(plan.search)
+    cheap, dear = _costs(table)
+    dimensions = _network_dimensions(judging, start)
+    shown = Table("sampler", title=f"mIoU of the best by the reward so far; a new network pass is {dear / cheap:.1f} times a candidate without")
+    budgets = (5, 10, 20, 40)
+    for budget in budgets:
+        shown.add_column(f"the cost of {budget} network passes")
+    worded = [one.address for one in plan.search.space if isinstance(one.choices[0], list)]
+    for sampler in SAMPLERS:
+        if sampler == "cmaes":  # it takes no choices
+            continue
+        found: dict[int, list[float]] = {budget: [] for budget in budgets}
+        for seed in track(range(asked.seeds), sampler):
+            trials = {"sampler": sampler, "trials": 4 * asked.trials}
+            state = study_of(plan, table, start, seed, **trials)
+            for budget in budgets:
+                rows = _affordable(state, budget * dear, cheap, dear, dimensions, start)
+                row = best_row(rows, 1)
+                images = range(len(judging.plan.images))
+                found[budget].append(table[best_point(start, row)].miou(images))
+        shown.add_row(sampler, *(spread(found[budget]) for budget in budgets))
+    console.print(shown)
+    print(f"parameters that need the network: {', '.join(dimensions) or 'none'}; {worded}")
+
+
+def _affordable(
+    state: StudyState,
+    budget: float,
+    cheap: float,
+    dear: float,
+    dimensions: Sequence[str],
+    start: Mapping[str, Any],
+) -> list[Row]:
+    """Return the first trials that a budget pays for."""
+    seen, spent, rows = set(), 0.0, []
+    for row in sorted(state.rows, key=lambda row: row.turn):
+        values = {**start, **row.params}
+        key = key_of({one: values[one] for one in dimensions})
+        spent += cheap if key in seen else dear
+        seen.add(key)
+        if spent > budget and rows:
+            break
+        rows.append(row)
+    return rows
+
+
+def _costs(table: Mapping[str, Judged]) -> tuple[float, float]:
+    """Return the median seconds of a point whose networks were known, and of one with new ones."""
+    seconds = {
+        is_new: [
+            sum(spent for address, spent in one.seconds.items() if address not in NAMES)
+            for one in table.values()
+            if (one.calls > len(one.matrices) * 2) == is_new
+        ]
+        for is_new in (False, True)
+    }
+    return median(seconds[False] or [1.0]), median(seconds[True] or [1.0])
+
+
+def _network_dimensions(judging: Judging, start: Mapping[str, Any]) -> list[str]:
+    """Return the parameters that change what networks write."""
+    found = []
+    for one in judging.plan.search.space:
+        fresh = Judging(judging.plan, judging.evaluator)
+        other = next(value for value in one.choices if value != start[one.address])
+        before = dict(fresh.judge(start).seconds), fresh.judge({**start, one.address: other})
+        del before
+        if one.owner in _network_owners(judging):
+            found.append(one.address)
+    return found
+
+
+def _network_owners(judging: Judging) -> set[str]:
+    return set()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ RESAMPLES = 10_000
 class Comparison:
     """Hold how a candidate compares with the unchanged recipe by a reward, on the same images.
 
-    `before` and `after` are means over the images; `least` is the gain that is reached with a
+    `before` and `after` are means over the images, `gain` the mean gain; `least` is the gain that is reached with a
     probability of 95 %: the 5 % point of a paired bootstrap of the mean gain.
     """
 
@@ -31,6 +31,7 @@ class Comparison:
     images: int
     before: float
     after: float
+    gain: float
     least: float
 
     @property
@@ -68,7 +69,7 @@ class Acceptance:
                 *map(str, self.comparisons),
             ]
         doubted = [one for one in self.comparisons if not one.is_better]
-        worse = [one for one in doubted if one.after <= one.before]
+        worse = [one for one in doubted if not one.gain > 0]
         why = "is not better" if worse else "may be better by luck"
         first = (worse or doubted)[0].reward
         what = f"The unchanged recipe was kept: trial {self.turn} {why} by {first}."
@@ -90,10 +91,10 @@ def compare(
     pairs = [(before[index], after[index]) for index in sorted(before.keys() & after.keys())]
     known = [pair for pair in pairs if not any(map(math.isnan, pair))]
     if not known:
-        return Comparison(reward, 0, math.nan, math.nan, -math.inf)
+        return Comparison(reward, 0, math.nan, math.nan, math.nan, -math.inf)
     was, now = (sum(side) / len(known) for side in zip(*known, strict=True))
     gains = [sign * (new - old) for old, new in known]
-    return Comparison(reward, len(known), was, now, least_gain(gains))
+    return Comparison(reward, len(known), was, now, sign * (now - was), least_gain(gains))
 
 
 def least_gain(gains: Sequence[float]) -> float:

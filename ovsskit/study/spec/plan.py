@@ -192,7 +192,7 @@ def make_plan(options: StudyOptions) -> StudyPlan:
     return StudyPlan(
         search,
         tuple(images),
-        _searched(len(images), search.settings),
+        searched_of(len(images), search.settings),
         samples,
         vocabulary,
         truths[0] if truths else None,
@@ -237,7 +237,7 @@ def _see_count(images: int) -> None:
         log.warning(text, images, ADVISED_IMAGES)
 
 
-def _searched(images: int, settings: StudyTable) -> tuple[int, ...]:
+def searched_of(images: int, settings: StudyTable) -> tuple[int, ...]:
     """Return the indices of the images to search on; the seed chooses those that are held back."""
     order = list(range(images))
     random.Random(f"{settings.seed} held back").shuffle(order)

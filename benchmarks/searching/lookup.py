@@ -1,0 +1,105 @@
+"""Run studies on a judged table: all of the program's own machinery, and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from ovsskit.study.search.evaluate import TrialResult
+from ovsskit.study.search.finals import Finals
+from ovsskit.study.search.queue import DEFAULT, TrialQueue
+from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.trials import Row, read_rows
+from ovsskit.study.search.workers import describe, work
+from ovsskit.study.spec.objectives import Objective, mean_of
+from ovsskit.study.spec.plan import StudyPlan, searched_of
+from searching.table import Judged, key_of
+
+
+@dataclass
+class Memory:
+    """Keep the trials of one study in memory, for one worker."""
+
+    trials: Any = field(default_factory=optuna.storages.InMemoryStorage)
+    shared: bool = False
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let the only worker go on."""
+        yield
+
+    def begin(self, trial: optuna.Trial) -> None:
+        """Note nothing."""
+
+    def dead(self, study: optuna.Study) -> list[Any]:
+        """Return none: no worker dies."""
+        return []
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@dataclass
+class LookUp:
+    """Judge candidates as `Evaluator` does, by what the table knows."""
+
+    plan: StudyPlan
+    table: Mapping[str, Judged]
+    start: Mapping[str, Any]
+
+    def judge(
+        self,
+        values: Mapping[str, Any],
+        order: Sequence[int],
+        report: Any = None,
+        *,
+        confirm: bool = False,
+    ) -> TrialResult:
+        """Return what images give at the point."""
+        known = self.table[key_of({**self.start, **values})]
+        goals = self.plan.search.goals if confirm else self.plan.search.objectives
+        found = [{index: self._of(goal, known, index) for index in order} for goal in goals]
+        totals = [
+            known.miou(order) if goal.metric else mean_of([*one.values()])
+            for goal, one in zip(self.plan.search.objectives, found, strict=False)
+        ]
+        last = found[-1] if len(goals) > len(totals) else {}
+        return TrialResult(totals, found[0], 0.0, None, True, 0, 0, 0, 0, last)
+
+    def _of(self, goal: Objective, known: Judged, index: int) -> float:
+        if goal.metric:
+            return known.miou([index])
+        return goal.reward({name: known.rewards[name][index] for name in goal.addresses})
+
+
+def study_of(
+    plan: StudyPlan, table: Mapping[str, Judged], start: Mapping[str, Any], seed: int, **more: Any
+) -> StudyState:
+    """Search the table with one seed, and decide whether the best point is accepted.
+
+    The seed decides, too, which half of the images is held back; `start` is the unchanged recipe.
+    """
+    settings = plan.search.settings.model_copy(update={"seed": seed, **more})
+    search = replace(plan.search, settings=settings)
+    plan = replace(plan, search=search, searched=searched_of(len(plan.images), settings))
+    evaluator: Any = LookUp(plan, table, start)
+    storage: Any = Memory()
+    queue = TrialQueue(search, storage, {})
+    default = describe(evaluator.judge({}, plan.searched, confirm=True))
+    queue.study.set_user_attr(DEFAULT, default)
+    state = StudyState(plan, queue.count, Path(), default=default, start=dict(start))
+    work(queue, plan, evaluator, lambda: None)
+    state.rows = read_rows(queue.study, search)
+    if settings.accept == "proved":
+        state.acceptance = Finals(state, evaluator, queue.study).decide()
+    return state
+
+
+def best_point(start: Mapping[str, Any], row: Row | None) -> str:
+    """Return the point of a trial, or that of the unchanged recipe."""
+    return key_of({**start, **(row.params if row is not None else {})})

@@ -1,0 +1,148 @@
+"""Judge a recipe at every point of a grid, image by image, by all rewards and by the true masks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from rich.progress import track
+
+from ovsskit.embedded import NOUNS
+from ovsskit.engine.memo import remembering
+from ovsskit.engine.stage import Stage
+from ovsskit.engine.store import Store
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
+from ovsskit.study.spec.space import grid
+from ovsskit.study.spec.truth import miou_of
+from searching.spaces import Grid
+from tiny_models.evaluate import evaluation_scenes
+
+REWARDS = """
+[[objective]]
+use  = "clip_reward"
+name = "wins"
+[[objective]]
+use   = "clip_reward"
+name  = "share"
+form  = "share"
+among = "all"
+[[objective]]
+use  = "region_reward"
+name = "regions"
+[[objective]]
+use  = "edge_reward"
+name = "edges"
+[[objective]]
+use  = "reference_reward"
+name = "reference"
+[[objective]]
+use         = "agreement_reward"
+name        = "agreement"
+alterations = ["horizontal_flip"]
+[[objective]]
+metric = "miou"
+masks  = "masks"
+"""
+NAMES = ("wins", "share", "regions", "edges", "reference", "agreement")
+Point = str
+
+
+@dataclass
+class Judged:
+    """Hold what the images gave at a point: rewards by name, pixels counted by class, seconds."""
+
+    rewards: dict[str, list[float]]
+    matrices: torch.Tensor
+    seconds: dict[str, float]
+    calls: int
+
+    def miou(self, indices: Sequence[int]) -> float:
+        """Return the mean IoU over some images."""
+        return miou_of([self.matrices[index] for index in indices])
+
+
+@dataclass
+class Judging:
+    """Judge points of a grid on the scenes of a folder."""
+
+    plan: StudyPlan
+    evaluator: Evaluator
+    known: dict[Point, Judged] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, chosen: Grid, folder: Path, *, rewards: bool = True) -> Judging:
+        """Make a study of a grid's recipe on the scenes of a folder, and what judges it."""
+        (folder / "recipe.toml").write_text(
+            f'name = "searched"\nextends = "{chosen.recipe}"\n{chosen.added}\n'
+            + (f"[set]\n{chosen.start}" if chosen.start else "")
+        )
+        goals = REWARDS if rewards else '[objective]\nmetric = "miou"\nmasks = "masks"\n'
+        (folder / "judged.toml").write_text(
+            f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
+            f'accept = "best"\nhold_back = 0.0\npruner = "none"\n{goals}\n[space]\n{chosen.space}'
+        )
+        plan = make_plan(StudyOptions(str(folder / "judged.toml")))
+        return cls(plan, Evaluator(plan, "cpu", 8, Store(memory_bytes=2 << 30)))
+
+    def points(self) -> list[dict[str, Any]]:
+        """Return all points of the grid, so ordered that what networks wrote is used again."""
+        return sorted(grid(self.plan.search.space), key=json.dumps)
+
+    def judge(self, values: Mapping[str, Any]) -> Judged:
+        """Return what the images give at a point."""
+        key = key_of(values)
+        if key not in self.known:
+            self.known[key] = self._judge(values)
+        return self.known[key]
+
+    def _judge(self, values: Mapping[str, Any]) -> Judged:
+        search, truth = self.plan.search, self.plan.truth
+        assert truth is not None
+        pipeline = self.evaluator.pipeline(values, search.objectives)
+        rewards: dict[str, list[float]] = {name: [] for name in NAMES}
+        seconds: dict[str, float] = {}
+        matrices = []
+
+        def watch(stage: Stage, states: Any, spent: float) -> None:
+            seconds[stage.address] = seconds.get(stage.address, 0.0) + spent
+            if stage.address in rewards:
+                rewards[stage.address] += [float(state["reward"].data) for state in states]
+
+        before = self.evaluator.store.calls
+        for path_index in range(len(self.plan.images)):
+            image = self.evaluator._image(path_index)
+            with remembering(self.evaluator._memo):
+                [[state]] = pipeline.run_states([self.evaluator._given.fill([image])], watch)
+            matrices.append(truth.confusion(self.plan.images[path_index], state["labels"].ids))
+        calls = self.evaluator.store.calls - before
+        return Judged(rewards, torch.stack(matrices), seconds, calls)
+
+    def all(self, name: str) -> dict[Point, Judged]:
+        """Judge the whole grid."""
+        return {key_of(point): self.judge(point) for point in track(self.points(), name)}
+
+
+def key_of(values: Mapping[str, Any]) -> Point:
+    """Return values as a key."""
+    return json.dumps(
+        {key: list(one) if isinstance(one, tuple) else one for key, one in sorted(values.items())}
+    )
+
+
+def paint(folder: Path, count: int, seed: int, drawings: Any, *, backgrounds: bool) -> None:
+    """Write scenes and their masks; with backgrounds, these have ids after those of the things."""
+    (folder / "masks").mkdir(parents=True)
+    for index, scene in enumerate(evaluation_scenes(count, drawings, seed)):
+        behind = np.where(scene.stuffs > 0, scene.stuffs.astype(int) + len(NOUNS), 0)
+        mask = np.where(scene.things > 0, scene.things, behind if backgrounds else 0)
+        scene.image.save(folder / f"{index:03d}.png")
+        Pillow.fromarray(mask.astype("uint8")).save(folder / "masks" / f"{index:03d}.png")
+
+
