@@ -31,7 +31,7 @@ from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row, best_row
 from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, starting_values
 from reward import rank_correlation
-from searching.lookup import best_point, study_of
+from searching.lookup import point_of, study_of
 from searching.spaces import GRIDS, Grid
 from searching.table import NAMES, Judged, Judging, key_of, paint
 
@@ -66,6 +66,7 @@ USES = {
     "agreement": 'use = "agreement_reward", alterations = ["horizontal_flip"]',
 }
 SAMPLERS = ("tpe", "gp", "random", "annealing", "cmaes")
+BUDGETS = (2, 4, 8, 16)
 console = Console(width=150)
 
 
@@ -116,7 +117,9 @@ def rank(table: Mapping[str, Judged], comparison: Comparison, points: Mapping[st
     images = range(len(next(iter(table.values())).matrices))
     scores = [one.miou(images) for one in table.values()]
     best = max(scores)
-    shown = Table("reward", "rank correlation", "mIoU where it is best", "of the best", "s an image")
+    shown = Table(
+        "reward", "rank correlation", "mIoU where it is best", "of the best", "s an image"
+    )
     for name, factors in OBJECTIVES.items():
         means = [_mean(one, factors) for one in table.values()]
         place = means.index(max(means))
@@ -131,7 +134,9 @@ def rank(table: Mapping[str, Judged], comparison: Comparison, points: Mapping[st
             f"{scores[place] / best:.2f}",
             f"{cost:.4f}",
         )
-    shown.title = f"{len(table)} points: mIoU best {100 * best:.1f}, median {100 * median(scores):.1f}"
+    shown.title = (
+        f"{len(table)} points: mIoU best {100 * best:.1f}, median {100 * median(scores):.1f}"
+    )
     console.print(shown)
     unseen = comparison.miou(points[[*table][scores.index(best)]])
     print(f"the point that is best by the masks of the searched scenes: {100 * unseen:.1f} unseen")
@@ -159,7 +164,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--reference", default="", help="another recipe to compare labels with")
-    parser.add_argument("--keep", type=Path, help="keep the judged grid here, and take it from here")
+    parser.add_argument(
+        "--keep", type=Path, help="keep the judged grid here, and take it from here"
+    )
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -176,7 +183,10 @@ def main() -> None:
         table = judging.all("grid")
         if asked.keep:
             torch.save(judging.known, asked.keep)
-        print(f"{asked.recipe}, reference {chosen.reference}: {len(judging.plan.images)} scenes, ", end="")
+        print(
+            f"{asked.recipe}, reference {chosen.reference}: {len(judging.plan.images)} scenes, ",
+            end="",
+        )
         print(f"{len(table)} points judged in {time.perf_counter() - begun:.0f} s")
         sides = {
             "unseen": Comparison(chosen, Path(name) / "unseen", asked.unseen, "training"),
@@ -209,11 +219,12 @@ def search_by_rewards(
         for confirm in ("", *CONFIRMED.get(name, ())):
             plan = plan_of(folder, chosen, factors, confirm)
             start = starting_values(plan.search)
+            choices = {one.address: one.choices for one in plan.search.space}
             states = [
                 study_of(plan, table, start, seed, trials=asked.trials)
                 for seed in track(range(asked.seeds), f"{name} {confirm}")
             ]
-            found = [points[best_point(start, state.chosen)] for state in states]
+            found = [points[point_of(start, choices, state.chosen)] for state in states]
             accepted = mean(state.chosen is not None for state in states)
             cells = [name, confirm or "-", f"{100 * accepted:.0f} %" if confirm else "-"]
             for side, comparison in sides.items():
@@ -221,7 +232,7 @@ def search_by_rewards(
                 cells += [spread(after), *gains(before[side], after)]
             shown.add_row(*cells)
             if confirm:
-                counts = Counter(best_point(start, state.chosen) for state in states)
+                counts = Counter(point_of(start, choices, state.chosen) for state in states)
                 for point, count in counts.most_common(3):
                     print(f"  {name} confirmed by {confirm}: {count} times {point}")
     console.print(shown)
@@ -242,15 +253,14 @@ def search_from_bad_starts(
     for name in ("share * regions * edges", "reference * regions * edges"):
         confirm = CONFIRMED[name][0]
         plan = plan_of(folder, chosen, OBJECTIVES[name], confirm)
+        choices = {one.address: one.choices for one in plan.search.space}
         before, after = [], []
         for seed in track(range(asked.seeds), f"bad starts, {name}"):
             start = points[random.Random(seed).choice(keys)]
             search = replace(plan.search, tables=plan.search.change(start, ()))
-            state = study_of(
-                replace(plan, search=search), table, start, seed, trials=asked.trials
-            )
+            state = study_of(replace(plan, search=search), table, start, seed, trials=asked.trials)
             before.append(comparison.miou(start))
-            after.append(comparison.miou(points[best_point(start, state.chosen)]))
+            after.append(comparison.miou(points[point_of(start, choices, state.chosen)]))
         worse = mean(now < was - HARM for was, now in zip(before, after, strict=True))
         print(
             f"from random starts by {name}: {spread(before)} before, {spread(after)} after, "
@@ -268,45 +278,34 @@ def compare_samplers(
 ) -> None:
     """Print how good the best candidate is after equal cost, for every sampler."""
     plan = plan_of(folder, chosen, OBJECTIVES["share * regions * edges"])
-    start = starting_values(plan.search)
-    cheap, dear = _costs(table)
-    dimensions = _network_dimensions(judging, start)
-    shown = Table("sampler", title=f"mIoU of the best by the reward so far; a new network pass is {dear / cheap:.1f} times a candidate without")
-    budgets = (5, 10, 20, 40)
-    for budget in budgets:
-        shown.add_column(f"the cost of {budget} network passes")
-    worded = [one.address for one in plan.search.space if isinstance(one.choices[0], list)]
-    for sampler in SAMPLERS:
-        if sampler == "cmaes":  # it takes no choices
-            continue
-        found: dict[int, list[float]] = {budget: [] for budget in budgets}
+    start, images = starting_values(plan.search), range(len(judging.plan.images))
+    choices = {one.address: one.choices for one in plan.search.space}
+    cheap, dear = costs(judging, chosen)
+    shown = Table("sampler", title="mIoU of the best candidate by the reward, after equal cost")
+    for budget in BUDGETS:
+        shown.add_column(f"{budget} plain runs")
+    numbers = all(isinstance(value, float | int) for one in choices.values() for value in one)
+    for sampler in SAMPLERS if numbers else SAMPLERS[:-1]:
+        found: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
         for seed in track(range(asked.seeds), sampler):
-            trials = {"sampler": sampler, "trials": 4 * asked.trials}
-            state = study_of(plan, table, start, seed, **trials)
-            for budget in budgets:
-                rows = _affordable(state, budget * dear, cheap, dear, dimensions, start)
-                row = best_row(rows, 1)
-                images = range(len(judging.plan.images))
-                found[budget].append(table[best_point(start, row)].miou(images))
-        shown.add_row(sampler, *(spread(found[budget]) for budget in budgets))
+            options = {"sampler": sampler, "trials": asked.trials * 2}
+            state = study_of(plan, table, start, seed, **options)
+            for budget in BUDGETS:
+                row = best_row(affordable(state, budget, cheap / dear, chosen.network), 1)
+                found[budget].append(table[point_of(start, choices, row)].miou(images))
+        shown.add_row(sampler, *(spread(found[budget]) for budget in BUDGETS))
     console.print(shown)
-    print(f"parameters that need the network: {', '.join(dimensions) or 'none'}; {worded}")
+    print(f"a candidate whose networks' results are known costs {cheap / dear:.2f} of a plain run")
 
 
-def _affordable(
-    state: StudyState,
-    budget: float,
-    cheap: float,
-    dear: float,
-    dimensions: Sequence[str],
-    start: Mapping[str, Any],
-) -> list[Row]:
-    """Return the first trials that a budget pays for."""
-    seen, spent, rows = set(), 0.0, []
+def affordable(state: StudyState, budget: float, cheap: float, network: Sequence[str]) -> list[Row]:
+    """Return the first trials that a budget of plain runs pays for, the first in any case."""
+    seen: set[str] = set()
+    spent = 0.0
+    rows: list[Row] = []
     for row in sorted(state.rows, key=lambda row: row.turn):
-        values = {**start, **row.params}
-        key = key_of({one: values[one] for one in dimensions})
-        spent += cheap if key in seen else dear
+        key = key_of({address: row.params[address] for address in network})
+        spent += cheap if key in seen else 1.0
         seen.add(key)
         if spent > budget and rows:
             break
@@ -314,34 +313,17 @@ def _affordable(
     return rows
 
 
-def _costs(table: Mapping[str, Judged]) -> tuple[float, float]:
-    """Return the median seconds of a point whose networks were known, and of one with new ones."""
-    seconds = {
-        is_new: [
-            sum(spent for address, spent in one.seconds.items() if address not in NAMES)
-            for one in table.values()
-            if (one.calls > len(one.matrices) * 2) == is_new
-        ]
-        for is_new in (False, True)
-    }
-    return median(seconds[False] or [1.0]), median(seconds[True] or [1.0])
-
-
-def _network_dimensions(judging: Judging, start: Mapping[str, Any]) -> list[str]:
-    """Return the parameters that change what networks write."""
-    found = []
-    for one in judging.plan.search.space:
-        fresh = Judging(judging.plan, judging.evaluator)
-        other = next(value for value in one.choices if value != start[one.address])
-        before = dict(fresh.judge(start).seconds), fresh.judge({**start, one.address: other})
-        del before
-        if one.owner in _network_owners(judging):
-            found.append(one.address)
-    return found
-
-
-def _network_owners(judging: Judging) -> set[str]:
-    return set()
+def costs(judging: Judging, chosen: Grid) -> tuple[float, float]:
+    """Return the median seconds of points whose networks' results were known, and of the others."""
+    seen: set[str] = set()
+    seconds: tuple[list[float], list[float]] = [], []
+    for point in judging.points():
+        key = key_of({address: point[address] for address in chosen.network})
+        judged = judging.judge(point)
+        spent = [one for address, one in judged.seconds.items() if address not in NAMES]
+        seconds[key not in seen].append(sum(spent))
+        seen.add(key)
+    return median(seconds[False]), median(seconds[True])
 
 
 if __name__ == "__main__":

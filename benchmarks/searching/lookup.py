@@ -18,6 +18,7 @@ from ovsskit.study.search.trials import Row, read_rows
 from ovsskit.study.search.workers import describe, work
 from ovsskit.study.spec.objectives import Objective, mean_of
 from ovsskit.study.spec.plan import StudyPlan, searched_of
+from ovsskit.study.spec.space import Dimension
 from searching.table import Judged, key_of
 
 
@@ -51,6 +52,7 @@ class LookUp:
     plan: StudyPlan
     table: Mapping[str, Judged]
     start: Mapping[str, Any]
+    choices: Mapping[str, Sequence[Any]]
 
     def judge(
         self,
@@ -61,7 +63,7 @@ class LookUp:
         confirm: bool = False,
     ) -> TrialResult:
         """Return what images give at the point."""
-        known = self.table[key_of({**self.start, **values})]
+        known = self.table[key_of({**self.start, **nearest(self.choices, values)})]
         goals = self.plan.search.goals if confirm else self.plan.search.objectives
         found = [{index: self._of(goal, known, index) for index in order} for goal in goals]
         totals = [
@@ -83,11 +85,15 @@ def study_of(
     """Search the table with one seed, and decide whether the best point is accepted.
 
     The seed decides, too, which half of the images is held back; `start` is the unchanged recipe.
+    CMA-ES, which takes no choices, searches from the lowest of them to the highest.
     """
+    choices = {one.address: one.choices for one in plan.search.space}
     settings = plan.search.settings.model_copy(update={"seed": seed, **more})
     search = replace(plan.search, settings=settings)
+    if settings.sampler == "cmaes":
+        search = replace(search, space=tuple(map(as_range, search.space)))
     plan = replace(plan, search=search, searched=searched_of(len(plan.images), settings))
-    evaluator: Any = LookUp(plan, table, start)
+    evaluator: Any = LookUp(plan, table, start, choices)
     storage: Any = Memory()
     queue = TrialQueue(search, storage, {})
     default = describe(evaluator.judge({}, plan.searched, confirm=True))
@@ -100,6 +106,21 @@ def study_of(
     return state
 
 
-def best_point(start: Mapping[str, Any], row: Row | None) -> str:
+def as_range(one: Dimension) -> Dimension:
+    """Return choices of numbers as the range from the lowest to the highest."""
+    return replace(one, kind="float", choices=(), low=min(one.choices), high=max(one.choices))
+
+
+def point_of(
+    start: Mapping[str, Any], choices: Mapping[str, Sequence[Any]], row: Row | None
+) -> str:
     """Return the point of a trial, or that of the unchanged recipe."""
-    return key_of({**start, **(row.params if row is not None else {})})
+    return key_of({**start, **nearest(choices, row.params if row is not None else {})})
+
+
+def nearest(choices: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the grid that are nearest to values from ranges."""
+    return {
+        key: one if one in choices[key] else min(choices[key], key=lambda near: abs(near - one))
+        for key, one in values.items()
+    }

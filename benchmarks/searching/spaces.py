@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Grid:
     """Hold the settings of a recipe: those that stay, the space, and what it is compared with.
 
-    `added` are stages that the recipe does not have; at their settings they change nothing.
+    `added` are stages that the recipe does not have; with the settings of `start` they change
+    nothing. `network` are the parameters that change what networks are asked.
     """
 
     recipe: str
@@ -18,6 +19,7 @@ class Grid:
     added: str = ""
     start: str = ""
     backgrounds: bool = False
+    network: tuple[str, ...] = ()
 
 
 GRIDS = {
@@ -30,6 +32,7 @@ GRIDS = {
 "threshold.at"        = { choices = [0.05, 0.2, 0.35, 0.45] }
 "gaussian_blur.sigma" = { choices = [0.02, 0.05, 0.1] }
 """,
+        network=("select_head.layer", "select_head.head"),
     ),
     "itaclip_tiny": Grid(
         "itaclip_tiny",
@@ -65,5 +68,6 @@ GRIDS = {
 "softmax.scale"              = { choices = [25.0, 50.0, 100.0] }
 "label_map.background_below" = { choices = [0.0, 0.25, 0.5] }
 """,
+        network=("sliding_window.stride",),
     ),
 }

@@ -144,5 +144,3 @@ def paint(folder: Path, count: int, seed: int, drawings: Any, *, backgrounds: bo
         mask = np.where(scene.things > 0, scene.things, behind if backgrounds else 0)
         scene.image.save(folder / f"{index:03d}.png")
         Pillow.fromarray(mask.astype("uint8")).save(folder / "masks" / f"{index:03d}.png")
-
-
