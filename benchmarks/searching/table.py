@@ -119,7 +119,8 @@ class Judging:
         for path_index in range(len(self.plan.images)):
             image = self.evaluator._image(path_index)
             with remembering(self.evaluator._memo):
-                [[state]] = pipeline.run_states([self.evaluator._given.fill([image])], watch)
+                filled = self.evaluator._given.fill([image], pipeline.plan)
+                [[state]] = pipeline.run_states([filled], watch)
             matrices.append(truth.confusion(self.plan.images[path_index], state["labels"].ids))
         calls = self.evaluator.store.calls - before
         return Judged(rewards, torch.stack(matrices), seconds, calls)

@@ -98,9 +98,9 @@ def test_the_recipe_as_it_is_is_run_once(
     judged: list[dict[str, Any]] = []
     judge = Evaluator.judge
 
-    def watch(self: Evaluator, values: Any, order: Any, report: Any = None) -> TrialResult:
+    def watch(self: Evaluator, values: Any, *others: Any, **more: Any) -> TrialResult:
         judged.append(dict(values))
-        return judge(self, values, order, report)
+        return judge(self, values, *others, **more)
 
     monkeypatch.setattr(Evaluator, "judge", watch)
     space = """
@@ -226,8 +226,8 @@ def test_candidates_that_cost_too_much_do_not_count(
 ) -> None:
     judge = Evaluator.judge
 
-    def slow(self: Evaluator, values: dict[str, Any], *others: Any) -> TrialResult:
-        return replace(judge(self, values, *others), seconds=values.get("toy_cut.at", 0.0))
+    def slow(self: Evaluator, values: dict[str, Any], *others: Any, **more: Any) -> TrialResult:
+        return replace(judge(self, values, *others, **more), seconds=values.get("toy_cut.at", 0.0))
 
     monkeypatch.setattr(Evaluator, "judge", slow)
     state = search(study_file(tables="[constraints]\nseconds_per_image = 0.4\n"), trials=10)

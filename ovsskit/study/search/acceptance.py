@@ -23,8 +23,8 @@ RESAMPLES = 10_000
 class Comparison:
     """Hold how a candidate compares with the unchanged recipe by a reward, on the same images.
 
-    `before` and `after` are means over the images, `gain` is the mean gain. `least` is the gain that
-    is reached with a probability of 95 %: the 5 % point of a paired bootstrap of the mean.
+    `before` and `after` are means over the images, `gain` is the mean gain. `least` is the gain
+    that is reached with a probability of 95 %: the 5 % point of a paired bootstrap of the mean.
     """
 
     reward: str

@@ -135,7 +135,8 @@ class Evaluator:
         gathered: list[dict[int, Any]] = [{} for _ in goals]
         left = False
         groups = list(self._groups(order))
-        filled = (self._given.fill([self._image(index) for index in group]) for group in groups)
+        images = ([self._image(index) for index in group] for group in groups)
+        filled = (self._given.fill(some, pipeline.plan) for some in images)
         with remembering(self._memo):
             for group, states in zip(
                 groups, pipeline.run_states(filled, meter, timed=True), strict=True
@@ -177,7 +178,7 @@ class Evaluator:
         for index in indices:
             image = self._image(index)
             with remembering(self._memo):
-                [[state]] = pipeline.run_states([self._given.fill([image])])
+                [[state]] = pipeline.run_states([self._given.fill([image], pipeline.plan)])
             yield image, state
 
     def _shared(self, model: Backbone) -> Backbone:

@@ -17,6 +17,7 @@ from ovsskit.engine.identity import identify
 from ovsskit.engine.plan import Plan
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Present, Vocabulary
+from ovsskit.engine.wiring import flatten
 from ovsskit.files.digests import digest_texts
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import replace_classes
@@ -33,12 +34,16 @@ class GivenSlots:
     def __init__(self, plan: StudyPlan, store: Store, pipeline: Callable[[Plan], Pipeline]) -> None:
         self.plan, self.store, self.pipeline = plan, store, pipeline
 
-    def fill(self, images: Sequence[Image]) -> list[State]:
-        """Return the states of images before the first stage of a candidate."""
+    def fill(self, images: Sequence[Image], plan: Plan) -> list[State]:
+        """Return the states of images before the first stage of a candidate's plan.
+
+        Only what the plan reads is computed.
+        """
         states: list[State] = [
             {"image": image, "vocabulary": self.plan.vocabulary} for image in images
         ]
-        for slot in self.plan.search.given:
+        read = {slot for link in flatten(plan.links) for slot, _, _ in link.reads.values()}
+        for slot in sorted(read & self.plan.search.given.keys()):
             labels = self._labels(self._unchanged if slot == SHOWN else self._reference, images)
             for state, found in zip(states, labels, strict=True):
                 state[slot] = shown(found, self.plan.vocabulary) if slot == SHOWN else found
