@@ -78,7 +78,7 @@ def torture(
         Image.fromarray(grey).convert("RGB").save(images / f"p{index}.png")
     study = folder / "study.toml"
     study.write_text(
-        f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\n[set]\n'
+        f'recipe = "{RECIPE}"\nname = "kills {seed}"\nheartbeat = 1\naccept = "best"\n[set]\n'
         f'"toy_cut.seconds" = {seconds}\n'
     )
     out = folder / "out"

@@ -76,12 +76,14 @@ def plan_of(folder: Path, chosen: Grid, factors: Sequence[str], confirm: str = "
     objective = f"[objective]\nproduct = [{', '.join(goal)}]\n"
     if not factors:
         objective = '[objective]\nmetric = "miou"\nmasks = "masks"\n'
-    entry = f'[confirm]\n{USES[confirm]}, name = "{confirm}"\n'.replace(", ", "\n")
-    accept = "proved" if confirm else "best"
+    entry, accept = "", "best"
+    if confirm:
+        entry = f'[confirm]\n{USES[confirm]}, name = "{confirm}"\n'.replace(", ", "\n")
+        accept = "proved"
     path = folder / "study.toml"
     path.write_text(
         f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
-        f'pruner = "none"\naccept = "{accept}"\n{objective}{entry if confirm else ""}'
+        f'pruner = "none"\naccept = "{accept}"\n{objective}{entry}'
         f"[space]\n{chosen.space}"
     )
     return make_plan(StudyOptions(str(path)))

@@ -86,7 +86,7 @@ class Judging:
         goals = REWARDS if rewards else '[objective]\nmetric = "miou"\nmasks = "masks"\n'
         (folder / "judged.toml").write_text(
             f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
-            f'accept = "best"\nhold_back = 0.0\npruner = "none"\n{goals}\n[space]\n{chosen.space}'
+            f'accept = "best"\npruner = "none"\n{goals}\n[space]\n{chosen.space}'
         )
         plan = make_plan(StudyOptions(str(folder / "judged.toml")))
         return cls(plan, Evaluator(plan, "cpu", 8, Store(memory_bytes=2 << 30)))

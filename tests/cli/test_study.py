@@ -35,6 +35,8 @@ def done(
         TESTS / "study_stages.py",
         "--device",
         "cpu",
+        "--accept",
+        "best",
         "--trials",
         "12",
     ]
@@ -129,7 +131,8 @@ def test_a_judge_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     study = tmp_path / "far.toml"
     study.write_text(
-        'recipe = "quickstart"\n[models.judge]\nuse = "clip"\nweights = "nobody/nothing"\n'
+        'recipe = "quickstart"\naccept = "best"\n'
+        '[models.judge]\nuse = "clip"\nweights = "nobody/nothing"\n'
     )
     done = ovsskit("study", study, "--limit", "2", "--device", "cpu", "--out", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")

@@ -64,20 +64,11 @@ def search(
             monkeypatch.setattr(report, "page_text", lambda *_: "<html></html>")
         settings = {
             key: more.pop(key)
-            for key in (
-                "trials",
-                "seed",
-                "sampler",
-                "pruner",
-                "preset",
-                "accept",
-                "hold_back",
-                "reference",
-            )
+            for key in ("trials", "seed", "sampler", "pruner", "preset")
             if key in more
         }
         images = tuple(str(path) for path in sorted(photos.glob("*.png")))
-        settings = {"accept": "best", "hold_back": 0.0, **settings}
+        settings = {"accept": "best", **settings}
         given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **more}
         return search_with(StudyOptions(str(study), settings=settings, **given), Silent())
 

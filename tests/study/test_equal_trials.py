@@ -42,9 +42,9 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     judge = Evaluator.judge
 
-    def watch(self: Evaluator, values: Mapping[str, Any], *others: Any) -> TrialResult:
+    def watch(self: Evaluator, values: Mapping[str, Any], *others: Any, **more: Any) -> TrialResult:
         found.append(dict(values))
-        return judge(self, values, *others)
+        return judge(self, values, *others, **more)
 
     monkeypatch.setattr(Evaluator, "judge", watch)
     return found
@@ -144,7 +144,7 @@ def test_a_candidate_that_was_pruned_is_pruned_again_without_being_computed(
 
 def turns_of(study: Path, folder: Path, photos: Path) -> tuple[TrialQueue, Journal]:
     images = tuple(str(path) for path in sorted(photos.glob("*.png")))
-    plan = make_plan(StudyOptions(str(study), images=images, limit=1))
+    plan = make_plan(StudyOptions(str(study), images=images, limit=1, settings={"accept": "best"}))
     trial_storage = Journal(folder)
     return TrialQueue(plan.search, trial_storage, identify_study(plan)), trial_storage
 

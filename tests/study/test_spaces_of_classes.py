@@ -59,7 +59,7 @@ def vocabulary_of(names: Sequence[str]) -> Vocabulary:
 
 def write(folder: Path, space: str, head: str = "") -> Path:
     path = folder / "study.toml"
-    path.write_text(f'recipe = "quickstart"\n{head}\n[space]\n{space}\n')
+    path.write_text(f'recipe = "quickstart"\naccept = "best"\n{head}\n[space]\n{space}\n')
     return path
 
 

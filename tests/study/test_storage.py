@@ -377,7 +377,7 @@ def test_a_storage_that_cannot_be_used_is_told_without_its_password(
 def test_workers_end_with_the_study_that_started_them(
     tmp_path: Path, photos: Path, study_file: Write
 ) -> None:
-    study = study_file(tables='[set]\n"toy_cut.seconds" = 0.2\n')
+    study = study_file('accept = "best"', '[set]\n"toy_cut.seconds" = 0.2\n')
     command = [
         sys.executable,
         "-m",

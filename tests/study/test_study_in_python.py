@@ -15,19 +15,25 @@ TOY = Path(__file__).parent / "toy.toml"
 def test_a_study_says_nothing_and_returns_what_it_found(
     photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    state = ovsskit.run_study(TOY, images=[photos], out=tmp_path / "out", trials=4, device="cpu")
+    state = ovsskit.run_study(
+        TOY, images=[photos], out=tmp_path / "out", trials=4, accept="best", device="cpu"
+    )
     assert capfd.readouterr() == ("", "")
     assert len(state.rows) == 4
     assert state.best in state.rows
     assert state.recipe == tmp_path / "out" / "best.toml"
     assert ovsskit.load(state.recipe, device="cpu").plan.stages
-    again = ovsskit.run_study(TOY, images=[photos], out=tmp_path / "out", trials=5, device="cpu")
+    again = ovsskit.run_study(
+        TOY, images=[photos], out=tmp_path / "out", trials=5, accept="best", device="cpu"
+    )
     assert [row.params for row in again.rows[:4]] == [row.params for row in state.rows]
     assert len(again.rows) == 5
 
 
 def test_a_notebook_shows_the_state_as_a_table(photos: Path, tmp_path: Path) -> None:
-    state = ovsskit.run_study(TOY, images=[photos], out=tmp_path / "out", trials=3, device="cpu")
+    state = ovsskit.run_study(
+        TOY, images=[photos], out=tmp_path / "out", trials=3, accept="best", device="cpu"
+    )
     [head, unchanged, *rows] = state.table()
     assert head[0] == "trial"
     assert unchanged[0] == "unchanged"

@@ -71,6 +71,8 @@ MANY = 32
 """Parameters of a space, from its stars, above which a person hears of it."""
 FEWEST_IMAGES, ADVISED_IMAGES = 12, 24
 """With fewer images the best of many candidates is the luckiest, and nothing can be proved."""
+REFERENCE = "reference"
+"""The slot of the labels that the reference finds."""
 SHOWN = "shown"
 """The slot of the classes that the unchanged recipe finds, for rewards that ask what is present."""
 
@@ -238,8 +240,13 @@ def _see_count(images: int) -> None:
 
 
 def searched_of(images: int, settings: StudyTable) -> tuple[int, ...]:
-    """Return the indices of the images to search on; the seed chooses those that are held back."""
+    """Return the indices of the images to search on; the seed chooses those that are held back.
+
+    None are where nothing has to be proved.
+    """
     order = list(range(images))
+    if settings.accept == "best":
+        return tuple(order)
     random.Random(f"{settings.seed} held back").shuffle(order)
     return tuple(sorted(order[min(round(settings.hold_back * images), images - 1) :]))
 
@@ -362,10 +369,14 @@ def _check(
     space = read_space(section(table, "space"), recipe)
     space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
     reference = _reference(settings, table)
-    given: dict[str, type[Value]] = {} if reference is None else {"reference": Labels}
+    given: dict[str, type[Value]] = {} if reference is None else {REFERENCE: Labels}
     if not {stage.writes for stage in recipe.plan.stages} & {"present"}:
         given[SHOWN] = Present
     objectives, confirm = _goals(table, settings, tables, given)
+    unnamed = (
+        [] if reference else list(_unnamed_references((*objectives, *filter(None, [confirm]))))
+    )
+    report(*unnamed)
     search = Search(
         path,
         tables,
@@ -380,7 +391,7 @@ def _check(
         settings.classes,
         given,
     )
-    if not broken:
+    if not broken and not unnamed:
         with collecting() as problems:
             build(search.change({}, search.goals), given)
         report(*problems)
@@ -397,7 +408,7 @@ def _goals(
     Their stages get addresses of their own, and read which classes are shown where the recipe does
     not say it.
     """
-    reference = "reference" in given
+    reference = REFERENCE in given
     if "objective" not in table:
         table["objective"] = default_objective(reference, table.place_of("objective"))
     objectives, confirm = read_objectives(table), []
@@ -416,6 +427,16 @@ def _goals(
         goals.append(_told_what_is_shown(apart) if SHOWN in given else apart)
     count = len(objectives)
     return tuple(goals[:count]), goals[count] if confirm else None
+
+
+def _unnamed_references(goals: Sequence[Objective]) -> Iterator[OvsskitError]:
+    """Refuse stages that read the labels of a reference where none is named."""
+    for stage in (stage for goal in goals for stage in goal.stages):
+        cls = find_stage(stage["use"])
+        if cls is not None and REFERENCE in wiring(cls).reads and not stage.get("reads"):
+            what = f"`{stage['name']}` compares with a reference, and none is named."
+            fix = 'Name a recipe: reference = "..." in the study, or --reference RECIPE.'
+            yield BadStudy(what, fix=fix, where=stage.place)
 
 
 def _told_what_is_shown(goal: Objective) -> Objective:
@@ -465,7 +486,7 @@ def _problems_of_values(search: Search) -> Iterable[OvsskitError]:
             continue
         for value in one.ends:
             with collecting() as problems:
-                build(search.change({one.address: value}))
+                build(search.change({one.address: value}), search.given)
             if one.kind == "switch" and problems and value == "off":
                 what = f"Without `{one.address}` the recipe does not fit together:"
                 problems = [BadSpace(f"{what} {problems[0].reason}", where=one.place)]

@@ -31,7 +31,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "groups": 3,
         "split": "select_head.layer",
         "trials": 102,
-        "hold_back": 0.0,
         "accept": "best",
     },
     "pnp_ovss_annealing": {
@@ -39,7 +38,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "groups": 3,
         "split": "select_head.layer",
         "trials": 102,
-        "hold_back": 0.0,
         "accept": "best",
     },
 }
@@ -78,7 +76,12 @@ class StudyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     ] = True
     hold_back: Annotated[
         float,
-        Field(ge=0, le=0.9, description="the part of the images that no candidate is searched on"),
+        Field(
+            ge=0,
+            le=0.9,
+            description="the part of the images that no candidate is searched on, and the best are "
+            "proved on; none with `accept` at `best`",
+        ),
     ] = 0.5
     accept: Annotated[
         Accept,
