@@ -90,7 +90,7 @@ def test_the_best_recipe_holds_the_values_of_classes(
     vocabulary = vocabulary_of(names)
     folder = tmp_path_factory.mktemp("best")
     values = {one.address: 0.25 for one in for_classes([STAR], vocabulary, {})}
-    plan = StudyPlan(quickstart(), (), False, vocabulary, None, 1)
+    plan = StudyPlan(quickstart(), (), (), False, vocabulary, None, 1)
     state = StudyState(plan, 1, folder, default={"values": [0.5]})
     row = Row(0, 0, "done", values, [0.5], 0.0, 0.0)
     (folder / "best.toml").write_text(recipe_text(state, row, folder), encoding="utf-8")
