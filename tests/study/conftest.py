@@ -62,13 +62,13 @@ def search(
     ) -> StudyState:
         if not draw:
             monkeypatch.setattr(report, "page_text", lambda *_: "<html></html>")
-        settings = {
+        settings: dict[str, Any] = {
             key: more.pop(key)
             for key in ("trials", "seed", "sampler", "pruner", "preset")
             if key in more
         }
         images = tuple(str(path) for path in sorted(photos.glob("*.png")))
-        settings = {"accept": "best", **settings}
+        settings["accept"] = "best"
         given = {"images": images, "out": tmp_path / out, "device": "cpu", "batch": "2", **more}
         return search_with(StudyOptions(str(study), settings=settings, **given), Silent())
 
