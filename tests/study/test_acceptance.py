@@ -48,7 +48,7 @@ def prove(
     """Return what runs a study of `toy_cut.at` whose best trial has to be proved better."""
 
     def run(objectives: str, out: str = "out", **settings: Any) -> StudyState:
-        monkeypatch.setattr(report, "report_text", lambda *_: "<html></html>")
+        monkeypatch.setattr(report, "page_text", lambda *_: "<html></html>")
         study = study_file(tables=f"{objectives}\n{SPACE}")
         options = StudyOptions(
             str(study),

@@ -370,7 +370,7 @@ def _check(
     space = tuple(one for one in space if not (set_is_settled and one.address in fixed))
     reference = _reference(settings, table)
     given: dict[str, type[Value]] = {} if reference is None else {REFERENCE: Labels}
-    if not {stage.writes for stage in recipe.plan.stages} & {"present"}:
+    if not _says_what_is_present(recipe, space):
         given[SHOWN] = Present
     objectives, confirm = _goals(table, settings, tables, given)
     unnamed = (
@@ -437,6 +437,15 @@ def _unnamed_references(goals: Sequence[Objective]) -> Iterator[OvsskitError]:
             what = f"`{stage['name']}` compares with a reference, and none is named."
             fix = 'Name a recipe: reference = "..." in the study, or --reference RECIPE.'
             yield BadStudy(what, fix=fix, where=stage.place)
+
+
+def _says_what_is_present(recipe: Recipe, space: Sequence[Dimension]) -> bool:
+    """Say whether the recipe says which classes an image shows, the same for every candidate.
+
+    A candidate that chose the classes would choose what it is judged by.
+    """
+    writers = {stage.address for stage in recipe.plan.stages if stage.writes == "present"}
+    return bool(writers) and not writers & {one.owner for one in space}
 
 
 def _told_what_is_shown(goal: Objective) -> Objective:
