@@ -20,6 +20,7 @@ from ovsskit.errors import BadClasses, OvsskitError, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.samples import sample_images
+from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.study.report.best import recipe_text
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
@@ -215,11 +216,33 @@ def test_words_are_chosen_among_synonyms(tmp_path: Path) -> None:
         plan_of(path, "dog, cat")
 
 
+def test_sentences_are_chosen_class_by_class_and_kept_in_the_best_recipe(tmp_path: Path) -> None:
+    space = '"encode_text.sentences_of.*" = { choices = ["imagenet_80", ["a {}.", "the {}."]] }'
+    path = write(tmp_path, space)
+    path.write_text(path.read_text().replace("quickstart", "clip_baseline_tiny"))
+    plan = plan_of(path, "dog, ice cream")
+    assert [one.of_class for one in plan.search.space] == ["dog", "ice cream"]
+    assert set(starting_values(plan.search).values()) == {"imagenet_80"}
+    state = StudyState(plan, 1, tmp_path, default={"values": [0.5]})
+    state.start = starting_values(plan.search)
+    params = {"encode_text.sentences_of.ice cream": ["a {}.", "the {}."]}
+    text = recipe_text(state, Row(0, 0, "done", params, [0.5], 0.0, 0.0), tmp_path)
+    assert '"encode_text.sentences_of.ice cream" = ["a {}.", "the {}."]' in text
+    assert '"imagenet_80" before' in text
+    (tmp_path / "best.toml").write_text(text)
+    [stage] = [
+        one
+        for one in load_recipe(tmp_path / "best.toml").plan.stages
+        if isinstance(one, EncodeText)
+    ]
+    assert stage.sentences_of == {"ice cream": ("a {}.", "the {}.")}
+
+
 @pytest.mark.parametrize("classes", [None, '["bus, car", "sky", "ice cream"]'])
 def test_the_best_recipe_looks_for_the_words_of_the_study(
     classes: str | None, tmp_path: Path
 ) -> None:
-    plan = plan_of(Path("clip_baseline_tiny"), classes)
+    plan = plan_of(Path("clip_baseline_tiny"), classes, settings={"accept": "best"})
     state = StudyState(plan, 1, tmp_path, default={"values": [0.5]})
     text = recipe_text(state, Row(0, 0, "done", {}, [0.5], 0.0, 0.0), tmp_path)
     (tmp_path / "best.toml").write_text(text)

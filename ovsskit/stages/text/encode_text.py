@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ovsskit._lazy import torch
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import Batch, PathOfRecipe, PerClass, Stage
 from ovsskit.engine.values import TextFeatures, Vocabulary
@@ -19,9 +20,11 @@ class EncodeText(Stage, writes="text_features"):
     sentences with a word are brought to length 1 and averaged, and the mean is brought to length 1.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
-    the bare name. In `word_of`, `all` and `first` say for a class what they say in `words`.
+    the bare name. In `word_of`, `all` and `first` say for a class what they say in `words`. In
+    `sentences_of`, what says the same as `templates` counts as left out.
     Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP,
-    NACLIP and ClearCLIP.
+    NACLIP and ClearCLIP. That each class has sentences which serve it best: Benigmim et al. 2025,
+    FLOSS.
 
     Example:
         [[stage]]
@@ -43,6 +46,11 @@ class EncodeText(Stage, writes="text_features"):
         PerClass("words"),
         Field(description="the one word that stands for a class, by the class's name"),
     ] = {}
+    sentences_of: Annotated[
+        dict[str, Templates],
+        PerClass("templates"),
+        Field(description="sentences of a class's own for its words, by the class's name"),
+    ] = {}
 
     def run_batch(
         self, vocabulary: Batch[Vocabulary], backbone: EncodesText
@@ -56,8 +64,18 @@ class EncodeText(Stage, writes="text_features"):
 
     def _encode(self, vocabulary: Vocabulary, backbone: EncodesText) -> TextFeatures:
         queries = self._queries(vocabulary)
-        texts = [word for _, word in queries]
-        data = encode_words(texts, sentences(self.templates, self.templates_file), backbone)
+        shared = sentences(self.templates, self.templates_file)
+        own = {name: sentences(one) for name, one in self.sentences_of.items()}
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for index, (label, _) in enumerate(queries):
+            name = vocabulary.names[label - 1] if label else ""
+            groups.setdefault(own.get(name, shared), []).append(index)
+        parts = [
+            encode_words([queries[index][1] for index in some], one, backbone)
+            for one, some in groups.items()
+        ]
+        order = torch.tensor([index for some in groups.values() for index in some]).argsort()
+        data = parts[0] if len(parts) == 1 else torch.cat(parts)[order.to(parts[0].device)]
         return TextFeatures(data, tuple(label for label, _ in queries))
 
     def _queries(self, vocabulary: Vocabulary) -> list[tuple[int, str]]:

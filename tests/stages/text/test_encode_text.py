@@ -8,14 +8,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+import ovsskit
 from ovsskit.engine.values import Image
-from ovsskit.errors import BadFile, Problems
+from ovsskit.errors import BadClasses, BadFile, Problems
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.run.samples import sample_images
 from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.testing import ToyBackbone, example
-from ovsskit.texts.templates import sentences
+from ovsskit.texts.templates import encode_words, sentences
 
 WORDS = make_vocabulary(["cat, kitten", "dog"], background_words=["sky", "wall"])
 TOY = ToyBackbone()
@@ -65,6 +67,57 @@ def test_one_word_for_a_class(fields: Any, texts: list[str], labels: tuple[int, 
     found = EncodeText(templates="name", **fields).run(WORDS, TOY)
     assert found.labels == labels
     torch.testing.assert_close(found.data, expected(texts, ["{}"]))
+
+
+def test_a_class_has_sentences_of_its_own() -> None:
+    own = {"cat": ("the {}.", "a {}?"), "dog": "simple"}
+    found = EncodeText(templates="name", sentences_of=own).run(WORDS, TOY)
+    assert found.labels == (0, 0, 1, 1, 2)
+    parts = [
+        expected(["sky", "wall"], ["{}"]),
+        expected(["cat", "kitten"], ["the {}.", "a {}?"]),
+        expected(["dog"], ["a photo of a {}."]),
+    ]
+    torch.testing.assert_close(found.data, torch.cat(parts))
+
+
+def test_rows_stand_in_the_order_of_words_whoever_shares_sentences() -> None:
+    vocabulary = make_vocabulary(["cat", "dog", "cow"])
+    found = EncodeText(templates="name", sentences_of={"dog": "simple"}).run(vocabulary, TOY)
+    rows = [expected(["cat"], ["{}"]), expected(["dog"], ["a photo of a {}."])]
+    torch.testing.assert_close(found.data, torch.cat([*rows, expected(["cow"], ["{}"])]))
+
+
+def test_one_word_in_sentences_of_its_own() -> None:
+    fields: Any = {"word_of": {"cat": "kitten"}, "sentences_of": {"cat": ("my {}",)}}
+    found = EncodeText(templates="name", **fields).run(WORDS, TOY)
+    assert found.labels == (0, 0, 1, 2)
+    parts = [expected(["sky", "wall"], ["{}"]), expected(["kitten"], ["my {}"])]
+    torch.testing.assert_close(found.data, torch.cat([*parts, expected(["dog"], ["{}"])]))
+
+
+def test_without_sentences_of_its_own_no_bit_changes() -> None:
+    same = EncodeText(templates="simple", sentences_of={"cat": "simple"})
+    assert same == EncodeText(templates="simple")
+    assert torch.equal(
+        same.run(WORDS, TOY).data,
+        encode_words(["sky", "wall", "cat", "kitten", "dog"], ["a photo of a {}."], TOY),
+    )
+
+
+def test_sentences_of_a_class_are_set_and_checked() -> None:
+    recipe = load_recipe(
+        "clip_baseline_tiny", 'encode_text.sentences_of.ice cream=["a {}.", "the {}."]'
+    )
+    [stage] = [one for one in recipe.plan.stages if isinstance(one, EncodeText)]
+    assert stage.sentences_of == {"ice cream": ("a {}.", "the {}.")}
+    for wrong in ('["a photo"]', "[]", '"imagenet"'):
+        with pytest.raises(Problems, match=r"list of text with \{\} for the name"):
+            load_recipe("clip_baseline_tiny", f"encode_text.sentences_of.dog={wrong}")
+    with pytest.raises(BadClasses, match="`dgo`, which is no class"):
+        ovsskit.load("clip_baseline_tiny", "encode_text.sentences_of.dgo=simple", device="cpu")(
+            str(sample_images()[0])
+        )
 
 
 def test_the_known_sentences() -> None:
