@@ -69,6 +69,23 @@ def test_of_three_objectives_the_knee_is_nearest_to_the_best_of_each() -> None:
     assert knee(points, (1, -1, -1)) == (0.7, 3.0, 300.0)
 
 
+def test_an_objective_that_is_the_same_in_all_trials_does_not_count() -> None:
+    points = [(0.3, 7.0, 1.0), (0.6, 7.0, 2.0), (0.64, 7.0, 10.0)]
+    assert knee(points, (1, -1, -1)) == (0.6, 7.0, 2.0)
+
+
+def test_rounding_makes_no_knee() -> None:
+    """Points that differ by less than half of the ninth decimal of their range are equal."""
+    line, nearly, bent = (((0.0, 0.0), (0.5 + more, 0.5), (1.0, 1.0)) for more in (0, 4e-10, 6e-10))
+    assert knee(line, (1, -1)) is None
+    assert knee(nearly, (1, -1)) is None
+    assert knee(bent, (1, -1)) == bent[1]
+    equals = [(0.0, 0.0), (0.7, 0.5), (0.8 + 4e-10, 0.6), (1.0, 1.0)]
+    found = knee_of(front(rows_of(equals), (1, -1)), (1, -1))
+    assert found is not None
+    assert found.turn == 1
+
+
 @given(clouds)
 def test_the_knee_is_on_the_front_and_as_far_from_its_ends_as_any(points: Points) -> None:
     signs = SIGNS[len(points[0])]

@@ -18,8 +18,8 @@ from ovsskit.study.search.trials import Row
 FEWEST = 3
 """Different points that a front with a knee has: two ends and what lies between."""
 
-STRAIGHT = 1e-9
-"""How near the line through the ends a point may lie and still be on it."""
+DECIMALS = 9
+"""Decimals of what is lost that tell points apart, from each other and from the line."""
 
 
 def knee_of(front: Sequence[Row], signs: Sequence[int]) -> Row | None:
@@ -40,10 +40,10 @@ def knee_of(front: Sequence[Row], signs: Sequence[int]) -> Row | None:
 
     def lost(row: Row) -> float:
         shares = [
-            (high - value) / (high - low) if high > low else 0.0
+            (high - value) / (high - low or 1.0)
             for value, (low, high) in zip(points[row.turn], ranges, strict=True)
         ]
-        return round(sum(shares) if len(shares) == 2 else math.hypot(*shares), 12)
+        return round(sum(shares) if len(shares) == 2 else math.hypot(*shares), DECIMALS)
 
     found = min(front, key=lambda row: (lost(row), row.turn))
-    return None if len(signs) == 2 and lost(found) > 1 - STRAIGHT else found
+    return None if len(signs) == 2 and lost(found) >= 1 else found
