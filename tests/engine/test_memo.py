@@ -45,14 +45,37 @@ def test_a_tensor_in_a_key_stands_for_its_content() -> None:
         assert counted.calls == 5, "it was changed in place"
 
 
+def test_the_same_on_another_device_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counter()
+    monkeypatch.setattr(module, "digest_tensor", lambda tensor: "the same")
+    with remembering(Memo(100)):
+        for device in ("cpu", "meta", "cpu"):
+            remember(("of", torch.zeros(3, device=device)), counted)
+    assert counted.calls == 2
+
+
 def test_what_was_not_used_for_longest_goes_first() -> None:
     makers = {name: Counter(40) for name in "abc"}
-    memo = Memo(100)
+    sizes, memo = [], Memo(100)
     with remembering(memo):
         for name in ("a", "b", "a", "c", "a", "c", "b"):
             remember((name,), makers[name])
-            assert memo.size <= memo.limit
+            sizes.append(memo.size)
     assert {name: one.calls for name, one in makers.items()} == {"a": 1, "b": 2, "c": 1}
+    assert sizes == [40, 80, 80, 80, 80, 80, 80]
+
+
+def test_a_memo_may_be_full_to_the_last_byte() -> None:
+    halves, whole = {name: Counter(50) for name in "ab"}, Counter(100)
+    memo = Memo(100)
+    with remembering(memo):
+        for _ in range(2):
+            for name, one in halves.items():
+                remember((name,), one)
+        assert memo.size == 100
+        for _ in range(2):
+            remember(("whole",), whole)
+    assert [one.calls for one in (*halves.values(), whole)] == [1, 1, 1]
 
 
 def test_what_is_larger_than_the_memo_drives_nothing_out() -> None:
