@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ovsskit._lazy import Int, torch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Labels, Reward, Vocabulary
-from ovsskit.ops.metrics import class_iou, confusion
+from ovsskit.ops.metrics import confusion, mean_iou_of_true_classes
 from ovsskit.stages.reward._sizes import nearest
 
 
@@ -35,9 +35,8 @@ class ReferenceReward(Stage, writes="reward"):
         wanted = places(reference.ids, vocabulary.ids)
         found = places(nearest(labels.ids, wanted.shape), vocabulary.ids)
         others = len(vocabulary.ids)
-        counts = confusion(wanted, found.where(found >= 0, others), others + 1).cpu()
-        shares = class_iou(counts)[counts.sum(1) > 0]
-        return Reward(torch.tensor(float(shares.mean()), device=labels.ids.device))
+        counts = confusion(wanted, found.where(found >= 0, others), others + 1)
+        return Reward(torch.tensor(mean_iou_of_true_classes(counts), device=labels.ids.device))
 
 
 def places(ids: Int[torch.Tensor, "h w"], among: Sequence[int]) -> Int[torch.Tensor, "h w"]:

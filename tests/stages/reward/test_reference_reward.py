@@ -55,8 +55,8 @@ def test_ids_that_are_not_in_the_vocabulary() -> None:
     assert reward(labels(RED, GREEN, BLUE), labels(RED, 255, GREEN)) == 0.5, "counts nowhere"
     assert reward(labels(RED, 255, 77), labels(RED, RED, GREEN)) == pytest.approx(0.5 / 2)
     assert math.isnan(reward(labels(RED, GREEN, BLUE), labels(255, 255, 255)))
-    assert places(torch.tensor([[RED, 0, 77, 255, -1, 10]]), VOCABULARY.ids).tolist() == [
-        [1, 0, -1, -1, -1, -1]
+    assert places(torch.tensor([[RED, 0, 77, 255, -1, -2, 10]]), VOCABULARY.ids).tolist() == [
+        [1, 0, -1, -1, -1, -1, -1]
     ]
 
 
