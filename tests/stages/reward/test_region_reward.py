@@ -65,7 +65,9 @@ def test_labels_that_are_made_of_whole_regions_have_1(seed: int, parts: int) -> 
     regions[0, :2] = torch.tensor([0, 1])
     label_of = noise(seed + 1, 3, 1, parts)[0]
     label_of[:2] = torch.tensor([0, 1])
-    assert foretold(label_of[regions], regions) == pytest.approx(1)
+    value = foretold(label_of[regions], regions)
+    assert value == pytest.approx(1)
+    assert value <= 1
 
 
 def test_labels_that_follow_the_image_have_more() -> None:
