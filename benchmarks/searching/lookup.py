@@ -55,23 +55,25 @@ class LookUp:
     choices: Mapping[str, Sequence[Any]]
 
     def judge(
-        self,
-        values: Mapping[str, Any],
-        order: Sequence[int],
-        report: Any = None,
-        *,
-        confirm: bool = False,
+        self, values: Mapping[str, Any], order: Sequence[int], report: Any = None
     ) -> TrialResult:
         """Return what images give at the point."""
-        known = self.table[key_of({**self.start, **nearest(self.choices, values)})]
-        goals = self.plan.search.goals if confirm else self.plan.search.objectives
+        known, goals = self._at(values), self.plan.search.objectives
         found = [{index: self._of(goal, known, index) for index in order} for goal in goals]
         totals = [
             known.miou(order) if goal.metric else mean_of([*one.values()])
-            for goal, one in zip(self.plan.search.objectives, found, strict=False)
+            for goal, one in zip(goals, found, strict=True)
         ]
-        last = found[-1] if len(goals) > len(totals) else {}
-        return TrialResult(totals, found[0], 0.0, None, True, 0, 0, 0, 0, last)
+        return TrialResult(totals, found[0], 0.0, None, True, 0, 0, 0, 0)
+
+    def confirm(self, values: Mapping[str, Any], order: Sequence[int]) -> dict[int, float]:
+        """Return what images give for the reward that confirms."""
+        assert self.plan.search.confirm is not None
+        known = self._at(values)
+        return {index: self._of(self.plan.search.confirm, known, index) for index in order}
+
+    def _at(self, values: Mapping[str, Any]) -> Judged:
+        return self.table[key_of({**self.start, **nearest(self.choices, values)})]
 
     def _of(self, goal: Objective, known: Judged, index: int) -> float:
         if goal.metric:
@@ -96,7 +98,7 @@ def study_of(
     evaluator: Any = LookUp(plan, table, start, choices)
     storage: Any = Memory()
     queue = TrialQueue(search, storage, {})
-    default = describe(evaluator.judge({}, plan.searched, confirm=True))
+    default = describe(evaluator.judge({}, plan.searched))
     queue.study.set_user_attr(DEFAULT, default)
     state = StudyState(plan, queue.count, Path(), default=default, start=dict(start))
     work(queue, plan, evaluator, lambda: None)

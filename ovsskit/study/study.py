@@ -158,8 +158,7 @@ class _Job:
         """Judge the unchanged recipe, once for a study."""
         known: dict[str, Any] | None = self.queue.study.user_attrs.get(DEFAULT)
         if known is None:
-            found = evaluator.judge({}, self.plan.searched, confirm=True)
-            known = working.describe(found)
+            known = working.describe(evaluator.judge({}, self.plan.searched))
             self.queue.study.set_user_attr(DEFAULT, known)
         return known
 

@@ -105,6 +105,21 @@ def test_a_study_whose_recipe_is_best_keeps_it(prove: Prove) -> None:
     assert state.chosen is None
 
 
+def test_only_what_is_proposed_is_confirmed(prove: Prove, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    confirm = Evaluator.confirm
+
+    def watch(self: Evaluator, values: Any, order: Any) -> Any:
+        asked.append((values, list(order)))
+        return confirm(self, values, order)
+
+    monkeypatch.setattr(Evaluator, "confirm", watch)
+    state = prove(f'{GOAL}[confirm]\nuse = "toy_small"\ndirection = "minimize"\n')
+    assert state.acceptance is not None
+    proposed = next(row for row in state.rows if row.turn == state.acceptance.turn)
+    assert asked == [({}, list(range(16))), (proposed.params, list(range(16)))]
+
+
 def test_candidates_are_searched_on_half_of_the_images(prove: Prove) -> None:
     state = prove(GOAL)
     plan = state.plan

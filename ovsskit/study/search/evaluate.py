@@ -44,9 +44,8 @@ Report = Callable[[int, float], bool]
 class TrialResult:
     """Hold what a candidate is worth, for every objective and image, and what it cost.
 
-    `images` are the values of single images for the first objective, `confirming` those of the
-    reward that confirms a result, where it was asked for. `seconds` and `megabytes` are the
-    candidate's own: what the store saved counts with what it cost when it was computed.
+    `images` are the values of single images for the first objective. `seconds` and `megabytes` are
+    the candidate's own: what the store saved counts with what it cost when it was computed.
     """
 
     values: list[float]
@@ -58,7 +57,6 @@ class TrialResult:
     saved: int
     judge_calls: int
     judge_saved: int
-    confirming: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -108,32 +106,56 @@ class Evaluator:
         return Pipeline(plan, device=self.device, batch=self.batch, store=self.store)
 
     def judge(
-        self,
-        values: Mapping[str, Any],
-        order: Sequence[int],
-        report: Report | None = None,
-        *,
-        confirm: bool = False,
+        self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
     ) -> TrialResult:
         """Run the recipe with these values on the images in this order, and judge what comes out.
-
-        With `confirm` the reward that confirms a result judges it, too.
 
         Raises:
             NothingFound: no image gives an objective anything to judge.
             OvsskitError: the candidate cannot be run, or an image cannot be read.
         """
-        search = self.plan.search
-        goals = search.goals if confirm else search.objectives
+        goals = self.plan.search.objectives
+        before = self._count(goals)
+        gathered, meter, whole = self._run(values, goals, order, report)
+        seen = len(gathered[0])
+        return TrialResult(
+            [
+                self._total(one, found, meter, seen)
+                for one, found in zip(goals, gathered, strict=True)
+            ],
+            {index: _of_image(gathered[0], index) for index in gathered[0]},
+            meter.seconds / max(1, seen),
+            meter.megabytes,
+            whole=whole,
+            **{key: count - before[key] for key, count in self._count(goals).items()},
+        )
+
+    def confirm(self, values: Mapping[str, Any], order: Sequence[int]) -> dict[int, float]:
+        """Return what images give for the reward that confirms a result; not a number if nothing.
+
+        Raises:
+            OvsskitError: the candidate cannot be run, or an image cannot be read.
+        """
+        assert self.plan.search.confirm is not None
+        [found], _, _ = self._run(values, [self.plan.search.confirm], order)
+        return {index: _of_image(found, index) for index in found}
+
+    def _run(
+        self,
+        values: Mapping[str, Any],
+        goals: Sequence[Objective],
+        order: Sequence[int],
+        report: Report | None = None,
+    ) -> tuple[list[dict[int, Any]], CostMeter, bool]:
+        """Return what each goal got of each image, the costs, and whether all images were run."""
         pipeline = self.pipeline(values, goals)
-        judges = {address for one in goals for address in one.addresses}
+        judges = addresses_of(goals)
         last = next(
             stage.address for stage in reversed(pipeline.plan.stages) if stage.address not in judges
         )
         meter = CostMeter(self._costs, self.store, judges, last, self.device)
-        before = self._count(judges)
         gathered: list[dict[int, Any]] = [{} for _ in goals]
-        left = False
+        whole = True
         groups = list(self._groups(order))
         images = ([self._image(index) for index in group] for group in groups)
         filled = (self._given.fill(some, pipeline.plan) for some in images)
@@ -142,27 +164,17 @@ class Evaluator:
                 groups, pipeline.run_states(filled, meter, timed=True), strict=True
             ):
                 self._gather(goals, group, states, meter, gathered)
-                if report is not None and (
-                    left := any(report(one, _of_image(gathered[0], one)) for one in group)
+                if report is not None and any(
+                    report(one, _of_image(gathered[0], one)) for one in group
                 ):
+                    whole = False
                     break
         self.batch = pipeline.batch
-        seen = len(gathered[0])
-        pairs = zip(search.objectives, gathered, strict=False)
-        totals = [self._total(one, found, meter, seen) for one, found in pairs]
-        values_of = [{index: _of_image(found, index) for index in found} for found in gathered]
-        return TrialResult(
-            totals,
-            values_of[0],
-            meter.seconds / max(1, seen),
-            meter.megabytes,
-            whole=not left,
-            confirming=values_of[-1] if len(goals) > len(search.objectives) else {},
-            **{key: count - before[key] for key, count in self._count(judges).items()},
-        )
+        return gathered, meter, whole
 
-    def _count(self, judges: set[str]) -> dict[str, int]:
+    def _count(self, goals: Sequence[Objective]) -> dict[str, int]:
         """Return the calls of networks made and saved so far, the recipe's and the judges'."""
+        judges = addresses_of(goals)
         found = dict.fromkeys(("calls", "saved", "judge_calls", "judge_saved"), 0)
         for address, count in self.store.counts.items():
             who = "judge_" if address in judges else ""
@@ -248,6 +260,11 @@ class Evaluator:
             fix = "Look for classes that the images show, or let more classes pass for present."
             raise NothingFound(what, fix=fix, where=one.place)
         return total
+
+
+def addresses_of(goals: Sequence[Objective]) -> set[str]:
+    """Return the addresses of all stages that judge."""
+    return {address for one in goals for address in one.addresses}
 
 
 def _of_image(found: Mapping[int, Any], index: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
@@ -12,13 +12,15 @@ from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.queue import DEFAULT
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
-from ovsskit.study.search.workers import by_index, describe
+from ovsskit.study.search.workers import by_index, in_json
 from ovsskit.study.spec.objectives import mean_of
 
 FINALISTS = 3
 """How many candidates are judged on the images that were held back."""
 FINALS = "finals"
-"""The attribute of a study that holds what finalists were worth there, by candidate."""
+"""The attribute of a study that holds what images gave for finalists, by candidate."""
+CONFIRMED = "confirmed"
+"""What stands behind a candidate that the other reward judged."""
 
 
 class Finals:
@@ -26,7 +28,7 @@ class Finals:
 
     def __init__(self, state: StudyState, evaluator: Evaluator, study: optuna.Study) -> None:
         self.state, self.evaluator, self.study = state, evaluator, study
-        self._known: dict[str, dict[str, Any]] = dict(study.user_attrs.get(FINALS, {}))
+        self._known: dict[str, Mapping[str, float]] = dict(study.user_attrs.get(FINALS, {}))
 
     def decide(self) -> Acceptance:
         """Return which candidate is proposed, and how it compares with the unchanged recipe."""
@@ -38,8 +40,7 @@ class Finals:
         row, after = max(finalists, key=lambda one: first.sign * mean_of([*one[1].values()]))
         found = [compare(first.name, first.sign, before, after)]
         if confirm is not None:
-            was = self._confirming(DEFAULT, {}, self.state.default)
-            now = self._confirming(*_of(row))
+            was, now = self._confirming(DEFAULT, {}), self._confirming(row.candidate, row.params)
             found.append(compare(confirm.name, confirm.sign, was, now))
         return Acceptance(row.turn, tuple(found))
 
@@ -58,22 +59,23 @@ class Finals:
     ) -> dict[int, float]:
         """Return what all images gave for the first objective, searched and held back."""
         held_back = self.state.plan.held_back
-        found = self._judge(candidate, values, held_back) if held_back else {"images": {}}
-        return {**by_index(searched["images"]), **by_index(found["images"])}
+        found: Mapping[str, float] = {}
+        if held_back:
+            found = self._known_or(
+                candidate, lambda: self.evaluator.judge(values, held_back).images
+            )
+        return {**by_index(searched["images"]), **by_index(found)}
 
-    def _confirming(
-        self, candidate: str, values: Mapping[str, Any], searched: Mapping[str, Any]
-    ) -> dict[int, float]:
+    def _confirming(self, candidate: str, values: Mapping[str, Any]) -> dict[int, float]:
         """Return what all images gave for the reward that confirms."""
-        found = searched
-        if not searched.get("confirming"):
-            found = self._judge(f"{candidate} searched", values, self.state.plan.searched)
-        held_back = self._known.get(candidate, {"confirming": {}})
-        return {**by_index(found["confirming"]), **by_index(held_back["confirming"])}
+        images = range(len(self.state.plan.images))
+        key = f"{candidate} {CONFIRMED}"
+        return by_index(self._known_or(key, lambda: self.evaluator.confirm(values, images)))
 
-    def _judge(self, key: str, values: Mapping[str, Any], images: Sequence[int]) -> dict[str, Any]:
+    def _known_or(self, key: str, judge: Callable[[], Mapping[int, float]]) -> Mapping[str, float]:
+        """Return what images gave, from the storage or else judged now and put there."""
         if key not in self._known:
-            self._known[key] = describe(self.evaluator.judge(values, images, confirm=True))
+            self._known[key] = in_json(judge())
             self.study.set_user_attr(FINALS, self._known)
         return self._known[key]
 

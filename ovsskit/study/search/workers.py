@@ -102,19 +102,23 @@ def _again(
     known: Mapping[str, Any], whole: bool, order: Sequence[int], report: Report | None
 ) -> TrialResult:
     """Return the result of an equal candidate, such as the unchanged recipe, for a trial."""
-    images, confirming = (by_index(known.get(key, {})) for key in ("images", "confirming"))
+    images = by_index(known["images"])
     if report is not None:
         for index in filter(images.__contains__, order):
             report(index, images[index])
     counts = {"calls": 0, "saved": known["calls"] + known["saved"]}
     counts |= {"judge_calls": 0, "judge_saved": known["judge_calls"] + known["judge_saved"]}
-    found = {"images": images, "confirming": confirming}
-    return TrialResult(**{**known, **counts, **found}, whole=whole)
+    return TrialResult(**{**known, **counts, "images": images}, whole=whole)
 
 
 def by_index(found: Mapping[str, float]) -> dict[int, float]:
     """Return what images gave, as JSON holds it, by the images' indices."""
     return {int(index): value for index, value in found.items()}
+
+
+def in_json(found: Mapping[int, float]) -> dict[str, float]:
+    """Return what images gave as JSON holds it, in the order of the indices."""
+    return {str(index): value for index, value in sorted(found.items())}
 
 
 def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
@@ -154,8 +158,7 @@ def describe(result: TrialResult) -> dict[str, Any]:
     """Return a trial's result as plain JSON values."""
     return {
         "values": result.values,
-        "images": {str(index): value for index, value in sorted(result.images.items())},
-        "confirming": {str(index): value for index, value in sorted(result.confirming.items())},
+        "images": in_json(result.images),
         "seconds": result.seconds,
         "megabytes": result.megabytes,
         "calls": result.calls,
