@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from painter import stripes
+from pydantic import ValidationError
 from scipy.ndimage import distance_transform_cdt, sobel
 
 from ovsskit.engine.memo import Memo, remembering
@@ -91,6 +92,14 @@ def test_numbers_of_labels_mean_nothing(seed: int, order: list[int]) -> None:
     value = reward(Labels(found), image)
     assert 0 <= value <= 1
     assert reward(Labels(torch.tensor(order)[found] * 10), image) == value
+
+
+@pytest.mark.parametrize("field", ["precision_share", "recall_share"])
+def test_a_share_is_above_0_and_at_most_1(field: str) -> None:
+    EdgeReward(**{field: 1.0})
+    for share in (0.0, 1.01):
+        with pytest.raises(ValidationError, match="greater than 0|less than or equal to 1"):
+            EdgeReward(**{field: share})
 
 
 @given(seeds)

@@ -70,6 +70,12 @@ def test_labels_that_are_made_of_whole_regions_have_1(seed: int, parts: int) -> 
     assert value <= 1
 
 
+@pytest.mark.parametrize("size", [(3, 3), (4, 6), (7, 7)])
+def test_labels_that_lie_across_the_regions_have_0_and_no_less(size: tuple[int, int]) -> None:
+    rows, columns = torch.meshgrid(*map(torch.arange, size), indexing="ij")
+    assert 0 <= foretold(columns, rows) < 1e-12
+
+
 def test_labels_that_follow_the_image_have_more() -> None:
     right = reward(labels(1, 2, 3, size=48))
     assert right == 1
