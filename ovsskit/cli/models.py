@@ -34,7 +34,10 @@ def models(
         ),
     ] = None,
     study: Annotated[
-        bool, typer.Option("--study", help="Count in what a study of it needs beside: its judge.")
+        bool,
+        typer.Option(
+            "--study", help="Count in what a study of it asks beside: judge and reference."
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Let --convert replace a file that is there.")
@@ -61,7 +64,8 @@ def models(
     with hearing(Notes()):
         if study:
             options = [StudyOptions(name, overrides=tuple(sets)) for name in names]
-            found = [read_search(one, set_is_settled=True).candidate({}) for one in options]
+            searches = [read_search(one, set_is_settled=True) for one in options]
+            found = [recipe for search in searches for recipe in search.recipes()]
         else:
             found = [load_recipe(name, sets) for name in names]
     needed = models_of(found)

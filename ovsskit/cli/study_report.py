@@ -89,7 +89,7 @@ def best_table(state: StudyState) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for column in head:
         table.add_column(escape(column.replace(".", ".\n").replace("*", "*\n")), overflow="fold")
-    best = str(state.best.turn) if state.best else None
+    best = str(state.chosen.turn) if state.chosen else "unchanged"
     for row in rows:
         table.add_row(
             *map(escape, row), style="bold green" if row[0].removesuffix(KNEE) == best else ""

@@ -122,6 +122,7 @@ class _Job:
         self.state.notices = self.notices.seen
         self.state.start = starting_values(self.plan.search)
         evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
+        evaluator.see_reference()
         self.state.default = self._judge_default(evaluator)
         self.state.rows = read_rows(self.queue.study, self.plan.search)
         self.callbacks.begin(self.state)

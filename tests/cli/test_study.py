@@ -71,6 +71,30 @@ def test_a_study_prints_the_best_trials_and_the_network_calls_saved(
     }
 
 
+def test_a_study_that_proves_nothing_says_why_and_exits_with_3(tmp_path: Path) -> None:
+    for index in range(12):
+        grey = numpy.random.default_rng(index).integers(0, 255, (12, 12)).astype("uint8")
+        Image.fromarray(grey).convert("RGB").save(tmp_path / f"p{index}.png")
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'recipe = {json.dumps(str(TESTS / "toy.toml"))}\nimages = ["*.png"]\ntrials = 6\n'
+        '[confirm]\nuse = "toy_small"\ndirection = "minimize"\n'
+    )
+    common = ["--plugin", TESTS / "study_stages.py", "--device", "cpu", "--out", tmp_path / "out"]
+    done = ovsskit("study", study, *common)
+    assert done.returncode == 3, done.stderr
+    assert "The unchanged recipe was kept: trial" in done.stdout
+    assert "12 images are few" in done.stderr
+    assert "The unchanged recipe was kept" in (tmp_path / "out" / "index.html").read_text()
+    again = ovsskit("study", study, *common, "--json")
+    assert again.returncode == 3
+    summary = json.loads(again.stdout.splitlines()[-1])["summary"]
+    assert summary["acceptance"]["accepted"] is False
+    few = ovsskit("study", study, *common, "--limit", "5")
+    assert few.returncode == 2
+    assert "with fewer than 12 it proves nothing" in few.stderr
+
+
 def test_json_has_a_line_for_each_trial(
     done: tuple[Path, list[subprocess.CompletedProcess[str]]],
 ) -> None:

@@ -56,7 +56,7 @@ def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> s
     """Return the page as HTML."""
     from jinja2 import Environment, PackageLoader
 
-    search, rows, best = state.plan.search, state.rows, state.best
+    search, rows, best = state.plan.search, state.rows, state.proposed
     first = search.objectives[0]
     default = state.default.get("values", [])
     several = len(search.objectives) > 1
@@ -76,6 +76,7 @@ def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> s
         start=state.start,
         default=default,
         best=best,
+        reasons=state.acceptance.reasons if state.acceptance is not None else [],
         groups=state.groups if search.settings.groups > 1 else [],
         script=SCRIPT,
         plots=_plots(state, study) if judged else {},

@@ -105,6 +105,15 @@ class Evaluator:
             model.prepare()  # read once, and only if a stage asks it
         return Pipeline(plan, device=self.device, batch=self.batch, store=self.store)
 
+    def see_reference(self) -> None:
+        """Check that the reference, if there is one, finds something in the images.
+
+        Raises:
+            BadStudy: it does not.
+        """
+        if self.plan.search.reference is not None:
+            self._given.see_reference(self._image(index) for index in range(len(self.plan.images)))
+
     def judge(
         self, values: Mapping[str, Any], order: Sequence[int], report: Report | None = None
     ) -> TrialResult:

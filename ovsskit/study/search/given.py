@@ -7,7 +7,7 @@ store.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from ovsskit.engine.plan import Plan
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Present, Vocabulary
 from ovsskit.engine.wiring import flatten
+from ovsskit.errors import BadStudy
 from ovsskit.files.digests import digest_texts
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import replace_classes
@@ -62,6 +63,21 @@ class GivenSlots:
     def _ready(self, plan: Plan) -> tuple[Pipeline, str]:
         identity = digest_texts([json.dumps(identify(plan), sort_keys=True)])
         return self.pipeline(plan), identity
+
+    def see_reference(self, images: Iterator[Image]) -> None:
+        """Check that the reference finds something.
+
+        Raises:
+            BadStudy: it finds none of the classes in any of the images.
+        """
+        for image in images:
+            [labels] = self._labels(self._reference, [image])
+            if labels.ids.any():
+                return
+        name = self.plan.search.settings.reference
+        what = f"The reference `{name}` finds none of the classes in any of the images."
+        fix = "Name a recipe that knows these classes, or leave the reference out."
+        raise BadStudy(what, fix=fix)
 
     def _labels(self, ready: tuple[Pipeline, str], images: Sequence[Image]) -> list[Labels]:
         """Return what a recipe finds, from the store where it is known."""

@@ -45,12 +45,17 @@ class StudyState:
     acceptance: Acceptance | None = None
 
     @property
+    def proposed(self) -> Row | None:
+        """Return the trial that was compared with the unchanged recipe at the end, or the best."""
+        turn = None if self.acceptance is None else self.acceptance.turn
+        return next((row for row in self.rows if row.turn == turn), self.best)
+
+    @property
     def chosen(self) -> Row | None:
         """Return the trial that becomes the result; None where the unchanged recipe is kept."""
         if self.acceptance is None:
             return self.best
-        turn = self.acceptance.turn if self.acceptance.is_accepted else None
-        return next((row for row in self.rows if row.turn == turn), None)
+        return self.proposed if self.acceptance.is_accepted else None
 
     @property
     def best(self) -> Row | None:

@@ -123,6 +123,15 @@ class Search:
         with all_at_once():
             return build(self.change(values, goals), self.given)
 
+    def recipes(self) -> list[Recipe]:
+        """Return all recipes that the study runs: its own, judged by all goals, and the reference.
+
+        Raises:
+            Problems: one of them does not fit together.
+        """
+        own = self.candidate({}, self.goals)
+        return [own] if self.reference is None else [own, load_recipe(self.reference)]
+
     def change(self, values: Mapping[str, Any], goals: Sequence[Objective] | None = None) -> Table:
         """Return the recipe's tables with values at their addresses; `off` leaves a stage out."""
         table = copy.deepcopy(self.tables)
