@@ -1,4 +1,4 @@
-"""Remember what follows from an image alone, such as the lattices of a dense CRF, for later trials.
+"""Remember what later trials need again, such as the lattices of an image's dense CRF.
 
 Whoever runs several candidates on the same images opens a memo; without one, everything is computed
 when it is asked for, and no digest of an image is taken.
@@ -29,18 +29,24 @@ T = TypeVar("T", bound=SaysItsBytes)
 
 
 class Memo:
-    """Keep values by key, up to a number of bytes; what was not used for longest goes first."""
+    """Keep values by key, up to a number of bytes; what was not used for longest goes first.
+
+    `hits` counts the values that were known, `misses` those that were computed.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit, self.size = limit, 0
+        self.hits = self.misses = 0
         self._values: OrderedDict[Hashable, Any] = OrderedDict()
 
     def find(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the value of a key, computed now or before; one above the limit is not kept."""
         if key in self._values:
             self._values.move_to_end(key)
+            self.hits += 1
             kept: T = self._values[key]
             return kept
+        self.misses += 1
         value = compute()
         if value.nbytes <= self.limit:
             self._values[key] = value

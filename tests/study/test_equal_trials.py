@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,11 +13,13 @@ from typing import Any
 import optuna
 import pytest
 
+from ovsskit.recipe.build import build
 from ovsskit.study.search.evaluate import Evaluator, TrialResult
 from ovsskit.study.search.queue import DEFAULT, RESULT, Failed, TrialQueue, candidate_key
 from ovsskit.study.search.samplers import points_of
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.storage import Journal
+from ovsskit.study.spec import plan as plan_module
 from ovsskit.study.spec.plan import StudyOptions, make_plan
 from ovsskit.study.study import identify_study
 
@@ -239,3 +242,33 @@ def test_points_are_listed_with_the_recipe_as_it_is_first(
         tables='[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n', name="b.toml"
     )
     assert turns_of(endless, tmp_path / "other", photos)[0].points is None
+
+
+def test_a_trial_builds_its_recipe_once(
+    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Any] = []
+
+    def watch(table: Any, *others: Any) -> Any:
+        built.append(table)
+        return build(table, *others)
+
+    def count(trials: int) -> int:
+        built.clear()
+        search(study_file(), trials=trials, sampler="random", out=f"of {trials}")
+        return len(built)
+
+    monkeypatch.setattr(plan_module, "build", watch)
+    assert count(5) - count(2) == 3
+
+
+def test_values_and_goals_make_other_recipes(study_file: Write) -> None:
+    searched = make_plan(StudyOptions(str(study_file()))).search
+    values = {"toy_cut.at": 0.3}
+    recipe = searched.candidate(values)
+    assert searched.candidate(dict(values)) is recipe
+    alone = searched.candidate(values, goals=())
+    assert len(alone.plan.stages) == len(recipe.plan.stages) - 1
+    assert searched.candidate({"toy_cut.at": 0.4}).plan.stages != recipe.plan.stages
+    assert searched.candidate(values).plan.stages == recipe.plan.stages
+    assert pickle.loads(pickle.dumps(searched)) == searched

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit._lazy import Float, UInt8, numpy, torch
 from ovsskit.engine.devices import place_of_float64
+from ovsskit.engine.memo import remember
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Probabilities
 from ovsskit.errors import MissingExtra
@@ -96,16 +98,16 @@ class DenseCrf(Stage, writes="scores"):
     def _torch(
         self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]
     ) -> Float[torch.Tensor, "class h w"]:
-        return mean_field(
-            probabilities,
-            pixels,
-            steps=self.steps,
-            gaussian_sigma=self.gaussian_sigma,
-            gaussian_weight=self.gaussian_weight,
-            bilateral_sigma=self.bilateral_sigma,
-            bilateral_colour_sigma=self.bilateral_colour_sigma,
-            bilateral_weight=self.bilateral_weight,
-        )
+        settings: dict[str, Any] = {
+            "steps": self.steps,
+            "gaussian_sigma": self.gaussian_sigma,
+            "gaussian_weight": self.gaussian_weight,
+            "bilateral_sigma": self.bilateral_sigma,
+            "bilateral_colour_sigma": self.bilateral_colour_sigma,
+            "bilateral_weight": self.bilateral_weight,
+        }
+        key = ("mean field", probabilities, pixels, *settings.values())
+        return remember(key, partial(mean_field, probabilities, pixels, **settings))
 
     def _pydensecrf(
         self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]

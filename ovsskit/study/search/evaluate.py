@@ -34,7 +34,7 @@ IMAGES_BYTES = 1 << 30
 """How many bytes of decoded images are kept."""
 
 MEMO_BYTES = 1 << 30
-"""How many bytes are kept of what follows from an image alone, such as lattices of dense CRFs."""
+"""How many bytes are kept of lattices of dense CRFs, and of what they refined."""
 
 Report = Callable[[int, float], bool]
 """Hear of the image of an index, and what it gave; say whether the rest can be left out."""
@@ -61,7 +61,7 @@ class TrialResult:
 
 @dataclass
 class Costs:
-    """Remember what networks took, so that results from the store are not taken for speed."""
+    """Remember what stages took, so that results that were known are not taken for speed."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Evaluator:
         last = next(
             stage.address for stage in reversed(pipeline.plan.stages) if stage.address not in judges
         )
-        meter = CostMeter(self._costs, self.store, judges, last, self.device)
+        meter = CostMeter(self._costs, self.store, self._memo, judges, last, self.device)
         gathered: list[dict[int, Any]] = [{} for _ in goals]
         whole = True
         groups = list(self._groups(order))
@@ -286,9 +286,10 @@ class CostMeter:
     """Watch the stages of a candidate: their seconds, peak memory, and rewards."""
 
     def __init__(
-        self, costs: Costs, store: Store, judges: set[str], last: str, device: str
+        self, costs: Costs, store: Store, memo: Memo, judges: set[str], last: str, device: str
     ) -> None:
         self.costs, self.store, self.judges, self.last = costs, store, judges, last
+        self.memo, self._remembered = memo, (memo.hits, memo.misses)
         self.rewards: dict[str, list[float]] = {}
         self.seconds, self.peak = 0.0, None if (memory := PeakMemory.start(device)) is None else 0
         self._memory = memory
@@ -308,6 +309,8 @@ class CostMeter:
     def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
         """Record what a stage wrote, its seconds and its memory."""
         peak = None if self._memory is None else self._memory.lap()
+        hits, misses = self._remembered
+        self._remembered = self.memo.hits, self.memo.misses
         if stage.address in self.judges:
             self.rewards[stage.address] = [float(state[stage.writes].data) for state in states]
         if (
@@ -315,12 +318,18 @@ class CostMeter:
         ):  # a judge may run the recipe again; that is not the recipe's cost
             return
         self._judging = stage.address == self.last
+        key = repr(stage)
         if stage.batches:
-            key = repr(stage)
             run = self.store.counts[stage.address].calls
             if run - self._runs.get(stage.address, 0) >= len(states):
                 self.costs.learn(key, seconds / len(states), peak)
             self._runs[stage.address] = run
+            known = True
+        else:
+            known = self.memo.hits > hits and self.memo.misses == misses
+            if not known:
+                self.costs.learn(key, seconds / len(states), peak)
+        if known:
             seconds = max(seconds, self.costs.seconds.get(key, 0.0) * len(states))
             peak = None if peak is None else max(peak, self.costs.bytes.get(key, 0))
         self.seconds += seconds

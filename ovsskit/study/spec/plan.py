@@ -104,6 +104,13 @@ class Search:
     images: tuple[str, ...]
     classes: tuple[str, ...]
     given: Mapping[str, type[Value]] = field(default_factory=dict)
+    _built: list[tuple[str, Recipe]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker in another process gets: not the recipe that was built last."""
+        return {**vars(self), "_built": []}
 
     @property
     def goals(self) -> tuple[Objective, ...]:
@@ -115,13 +122,21 @@ class Search:
     ) -> Recipe:
         """Return the recipe with these values at their addresses, judged by the objectives.
 
-        Other goals, or none, may be given.
+        Other goals, or none, may be given. What was built last is not built again: a trial looks at
+        its recipe first, and then runs it.
 
         Raises:
             Problems: they do not fit together.
         """
+        chosen = self.objectives if goals is None else tuple(goals)
+        key = repr((sorted(values.items()), [stage for one in chosen for stage in one.stages]))
+        last = self._built[:]
+        if last and last[0][0] == key:
+            return last[0][1]
         with all_at_once():
-            return build(self.change(values, goals), self.given)
+            recipe = build(self.change(values, chosen), self.given)
+        self._built[:] = [(key, recipe)]
+        return recipe
 
     def recipes(self) -> list[Recipe]:
         """Return all recipes that the study runs: its own, judged by all goals, and the reference.

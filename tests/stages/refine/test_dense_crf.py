@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from ovsskit.engine.memo import Memo, remembering
 from ovsskit.engine.values import Image, Probabilities
 from ovsskit.errors import MissingExtra
+from ovsskit.ops.mean_field import mean_field
+from ovsskit.stages.refine import dense_crf as module
 from ovsskit.stages.refine.dense_crf import DenseCrf
 from ovsskit.testing import example
 
@@ -90,3 +93,37 @@ def test_the_image_is_reduced_with_antialiasing() -> None:
     means = (torch.linspace(0, 255, 40).view(10, 4).mean(1)).round().int()
     inner = slice(1, -1)  # at the edges fewer pixels count
     assert (DenseCrf()._pixels(ramp, 10, 10)[5, inner, 0].int() - means[inner]).abs().max() <= 1
+
+
+def test_equal_probabilities_are_refined_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    refined: list[dict[str, Any]] = []
+
+    def watch(*of: Any, **settings: Any) -> Any:
+        refined.append(settings)
+        return mean_field(*of, **settings)
+
+    monkeypatch.setattr(module, "mean_field", watch)
+    image, scores, crf = example(Image), example(Probabilities), DenseCrf(steps=2)
+    alone = crf.run(image, scores).data
+    memo = Memo(1 << 26)
+    with remembering(memo):
+        for _ in range(2):
+            again = DenseCrf(steps=2, name="other").run(
+                image, scores.with_data(scores.data.clone())
+            )
+            assert torch.equal(again.data, alone)
+    assert len(refined) == 2, "once without a memo, and once with it"
+    others = [
+        DenseCrf(steps=3),
+        DenseCrf(steps=2, gaussian_weight=1.0),
+        DenseCrf(steps=2, bilateral_weight=1.0),
+        DenseCrf(steps=2, gaussian_sigma=4.0),
+        DenseCrf(steps=2, bilateral_sigma=40.0),
+        DenseCrf(steps=2, bilateral_colour_sigma=6.0),
+    ]
+    with remembering(memo):
+        for one in others:
+            assert torch.equal(one.run(image, scores).data, one.run(image, scores).data)
+        crf.run(image, scores.with_data(scores.data.flip(0)))
+        crf.run(Image(1 - image.data), scores)
+    assert len(refined) == 2 + len(others) + 2
