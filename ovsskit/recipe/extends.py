@@ -18,6 +18,7 @@ The tables `[backbone]`, `[models]`, `[vocabulary]`, `[input]` and `[fit]` are m
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ def find_recipe(name: str | Path, beside: Path | None = None, where: Place | Non
         fix=did_you_mean(path.stem, known),
         where=where or Place(str(name)),
     )
+
+
+def name_base(path: Path, folder: Path) -> str:
+    """Return how a recipe in a folder names its base: by shipped name, or by relative path."""
+    shipped = recipe_folder().resolve()
+    if path.resolve().is_relative_to(shipped):
+        return path.resolve().relative_to(shipped).with_suffix("").as_posix()
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 def _is_file(path: Path) -> bool:

@@ -171,6 +171,18 @@ def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] =
     return make_vocabulary(listed, own_ids or ids, vocabulary.background, background_words=words)
 
 
+def describe_words(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return the table that names a vocabulary's classes, their synonyms and the background's."""
+    others = vocabulary.synonyms or ((),) * len(vocabulary.names)
+    lines = [(name, *more) for name, more in zip(vocabulary.names, others, strict=True)]
+    return {
+        "names": [", ".join(line) for line in lines],
+        "ids": list(vocabulary.ids[1:]),
+        "background": vocabulary.background,
+        "background_words": list(vocabulary.background_words),
+    }
+
+
 def list_classes(classes: Any, background: str) -> tuple[list[str], tuple[int, ...]]:
     """Return names of classes with synonyms after commas, and ids where a mapping gives them.
 

@@ -25,7 +25,7 @@ ORDER = (
     ("backbones",),
     ("stages",),
     ("run",),
-    ("fit", "study.spec"),
+    ("fit", "words", "study.spec"),
     ("study.search",),
     ("study.report",),
     ("study",),

@@ -5,7 +5,6 @@ Each changed value keeps the comment that the original has beside it.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ import tomlkit
 from tomlkit.items import Item
 
 from ovsskit.engine.stage import Wrapper
-from ovsskit.engine.values import Vocabulary
 from ovsskit.files.names import safe_name
-from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.addresses import address_of, all_stages
 from ovsskit.recipe.describe import toml
-from ovsskit.recipe.extends import find_recipe
+from ovsskit.recipe.extends import find_recipe, name_base
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.toml_lines import Table
+from ovsskit.recipe.vocabulary import describe_words
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 
@@ -54,7 +52,7 @@ def recipe_text(state: StudyState, row: Row | None, folder: Path) -> str:
     document["name"] = safe_name(
         search.title, "-unchanged" if row is None else f"-trial-{row.turn}"
     )
-    document["extends"] = _base(search.path, folder)
+    document["extends"] = name_base(search.path, folder)
     values = dict(search.fixed)
     removed = []
     for address, value in (row.params if row is not None else {}).items():
@@ -66,8 +64,8 @@ def recipe_text(state: StudyState, row: Row | None, folder: Path) -> str:
             removed += [] if wrapped else [address]
     if removed:
         document["remove"] = removed
-    words = _words(state.plan.vocabulary)
-    if words != _words(search.candidate({}).plan.vocabulary):
+    words = describe_words(state.plan.vocabulary)
+    if words != describe_words(search.candidate({}).plan.vocabulary):
         document["vocabulary"] = tomlkit.item(words)
     changes = tomlkit.table()
     notes = comments_of(search.path)
@@ -83,18 +81,6 @@ def recipe_text(state: StudyState, row: Row | None, folder: Path) -> str:
     if values:
         document["set"] = changes
     return document.as_string()
-
-
-def _words(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return the table that names a vocabulary's classes, their synonyms and the background's."""
-    others = vocabulary.synonyms or ((),) * len(vocabulary.names)
-    lines = [(name, *more) for name, more in zip(vocabulary.names, others, strict=True)]
-    return {
-        "names": [", ".join(line) for line in lines],
-        "ids": list(vocabulary.ids[1:]),
-        "background": vocabulary.background,
-        "background_words": list(vocabulary.background_words),
-    }
 
 
 def _told(state: StudyState, row: Row | None) -> list[str]:
@@ -153,10 +139,3 @@ def _neutral(tables: Table, address: str) -> dict[str, Any]:
         if address_of(entry) == address and cls is not None and issubclass(cls, Wrapper):
             return cls.neutral
     return {}
-
-
-def _base(path: Path, folder: Path) -> str:
-    """Return how a recipe in a folder names its base: by shipped name, or by relative path."""
-    if path.resolve().is_relative_to(recipe_folder().resolve()):
-        return path.resolve().relative_to(recipe_folder().resolve()).with_suffix("").as_posix()
-    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

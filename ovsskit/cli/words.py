@@ -1,0 +1,81 @@
+"""`ovsskit words`: choose every class's sentences by images without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.options import (
+    Batch,
+    Classes,
+    ClassesFile,
+    Device,
+    Force,
+    Limit,
+    MaxPixels,
+    Plugins,
+    Quiet,
+    Sets,
+    hide_bars,
+    load_plugins,
+)
+from ovsskit.files.inputs import MAX_PIXELS
+
+
+def words(
+    recipe: Annotated[
+        str,
+        typer.Argument(help="Recipe file, or name of a shipped recipe, with a stage encode_text."),
+    ],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, or a list (.txt). "
+            "Without any: the recipe's own, else sample scenes."
+        ),
+    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The recipe to write.", show_default="RECIPE-words.toml"),
+    ] = None,
+    best: Annotated[
+        int, typer.Option("--best", min=1, help="How many sentences each class gets.")
+    ] = 4,
+    sets: Sets = [],  # noqa: B006
+    device: Device = "auto",
+    batch: Batch = "auto",
+    limit: Limit = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
+    quiet: Quiet = False,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Choose each class's sentences by images without labels, and write a recipe with them.
+
+    The recipe runs with every sentence alone; a class gets those that are the surest of it.
+    """
+    from ovsskit.cli.words_report import WordsReport
+    from ovsskit.words.words import WordsOptions, choose_words
+
+    load_plugins(plugins)
+    hide_bars(quiet=quiet)
+    options = WordsOptions(
+        recipe=recipe,
+        images=tuple(images),
+        classes=classes,
+        classes_file=classes_file,
+        out=out,
+        overrides=tuple(sets),
+        device=device,
+        batch=batch,
+        limit=limit,
+        max_pixels=max_pixels,
+        best=best,
+        force=force,
+    )
+    with WordsReport(quiet=quiet) as report:
+        choose_words(options, report)

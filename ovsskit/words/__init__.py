@@ -1,0 +1,1 @@
+"""Choose words for classes by unlabelled images."""
