@@ -53,10 +53,12 @@ OBJECTIVES = {
 }
 CONFIRMED = {
     "share * regions * edges": ("agreement", "reference"),
-    "reference * regions * edges": ("share",),
-    "share * reference": ("regions", "edges"),
+    "reference * regions * edges": ("share", "agreement"),
+    "share * reference": ("regions * edges", "agreement"),
+    "reference": ("regions * edges",),
+    "clip_reward, wins": ("regions * edges", "reference"),
 }
-"""Rewards of other kinds that confirm; several are tried one by one."""
+"""Rewards of other kinds that confirm an objective, tried one by one."""
 USES = {
     "wins": 'use = "clip_reward"',
     "share": 'use = "clip_reward", form = "share", among = "all"',
@@ -72,14 +74,11 @@ console = Console(width=150)
 
 def plan_of(folder: Path, chosen: Grid, factors: Sequence[str], confirm: str = "") -> StudyPlan:
     """Return the study of a grid by a product of rewards, or by the masks without any."""
-    goal = [f'{{ {USES[one]}, name = "{one}" }}' for one in factors]
-    objective = f"[objective]\nproduct = [{', '.join(goal)}]\n"
+    objective = f"[objective]\n{_product(factors)}\n"
     if not factors:
         objective = '[objective]\nmetric = "miou"\nmasks = "masks"\n'
-    entry, accept = "", "best"
-    if confirm:
-        entry = f'[confirm]\n{USES[confirm]}, name = "{confirm}"\n'.replace(", ", "\n")
-        accept = "proved"
+    entry = f"[confirm]\n{_product(OBJECTIVES[confirm])}\n" if confirm else ""
+    accept = "proved" if confirm else "best"
     path = folder / "study.toml"
     path.write_text(
         f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
@@ -87,6 +86,11 @@ def plan_of(folder: Path, chosen: Grid, factors: Sequence[str], confirm: str = "
         f"[space]\n{chosen.space}"
     )
     return make_plan(StudyOptions(str(path)))
+
+
+def _product(factors: Sequence[str]) -> str:
+    stages = [f'{{ {USES[one]}, name = "{one}" }}' for one in factors]
+    return f"product = [{', '.join(stages)}]"
 
 
 def spread(values: Sequence[float]) -> str:
@@ -252,8 +256,7 @@ def search_from_bad_starts(
     images = range(len(next(iter(table.values())).matrices))
     best = max(comparison.miou(points[key]) for key in _best(table, images, 5))
     keys = [*points]
-    for name in ("share * regions * edges", "reference * regions * edges"):
-        confirm = CONFIRMED[name][0]
+    for name, (confirm, *_) in CONFIRMED.items():
         plan = plan_of(folder, chosen, OBJECTIVES[name], confirm)
         choices = {one.address: one.choices for one in plan.search.space}
         before, after = [], []

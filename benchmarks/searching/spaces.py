@@ -9,15 +9,14 @@ from dataclasses import dataclass
 class Grid:
     """Hold the settings of a recipe: those that stay, the space, and what it is compared with.
 
-    `added` are stages that the recipe does not have; with the settings of `start` they change
-    nothing. `network` are the parameters that change what networks are asked.
+    `added` are stages that the recipe does not have, at settings that change nothing. `network` are
+    the parameters that change what networks are asked.
     """
 
     recipe: str
     reference: str
     space: str
     added: str = ""
-    start: str = ""
     backgrounds: bool = False
     network: tuple[str, ...] = ()
 
@@ -53,9 +52,17 @@ GRIDS = {
 "dense_crf.bilateral_weight" = { choices = [0.0, 5.0, 10.0] }
 "knn_smoothing.rounds"       = { choices = [0, 5, 25] }
 """,
-        added='[[stage]]\nuse = "upsample"\nafter = "knn_smoothing"\n'
-        '[[stage]]\nuse = "dense_crf"\nafter = "upsample"\n',
-        start='"dense_crf.gaussian_weight" = 0.0\n"dense_crf.bilateral_weight" = 0.0\n',
+        added="""
+[[stage]]
+use   = "upsample"
+after = "knn_smoothing"
+
+[[stage]]
+use              = "dense_crf"
+after            = "upsample"
+gaussian_weight  = 0.0
+bilateral_weight = 0.0
+""",
         backgrounds=True,
     ),
     "clearclip_tiny": Grid(

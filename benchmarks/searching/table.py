@@ -80,8 +80,7 @@ class Judging:
     def of(cls, chosen: Grid, folder: Path, *, rewards: bool = True) -> Judging:
         """Make a study of a grid's recipe on the scenes of a folder, and what judges it."""
         (folder / "recipe.toml").write_text(
-            f'name = "searched"\nextends = "{chosen.recipe}"\n{chosen.added}\n'
-            + (f"[set]\n{chosen.start}" if chosen.start else "")
+            f'name = "searched"\nextends = "{chosen.recipe}"\n{chosen.added}'
         )
         goals = REWARDS if rewards else '[objective]\nmetric = "miou"\nmasks = "masks"\n'
         (folder / "judged.toml").write_text(

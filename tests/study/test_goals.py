@@ -75,8 +75,8 @@ def test_without_an_objective_the_study_chooses_and_confirms_by_another_kind(
     assert judged == ("clip_reward", "region_reward", "edge_reward")
     assert confirm == ("agreement_reward",)
     compared, confirm = goals_of("clearclip", reference="quickstart")
-    assert compared == ("reference_reward", "region_reward", "edge_reward")
-    assert confirm == ("clip_reward",)
+    assert compared == ("reference_reward", "clip_reward")
+    assert confirm == ("region_reward", "edge_reward")
     own = '[objective]\nuse = "clip_reward"\n'
     assert goals_of("clearclip", own, tmp_path)[1] == ("region_reward", "edge_reward")
     assert goals_of("clearclip", own, tmp_path, reference="quickstart")[1] == ("reference_reward",)

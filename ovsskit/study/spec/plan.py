@@ -434,13 +434,13 @@ def _goals(
     """
     reference = REFERENCE in given
     if "objective" not in table:
-        table["objective"] = default_objective(reference, table.place_of("objective"))
+        judge, place = "judge" in tables.get("models", {}), table.place_of("objective")
+        table["objective"] = default_objective(reference=reference, judge=judge, place=place)
     objectives, confirm = read_objectives(table), []
     if settings.accept == "proved" and objectives and objectives[0].stages:
-        judge = "judge" in tables.get("models", {})
         place = table.place_of("confirm")
         entry = table.get("confirm") or default_confirmation(
-            objectives[0], reference=reference, judge=judge, place=place
+            objectives[0], reference=reference, place=place
         )
         confirm = read_objective(entry)
     taken = {address_of(entry) for _, _, entry in all_stages(tables)}

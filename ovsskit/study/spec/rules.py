@@ -14,30 +14,27 @@ from ovsskit.recipe.toml_lines import Table, tabled
 from ovsskit.study.spec.objectives import Objective
 
 JUDGE = {"use": "clip_reward", "form": "share", "among": "all"}
-JUDGED = frozenset({"clip_reward", "released_clip_reward"})
 REGIONS, EDGES = {"use": "region_reward"}, {"use": "edge_reward"}
 REFERENCE = {"use": "reference_reward"}
 ALTERED = {"use": "agreement_reward", "alterations": ["horizontal_flip"]}
 
 
-def default_objective(reference: bool, place: Place) -> Table:
-    """Return the objective of a study that names none.
+def default_objective(*, reference: bool, judge: bool, place: Place) -> Table:
+    """Return the objective of a study that names none, a product of rewards of different kinds.
 
-    It is the product of what the regions and edges of the image say with what the reference says
-    or, where none is named, what the judge says.
+    What the reference finds is multiplied by what the judge says. Where there is no reference, or
+    no judge, what the image's regions and edges say stands in for it.
     """
+    if reference and judge:
+        return _table({"product": [REFERENCE, JUDGE]}, place)
     return _table({"product": [REFERENCE if reference else JUDGE, REGIONS, EDGES]}, place)
 
 
-def default_confirmation(
-    objective: Objective, *, reference: bool, judge: bool, place: Place
-) -> Table:
+def default_confirmation(objective: Objective, *, reference: bool, place: Place) -> Table:
     """Return the reward that confirms a result: the first kind that the objective does not hold."""
     used = {stage["use"] for stage in objective.stages}
     if reference and REFERENCE["use"] not in used:
         return _table(REFERENCE, place)
-    if judge and not used & JUDGED:
-        return _table(JUDGE, place)
     if not used & {REGIONS["use"], EDGES["use"]}:
         return _table({"product": [REGIONS, EDGES]}, place)
     return _table(ALTERED, place)
