@@ -66,11 +66,12 @@ class LookUp:
         ]
         return TrialResult(totals, found[0], 0.0, None, True, 0, 0, 0, 0)
 
-    def confirm(self, values: Mapping[str, Any], order: Sequence[int]) -> dict[int, float]:
-        """Return what images give for the reward that confirms."""
-        assert self.plan.search.confirm is not None
+    def values_of(
+        self, values: Mapping[str, Any], goal: Objective, order: Sequence[int]
+    ) -> dict[int, float]:
+        """Return what single images give for a goal."""
         known = self._at(values)
-        return {index: self._of(self.plan.search.confirm, known, index) for index in order}
+        return {index: self._of(goal, known, index) for index in order}
 
     def _at(self, values: Mapping[str, Any]) -> Judged:
         return self.table[key_of({**self.start, **nearest(self.choices, values)})]

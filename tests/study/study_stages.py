@@ -91,10 +91,12 @@ class ToyGoal(Stage, writes="reward"):
 
     share: Annotated[float, Field(ge=0, le=1, description="the share that is best")] = 0.4
     empty: Annotated[bool, Field(description="find nothing to judge in any image")] = False
+    only: Annotated[tuple[str, ...], Field(description="find something in these images alone")] = ()
 
     def run(self, image: Image, labels: Labels) -> ToyReward:
         reward = 1 - abs(float(labels.ids.float().mean()) - self.share) - 0.01 * (image.size[0] % 3)
-        return ToyReward(torch.tensor(float("nan") if self.empty else reward))
+        nothing = self.empty or (self.only and image.name not in self.only)
+        return ToyReward(torch.tensor(float("nan") if nothing else reward))
 
 
 class ToySmall(Stage, writes="reward"):

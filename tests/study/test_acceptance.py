@@ -107,17 +107,27 @@ def test_a_study_whose_recipe_is_best_keeps_it(prove: Prove) -> None:
 
 def test_only_what_is_proposed_is_confirmed(prove: Prove, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    confirm = Evaluator.confirm
+    values_of = Evaluator.values_of
 
-    def watch(self: Evaluator, values: Any, order: Any) -> Any:
-        asked.append((values, list(order)))
-        return confirm(self, values, order)
+    def watch(self: Evaluator, values: Any, goal: Any, order: Any) -> Any:
+        if goal.name == "toy_small":
+            asked.append((values, list(order)))
+        return values_of(self, values, goal, order)
 
-    monkeypatch.setattr(Evaluator, "confirm", watch)
+    monkeypatch.setattr(Evaluator, "values_of", watch)
     state = prove(f'{GOAL}[confirm]\nuse = "toy_small"\ndirection = "minimize"\n')
     assert state.acceptance is not None
     proposed = next(row for row in state.rows if row.turn == state.acceptance.turn)
     assert asked == [({}, list(range(16))), (proposed.params, list(range(16)))]
+
+
+def test_held_back_images_that_give_nothing_end_no_study(prove: Prove, many_photos: Path) -> None:
+    searched = prove(GOAL, out="first").plan.searched
+    names = [f"p{index:02d}" for index in searched]
+    goal = f'[objective]\nuse = "toy_goal"\nonly = {names}\n[confirm]\nuse = "toy_small"\n'
+    state = prove(goal)
+    assert state.acceptance is not None
+    assert [one.images for one in state.acceptance.comparisons] == [8, 16]
 
 
 def test_candidates_are_searched_on_half_of_the_images(prove: Prove) -> None:

@@ -139,14 +139,15 @@ class Evaluator:
             **{key: count - before[key] for key, count in self._count(goals).items()},
         )
 
-    def confirm(self, values: Mapping[str, Any], order: Sequence[int]) -> dict[int, float]:
-        """Return what images give for the reward that confirms a result; not a number if nothing.
+    def values_of(
+        self, values: Mapping[str, Any], goal: Objective, order: Sequence[int]
+    ) -> dict[int, float]:
+        """Return what single images give for a goal; not a number where that is nothing.
 
         Raises:
             OvsskitError: the candidate cannot be run, or an image cannot be read.
         """
-        assert self.plan.search.confirm is not None
-        [found], _, _ = self._run(values, [self.plan.search.confirm], order)
+        [found], _, _ = self._run(values, [goal], order)
         return {index: _of_image(found, index) for index in found}
 
     def _run(

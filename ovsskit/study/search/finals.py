@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -13,7 +13,7 @@ from ovsskit.study.search.queue import DEFAULT
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 from ovsskit.study.search.workers import by_index, in_json
-from ovsskit.study.spec.objectives import mean_of
+from ovsskit.study.spec.objectives import Objective, mean_of
 
 FINALISTS = 3
 """How many candidates are judged on the images that were held back."""
@@ -40,7 +40,11 @@ class Finals:
         row, after = max(finalists, key=lambda one: first.sign * mean_of([*one[1].values()]))
         found = [compare(first.name, first.sign, before, after)]
         if confirm is not None:
-            was, now = self._confirming(DEFAULT, {}), self._confirming(row.candidate, row.params)
+            images = range(len(self.state.plan.images))
+            was, now = (
+                by_index(self._judge(f"{candidate} {CONFIRMED}", values, confirm, images))
+                for candidate, values in ((DEFAULT, {}), (row.candidate, row.params))
+            )
             found.append(compare(confirm.name, confirm.sign, was, now))
         return Acceptance(row.turn, tuple(found))
 
@@ -59,23 +63,16 @@ class Finals:
     ) -> dict[int, float]:
         """Return what all images gave for the first objective, searched and held back."""
         held_back = self.state.plan.held_back
-        found: Mapping[str, float] = {}
-        if held_back:
-            found = self._known_or(
-                candidate, lambda: self.evaluator.judge(values, held_back).images
-            )
+        first = self.state.plan.search.objectives[0]
+        found = self._judge(candidate, values, first, held_back) if held_back else {}
         return {**by_index(searched["images"]), **by_index(found)}
 
-    def _confirming(self, candidate: str, values: Mapping[str, Any]) -> dict[int, float]:
-        """Return what all images gave for the reward that confirms."""
-        images = range(len(self.state.plan.images))
-        key = f"{candidate} {CONFIRMED}"
-        return by_index(self._known_or(key, lambda: self.evaluator.confirm(values, images)))
-
-    def _known_or(self, key: str, judge: Callable[[], Mapping[int, float]]) -> Mapping[str, float]:
-        """Return what images gave, from the storage or else judged now and put there."""
+    def _judge(
+        self, key: str, values: Mapping[str, Any], goal: Objective, images: Sequence[int]
+    ) -> Mapping[str, float]:
+        """Return what images give for a goal, from the storage or else judged now and put there."""
         if key not in self._known:
-            self._known[key] = in_json(judge())
+            self._known[key] = in_json(self.evaluator.values_of(values, goal, images))
             self.study.set_user_attr(FINALS, self._known)
         return self._known[key]
 
