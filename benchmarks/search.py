@@ -2,7 +2,7 @@
 
     python benchmarks/search.py quickstart
     python benchmarks/search.py quickstart --samplers
-    python benchmarks/search.py itaclip_tiny --seeds 30 --trials 40 --keep itaclip.pt
+    python benchmarks/search.py itaclip_tiny --seeds 30 --trials 40 --keep judged
 
 A recipe is judged once at every point of a grid, on newly painted scenes, by every reward and by
 the true masks. Then whole studies of many seeds, with their held-back images and their acceptance,
@@ -41,8 +41,8 @@ SEARCHED, UNSEEN = 210_000_000, 220_000_000
 HARM = 0.005
 """A loss of more than half a point of mIoU is harm."""
 OBJECTIVES = {
-    "clip_reward, wins": ("wins",),
-    "clip_reward, share of all": ("share",),
+    "wins": ("wins",),
+    "share": ("share",),
     "regions": ("regions",),
     "edges": ("edges",),
     "reference": ("reference",),
@@ -57,7 +57,7 @@ CONFIRMED = {
     "reference * regions * edges": ("share", "agreement"),
     "share * reference": ("regions * edges", "agreement"),
     "reference": ("regions * edges",),
-    "clip_reward, wins": ("regions * edges", "reference"),
+    "wins": ("regions * edges", "reference"),
 }
 """Rewards of other kinds that confirm an objective, tried one by one."""
 USES = {
@@ -171,9 +171,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--reference", default="", help="another recipe to compare labels with")
-    parser.add_argument(
-        "--keep", type=Path, help="keep the judged grid here, and take it from here"
-    )
+    parser.add_argument("--keep", type=Path, help="folder that keeps what was judged")
+    names = [*OBJECTIVES, "true masks"]
+    parser.add_argument("--only", nargs="+", choices=names, help="search by these objectives alone")
     parser.add_argument("--samplers", action="store_true", help="compare samplers, too")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
@@ -185,12 +185,9 @@ def main() -> None:
         paint(folder, asked.images, SEARCHED, "training", backgrounds=chosen.backgrounds)
         judging = Judging.of(chosen, folder)
         begun = time.perf_counter()
-        if asked.keep and asked.keep.exists():
-            torch.serialization.add_safe_globals([Judged])
-            judging.known = torch.load(asked.keep)
+        recall(judging, asked.keep, "searched")
         table = judging.all("grid")
-        if asked.keep:
-            torch.save(judging.known, asked.keep)
+        keep(judging, asked.keep, "searched")
         print(
             f"{asked.recipe}, reference {chosen.reference}: {len(judging.plan.images)} scenes, ",
             end="",
@@ -201,11 +198,30 @@ def main() -> None:
             "held-out drawings": Comparison(chosen, Path(name) / "other", asked.unseen, "held-out"),
         }
         points = {key_of(point): point for point in judging.points()}
+        for side, comparison in sides.items():
+            recall(comparison.judging, asked.keep, side)
         rank(table, sides["unseen"], points)
         search_by_rewards(asked, chosen, folder, table, points, sides)
+        for side, comparison in sides.items():
+            keep(comparison.judging, asked.keep, side)
         search_from_bad_starts(asked, chosen, folder, table, points, sides["unseen"])
         if asked.samplers:
             compare_samplers(asked, chosen, folder, table, judging)
+
+
+def recall(judging: Judging, folder: Path | None, name: str) -> None:
+    """Take what was judged before from a folder."""
+    path = None if folder is None else folder / f"{name}.pt"
+    if path is not None and path.exists():
+        torch.serialization.add_safe_globals([Judged])
+        judging.known = torch.load(path)
+
+
+def keep(judging: Judging, folder: Path | None, name: str) -> None:
+    """Keep what was judged in a folder."""
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
+        torch.save(judging.known, folder / f"{name}.pt")
 
 
 def search_by_rewards(
@@ -224,7 +240,8 @@ def search_by_rewards(
         before[side] = comparison.miou(start)
         for column in (f"{side}: {100 * before[side]:.1f}", "gain", "harm"):
             shown.add_column(column)
-    for name, factors in {**OBJECTIVES, "true masks": ()}.items():
+    objectives = {**OBJECTIVES, "true masks": ()}
+    for name, factors in ((one, objectives[one]) for one in asked.only or objectives):
         for confirm in ("", *CONFIRMED.get(name, ())):
             plan = plan_of(folder, chosen, factors, confirm)
             start = starting_values(plan.search)
