@@ -123,7 +123,9 @@ def point_of(
 
 def nearest(choices: Mapping[str, Sequence[Any]], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the grid that are nearest to values from ranges."""
-    return {
-        key: one if one in choices[key] else min(choices[key], key=lambda near: abs(near - one))
-        for key, one in values.items()
-    }
+    found = {}
+    for key, one in values.items():
+        equal = [near for near in choices[key] if near == one]
+        others = {abs(near - one): near for near in choices[key]} if not equal else {}
+        found[key] = equal[0] if equal else others[min(others)]
+    return found
