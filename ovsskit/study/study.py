@@ -79,7 +79,7 @@ def _search(
     if plan.search.reference is not None:
         plans.append(reference_plan(plan))
     for one in plans:
-        for model in one.used.values():
+        for model in one.models.values():
             model.check_vocabulary(plan.vocabulary)
         check_inputs(one.stages, plan.vocabulary, plan.images)
     out = options.out or OUT / plan.search.title

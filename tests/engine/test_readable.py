@@ -156,7 +156,7 @@ def refused(
     [
         ("run", "quickstart", "a.png"),
         ("run", "itaclip_tiny", "a.png"),
-        ("study", "quickstart", "a.png", "--trials", "2"),
+        ("study", "quickstart", "a.png", "--trials", "2", "--accept", "best"),
     ],
 )
 def test_commands_refuse_words_that_cannot_be_read(
@@ -172,7 +172,8 @@ def test_a_judge_must_read_the_words_too(refused: Refused, tmp_path: Path) -> No
         'recipe = "quickstart"\n[models.judge]\nuse = "clip"\nweights = "embedded"\n'
         '[models.second]\nuse = "ofa"\nweights = "embedded:ofa_tuned"\n'
     )
-    error = refused("study", str(study), "a.png", "--classes", "dog, cat", "--trials", "1")
+    common = ("--classes", "dog, cat", "--trials", "1", "--accept", "best")
+    error = refused("study", str(study), "a.png", *common)
     assert "The weights are tuned for 30 classes" in error
 
 

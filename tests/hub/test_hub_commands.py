@@ -54,7 +54,7 @@ def test_models_tells_why_the_hub_tells_nothing(hub: FakeHub) -> None:
     [
         ("models", "sclip_tiny", "--fetch"),
         ("run", "sclip_tiny", "--limit", "1"),
-        ("study", "itaclip_tiny", "--limit", "1"),
+        ("study", "itaclip_tiny", "--limit", "1", "--accept", "best"),
     ],
 )
 def test_every_command_says_what_keeps_weights_from_coming(
