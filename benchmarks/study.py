@@ -3,6 +3,7 @@
 Both are whole commands.
     python benchmarks/study.py
     python benchmarks/study.py --pruner none --trials 100 --objective miou
+    python benchmarks/study.py --whole --objective "region_reward * edge_reward"
 
 The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP, or the whole
 quickstart; searched are layer, head, threshold, blur, and the weights of the CRF. Seconds of the
