@@ -30,7 +30,8 @@ from PIL import Image
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.search.storage import JOURNAL, open_storage
 from ovsskit.study.search.trials import read_rows
-from ovsskit.study.spec.plan import Search, StudyOptions, read_search
+from ovsskit.study.spec.plan import StudyOptions, read_search
+from ovsskit.study.spec.search import Search
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"
 PLUGIN, RECIPE = TESTS / "study_stages.py", TESTS / "toy.toml"

@@ -30,7 +30,8 @@ from rich.table import Table
 
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row, best_row
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, starting_values
+from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
+from ovsskit.study.spec.search import starting_values
 from reward import rank_correlation
 from searching.lookup import point_of, study_of
 from searching.spaces import GRIDS, Grid

@@ -27,7 +27,8 @@ from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.queue import DEFAULT, TrialQueue
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row, read_rows
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, starting_values
+from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
+from ovsskit.study.spec.search import starting_values
 
 OUT = Path("ovsskit-studies")
 GIGABYTE = 1 << 30

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ SHOWN = 4
 """Differences to another identity that are named."""
 
 
-class RecordedFolder(OwnFolder):
+class RecordedFolder(OwnFolder, ABC):
     """Hold a folder that is locked for what has this identity, and go on from its record."""
 
     def __init__(self, path: Path, record: str, identity: dict[str, Any]) -> None:
@@ -52,13 +53,13 @@ class RecordedFolder(OwnFolder):
             self.close()
             raise
 
+    @abstractmethod
     def begin(self) -> None:
         """Hold what a new folder holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, plain: dict[str, Any]) -> None:
         """Hold what a record says; any error of its form is told as that of a broken record."""
-        raise NotImplementedError
 
     @property
     def holds_work(self) -> bool:

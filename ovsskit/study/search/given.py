@@ -21,9 +21,10 @@ from ovsskit.engine.wiring import flatten
 from ovsskit.errors import BadStudy
 from ovsskit.files.digests import digest_texts
 from ovsskit.recipe.build import load_recipe
-from ovsskit.recipe.vocabulary import replace_classes
+from ovsskit.recipe.vocabulary import describe_words, replace_classes
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.study.spec.plan import SHOWN, StudyPlan
+from ovsskit.study.spec.goals import SHOWN
+from ovsskit.study.spec.plan import StudyPlan
 
 LEAST_SHARE = 0.01
 """The part of an image that a class fills at least, to count as shown."""
@@ -103,10 +104,10 @@ def reference_plan(plan: StudyPlan) -> Plan:
     """
     assert plan.search.reference is not None
     found = load_recipe(plan.search.reference).plan
-    words = plan.vocabulary
-    synonyms = words.synonyms or ((),) * len(words.names)
-    names = [", ".join((name, *others)) for name, others in zip(words.names, synonyms, strict=True)]
-    return replace(found, vocabulary=replace_classes(names, found.vocabulary, words.ids[1:]))
+    words = describe_words(plan.vocabulary)
+    return replace(
+        found, vocabulary=replace_classes(words["names"], found.vocabulary, words["ids"])
+    )
 
 
 def shown(labels: Labels, vocabulary: Vocabulary) -> Present:

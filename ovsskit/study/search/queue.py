@@ -30,7 +30,7 @@ from ovsskit.study.search.samplers import (
     takes_listed,
 )
 from ovsskit.study.search.storage import TrialStorage
-from ovsskit.study.spec.plan import Search
+from ovsskit.study.spec.search import Search
 
 ERROR, IDENTITY, CANDIDATE = "error", "identity", "candidate"
 

@@ -25,7 +25,7 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ovsskit.study.spec.plan import Search, starting_values
+from ovsskit.study.spec.search import Search, starting_values
 from ovsskit.study.spec.space import grid, grid_size
 
 FIRST_STEP, LAST_STEP = 0.5, 0.03

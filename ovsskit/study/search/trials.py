@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ovsskit.study.search.queue import CANDIDATE, ERROR, RESULT, is_spent
 from ovsskit.study.search.samplers import TURN
-from ovsskit.study.spec.plan import Search
+from ovsskit.study.spec.search import Search
 
 State = Literal["done", "pruned", "failed"]
 STATES: dict[TrialState, State] = {
