@@ -19,7 +19,7 @@ from ovsskit.study.search.queue import DEFAULT, RESULT, Failed, TrialQueue, cand
 from ovsskit.study.search.samplers import points_of
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.storage import Journal
-from ovsskit.study.spec import plan as plan_module
+from ovsskit.study.spec import search as search_module
 from ovsskit.study.spec.plan import StudyOptions, make_plan
 from ovsskit.study.study import identify_study
 
@@ -258,7 +258,7 @@ def test_a_trial_builds_its_recipe_once(
         search(study_file(), trials=trials, sampler="random", out=f"of {trials}")
         return len(built)
 
-    monkeypatch.setattr(plan_module, "build", watch)
+    monkeypatch.setattr(search_module, "build", watch)
     assert count(5) - count(2) == 3
 
 
