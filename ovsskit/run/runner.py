@@ -1,19 +1,17 @@
-"""Run a pipeline over many images: others are read and written while the network works.
+"""Run a pipeline on the images of an output folder, and write what it finds as it goes on.
 
-Memory stays bounded: images go through in groups of `batch`, fewer where they are large, about one
-group is read ahead, and one waits to be written. An image that fails does not stop the others.
+Memory stays bounded: one group of images waits to be written while the next is run.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from ovsskit._lazy import numpy, torch
 from ovsskit.engine.devices import peak_memory_of
@@ -21,24 +19,18 @@ from ovsskit.engine.driver import State, Watch
 from ovsskit.engine.images import read_image
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
-from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError, reason_of
+from ovsskit.errors import CannotWrite, reason_of
 from ovsskit.run.output.folder import OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
 from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.save import Prediction, save_prediction
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.run.stream import Stream
 
-GROUP_PIXELS = 8_000_000
-"""How many pixels the images of a group have together at most, unless one alone has more."""
-
-READERS, WRITERS = 2, 2
+WRITERS = 2
 SAVE_EVERY = 20.0
 """Seconds after which `run.json` and the gallery are brought up to date."""
-
-SAME_FAILURES = 5
-"""After so many failures in a row that are not an image's own the run stops: then it is the recipe
-that fails."""
 
 
 @dataclass
@@ -60,7 +52,7 @@ class Runner:
     costs: Costs = field(default_factory=Costs)
     _writing: deque[Future[None]] = field(default_factory=deque)
     _noting: Lock = field(default_factory=Lock)
-    _failures: int = 0
+    _collector: MapCollector | None = None
 
     def run(self, todo: Sequence[ImageRecord]) -> None:
         """Run on these images; when stopped, what has been found is still written.
@@ -70,20 +62,27 @@ class Runner:
             OvsskitError: the recipe cannot be run at all, for example because weights are missing.
         """
         start, published = time.perf_counter(), time.perf_counter()
-        reading = ThreadPoolExecutor(READERS, "read")
         writing = ThreadPoolExecutor(WRITERS, "write")
+        stream = Stream[ImageRecord](
+            self.pipeline,
+            self.vocabulary,
+            read=lambda record: read_image(Path(record.source), max_pixels=self.max_pixels),
+            fail=lambda record, reason: self._note(failed(record, reason)),
+            alone=lambda record: "maps" in record.saved,
+            watch=self._watch,
+            timed=self.profile,
+        )
         try:
-            for group in self._groups(todo, reading):
-                for prediction in self._segment(group):
+            for group in stream.run(todo):
+                for found in group:
                     self._settle(2 * self.pipeline.batch)
-                    self._writing.append(writing.submit(self._save, prediction))
+                    self._writing.append(writing.submit(self._save, self._prediction(*found)))
                 self._settle(self.pipeline.batch)
                 if time.perf_counter() - published > SAVE_EVERY:
                     with self._noting:
                         self.publish()
                     published = time.perf_counter()
         finally:
-            reading.shutdown(cancel_futures=True)
             try:
                 self._settle(0)
             finally:
@@ -93,56 +92,9 @@ class Runner:
                     self.pipeline.device
                 )
 
-    def _groups(
-        self, todo: Sequence[ImageRecord], pool: ThreadPoolExecutor
-    ) -> Iterator[list[tuple[ImageRecord, Image]]]:
-        """Yield images in groups; what cannot be read is noted and left out."""
-        group: list[tuple[ImageRecord, Image]] = []
-        pixels = 0
-        for record, image in self._read(todo, pool):
-            size = image.size[0] * image.size[1]
-            alone = "maps" in record.saved
-            if group and (alone or pixels + size > GROUP_PIXELS):
-                yield group
-                group, pixels = [], 0
-            group.append((record, image))
-            pixels += size
-            if alone or len(group) == self.pipeline.batch:
-                yield group
-                group, pixels = [], 0
-        if group:
-            yield group
-
-    def _read(
-        self, todo: Sequence[ImageRecord], pool: ThreadPoolExecutor
-    ) -> Iterator[tuple[ImageRecord, Image]]:
-        ahead: deque[tuple[ImageRecord, Future[Image]]] = deque()
-        coming = iter(todo)
-        while True:
-            for record in coming:
-                ahead.append(
-                    (
-                        record,
-                        pool.submit(read_image, Path(record.source), max_pixels=self.max_pixels),
-                    )
-                )
-                if len(ahead) > self.pipeline.batch:
-                    break
-            if not ahead:
-                return
-            record, future = ahead.popleft()
-            try:
-                image = future.result()
-            except OvsskitError as error:
-                self._note(failed(record, reason_of(error)))
-            except MemoryError:
-                self._note(failed(record, "It does not fit into memory."))
-            else:
-                yield record, image
-
-    def _segment(self, group: Sequence[tuple[ImageRecord, Image]]) -> list[Prediction]:
-        """Run the pipeline on a group; if that fails, on its images one by one."""
-        collector = MapCollector() if "maps" in group[0][0].saved else None
+    def _watch(self, group: Sequence[ImageRecord]) -> Watch:
+        """Return what hears of the stages of a group, and collects its maps if they are saved."""
+        self._collector = collector = MapCollector() if "maps" in group[0].saved else None
 
         def watch(stage: Stage, states: Sequence[State], seconds: float) -> None:
             if self.profile:
@@ -150,39 +102,9 @@ class Runner:
             if collector is not None:
                 collector(stage, states, seconds)
 
-        states = self._states(group, watch)
-        if states is None and len(group) > 1:
-            return [prediction for one in group for prediction in self._segment([one])]
-        if states is None:
-            return []
-        self._failures = 0
-        sheets = None if collector is None else tuple(collector.sheets)
-        return [
-            self._finding(record, image, state, sheets)
-            for (record, image), state in zip(group, states, strict=True)
-        ]
+        return watch
 
-    def _states(
-        self, group: Sequence[tuple[ImageRecord, Image]], watch: Watch
-    ) -> list[State] | None:
-        """Return what the pipeline finds in a group, or None; the error, with its tensors, goes."""
-        images = [image for _, image in group]
-        try:
-            return self.pipeline.run_many(images, self.vocabulary, watch, timed=self.profile)
-        except MissingExtra:
-            raise
-        except (
-            Exception
-        ) as error:  # stages may be anybody's, and one image's failure shall not stop the others
-            if len(group) > 1:
-                return None
-            self._failures += not (isinstance(error, OvsskitError) and error.status == 1)
-            if self._failures == SAME_FAILURES:
-                raise
-            self._note(failed(group[0][0], reason_of(error)))
-            return None
-
-    def _finding(self, record: ImageRecord, image: Image, state: State, sheets: Any) -> Prediction:
+    def _prediction(self, record: ImageRecord, image: Image, state: State) -> Prediction:
         present: Present | None = state.get("present")
         record = replace(
             record,
@@ -195,6 +117,7 @@ class Runner:
                 0, 0
             ].long()
         scores = state["scores"].to("cpu") if {*record.saved} & {"scores", "confidence"} else None
+        sheets = None if self._collector is None else tuple(self._collector.sheets)
         return Prediction(
             record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets
         )
