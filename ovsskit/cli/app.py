@@ -14,16 +14,16 @@ from ovsskit.cli.new import new
 from ovsskit.cli.plan import plan
 from ovsskit.cli.run import run
 from ovsskit.cli.schema import schema
+from ovsskit.cli.sentences import sentences
 from ovsskit.cli.stages import stages
 from ovsskit.cli.study import study
-from ovsskit.cli.words import words
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, study, fit, check, plan, stages, new, expand, words, schema, models):
+for command in (run, study, fit, check, plan, stages, new, expand, sentences, schema, models):
     app.command()(command)
 
 

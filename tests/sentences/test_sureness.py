@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ovsskit.engine.values import Probabilities
-from ovsskit.words.sureness import Expert, Sureness
+from ovsskit.sentences.sureness import Expert, Sureness
 
 HALVES = math.log(2)
 NINE_TENTHS = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)

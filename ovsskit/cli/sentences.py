@@ -1,4 +1,4 @@
-"""`ovsskit words`: choose every class's sentences by images without labels."""
+"""`ovsskit sentences`: choose every class's sentences by images without labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ovsskit.cli.options import (
 from ovsskit.files.inputs import MAX_PIXELS
 
 
-def words(
+def sentences(
     recipe: Annotated[
         str,
         typer.Argument(help="Recipe file, or name of a shipped recipe, with a stage encode_text."),
@@ -40,7 +40,7 @@ def words(
     classes_file: ClassesFile = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The recipe to write.", show_default="RECIPE-words.toml"),
+        typer.Option("--out", help="The recipe to write.", show_default="RECIPE-sentences.toml"),
     ] = None,
     best: Annotated[
         int, typer.Option("--best", min=1, help="How many sentences each class gets.")
@@ -58,12 +58,12 @@ def words(
 
     The recipe runs with every sentence alone; a class gets those that are the surest of it.
     """
-    from ovsskit.cli.words_report import WordsReport
-    from ovsskit.words.words import WordsOptions, choose_words
+    from ovsskit.cli.sentences_report import SentencesReport
+    from ovsskit.sentences.sentences import SentencesOptions, choose_sentences
 
     load_plugins(plugins)
     hide_bars(quiet=quiet)
-    options = WordsOptions(
+    options = SentencesOptions(
         recipe=recipe,
         images=tuple(images),
         classes=classes,
@@ -77,5 +77,5 @@ def words(
         best=best,
         force=force,
     )
-    with WordsReport(quiet=quiet) as report:
-        choose_words(options, report)
+    with SentencesReport(quiet=quiet) as report:
+        choose_sentences(options, report)

@@ -1,4 +1,4 @@
-"""One `ovsskit words`: find all that is wrong, try every sentence alone, write the surest.
+"""One `ovsskit sentences`: find all that is wrong, try every sentence alone, write the surest.
 
 Source: Benigmim, Fahes, Vu, Bursuc, de Charette 2025, FLOSS, arXiv 2504.10487. There the chosen
 sentences of a class stand in all classes' texts, and the predictions of these classifiers are
@@ -36,10 +36,10 @@ from ovsskit.files.writing import make_folder, see_free, write_text
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.options import ImageOptions, check_files, choose_classes, choose_images
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.sentences.recipe import Choice, recipe_text
+from ovsskit.sentences.sureness import Sureness
 from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.texts.templates import sentences
-from ovsskit.words.recipe import Choice, recipe_text
-from ovsskit.words.sureness import Sureness
 
 BEST = 4
 """How many sentences a class gets, as in FLOSS."""
@@ -48,16 +48,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class WordsOptions(ImageOptions):
-    """Hold what a person asked of `ovsskit words`."""
+class SentencesOptions(ImageOptions):
+    """Hold what a person asked of `ovsskit sentences`."""
 
     best: int = BEST
     force: bool = False
 
 
 @runtime_checkable
-class WordsCallbacks(TakesNotice, Protocol):
-    """Hear how a choice of words goes."""
+class SentencesCallbacks(TakesNotice, Protocol):
+    """Hear how a choice of sentences goes."""
 
     def begin(self, total: int) -> None:
         """Receive how often the recipe will run: every image with every sentence."""
@@ -69,7 +69,7 @@ class WordsCallbacks(TakesNotice, Protocol):
         """Receive the recipe that was written, and what is chosen."""
 
 
-def choose_words(options: WordsOptions, callbacks: WordsCallbacks) -> Path:
+def choose_sentences(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
     """Choose each class's sentences by unlabelled images, and return the recipe that has them.
 
     Raises:
@@ -81,9 +81,9 @@ def choose_words(options: WordsOptions, callbacks: WordsCallbacks) -> Path:
         return _choose(options, callbacks)
 
 
-def _choose(options: WordsOptions, callbacks: WordsCallbacks) -> Path:
+def _choose(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
     recipe = load_recipe(options.recipe, options.overrides)
-    path = options.out or Path(safe_name(recipe.title, "-words.toml"))
+    path = options.out or Path(safe_name(recipe.title, "-sentences.toml"))
     see_free(path, force=options.force)
     stage, first = _text_stage(recipe), _until_probabilities(recipe)
     tried = _tried(stage, recipe)
@@ -128,10 +128,10 @@ def _look(
     image: Image,
     pipelines: Sequence[Pipeline],
     sureness: Sureness,
-    callbacks: WordsCallbacks,
+    callbacks: SentencesCallbacks,
 ) -> None:
     """Run every sentence on an image; what networks make of it is kept until all have run."""
-    with TemporaryDirectory(prefix="ovsskit-words-") as folder:
+    with TemporaryDirectory(prefix="ovsskit-sentences-") as folder:
         store = Store(Path(folder))
         for index, pipeline in enumerate(pipelines):
             pipeline.store = store
@@ -144,7 +144,7 @@ def _text_stage(recipe: Recipe) -> EncodeText:
     """Return the stage whose sentences are chosen."""
     found = [stage for stage in recipe.plan.stages if isinstance(stage, EncodeText)]
     if len(found) != 1:
-        what = "`words` chooses the sentences of a recipe's one `encode_text`, "
+        what = "`sentences` chooses the sentences of a recipe's one `encode_text`, "
         what += f"and this recipe has {len(found) or 'none'}."
         there = f"Its stages: {', '.join(stage.address for stage in recipe.plan.stages)}"
         raise UnfilledSlot(what, there=there, where=Place(str(recipe.path)))

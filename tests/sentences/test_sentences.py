@@ -1,4 +1,4 @@
-"""`ovsskit words` from the command line to the recipe that it writes."""
+"""`ovsskit sentences` from the command line to the recipe that it writes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ovsskit.cli.__main__ import main
 from ovsskit.engine.values import Probabilities
 from ovsskit.recipe.build import load_recipe
 from ovsskit.run.samples import sample_images
+from ovsskit.sentences import sentences
 from ovsskit.stages.network.encode_hidden import EncodeHidden
 from ovsskit.stages.text.encode_text import EncodeText
-from ovsskit.words import words
 
 SENTENCES = ["a photo of a {}.", "a drawing of a {}.", "{}"]
 TRIED = 'encode_text.templates=["a photo of a {}.", "a drawing of a {}.", "{}"]'
 IMAGES = sample_images()[:2]
-Words = Callable[..., tuple[int, str, str]]
+Choose = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Words:
+def choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Choose:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
 
     def run(*given: str | Path, recipe: str | Path = "clearclip_tiny") -> tuple[int, str, str]:
-        arguments = ["words", recipe, "--device", "cpu", *given]
+        arguments = ["sentences", recipe, "--device", "cpu", *given]
         monkeypatch.setattr(sys, "argv", ["ovsskit", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             main()
@@ -75,9 +75,9 @@ def by_hand() -> dict[str, dict[str, tuple[float, int]]]:
     }
 
 
-def test_each_class_gets_the_surest_sentences(choose: Words, tmp_path: Path) -> None:
+def test_each_class_gets_the_surest_sentences(choose: Choose, tmp_path: Path) -> None:
     status, out, error = choose(*IMAGES, "--set", TRIED, "--best", "2")
-    path = tmp_path / "clearclip-tiny-words.toml"
+    path = tmp_path / "clearclip-tiny-sentences.toml"
     expected = {name: of for name, of in by_hand().items() if of}
     assert status == 0
     assert out.startswith(f"wrote {path.name}: sentences for {len(expected)} of 24 classes\n")
@@ -97,7 +97,7 @@ def test_each_class_gets_the_surest_sentences(choose: Words, tmp_path: Path) -> 
 
 
 def test_the_recipe_keeps_what_was_set_and_runs_from_anywhere(
-    choose: Words, tmp_path: Path
+    choose: Choose, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.txt").write_text("\n".join(SENTENCES))
     own = tmp_path / "own.toml"
@@ -113,7 +113,7 @@ def test_the_recipe_keeps_what_was_set_and_runs_from_anywhere(
     )
     assert status == 0, error
     written = tomllib.loads(out.read_text())
-    assert (written["name"], written["extends"]) == ("own-words", "../own.toml")
+    assert (written["name"], written["extends"]) == ("own-sentences", "../own.toml")
     assert written["set"]["encode_text.templates_file"] == str(tmp_path / "mine.txt")
     assert load_recipe(out).plan.vocabulary.names == ("butterfly", "ice cream", "dog")
     assert set(sentences_in(out)) >= {"ice cream"}
@@ -121,7 +121,7 @@ def test_the_recipe_keeps_what_was_set_and_runs_from_anywhere(
     ovsskit.load(out, device="cpu")(str(IMAGES[0]))
 
 
-def test_networks_run_once_for_an_image(choose: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_run_once_for_an_image(choose: Choose, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     run = EncodeHidden.run_batch
 
@@ -138,19 +138,19 @@ def test_networks_run_once_for_an_image(choose: Words, monkeypatch: pytest.Monke
     assert (status, sum(calls)) == (0, once), error
 
 
-def test_an_image_that_cannot_be_read_is_left_out(choose: Words, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_left_out(choose: Choose, tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"no image")
     status, _, error = choose(tmp_path / "torn.png", IMAGES[0], "--set", TRIED)
     assert status == 0
     assert "torn.png is left out: " in error
-    assert "by 1 images" in (tmp_path / "clearclip-tiny-words.toml").read_text()
+    assert "by 1 images" in (tmp_path / "clearclip-tiny-sentences.toml").read_text()
     status, _, error = choose(tmp_path / "torn.png", "--force")
     assert status == 2
     assert "No image can be read." in error
 
 
 def test_what_is_stopped_leaves_what_was_there(
-    choose: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    choose: Choose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
@@ -158,7 +158,7 @@ def test_what_is_stopped_leaves_what_was_there(
     old = tmp_path / "old.toml"
     old.write_text("# mine\n")
     assert choose("--out", old, *IMAGES)[0] == 2
-    monkeypatch.setattr(words, "read_image", stop)
+    monkeypatch.setattr(sentences, "read_image", stop)
     assert choose("--out", old, "--force", *IMAGES)[0] == 130
     assert old.read_text() == "# mine\n"
     assert list(tmp_path.iterdir()) == [old]
@@ -177,7 +177,7 @@ def test_what_is_stopped_leaves_what_was_there(
     ],
 )
 def test_what_cannot_work_is_said_before_anything_runs(
-    choose: Words, tmp_path: Path, recipe: str, options: tuple[str, ...], message: str
+    choose: Choose, tmp_path: Path, recipe: str, options: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "there.toml").write_text("")
     (tmp_path / "bare.toml").write_text(
@@ -189,7 +189,7 @@ def test_what_cannot_work_is_said_before_anything_runs(
     assert "Traceback" not in error
 
 
-def test_no_class_in_any_image_writes_nothing(choose: Words, tmp_path: Path) -> None:
+def test_no_class_in_any_image_writes_nothing(choose: Choose, tmp_path: Path) -> None:
     PilImage.new("RGB", (64, 64), (10, 10, 40)).save(tmp_path / "night.png")
     status, _, error = choose(tmp_path / "night.png", "--set", TRIED, "--classes", "cow")
     assert status == 2

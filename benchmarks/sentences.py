@@ -1,6 +1,6 @@
 """Measure what the choice of sentences by entropy is worth, on scenes that no training has seen.
 
-In `benchmarks/`, run `python words.py [RECIPE] [--scenes 40] [--first-seed N] [--draws 5]`.
+In `benchmarks/`, run `python sentences.py [RECIPE] [--scenes 40] [--first-seed N] [--draws 5]`.
 The sentences are chosen on some scenes, without their labels. All recipes are scored on as many
 others, and on the same.
 """
@@ -19,8 +19,8 @@ from ovsskit.engine.notices import Silent
 from ovsskit.engine.store import Store
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.run.pipeline import load
+from ovsskit.sentences.sentences import SentencesOptions, choose_sentences
 from ovsskit.texts.templates import sentences
-from ovsskit.words.words import WordsOptions, choose_words
 from tiny_models.evaluate import evaluation_scenes
 from tiny_models.scenes import Scene
 
@@ -62,11 +62,11 @@ def main() -> None:
         folder = Path(name)
         for index, scene in enumerate(seen):
             scene.image.save(folder / f"{index:04d}.png")
-        out = folder / "words.toml"
-        options = WordsOptions(
+        out = folder / "sentences.toml"
+        options = SentencesOptions(
             asked.recipe, images=(str(folder),), out=out, device="cpu", best=max(SIZES)
         )
-        changes = tomllib.loads(choose_words(options, Silent()).read_text())["set"]
+        changes = tomllib.loads(choose_sentences(options, Silent()).read_text())["set"]
     ranked = {address.split(".", 2)[2]: some for address, some in changes.items()}
     for size in SIZES:
         recipes[f"the {size} surest of each class"] = {

@@ -1,4 +1,4 @@
-"""Tell a person how a choice of words goes: a bar, then what was written."""
+"""Tell a person how a choice of sentences goes: a bar, then what was written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.markup import escape
 
 from ovsskit.cli.console import LiveReport, console, progress_bar, stderr
-from ovsskit.words.recipe import Choice
+from ovsskit.sentences.recipe import Choice
 
 
-class WordsReport(LiveReport):
+class SentencesReport(LiveReport):
     """Show a progress bar, notices and a summary, or nothing."""
 
     def __init__(self, *, quiet: bool) -> None:

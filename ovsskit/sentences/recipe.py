@@ -17,7 +17,7 @@ from ovsskit.recipe.addresses import parse_override
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.extends import name_base
 from ovsskit.recipe.vocabulary import describe_words
-from ovsskit.words.sureness import Expert
+from ovsskit.sentences.sureness import Expert
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def recipe_text(
     for line in _told(choice):
         document.add(tomlkit.comment(line))
     document.add(tomlkit.nl())
-    document["name"] = safe_name(recipe.title, "-words")
+    document["name"] = safe_name(recipe.title, "-sentences")
     document["extends"] = name_base(recipe.path, folder)
     values = _settled(recipe, overrides)
     words = describe_words(vocabulary)

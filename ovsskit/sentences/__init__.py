@@ -1,0 +1,1 @@
+"""Choose the sentences of classes by unlabelled images."""

@@ -1,1 +1,0 @@
-"""Choose words for classes by unlabelled images."""
