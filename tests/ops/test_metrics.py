@@ -1,5 +1,5 @@
 """Every score against a count of places by hand, on random label maps: classes may be absent, only
-predicted, or ignored.
+predicted, or ignored, and places may be predicted as none of the classes.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsskit.ops.metrics import (
+    accuracy_of_counts,
+    class_accuracy,
     class_iou,
     confusion,
     frequency_weighted_iou,
+    iou_of_counts,
+    marginals,
     mean_accuracy,
     mean_iou,
+    mean_iou_of_counts,
     mean_iou_of_true_classes,
     pixel_accuracy,
 )
@@ -31,13 +36,20 @@ PLACES = st.lists(
     max_size=30,
 )
 """True and predicted class of some places."""
+PLACES_WITH_OTHERS = st.lists(
+    st.tuples(
+        st.sampled_from([*range(CLASSES), *IGNORED]), st.sampled_from([*range(CLASSES), *IGNORED])
+    ),
+    max_size=30,
+)
+"""The same, where none of the classes may be predicted."""
 
 
-def matrix_of(places: Places) -> torch.Tensor:
+def matrix_of(places: Places, others: bool = False) -> torch.Tensor:
     truth, predicted = (
         torch.tensor([pair[side] for pair in places], dtype=torch.int64) for side in (0, 1)
     )
-    return confusion(truth, predicted, CLASSES)
+    return confusion(truth, predicted, CLASSES, others=others)
 
 
 def counted(places: Places) -> Places:
@@ -100,11 +112,49 @@ def test_against_a_count_by_hand(metric: Callable[[torch.Tensor], float], places
     assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-@given(places=PLACES)
-def test_iou_of_every_class(places: Places) -> None:
-    expected = iou_by_hand(places)
-    for number, found in enumerate(class_iou(matrix_of(places)).tolist()):
+@pytest.mark.parametrize("metric", BY_HAND, ids=lambda metric: metric.__name__)
+@given(places=PLACES_WITH_OTHERS)
+def test_with_a_column_of_others(metric: Callable[[torch.Tensor], float], places: Places) -> None:
+    found, expected = metric(matrix_of(places, others=True)), BY_HAND[metric](places)
+    assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+@given(places=PLACES_WITH_OTHERS)
+def test_iou_and_accuracy_of_every_class(places: Places) -> None:
+    matrix, expected = matrix_of(places, others=True), iou_by_hand(places)
+    for number, found in enumerate(class_iou(matrix).tolist()):
         assert found == pytest.approx(float(expected.get(number, math.nan)), nan_ok=True)
+    for number, found in enumerate(class_accuracy(matrix).tolist()):
+        is_true = number in true_classes(places)
+        share = float(found_share(places, number)) if is_true else math.nan
+        assert found == pytest.approx(share, nan_ok=True)
+
+
+@given(images=st.lists(PLACES_WITH_OTHERS, min_size=1, max_size=4))
+def test_many_at_once_are_each_by_itself(images: list[Places]) -> None:
+    each = [matrix_of(places, others=True) for places in images]
+    counts = marginals(torch.stack(each))
+    for found, matrix in zip(counts, each, strict=True):
+        assert torch.equal(found, marginals(matrix))
+    torch.testing.assert_close(
+        iou_of_counts(counts), torch.stack([class_iou(one) for one in each]), equal_nan=True
+    )
+    torch.testing.assert_close(
+        accuracy_of_counts(counts),
+        torch.stack([class_accuracy(one) for one in each]),
+        equal_nan=True,
+    )
+    for mean in ("true_or_predicted", "true"):
+        found = mean_iou_of_counts(counts, mean).tolist()
+        assert found == pytest.approx([mean_iou(one, mean) for one in each], nan_ok=True)
+
+
+def test_what_is_predicted_as_no_class_lacks_in_its_true_class_alone() -> None:
+    matrix = matrix_of([(0, 0), (0, 255), (1, 1), (1, -1), (255, 7)], others=True)
+    assert matrix.shape == (CLASSES, CLASSES + 1)
+    assert matrix[:, -1].tolist() == [1, 1, 0, 0, 0]
+    assert marginals(matrix)[:, :2].tolist() == [[1, 1], [2, 2], [1, 1]]
+    assert mean_iou(matrix) == 0.5
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero() -> None:

@@ -1,0 +1,1 @@
+"""Evaluate recipes on data sets with true masks."""
