@@ -10,8 +10,8 @@ import torch
 from pydantic import ValidationError
 
 from ovsskit.datasets.dataset import Facts
+from ovsskit.datasets.protocol import PROTOCOLS, Counting, Protocol, find_protocol
 from ovsskit.errors import BadValue
-from ovsskit.eval.protocol import PROTOCOLS, Counting, Protocol, find_protocol
 from ovsskit.ops.metrics import (
     class_accuracy,
     class_iou,
