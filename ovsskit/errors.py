@@ -198,7 +198,7 @@ class NoImages(OvsskitError):
 
 
 class BadFile(OvsskitError):
-    """A file that the recipe names cannot be read as what it should be."""
+    """A file that a recipe or data set names cannot be read as what it should be."""
 
     code, title, status = "OV304", "unreadable file", 2
 
@@ -207,6 +207,12 @@ class Refused(OvsskitError):
     """The system refuses to read or write a file: no permission, no room, or a failing disk."""
 
     code, title, status = "OV305", "the system refuses", 1
+
+
+class NoDataset(OvsskitError):
+    """No data set has this name, its files are not there, or it has no such split or layout."""
+
+    code, title, status = "OV306", "no such data set", 2
 
 
 class MissingWeights(OvsskitError):

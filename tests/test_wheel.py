@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import ovsskit
+from ovsskit.datasets.facts import dataset_names
 
 PACKAGE = Path(ovsskit.__file__).parent
 BENCHMARKS = PACKAGE.parent / "benchmarks"
@@ -36,8 +37,17 @@ def test_the_embedded_models_are_weights_scenes_and_names() -> None:
 
 
 def test_all_other_files_are_code_or_known_data() -> None:
-    others = [path for path in files(PACKAGE) if PACKAGE / "embedded" not in path.parents]
+    apart = {PACKAGE / "embedded", PACKAGE / "datasets" / "facts"}
+    others = [path for path in files(PACKAGE) if not apart & {*path.parents}]
     assert {path.name for path in others if path.suffix != ".py"} == DATA
+
+
+def test_the_facts_of_all_data_sets_are_there() -> None:
+    held = {
+        path.relative_to(PACKAGE / "datasets" / "facts").as_posix()
+        for path in files(PACKAGE / "datasets" / "facts")
+    }
+    assert held == {f"{name}.toml" for name in dataset_names()}
 
 
 def test_the_package_imports_no_benchmark() -> None:

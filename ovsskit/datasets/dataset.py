@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ovsskit._lazy import Int, numpy
+from ovsskit.datasets.layout import Layout, Split
 from ovsskit.engine.values import Image
+from ovsskit.errors import BadFile, Place
 from ovsskit.files.inputs import MAX_PIXELS
 
 VOID = -1
@@ -21,7 +23,8 @@ class Facts:
     `classes` are in the order in which true masks number them, from 0; `background` is the number
     of the one that stands for everything else, if there is one. `coarse` maps the number of every
     class of `coarse_of`, another data set, to one of this. `own_words` maps a class to more words
-    by which its own lists call it.
+    by which its own lists call it. `numbers` are those of its classes in its own files, where they
+    are not in a row.
     """
 
     name: str
@@ -32,6 +35,18 @@ class Facts:
     own_words: dict[str, tuple[str, ...]] = field(default_factory=dict)
     coarse_of: str = ""
     coarse: tuple[int, ...] = ()
+    numbers: tuple[int | None, ...] = ()
+    licence: str = "see homepage"
+    homepage: str = ""
+    aliases: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    splits: tuple[Split, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+
+    @property
+    def evaluated(self) -> Split:
+        """Return the split on which papers report."""
+        return next(one for one in self.splits if one.evaluated)
 
 
 class Item(ABC):
@@ -79,3 +94,20 @@ class Dataset:
     layout: str
     items: Sequence[Item]
     files: tuple[str, ...] = ()
+
+
+def check_size(item: Item, truth: Int[numpy.ndarray, "h w"], image: Image) -> None:
+    """See that a true mask is as large as its image.
+
+    Raises:
+        BadFile: it is not.
+    """
+    if truth.shape == image.size:
+        return
+    (height, width), (tall, wide) = truth.shape, image.size
+    what = f"The true mask is {width} x {height} pixels, and the image {wide} x {tall}."
+    if (height, width) == (wide, tall):
+        fix = "Height and width are exchanged: turn the mask as the image's EXIF tag says."
+    else:
+        fix = "Give images and masks of the same release; neither is resized here."
+    raise BadFile(what, fix=fix, where=Place(item.where))

@@ -128,10 +128,10 @@ def test_a_mask_that_is_broken_or_of_a_lossy_format_is_named(tmp_path: Path) -> 
     mask, photo = tmp_path / "masks" / "p1.png", tmp_path / "p1.jpg"
     objective = Objective("miou", "maximize", PLACE, masks=tmp_path / "masks")
     PIL.Image.fromarray(NUMBERS).save(mask, "JPEG")
-    with pytest.raises(BadFile, match="1 of 1 masks cannot be read"):
+    with pytest.raises(BadFile, match="The mask cannot be read"):
         read_truth(objective, [photo], False, WORDS)
     mask.write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(BadFile, match="1 of 1 masks cannot be read"):
+    with pytest.raises(BadFile, match="The mask cannot be read"):
         read_truth(objective, [photo], False, WORDS)
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import PIL.Image
 
 from ovsskit._lazy import Int, numpy
+from ovsskit.datasets.masks import Fault, FaultyMask, read_mask
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, Place, first_of
 
-FORMATS = ("PNG", "TIFF", "BMP", "GIF")
-"""What a mask may be stored as: no format that changes numbers."""
 IGNORED = 255
 """The number of pixels in a true mask that count nowhere, as in VOC and ADE20K, unless it is a
 class's."""
@@ -27,25 +25,6 @@ NUMBERS = (
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Say what is wrong with a mask and those like it, with this one's facts and a remedy."""
-
-    what: str
-    facts: str
-    fix: str
-
-
-class FaultyMask(BadFile):
-    """Masks cannot be read, or do not hold the numbers of classes."""
-
-    def __init__(self, fault: Fault, mask: Path, alike: int = 1, masks: int = 1) -> None:
-        """Name one mask, and how many of all are like it."""
-        what = f"{alike} of {masks} masks {fault.what}."
-        super().__init__(what, there=fault.facts, fix=fault.fix, where=Place(str(mask)))
-        self.fault = fault
 
 
 def find_masks(folder: Path, images: Sequence[Path], where: Place) -> dict[Path, Path]:
@@ -84,7 +63,7 @@ def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
     held: dict[Path, set[int]] = {}
     for image, mask in masks.items():
         try:
-            numbers = read_mask(mask)
+            numbers = read_once(mask)
         except FaultyMask as error:
             faults[mask] = error.fault
             continue
@@ -94,7 +73,7 @@ def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
             faults[mask] = fault
     if faults:
         mask, fault = next(iter(faults.items()))
-        alike = sum(one.what == fault.what for one in faults.values())
+        alike = sum(one.many == fault.many for one in faults.values())
         raise FaultyMask(fault, mask, alike, len(masks))
     ids = {*vocabulary.ids[1:]}
     empty = [mask for mask, numbers in held.items() if not numbers & ids]
@@ -108,8 +87,8 @@ def check_masks(masks: Mapping[Path, Path], vocabulary: Vocabulary) -> None:
         log.warning(text, len(empty), len(masks), empty[0].name)
 
 
-def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
-    """Return the numbers of a mask: an indexed or grey image, or grey stored as colours.
+def read_once(path: Path) -> Int[numpy.ndarray, "h w"]:
+    """Return the numbers of a mask, which is read once for each time that it was changed.
 
     Raises:
         FaultyMask: it is coloured, or cannot be read.
@@ -119,26 +98,7 @@ def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
 
 @lru_cache(maxsize=1024)
 def _read(path: Path, changed: int) -> Int[numpy.ndarray, "h w"]:
-    """Read a mask once for each time that it was changed."""
-    fix = "Save masks as indexed or grey PNG, whose pixel values are the numbers of the classes."
-    try:
-        with PIL.Image.open(path, formats=FORMATS) as opened:
-            mode = opened.mode  # of one bit, white is 255 as in any black and white image
-            numbers = numpy.asarray(opened.convert("L") if mode == "1" else opened)
-    except Exception as error:  # decoders of broken files raise whatever they stumble over
-        there = " ".join(str(error).split())[:200]
-        raise FaultyMask(Fault("cannot be read", there, fix), path) from error
-    if numbers.ndim == 3:
-        colours = numbers if mode == "RGB" else numbers[..., :-1]
-        is_grey = mode in ("RGB", "RGBA", "LA") and (colours == colours[..., :1]).all()
-        if not is_grey or (mode != "RGB" and (numbers[..., -1] != 255).any()):
-            there = f"This one's mode is {mode}."
-            raise FaultyMask(Fault("are coloured", there, fix), path)
-        numbers = colours[..., 0]
-    if numbers.dtype.kind == "f" or numbers.min(initial=0) < 0:
-        there = f"This one's mode is {mode}."
-        raise FaultyMask(Fault("hold other than whole numbers", there, fix), path)
-    return numbers.astype("int16" if numbers.max(initial=0) < 1 << 15 else "int32")
+    return read_mask(path)
 
 
 def _fault_of_size(image: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | None:
@@ -154,10 +114,12 @@ def _fault_of_size(image: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | N
         return None
     facts = f"This one is {mine[0]} x {mine[1]} pixels, and {image.name} {size[0]} x {size[1]}."
     if mine == size[::-1]:
-        what = "are transposed: height and width are exchanged"
-        return Fault(what, facts, "Transpose them, or turn them as the image's EXIF tag says.")
+        turned = "transposed: height and width are exchanged"
+        fix = "Transpose them, or turn them as the image's EXIF tag says."
+        return Fault(f"is {turned}", f"are {turned}", facts, fix)
     fix = "Make them as large as the images, without mixing numbers (nearest neighbour)."
-    return Fault("have another size than their images", facts, fix)
+    other = "another size than"
+    return Fault(f"has {other} its image", f"have {other} their images", facts, fix)
 
 
 def _fault_of_numbers(held: set[int], vocabulary: Vocabulary) -> Fault | None:
@@ -167,7 +129,7 @@ def _fault_of_numbers(held: set[int], vocabulary: Vocabulary) -> Fault | None:
     ids = vocabulary.ids[1:]
     facts = f"This one holds {_few(strange)}; the numbers of the classes are {_few(ids)}."
     fix = f"{NUMBERS} A recipe's [vocabulary] gives classes other numbers: ids = [...]."
-    return Fault("hold numbers of no class", facts, fix)
+    return Fault("holds numbers of no class", "hold numbers of no class", facts, fix)
 
 
 def _few(numbers: Sequence[int]) -> str:

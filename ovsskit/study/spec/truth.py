@@ -11,7 +11,7 @@ from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadStudy
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.study.spec.objectives import Objective
-from ovsskit.study.spec.true_masks import IGNORED, check_masks, find_masks, read_mask
+from ovsskit.study.spec.true_masks import IGNORED, check_masks, find_masks, read_once
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Truth:
         self, image: Path, found: Int[torch.Tensor, "h w"]
     ) -> Int[torch.Tensor, "classes classes"]:
         """Count the pixels of an image by true and found class."""
-        true = torch.from_numpy(read_mask(self.masks[image]).astype(numpy.int64))
+        true = torch.from_numpy(read_once(self.masks[image]).astype(numpy.int64))
         if self.table is not None:
             true = torch.tensor(
                 [self.table.get(number, 0) for number in range(int(true.max()) + 1)]
