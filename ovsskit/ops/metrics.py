@@ -7,6 +7,11 @@ themselves.
 
 IoU and accuracy need no more than three counts of each class: see `marginals`. Functions that end
 in `_of_counts` take these, with any dimensions in front, such as one per image or resample.
+
+torchmetrics' Jaccard index agrees with the mean IoU of mmsegmentation, but it adds in float32
+(which loses pixels from 17 million on), gives 0 to a class that is neither true nor predicted, has
+no mean over true classes, and no place for what is predicted as none of the classes; its
+`segmentation.mean_iou` averages over images.
 """
 
 from __future__ import annotations

@@ -27,6 +27,13 @@ from ovsskit.ops.metrics import (
     mean_iou_of_true_classes,
     pixel_accuracy,
 )
+from ovsskit.torchvision_names import declare_torchvision
+
+DECLARED = declare_torchvision()
+from torchmetrics.functional.classification import (  # noqa: E402
+    multiclass_accuracy,
+    multiclass_jaccard_index,
+)
 
 Places = list[tuple[int, int]]
 CLASSES = 5
@@ -155,6 +162,24 @@ def test_what_is_predicted_as_no_class_lacks_in_its_true_class_alone() -> None:
     assert matrix[:, -1].tolist() == [1, 1, 0, 0, 0]
     assert marginals(matrix)[:, :2].tolist() == [[1, 1], [2, 2], [1, 1]]
     assert mean_iou(matrix) == 0.5
+
+
+@given(places=PLACES.filter(counted))
+def test_torchmetrics_agrees_on_what_it_counts(places: Places) -> None:
+    """It has float32, 0 for a class neither true nor predicted, and no column of others."""
+    pairs = torch.tensor(counted(places))
+    truth, predicted = pairs.unbind(1)
+    matrix = confusion(truth, predicted, CLASSES)
+
+    def theirs(average: str) -> torch.Tensor:
+        return multiclass_jaccard_index(predicted, truth, CLASSES, average=average)
+
+    shares = class_iou(matrix)
+    assert theirs("none").tolist() == pytest.approx(shares.nan_to_num(0).tolist())
+    assert float(theirs("macro")) == pytest.approx(mean_iou(matrix))
+    assert float(theirs("weighted")) == pytest.approx(frequency_weighted_iou(matrix), abs=1e-6)
+    accuracy = multiclass_accuracy(predicted, truth, CLASSES, average="micro")
+    assert float(accuracy) == pytest.approx(pixel_accuracy(matrix))
 
 
 def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
