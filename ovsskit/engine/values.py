@@ -99,7 +99,8 @@ class Vocabulary(Value):
     """Hold the names to look for, and of every label its number in the mask and its colour.
 
     `synonyms` are other words for each class, if there are any; `background_words` stand for what
-    is none of them.
+    is none of them. `dataset` names the data set whose classes these are, in its order, if they
+    are one's; it does not distinguish values.
     """
 
     names: tuple[str, ...]
@@ -108,6 +109,7 @@ class Vocabulary(Value):
     background: str = "background"
     synonyms: tuple[tuple[str, ...], ...] = ()
     background_words: tuple[str, ...] = ()
+    dataset: str = field(default="", compare=False)
 
     @classmethod
     def example(cls, seed: int = 0) -> Vocabulary:

@@ -115,8 +115,8 @@ def split_address(address: str, find: Callable[[str], type[Stage] | None]) -> tu
 
 
 def _forget_classes(vocabulary: Table) -> None:
-    """Take out the classes that a file names, with ids and synonyms, not those of options."""
-    for key in (*NAMING, "ids", "synonyms"):
+    """Take out the classes that a file names and what belongs to them, not those of options."""
+    for key in (*NAMING, "dataset", "ids", "synonyms"):
         if key in vocabulary and vocabulary.place_of(key).line:
             del vocabulary[key]
 

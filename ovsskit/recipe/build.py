@@ -43,7 +43,7 @@ from ovsskit.recipe.registry import (
 from ovsskit.recipe.tables import settings_tables
 from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.validate import validate
-from ovsskit.recipe.vocabulary import NAMING, VocabularyTable
+from ovsskit.recipe.vocabulary import NAMING, NotOfDataset, VocabularyTable
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -250,7 +250,9 @@ def _vocabulary(words: VocabularyTable, table: Table) -> Vocabulary:
     except BadClasses as error:
         if error.where is None or not error.where.line:
             section = table["vocabulary"]
-            error.where = section.place_of(next(way for way in NAMING if way in section))
+            misfit = isinstance(error, NotOfDataset)
+            key = "dataset" if misfit else next(way for way in NAMING if way in section)
+            error.where = section.place_of(key)
         report(error)
         return NO_WORDS
 

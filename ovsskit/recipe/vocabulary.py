@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from ovsskit.datasets.colours import BLACK, distinct_colours
+from ovsskit.datasets.facts import facts_of, palette_of
 from ovsskit.engine.stage import PathOfRecipe
 from ovsskit.engine.values import Vocabulary
-from ovsskit.errors import BadClasses, Place, did_you_mean, first_of
+from ovsskit.errors import BadClasses, NoDataset, Place, did_you_mean, first_of
 from ovsskit.files.reading import Unreadable, read_text
 from ovsskit.recipe.class_lists import (
     LINES,
@@ -28,7 +30,6 @@ Classes: TypeAlias = str | Mapping[str, int] | Mapping[int, str] | Iterable[str]
 """Classes in Python: a list of them, a string as on the command line, or a mapping between names
 and ids."""
 
-GOLDEN_RATIO = 0.618033988749895
 LARGEST_ID = 65535
 LISTS = frozenset({".txt", ".csv", ".tsv", ".json", ".toml", ".yaml", ".yml", ".names"})
 """Endings of files in which people keep lists of classes."""
@@ -46,6 +47,10 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     ] = ""
     preset: Annotated[
         str, Field(description="a shipped list of classes in place of `names`, such as voc21")
+    ] = ""
+    dataset: Annotated[
+        str,
+        Field(description="the data set whose classes these are, in its order, such as voc21"),
     ] = ""
     ids: Annotated[
         tuple[int, ...], Field(description="number of each class in the mask; 1, 2, 3... if empty")
@@ -67,7 +72,8 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
         """Return the vocabulary; it has no names if the table names no classes.
 
         Raises:
-            BadClasses: they are named in two ways, cannot be read, or are invalid.
+            BadClasses: they are named in two ways, cannot be read, are invalid, or are not those
+                of the data set.
         """
         ways = [way for way in NAMING if getattr(self, way)]
         if len(ways) > 1:
@@ -76,10 +82,10 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
                 fix="Keep one of them.",
             )
         if not ways:
-            return no_classes(self.background, self.background_words)
+            return _of_dataset(no_classes(self.background, self.background_words), self.dataset)
         path = Path(self.file) if self.file else find_preset(self.preset) if self.preset else None
         names = read_classes(path, self.background) if path else self.names
-        return make_vocabulary(
+        vocabulary = make_vocabulary(
             names,
             self.ids,
             self.background,
@@ -87,6 +93,11 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
             background_words=self.background_words,
             first_is_background=self.first_is_background,
         )
+        return _of_dataset(vocabulary, self.dataset)
+
+
+class NotOfDataset(BadClasses):
+    """The classes are not those of the data set that the key `dataset` names."""
 
 
 NAMING = ("names", "file", "preset")
@@ -144,7 +155,7 @@ def make_vocabulary(
     return Vocabulary(
         tuple(line[0] for line in kept),
         (0, *numbers),
-        _colours(len(kept)),
+        (BLACK, *distinct_colours(len(kept))),
         background,
         others,
         tuple(behind),
@@ -156,7 +167,7 @@ def no_classes(
 ) -> Vocabulary:
     """Return a vocabulary of words for the background alone; whoever runs it adds classes."""
     words = tuple(list_words(background_words))
-    return Vocabulary((), (0,), _colours(0), background, (), words)
+    return Vocabulary((), (0,), (BLACK,), background, (), words)
 
 
 def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] = ()) -> Vocabulary:
@@ -292,6 +303,29 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted((recipe_folder() / "vocabularies").glob("*.txt"))}
 
 
+def _of_dataset(vocabulary: Vocabulary, dataset: str) -> Vocabulary:
+    """Return a vocabulary in the colours of the data set whose classes it names, if it says so.
+
+    Raises:
+        NotOfDataset: the data set is unknown, or has another number of classes.
+    """
+    if not dataset:
+        return vocabulary
+    try:
+        facts = facts_of(dataset)
+    except NoDataset as error:
+        raise NotOfDataset(error.what, there=error.there, fix=error.fix) from error
+    palette, behind = list(palette_of(dataset)), BLACK
+    if facts.background is not None:
+        behind = palette.pop(facts.background)
+    if len(palette) != len(vocabulary.names):
+        what = f"{len(vocabulary.names)} classes are named, and {facts.name} has {len(palette)}"
+        beside = " beside the background" if facts.background is not None else ""
+        fix = "Name all of its classes in its order, or leave out `dataset`."
+        raise NotOfDataset(f"{what}{beside}.", fix=fix)
+    return replace(vocabulary, colours=(behind, *palette), dataset=facts.name)
+
+
 def _check_numbers(numbers: Sequence[int], count: int) -> None:
     """Check that every class has its own id, which a mask can hold."""
     fix = "Give every name its own id, 1 or more (0 is the background)."
@@ -329,14 +363,3 @@ def _is(line: Sequence[str], name: str) -> bool:
 
 def _repeated(words: Iterable[str]) -> list[str]:
     return [word for word, count in Counter(word.casefold() for word in words).items() if count > 1]
-
-
-def _colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return black for the background, then colours whose hues stay far apart."""
-    colours = [(0, 0, 0)]
-    for index in range(count):
-        hue = (0.02 + index * GOLDEN_RATIO) % 1.0
-        lightness, saturation = [(0.55, 0.9), (0.4, 0.75), (0.7, 0.8)][index // 8 % 3]
-        red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
-        colours.append((round(red * 255), round(green * 255), round(blue * 255)))
-    return tuple(colours)

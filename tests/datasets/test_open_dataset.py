@@ -52,13 +52,12 @@ def test_ade_starts_at_one_and_knows_no_255(tmp_path: Path) -> None:
         assert str(mask) in str(caught.value.where)
 
 
-@pytest.mark.parametrize("below", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
-@pytest.mark.parametrize("above", ["", "data"])
-def test_any_folder_on_the_way_is_enough(tmp_path: Path, above: str, below: str) -> None:
-    write_voc(tmp_path / above, SCENES)
-    if not below:
-        assert len(open_dataset("voc21", tmp_path).items) == 3
-    assert len(open_dataset("voc21", tmp_path / above / below).items) == 3
+@pytest.mark.parametrize(
+    "root", ["", "data", "data/VOCdevkit", "data/VOCdevkit/VOC2012"], ids=lambda root: root or "."
+)
+def test_any_folder_on_the_way_is_enough(tmp_path: Path, root: str) -> None:
+    write_voc(tmp_path / "data", SCENES)
+    assert len(open_dataset("voc21", tmp_path / root).items) == 3
 
 
 def test_a_list_says_which_images_and_in_which_order(tmp_path: Path) -> None:
