@@ -181,6 +181,14 @@ def test_a_gain_is_what_at_least_95_of_100_resamples_reach() -> None:
     assert least_gain(values) == pytest.approx(sum(values) / 400 - 1.645 / 20, abs=0.02)
 
 
+@pytest.mark.parametrize("images", [1, 3, 12, 700])
+def test_a_gain_is_the_same_whether_resamples_are_drawn_at_once_or_in_parts(images: int) -> None:
+    gains = numpy.random.default_rng(images).normal(size=images)
+    drawn = numpy.random.default_rng(0).integers(images, size=(10_000, images))
+    expected = float(numpy.quantile(gains[drawn].mean(1), 1 - 0.95))
+    assert least_gain(gains.tolist()) == expected
+
+
 @given(st.dictionaries(st.integers(0, 30), st.tuples(st.floats(0, 1), st.floats(0, 1))))
 def test_a_comparison_is_paired_and_knows_the_direction(pairs: dict[int, Any]) -> None:
     before, after = ({key: pair[side] for key, pair in pairs.items()} for side in (0, 1))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ovsskit._lazy import numpy
+from ovsskit.ops.bootstrap import draw_groups
 
 SURE = 0.95
 """How sure it has to be that a candidate is better."""
@@ -100,5 +101,5 @@ def compare(
 def least_gain(gains: Sequence[float]) -> float:
     """Return the 5 % point of the mean gain, by the percentile bootstrap over images."""
     listed = numpy.asarray(gains, dtype=float)
-    drawn = numpy.random.default_rng(0).integers(len(listed), size=(RESAMPLES, len(listed)))
-    return float(numpy.quantile(listed[drawn].mean(1), 1 - SURE))
+    means = [listed[drawn].mean(1) for drawn in draw_groups(len(listed), RESAMPLES, seed=0)]
+    return float(numpy.quantile(numpy.concatenate(means), 1 - SURE))
