@@ -8,6 +8,7 @@ from typing import Any
 
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.own import OwnFolder, Written
+from ovsskit.run.output.page import render_page
 from ovsskit.run.output.record import ImageRecord
 
 GALLERY, CLASSES = "index.html", "classes.json"
@@ -26,8 +27,6 @@ def write_gallery(
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
     """
-    from jinja2 import Environment, PackageLoader
-
     data = {
         "title": title,
         "facts": list(facts),
@@ -51,10 +50,7 @@ def write_gallery(
             if record.state == "failed"
         ],
     }
-    template = Environment(
-        loader=PackageLoader("ovsskit.run.output", ""), autoescape=True
-    ).get_template("gallery.html")
-    return folder.write_text(GALLERY, template.render(data=data))
+    return folder.write_text(GALLERY, render_page("ovsskit.run.output", "gallery.html", data=data))
 
 
 def write_classes(folder: OwnFolder, vocabulary: Vocabulary) -> Written:

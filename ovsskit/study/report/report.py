@@ -12,6 +12,7 @@ from PIL.Image import Image as PilImage
 
 from ovsskit.engine.values import Labels
 from ovsskit.run.output.overlay import draw_overlay
+from ovsskit.run.output.page import render_page
 from ovsskit.study.report.best import front_name
 from ovsskit.study.report.plots import (
     FEWEST_TRIALS,
@@ -54,8 +55,6 @@ def report_texts(state: StudyState, evaluator: Evaluator, study: optuna.Study) -
 
 def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> str:
     """Return the page as HTML."""
-    from jinja2 import Environment, PackageLoader
-
     search, rows, best = state.plan.search, state.rows, state.proposed
     first = search.objectives[0]
     default = state.default.get("values", [])
@@ -64,10 +63,9 @@ def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> s
     shown = sorted(
         (row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0]
     )
-    template = Environment(
-        loader=PackageLoader("ovsskit.study.report", ""), autoescape=True
-    ).get_template("study.html")
-    return template.render(
+    return render_page(
+        "ovsskit.study.report",
+        "study.html",
         title=search.title,
         facts=_facts(state),
         notices=state.notices,
