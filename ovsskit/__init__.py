@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Value as Value
     from ovsskit.engine.values import Vocabulary as Vocabulary
     from ovsskit.errors import OvsskitError as OvsskitError
+    from ovsskit.eval.in_python import run_eval as run_eval
     from ovsskit.fit.in_python import run_fit as run_fit
     from ovsskit.run.pipeline import Pipeline as Pipeline
     from ovsskit.run.pipeline import Result as Result
@@ -70,6 +71,7 @@ _HOMES = {
         "Vocabulary"
     ),
     "errors": "OvsskitError",
+    "eval.in_python": "run_eval",
     "fit.in_python": "run_fit",
     "run.pipeline": "Pipeline Result load",
     "study.in_python": "run_study",

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.check import check
+from ovsskit.cli.eval import eval
 from ovsskit.cli.expand import expand
 from ovsskit.cli.fit import fit
 from ovsskit.cli.models import models
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, study, fit, check, plan, stages, new, expand, sentences, schema, models):
+for command in (run, eval, study, fit, check, plan, stages, new, expand, sentences, schema, models):
     app.command()(command)
 
 

@@ -1,8 +1,8 @@
 """A folder of ours: one that a record of ours marks, or an empty one; locked while it is used.
 
-Everything that `run`, `study` and `fit` leave goes through here. So they refuse folders of other
-people, write and delete only inside, never through a symbolic link, and notice when the folder is
-taken away under them.
+Everything that `run`, `study`, `fit` and `eval` leave goes through here. So they refuse folders of
+other people, write and delete only inside, never through a symbolic link, and notice when the
+folder is taken away under them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pydantic import AfterValidator, TypeAdapter
 from ovsskit.errors import BadOutput, CannotWrite, Place
 from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
 
-RUN, STUDY, FIT = "run.json", "study.json", "fit.json"
-KINDS = {RUN: "run", STUDY: "study", FIT: "tuning"}
+RUN, STUDY, FIT, EVAL = "run.json", "study.json", "fit.json", "eval.json"
+KINDS = {RUN: "run", STUDY: "study", FIT: "tuning", EVAL: "evaluation"}
 """The record that marks a folder as ours, and what the folder then holds."""
 
 LOCK, PARTS = ".lock", ".parts"
@@ -256,7 +256,7 @@ def is_record(path: Path) -> bool:
 
 
 def is_ours(folder: Path) -> bool:
-    """Tell whether a folder was written by `run`, `study` or `fit`."""
+    """Tell whether a folder was written by `run`, `study`, `fit` or `eval`."""
     return any(is_record(folder / record) for record in KINDS)
 
 

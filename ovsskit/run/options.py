@@ -146,7 +146,7 @@ def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]
     return chosen
 
 
-def check_outcome(options: RunOptions, recipe: Recipe) -> None:
+def check_outcome(recipe: Recipe, save: frozenset[str] = frozenset()) -> None:
     """Check that the recipe writes what is to be saved.
 
     Raises:
@@ -159,7 +159,7 @@ def check_outcome(options: RunOptions, recipe: Recipe) -> None:
         raise UnfilledSlot(
             what, fix='End the recipe with a stage that does: use = "label_map".', where=where
         )
-    if options.save and "scores" not in written:
+    if save and "scores" not in written:
         raise UnfilledSlot("No stage writes `scores`, so they cannot be saved.", where=where)
 
 

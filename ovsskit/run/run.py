@@ -53,7 +53,7 @@ def run_job(options: RunOptions, callbacks: Callbacks) -> int:
 
 def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Job:
     recipe = load_recipe(options.recipe, options.overrides)
-    check_outcome(options, recipe)
+    check_outcome(recipe, options.save)
     check_files(recipe.plan.stages)
     images, samples = choose_images(options, recipe)
     plan = replace(recipe.plan, vocabulary=choose_classes(options, recipe, samples))

@@ -1,0 +1,117 @@
+"""`ovsskit eval`: measure a recipe on a data set, or on images with masks of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.options import (
+    Batch,
+    Classes,
+    ClassesFile,
+    Device,
+    Limit,
+    MaxPixels,
+    Plugins,
+    Quiet,
+    Sets,
+    hide_bars,
+    load_plugins,
+)
+from ovsskit.files.inputs import MAX_PIXELS
+
+
+def eval(
+    recipe: Annotated[
+        str, typer.Argument(help="Recipe file, or name of a shipped recipe; none with --masks.")
+    ] = "",
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="With --truth: the images, as files, folders, globs, or a list (.txt)."
+        ),
+    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", help="A data set; `ovsskit datasets` lists them."),
+    ] = "",
+    root: Annotated[
+        Path | None, typer.Option("--root", help="The folder that holds the data set.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option("--split", help="Its split.", show_default="the one that papers report")
+    ] = "",
+    layout: Annotated[
+        str,
+        typer.Option("--layout", help="How its files lie.", show_default="the first that is there"),
+    ] = "",
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", help="A folder of true masks, named as their images."),
+    ] = None,
+    truth_classes: Annotated[
+        Path | None,
+        typer.Option("--truth-classes", help="What the numbers or colours of these masks mean."),
+    ] = None,
+    ignore: Annotated[
+        list[int],
+        typer.Option("--ignore", help="Numbers in these masks that count nowhere."),
+    ] = [255],  # noqa: B006
+    masks: Annotated[
+        Path | None,
+        typer.Option("--masks", help="Measure the masks in this folder of a finished run."),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="The rules to count by: mmsegmentation, pnp_ovss...")
+    ] = "mmsegmentation",
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Output folder.", show_default="ovsskit-eval/RECIPE-DATASET"),
+    ] = None,
+    sets: Sets = [],  # noqa: B006
+    device: Device = "auto",
+    batch: Batch = "auto",
+    limit: Limit = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    save_masks: Annotated[
+        bool, typer.Option("--save-masks", help="Save what was found in every image (PNG).")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    quiet: Quiet = False,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Measure a recipe on images with true masks, and leave a record and a report in a folder.
+
+    An evaluation that was stopped goes on where it was when the same command is given again.
+    """
+    from ovsskit.cli.console import resumable
+    from ovsskit.cli.eval_report import EvalReport
+    from ovsskit.eval.eval import evaluate
+    from ovsskit.eval.options import EvalOptions, TruthOptions
+
+    load_plugins(plugins)
+    hide_bars(quiet=quiet)
+    options = EvalOptions(
+        recipe=recipe,
+        images=tuple(images),
+        classes=classes,
+        classes_file=classes_file,
+        out=out,
+        overrides=tuple(sets),
+        device=device,
+        batch=batch,
+        limit=limit,
+        max_pixels=max_pixels,
+        masks=masks,
+        truth=TruthOptions(dataset, root, split, layout, truth, truth_classes, tuple(ignore)),
+        protocol=protocol,
+        save_masks=save_masks,
+    )
+    with resumable(), EvalReport(quiet=quiet, as_json=json) as report:
+        record = evaluate(options, report)
+    if record["images"]["left_out"]:
+        raise typer.Exit(1)

@@ -1,0 +1,68 @@
+"""An evaluation from Python: one call, silent unless callbacks are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ovsskit.engine.notices import Silent
+from ovsskit.eval.callbacks import EvalCallbacks
+from ovsskit.eval.eval import evaluate
+from ovsskit.eval.options import IGNORED, EvalOptions, TruthOptions
+from ovsskit.run.options import as_option
+
+
+def run_eval(
+    recipe: str | Path,
+    *overrides: str,
+    dataset: str = "",
+    root: str | Path | None = None,
+    split: str = "",
+    layout: str = "",
+    images: str | Path = "",
+    truth: str | Path | None = None,
+    truth_classes: str | Path | None = None,
+    ignored: Sequence[int] = IGNORED,
+    protocol: str = "mmsegmentation",
+    classes: str | Sequence[str] | None = None,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    batch: int | str = "auto",
+    callbacks: EvalCallbacks | None = None,
+) -> dict[str, Any]:
+    """Measure a recipe on images with true masks, and return the record of the result.
+
+    They are a data set below `root`, or a folder of images and one of masks. Overrides are
+    `"address=value"`. The same call goes on with an evaluation that was stopped.
+
+        record = ovsskit.run_eval("naclip", dataset="voc21", root="data")
+        print(record["metrics"]["miou"], record["interval"]["miou"])
+
+    Raises:
+        OvsskitError: something is wrong with the recipe, data set, classes, output folder, device
+            or weights.
+    """
+    named = TruthOptions(
+        dataset,
+        None if root is None else Path(root),
+        split,
+        layout,
+        None if truth is None else Path(truth),
+        None if truth_classes is None else Path(truth_classes),
+        tuple(ignored),
+    )
+    options = EvalOptions(
+        str(recipe),
+        classes=as_option(classes),
+        out=None if out is None else Path(out),
+        overrides=overrides,
+        device=device,
+        images=(str(images),) if images else (),
+        batch=str(batch),
+        limit=limit,
+        truth=named,
+        protocol=protocol,
+    )
+    return evaluate(options, callbacks or Silent())

@@ -1,0 +1,80 @@
+"""Say what was measured on what, by which rules: the record of a result, as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from ovsskit.datasets.dataset import Dataset
+from ovsskit.datasets.matching import Matching
+from ovsskit.eval.counts import ImageCounts
+from ovsskit.eval.totals import Totals, known
+from ovsskit.files.digests import digest_path, digest_texts
+from ovsskit.ops.bootstrap import iou_intervals
+
+LEVEL = 0.95
+"""How sure it is that a number lies within its interval, if other images were drawn."""
+SHOWN_LEFT_OUT = 100
+"""Of how many images that were left out the record says why; `images.jsonl` says it of all."""
+
+
+def describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    """Return which images are measured on, with a digest of their names and of the lists."""
+    return {
+        "name": dataset.facts.name,
+        "title": dataset.facts.title,
+        "split": dataset.split,
+        "layout": dataset.layout,
+        "classes": list(dataset.facts.classes),
+        "images": len(dataset.items),
+        "names": digest_texts(item.name for item in dataset.items),
+        "files": {Path(file).name: digest_path(Path(file)) for file in dataset.files},
+    }
+
+
+def describe_result(
+    totals: Totals, matching: Matching, lines: Iterable[ImageCounts]
+) -> dict[str, Any]:
+    """Return every metric with its interval, the metrics of each class, and what was left out.
+
+    `confusion` holds a true class, a predicted one and their pixels; what is predicted as none of
+    the classes has the number behind the last.
+    """
+    left_out: list[dict[str, str]] = []
+    count = digest = 0
+    for counts in lines:
+        if counts.left_out:
+            count += 1
+            if len(left_out) < SHOWN_LEFT_OUT:
+                left_out.append({"name": counts.name, "reason": counts.left_out})
+        else:
+            digest ^= xxhash.xxh3_64_intdigest(f"{counts.index} {counts.truth}".encode())
+    scored = totals.scored
+    return {
+        "protocol": totals.counting.protocol.model_dump(),
+        "images": {"counted": totals.images, "left_out": count, "truth": f"{digest:016x}"},
+        "left_out": left_out,
+        "not_looked_for": list(matching.missed),
+        "of_no_class": list(matching.others),
+        "metrics": totals.metrics(),
+        **_with_intervals(totals),
+        "confusion": [[*pair, int(scored[*pair])] for pair in scored.nonzero().tolist()],
+    }
+
+
+def _with_intervals(totals: Totals) -> dict[str, Any]:
+    """Return the interval of the mean IoU, and every class with that of its IoU."""
+    groups, classes = totals.groups[totals.groups.any(-1).any(-1)], totals.per_class()
+    miou: list[float | None] = [None, None]
+    if len(groups):
+        found = iou_intervals(groups, mean=totals.counting.protocol.mean, level=LEVEL)
+        miou = known(found.mean[1:].tolist())
+        for one, ends in zip(classes, found.classes[1:].T.tolist(), strict=True):
+            one["iou_interval"] = known(ends)
+    return {
+        "interval": {"miou": miou, "level": LEVEL, "groups": len(groups)},
+        "classes": classes,
+    }
