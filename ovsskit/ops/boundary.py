@@ -11,7 +11,7 @@ import math
 
 from ovsskit._lazy import Float, Int, torch
 
-VOID, OUTSIDE = -1, -2
+VOID = -1
 """What label maps hold here where no class is, and around the image."""
 
 
@@ -48,7 +48,7 @@ def boundary_counts(
 
 def boundaries(labels: Int[torch.Tensor, "h w"], distance: int) -> Int[torch.Tensor, "h w"]:
     """Return labels with VOID where no other label, and no edge of the image, is that near."""
-    padded = torch.nn.functional.pad(labels[None].float(), (distance,) * 4, value=OUTSIDE)
+    padded = torch.nn.functional.pad(labels[None].float(), (distance,) * 4, value=VOID)
     is_even = _greatest(padded, distance) == -_greatest(-padded, distance)
     return labels.long().masked_fill(is_even[0], VOID)
 

@@ -12,7 +12,7 @@ from scipy.ndimage import binary_erosion
 from ovsskit.ops.boundary import boundaries, boundary_counts
 from ovsskit.ops.metrics import iou_of_counts
 
-SIZES = [(1, 1), (1, 9), (7, 1), (2, 3), (13, 17), (75, 100), (120, 161), (5, 200)]
+SIZES = [(1, 1), (1, 9), (7, 1), (2, 3), (13, 17), (75, 100), (60, 120), (5, 200)]
 
 
 def boundary_of(mask: numpy.ndarray, ratio: float) -> numpy.ndarray:
