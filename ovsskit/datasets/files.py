@@ -14,8 +14,10 @@ from pathlib import Path
 
 from ovsskit._lazy import Int, numpy
 from ovsskit.datasets.dataset import Facts, Item
+from ovsskit.datasets.extra import need
 from ovsskit.datasets.layout import Layout, Split
 from ovsskit.datasets.masks import read_mask
+from ovsskit.datasets.matlab import read_matlab
 from ovsskit.datasets.numbering import Numbering, numbering_of
 from ovsskit.engine.images import read_image
 from ovsskit.engine.values import Image
@@ -100,19 +102,24 @@ def open_masks(
         there.append(found)
         listed = read_list(folder / found, layout.id)
     described = tuple(str(folder / one) for one in there)
-    images, known = _best(layout.images, layout, folder, split, listed, there)
+    images, known = best_pattern(layout.images, layout, folder, split, listed, there)
     wanted = sorted(known) if listed is None else listed
-    masks, held = _best(layout.masks, layout, folder, split, wanted, there)
-    _check_all_there(folder, split, {images: known, masks: held}, wanted)
+    masks, held = best_pattern(layout.masks, layout, folder, split, wanted, there)
+    check_all_there(folder, split, {images: known, masks: held}, wanted)
     if listed is None and (surplus := len(held - known)):
         log.warning("%s: %d masks have no image here and are left out", folder, surplus)
     files = MaskFiles(str(folder / images), str(folder / masks), _truth(facts, layout))
     return [MaskItem(files, one) for one in wanted], described
 
 
-def _check_all_there(
+def check_all_there(
     folder: Path, split: Split, found: Mapping[str, frozenset[str]], wanted: Sequence[str]
 ) -> None:
+    """See that a folder has all files of a split; `found` are the ids of each pattern's files.
+
+    Raises:
+        BadFile: some are missing.
+    """
     missing = [
         pattern.replace("{id}", one)
         for pattern, ids in found.items()
@@ -172,7 +179,7 @@ def read_list(path: Path, id: str) -> list[str]:
     return ids
 
 
-def _best(
+def best_pattern(
     patterns: Sequence[str],
     layout: Layout,
     folder: Path,
@@ -181,6 +188,8 @@ def _best(
     there: list[str],
 ) -> tuple[str, frozenset[str]]:
     """Return the pattern that has most of the wanted files, and the ids of its files.
+
+    The pattern is added to those that are `there`.
 
     Raises:
         Absent: no file matches.
@@ -195,7 +204,11 @@ def _best(
 
 
 def _truth(facts: Facts, layout: Layout) -> Truth:
-    return partial(read_numbers, numbering_of(facts, layout))
+    numbering = numbering_of(facts, layout)
+    if not layout.variable:
+        return partial(read_numbers, numbering)
+    need("scipy.io", "Reading MATLAB files")
+    return partial(_read_variable, numbering, layout.variable)
 
 
 def read_numbers(numbering: Numbering, path: Path) -> Int[numpy.ndarray, "h w"]:
@@ -205,3 +218,7 @@ def read_numbers(numbering: Numbering, path: Path) -> Int[numpy.ndarray, "h w"]:
         BadFile: it cannot be read, or holds a number of no class.
     """
     return numbering.translate(read_mask(path), str(path))
+
+
+def _read_variable(numbering: Numbering, variable: str, path: Path) -> Int[numpy.ndarray, "h w"]:
+    return numbering.translate(read_matlab(path, variable), str(path))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from ovsskit.datasets.coco import open_coco, open_detail
 from ovsskit.datasets.dataset import Dataset, Facts
 from ovsskit.datasets.facts import facts_of
 from ovsskit.datasets.files import Absent, fill, open_masks
@@ -14,7 +15,7 @@ from ovsskit.errors import NoDataset, Place, did_you_mean, first_of
 
 log = logging.getLogger(__name__)
 
-READERS = {"masks": open_masks}
+READERS = {"masks": open_masks, "coco": open_coco, "detail": open_detail}
 """How the images of a split are found, by what a layout says."""
 
 
@@ -26,6 +27,7 @@ def open_dataset(name: str, root: Path | str, split: str = "", layout: str = "")
 
     Raises:
         NoDataset: the data set, split or layout is unknown, or no layout has its files here.
+        MissingExtra: its files need a package that is not installed.
         BadFile: files of the split are missing or broken.
     """
     facts, root = facts_of(name), Path(root).expanduser()
