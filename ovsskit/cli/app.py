@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.check import check
+from ovsskit.cli.datasets import datasets
 from ovsskit.cli.eval import eval
 from ovsskit.cli.expand import expand
 from ovsskit.cli.fit import fit
@@ -24,7 +25,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, eval, study, fit, check, plan, stages, new, expand, sentences, schema, models):
+for command in (
+    run,
+    eval,
+    study,
+    fit,
+    check,
+    plan,
+    stages,
+    new,
+    expand,
+    sentences,
+    schema,
+    models,
+    datasets,
+):
     app.command()(command)
 
 

@@ -52,6 +52,7 @@ def test_check_and_help_import_no_torch() -> None:
         ["--help"],
         ["check", str(RECIPES[0])],
         ["stages"],
+        ["datasets", "ade20k"],
         ["plan", str(RECIPES[0])],
     ):
         done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy
@@ -170,3 +171,14 @@ def test_class_files_that_are_wrong(tmp_path: Path, text: str, what: str) -> Non
     path = write(tmp_path, ["a"], raw(0, 1, 2), text)
     with pytest.raises(BadClasses, match=what):
         open_folder(tmp_path / "images", tmp_path / "masks", path)
+
+
+def test_the_forms_on_the_page_are_read(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "datasets.md"
+    forms = re.findall(r"```text title=.*?\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(forms) == 3
+    for form in forms:
+        path = write(tmp_path, ["a"], raw(0, 1, 2), form)
+        facts = open_folder(tmp_path / "images", tmp_path / "masks", path).facts
+        assert facts.classes == ("background", "dog", "cat")
+        assert facts.own_words == {"dog": ("puppy",)}
