@@ -15,7 +15,7 @@ EMBEDDED = {
 }
 DATA = {
     "py.typed",
-    *("gallery.html", "style.html", "study.html", "evaluation.html"),
+    *("gallery.html", "style.html", "study.html", "evaluation.html", "tables.html"),
     *("definitions.toml", "definitions.txt", "synonyms.toml", "synonyms.txt"),
     *("gpt2_merges.txt.gz", "symbol_order.npy"),
 }

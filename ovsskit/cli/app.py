@@ -14,6 +14,7 @@ from ovsskit.cli.fit import fit
 from ovsskit.cli.models import models
 from ovsskit.cli.new import new
 from ovsskit.cli.plan import plan
+from ovsskit.cli.report import report
 from ovsskit.cli.run import run
 from ovsskit.cli.schema import schema
 from ovsskit.cli.sentences import sentences
@@ -25,9 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
+COMMANDS = (
     run,
     eval,
+    report,
     study,
     fit,
     check,
@@ -39,7 +41,8 @@ for command in (
     schema,
     models,
     datasets,
-):
+)
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -58,7 +58,8 @@ def show(found: Table | Tree, prose: str = "") -> None:
     """
     wide = console.options.update(width=LINE)
     for column in found.columns if isinstance(found, Table) else ():
-        cells = [Measurement.get(console, wide, cell) for cell in column.cells]
+        texts = (column.header, *column.cells)
+        cells = [Measurement.get(console, wide, text) for text in texts]
         if column.header == prose:
             column.min_width = column.max_width = SENTENCE
         else:

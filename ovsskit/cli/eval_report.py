@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import LiveReport, progress_bar, show, stderr
-from ovsskit.cli.report import rate
+from ovsskit.cli.run_report import rate
 from ovsskit.eval.counts import ImageCounts
 
 METRICS = {

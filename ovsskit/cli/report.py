@@ -1,125 +1,68 @@
-"""Tell a person, or a program, how a run goes.
-
-Progress and notices go to standard error, results to standard output.
-"""
+"""`ovsskit report`: make tables of results, and compare two of them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
 
-from rich.markup import escape
-from rich.table import Table
+import typer
 
-from ovsskit.cli.console import LiveReport, console, progress_bar, show, stderr
-from ovsskit.run.callbacks import Summary
-from ovsskit.run.output.record import ImageRecord
-
-SHOWN_NOTES = 5
-"""On how many images notes are printed; `run.json` and the gallery hold all."""
+from ovsskit.cli.options import Force
 
 
-class Report(LiveReport):
-    """Show a progress bar, notices, failures and a summary; or lines of JSON; or nothing."""
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Folders that `ovsskit eval` wrote, or the eval.json in them."),
+    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Show the IoU of every class, too.")
+    ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--compare", metavar="A B", help="Say how B differs from A, and how surely."),
+    ] = None,
+    form: Annotated[
+        Literal["terminal", "markdown", "latex", "html"],
+        typer.Option("--format", help="The form of the tables."),
+    ] = "terminal",
+    out: Annotated[Path | None, typer.Option("--out", help="Write the tables into a file.")] = None,
+    force: Force = False,
+) -> None:
+    """Make tables of results, in which every number carries its protocol."""
+    from ovsskit.cli.console import console, show
+    from ovsskit.errors import BadValue, Place
+    from ovsskit.files.writing import see_free, write_text
+    from ovsskit.report.compare import compare as compare_results
+    from ovsskit.report.compare import comparison_table
+    from ovsskit.report.grid import rich_table, to_text
+    from ovsskit.report.results import read_result
+    from ovsskit.report.tables import class_tables, result_table, setting_table
 
-    def __init__(self, *, quiet: bool, as_json: bool) -> None:
-        self.quiet, self.as_json = quiet, as_json
-        shown = not quiet and not as_json and stderr.is_terminal
-        self.progress = progress_bar("images", "{task.fields[rate]}", shown=shown)
-        self.live = self.progress
-        self.task = self.progress.add_task("images", total=None, visible=False, rate="")
-
-    def begin(self, total: int) -> None:
-        """Show how many images there are to do."""
-        self.progress.start()
-        self.progress.reset(self.task, total=total, visible=bool(total))
-
-    def tell(self, record: ImageRecord) -> None:
-        """Show that an image is done, or why it failed."""
-        self.progress.advance(self.task)
-        task = self.progress.tasks[0]
-        self.progress.update(self.task, rate=rate(task.completed / (task.elapsed or 1.0)))
-        if self.as_json:
-            print(json.dumps(asdict(record)), flush=True)
-        elif record.state == "failed" and self.quiet:  # else the summary lists it
-            stderr.print(
-                f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False
-            )
-
-    def end(self, summary: Summary) -> None:
-        """Show what became of the images, what it cost, and where to look."""
-        self.progress.stop()
-        if self.as_json:
-            self._end_json(summary)
-        elif not self.quiet:
-            self._end_table(summary)
-
-    def _end_table(self, summary: Summary) -> None:
-        states = [record.state for record in summary.records]
-        failed = states.count("failed")
-        if not summary.done_now:
-            console.print(
-                f"Nothing to do: all {len(states)} images were done before.", highlight=False
-            )
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        pending = f", {states.count('pending')} still to do" if "pending" in states else ""
-        table.add_row(
-            "images",
-            f"{states.count('done')} done, "
-            f"{f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
-        )
-        done, seconds = states.count("done"), summary.costs.seconds
-        speed = f", {rate(done / seconds)}" if done and seconds else ""
-        empty = [record.name for record in summary.records if record.shows_nothing]
-        if empty:
-            such = f", such as {escape(empty[0])}" if empty[1:] else f": {escape(empty[0])}"
-            table.add_row("without a class", f"{len(empty)}{such}")
-        table.add_row("time", f"{seconds:.1f} s{speed}")
-        for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
-            table.add_row(f"  {escape(stage)}", f"{seconds:.2f} s")
-        if summary.costs.peak_memory:
-            table.add_row("peak memory", f"{summary.costs.peak_memory / 1e9:.2f} GB")
-        if summary.costs.peak_device_memory:
-            table.add_row(
-                "peak memory of the GPU", f"{summary.costs.peak_device_memory / 1e9:.2f} GB"
-            )
-        if summary.score is not None:
-            table.add_row(
-                "mIoU",
-                f"[bold]{100 * summary.score:.1f}[/] against the true masks of the sample scenes",
-            )
-        table.add_row("folder", escape(str(summary.out)))
-        table.add_row("gallery", escape(str(summary.gallery)))
-        show(table)
-        noted = [record for record in summary.records if record.notes]
-        for record in noted[:SHOWN_NOTES]:
-            text = escape(f"{record.source}: {'; '.join(record.notes)}")
-            console.print(f"[yellow]note[/] {text}", highlight=False)
-        if len(noted) > SHOWN_NOTES:
-            more = f"notes on {len(noted) - SHOWN_NOTES} more images are in run.json"
-            console.print(f"[yellow]note[/] {more}", highlight=False)
-        for record in summary.records:
-            if record.state == "failed":
-                console.print(
-                    f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}",
-                    highlight=False,
-                )
-
-    def _end_json(self, summary: Summary) -> None:
-        states = [record.state for record in summary.records]
-        counts = {state: states.count(state) for state in ("done", "failed", "pending")}
-        plain = {
-            **counts,
-            "done_now": summary.done_now,
-            "without_a_class": sum(record.shows_nothing for record in summary.records),
-            "out": str(summary.out),
-            "gallery": str(summary.gallery),
-            "costs": asdict(summary.costs),
-            "sample_miou": summary.score,
-        }
-        print(json.dumps({"summary": plain}), flush=True)
-
-
-def rate(speed: float) -> str:
-    """Say how fast images are done, of how many are done in a second."""
-    return f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each"
+    paths = list(dict.fromkeys([*results, *(compare or ())]))
+    if not paths:
+        fix = "Name folders that `ovsskit eval` wrote."
+        raise BadValue("No result is named.", fix=fix, where=Place("RESULTS"))
+    if out is not None:
+        see_free(out, force=force)
+    found = {path: read_result(path) for path in paths}
+    grids = [result_table(list(found.values())), setting_table(list(found.values()))]
+    if per_class:
+        grids += class_tables(list(found.values()))
+    if compare is not None:
+        first, second = compare
+        grids.append(comparison_table(compare_results(found[first], found[second])))
+    if form == "terminal" and out is None:
+        for grid in grids:
+            console.print(f"[bold]{grid.title}[/]")
+            show(rich_table(grid))
+            for note in grid.notes:
+                console.print(note, highlight=False, markup=False)
+            console.print()
+        return
+    text = to_text(grids, form, "Results")
+    if out is None:
+        print(text)
+    else:
+        write_text(out, text)
+        console.print(f"wrote {out}", highlight=False, markup=False)

@@ -76,7 +76,7 @@ def run(
     A run that was stopped goes on where it was when the same command is given again.
     """
     from ovsskit.cli.console import resumable
-    from ovsskit.cli.report import Report
+    from ovsskit.cli.run_report import Report
     from ovsskit.run.options import RunOptions
     from ovsskit.run.run import run_job
 

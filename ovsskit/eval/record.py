@@ -29,6 +29,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "split": dataset.split,
         "layout": dataset.layout,
         "classes": list(dataset.facts.classes),
+        "background": dataset.facts.background,
         "images": len(dataset.items),
         "names": digest_texts(item.name for item in dataset.items),
         "files": {Path(file).name: digest_path(Path(file)) for file in dataset.files},

@@ -17,7 +17,7 @@ from test_stages import STAGES, WRAPPERS, make
 from twins import TWINS
 
 import ovsskit
-from ovsskit.cli.report import Report
+from ovsskit.cli.run_report import Report
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.model import (
     Backbone,

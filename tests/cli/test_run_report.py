@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ovsskit.cli.report import Report, rate
+from ovsskit.cli.run_report import Report, rate
 from ovsskit.run.callbacks import Summary
 from ovsskit.run.output.record import Costs, ImageRecord
 

@@ -1,0 +1,1 @@
+"""Make tables from the records of results, and compare two of them."""
