@@ -35,17 +35,22 @@ def eval(
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     dataset: Annotated[
         str,
-        typer.Option("--dataset", help="A data set; `ovsskit datasets` lists them."),
+        typer.Option(
+            "--dataset",
+            help="A data set (`ovsskit datasets` lists them), hf:NAME of the hub, or parquet.",
+        ),
     ] = "",
-    root: Annotated[
-        Path | None, typer.Option("--root", help="The folder that holds the data set.")
-    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
     split: Annotated[
         str, typer.Option("--split", help="Its split.", show_default="the one that papers report")
     ] = "",
     layout: Annotated[
         str,
-        typer.Option("--layout", help="How its files lie.", show_default="the first that is there"),
+        typer.Option(
+            "--layout",
+            help="How its files lie; of a table, its columns, such as image:mask.",
+            show_default="the first that is there",
+        ),
     ] = "",
     truth: Annotated[
         Path | None,
@@ -53,7 +58,7 @@ def eval(
     ] = None,
     truth_classes: Annotated[
         Path | None,
-        typer.Option("--truth-classes", help="What the numbers or colours of these masks mean."),
+        typer.Option("--truth-classes", help="What the numbers or colours of your own masks mean."),
     ] = None,
     ignore: Annotated[
         list[int],

@@ -66,6 +66,19 @@ class ClassFile:
         return _background([name.casefold() for name in self.names])
 
 
+def need_class_file(path: Path | str | None, masks: Path | str) -> ClassFile:
+    """Read the classes of masks, which nothing else can tell.
+
+    Raises:
+        BadClasses: no file is named, or it is invalid.
+    """
+    if path is None:
+        what = "Nothing says which classes the numbers in the masks stand for."
+        fix = "Name a file with a number and a name on each line, or a classes.json of a run."
+        raise BadClasses(what, fix=fix, where=Place(str(masks)))
+    return read_class_file(Path(path).expanduser())
+
+
 def read_class_file(path: Path) -> ClassFile:
     """Read the classes of masks.
 

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from ovsskit._lazy import Int, numpy
 from ovsskit.datasets.dataset import Facts, Item
 from ovsskit.datasets.extra import need
 from ovsskit.datasets.layout import Layout, Split
-from ovsskit.datasets.masks import read_mask
 from ovsskit.datasets.matlab import read_matlab
 from ovsskit.datasets.numbering import Numbering, numbering_of
+from ovsskit.datasets.truth import ReadTruth, read_numbers
 from ovsskit.engine.images import read_image
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadFile, Place, first_of, shorten
@@ -26,9 +26,6 @@ from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.files.reading import Unreadable, read_text
 
 log = logging.getLogger(__name__)
-
-Truth = Callable[[Path], "Int[numpy.ndarray, 'h w']"]
-"""Reads the true mask from a file."""
 
 
 class Absent(Exception):
@@ -45,7 +42,7 @@ class MaskFiles:
 
     images: str
     masks: str
-    read: Truth
+    read: ReadTruth
 
     def image(self, id: str) -> Path:
         """Return the file of an image."""
@@ -203,21 +200,12 @@ def best_pattern(
     return chosen
 
 
-def _truth(facts: Facts, layout: Layout) -> Truth:
+def _truth(facts: Facts, layout: Layout) -> ReadTruth:
     numbering = numbering_of(facts, layout)
     if not layout.variable:
         return partial(read_numbers, numbering)
     need("scipy.io", "Reading MATLAB files")
     return partial(_read_variable, numbering, layout.variable)
-
-
-def read_numbers(numbering: Numbering, path: Path) -> Int[numpy.ndarray, "h w"]:
-    """Read a true mask whose pixel values are numbers.
-
-    Raises:
-        BadFile: it cannot be read, or holds a number of no class.
-    """
-    return numbering.translate(read_mask(path), str(path))
 
 
 def _read_variable(numbering: Numbering, variable: str, path: Path) -> Int[numpy.ndarray, "h w"]:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from ovsskit._lazy import Int, numpy
-from ovsskit.datasets.class_file import read_class_file
-from ovsskit.datasets.dataset import VOID, Dataset, Facts
-from ovsskit.datasets.files import MaskFiles, MaskItem, read_numbers
-from ovsskit.datasets.masks import read_colours
-from ovsskit.datasets.numbering import Numbering
-from ovsskit.errors import BadClasses, BadFile, Place, first_of
+from ovsskit.datasets.class_file import need_class_file
+from ovsskit.datasets.dataset import Dataset
+from ovsskit.datasets.files import MaskFiles, MaskItem
+from ovsskit.datasets.truth import IGNORED, facts_from, truth_reader
+from ovsskit.errors import BadFile, Place, first_of
 from ovsskit.files.inputs import find_images
 
 log = logging.getLogger(__name__)
-
-IGNORED = (255,)
-"""The numbers of pixels that count nowhere, as in most data sets, unless a class has them."""
 
 
 def open_folder(
@@ -39,11 +33,7 @@ def open_folder(
         BadFile: no image has a mask, or two would share one.
     """
     images, masks = Path(images).expanduser(), Path(masks).expanduser()
-    if classes is None:
-        what = "Nothing says which classes the numbers in the masks stand for."
-        fix = "Name a file with a number and a name on each line, or a classes.json of a run."
-        raise BadClasses(what, fix=fix, where=Place(str(masks)))
-    file = read_class_file(Path(classes).expanduser())
+    file = need_class_file(classes, masks)
     found = [path for path in find_images(str(images)) if not _is_mask(path, images, masks)]
     names = [path.relative_to(images).with_suffix("").as_posix() for path in found]
     there = {name for name in names if (masks / f"{name}.png").is_file()}
@@ -59,19 +49,14 @@ def open_folder(
         if (other := owners.setdefault(name, path)) != path:
             what = f"{other} and {path} would share the mask {name}.png."
             raise BadFile(what, fix="Give images different names.", where=Place(str(images)))
-    numbers = dict.fromkeys(() if file.by_colour else ignore, VOID)
-    numbers |= dict.fromkeys(file.void, VOID)
-    numbers |= {number: label for label, number in enumerate(file.numbers)}
-    numbering = Numbering(numbers, by_colour=file.by_colour)
-    read = partial(_read_colours if file.by_colour else read_numbers, numbering)
+    read = truth_reader(file, ignore)
     kinds = {
         suffix: MaskFiles(str(images / f"{{id}}{suffix}"), str(masks / "{id}.png"), read)
         for suffix in {path.suffix for path in found}
     }
     items = [MaskItem(kinds[path.suffix], name) for path, name in pairs]
     title = images.absolute().name
-    facts = Facts(title, title, file.names, file.palette, file.background, file.words)
-    return Dataset(facts, "", "folder", items, (str(classes),))
+    return Dataset(facts_from(file, title), "", "folder", items, (str(classes),))
 
 
 def _is_mask(path: Path, images: Path, masks: Path) -> bool:
@@ -93,8 +78,3 @@ def _no_masks(masks: Path, names: Sequence[str]) -> BadFile:
         fix=f"Did you mean `{near}`?" if near else "Give the masks the names of their images.",
         where=Place(str(masks)),
     )
-
-
-def _read_colours(numbering: Numbering, path: Path) -> Int[numpy.ndarray, "h w"]:
-    red, green, blue = numpy.moveaxis(read_colours(path).astype("int32"), -1, 0)
-    return numbering.translate((red << 16) + (green << 8) + blue, str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import PIL.Image
@@ -28,20 +29,23 @@ class Fault:
 class FaultyMask(BadFile):
     """Masks cannot be read, or do not hold the numbers of classes."""
 
-    def __init__(self, fault: Fault, mask: Path, alike: int = 1, masks: int = 1) -> None:
+    def __init__(self, fault: Fault, mask: Path | str, alike: int = 1, masks: int = 1) -> None:
         """Name one mask, and of several how many are like it."""
         what = f"{alike} of {masks} masks {fault.many}." if masks > 1 else f"The mask {fault.one}."
         super().__init__(what, there=fault.facts, fix=fault.fix, where=Place(str(mask)))
         self.fault = fault
 
 
-def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
+def read_mask(source: Path | BytesIO, where: str = "") -> Int[numpy.ndarray, "h w"]:
     """Return the numbers of a mask: an indexed or grey image, or grey stored as colours.
+
+    `where` says where an open file comes from, for messages.
 
     Raises:
         FaultyMask: it is coloured, or cannot be read.
     """
-    numbers, mode = _open(path)
+    path = where or str(source)
+    numbers, mode = _open(source, path)
     if numbers.ndim == 3:
         colours = numbers if mode == "RGB" else numbers[..., :-1]
         is_grey = mode in ("RGB", "RGBA", "LA") and (colours == colours[..., :1]).all()
@@ -56,13 +60,16 @@ def read_mask(path: Path) -> Int[numpy.ndarray, "h w"]:
     return numbers.astype("int16" if numbers.max(initial=0) < 1 << 15 else "int32")
 
 
-def read_colours(path: Path) -> UInt8[numpy.ndarray, "h w 3"]:
+def read_colours(source: Path | BytesIO, where: str = "") -> UInt8[numpy.ndarray, "h w 3"]:
     """Return the colours of a mask: an image of mode RGB, or indexed with a palette.
+
+    `where` says where an open file comes from, for messages.
 
     Raises:
         FaultyMask: it is see-through or has more than 8 bits, or cannot be read.
     """
-    colours, mode = _open(path, indices=False)
+    path = where or str(source)
+    colours, mode = _open(source, path, indices=False)
     if mode == "RGBA" and (colours[..., 3] == 255).all():
         colours, mode = colours[..., :3], "RGB"
     if mode != "RGB":
@@ -72,14 +79,14 @@ def read_colours(path: Path) -> UInt8[numpy.ndarray, "h w 3"]:
     return colours
 
 
-def _open(path: Path, *, indices: bool = True) -> tuple[numpy.ndarray, str]:
+def _open(source: Path | BytesIO, where: str, *, indices: bool = True) -> tuple[numpy.ndarray, str]:
     """Return what an image holds, and its mode; palettes become colours if indices are not meant.
 
     Raises:
         FaultyMask: it cannot be read.
     """
     try:
-        with PIL.Image.open(path, formats=FORMATS) as opened:
+        with PIL.Image.open(source, formats=FORMATS) as opened:
             mode = opened.mode
             if mode == "1":  # of one bit, white is 255 as in any black and white image
                 return numpy.asarray(opened.convert("L")), mode
@@ -88,4 +95,4 @@ def _open(path: Path, *, indices: bool = True) -> tuple[numpy.ndarray, str]:
             return numpy.asarray(opened), mode
     except Exception as error:  # decoders of broken files raise whatever they stumble over
         there = " ".join(str(error).split())[:200]
-        raise FaultyMask(Fault("cannot be read", "cannot be read", there, FIX), path) from error
+        raise FaultyMask(Fault("cannot be read", "cannot be read", there, FIX), where) from error

@@ -8,6 +8,7 @@ taken. Colour profiles are not applied.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,6 +44,21 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image:
     image = source if isinstance(source, PIL.Image.Image) else PIL.Image.fromarray(source)
     _check_size(image, max_pixels, None)
     return Image(_to_tensor(to_colour(image)), "image")
+
+
+def read_encoded(
+    content: bytes, where: str, name: str = "", *, max_pixels: int = MAX_PIXELS
+) -> Image:
+    """Read an image from the bytes of a file; `where` says where they come from, for messages.
+
+    Raises:
+        BadImage: they are empty, cut off, no image of a known format, or have more than
+            `max_pixels`.
+    """
+    place = Place(where)
+    if not content:
+        raise BadImage("The image is empty.", where=place)
+    return Image(_to_tensor(_decode(BytesIO(content), place, where, max_pixels)), name)
 
 
 def allow_pixels(max_pixels: int) -> None:
@@ -86,9 +102,13 @@ def _read_file(path: Path, max_pixels: int) -> PIL.Image.Image:
         ) from error
     if empty:
         raise BadImage("The file is empty.", where=where)
+    return _decode(path, where, path.name, max_pixels)
+
+
+def _decode(source: Path | BytesIO, where: Place, name: str, max_pixels: int) -> PIL.Image.Image:
     heard: list[str] = []
     try:
-        with hear_decoders(path.name) as heard, PIL.Image.open(path, formats=FORMATS) as image:
+        with hear_decoders(name) as heard, PIL.Image.open(source, formats=FORMATS) as image:
             _check_size(image, max_pixels, where)
             with hear_libtiff(heard) if image.format == "TIFF" else nullcontext():
                 return to_colour(image)

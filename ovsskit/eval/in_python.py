@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ovsskit.datasets.truth import IGNORED
 from ovsskit.engine.notices import Silent
 from ovsskit.eval.callbacks import EvalCallbacks
 from ovsskit.eval.eval import evaluate
-from ovsskit.eval.options import IGNORED, EvalOptions, TruthOptions
+from ovsskit.eval.options import EvalOptions, TruthOptions
 from ovsskit.run.options import as_option
 
 
@@ -34,8 +35,9 @@ def run_eval(
 ) -> dict[str, Any]:
     """Measure a recipe on images with true masks, and return the record of the result.
 
-    They are a data set below `root`, or a folder of images and one of masks. Overrides are
-    `"address=value"`. The same call goes on with an evaluation that was stopped.
+    They are a data set below `root`, one of the hub (`hf:NAME`), parquet files at `root`
+    (`parquet`), or a folder of images and one of masks. Overrides are `"address=value"`. The same
+    call goes on with an evaluation that was stopped.
 
         record = ovsskit.run_eval("naclip", dataset="voc21", root="data")
         print(record["metrics"]["miou"], record["interval"]["miou"])

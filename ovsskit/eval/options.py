@@ -10,8 +10,11 @@ from pathlib import Path
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.facts import facts_of
 from ovsskit.datasets.folder import open_folder
+from ovsskit.datasets.hub import open_hub
 from ovsskit.datasets.matching import foreground, is_of
 from ovsskit.datasets.open import open_dataset
+from ovsskit.datasets.parquet import open_parquet
+from ovsskit.datasets.truth import IGNORED
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadValue, Place
 from ovsskit.recipe.build import Recipe
@@ -19,8 +22,8 @@ from ovsskit.recipe.vocabulary import replace_classes
 from ovsskit.run.options import ImageOptions, choose_named
 
 OUT = Path("ovsskit-eval")
-IGNORED = (255,)
-"""Pixel values of a folder's masks that count nowhere, unless others are named."""
+HUB, PARQUET = "hf:", "parquet"
+"""What stands before the name of a data set of the hub, and in place of one for parquet files."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,17 @@ def choose_dataset(options: TruthOptions, images: Sequence[str]) -> Dataset:
         what = "Truth is named twice: by --dataset and by --truth."
         raise BadValue(what, fix="Give one of them.", where=Place("--truth"))
     if options.dataset:
+        if options.dataset.startswith(HUB):
+            name, classes = options.dataset.removeprefix(HUB), options.truth_classes
+            return open_hub(name, classes, options.split, options.layout, options.ignored)
         if options.root is None:
             fix = "Name the folder that holds it: --root DIR"
             raise BadValue("Nothing says where the data set is.", fix=fix, where=Place("--root"))
+        if options.dataset == PARQUET:
+            classes = options.truth_classes
+            return open_parquet(
+                options.root, classes, options.split, options.layout, options.ignored
+            )
         return open_dataset(options.dataset, options.root, options.split, options.layout)
     if options.truth is None:
         fix = "Name a data set, --dataset voc21 --root DIR, or a folder of masks, --truth DIR."
