@@ -33,6 +33,7 @@ from ovsskit.errors import (
 from ovsskit.files.names import FileName, safe_name
 from ovsskit.recipe.addresses import SECTIONS, address_of, all_stages, parse_override, set_value
 from ovsskit.recipe.extends import EXTENDING_KEYS, read_extended
+from ovsskit.recipe.published import PublishedNumber, read_published
 from ovsskit.recipe.registry import (
     CATALOGUE,
     backbone_names,
@@ -75,7 +76,10 @@ one."""
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hold a checked recipe: its plan, and the tables that it was made from."""
+    """Hold a checked recipe: its plan, and the tables that it was made from.
+
+    Published numbers stand apart from the tables, since they change nothing that a recipe does.
+    """
 
     header: Header
     plan: Plan
@@ -84,6 +88,7 @@ class Recipe:
     settings: dict[type[BaseModel], BaseModel]
     path: Path
     tables: dict[str, Any] = field(default_factory=dict)
+    published: tuple[PublishedNumber, ...] = ()
 
     def settings_of(self, cls: type[T]) -> T:
         """Return the settings of the command whose table this is the model of."""
@@ -132,8 +137,11 @@ def build(table: Table, given: Mapping[str, type[Value]] = NONE_GIVEN) -> Recipe
     plan = Plan(settle(stages), tuple(links), models, vocabulary)
     if not broken:  # a stage that is missing would be blamed on its neighbours
         report(*_objections(plan, table))
-    path = Path(table.place.file)
-    return Recipe(header, plan, words, inputs, settings, path, _plain(table))
+    is_written = bool(table.get("vocabulary", table).place_of("dataset").line)
+    dataset = vocabulary.dataset if is_written else ""  # that of an option may be another
+    published = read_published(table.get("published", []), dataset)
+    path, tables = Path(table.place.file), _plain(_without(table, "published"))
+    return Recipe(header, plan, words, inputs, settings, path, tables, published)
 
 
 def _objections(plan: Plan, table: Table) -> Iterator[OvsskitError]:
@@ -144,7 +152,7 @@ def _objections(plan: Plan, table: Table) -> Iterator[OvsskitError]:
 
 
 def _build_header(table: Table) -> Header:
-    sections = (*SECTIONS, "models", "stage", "study", *EXTENDING_KEYS)
+    sections = (*SECTIONS, "models", "stage", "study", "published", *EXTENDING_KEYS)
     fields = Header.model_fields
     for key in table:
         if key not in sections and key not in fields:

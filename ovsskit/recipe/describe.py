@@ -69,6 +69,8 @@ def range_of(schema: Mapping[str, Any]) -> str:
         "boolean": "true or false",
         "object": "table",
     }.get(kind, kind)
+    if schema.get("minLength"):
+        return f"{words} that is not empty"
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:

@@ -128,8 +128,8 @@ def _changes_nothing(table: Table, key: str) -> OvsskitError:
 
 
 def _merge(base: Table, change: Table) -> Table:
-    # A variant is another recipe: it does not go by its base's name.
-    kept = {key: value for key, value in base.items() if key != "name"}
+    # A variant is another recipe: its base's name and published numbers are not its own.
+    kept = {key: value for key, value in base.items() if key not in ("name", "published")}
     merged = Table(kept, change.place, {**base.places, **change.places})
     for key, value in change.items():
         if key in SECTIONS:

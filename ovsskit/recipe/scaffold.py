@@ -46,6 +46,7 @@ def _copy(recipe: Recipe, name: str) -> str:
     """Return the recipe's own text with its comments where it stands alone, else its tables."""
     own = tomlkit.parse(find_recipe(recipe.path).read_text(encoding="utf-8"))
     tables = recipe.tables if "extends" in own else own
+    tables.pop("published", None)  # of the shipped recipe, and not of what becomes of the copy
     tables["name"] = name
     return tomlkit.dumps(tables)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from ovsskit.engine.stage import Wrapper
 from ovsskit.recipe.build import Header, InputTable
 from ovsskit.recipe.describe import field_schemas, summary, table_schema
 from ovsskit.recipe.extends import PLACEMENTS
+from ovsskit.recipe.published import PublishedNumber
 from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 from ovsskit.recipe.tables import command_tables
 from ovsskit.recipe.vocabulary import VocabularyTable
@@ -41,6 +44,7 @@ def recipe_schema() -> Schema:
             "input": table_schema(field_schemas(InputTable)),
             **{name: module.schema() for name, module in command_tables().items()},
             "stage": {"type": "array", "items": {"$ref": "#/$defs/stage"}},
+            "published": {"type": "array", "items": _table(PublishedNumber)},
         },
         "$defs": {
             "stage": {
@@ -56,6 +60,11 @@ def recipe_schema() -> Schema:
             },
         },
     }
+
+
+def _table(cls: type[BaseModel]) -> Schema:
+    needed = [name for name, field in cls.model_fields.items() if field.is_required()]
+    return {**table_schema(field_schemas(cls)), "required": needed}
 
 
 def _stage(name: str, cls: Any) -> Schema:

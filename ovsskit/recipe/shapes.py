@@ -91,6 +91,7 @@ class FileShape(StudyShape):
     fit: Tables = {}
     study: StudyShape = StudyShape()
     stage: Annotated[list[StageShape], Field(max_length=MOST_TABLES)] = []
+    published: Annotated[list[Tables], Field(max_length=MOST_TABLES)] = []
 
 
 def read_shaped(path: Path) -> Table:
@@ -172,6 +173,11 @@ def _wanted(kind: str, names: list[str], address: str, *, in_list: bool) -> tupl
         return (
             "a list of tables",
             f'Write [[{address}]], in two pairs of brackets, with use = "...".',
+        )
+    if names[-1] == "published":
+        return (
+            "a list of tables",
+            'Write [[published]], in two pairs of brackets, with dataset = "...".',
         )
     if kind == "list_type" or (kind == "string_type" and in_list):
         return "a list of texts", f'Write {names[-1]} = ["..."].'

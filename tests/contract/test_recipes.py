@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import PrivateAttr
 from twins import SMALLER, TWINS
 
 import ovsskit
+from ovsskit.datasets.facts import facts_of
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.stage import use_of, walk
 from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
@@ -88,6 +90,19 @@ def test_both_ends_of_a_search_run(path: Path, end: int) -> None:
     pipeline = ovsskit.load(path, *ends)
     [state] = pipeline.run_many([image], pipeline.plan.vocabulary)
     assert state["labels"].ids.shape == image.size
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_of_a_dataset_says_what_is_published(path: Path) -> None:
+    recipe = load_recipe(path)
+    dataset = recipe.plan.vocabulary.dataset
+    says = "published" in tomllib.loads(path.read_text(encoding="utf-8"))
+    assert says or not dataset, "add [[published]], or published = [] if no number is known"
+    for row in recipe.published:
+        facts = facts_of(row.dataset)
+        assert facts.classes == facts_of(dataset or row.dataset).classes
+        all_layouts = {one.name for one in facts.layouts}
+        assert facts.name != "coco_object" or set(row.layouts) < all_layouts, "true masks differ"
 
 
 SEEN = {

@@ -1,0 +1,1 @@
+"""Measure what recipes' methods are published to reach, and compare."""

@@ -1,0 +1,37 @@
+"""The tables of published numbers on the pages are those of the recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pytest
+from published_tables import fill, numbers, pages, table
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", pages(ROOT), ids=lambda page: page.name)
+def test_the_tables_are_up_to_date(page: Path, golden: Callable[[Path, str], str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    found = fill(text, PurePosixPath(page.relative_to(ROOT).as_posix()))
+    assert found == golden(page, found), "python -m ovsskit.testing.regenerate"
+
+
+def test_every_number_stands_in_the_table_of_all() -> None:
+    text = table([], PurePosixPath("README.md"))
+    rows = [row for line in numbers().values() for row in line.values()]
+    assert len(rows) > 50
+    for line, row in numbers().items():
+        [shown] = [
+            one for one in text.splitlines() if f"`{line.recipe}`" in one and line.source in one
+        ]
+        for number in row.values():
+            assert f"| {number.value}" in shown
+
+
+def test_a_table_names_some_recipes_and_links_to_them() -> None:
+    text = table(["gem"], PurePosixPath("docs/methods/clip_family.md"))
+    assert "| [`gem`](../reference/recipes.md#gem) |" in text
+    assert "sclip" not in text
+    assert text.rstrip().splitlines()[-1].startswith("Not comparable with the recipe's own: ¹ ")
