@@ -49,10 +49,11 @@ class Row:
 class ClassFile:
     """Know the classes of masks, and the numbers or colours by which masks tell them apart.
 
-    `void` are numbers that count nowhere. With `by_colour`, numbers are colours: red * 65536 +
-    green * 256 + blue.
+    `path` is the file that says so; `void` are numbers that count nowhere. With `by_colour`,
+    numbers are colours: red * 65536 + green * 256 + blue.
     """
 
+    path: Path
     names: tuple[str, ...]
     numbers: tuple[int, ...]
     palette: tuple[Colour, ...]
@@ -103,7 +104,7 @@ def read_class_file(path: Path) -> ClassFile:
         raise BadClasses("The file names no class.", fix=FORMS, where=where)
     for form in (HEX, RGB, NUMBERED):
         matches = [form.fullmatch(line) for _, line in lines]
-        if all(matches) and matches:
+        if all(matches):
             rows = [_row(match.groupdict()) for match in matches if match]
             return _make(rows, path, by_colour=form is not NUMBERED)
         if any(matches):
@@ -153,6 +154,7 @@ def _make(rows: Sequence[Row], path: Path, *, by_colour: bool) -> ClassFile:
     elif background is not None:
         palette[background] = BLACK
     return ClassFile(
+        path,
         tuple(names),
         tuple(row.number for row in kept),
         without_doubles(palette, background),

@@ -12,7 +12,7 @@ from ovsskit._lazy import Int, numpy
 from ovsskit.datasets.annotations import Annotations
 from ovsskit.datasets.dataset import Facts, Item
 from ovsskit.datasets.facts import facts_of
-from ovsskit.datasets.files import Absent, best_pattern, check_all_there, fill
+from ovsskit.datasets.finding import Absent, best_pattern, check_all_there, fill
 from ovsskit.datasets.layout import Layout, Split
 from ovsskit.datasets.numbering import Numbering, numbering_of
 from ovsskit.engine.images import read_image

@@ -56,7 +56,7 @@ def open_folder(
     }
     items = [MaskItem(kinds[path.suffix], name) for path, name in pairs]
     title = images.absolute().name
-    return Dataset(facts_from(file, title), "", "folder", items, (str(classes),))
+    return Dataset(facts_from(file, title), "", "folder", items, (str(file.path),))
 
 
 def _is_mask(path: Path, images: Path, masks: Path) -> bool:

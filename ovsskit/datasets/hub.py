@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ovsskit.datasets.class_file import need_class_file
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.extra import need
 from ovsskit.datasets.rows import Rows, choose_columns, choose_split, open_rows
@@ -35,6 +36,7 @@ def open_hub(
     library = need("datasets", "Reading data sets of the hub")
     repository, _, configuration = name.partition(":")
     where = f"hf:{name}"
+    explained = need_class_file(classes, where)
     try:
         known = library.get_dataset_split_names(repository, configuration or None)
     except Exception as error:
@@ -45,7 +47,7 @@ def open_hub(
     except Exception as error:
         raise _missing(where, repository, error) from error
     rows = HubRows(library, table, columns, f"{where}, split {chosen}")
-    return open_rows(rows, name, chosen, "hub", classes, ignore)
+    return open_rows(rows, name, chosen, "hub", explained, ignore)
 
 
 class HubRows(Rows):
@@ -90,4 +92,5 @@ class HubRows(Rows):
 def _missing(where: str, repository: str, error: Exception) -> NoDataset:
     cause = cause_of(error, repository, "main")
     what = f"The data set cannot be loaded: {cause.what}."
-    return NoDataset(what, fix=cause.fix, where=Place(where))
+    there = "A local folder in the form of a repository will do, too: hf:FOLDER"
+    return NoDataset(what, there=there, fix=cause.fix, where=Place(where))

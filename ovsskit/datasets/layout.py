@@ -28,7 +28,8 @@ class Layout:
     `{id}`, and of several the first whose files are there counts. `id` is a regular expression. The
     first class has the number `first` and the others follow; or every class has its own number of
     `Facts.numbers` plus `shift`. `background` and `void` are further numbers, such as `91-181`:
-    those of pixels of the background, and of pixels that count nowhere.
+    those of pixels of the background, and of pixels that count nowhere. With `part`, the lists name
+    a part of the split.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Layout:
     images: tuple[str, ...]
     masks: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    part: bool = False
     annotations: tuple[str, ...] = ()
     reader: Literal["masks", "coco", "detail"] = "masks"
     variable: str = ""

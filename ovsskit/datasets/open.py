@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from ovsskit.datasets.coco import open_coco, open_detail
 from ovsskit.datasets.dataset import Dataset, Facts
 from ovsskit.datasets.facts import facts_of
-from ovsskit.datasets.files import Absent, fill, open_masks
+from ovsskit.datasets.files import open_masks
+from ovsskit.datasets.finding import Absent, fill
 from ovsskit.datasets.layout import Layout, Split
 from ovsskit.errors import NoDataset, Place, did_you_mean, first_of
 
@@ -51,7 +52,7 @@ def open_dataset(name: str, root: Path | str, split: str = "", layout: str = "")
                 if nearest is None or len(absent.there) > len(nearest[2].there):
                     nearest = one, folder, absent
                 continue
-            if wanted.images not in (0, len(items)):
+            if not one.part and wanted.images not in (0, len(items)):
                 text = "%s: %d images of the split %s are here, and %d are published"
                 log.warning(text, folder, len(items), wanted.name, wanted.images)
             return Dataset(facts, wanted.name, one.name, items, files)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
+from ovsskit.datasets.class_file import need_class_file
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.extra import need
+from ovsskit.datasets.parquet_column import Column, telling
 from ovsskit.datasets.rows import Columns, Rows, choose_columns, choose_split, open_rows
 from ovsskit.datasets.truth import IGNORED
-from ovsskit.errors import BadFile, NoDataset, OvsskitError, Place
+from ovsskit.errors import BadFile, NoDataset, Place
 
-BATCH, KEPT = 8, 3
-"""Rows that are read at once, and how many times as many of each column are in memory."""
 SHARD = re.compile(r"(?P<split>\w[\w.]*?)-\d+-of-\d+(-[0-9a-f]+)?")
 
 
@@ -42,9 +39,10 @@ def open_parquet(
         BadFile: a file is broken.
     """
     source = Path(source).expanduser()
+    explained = need_class_file(classes, source)
     files, chosen = _find(source, split)
     rows = ParquetRows(files, columns)
-    return open_rows(rows, source.absolute().stem, chosen, "parquet", classes, ignore)
+    return open_rows(rows, source.absolute().stem, chosen, "parquet", explained, ignore)
 
 
 class ParquetRows(Rows):
@@ -62,13 +60,13 @@ class ParquetRows(Rows):
         self.paths: list[str] = []
         self._files, self._starts = files, [0]
         for path in files:
-            with _telling(path), library.ParquetFile(path) as file:
+            with telling(path), library.ParquetFile(path) as file:
                 self.columns = choose_columns(_kinds(file.schema_arrow), columns, str(path))
                 columns = f"{self.columns.image}:{self.columns.truth}"
                 self.paths += _names(file, self.columns.image)
             self._starts.append(len(self.paths))
         self._cells = {
-            column: _Column(column, files, self._starts, library.ParquetFile)
+            column: Column(column, files, self._starts, library.ParquetFile)
             for column in (self.columns.image, self.columns.truth)
         }
 
@@ -86,66 +84,6 @@ class ParquetRows(Rows):
         """Return the file and the row in it."""
         index = bisect_right(self._starts, row) - 1
         return f"{self._files[index]}, row {row - self._starts[index]}"
-
-
-class _Column:
-    """Read a column forward, and keep the rows around the last that were asked for."""
-
-    def __init__(
-        self, name: str, files: Sequence[Path], starts: Sequence[int], opened: Callable[[Path], Any]
-    ) -> None:
-        self._name, self._files, self._starts, self._opened = name, files, starts, opened
-        self._lock = Lock()
-        self._kept: deque[tuple[int, Any]] = deque(maxlen=KEPT)
-        self._file, self._next, self._batches = -1, 0, iter(())
-
-    def value(self, row: int) -> Any:
-        with self._lock:
-            for first, batch in self._kept:
-                if first <= row < first + batch.num_rows:
-                    return batch.column(0)[row - first].as_py()
-            first, batch = self._read(row)
-            return batch.column(0)[row - first].as_py()
-
-    def _read(self, row: int) -> tuple[int, Any]:
-        """Read on to a row, or begin again at the row group that has it."""
-        index = bisect_right(self._starts, row) - 1
-        try:
-            with _telling(self._files[index]):
-                if index != self._file or row < self._next:
-                    self._begin(index, row)
-                while row >= self._next:
-                    self._kept.append((self._next, next(self._batches)))
-                    self._next += self._kept[-1][1].num_rows
-        except BadFile:
-            self._file = -1
-            raise
-        return self._kept[-1]
-
-    def _begin(self, index: int, row: int) -> None:
-        file = self._opened(self._files[index])
-        metadata, start = file.metadata, self._starts[index]
-        group = 0
-        while row >= start + metadata.row_group(group).num_rows:
-            start += metadata.row_group(group).num_rows
-            group += 1
-        left = list(range(group, metadata.num_row_groups))
-        self._batches = file.iter_batches(BATCH, row_groups=left, columns=[self._name])
-        self._file, self._next = index, start
-        self._kept.clear()
-
-
-@contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turn what readers of broken files raise, which may be anything, into a sentence."""
-    try:
-        yield
-    except OvsskitError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        what = f"The parquet file cannot be read: {reason}."
-        raise BadFile(what, where=Place(str(path))) from error
 
 
 def _names(file: Any, column: str) -> list[str]:

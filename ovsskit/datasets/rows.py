@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ovsskit._lazy import Int, numpy
-from ovsskit.datasets.class_file import need_class_file
+from ovsskit.datasets.class_file import ClassFile
 from ovsskit.datasets.dataset import Dataset, Item
 from ovsskit.datasets.truth import IGNORED, ReadTruth, facts_from, truth_reader
 from ovsskit.engine.images import read_encoded
@@ -96,23 +96,13 @@ class RowItem(Item):
 
 
 def open_rows(
-    rows: Rows,
-    title: str,
-    split: str,
-    kind: str,
-    classes: Path | str | None,
-    ignore: Sequence[int] = IGNORED,
+    rows: Rows, title: str, split: str, kind: str, file: ClassFile, ignore: Sequence[int] = IGNORED
 ) -> Dataset:
-    """Return the rows of a table as a data set, whose classes a file tells.
-
-    Raises:
-        BadClasses: there is no file of classes, or it is invalid.
-    """
-    file = need_class_file(classes, title)
+    """Return the rows of a table as a data set, whose classes a file tells."""
     source = Source(rows, name_rows(rows.paths), truth_reader(file, ignore))
     items = [RowItem(source, row) for row in range(len(rows.paths))]
     layout = f"{kind}, {rows.columns.image}:{rows.columns.truth}"
-    return Dataset(facts_from(file, title), split, layout, items, (str(classes),))
+    return Dataset(facts_from(file, title), split, layout, items, (str(file.path),))
 
 
 def name_rows(paths: Sequence[str]) -> list[str]:

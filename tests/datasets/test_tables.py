@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 from scenes import scene
 
-from ovsskit.datasets import parquet
+from ovsskit.datasets import parquet_column
 from ovsskit.datasets.hub import open_hub
 from ovsskit.datasets.parquet import ParquetRows, open_parquet
 from ovsskit.errors import BadClasses, BadFile, BadImage, MissingExtra, NoDataset
@@ -72,19 +72,19 @@ def test_few_rows_are_in_memory_and_none_is_read_twice(
     path = tmp_path / "photos.parquet"
     pyarrow.parquet.write_table(table(), path)
     began: list[int] = []
-    begin = parquet._Column._begin
+    begin = parquet_column.Column._begin
 
     def counted(self: Any, index: int, row: int) -> None:
         began.append(row)
         begin(self, index, row)
 
-    monkeypatch.setattr(parquet._Column, "_begin", counted)
+    monkeypatch.setattr(parquet_column.Column, "_begin", counted)
     rows = ParquetRows([path], "")
     for index in range(23):  # masks are read later than images, and not quite in order
         rows.cell(index, "image")
         rows.cell(max(index - 5, 0) ^ 1, "annotation")
         kept = [batch.num_rows for one in rows._cells.values() for _, batch in one._kept]
-        assert sum(kept) <= 2 * parquet.BATCH * parquet.KEPT
+        assert sum(kept) <= 2 * parquet_column.BATCH * parquet_column.KEPT
     assert began == [0, 1]
 
 
@@ -232,6 +232,13 @@ def test_a_data_set_in_the_form_of_the_hub(repository: Path, classes: Path) -> N
         open_hub(str(repository), classes, "vall")
     with pytest.raises(NoDataset, match="No column `photo` holds the images"):
         open_hub(str(repository), classes, columns="photo:annotation")
+
+
+def test_a_file_of_classes_is_read_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(BadClasses, match="Nothing says which classes"):
+        open_hub("owner/name", None)
+    with pytest.raises(BadClasses, match="cannot be read: No such file"):
+        open_hub("owner/name", tmp_path / "none.txt")
 
 
 def test_what_is_not_there_is_told(tmp_path: Path, classes: Path) -> None:
