@@ -12,11 +12,13 @@ from ovsskit.cli.options import (
     Classes,
     ClassesFile,
     Device,
+    Ignore,
     Limit,
     MaxPixels,
     Plugins,
     Quiet,
     Sets,
+    TruthClasses,
     hide_bars,
     load_plugins,
 )
@@ -56,14 +58,8 @@ def eval(
         Path | None,
         typer.Option("--truth", help="A folder of true masks, named as their images."),
     ] = None,
-    truth_classes: Annotated[
-        Path | None,
-        typer.Option("--truth-classes", help="What the numbers or colours of your own masks mean."),
-    ] = None,
-    ignore: Annotated[
-        list[int],
-        typer.Option("--ignore", help="Numbers in these masks that count nowhere."),
-    ] = [255],  # noqa: B006
+    truth_classes: TruthClasses = None,
+    ignore: Ignore = [255],  # noqa: B006
     masks: Annotated[
         Path | None,
         typer.Option("--masks", help="Measure the masks in this folder of a finished run."),

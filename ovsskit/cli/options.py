@@ -26,6 +26,13 @@ ClassesFile = Annotated[
     Path | None,
     typer.Option("--classes-file", help="Text file with one class on each line, then synonyms."),
 ]
+TruthClasses = Annotated[
+    Path | None,
+    typer.Option("--truth-classes", help="What the numbers or colours of your own masks mean."),
+]
+Ignore = Annotated[
+    list[int], typer.Option("--ignore", help="Numbers in the true masks that count nowhere.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[
     str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")

@@ -12,11 +12,13 @@ from ovsskit.cli.options import (
     Classes,
     ClassesFile,
     Device,
+    Ignore,
     Limit,
     MaxPixels,
     Plugins,
     Quiet,
     Sets,
+    TruthClasses,
     hide_bars,
     load_plugins,
 )
@@ -56,6 +58,12 @@ def run(
             help="Save what every stage wrote for this image; all; none.",
         ),
     ] = [],  # noqa: B006
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", help="A folder of true masks, to compare with in the gallery."),
+    ] = None,
+    truth_classes: TruthClasses = None,
+    ignore: Ignore = [255],  # noqa: B006
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
@@ -101,6 +109,9 @@ def run(
         ),
         explain=tuple(explain),
         verify=verify,
+        truth=truth,
+        truth_classes=truth_classes,
+        ignored=tuple(ignore),
     )
     with resumable(), Report(quiet=quiet, as_json=json) as report:
         status = run_job(options, report)

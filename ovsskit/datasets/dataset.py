@@ -96,15 +96,15 @@ class Dataset:
     files: tuple[str, ...] = ()
 
 
-def check_size(item: Item, truth: Int[numpy.ndarray, "h w"], image: Image) -> None:
-    """See that a true mask is as large as its image.
+def check_size(item: Item, truth: Int[numpy.ndarray, "h w"], size: tuple[int, ...]) -> None:
+    """See that a true mask is as large as its image, whose height and width are `size`.
 
     Raises:
         BadFile: it is not.
     """
-    if truth.shape == image.size:
+    if truth.shape == size:
         return
-    (height, width), (tall, wide) = truth.shape, image.size
+    (height, width), (tall, wide) = truth.shape, size
     what = f"The true mask is {width} x {height} pixels, and the image {wide} x {tall}."
     if (height, width) == (wide, tall):
         fix = "Height and width are exchanged: turn the mask as the image's EXIF tag says."

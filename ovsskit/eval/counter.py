@@ -82,7 +82,7 @@ class Counter:
         index, item = prediction.spot
         try:
             truth = item.read_truth()
-            check_size(item, truth, prediction.image)
+            check_size(item, truth, prediction.image.size)
             found = self.matching.translate(prediction.ids)
             counts = count_image(
                 index, item.name, truth, found, self.totals.counting, prediction.confidence

@@ -12,16 +12,14 @@ from ovsskit.datasets.colours import BLACK
 from ovsskit.datasets.dataset import Facts
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.files.own import OwnFolder
+from ovsskit.run.output.errors import LEGEND, tint_classes, tint_errors
 from ovsskit.run.output.heat import Tile, draw_sheet
-from ovsskit.run.output.overlay import resize_both, tint_image
+from ovsskit.run.output.overlay import resize_both
 
 KEPT = 12
 """How many of the worst images are kept, and how many of the best."""
 SIDE = 320
 """The longer side of each part of a picture, in pixels."""
-ERRORS = Vocabulary(
-    ("wrong", "not counted"), (0, 1, 2), (BLACK, (225, 30, 30), (70, 90, 200)), "right"
-)
 
 
 class Pictures:
@@ -94,29 +92,24 @@ def draw_comparison(
     """
     pixels = image.pixels.cpu().numpy()
     scale = SIDE / max(truth.shape)
-    errors = numpy.where(truth < 0, 2, truth != predicted)
-    small, true = resize_both(pixels, _shown(truth, background), scale)
-    _, found = resize_both(pixels, _shown(predicted, background), scale)
-    _, wrong = resize_both(pixels, errors, scale)
-    grey = small.convert("L").convert("RGB")
+    small, true = resize_both(pixels, truth, scale)
+    _, found = resize_both(pixels, predicted, scale)
     nothing = vocabulary.background if background is None else vocabulary.names[background]
+    seen, held = (_names(one, vocabulary, background) or nothing for one in (found, true))
     tiles = [
         Tile(small, image.name),
-        Tile(tint_image(small, true, vocabulary), f"true: {_names(true, vocabulary, nothing)}"),
-        Tile(tint_image(small, found, vocabulary), f"found: {_names(found, vocabulary, nothing)}"),
-        Tile(tint_image(grey, wrong, ERRORS), "red is wrong, blue is not counted"),
+        Tile(tint_classes(small, true, vocabulary, background), f"true: {held}"),
+        Tile(tint_classes(small, found, vocabulary, background), f"found: {seen}"),
+        Tile(tint_errors(small, true, found), LEGEND),
     ]
     return draw_sheet(tiles)
 
 
-def _shown(numbers: Int[numpy.ndarray, "h w"], background: int | None) -> Int[numpy.ndarray, "h w"]:
-    """Return the labels to draw: 0 where nothing is tinted."""
-    labels: numpy.ndarray = numpy.where(numbers == background, 0, numbers + 1)
-    return labels
-
-
-def _names(numbers: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary, nothing: str) -> str:
-    """Return the names of the classes that a mask shows, the largest first, or `nothing`."""
-    held, counts = numpy.unique(numbers[numbers > 0], return_counts=True)
-    names = [vocabulary.names[int(held[rank]) - 1] for rank in numpy.argsort(-counts)]
-    return ", ".join(names[:4]) + (", ..." if names[4:] else "") or nothing
+def _names(
+    numbers: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary, background: int | None
+) -> str:
+    """Return the names of the classes that a mask shows, but the background, the largest first."""
+    shown = numbers[(numbers >= 0) & (numbers != (-1 if background is None else background))]
+    held, counts = numpy.unique(shown, return_counts=True)
+    names = [vocabulary.names[int(held[rank])] for rank in numpy.argsort(-counts)]
+    return ", ".join(names[:4]) + (", ..." if names[4:] else "")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovsskit.datasets.truth import IGNORED
 from ovsskit.engine.stage import Stage, paths_of, walk
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
@@ -60,6 +61,9 @@ class RunOptions(ImageOptions):
     save: frozenset[str] = frozenset()
     explain: tuple[str, ...] = ()
     verify: bool = False
+    truth: Path | None = None
+    truth_classes: Path | None = None
+    ignored: tuple[int, ...] = IGNORED
 
 
 def choose_images(options: ImageOptions, recipe: Recipe) -> tuple[list[Path], bool]:

@@ -31,6 +31,7 @@ from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.runner import Runner
 from ovsskit.run.samples import sample_score
+from ovsskit.run.truths import Truths, find_truths
 
 OUT = Path("ovsskit-out")
 
@@ -64,12 +65,16 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     for model in plan.models.values():
         model.check_vocabulary(plan.vocabulary)
     check_inputs(plan.stages, plan.vocabulary, images)
+    truths = find_truths(
+        images, plan.vocabulary, samples, options.truth, options.truth_classes, options.ignored
+    )
     folder = OutputFolder(options.out or OUT / recipe.title, identify(plan))
-    todo = folder.add(images, options.save, explained, verify=options.verify)
+    wanted = options.save if truths is None else options.save | {"truth"}
+    todo = folder.add(images, wanted, explained, verify=options.verify)
     if not options.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(plan, device=device, batch=batch)
-    return _Job(options, callbacks, notices, recipe, pipeline, folder, samples, todo)
+    return _Job(options, callbacks, notices, recipe, pipeline, folder, samples, truths, todo)
 
 
 @dataclass
@@ -83,6 +88,7 @@ class _Job:
     pipeline: Pipeline
     folder: OutputFolder
     samples: bool
+    truths: Truths | None
     todo: list[ImageRecord]
     costs: Costs = field(default_factory=Costs)
     score: float | None = None
@@ -125,6 +131,7 @@ class _Job:
             self.callbacks.tell,
             self._publish,
             self.costs,
+            self.truths,
         )
         try:
             runner.run(self.todo)

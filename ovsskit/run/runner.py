@@ -27,6 +27,7 @@ from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.save import Prediction, save_prediction
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.stream import Stream
+from ovsskit.run.truths import Truths
 
 WRITERS = 2
 SAVE_EVERY = 20.0
@@ -39,7 +40,8 @@ class Runner:
 
     The record of an image says what to save of it. `profile` adds the seconds of every stage to the
     costs, and waits for the device after each stage. `tell` is called for every finished image;
-    `publish` is called now and then to bring the folder up to date.
+    `publish` is called now and then to bring the folder up to date. `truths`, where there are any,
+    are compared with what is found.
     """
 
     pipeline: Pipeline
@@ -50,6 +52,7 @@ class Runner:
     tell: Callable[[ImageRecord], None]
     publish: Callable[[], None]
     costs: Costs = field(default_factory=Costs)
+    truths: Truths | None = None
     _writing: deque[Future[None]] = field(default_factory=deque)
     _noting: Lock = field(default_factory=Lock)
     _collector: MapCollector | None = None
@@ -124,7 +127,7 @@ class Runner:
 
     def _save(self, prediction: Prediction) -> None:
         try:
-            record = save_prediction(self.folder, prediction, self.vocabulary)
+            record = save_prediction(self.folder, prediction, self.vocabulary, self.truths)
         except CannotWrite:
             raise
         except Exception as error:  # such as too little memory to draw a huge image

@@ -8,8 +8,12 @@ from pathlib import Path
 import PIL.Image
 
 from ovsskit._lazy import Int, numpy, torch
+from ovsskit.datasets.colours import distinct_colours
+from ovsskit.datasets.dataset import VOID, Dataset, Facts, Item
 from ovsskit.embedded import CLASSES, NOUNS, SampleScene, sample_scenes
-from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.images import read_image
+from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.ops.metrics import class_iou, confusion
 
 
@@ -42,6 +46,50 @@ def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
         found = numpy.asarray(PIL.Image.open(mask)).astype(int)
         total += confusion(torch.from_numpy(truth), torch.from_numpy(found), count)
     return float(class_iou(total)[0 if has_background else 1 :].nanmean())
+
+
+class SampleItem(Item):
+    """One sample scene; `table` maps its classes, things and stuffs together, to numbers."""
+
+    __slots__ = ("_scene", "_table")
+
+    def __init__(self, scene: SampleScene, table: Int[numpy.ndarray, " classes"]) -> None:
+        self._scene, self._table = scene, table
+
+    @property
+    def name(self) -> str:
+        """Return the name of the scene."""
+        return self._scene.name
+
+    @property
+    def where(self) -> str:
+        """Return the path of the image."""
+        return str(self._scene.image)
+
+    def read_image(self, max_pixels: int = MAX_PIXELS) -> Image:
+        """Read the image."""
+        return read_image(self._scene.image, max_pixels=max_pixels)
+
+    def read_truth(self) -> Int[numpy.ndarray, "h w"]:
+        """Read the true classes."""
+        truth: numpy.ndarray = self._table[_places(self._scene)]
+        return truth
+
+
+def sample_dataset(vocabulary: Vocabulary) -> Dataset:
+    """Return the sample scenes with their true masks, for the classes that are looked for.
+
+    Where things alone are, the rest is background; else places of other classes count nowhere.
+    """
+    only_things = set(vocabulary.names) <= set(NOUNS)
+    known = [name for name in CLASSES if name in vocabulary.names]
+    names = ("background", *known) if only_things else tuple(known)
+    rest = 0 if only_things else VOID
+    table = numpy.array([names.index(name) if name in names else rest for name in CLASSES])
+    colours = distinct_colours(len(names))
+    facts = Facts("samples", "Sample scenes", names, colours, 0 if only_things else None)
+    items = [SampleItem(scene, table) for scene in sample_scenes()]
+    return Dataset(facts, "", "package", items)
 
 
 def _places(scene: SampleScene) -> Int[numpy.ndarray, "h w"]:

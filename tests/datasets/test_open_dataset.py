@@ -165,12 +165,12 @@ def test_sizes_are_compared(tmp_path: Path) -> None:
     folder = write_ade(tmp_path, SCENES)
     item = open_dataset("ade20k", folder).items[0]
     image, truth = item.read_image(), item.read_truth()
-    check_size(item, truth, image)
+    check_size(item, truth, image.size)
     with pytest.raises(BadFile, match="12 x 16 pixels, and the image 16 x 12") as caught:
-        check_size(item, truth.T, image)
+        check_size(item, truth.T, image.size)
     assert "EXIF" in caught.value.fix
     with pytest.raises(BadFile, match="16 x 11 pixels, and the image 16 x 12"):
-        check_size(item, truth[1:], image)
+        check_size(item, truth[1:], image.size)
 
 
 def test_items_are_small(tmp_path: Path) -> None:

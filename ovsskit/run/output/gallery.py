@@ -40,6 +40,7 @@ def write_gallery(
                 "areas": record.areas,
                 "presence": record.presence,
                 "notes": record.notes,
+                "miou": record.miou,
             }
             for record in records
             if record.state == "done"

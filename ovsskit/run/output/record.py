@@ -24,7 +24,8 @@ class ImageRecord:
     pairs of a class's id and the fraction it covers, the largest first; `confidence` the scores
     that the darkest and the brightest pixel of the confidence map stand for. `presence` holds pairs
     of a class's id and the probability that the image shows it, where the recipe asks that, the
-    highest first; `notes` say what is odd.
+    highest first; `notes` say what is odd. `miou` is the mean IoU with the true mask, from 0 to 1,
+    where there is one.
     """
 
     name: Annotated[FileName, Field(min_length=1)]
@@ -39,6 +40,7 @@ class ImageRecord:
     files: Files = field(default_factory=dict)
     presence: tuple[tuple[int, float], ...] = ()
     notes: tuple[str, ...] = ()
+    miou: float | None = None
 
     @property
     def shows_nothing(self) -> bool:

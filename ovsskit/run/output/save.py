@@ -14,12 +14,15 @@ import PIL.Image
 
 from ovsskit._lazy import Int, UInt8, numpy, torch
 from ovsskit.engine.values import Probabilities, Scores, Vocabulary
+from ovsskit.errors import BadFile, reason_of
 from ovsskit.files.names import safe_name
 from ovsskit.files.own import OwnFolder, Written
+from ovsskit.run.output.errors import tint_classes, tint_errors
 from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.masks import write_mask
 from ovsskit.run.output.overlay import Area, draw_overlay, measure_areas, resize_both, tint_image
 from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.truths import Comparison, Truths
 
 Put: TypeAlias = Callable[[str, Callable[[BinaryIO], object]], None]
 """Write a file, named by its path in the folder."""
@@ -40,9 +43,14 @@ class Prediction:
 
 
 def save_prediction(
-    folder: OwnFolder, prediction: Prediction, vocabulary: Vocabulary
+    folder: OwnFolder,
+    prediction: Prediction,
+    vocabulary: Vocabulary,
+    truths: Truths | None = None,
 ) -> ImageRecord:
     """Write the files of one image, and return its record with what was written.
+
+    Where true masks are known, the gallery shows the image's, and what differs from it.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
@@ -66,9 +74,20 @@ def save_prediction(
         put(f"scores/{name}.npz", lambda file: write_scores(file, scores, vocabulary))
     maps = _put_sheets(put, name, prediction.sheets or ())
     _put_gallery(put, prediction, vocabulary, areas, maps)
+    miou, notes = None, prediction.record.notes
+    if truths is not None and prediction.record.source in truths.items:
+        try:
+            compared = truths.compare(prediction.record.source, prediction.labels)
+        except BadFile as error:
+            notes = (*notes, reason_of(error))
+        else:
+            miou = compared.miou
+            _put_truth(put, prediction, compared, truths)
     return replace(
         prediction.record,
         state="done",
+        miou=miou,
+        notes=notes,
         size=(width, height),
         areas=tuple((area.number, round(area.fraction, 6)) for area in areas),
         confidence=confidence,
@@ -145,6 +164,18 @@ def _put_gallery(
     found = {"name": name, "width": width, "height": height, "ranks": packed, "maps": maps}
     script = f"show({json.dumps(found)});\n".encode()
     put(f"gallery/layers/{name}.js", lambda file: file.write(script))
+
+
+def _put_truth(put: Put, prediction: Prediction, compared: Comparison, truths: Truths) -> None:
+    """Write two images of the gallery's size: the true classes, and where others were found."""
+    name, pixels = prediction.record.name, prediction.pixels
+    scale = min(1.0, GALLERY_SIDE / max(compared.truth.shape))
+    image, true = resize_both(pixels, compared.truth, scale)
+    _, found = resize_both(pixels, compared.found, scale)
+    background = truths.dataset.facts.background
+    tinted = tint_classes(image, true, truths.vocabulary, background)
+    put(f"gallery/truth/{name}.jpg", _jpeg(tinted, 88))
+    put(f"gallery/errors/{name}.jpg", _jpeg(tint_errors(image, true, found), 88))
 
 
 def _jpeg(image: PIL.Image.Image, quality: int) -> Callable[[BinaryIO], None]:

@@ -36,6 +36,7 @@ def test_of_a_new_image_nothing_is_known() -> None:
         "files": {},
         "presence": (),
         "notes": (),
+        "miou": None,
     }
 
 
