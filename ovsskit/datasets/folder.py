@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +22,13 @@ def open_folder(
     masks: Path | str,
     classes: Path | str | None,
     ignore: Sequence[int] = IGNORED,
+    among: Sequence[Path] | None = None,
 ) -> Dataset:
     """Return the images of a folder that have a mask: `<image>.png` at the same place in another.
 
-    `classes` is a file that says what the masks hold; see `ovsskit.datasets.class_file`. Numbers
-    in `ignore` count nowhere, unless they are a class's.
+    Only those `among` are returned, where that is given. `classes` is a file that says what the
+    masks hold; see `ovsskit.datasets.class_file`. Numbers in `ignore` count nowhere, unless they
+    are a class's.
 
     Raises:
         BadClasses: there is no file of classes, or it is invalid.
@@ -34,7 +37,8 @@ def open_folder(
     """
     images, masks = Path(images).expanduser(), Path(masks).expanduser()
     file = need_class_file(classes, masks)
-    found = [path for path in find_images(str(images)) if not _is_mask(path, images, masks)]
+    listed = find_images(str(images)) if among is None else among
+    found = [path for path in listed if not _is_mask(path, images, masks)]
     names = [path.relative_to(images).with_suffix("").as_posix() for path in found]
     there = {name for name in names if (masks / f"{name}.png").is_file()}
     pairs = [(path, name) for path, name in zip(found, names, strict=True) if name in there]
@@ -57,6 +61,12 @@ def open_folder(
     items = [MaskItem(kinds[path.suffix], name) for path, name in pairs]
     title = images.absolute().name
     return Dataset(facts_from(file, title), "", "folder", items, (str(file.path),))
+
+
+def common_folder(inputs: Sequence[str]) -> Path:
+    """Return the folder in which files, folders and globs lie; for a single folder, that one."""
+    folder = Path(os.path.commonpath([Path(one).expanduser().absolute() for one in inputs]))
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
 
 
 def _is_mask(path: Path, images: Path, masks: Path) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.facts import facts_of
-from ovsskit.datasets.folder import open_folder
+from ovsskit.datasets.folder import common_folder, open_folder
 from ovsskit.datasets.hub import open_hub
 from ovsskit.datasets.matching import foreground, is_of
 from ovsskit.datasets.open import open_dataset
@@ -17,6 +16,7 @@ from ovsskit.datasets.parquet import open_parquet
 from ovsskit.datasets.truth import IGNORED
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadValue, Place
+from ovsskit.files.inputs import find_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.vocabulary import replace_classes
 from ovsskit.run.options import ImageOptions, choose_named
@@ -81,9 +81,9 @@ def choose_dataset(options: TruthOptions, images: Sequence[str]) -> Dataset:
         raise BadValue(
             "Nothing says of which images the masks are.", fix=fix, where=Place("IMAGES")
         )
-    folder = Path(os.path.commonpath([Path(one).absolute() for one in images]))
-    folder = folder if folder.is_dir() else folder.parent
-    return open_folder(folder, options.truth, options.truth_classes, options.ignored)
+    among = [path.absolute() for path in find_images(images)]
+    folder = common_folder(images)
+    return open_folder(folder, options.truth, options.truth_classes, options.ignored, among)
 
 
 def choose_words(options: EvalOptions, recipe: Recipe, dataset: Dataset) -> tuple[Vocabulary, str]:

@@ -66,7 +66,13 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         model.check_vocabulary(plan.vocabulary)
     check_inputs(plan.stages, plan.vocabulary, images)
     truths = find_truths(
-        images, plan.vocabulary, samples, options.truth, options.truth_classes, options.ignored
+        images,
+        options.images,
+        plan.vocabulary,
+        samples,
+        options.truth,
+        options.truth_classes,
+        options.ignored,
     )
     folder = OutputFolder(options.out or OUT / recipe.title, identify(plan))
     wanted = options.save if truths is None else options.save | {"truth"}

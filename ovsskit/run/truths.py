@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 from ovsskit._lazy import Int, numpy, torch
 from ovsskit.datasets.colours import BLACK
 from ovsskit.datasets.dataset import Dataset, Item, check_size
-from ovsskit.datasets.folder import open_folder
+from ovsskit.datasets.folder import common_folder, open_folder
 from ovsskit.datasets.matching import Matching, match_classes
 from ovsskit.embedded import CLASSES
 from ovsskit.engine.values import Vocabulary
@@ -70,6 +69,7 @@ class Truths:
 
 def find_truths(
     images: Sequence[Path],
+    inputs: Sequence[str],
     vocabulary: Vocabulary,
     samples: bool,
     truth: Path | None,
@@ -78,13 +78,16 @@ def find_truths(
 ) -> Truths | None:
     """Return the true masks of images: those in a folder, or those of the sample scenes; else None.
 
+    `inputs` are the folders and files that a person named; masks lie as images do in these.
+
     Raises:
         BadClasses: there is no file of classes, or it has none of those that are looked for.
         BadFile: no image has a mask.
     """
     if truth is not None:
-        folder = Path(os.path.commonpath([path.absolute().parent for path in images]))
-        dataset = open_folder(folder, truth, classes, ignored)
+        among = [path.absolute() for path in images]
+        folder = common_folder(inputs or [str(path.parent) for path in among])
+        dataset = open_folder(folder, truth, classes, ignored, among)
     elif samples and set(vocabulary.names) <= set(CLASSES):
         dataset = sample_dataset(vocabulary)
     else:

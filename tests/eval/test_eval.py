@@ -137,6 +137,13 @@ def test_the_limit_can_be_raised_later(run: Run) -> None:
     assert record()["images"]["truth"] != first["images"]["truth"]
 
 
+def test_only_the_images_that_are_named_are_measured(run: Run) -> None:
+    recipe = ("eval", str(TESTS / "toy.toml"), "photos/a.png", "photos/c*")
+    truth = ("--truth", "truth", "--truth-classes", "classes.txt", "--out", "out")
+    assert run(*recipe, *truth)[0] == 0
+    assert record()["images"]["counted"] == record()["dataset"]["images"] == 2
+
+
 def test_another_protocol_needs_another_folder(run: Run) -> None:
     run(*evaluation())
     status, _, err = run(*evaluation("--protocol", "pnp_ovss"))

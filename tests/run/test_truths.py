@@ -23,7 +23,7 @@ IGNORED = (255,)
 @pytest.mark.parametrize("names", [NOUNS, (*NOUNS, *STUFFS), ("night", "bus")])
 def test_true_masks_of_sample_scenes_are_perfect(names: tuple[str, ...]) -> None:
     vocabulary = make_vocabulary(names)
-    truths = find_truths([], vocabulary, True, None, None, IGNORED)
+    truths = find_truths([], [], vocabulary, True, None, None, IGNORED)
     assert truths is not None
     for scene in sample_scenes()[:4]:
         item = truths.items[str(scene.image)]
@@ -37,8 +37,8 @@ def test_true_masks_of_sample_scenes_are_perfect(names: tuple[str, ...]) -> None
 
 
 def test_classes_that_scenes_do_not_know_have_no_truth() -> None:
-    assert find_truths([], make_vocabulary(["zebra"]), True, None, None, IGNORED) is None
-    assert find_truths([], make_vocabulary(["dog"]), False, None, None, IGNORED) is None
+    assert find_truths([], [], make_vocabulary(["zebra"]), True, None, None, IGNORED) is None
+    assert find_truths([], [], make_vocabulary(["dog"]), False, None, None, IGNORED) is None
 
 
 @pytest.fixture
@@ -95,3 +95,12 @@ def test_masks_without_a_file_of_classes_are_refused(scenes: Path) -> None:
     refused = CliRunner().invoke(app, [*TOY, "--truth", "truth", *PLUGIN]).exception
     assert isinstance(refused, OvsskitError)
     assert "Nothing says which classes the numbers in the masks stand for." in str(refused)
+
+
+def test_masks_lie_as_images_do_in_the_folder_that_was_named(scenes: Path) -> None:
+    for folder in ("photos", "truth"):
+        (scenes / folder / "inside").mkdir()
+        (scenes / folder / "a.png").rename(scenes / folder / "inside" / "a.png")
+    assert CliRunner().invoke(app, [*TOY, *TRUTH, *PLUGIN]).exit_code == 0
+    [record] = json.loads((scenes / "out" / "run.json").read_text())["images"]
+    assert record["miou"] is not None
