@@ -20,6 +20,7 @@ from ovsskit.cli.schema import schema
 from ovsskit.cli.sentences import sentences
 from ovsskit.cli.stages import stages
 from ovsskit.cli.study import study
+from ovsskit.cli.words import words
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +39,7 @@ COMMANDS = (
     new,
     expand,
     sentences,
+    words,
     schema,
     models,
     datasets,

@@ -8,23 +8,21 @@ fused; here each class's vector is the mean over its own sentences, in one class
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol, runtime_checkable
 
 from ovsskit.engine.devices import choose_batch, choose_device
-from ovsskit.engine.images import allow_pixels, read_image
+from ovsskit.engine.images import allow_pixels
 from ovsskit.engine.notices import TakesNotice, hearing
 from ovsskit.engine.objections import check_inputs
 from ovsskit.engine.plan import Plan
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image
 from ovsskit.errors import (
-    BadImage,
     BadValue,
-    NoImages,
     NothingFound,
     Place,
     UnfilledSlot,
@@ -36,6 +34,7 @@ from ovsskit.files.writing import make_folder, see_free, write_text
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.options import ImageOptions, check_files, choose_classes, choose_images
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.run.reading import read_each
 from ovsskit.sentences.recipe import Choice, recipe_text
 from ovsskit.sentences.sureness import Sureness
 from ovsskit.stages.text.encode_text import EncodeText
@@ -105,7 +104,7 @@ def _choose(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
     sureness = Sureness(len(tried), len(vocabulary.labels))
     callbacks.begin(len(images) * len(tried))
     seen = 0
-    for image in _read(images, options.max_pixels):
+    for image in read_each(images, options.max_pixels):
         _look(image, pipelines, sureness, callbacks)
         seen += 1
     experts = {
@@ -177,22 +176,3 @@ def _with_sentence(plan: Plan, stage: EncodeText, sentence: str) -> Plan:
     changed = stage.model_copy(update=alone)
     stages = tuple(changed if one is stage else one for one in plan.stages)
     return replace(plan, stages=stages)
-
-
-def _read(images: Sequence[Path], max_pixels: int) -> Iterator[Image]:
-    """Yield the images that can be read, and say which cannot.
-
-    Raises:
-        NoImages: none can be read.
-    """
-    left_out = []
-    for path in images:
-        try:
-            image = read_image(path, max_pixels=max_pixels)
-        except BadImage as error:
-            left_out.append(f"{path} is left out: {error.what}")
-            log.warning("%s", left_out[-1])
-        else:
-            yield image
-    if len(left_out) == len(images):
-        raise NoImages("No image can be read.", there="\n  ".join(left_out[:5]))

@@ -17,8 +17,8 @@ import ovsskit
 from ovsskit.cli.__main__ import main
 from ovsskit.engine.values import Probabilities
 from ovsskit.recipe.build import load_recipe
+from ovsskit.run import reading
 from ovsskit.run.samples import sample_images
-from ovsskit.sentences import sentences
 from ovsskit.stages.network.encode_hidden import EncodeHidden
 from ovsskit.stages.text.encode_text import EncodeText
 
@@ -158,7 +158,7 @@ def test_what_is_stopped_leaves_what_was_there(
     old = tmp_path / "old.toml"
     old.write_text("# mine\n")
     assert choose("--out", old, *IMAGES)[0] == 2
-    monkeypatch.setattr(sentences, "read_image", stop)
+    monkeypatch.setattr(reading, "read_image", stop)
     assert choose("--out", old, "--force", *IMAGES)[0] == 130
     assert old.read_text() == "# mine\n"
     assert list(tmp_path.iterdir()) == [old]

@@ -70,6 +70,11 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """
         return None
 
+    def knows_word(self, word: str) -> bool:
+        """Say whether the model reads all of a word, and was trained on it, as far as is known."""
+        found = self.read_word(word)
+        return found is None or not (found.unknown or found.broken)
+
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse classes whose words the model cannot read or distinguish; called before a run.
 

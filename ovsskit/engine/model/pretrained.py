@@ -169,8 +169,23 @@ class PretrainedBackbone(Backbone):
         from ovsskit.embedded import CLASSES
 
         super().check_vocabulary(vocabulary)
-        if self.weights.partition(":")[0] == EMBEDDED:
+        if self.is_embedded:
             note_untrained(self.words_of(vocabulary), CLASSES)
+
+    def knows_word(self, word: str) -> bool:
+        """Say whether the model reads all of a word; of a tiny model, whether it was trained on it.
+
+        Words of a tiny model are few, and pieces of others mean nothing to it.
+        """
+        from ovsskit.embedded import CLASSES
+
+        known = not self.is_embedded or word.casefold() in CLASSES
+        return known and super().knows_word(word)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Say whether the weights are of a tiny model that comes with the package."""
+        return self.weights.partition(":")[0] == EMBEDDED
 
     @property
     def dtype(self) -> Any:

@@ -1,0 +1,97 @@
+"""`ovsskit words`: audit the words of classes by images without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsskit.cli.options import (
+    Batch,
+    Classes,
+    ClassesFile,
+    Device,
+    Force,
+    Limit,
+    MaxPixels,
+    Plugins,
+    Quiet,
+    Sets,
+    hide_bars,
+    load_plugins,
+)
+from ovsskit.files.inputs import MAX_PIXELS
+
+
+def words(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, or a list (.txt). "
+            "Without any: the recipe's own, else sample scenes."
+        ),
+    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    classes: Classes = None,
+    classes_file: ClassesFile = None,
+    synonyms: Annotated[
+        list[Path],
+        typer.Option(
+            "--synonyms",
+            metavar="FILE",
+            help="File with other words to try: a line `cat: kitten, tabby` for each class.",
+        ),
+    ] = [],  # noqa: B006
+    distractors: Annotated[
+        Path | None,
+        typer.Option(
+            "--distractors",
+            metavar="FILE",
+            help="Text file with words to try beside the classes, one on each line.",
+            show_default="common things and stuffs",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="The file of classes to write.", show_default="RECIPE-words.txt"
+        ),
+    ] = None,
+    sets: Sets = [],  # noqa: B006
+    device: Device = "auto",
+    batch: Batch = "auto",
+    limit: Limit = None,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    force: Force = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    quiet: Quiet = False,
+    plugins: Plugins = [],  # noqa: B006
+) -> None:
+    """Audit class names by images without labels, and propose better ones in a file for review.
+
+    Which classes win nowhere, which are nearly the same to the model, how much other words change,
+    and which words win beside the names.
+    """
+    from ovsskit.cli.words_report import WordsReport
+    from ovsskit.words.words import WordsOptions, audit_words
+
+    load_plugins(plugins)
+    hide_bars(quiet=quiet)
+    options = WordsOptions(
+        recipe=recipe,
+        images=tuple(images),
+        classes=classes,
+        classes_file=classes_file,
+        out=out,
+        overrides=tuple(sets),
+        device=device,
+        batch=batch,
+        limit=limit,
+        max_pixels=max_pixels,
+        synonyms=tuple(synonyms),
+        distractors=distractors,
+        force=force,
+    )
+    with WordsReport(quiet=quiet, as_json=json) as report:
+        audit_words(options, report)

@@ -1,0 +1,1 @@
+"""Audit the words of classes by images without labels."""
