@@ -335,6 +335,15 @@ def _texts(file: str) -> Reader:
     return Reader(file, (good,), file, lambda path: texts_of_classes(path, words))
 
 
+def _synonyms(file: str) -> Reader:
+    from ovsskit.recipe.vocabulary import make_vocabulary
+    from ovsskit.words.synonyms import read_synonyms
+
+    words = make_vocabulary(["dog", "cat"])
+    good = b'"dog" = "hound"\n' if file == "synonyms.toml" else b"# mine\ndog: hound, cur\n"
+    return Reader(file, (good,), file, lambda path: read_synonyms([path], words))
+
+
 def _templates() -> Reader:
     from ovsskit.texts.templates import sentences
 
@@ -620,6 +629,8 @@ READERS: dict[str, Callable[[], Reader]] = {
     "presence": _presence,
     "texts.toml": lambda: _texts("texts.toml"),
     "texts.txt": lambda: _texts("texts.txt"),
+    "synonyms.toml": lambda: _synonyms("synonyms.toml"),
+    "synonyms.txt": lambda: _synonyms("synonyms.txt"),
     "templates": _templates,
     "answers": _answers,
     "run.json": lambda: _records("run.json"),

@@ -108,12 +108,12 @@ def _distractors(audit: Audit) -> Table:
 
 def _pairs(audit: Audit) -> Table:
     """Return a table of the near-duplicates among words, or else of the nearest."""
-    table = _table("most alike", "", "cosine", "than other words", "")
+    table = _table("most alike", "", "cosine", "among all pairs", "")
     near = sum(pair.is_near for pair in audit.pairs)
     for pair in audit.pairs[: max(near, PAIRS)]:
         words = (escape(pair.first), escape(pair.second))
         note = "[red]near-duplicates[/]" if pair.is_near else ""
-        table.add_row(*words, f"{pair.cosine:.2f}", f"above {_percent(pair.rank)} of pairs", note)
+        table.add_row(*words, f"{pair.cosine:.2f}", f"above {_percent(pair.rank)}", note)
     return table
 
 

@@ -70,13 +70,12 @@ def keep_apart(candidates: Candidates, space: TextSpace, vocabulary: Vocabulary)
     """Return the candidates without those that are nearly the word of another class."""
     kept: list[dict[str, str]] = []
     for label, words in enumerate(candidates.synonyms, 1):
-        near = {word: space.nearest(word, label) for word in words}
-        for word, pair in near.items():
-            if pair.is_near:
-                text = "`%s` is not tried for `%s`: it is nearly the word `%s` of another class"
-                log.warning(text, word, vocabulary.names[label - 1], pair.second)
-        kept.append({word: source for word, source in words.items() if not near[word].is_near})
-    distractors = [word for word in candidates.distractors if not space.nearest(word).is_near]
+        near = {word: other for word in words if (other := space.near(word, label))}
+        for word, other in near.items():
+            text = "`%s` is not tried for `%s`: it is nearly the word `%s` of another class"
+            log.warning(text, word, vocabulary.names[label - 1], other)
+        kept.append({word: source for word, source in words.items() if word not in near})
+    distractors = [word for word in candidates.distractors if not space.near(word)]
     return Candidates(tuple(kept), tuple(distractors))
 
 

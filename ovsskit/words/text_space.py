@@ -77,11 +77,15 @@ class TextSpace:
                 best[classes] = pair
         return sorted(best.values(), key=lambda pair: -pair.cosine)
 
-    def nearest(self, word: str, label: int = 0) -> Pair:
-        """Return a word with the most similar one of all classes but that of its own label."""
+    def near(self, word: str, label: int = 0) -> str:
+        """Return the nearest near-duplicate of a word among those of classes, or an empty text.
+
+        Words of its own class, if it has a label, do not count.
+        """
         place = self.words.index(word)
         others = [one for one, of in enumerate(self.labels) if of and of != label]
-        return max((self._pair(place, one) for one in others), key=lambda pair: pair.cosine)
+        pairs = [pair for one in others if (pair := self._pair(place, one)).is_near]
+        return max(pairs, key=lambda pair: pair.cosine).second if pairs else ""
 
     def _pair(self, one: int, two: int) -> Pair:
         cosine = float(self.cosines[one, two])

@@ -207,3 +207,21 @@ def test_a_note_is_in_the_record_and_the_gallery(
     [notice] = json.loads((tmp_path / "out" / "run.json").read_text())["notices"]
     assert notice.startswith(note)
     assert notice in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("kind", [BlipItm, Albef])
+def test_a_word_is_known_that_is_read_whole(kind: Any, folder: Path) -> None:
+    model = kind(weights=str(folder))
+    assert [model.knows_word(word) for word in ("dog", "t-shirt", "犬 dog", "🐶")] == [
+        *(True, True, False, False)
+    ]
+
+
+def test_a_tiny_model_knows_the_words_that_it_was_trained_on() -> None:
+    model = Clip(weights="embedded")
+    words = ("Dog", "fire truck", "fire", "sky", "fog")
+    assert [model.knows_word(word) for word in words] == [True, True, False, True, False]
+
+
+def test_a_model_that_does_not_tell_knows_all_words() -> None:
+    assert Backbone().knows_word("犬")

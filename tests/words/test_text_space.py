@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.model import EncodesText
@@ -56,14 +57,18 @@ def test_pairs_are_of_classes_and_the_nearest_first(model: EncodesText) -> None:
     assert {one.first for one in space.pairs({"kitten", "dog"})} == {"kitten"}
 
 
-def test_nearest_is_of_another_class() -> None:
-    model = ToyBackbone()
-    space, expected = TextSpace.of(WORDS, STAGE, model), by_hand(model)
-    assert space is not None
-    others = ("cat", "kitten", "dog", "bird")
-    assert space.nearest("sky").second == max(others, key=lambda word: expected["sky", word])
-    best = max(("dog", "bird"), key=lambda word: expected["kitten", word])
-    assert space.nearest("kitten", 1).second == best
+def test_near_duplicates_are_of_another_class() -> None:
+    words = ("hedge", "cat", "kitten", "wolf", "dog", "hound")
+    cosines = torch.eye(6)
+    for one, two, cosine in ((0, 1, 0.6), (1, 2, 0.9), (3, 4, 0.8), (3, 5, 0.85), (3, 2, 0.95)):
+        cosines[one, two] = cosines[two, one] = cosine
+    space = TextSpace(words, (0, 1, 1, 1, 2, 2), cosines)
+    assert (space.near("hedge"), space.near("kitten", 1), space.near("wolf", 1)) == (
+        "",
+        "",
+        "hound",
+    )
+    assert TextSpace(words[:4], (0, 1, 1, 1), cosines[:4, :4]).near("wolf", 1) == ""
 
 
 def test_few_words_are_not_compared() -> None:

@@ -162,6 +162,12 @@ def test_the_file_is_used_as_the_command_says(audit: Words, tmp_path: Path) -> N
     ]
 
 
+def test_one_class_alone_is_audited(audit: Words, tmp_path: Path) -> None:
+    (tmp_path / "synonyms.txt").write_text("mushroom: cake\n")
+    given = ("--classes", "mushroom", "--synonyms", "synonyms.txt")
+    assert audit(*IMAGES[:1], *given)[0] == 0
+
+
 def test_the_same_is_found_again(audit: Words) -> None:
     given = (*IMAGES[:1], "--json", "--classes", "cat, mushroom, bird", "--force")
     assert audit(*given)[1] == audit(*given)[1]
