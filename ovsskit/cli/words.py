@@ -93,5 +93,9 @@ def words(
         distractors=distractors,
         force=force,
     )
-    with WordsReport(quiet=quiet, as_json=json) as report:
+    again = [
+        *(part for one in sets for part in ("--set", one)),
+        *(part for one in plugins for part in ("--plugin", str(one))),
+    ]
+    with WordsReport(quiet=quiet, as_json=json, more=again) as report:
         audit_words(options, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,8 +31,9 @@ TOPICS = {
 class WordsReport(LiveReport):
     """Show a progress bar, notices and tables; or JSON; or nothing."""
 
-    def __init__(self, *, quiet: bool, as_json: bool) -> None:
-        self.quiet, self.as_json = quiet, as_json
+    def __init__(self, *, quiet: bool, as_json: bool, more: Sequence[str]) -> None:
+        """Begin; `more` are the options with which a run needs to be given again."""
+        self.quiet, self.as_json, self.more = quiet, as_json, more
         shown = not quiet and not as_json and stderr.is_terminal
         self.progress = progress_bar("runs on images", shown=shown)
         self.live = self.progress
@@ -39,9 +41,7 @@ class WordsReport(LiveReport):
 
     def begin(self, images: int, runs: int) -> None:
         """Say how often the recipe will run."""
-        self.notice(
-            f"the recipe runs {runs} times on each image, with words as they are and others"
-        )
+        self.notice(f"runs of the recipe on each image, as it is and with other words: {runs}")
         self.progress.start()
         self.progress.reset(self.task, total=images * runs, visible=True)
 
@@ -61,8 +61,10 @@ class WordsReport(LiveReport):
                 if table.row_count:
                     show(table)
                     console.print()
-            for line in [*_overall(audit), *_untold(audit), *_told(path, audit, proposals)]:
+            for line in [*_overall(audit), *_untold(audit), *_told(path, proposals)]:
                 console.print(line, highlight=False)
+            command = ["ovsskit", "run", audit.recipe, "IMAGES", "--classes-file", str(path)]
+            console.print(f"use it: {escape(shlex.join([*command, *self.more]))}", highlight=False)
 
 
 def _classes(audit: Audit) -> Table:
@@ -148,17 +150,13 @@ def _untold(audit: Audit) -> list[str]:
     return [f"not told: {TOPICS[topic]}. {escape(why)}" for topic, why in audit.untold.items()]
 
 
-def _told(path: Path, audit: Audit, proposals: Proposals) -> list[str]:
-    """Return what was written, and how to use it."""
+def _told(path: Path, proposals: Proposals) -> list[str]:
+    """Return what is proposed, and where it was written."""
     told = [
         f"`{escape(other.word)}` in place of `{escape(name)}`, which never wins, would win "
         f"{percent(other.share)} of all pixels"
         for name, other in proposals.instead.items()
     ]
     file, count = escape(str(path)), sum(map(len, proposals.synonyms.values()))
-    added = f"{len(proposals.background)} words for the background and {count} synonyms proposed"
-    return [
-        *told,
-        f"wrote {file}, for review: {added}",
-        f"use it: ovsskit run {escape(audit.recipe)} IMAGES --classes-file {file}",
-    ]
+    added = f"words for the background {len(proposals.background)}, synonyms {count}"
+    return [*told, f"wrote {file}, for review. Proposed: {added}"]

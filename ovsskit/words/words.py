@@ -42,6 +42,9 @@ from ovsskit.words.variants import make_variants, text_stage
 NO_VECTORS = "The recipe compares with no vectors of words: it has no one stage `encode_text`."
 TOO_FEW = f"Fewer than {FEWEST} words, distractors included, have no mean to be compared to."
 
+PAIRS = 20
+"""How many pairs of words are told of that are no near-duplicates."""
+
 log = logging.getLogger(__name__)
 
 
@@ -107,6 +110,7 @@ def _audit(options: WordsOptions, callbacks: WordsCallbacks) -> Audit:
         untold["pairs"] = TOO_FEW
     else:
         pairs = space.pairs({word for label, word in vocabulary.queries if label})
+        pairs = [pair for place, pair in enumerate(pairs) if pair.is_near or place < PAIRS]
         candidates = keep_apart(candidates, space, vocabulary)
     variants = make_variants(plan, candidates, images)
     callbacks.begin(len(images), len(variants.plans))

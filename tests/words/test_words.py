@@ -97,8 +97,9 @@ def test_what_was_found_is_shown(audit: Words, colours: tuple[str | Path, ...]) 
     assert "never win: yellow\n" in out
     assert "other words in place of names change the label of 50 % of all pixels\n" in out
     assert "not told: which words are alike. The recipe compares with no vectors" in out
-    assert f"use it: ovsskit run {TESTS / 'toy.toml'} IMAGES --classes-file toy-words.txt" in out
-    assert "the recipe runs 3 times on each image" in error
+    use = f"use it: ovsskit run {TESTS / 'toy.toml'} IMAGES --classes-file toy-words.txt --plugin "
+    assert f"{use}{TESTS / 'toy_stages.py'}\n" in out
+    assert "runs of the recipe on each image, as it is and with other words: 3" in error
     status, out, error = audit(*colours, "--quiet", "--force", recipe=TESTS / "toy.toml")
     assert (status, out, error) == (0, "", "")
 
@@ -145,7 +146,8 @@ def test_the_file_is_used_as_the_command_says(audit: Words, tmp_path: Path) -> N
     scenes = [one for one in sample_scenes() if elephant in np.asarray(PilImage.open(one.mask))]
     (tmp_path / "classes.txt").write_text("background, wall\nelefant\ncar, bus\n")
     images = [scene.image for scene in scenes[:2]]
-    status, out, error = audit(*images, "--classes-file", "classes.txt")
+    given = ("--classes-file", "classes.txt", "--set", "softmax.scale=90")
+    status, out, error = audit(*images, *given)
     assert status == 0, error
     text = (tmp_path / "clearclip-tiny-words.txt").read_text()
     assert "elefant, elephant\n" in text
@@ -158,7 +160,8 @@ def test_the_file_is_used_as_the_command_says(audit: Words, tmp_path: Path) -> N
     assert {*vocabulary.background_words} < {*found.background_words}
     command = next(line for line in out.splitlines() if line.startswith("use it: "))
     assert command.split()[3:] == [
-        *("run", "clearclip_tiny", "IMAGES", "--classes-file", "clearclip-tiny-words.txt")
+        *("run", "clearclip_tiny", "IMAGES", "--classes-file", "clearclip-tiny-words.txt"),
+        *("--set", "softmax.scale=90"),
     ]
 
 
