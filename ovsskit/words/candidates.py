@@ -58,12 +58,11 @@ def gather(
         found.append(free)
     if refused:
         log.warning("not tried as synonyms, since they are words already: %s", first_of(refused))
-    free_distractors = [word for word in common if taken.knows(word) and taken.take(word)]
-    if distractors and len(free_distractors) < len(common):
-        unknown = [word for word in common if not taken.knows(word)]
-        if unknown:
-            log.warning("not tried, since the model does not know them: %s", first_of(unknown))
-    return Candidates(tuple(found), tuple(free_distractors))
+    unknown = [word for word in common if not taken.knows(word)]
+    if distractors and unknown:
+        log.warning("not tried, since the model does not know them: %s", first_of(unknown))
+    tried = [word for word in common if word not in unknown and taken.take(word)]
+    return Candidates(tuple(found), tuple(tried))
 
 
 def keep_apart(candidates: Candidates, space: TextSpace, vocabulary: Vocabulary) -> Candidates:
