@@ -38,7 +38,7 @@ class Pictures:
     @property
     def kept(self) -> set[int]:
         """Return the places of the images of which there are pictures."""
-        return {index for _, index in (*self.worst, *self.best)}
+        return {-index for _, index in (*self.worst, *self.best)}
 
     def remember(self, score: float, index: int) -> None:
         """Note an image whose picture an earlier session may have drawn."""
@@ -67,10 +67,12 @@ class Pictures:
             self.folder.delete(place(gone))
 
     def _push(self, score: float, index: int) -> None:
+        """Keep an image whose score is lower, or higher, than a kept one's; of equals the first."""
         for heap, value in ((self.worst, -score), (self.best, score)):
-            heapq.heappush(heap, (value, index))
-            if len(heap) > KEPT:
-                heapq.heappop(heap)
+            if len(heap) < KEPT:
+                heapq.heappush(heap, (value, -index))
+            elif value > heap[0][0]:
+                heapq.heapreplace(heap, (value, -index))
 
 
 def place(index: int) -> str:

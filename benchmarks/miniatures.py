@@ -26,10 +26,12 @@ Scene = tuple[numpy.ndarray, numpy.ndarray]
 
 
 def voc_name(index: int) -> str:
+    """Return the name that VOC gives an image."""
     return f"2007_{index:06d}"
 
 
 def ade_name(index: int) -> str:
+    """Return the name that ADE20K gives an image."""
     return f"ADE_val_{index + 1:08d}"
 
 
@@ -65,7 +67,8 @@ def write_context(root: Path, scenes: Sequence[Scene]) -> Path:
     facts = facts_of("context60")
     raw_of = numpy.array(facts.numbers)
     names = [voc_name(index) for index in range(len(scenes))]
-    images, segments = [], []
+    images: list[dict[str, Any]] = []
+    segments: list[dict[str, Any]] = []
     for index, (image, labels) in enumerate(scenes):
         save_photo(folder / "JPEGImages" / f"{names[index]}.jpg", image)
         save_indexed(
@@ -121,11 +124,10 @@ def write_coco(root: Path, scenes: Sequence[Scene], split: str = "val2017") -> P
             found = files["stuff"]
             found.append(segment_of(is_thing, number, OTHER_OF_STUFF, len(found)))
     for kind, segments in files.items():
-        categories = [
-            {"id": raw, "name": name}
-            for raw, name in zip(facts.numbers, facts.classes, strict=True)
-            if (raw <= LAST_THING) == (kind == "instances")
-        ]
+        categories = []
+        for raw, name in zip(ids[:-1].tolist(), facts.classes, strict=True):
+            if (raw <= LAST_THING) == (kind == "instances"):
+                categories.append({"id": raw, "name": name})
         whole = {"images": images, "annotations": segments, "categories": categories}
         path = root / "annotations" / f"{kind}_{split}.json"
         path.write_text(json.dumps(whole), encoding="utf-8")
@@ -180,21 +182,25 @@ def segment_of(mask: numpy.ndarray, image: int, category: int, number: int) -> d
 
 
 def packed_runs(mask: numpy.ndarray) -> dict[str, Any]:
+    """Return a mask as COCO's packed runs."""
     packed = pycocotools.mask.encode(numpy.asfortranarray(mask.astype("uint8")))
     return {"counts": packed["counts"].decode(), "size": list(map(int, packed["size"]))}
 
 
 def save_matlab(path: Path, **variables: Any) -> None:
+    """Write variables as a MATLAB file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scipy.io.savemat(path, variables, do_compression=True)
 
 
 def save_photo(path: Path, image: numpy.ndarray) -> None:
+    """Write an image as JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(image).save(path, quality=95)
 
 
 def save_grey(path: Path, numbers: numpy.ndarray) -> None:
+    """Write numbers as a grey PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(numbers.astype("uint8")).save(path)
 
@@ -202,6 +208,7 @@ def save_grey(path: Path, numbers: numpy.ndarray) -> None:
 def save_indexed(
     path: Path, numbers: numpy.ndarray, colours: Sequence[tuple[int, int, int]]
 ) -> None:
+    """Write numbers as an indexed PNG with a palette."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = PIL.Image.frombytes("P", numbers.shape[::-1], numbers.astype("uint8").tobytes())
     made.putpalette(bytes(value for colour in colours for value in colour))
@@ -209,5 +216,6 @@ def save_indexed(
 
 
 def save_list(path: Path, names: Sequence[str]) -> None:
+    """Write names, one on each line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
