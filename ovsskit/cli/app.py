@@ -15,6 +15,7 @@ from ovsskit.cli.models import models
 from ovsskit.cli.new import new
 from ovsskit.cli.plan import plan
 from ovsskit.cli.report import report
+from ovsskit.cli.reproduce import reproduce
 from ovsskit.cli.run import run
 from ovsskit.cli.schema import schema
 from ovsskit.cli.sentences import sentences
@@ -30,6 +31,7 @@ app = typer.Typer(
 COMMANDS = (
     run,
     eval,
+    reproduce,
     report,
     study,
     fit,

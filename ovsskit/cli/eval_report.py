@@ -38,8 +38,8 @@ class EvalReport(LiveReport):
 
     def begin(self, total: int) -> None:
         """Show how many images there are to do."""
+        self.progress.reset(self.task, total=total, visible=bool(total), detail="")
         self.progress.start()
-        self.progress.reset(self.task, total=total, visible=bool(total))
 
     def tell(self, counts: ImageCounts, miou: float) -> None:
         """Show that an image is counted, how fast it goes, and the mean IoU so far."""

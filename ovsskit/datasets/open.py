@@ -20,11 +20,13 @@ READERS = {"masks": open_masks, "coco": open_coco, "detail": open_detail}
 """How the images of a split are found, by what a layout says."""
 
 
-def open_dataset(name: str, root: Path | str, split: str = "", layout: str = "") -> Dataset:
+def open_dataset(
+    name: str, root: Path | str, split: str = "", layout: str | tuple[str, ...] = ()
+) -> Dataset:
     """Return a split of a data set whose files lie below a folder; without a name, the evaluated.
 
     The folder is the data set's own, or one above it. Of several layouts the first counts whose
-    files are there, in the order in which the facts give them, unless one is named.
+    files are there, in the order in which the facts give them, unless one or some are named.
 
     Raises:
         NoDataset: the data set, split or layout is unknown, or no layout has its files here.
@@ -33,14 +35,16 @@ def open_dataset(name: str, root: Path | str, split: str = "", layout: str = "")
     """
     facts, root = facts_of(name), Path(root).expanduser()
     wanted = _split_of(facts, split)
-    layouts = [one for one in facts.layouts if layout in ("", one.name)]
-    if not layouts:
-        known = [one.name for one in facts.layouts]
+    known = [one.name for one in facts.layouts]
+    named = [one for one in ((layout,) if isinstance(layout, str) else layout) if one]
+    unknown = next((one for one in named if one not in known), None)
+    if unknown is not None:
         raise NoDataset(
-            f"The data set {facts.name} has no layout `{layout}`.",
+            f"The data set {facts.name} has no layout `{unknown}`.",
             there=f"Its layouts: {first_of(known)}",
-            fix=did_you_mean(layout, known),
+            fix=did_you_mean(unknown, known),
         )
+    layouts = [one for one in facts.layouts if one.name in (named or known)]
     if not root.is_dir():
         raise NoDataset("There is no such folder.", where=Place(str(root)))
     nearest: tuple[Layout, Path, Absent] | None = None

@@ -15,7 +15,7 @@ from ovsskit.datasets.matching import Matching, match_classes
 from ovsskit.datasets.protocol import Counting, find_protocol
 from ovsskit.engine.devices import choose_batch, choose_device
 from ovsskit.engine.images import allow_pixels
-from ovsskit.engine.notices import Notices, hearing
+from ovsskit.engine.notices import Notices, Silent, hearing
 from ovsskit.engine.objections import check_inputs
 from ovsskit.errors import BadFile, BadValue, Place, first_of
 from ovsskit.eval.callbacks import EvalCallbacks
@@ -61,6 +61,17 @@ def evaluate(options: EvalOptions, callbacks: EvalCallbacks) -> dict[str, Any]:
             return job.run()
         finally:
             job.folder.close()
+
+
+def check(options: EvalOptions) -> None:
+    """Find what stands against an evaluation, and fetch the weights that it needs; nothing runs.
+
+    Raises:
+        OvsskitError: as `evaluate` does before the first image.
+    """
+    adopt_warnings()
+    with hearing(Silent()) as notices:
+        _prepare(options, Silent(), notices).folder.close()
 
 
 def _prepare(options: EvalOptions, callbacks: EvalCallbacks, notices: Notices) -> _Job:

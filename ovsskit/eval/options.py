@@ -10,7 +10,7 @@ from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.facts import facts_of
 from ovsskit.datasets.folder import common_folder, open_folder
 from ovsskit.datasets.hub import open_hub
-from ovsskit.datasets.matching import foreground, is_of
+from ovsskit.datasets.matching import foreground, is_of, plain
 from ovsskit.datasets.open import open_dataset
 from ovsskit.datasets.parquet import open_parquet
 from ovsskit.datasets.truth import IGNORED
@@ -104,5 +104,5 @@ def choose_words(options: EvalOptions, recipe: Recipe, dataset: Dataset) -> tupl
 
 
 def _has_all(vocabulary: Vocabulary, names: tuple[str, ...]) -> bool:
-    words = {word.casefold() for _, word in vocabulary.queries}
-    return {name.casefold() for name in names} <= words
+    words = {plain(word) for _, word in vocabulary.queries}
+    return {plain(name) for name in names} <= words

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy
 import PIL.Image
 import pytest
-from miniatures import ade_name, save_grey, save_list, voc_name, write_ade, write_voc
 from scenes import scene
 
+from miniatures import ade_name, save_grey, save_list, voc_name, write_ade, write_voc
 from ovsskit.datasets.dataset import VOID, Dataset, check_size
 from ovsskit.datasets.open import open_dataset
 from ovsskit.errors import BadFile, NoDataset
@@ -178,3 +178,11 @@ def test_items_are_small(tmp_path: Path) -> None:
     item = open_dataset("ade20k", tmp_path).items[0]
     assert not hasattr(item, "__dict__")
     assert sys.getsizeof(item) + sys.getsizeof(item.name) < 200
+
+
+def test_some_layouts_may_be_named(tmp_path: Path) -> None:
+    with pytest.raises(NoDataset, match="maps: .* mmsegmentation: ") as caught:
+        open_dataset("coco_object", tmp_path, layout=("maps", "mmsegmentation"))
+    assert "instances" not in str(caught.value)
+    with pytest.raises(NoDataset, match="no layout `jsn`"):
+        open_dataset("coco_stuff171", tmp_path, layout=("maps", "jsn"))
