@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Vocabulary as Vocabulary
     from ovsskit.errors import OvsskitError as OvsskitError
     from ovsskit.eval.in_python import run_eval as run_eval
+    from ovsskit.export.in_python import run_export as run_export
     from ovsskit.fit.in_python import run_fit as run_fit
     from ovsskit.reproduce.in_python import run_reproduce as run_reproduce
     from ovsskit.run.pipeline import Pipeline as Pipeline
@@ -73,6 +74,7 @@ _HOMES = {
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",
+    "export.in_python": "run_export",
     "fit.in_python": "run_fit",
     "reproduce.in_python": "run_reproduce",
     "run.pipeline": "Pipeline Result load",

@@ -10,6 +10,7 @@ from ovsskit.cli.check import check
 from ovsskit.cli.datasets import datasets
 from ovsskit.cli.eval import eval
 from ovsskit.cli.expand import expand
+from ovsskit.cli.export import export
 from ovsskit.cli.fit import fit
 from ovsskit.cli.models import models
 from ovsskit.cli.new import new
@@ -31,6 +32,7 @@ app = typer.Typer(
 COMMANDS = (
     run,
     eval,
+    export,
     reproduce,
     report,
     study,

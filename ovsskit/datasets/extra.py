@@ -1,4 +1,4 @@
-"""Import what some data sets need beside the package."""
+"""Import what some data sets and formats need beside the package."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from ovsskit.errors import MissingExtra
 
 
-def need(module: str, why: str) -> Any:
-    """Return a module of the extra `data`; `why` begins the sentence that says that it is missing.
+def need(module: str, why: str, extra: str = "data") -> Any:
+    """Return a module of an extra; `why` begins the sentence that says that it is missing.
 
     Raises:
         MissingExtra: it is not installed.
@@ -18,4 +18,4 @@ def need(module: str, why: str) -> Any:
         return import_module(module)
     except ImportError as error:
         what = f"{why} needs the package `{module.partition('.')[0]}`."
-        raise MissingExtra(what, fix='pip install "ovsskit[data]"') from error
+        raise MissingExtra(what, fix=f'pip install "ovsskit[{extra}]"') from error

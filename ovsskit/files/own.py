@@ -1,8 +1,8 @@
 """A folder of ours: one that a record of ours marks, or an empty one; locked while it is used.
 
-Everything that `run`, `study`, `fit` and `eval` leave goes through here. So they refuse folders of
-other people, write and delete only inside, never through a symbolic link, and notice when the
-folder is taken away under them.
+Everything that `run`, `study`, `fit`, `eval` and `export` leave goes through here. So they refuse
+folders of other people, write and delete only inside, never through a symbolic link, and notice
+when the folder is taken away under them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from ovsskit.errors import BadOutput, CannotWrite, Place
 from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
 
 RUN, STUDY, FIT, EVAL = "run.json", "study.json", "fit.json", "eval.json"
-KINDS = {RUN: "run", STUDY: "study", FIT: "tuning", EVAL: "evaluation"}
+EXPORT = "export.json"
+KINDS = {RUN: "run", STUDY: "study", FIT: "tuning", EVAL: "evaluation", EXPORT: "export"}
 """The record that marks a folder as ours, and what the folder then holds."""
 
 LOCK, PARTS = ".lock", ".parts"
@@ -130,6 +131,22 @@ class OwnFolder:
         with self._telling(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
+    def link(self, name: str, target: Path) -> None:
+        """Make a symbolic link to a file elsewhere, or replace one.
+
+        Raises:
+            CannotWrite: the system makes no links, or the folder is gone.
+        """
+        path = self._place(name)
+        part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
+        with self._telling(path):
+            part.symlink_to(target)
+            part.replace(path)
+
+    def may_be_link(self, path: Path) -> bool:
+        """Tell whether a symbolic link in the folder is one that was made here."""
+        return False
+
     def delete(self, name: str) -> None:
         """Remove a file that was written here, if it is there."""
         path = self._place(name)
@@ -199,7 +216,7 @@ class OwnFolder:
         kind, where = KINDS[self.record], Place(str(self.path))
         try:
             names = sorted(os.listdir(self.path))  # noqa: PTH208 - names are what is asked for
-            link = next(_links(self.path), None)
+            link = next((one for one in _links(self.path) if not self.may_be_link(one)), None)
         except OSError as error:
             what = f"The output folder cannot be read: {error.strerror or error}."
             raise BadOutput(what, fix=FIX, where=where) from error
@@ -213,7 +230,8 @@ class OwnFolder:
             raise self.broken()
         other = next((KINDS[name] for name in KINDS if is_record(self.path / name)), None)
         if other is not None:
-            raise BadOutput(f"The folder holds a {other}, not a {kind}.", fix=FIX, where=where)
+            what = f"The folder holds {_one(other)}, not {_one(kind)}."
+            raise BadOutput(what, fix=FIX, where=where)
         strange = next((name for name in names if not _is_trace(self.path / name)), None)
         if strange is not None:
             what = f"The folder holds files that are of no {kind}."
@@ -256,7 +274,7 @@ def is_record(path: Path) -> bool:
 
 
 def is_ours(folder: Path) -> bool:
-    """Tell whether a folder was written by `run`, `study`, `fit` or `eval`."""
+    """Tell whether a folder was written by `run`, `study`, `fit`, `eval` or `export`."""
     return any(is_record(folder / record) for record in KINDS)
 
 
@@ -289,6 +307,10 @@ def _parts(folder: Path) -> list[Path]:
     if parts.is_symlink() or not parts.is_dir():
         return []
     return [one for one in parts.iterdir() if PART_NAME.fullmatch(one.name)]
+
+
+def _one(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _is_trace(path: Path) -> bool:

@@ -26,7 +26,7 @@ ORDER = (
     ("backbones",),
     ("stages",),
     ("run",),
-    ("eval", "fit", "sentences", "words", "study.spec"),
+    ("eval", "export", "fit", "sentences", "words", "study.spec"),
     ("reproduce", "report"),
     ("study.search",),
     ("study.report",),

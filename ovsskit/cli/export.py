@@ -1,0 +1,86 @@
+"""`ovsskit export`: write the masks of a finished run in what other tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ovsskit.cli.options import MaxPixels, Quiet, hide_bars
+from ovsskit.export.registry import format_files
+from ovsskit.files.inputs import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from ovsskit.export.options import Images
+
+
+def export(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="The folder of a finished run; without it, formats are listed."),
+    ] = None,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FORMAT", help=f"The format: {', '.join(format_files())}."),
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Output folder.", show_default="ovsskit-export/RUN-FORMAT"),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            "--classes", metavar="NAMES", help="Export these classes of the run; others are lost."
+        ),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence", help="Pixels below it become background (run --save-confidence)."
+        ),
+    ] = None,
+    copy_images: Annotated[
+        bool, typer.Option("--copy-images", help="Copy the images beside the masks.")
+    ] = False,
+    link_images: Annotated[
+        bool, typer.Option("--link-images", help="Link the images beside the masks.")
+    ] = False,
+    max_pixels: MaxPixels = MAX_PIXELS,
+    json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the masks of a finished run in a format that other tools read.
+
+    An export that was stopped goes on where it was when the same command is given again.
+    """
+    from ovsskit.cli.console import resumable
+    from ovsskit.cli.export_report import ExportReport, list_formats
+    from ovsskit.errors import BadValue, Place
+    from ovsskit.export.export import export_run
+    from ovsskit.export.options import ExportOptions
+
+    if run is None and not to:
+        list_formats()
+        return
+    if run is None:
+        fix = "Name the folder that `ovsskit run --out` wrote."
+        raise BadValue("Nothing says which run to export.", fix=fix, where=Place("RUN"))
+    if copy_images and link_images:
+        fix = "Give --copy-images or --link-images, not both."
+        raise BadValue("Images are to be copied and linked.", fix=fix, where=Place("--link-images"))
+    hide_bars(quiet=quiet)
+    images: Images = "copy" if copy_images else "link" if link_images else ""
+    options = ExportOptions(
+        run,
+        to,
+        out=out,
+        classes=classes,
+        min_confidence=min_confidence,
+        images=images,
+        max_pixels=max_pixels,
+    )
+    with resumable(), ExportReport(quiet=quiet, as_json=json) as report:
+        record = export_run(options, report)
+    if record["images"]["left_out"]:
+        raise typer.Exit(1)

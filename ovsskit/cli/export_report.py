@@ -1,0 +1,70 @@
+"""Tell a person, or a program, how an export goes and what it wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from ovsskit.cli.console import LiveReport, progress_bar, show, stderr
+from ovsskit.cli.stages import LOOK
+from ovsskit.export.registry import about_format, format_files
+
+SHOWN_LEFT_OUT = 5
+
+
+class ExportReport(LiveReport):
+    """Show a progress bar, notices and what was written; or JSON; or nothing."""
+
+    def __init__(self, *, quiet: bool, as_json: bool) -> None:
+        self.quiet, self.as_json = quiet, as_json
+        shown = not quiet and not as_json and stderr.is_terminal
+        self.live = self.progress = progress_bar("images", shown=shown)
+        self.task = self.progress.add_task("images", total=None, visible=False)
+
+    def begin(self, total: int) -> None:
+        """Show how many images there are."""
+        self.progress.start()
+        self.progress.reset(self.task, total=total, visible=bool(total))
+
+    def tell(self, name: str, reason: str) -> None:
+        """Show that an image is exported, or left out."""
+        self.progress.advance(self.task)
+
+    def end(self, folder: Path, record: dict[str, Any]) -> None:
+        """Show what was written, what was lost and what was left out."""
+        self.progress.stop()
+        if self.as_json:
+            print(json.dumps(record))
+            return
+        if not self.quiet:
+            show(_summary(folder, record))
+        for one in record["left_out"][:SHOWN_LEFT_OUT]:
+            line = escape(f"{one['name']}: {one['reason']}")
+            stderr.print(f"[red]left out[/] {line}", highlight=False)
+        more = len(record["left_out"]) - SHOWN_LEFT_OUT
+        if more > 0:
+            stderr.print(f"[red]left out[/] {more} more; export.json says why", highlight=False)
+
+
+def list_formats() -> None:
+    """Print the formats, and what each is for."""
+    table = Table("format", "what it is", **LOOK)
+    for name in format_files():
+        table.add_row(f"[cyan]{name}[/]", escape(about_format(name)))
+    show(table, prose="what it is")
+
+
+def _summary(folder: Path, record: dict[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    images = record["images"]
+    left = f", [red]{images['left_out']} left out[/]" if images["left_out"] else ""
+    table.add_row("format", record["format"])
+    table.add_row("images", f"{images['exported']} exported{left}")
+    for what, count in record["losses"].items():
+        table.add_row(escape(what), f"{count:,}")
+    table.add_row("folder", escape(str(folder)))
+    return table

@@ -1,0 +1,1 @@
+"""Turn the masks of a finished run into what other tools read."""

@@ -1,0 +1,237 @@
+"""One `ovsskit export`: read a finished run image by image, and write what a format has."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ovsskit._version import __version__
+from ovsskit.engine.images import allow_pixels
+from ovsskit.engine.notices import Notices, hearing
+from ovsskit.errors import BadImage, BadValue, CannotWrite, OvsskitError, Place, reason_of
+from ovsskit.export.callbacks import ExportCallbacks
+from ovsskit.export.classes import choose_exported
+from ovsskit.export.folder import ExportFolder, Line
+from ovsskit.export.format import Format, Part
+from ovsskit.export.found import Found
+from ovsskit.export.images import bring_image, see_unchanged
+from ovsskit.export.options import ExportOptions
+from ovsskit.export.registry import find_format
+from ovsskit.files.decoding import adopt_warnings
+from ovsskit.files.digests import digest_texts
+from ovsskit.files.own import Written
+from ovsskit.recipe.class_lists import parse_classes
+from ovsskit.run.finished import FinishedRun
+from ovsskit.run.output.record import ImageRecord, stamp_of
+
+TURNED = "images turned upright"
+"""What is counted beside the losses of a format."""
+
+
+def export_run(options: ExportOptions, callbacks: ExportCallbacks) -> dict[str, Any]:
+    """Write the masks of a finished run in another format, and return the record of that.
+
+    Raises:
+        OvsskitError: something is wrong with the run, format, classes or output folder.
+    """
+    adopt_warnings()
+    with hearing(callbacks) as notices:
+        job = _prepare(options, callbacks, notices)
+        try:
+            return job.run()
+        finally:
+            job.folder.close()
+
+
+def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notices) -> _Job:
+    kind = find_format(options.format)
+    run = FinishedRun(options.run)
+    if options.min_confidence is not None:
+        _see_confidence(options, kind, run)
+    wanted = None
+    if options.classes is not None:
+        wanted = parse_classes(options.classes, run.vocabulary.background)
+    classes = choose_exported(run.vocabulary, wanted)
+    made = kind(classes, run.title)
+    made.check()
+    allow_pixels(options.max_pixels)
+    identity = {
+        "format": options.format,
+        "folder": str(options.run.resolve()),
+        "run": run.identity,
+        "classes": [one.name for one in classes.classes],
+        "min_confidence": options.min_confidence,
+        "images": options.images,
+    }
+    folder = ExportFolder(options.folder, identity, made.image_folder)
+    return _Job(options, callbacks, notices, run, made, folder)
+
+
+def _see_confidence(options: ExportOptions, kind: type[Format], run: FinishedRun) -> None:
+    where = Place("--min-confidence")
+    if kind.reads != "masks":
+        what = f"`{options.format}` holds scores, and no masks in which pixels could be left out."
+        raise BadValue(what, fix="Leave out --min-confidence.", where=where)
+    if run.records and not any(run.has_confidence(one) for one in run.records):
+        what = "The run saved no confidence."
+        raise BadValue(what, fix="Run again with --save-confidence.", where=where)
+
+
+@dataclass
+class _Job:
+    """Hold an export that nothing known stands against."""
+
+    options: ExportOptions
+    callbacks: ExportCallbacks
+    notices: Notices
+    finished: FinishedRun
+    format: Format
+    folder: ExportFolder
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    losses: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> dict[str, Any]:
+        self.folder.start(self._plain(0, finished=False))
+        records = self.finished.records
+        self.callbacks.begin(len(records))
+        root, done = _common_folder(records), list[str]()
+        for number, record in enumerate(records, start=1):
+            reason = ""
+            try:
+                self._see(number, record, root)
+                done.append(record.name)
+            except CannotWrite:
+                raise
+            except OvsskitError as error:
+                reason = reason_of(error)
+                self.left_out.append({"name": record.name, "reason": reason})
+            self.callbacks.tell(record.name, reason)
+        self.folder.drop_others(set(done))
+        self.folder.keep(done)
+        self._finish()
+        whole = self.folder.save(self._plain(len(done), finished=True))
+        self.callbacks.end(self.folder.path, whole)
+        return whole
+
+    def _see(self, number: int, record: ImageRecord, root: str) -> None:
+        """Have an image exported, unless it is already."""
+        old, key = self.folder.find(record.name), self._key(number, record)
+        if old is not None and old.key == key and self.folder.has(old):
+            self._add_losses(old)
+            return
+        line = self._export(number, record, root, key)
+        if old is not None:
+            self.folder.drop(old, line)
+        self.folder.add(line)
+        self._add_losses(line)
+
+    def _export(self, number: int, record: ImageRecord, root: str, key: str) -> Line:
+        width, height = record.size
+        if width * height > self.options.max_pixels:
+            what = f"It has {width * height:,} pixels, more than the {self.options.max_pixels:,}"
+            fix = "Allow more with --max-pixels."
+            raise BadImage(f"{what} that are read.", fix=fix, where=Place(record.source))
+        if self.format.reads_images:
+            see_unchanged(record)
+        found = Found(
+            number,
+            record,
+            _below(record.source, root),
+            self.finished,
+            self.format.classes,
+            self.options.min_confidence,
+        )
+        line = Line(Part(record.name, record.source, found.image, {}), key, {})
+        try:
+            if self.format.reads == "masks":
+                _ = found.ids  # before the image is brought: it may be left out
+            if self.options.images:
+                line = self._bring(found, line)
+            kept = self.format.write(found, self._put_into(line.files))
+        except OvsskitError:
+            self.folder.drop(line)
+            raise
+        return replace(line, part=line.part._replace(kept=kept))
+
+    def _bring(self, found: Found, line: Line) -> Line:
+        """Bring an image beside what is exported of it."""
+        where, is_link = self.format.image_folder, self.options.images == "link"
+        brought = bring_image(self.folder, found.record, where, link=is_link)
+        found.image = brought.path
+        part = line.part._replace(image=brought.path)
+        return replace(
+            line, part=part, files=brought.files, link=brought.link, turned=brought.turned
+        )
+
+    def _finish(self) -> None:
+        """Write the files of the whole, and remove those that there are no more of."""
+        before, self.folder.files = self.folder.files, {}
+        self.format.finish(_Parts(self.folder), self._put_into(self.folder.files))
+        for name, written in before.items():
+            if name not in self.folder.files and self.folder.holds(name, written):
+                self.folder.delete(name)
+
+    def _put_into(self, files: dict[str, Written]) -> Callable[..., None]:
+        def put(name: str, write: Callable[[BinaryIO], object]) -> None:
+            files[name] = self.folder.write(name, write)
+
+        return put
+
+    def _key(self, number: int, record: ImageRecord) -> str:
+        """Return what distinguishes all that an image's files are made of."""
+        kinds = ("scores",) if self.format.reads == "scores" else ("masks", "confidence")
+        read = {name: written for name, written in record.files.items() if name.startswith(kinds)}
+        source = Path(record.source)
+        needed = self.options.images or self.format.reads_images
+        stamp = stamp_of(source) if needed else (0, 0)
+        return digest_texts([__version__, str(number), json.dumps([read, stamp, record.source])])
+
+    def _add_losses(self, line: Line) -> None:
+        self.losses.update(line.part.kept.get("losses", {}))
+        self.losses.update({TURNED: 1} if line.turned else {})
+
+    def _plain(self, exported: int, *, finished: bool) -> dict[str, Any]:
+        classes = self.format.classes
+        return {
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "finished": finished,
+            "format": self.options.format,
+            "run": {"folder": str(self.options.run), "name": self.finished.title},
+            "root": _common_folder(self.finished.records),
+            "classes": [
+                {"number": one.number, "name": one.name, "place": place}
+                for place, one in enumerate(classes.all)
+            ],
+            "images": {"exported": exported, "left_out": len(self.left_out)},
+            "left_out": self.left_out,
+            "losses": dict(self.losses),
+            "notices": self.notices.seen,
+        }
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Read what was exported of every image, as often as asked."""
+
+    folder: ExportFolder
+
+    def __iter__(self) -> Iterator[Part]:
+        return (line.part for line in self.folder.parts())
+
+
+def _common_folder(records: list[ImageRecord]) -> str:
+    """Return the folder below which all images lie; nothing where there is none."""
+    with suppress(ValueError):  # there are no images, or they lie on several drives
+        return os.path.commonpath([str(Path(one.source).parent) for one in records])
+    return ""
+
+
+def _below(source: str, root: str) -> str:
+    return Path(source).relative_to(root).as_posix() if root else Path(source).as_posix()

@@ -1,0 +1,177 @@
+"""Read what `ovsskit run` left in a folder: the record of every image, masks and scores."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import PIL.ImageColor
+
+from ovsskit._lazy import Float, Int, numpy
+from ovsskit.datasets.masks import read_mask
+from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadFile, Place
+from ovsskit.files.own import RUN, is_record, measure
+from ovsskit.files.reading import Unreadable, read_json
+from ovsskit.recipe.vocabulary import make_vocabulary
+from ovsskit.run.output.gallery import CLASSES
+from ovsskit.run.output.record import ImageRecord
+
+WHITE = 65535
+"""What stands for the highest confidence in a map."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SavedScores:
+    """Hold the scores of an image as a run saved them, at the size of the recipe's maps.
+
+    `ids` are the numbers of the classes in masks; `kind` says what the numbers are
+    (`Probabilities`, `Logits`, ...).
+    """
+
+    maps: Float[numpy.ndarray, "class h w"]
+    ids: tuple[int, ...]
+    names: tuple[str, ...]
+    kind: str
+
+
+class FinishedRun:
+    """Hold the record of a run; masks and scores are read when they are asked for.
+
+    `records` are those of the images that are done, in the order of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read the record.
+
+        Raises:
+            BadFile: the folder holds no run, or its record cannot be read.
+        """
+        self.folder = folder
+        path = folder / RUN
+        if not is_record(path):
+            what = "The folder holds no finished run: there is no `run.json` of ours in it."
+            fix = "Name the folder that `ovsskit run --out` wrote."
+            raise BadFile(what, fix=fix, where=Place(str(folder)))
+        try:
+            self.record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            records = [ImageRecord.from_plain(one) for one in self.record.pop("images")]
+            self.identity: dict[str, Any] = self.record["identity"]
+            self.vocabulary = _coloured(_vocabulary(self.identity["classes"]), folder / CLASSES)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what = f"The record of the run cannot be read: {error}."
+            raise BadFile(what, where=Place(str(path))) from error
+        self.records = [one for one in records if one.state == "done"]
+        if len(self.records) < len(records):
+            text = "%d of the %d images of the run are not done, and count nowhere"
+            log.warning(text, len(records) - len(self.records), len(records))
+        self.title = str(self.record.get("recipe", {}).get("name", "")) or folder.name
+
+    def mask(self, record: ImageRecord) -> Int[numpy.ndarray, "h w"]:
+        """Return the id of every pixel's class.
+
+        Raises:
+            BadFile: the mask is missing, is not the one that the run wrote, has another size than
+                its image, or holds numbers of no class.
+        """
+        path = self._path(record, f"masks/{record.name}.png", "mask")
+        ids = read_mask(path)
+        _see_size(ids, record, path)
+        known = numpy.zeros(max(*self.vocabulary.ids, int(ids.max(initial=0))) + 1, bool)
+        known[list(self.vocabulary.ids)] = True
+        if not known[ids].all():
+            what = "The mask holds numbers of no class of the run."
+            raise BadFile(what, fix="Run again.", where=Place(str(path)))
+        return ids
+
+    def has_confidence(self, record: ImageRecord) -> bool:
+        """Tell whether the run saved how well the winning class scored in an image."""
+        return record.confidence is not None and f"confidence/{record.name}.png" in record.files
+
+    def confidence(self, record: ImageRecord) -> Float[numpy.ndarray, "h w"]:
+        """Return how well every pixel's class scored, in the unit of the recipe's scores.
+
+        Raises:
+            BadFile: none was saved, or the map is missing, or not the one that the run wrote.
+        """
+        if record.confidence is None:
+            raise _unsaved("confidence", record)
+        path = self._path(record, f"confidence/{record.name}.png", "map of confidence")
+        low, high = record.confidence
+        grey = read_mask(path)
+        _see_size(grey, record, path)
+        return (low + grey.astype("float32") * ((high - low) / WHITE)).astype("float32")
+
+    def scores(self, record: ImageRecord) -> SavedScores:
+        """Return the maps of all classes.
+
+        Raises:
+            BadFile: none were saved, or they are missing, or not those that the run wrote.
+        """
+        path = self._path(record, f"scores/{record.name}.npz", "scores")
+        try:
+            with numpy.load(path, allow_pickle=False) as file:
+                ids = tuple(int(one) for one in file["ids"])
+                names = tuple(str(one) for one in file["names"])
+                return SavedScores(file["scores"], ids, names, str(file["kind"]))
+        except (OSError, ValueError, KeyError) as error:
+            what = f"The scores cannot be read: {error}."
+            raise BadFile(what, fix="Run again.", where=Place(str(path))) from error
+
+    def _path(self, record: ImageRecord, name: str, what: str) -> Path:
+        """Return where a file of an image lies that is the one that the run wrote."""
+        if name not in record.files:
+            raise _unsaved(what, record)
+        path = self.folder / name
+        try:
+            same = not path.is_symlink() and measure(path) == record.files[name]
+        except OSError as error:
+            told = f"The {what} of the run cannot be read: {error.strerror or error}."
+            raise BadFile(told, fix="Run again.", where=Place(str(path))) from error
+        if not same:
+            told = f"The {what} is not the one that the run wrote."
+            raise BadFile(told, fix="Run again.", where=Place(str(path)))
+        return path
+
+
+def _unsaved(what: str, record: ImageRecord) -> BadFile:
+    option = {"scores": "scores", "mask": ""}.get(what, "confidence")
+    fix = f"Run again with --save-{option}." if option else "Run again."
+    return BadFile(f"The run saved no {what} of this image.", fix=fix, where=Place(record.source))
+
+
+def _see_size(found: Int[numpy.ndarray, "h w"], record: ImageRecord, path: Path) -> None:
+    width, height = record.size
+    if found.shape != (height, width):
+        what = (
+            f"It is {found.shape[1]} x {found.shape[0]} pixels, and its image {width} x {height}."
+        )
+        raise BadFile(what, fix="Run again.", where=Place(str(path)))
+
+
+def _vocabulary(plain: Mapping[str, Any]) -> Vocabulary:
+    names, others = plain["names"], plain["synonyms"] or [[]] * len(plain["names"])
+    return make_vocabulary(
+        [", ".join((name, *more)) for name, more in zip(names, others, strict=True)],
+        plain["ids"][1:],
+        plain["background"],
+        background_words=plain["background_words"],
+    )
+
+
+def _coloured(vocabulary: Vocabulary, path: Path) -> Vocabulary:
+    """Return the vocabulary in the colours of the run, where the file of them is sound."""
+    with suppress(Unreadable, ValueError, KeyError):
+        listed = read_json(path, list[dict[str, Any]])
+        colours = {one["number"]: PIL.ImageColor.getrgb(str(one["colour"])) for one in listed}
+        chosen = tuple((*colours[number][:3],) for number in vocabulary.ids)
+        return replace(vocabulary, colours=chosen)
+    return vocabulary
