@@ -28,9 +28,9 @@ def find_images(inputs: str | Sequence[str]) -> list[Path]:
 
     A file is taken whatever its ending. A folder gives every image in it and in its folders,
     sorted, hidden ones left out; so does a glob (`**` goes into folders). Both leave out folders
-    that are ours (`is_ours`), and say so; what is inside one counts only where it is named itself. A `.txt` file is a list: one file, folder or glob on each line, relative to the list;
-    blank lines and lines that start with `#` are passed over, and what a list names need not exist
-    yet.
+    that are ours (`is_ours`), and say so; what is inside one counts only where it is named itself.
+    A `.txt` file is a list: one file, folder or glob on each line, relative to the list; blank
+    lines and lines that start with `#` are passed over, and what a list names need not exist yet.
 
     Raises:
         NoImages: an input does not exist, or holds no image.
