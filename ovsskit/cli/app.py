@@ -20,6 +20,7 @@ from ovsskit.cli.reproduce import reproduce
 from ovsskit.cli.run import run
 from ovsskit.cli.schema import schema
 from ovsskit.cli.sentences import sentences
+from ovsskit.cli.serve import serve
 from ovsskit.cli.stages import stages
 from ovsskit.cli.study import study
 from ovsskit.cli.words import words
@@ -47,6 +48,7 @@ COMMANDS = (
     schema,
     models,
     datasets,
+    serve,
 )
 for command in COMMANDS:
     app.command()(command)

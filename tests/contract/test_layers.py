@@ -28,6 +28,7 @@ ORDER = (
     ("run",),
     ("eval", "export", "fit", "sentences", "words", "study.spec"),
     ("reproduce", "report"),
+    ("serve",),
     ("study.search",),
     ("study.report",),
     ("study",),
