@@ -15,8 +15,8 @@ EMBEDDED = {
 }
 DATA = {
     "py.typed",
-    *("gallery.html", "style.html", "study.html", "evaluation.html", "tables.html"),
-    *("definitions.toml", "definitions.txt", "synonyms.toml", "synonyms.txt"),
+    *("gallery.html", "style.html", "study.html", "evaluation.html", "tables.html", "page.html"),
+    *("definitions.toml", "definitions.txt", "synonyms.toml", "synonyms.txt", "distractors.txt"),
     *("gpt2_merges.txt.gz", "symbol_order.npy"),
 }
 
