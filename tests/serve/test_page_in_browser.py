@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import pytest
+from browsing import browsing, needs_browser, wait
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="there is no Chromium with its driver here"
-)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--window-size=1400,950",
-)
-PATIENCE = 120
-"""Seconds that an answer may take before the test gives up, on a machine that does other work."""
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -40,26 +24,8 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def page(address: str) -> Iterator[object]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        try:
-            driver.get(address)
-            yield driver
-        finally:
-            driver.quit()
-
-
-def wait(page, condition: str) -> None:
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    WebDriverWait(page, PATIENCE).until(lambda driver: driver.execute_script(f"return {condition}"))
+    with browsing(address) as found:
+        yield found
 
 
 READY = "document.body.dataset.state === 'ready' && state.found.every(Boolean)"
