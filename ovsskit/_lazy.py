@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool as Bool
     from jaxtyping import Float as Float
     from jaxtyping import Int as Int
+    from jaxtyping import Shaped as Shaped
     from jaxtyping import UInt8 as UInt8
 else:
     kornia = Lazy("kornia")
@@ -66,4 +67,4 @@ else:
     skimage = Lazy("skimage")
     torch = Lazy("torch")
     transformers = Lazy("transformers")
-    Bool, Float, Int, UInt8 = map(LazyShape, ("Bool", "Float", "Int", "UInt8"))
+    Bool, Float, Int, Shaped, UInt8 = map(LazyShape, ("Bool", "Float", "Int", "Shaped", "UInt8"))

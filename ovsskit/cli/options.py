@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.engine.rendering import Rendering, Stretch
+from ovsskit.errors import BadValue, Place
+
 Sets = Annotated[
     list[str],
     typer.Option("--set", metavar="ADDRESS=VALUE", help="Change a parameter: threshold.at=0.3"),
@@ -41,6 +44,14 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take the firs
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
 ]
+Stretched = Annotated[
+    Stretch,
+    typer.Option("--stretch", help="Which numbers of more than 8 bits become black and white."),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option("--bands", metavar="4,3,2", help="Bands to show as red, green, blue; or one."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 
@@ -49,6 +60,20 @@ def hide_bars(*, quiet: bool) -> None:
     """Let later downloads show no bars where nothing but errors is wanted."""
     if quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+
+def choose_rendering(stretch: Stretch, bands: str | None) -> Rendering:
+    """Return how numbers become colours.
+
+    Raises:
+        BadValue: the bands are not one number or three, counted from 1.
+    """
+    numbers = [] if bands is None else [part.strip() for part in bands.split(",")]
+    named = tuple(int(part) for part in numbers if part.isdecimal() and int(part) > 0)
+    if len(named) != len(numbers) or len(named) not in (0, 1, 3):
+        fix = "Name three for red, green and blue, or one: --bands 4,3,2."
+        raise BadValue(f"`{bands}` does not name bands.", fix=fix, where=Place("--bands"))
+    return Rendering(stretch, named)
 
 
 def load_plugins(paths: Sequence[Path]) -> None:

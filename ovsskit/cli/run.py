@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import (
+    Bands,
     Batch,
     Classes,
     ClassesFile,
@@ -18,7 +19,9 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    Stretched,
     TruthClasses,
+    choose_rendering,
     hide_bars,
     load_plugins,
 )
@@ -44,6 +47,8 @@ def run(
     batch: Batch = "auto",
     limit: Limit = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    stretch: Stretched = "percentile",
+    bands: Bands = None,
     save_scores: Annotated[
         bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")
     ] = False,
@@ -101,6 +106,7 @@ def run(
         batch=batch,
         limit=limit,
         max_pixels=max_pixels,
+        rendering=choose_rendering(stretch, bands),
         profile=profile,
         save=frozenset(
             word

@@ -68,11 +68,15 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Image(Value):
-    """Hold an image: colours from 0 to 1, its name, and the patches that no model shall see."""
+    """Hold an image: colours from 0 to 1, its name, and the patches that no model shall see.
+
+    `notes` say how numbers became colours where that is not plain; they do not distinguish values.
+    """
 
     data: Float[torch.Tensor, "3 h w"]
     name: str = ""
     hidden: Bool[torch.Tensor, "rows cols"] | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def example(cls, seed: int = 0) -> Image:

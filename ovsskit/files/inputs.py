@@ -9,18 +9,32 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ovsskit.errors import NoImages, Place, shorten
+from ovsskit.errors import BadImage, NoImages, Place, shorten
 from ovsskit.files.names import safe_name
 from ovsskit.files.own import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
+    | {".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".heic", ".heif", ".hif"}
+)
 """Endings by which folders and globs tell images from other files, in any case."""
 
 MAX_PIXELS = 50_000_000
 """The largest image that is read by default (8660 x 5773): half a gigabyte as numbers."""
+
+
+def see_size(width: int, height: int, max_pixels: int) -> None:
+    """See that an image is not too large.
+
+    Raises:
+        BadImage: it is.
+    """
+    if width * height > max_pixels:
+        what = f"It is {width} x {height} pixels large, more than the {max_pixels:,} that are read."
+        raise BadImage(what, fix="Make it smaller, or allow more with --max-pixels.")
 
 
 def find_images(inputs: str | Sequence[str]) -> list[Path]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovsskit.datasets.truth import IGNORED
+from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.stage import Stage, paths_of, walk
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
@@ -51,6 +52,7 @@ class ImageOptions(RecipeOptions):
     batch: str = "auto"
     limit: int | None = None
     max_pixels: int = MAX_PIXELS
+    rendering: Rendering = PLAIN
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from ovsskit.engine.identity import identify
 from ovsskit.engine.images import allow_pixels
 from ovsskit.engine.notices import Notices, hearing
 from ovsskit.engine.objections import check_inputs
+from ovsskit.engine.plan import Plan
+from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.callbacks import Callbacks, Summary
@@ -52,6 +54,14 @@ def run_job(options: RunOptions, callbacks: Callbacks) -> int:
             job.folder.close()
 
 
+def identify_run(plan: Plan, rendering: Rendering) -> dict[str, Any]:
+    """Return what makes two runs the same: the plan, and how numbers become colours.
+
+    The usual way of that is not named: folders of older versions go on.
+    """
+    return identify(plan) | ({} if rendering == PLAIN else {"reading": asdict(rendering)})
+
+
 def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Job:
     recipe = load_recipe(options.recipe, options.overrides)
     check_outcome(recipe, options.save)
@@ -74,7 +84,7 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         options.truth_classes,
         options.ignored,
     )
-    folder = OutputFolder(options.out or OUT / recipe.title, identify(plan))
+    folder = OutputFolder(options.out or OUT / recipe.title, identify_run(plan, options.rendering))
     wanted = options.save if truths is None else options.save | {"truth"}
     todo = folder.add(images, wanted, explained, verify=options.verify)
     if not options.explain:
@@ -138,6 +148,7 @@ class _Job:
             self._publish,
             self.costs,
             self.truths,
+            self.options.rendering,
         )
         try:
             runner.run(self.todo)
@@ -186,6 +197,7 @@ class _Job:
             "models": self.weights,
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,
+            "reading": asdict(self.options.rendering),
             "notices": [*known, *(text for text in self.notices.seen if text not in known)],
             "sample_miou": self.score,
         }

@@ -17,6 +17,7 @@ from ovsskit._lazy import numpy, torch
 from ovsskit.engine.devices import peak_memory_of
 from ovsskit.engine.driver import State, Watch
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import CannotWrite, reason_of
@@ -53,6 +54,7 @@ class Runner:
     publish: Callable[[], None]
     costs: Costs = field(default_factory=Costs)
     truths: Truths | None = None
+    rendering: Rendering = PLAIN
     _writing: deque[Future[None]] = field(default_factory=deque)
     _noting: Lock = field(default_factory=Lock)
     _collector: MapCollector | None = None
@@ -69,7 +71,7 @@ class Runner:
         stream = Stream[ImageRecord](
             self.pipeline,
             self.vocabulary,
-            read=lambda record: read_image(Path(record.source), max_pixels=self.max_pixels),
+            read=self._read,
             fail=lambda record, reason: self._note(failed(record, reason)),
             alone=lambda record: "maps" in record.saved,
             watch=self._watch,
@@ -94,6 +96,10 @@ class Runner:
                 self.costs.peak_memory, self.costs.peak_device_memory = peak_memory(
                     self.pipeline.device
                 )
+
+    def _read(self, record: ImageRecord) -> Image:
+        path = Path(record.source)
+        return read_image(path, max_pixels=self.max_pixels, rendering=self.rendering)
 
     def _watch(self, group: Sequence[ImageRecord]) -> Watch:
         """Return what hears of the stages of a group, and collects its maps if they are saved."""

@@ -12,13 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy
 import PIL.Image
 import pytest
+import tifffile
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ovsskit.engine.formats import FORMATS
 from ovsskit.engine.images import read_image
 from ovsskit.errors import BadImage
 from ovsskit.files.decoding import adopt_warnings
@@ -118,9 +121,9 @@ def huge_png(side: int) -> bytes:
 def broken(kind: str) -> bytes:
     file = io.BytesIO()
     if kind == "float":
-        PIL.Image.new("F", (4, 4)).save(file, "TIFF")
-    elif kind == "gif":
-        PIL.Image.new("RGB", (4, 4)).save(file, "GIF")
+        PIL.Image.new("F", (4, 4), 7.0).save(file, "TIFF")
+    elif kind == "icon":
+        PIL.Image.new("RGB", (16, 16)).save(file, "ICO")
     elif kind in ("cut", "stump"):
         PIL.Image.effect_noise((64, 64), 90).save(file, "JPEG")
         return file.getvalue()[: -600 if kind == "cut" else 30]
@@ -137,8 +140,8 @@ def broken(kind: str) -> bytes:
     [
         ("empty", "The file is empty"),
         ("text", "not an image of a known format"),
-        ("gif", "not an image of a known format"),
-        ("float", "32 bits"),
+        ("icon", "not an image of a known format"),
+        ("float", "go from 7 to 7, and nothing says which is white"),
         ("cut", "broken: image file is truncated"),
         ("stump", "not an image of a known format|broken"),
         ("large", r"9000 x 9000 pixels large, more than the 50,000,000"),
@@ -174,18 +177,29 @@ def test_every_size_and_colour_comes_back(height: int, width: int, colour: bytes
     assert numpy.array_equal(image.pixels.numpy(), pixels)
 
 
+def encoded(kind: str) -> bytes:
+    deep, file = SOME.astype("uint16") * 16, io.BytesIO()
+    if kind == "deep PNG":
+        return bytes(imagecodecs.png_encode(deep))
+    if kind == "deep JPEG2000":
+        return bytes(imagecodecs.jpeg2k_encode(deep, level=0))
+    if kind == "deep TIFF":
+        tifffile.imwrite(file, deep, photometric="rgb", compression="zlib")
+    else:
+        PIL.Image.fromarray(SOME).save(file, kind)
+    return file.getvalue()
+
+
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None
 )
 @given(
-    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF"]),
+    kind=st.sampled_from([*FORMATS, "deep PNG", "deep TIFF", "deep JPEG2000"]),
     cut=st.floats(0, 1),
     flip=st.floats(0, 1),
 )
 def test_damaged_files_end_well(tmp_path: Path, kind: str, cut: float, flip: float) -> None:
-    file = io.BytesIO()
-    PIL.Image.fromarray(SOME).save(file, kind)
-    data = bytearray(file.getvalue())
+    data = bytearray(encoded(kind))
     data[int(flip * (len(data) - 1))] ^= 0x55
     path = tmp_path / "damaged"
     path.write_bytes(data[: 1 + int(cut * len(data))])

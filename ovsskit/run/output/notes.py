@@ -9,8 +9,10 @@ FEW_PIXELS = 16
 
 
 def notes_on(image: Image, present: Present | None) -> tuple[str, ...]:
-    """Return what is odd about an image and about the choice of its present classes."""
-    notes = [present.note] if present is not None and present.note else []
+    """Return how an image was read, and what is odd about it and its present classes."""
+    notes = [*image.notes]
+    if present is not None and present.note:
+        notes.append(present.note)
     colours = image.data.flatten(1)
     if bool((colours == colours[:, :1]).all()):
         notes.append("the image is of one colour")

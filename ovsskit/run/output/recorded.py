@@ -26,6 +26,9 @@ PACKAGES = (
     "huggingface_hub",
     "numpy",
     "pillow",
+    "pillow-heif",
+    "imagecodecs",
+    "tifffile",
     "kornia",
     "scikit-image",
 )
