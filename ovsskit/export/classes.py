@@ -43,6 +43,16 @@ class ExportClasses:
         """Return the classes by their numbers in the masks of the run."""
         return {one.number: one for one in self.all}
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Return the classes as those of a run."""
+        return Vocabulary(
+            tuple(one.name for one in self.classes),
+            tuple(one.number for one in self.all),
+            tuple(one.colour for one in self.all),
+            self.background.name,
+        )
+
     def keep(self, ids: Int[numpy.ndarray, "h w"]) -> Int[numpy.ndarray, "h w"]:
         """Return a mask in which classes that are not exported are background."""
         kept: Int[numpy.ndarray, "h w"] = self._kept[ids]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ from ovsskit.run.output.record import ImageRecord, stamp_of
 TURNED = "images turned upright"
 """What is counted beside the losses of a format."""
 
+log = logging.getLogger(__name__)
+
 
 def export_run(options: ExportOptions, callbacks: ExportCallbacks) -> dict[str, Any]:
     """Write the masks of a finished run in another format, and return the record of that.
@@ -55,12 +58,20 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
     run = FinishedRun(options.run)
     if options.min_confidence is not None:
         _see_confidence(options, kind, run)
+    if kind.reads == "scores" and run.records and not any(map(run.has_scores, run.records)):
+        what = f"The run saved no scores, and `{options.format}` holds nothing else."
+        raise BadValue(what, fix="Run again with --save-scores.", where=Place("--to"))
     wanted = None
     if options.classes is not None:
         wanted = parse_classes(options.classes, run.vocabulary.background)
     classes = choose_exported(run.vocabulary, wanted)
     made = kind(classes, run.title)
     made.check()
+    if kind.wants_images and not options.images:
+        text = (
+            "`%s` is read with its images beside it: --copy-images or --link-images puts them there"
+        )
+        log.info(text, options.format)
     allow_pixels(options.max_pixels)
     identity = {
         "format": options.format,

@@ -96,6 +96,10 @@ class FinishedRun:
         """Tell whether the run saved how well the winning class scored in an image."""
         return record.confidence is not None and f"confidence/{record.name}.png" in record.files
 
+    def has_scores(self, record: ImageRecord) -> bool:
+        """Tell whether the run saved the maps of all classes of an image."""
+        return f"scores/{record.name}.npz" in record.files
+
     def confidence(self, record: ImageRecord) -> Float[numpy.ndarray, "h w"]:
         """Return how well every pixel's class scored, in the unit of the recipe's scores.
 
