@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import PIL.Image
 
 from ovsskit.datasets.extra import need
+from ovsskit.engine.formats import TIFF_HEADS
 from ovsskit.errors import BadFile, Place
 from ovsskit.export.found import Found
 
-DRIVERS = {"TIFF": "GTiff", "PNG": "PNG", "JPEG": "JPEG", "WEBP": "WEBP", "BMP": "BMP"}
+DRIVERS = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WEBP", "BMP": "BMP", "JPEG2000": "JP2OpenJPEG"}
 """What reads an image of each format: nothing is opened that names other files."""
 
 
@@ -32,8 +34,7 @@ def read_georeference(found: Found) -> Georeference:
     place = Place(found.record.source)
     source = found.record.source
     try:
-        with PIL.Image.open(source, formats=tuple(DRIVERS)) as opened:
-            driver = DRIVERS[opened.format or ""]
+        driver = _driver(Path(source))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             with rasterio.open(source, driver=driver) as image:
@@ -49,3 +50,12 @@ def read_georeference(found: Found) -> Georeference:
         what = f"The image is {size[0]} x {size[1]} pixels, and its mask {found.size[0]} x "
         raise BadFile(f"{what}{found.size[1]}.", where=place)
     return known
+
+
+def _driver(source: Path) -> str:
+    """Return what reads an image; Pillow does not know every TIFF."""
+    with source.open("rb") as file:
+        if file.read(4) in TIFF_HEADS:
+            return "GTiff"
+    with PIL.Image.open(source, formats=tuple(DRIVERS)) as opened:
+        return DRIVERS[opened.format or ""]

@@ -7,17 +7,25 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import PIL.ExifTags
 import PIL.Image
 
-from ovsskit.engine.images import FORMATS, to_colour
+from ovsskit.engine.formats import FORMATS, HEIF, has_heif
+from ovsskit.engine.images import read_image
 from ovsskit.errors import BadFile, BadImage, Place
 from ovsskit.files.inputs import SUFFIXES
 from ovsskit.files.own import OwnFolder, Written
 from ovsskit.run.output.record import ImageRecord, stamp_of
 
-ORIENTATION = 274
-"""The EXIF tag that says how an image is turned."""
-ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
+ORIENTATION = PIL.ExifTags.Base.Orientation
+ENDINGS = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "GIF": ".gif",
+}
 """The endings of images whose own is not known."""
 
 
@@ -43,24 +51,34 @@ def bring_image(folder: OwnFolder, record: ImageRecord, where: str, *, link: boo
     """
     source = Path(record.source)
     see_unchanged(record)
-    place = Place(record.source)
-    try:
-        with PIL.Image.open(source, formats=FORMATS) as image:
-            if image.getexif().get(ORIENTATION, 1) != 1:
-                name = f"{where}/{record.name}.png"
-                upright = to_colour(image)
-                written = folder.write(name, partial(upright.save, format="PNG"))
-                return Brought(name, {name: written}, "", True)
-            known = source.suffix.lower() if source.suffix.lower() in SUFFIXES else ""
-            name = f"{where}/{record.name}{known or ENDINGS.get(image.format or '', '')}"
-    except (OSError, ValueError, SyntaxError) as error:
-        raise BadImage(f"The image cannot be read: {error}.", where=place) from error
+    turned, kind = _look(record)
+    if turned:
+        name, width, height = f"{where}/{record.name}.png", *record.size
+        image = read_image(source, max_pixels=width * height)
+        upright = PIL.Image.fromarray(image.pixels.numpy())
+        written = folder.write(name, partial(upright.save, format="PNG"))
+        return Brought(name, {name: written}, "", True)
+    known = source.suffix.lower() if source.suffix.lower() in SUFFIXES else ""
+    name = f"{where}/{record.name}{known or ENDINGS.get(kind, '')}"
     if link:
         folder.link(name, source)
         return Brought(name, {}, record.source, False)
     with source.open("rb") as file:
         written = folder.write(name, partial(shutil.copyfileobj, file))
     return Brought(name, {name: written}, "", False)
+
+
+def _look(record: ImageRecord) -> tuple[bool, str]:
+    """Tell whether an image is turned by its EXIF tag, and its format."""
+    formats = (*FORMATS, HEIF) if has_heif() else FORMATS
+    try:
+        with PIL.Image.open(record.source, formats=formats) as image:
+            return image.getexif().get(ORIENTATION, 1) != 1, image.format or ""
+    except PIL.UnidentifiedImageError:  # a TIFF of many bands or numbers, which Pillow cannot read
+        return False, "TIFF"
+    except (OSError, ValueError, SyntaxError) as error:
+        what = f"The image cannot be read: {error}."
+        raise BadImage(what, where=Place(record.source)) from error
 
 
 def see_unchanged(record: ImageRecord) -> None:
