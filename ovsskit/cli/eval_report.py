@@ -75,7 +75,9 @@ def _metrics(folder: Path, record: dict[str, Any]) -> Table:
     table.add_row("recipe", escape(record["name"]))
     table.add_row("data set", escape(f"{data['title']}, {data['split']} ({data['layout']})"))
     left = f", [red]{images['left_out']} left out[/]" if images["left_out"] else ""
-    table.add_row("images", f"{images['counted']} of {data['images']} counted{left}")
+    few = data["images"] < data["published_images"]
+    whole = f"; the published split has {data['published_images']:,}" if few else ""
+    table.add_row("images", f"{images['counted']} of {data['images']} counted{left}{whole}")
     table.add_row("protocol", escape(record["protocol"]["name"]))
     low, high = record["interval"]["miou"]
     for key, name in METRICS.items():

@@ -52,7 +52,7 @@ def _facts(record: dict[str, Any]) -> list[str]:
     facts = [
         f"{where} ({data['layout']})",
         f"counted as {record['protocol']['name']}",
-        f"{images['counted']} of {data['images']} images",
+        f"{images['counted']} of {data['published_images']:,} images",
         f"{record['costs']['seconds']:.1f} s",
     ]
     return facts + [f"{images['left_out']} left out"] * bool(images["left_out"])

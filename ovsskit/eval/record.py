@@ -31,9 +31,16 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
         "classes": list(dataset.facts.classes),
         "background": dataset.facts.background,
         "images": len(dataset.items),
+        "published_images": _published(dataset),
         "names": digest_texts(item.name for item in dataset.items),
         "files": {Path(file).name: digest_path(Path(file)) for file in dataset.files},
     }
+
+
+def _published(dataset: Dataset) -> int:
+    """Return how many images the split has as published; how many are here if that is not known."""
+    splits = {one.name: one.images for one in dataset.facts.splits}
+    return splits.get(dataset.split, 0) or len(dataset.items)
 
 
 def describe_result(

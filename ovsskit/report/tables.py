@@ -79,7 +79,8 @@ def _numbers(result: Result) -> tuple[str, ...]:
     record = result.record
     ends = record.get("interval", {}).get("miou", (None, None))
     interval = "-" if ends[0] is None else f"[{percent(ends[0])},{percent(ends[1])}]"
-    images = f"{record['images']['counted']}/{record['dataset']['images']}"
+    data = record["dataset"]
+    images = f"{record['images']['counted']}/{data.get('published_images', data['images'])}"
     return (
         result.name,
         _data(result),
