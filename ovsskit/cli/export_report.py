@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ SHOWN_LEFT_OUT = 5
 
 
 class ExportReport(LiveReport):
-    """Show a progress bar, notices and what was written; or JSON; or nothing."""
+    """Show a progress bar, notices and what was written; or JSON; or nothing.
 
-    def __init__(self, *, quiet: bool, as_json: bool) -> None:
-        self.quiet, self.as_json = quiet, as_json
+    With a `key` the JSON is an object that holds the record under it.
+    """
+
+    def __init__(self, *, quiet: bool, as_json: bool, key: str = "") -> None:
+        self.quiet, self.as_json, self.key = quiet, as_json, key
         shown = not quiet and not as_json and stderr.is_terminal
         self.live = self.progress = progress_bar("images", shown=shown)
         self.task = self.progress.add_task("images", total=None, visible=False)
@@ -38,7 +42,7 @@ class ExportReport(LiveReport):
         """Show what was written, what was lost and what was left out."""
         self.progress.stop()
         if self.as_json:
-            print(json.dumps(record))
+            print(json.dumps({self.key: record} if self.key else record))
             return
         if not self.quiet:
             show(_summary(folder, record))
@@ -48,6 +52,18 @@ class ExportReport(LiveReport):
         more = len(record["left_out"]) - SHOWN_LEFT_OUT
         if more > 0:
             stderr.print(f"[red]left out[/] {more} more; export.json says why", highlight=False)
+
+
+def export_each(run: Path, names: Sequence[str], *, quiet: bool, as_json: bool) -> int:
+    """Export a run that has ended in each of these formats; return 1 if images were left out."""
+    from ovsskit.export.export import export_run
+    from ovsskit.export.options import ExportOptions
+
+    left_out = 0
+    for name in names:
+        with ExportReport(quiet=quiet, as_json=as_json, key="export") as report:
+            left_out += export_run(ExportOptions(run, name), report)["images"]["left_out"]
+    return int(left_out > 0)
 
 
 def list_formats() -> None:

@@ -69,6 +69,12 @@ def run(
     ] = None,
     truth_classes: TruthClasses = None,
     ignore: Ignore = [255],  # noqa: B006
+    export: Annotated[
+        list[str],
+        typer.Option(
+            "--export", metavar="FORMAT", help="Export the masks at the end (`ovsskit export`)."
+        ),
+    ] = [],  # noqa: B006
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
@@ -89,10 +95,14 @@ def run(
     A run that was stopped goes on where it was when the same command is given again.
     """
     from ovsskit.cli.console import resumable
+    from ovsskit.cli.export_report import export_each
     from ovsskit.cli.run_report import Report
+    from ovsskit.export.registry import find_format
     from ovsskit.run.options import RunOptions
     from ovsskit.run.run import run_job
 
+    for name in export:
+        find_format(name)
     load_plugins(plugins)
     hide_bars(quiet=quiet)
     options = RunOptions(
@@ -121,5 +131,7 @@ def run(
     )
     with resumable(), Report(quiet=quiet, as_json=json) as report:
         status = run_job(options, report)
+    with resumable():
+        status = max(status, export_each(report.out, export, quiet=quiet, as_json=json))
     if status:
         raise typer.Exit(status)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,7 +21,12 @@ SHOWN_NOTES = 5
 
 
 class Report(LiveReport):
-    """Show a progress bar, notices, failures and a summary; or lines of JSON; or nothing."""
+    """Show a progress bar, notices, failures and a summary; or lines of JSON; or nothing.
+
+    `out` is the folder of the run, once it has ended.
+    """
+
+    out = Path()
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
@@ -49,6 +55,7 @@ class Report(LiveReport):
     def end(self, summary: Summary) -> None:
         """Show what became of the images, what it cost, and where to look."""
         self.progress.stop()
+        self.out = summary.out
         if self.as_json:
             self._end_json(summary)
         elif not self.quiet:

@@ -20,6 +20,7 @@ from ovsskit.engine.notices import Silent
 from ovsskit.errors import BadOutput
 from ovsskit.export.registry import format_files
 
+TESTS = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]
 MASK = CASES["several classes"][0]
 MASKS = {"a": MASK, "b": one_pixel(), "c": MASK.T.copy()}
@@ -278,6 +279,21 @@ def test_what_is_wrong_is_said(run: Run, arguments: tuple[str, ...], message: st
     assert status == 2
     assert message in err
     assert not Path("ovsskit-export").exists()
+
+
+def test_a_run_exports_what_it_found_at_its_end(run: Run) -> None:
+    toy = ("run", str(TESTS / "toy.toml"), "photos", "--classes", "red, green", "--out", "new")
+    plugin = ("--plugin", str(TESTS / "toy_stages.py"))
+    formats = ("--export", "coco", "--export", "areas")
+    status, out, err = run(*toy, *formats, *plugin, "--json")
+    assert status == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [one["export"]["format"] for one in lines if "export" in one] == ["coco", "areas"]
+    assert len(coco("ovsskit-export/new-coco")["images"]) == 3
+    assert Path("ovsskit-export/new-areas/areas.csv").exists()
+    status, _, err = run(*toy, *plugin, "--export", "cocoa")
+    assert status == 2
+    assert "There is no format `cocoa`." in err
 
 
 def test_without_a_run_the_formats_are_listed(run: Run) -> None:

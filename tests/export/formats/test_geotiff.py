@@ -90,3 +90,17 @@ def test_an_image_without_a_place_is_left_out(to: str, tmp_path: Path) -> None:
     reason = record["left_out"][0]["reason"]
     assert reason.startswith("The image does not say where on earth it lies.")
     assert ovsskit.run_export(plain, to, out=tmp_path / "none")["images"]["exported"] == 0
+
+
+def test_images_of_other_numbers_and_bands_have_places_too(tmp_path: Path) -> None:
+    mask, path = block_mask([1, 2]), tmp_path / "bands.tif"
+    height, width = mask.shape
+    profile = {"width": width, "height": height, "count": 5, "dtype": "float32"}
+    with rasterio.open(path, "w", crs=UTM, transform=WHERE, **profile) as image:
+        image.write(numpy.ones((5, height, width), "float32"))
+    run = finish_run(tmp_path / "run", {"bands": mask}, images=[path])
+    ovsskit.run_export(run, "geotiff", out=tmp_path / "out", images="copy")
+    assert (tmp_path / "out/images/bands.tif").read_bytes() == path.read_bytes()
+    with rasterio.open(tmp_path / "out/masks/bands.tif") as image:
+        assert numpy.array_equal(image.read(1), mask)
+        assert image.transform == WHERE
