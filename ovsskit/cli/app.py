@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.check import check
+from ovsskit.cli.compare import compare
 from ovsskit.cli.datasets import datasets
 from ovsskit.cli.eval import eval
 from ovsskit.cli.expand import expand
@@ -33,6 +34,7 @@ app = typer.Typer(
 COMMANDS = (
     run,
     eval,
+    compare,
     export,
     reproduce,
     report,

@@ -26,7 +26,7 @@ ORDER = (
     ("backbones",),
     ("stages",),
     ("run",),
-    ("eval", "export", "fit", "sentences", "words", "study.spec"),
+    ("compare", "eval", "export", "fit", "sentences", "words", "study.spec"),
     ("reproduce", "report"),
     ("serve",),
     ("study.search",),
