@@ -292,7 +292,8 @@ def _classes() -> Reader:
 
 
 def _images() -> Reader:
-    from ovsskit.files.inputs import find_images, name_images
+    from ovsskit.files.image_names import name_images
+    from ovsskit.files.inputs import find_images
 
     def read(path: Path) -> object:
         return name_images(find_images([str(path)]), {})

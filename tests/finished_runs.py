@@ -13,7 +13,7 @@ import PIL.Image
 import torch
 
 from ovsskit.engine.values import Probabilities, Vocabulary
-from ovsskit.files.inputs import name_images
+from ovsskit.files.image_names import name_images
 from ovsskit.files.own import Written
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.folder import OutputFolder

@@ -81,6 +81,8 @@ class Report(LiveReport):
         if empty:
             such = f", such as {escape(empty[0])}" if empty[1:] else f": {escape(empty[0])}"
             table.add_row("without a class", f"{len(empty)}{such}")
+        if summary.left_out:
+            table.add_row("left out", escape(summary.left_out))
         table.add_row("time", f"{seconds:.1f} s{speed}")
         for stage, seconds in sorted(summary.costs.stages.items(), key=lambda item: -item[1]):
             table.add_row(f"  {escape(stage)}", f"{seconds:.2f} s")
@@ -123,6 +125,7 @@ class Report(LiveReport):
             "gallery": str(summary.gallery),
             "costs": asdict(summary.costs),
             "sample_miou": summary.score,
+            "left_out": summary.left_out,
         }
         print(json.dumps({"summary": plain}), flush=True)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import PIL.ExifTags
 import PIL.Image
@@ -24,16 +24,15 @@ from ovsskit.engine.tiff import read_tiff
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.decoding import hear_decoders, hear_libtiff
 from ovsskit.files.inputs import see_size
+from ovsskit.files.signatures import TIFF_HEADS as TIFF_HEADS
+from ovsskit.files.signatures import is_heif
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "AVIF")
 HEIF = "HEIF"
 """What Pillow opens with the extra `heic`."""
 
-TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 JPEG2000_SIZES = b"\xff\x4f\xff\x51"
 """The first two markers of a JPEG 2000 codestream (ISO 15444-1, annex A)."""
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 HEAD = 65536
 """Bytes of a file that are looked at before it is decoded."""
 
@@ -62,7 +61,7 @@ def decode(
             file.seek(0)
             if head[:4] in TIFF_HEADS:
                 return _decode_tiff(file, heard, max_pixels, rendering)
-            if needs_heif(head) and not has_heif():
+            if is_heif(head) and not has_heif():
                 fix = 'pip install "ovsskit[heic]"'
                 raise BadImage("HEIC images need the package `pillow_heif`.", fix=fix)
             with PIL.Image.open(file, formats=(*FORMATS, HEIF) if has_heif() else FORMATS) as image:
@@ -104,11 +103,6 @@ def draw(image: PIL.Image.Image, rendering: Rendering) -> Decoded:
     return Decoded(colour)
 
 
-def needs_heif(head: bytes) -> bool:
-    """Tell whether a file that begins so is HEIF, of a kind that Pillow alone does not open."""
-    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS and b"avif" not in head[8:64]
-
-
 @cache
 def has_heif() -> bool:
     """Tell whether the extra `heic` is installed; Pillow then opens such files."""
@@ -125,7 +119,7 @@ def _opened(source: Path | BytesIO) -> Any:
 
 
 def _decode_tiff(
-    file: BinaryIO, heard: list[str], max_pixels: int, rendering: Rendering
+    file: BytesIO | BufferedReader, heard: list[str], max_pixels: int, rendering: Rendering
 ) -> Decoded:
     raster, pages = read_tiff(file, max_pixels, any_bands=bool(rendering.bands))
     notes = _first_of(pages, "page")
@@ -138,7 +132,7 @@ def _decode_tiff(
 
 
 def _decode_other(
-    file: BinaryIO, head: bytes, image: PIL.Image.Image, rendering: Rendering
+    file: BytesIO | BufferedReader, head: bytes, image: PIL.Image.Image, rendering: Rendering
 ) -> Decoded:
     frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1  # previews of cameras
     notes = _first_of(frames, "frame")

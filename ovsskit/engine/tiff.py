@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from io import BufferedReader, BytesIO
+from typing import Any
 
 from ovsskit._lazy import numpy
 from ovsskit.engine.rendering import Raster
@@ -19,7 +20,9 @@ MOST_BANDS = 8
 """Numbers that are read are at most so many times as many as pixels; more bands, fewer pixels."""
 
 
-def read_tiff(file: BinaryIO, max_pixels: int, *, any_bands: bool) -> tuple[Raster | None, int]:
+def read_tiff(
+    file: BytesIO | BufferedReader, max_pixels: int, *, any_bands: bool
+) -> tuple[Raster | None, int]:
     """Return the numbers of the first page, and how many pages there are.
 
     There are no numbers (None) for bytes that are grey, colours, inks or a palette, which Pillow

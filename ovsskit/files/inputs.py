@@ -6,13 +6,14 @@ import glob
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovsskit.errors import BadImage, NoImages, Place, shorten
-from ovsskit.files.names import safe_name
 from ovsskit.files.own import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
+from ovsskit.files.signatures import begins_as_image
 
 log = logging.getLogger(__name__)
 
@@ -37,86 +38,116 @@ def see_size(width: int, height: int, max_pixels: int) -> None:
         raise BadImage(what, fix="Make it smaller, or allow more with --max-pixels.")
 
 
+@dataclass
+class LeftOut:
+    """Collect what was met in folders and globs and is no image: folders of results, and files."""
+
+    results: set[Path] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
+
+    def takes(self, path: Path) -> bool:
+        """Tell whether a file is an image, by its ending or, without one, by how it begins."""
+        ending = path.suffix.lower()
+        if ending in SUFFIXES or (not ending and begins_as_image(path)):
+            return True
+        self.files.add(path)
+        return False
+
+    def describe(self) -> str:
+        """Say what was left out; nothing if that is nothing."""
+        endings = Counter(path.suffix.lower() or "without an ending" for path in self.files)
+        kinds = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
+        named = ", ".join(f"{count} {ending}" for ending, count in kinds)
+        files = f"{_count(len(self.files), 'file')} left out: {named}" if kinds else ""
+        shown = ", ".join(sorted(map(str, self.results))[:3])
+        shown += ", ..." if len(self.results) > 3 else ""
+        folders = f"{_count(len(self.results), 'folder')} of earlier results left out: {shown}"
+        return "; ".join(filter(None, (folders if self.results else "", files)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hold the images that were found, the folders that were looked through, and what is none."""
+
+    images: list[Path]
+    roots: tuple[Path, ...] = ()
+    left_out: str = ""
+
+
 def find_images(inputs: str | Sequence[str]) -> list[Path]:
-    """Return the images that these inputs name, in order and each once.
+    """Return the images that these inputs name; see `search_images`.
+
+    Raises:
+        NoImages: an input does not exist, or holds no image.
+    """
+    return search_images(inputs).images
+
+
+def search_images(inputs: str | Sequence[str]) -> Found:
+    """Find the images that these inputs name, in order and each once.
 
     A file is taken whatever its ending. A folder gives every image in it and in its folders,
     sorted, hidden ones left out; so does a glob (`**` goes into folders). Both leave out folders
-    that are ours (`is_ours`), and say so; what is inside one counts only where it is named itself.
-    A `.txt` file is a list: one file, folder or glob on each line, relative to the list; blank
-    lines and lines that start with `#` are passed over, and what a list names need not exist yet.
+    that `run`, `study` or `fit` wrote, and files of which neither ending nor content is an image's,
+    and say so; what is inside a folder of results counts only where it is named itself. A `.txt`
+    file is a list: one file, folder or glob on each line, relative to the list; blank lines and
+    lines that start with `#` are passed over, and what a list names need not exist yet.
 
     Raises:
         NoImages: an input does not exist, or holds no image.
     """
     found: dict[str, Path] = {}
-    results: set[Path] = set()
-    for text in [inputs] if isinstance(inputs, str) else inputs:
-        images = list(_read_list(Path(text), results) if _is_list(text) else _expand(text, results))
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    left_out = LeftOut()
+    for text in texts:
+        images = list(
+            _read_list(Path(text), left_out) if _is_list(text) else _expand(text, left_out)
+        )
         if not images:
-            raise _nothing(text, _left_out(results))
+            raise _nothing(text, left_out.describe())
         for path in images:
             found.setdefault(os.path.realpath(path), path)
-    if results:
-        log.info("%s", _left_out(results))
-    return list(found.values())
+    left_out.files -= {*found.values()}
+    said = left_out.describe()
+    if said:
+        log.info("%s", said)
+    return Found(list(found.values()), tuple(_root(text) for text in texts), said)
 
 
-def name_images(paths: Sequence[Path], known: Mapping[str, str]) -> list[str]:
-    """Give every image a unique name for its files: its stem, if needed with folder or number.
-
-    `known` holds the names given before, by full path; they are kept.
-    """
-    sources = [str(path.absolute()) for path in paths]
-    taken = {name.casefold() for name in known.values()}
-    stems = Counter(path.stem.casefold() for path in paths)
-    names = []
-    for path, source in zip(paths, sources, strict=True):
-        name = known.get(source, "")
-        if not name:
-            stem = path.stem
-            if stems[stem.casefold()] > 1:
-                stem = f"{path.absolute().parent.name}_{stem}"
-            name = next(one for one in _numbered(stem) if one.casefold() not in taken)
-            taken.add(name.casefold())
-        names.append(name)
-    return names
-
-
-def _numbered(stem: str) -> Iterator[str]:
-    first = safe_name(stem) or "image"
-    yield first
-    number = 2
-    while True:
-        yield safe_name(first, f"_{number}")
-        number += 1
+def _root(text: str) -> Path:
+    """Return the folder below which an input names images."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return path
+    return _named(path) if glob.has_magic(text) and not path.exists() else path.parent
 
 
 def _is_list(text: str) -> bool:
     return text.lower().endswith(".txt") and not why_no_path(text) and Path(text).is_file()
 
 
-def _expand(text: str, results: set[Path]) -> list[Path]:
+def _expand(text: str, left_out: LeftOut) -> list[Path]:
     """Return the images that a file, folder or glob names.
 
-    Folders of earlier results are left out and collected in a set.
+    Folders of earlier results, and files that are no images, are left out and collected.
     """
     if why_no_path(text):
         return []
     path = Path(text).expanduser()
     if path.is_dir():
-        return sorted(_walk(path, results))
+        return sorted(_walk(path, left_out))
     if path.exists() or not glob.has_magic(text):
         return [path] if path.exists() else []
     matches = glob.glob(_pattern(path), recursive=True)  # noqa: PTH207 - takes absolute ones too
     root, known, found = _named(path), dict[Path, Path | None](), []
     for one in sorted(map(Path, matches)):
-        if one.suffix.lower() in SUFFIXES and one.is_file():
-            result = _result_around(one.parent, root, known)
-            if result is None:
-                found.append(one)
-            else:
-                results.add(result)
+        if not one.is_file():
+            continue
+        result = _result_around(one.parent, root, known)
+        if result is not None:
+            left_out.results.add(result)
+        elif left_out.takes(one):
+            found.append(one)
     return found
 
 
@@ -136,13 +167,8 @@ def _result_around(folder: Path, root: Path, known: dict[Path, Path | None]) -> 
     return known[folder]
 
 
-def _left_out(results: Collection[Path]) -> str:
-    """Say which folders of earlier results were left out; nothing if there are none."""
-    if not results:
-        return ""
-    count = "1 folder" if len(results) == 1 else f"{len(results)} folders"
-    names = ", ".join(sorted(map(str, results))[:3])
-    return f"left out: {count} of earlier results ({names}{', ...' if len(results) > 3 else ''})"
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number > 1)}"
 
 
 def _pattern(path: Path) -> str:
@@ -151,25 +177,25 @@ def _pattern(path: Path) -> str:
     return str(Path(glob.escape(str(there))) / path.relative_to(there))
 
 
-def _walk(folder: Path, results: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, left_out: LeftOut) -> Iterator[Path]:
     refused: list[OSError] = []
     for where, folders, files in os.walk(folder, onerror=refused.append):
         if is_ours(Path(where)):
-            results.add(Path(where))
+            left_out.results.add(Path(where))
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if Path(name).suffix.lower() in SUFFIXES and name[0] != ".":
+            if name[0] != "." and left_out.takes(Path(where, name)):
                 yield Path(where, name)
     if refused:
         names = ", ".join(str(error.filename) for error in refused[:3])
         more = ", ..." if refused[3:] else ""
-        count = "1 folder" if len(refused) == 1 else f"{len(refused)} folders"
-        log.warning("%s cannot be read, and what is in it is left out: %s%s", count, names, more)
+        text = "%s cannot be read, and what is in it is left out: %s%s"
+        log.warning(text, _count(len(refused), "folder"), names, more)
 
 
-def _read_list(path: Path, results: set[Path]) -> Iterator[Path]:
+def _read_list(path: Path, left_out: LeftOut) -> Iterator[Path]:
     try:
         lines = read_text(path).splitlines()
     except Unreadable as error:
@@ -181,7 +207,7 @@ def _read_list(path: Path, results: set[Path]) -> Iterator[Path]:
                 what = f"No file has the name `{shorten(line)}`: {reason}."
                 raise NoImages(what, where=Place(str(path), number))
             entry = str(path.parent / line)
-            yield from _expand(entry, results) or [Path(entry)]
+            yield from _expand(entry, left_out) or [Path(entry)]
 
 
 def _nothing(text: str, left_out: str) -> NoImages:

@@ -39,5 +39,16 @@ def _see_name(name: str) -> str:
     return name
 
 
+def _see_parts(name: str) -> str:
+    for part in name.split("/"):
+        if not part:
+            raise refusal("a part of it is empty", 'Write "a/b".')
+        _see_name(part)
+    return name
+
+
 FileName = Annotated[str, AfterValidator(_see_name)]
 """A field that names a file or folder; it may be empty."""
+
+NestedName = Annotated[str, AfterValidator(_see_parts)]
+"""A field that names a file in folders, with `/` between parts, none of which is empty."""

@@ -13,7 +13,7 @@ from ovsskit.run.output.record import Costs, ImageRecord
 
 @dataclass(frozen=True)
 class Summary:
-    """Sum up a run: folder, gallery, states of the images, costs, and the mean IoU if known.
+    """Sum up a run: folder, gallery, states of the images, costs, mean IoU, and what was left out.
 
     The mean IoU is known where there is truth.
     `done_now` counts the images that this command worked on; the others were done before.
@@ -25,6 +25,7 @@ class Summary:
     done_now: int
     costs: Costs
     score: float | None
+    left_out: str = ""
 
 
 @runtime_checkable

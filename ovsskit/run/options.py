@@ -13,7 +13,7 @@ from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.stage import Stage, paths_of, walk
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
-from ovsskit.files.inputs import MAX_PIXELS, find_images
+from ovsskit.files.inputs import MAX_PIXELS, Found, search_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
@@ -68,8 +68,15 @@ class RunOptions(ImageOptions):
     ignored: tuple[int, ...] = IGNORED
 
 
-def choose_images(options: ImageOptions, recipe: Recipe) -> tuple[list[Path], bool]:
-    """Return the images to run on, and whether they are the sample scenes.
+@dataclass(frozen=True)
+class Chosen(Found):
+    """Hold the images to run on, and whether they are the sample scenes."""
+
+    samples: bool = False
+
+
+def choose_images(options: ImageOptions, recipe: Recipe) -> Chosen:
+    """Return the images to run on.
 
     They are those that the person names, else those that the recipe names, else the sample scenes.
 
@@ -77,8 +84,10 @@ def choose_images(options: ImageOptions, recipe: Recipe) -> tuple[list[Path], bo
         NoImages: what is named is not there.
     """
     given = options.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
-    images = find_images(given) if given else sample_images()
-    return images[: options.limit], not given
+    if not given:
+        return Chosen(sample_images()[: options.limit], samples=True)
+    found = search_images(given)
+    return Chosen(found.images[: options.limit], found.roots, found.left_out)
 
 
 def choose_classes(options: ImageOptions, recipe: Recipe, samples: bool) -> Vocabulary:
@@ -132,7 +141,7 @@ def _said(vocabulary: Vocabulary) -> Vocabulary:
 
 
 def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """Return the images whose maps shall all be saved, named by path, file name, stem or `all`.
+    """Return the images whose maps shall all be saved, named by path, name, stem or `all`.
 
     Raises:
         BadValue: a name fits no image.
@@ -141,7 +150,7 @@ def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]
         return list(images)
     chosen = []
     for name in names:
-        fitting = [path for path in images if name in (str(path), path.name, path.stem)]
+        fitting = [path for path in images if _is_called(path, name)]
         if not fitting and name != "none":
             fix = (
                 did_you_mean(name, [path.stem for path in images])
@@ -150,6 +159,11 @@ def choose_explained(images: Sequence[Path], names: Sequence[str]) -> list[Path]
             raise BadValue(f"No image is called `{name}`.", fix=fix, where=Place("--explain"))
         chosen += fitting
     return chosen
+
+
+def _is_called(path: Path, name: str) -> bool:
+    whole = path.absolute().with_suffix("").as_posix()
+    return name in (str(path), path.name, path.stem) or whole.endswith(f"/{name}")
 
 
 def check_outcome(recipe: Recipe, save: frozenset[str] = frozenset()) -> None:

@@ -20,6 +20,7 @@ from ovsskit.files.decoding import adopt_warnings
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.callbacks import Callbacks, Summary
 from ovsskit.run.options import (
+    Chosen,
     RunOptions,
     check_files,
     check_outcome,
@@ -66,7 +67,8 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     recipe = load_recipe(options.recipe, options.overrides)
     check_outcome(recipe, options.save)
     check_files(recipe.plan.stages)
-    images, samples = choose_images(options, recipe)
+    chosen = choose_images(options, recipe)
+    images, samples = chosen.images, chosen.samples
     plan = replace(recipe.plan, vocabulary=choose_classes(options, recipe, samples))
     explained = choose_explained(images, options.explain)
     allow_pixels(options.max_pixels)
@@ -86,11 +88,11 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     )
     folder = OutputFolder(options.out or OUT / recipe.title, identify_run(plan, options.rendering))
     wanted = options.save if truths is None else options.save | {"truth"}
-    todo = folder.add(images, wanted, explained, verify=options.verify)
+    todo = folder.add(images, wanted, explained, verify=options.verify, roots=chosen.roots)
     if not options.explain:
         folder.explain_first(todo)
     pipeline = Pipeline(plan, device=device, batch=batch)
-    return _Job(options, callbacks, notices, recipe, pipeline, folder, samples, truths, todo)
+    return _Job(options, callbacks, notices, recipe, pipeline, folder, chosen, truths, todo)
 
 
 @dataclass
@@ -103,7 +105,7 @@ class _Job:
     recipe: Recipe
     pipeline: Pipeline
     folder: OutputFolder
-    samples: bool
+    chosen: Chosen
     truths: Truths | None
     todo: list[ImageRecord]
     costs: Costs = field(default_factory=Costs)
@@ -126,7 +128,15 @@ class _Job:
         gallery = self.folder.path / GALLERY
         costs = self.folder.costs.plus(self.costs)
         self.callbacks.end(
-            Summary(self.folder.path, gallery, records, len(self.todo), costs, self.score)
+            Summary(
+                self.folder.path,
+                gallery,
+                records,
+                len(self.todo),
+                costs,
+                self.score,
+                self.chosen.left_out,
+            )
         )
         return int(any(record.state == "failed" for record in records))
 
@@ -179,7 +189,7 @@ class _Job:
 
     def _measure(self) -> None:
         """Compare masks of the sample scenes with the true ones."""
-        if self.samples:
+        if self.chosen.samples:
             done = [one for one in self.folder.records.values() if one.state == "done"]
             names = [one.name for one in done if self.folder.has(one)]
             masks = [self.folder.path / "masks" / f"{name}.png" for name in names]

@@ -87,7 +87,8 @@ def _choose(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
     stage, first = _text_stage(recipe), _until_probabilities(recipe)
     tried = _tried(stage, recipe)
     check_files(first.stages)
-    images, samples = choose_images(options, recipe)
+    chosen = choose_images(options, recipe)
+    images, samples = chosen.images, chosen.samples
     vocabulary = choose_classes(options, recipe, samples)
     plan = replace(first, vocabulary=vocabulary)
     allow_pixels(options.max_pixels)

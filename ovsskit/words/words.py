@@ -89,7 +89,8 @@ def _audit(options: WordsOptions, callbacks: WordsCallbacks) -> Audit:
     see_free(path, force=options.force)
     check_outcome(recipe)
     check_files(recipe.plan.stages)
-    images, samples = choose_images(options, recipe)
+    chosen = choose_images(options, recipe)
+    images, samples = chosen.images, chosen.samples
     vocabulary = choose_classes(options, recipe, samples)
     given = read_synonyms(options.synonyms, vocabulary)
     allow_pixels(options.max_pixels)

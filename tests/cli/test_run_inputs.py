@@ -14,7 +14,7 @@ import tifffile
 from ovsskit.cli.__main__ import main
 
 TESTS = Path(__file__).parent.parent
-TOY = ("--plugin", str(TESTS / "toy_stages.py"), "--classes", "red, green, blue", "--out", "out")
+TOY = ("--plugin", str(TESTS / "toy_stages.py"), "--classes", "red, green, blue")
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def run(
 
     def ran(*arguments: str) -> tuple[int, str]:
         recipe = str(TESTS / "toy.toml")
-        monkeypatch.setattr(sys, "argv", ["ovsskit", "run", recipe, *arguments, *TOY])
+        out = () if "--out" in arguments else ("--out", "out")
+        monkeypatch.setattr(sys, "argv", ["ovsskit", "run", recipe, *arguments, *TOY, *out])
         with pytest.raises(SystemExit) as stopped:
             main()
         captured = capfd.readouterr()
@@ -84,3 +85,53 @@ def test_bands_are_chosen(run: Any) -> None:
 def test_what_names_no_bands(run: Any, text: str) -> None:
     status, said = run("--bands", text)
     assert (status, "does not name bands" in said) == (2, True)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, colour in {"a/x.png": "red", "a/b/x.png": "lime", "x.png": "blue"}.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (9, 8), colour).save(path)
+    (tmp_path / "photos" / "a" / "film.mov").write_bytes(b"film")
+    (tmp_path / "photos" / "notes.md").write_bytes(b"notes")
+    return tmp_path
+
+
+def test_files_mirror_the_tree_and_a_second_run_has_nothing_to_do(run: Any, tree: Path) -> None:
+    status, said = run("photos", "--explain", "a/b/x", "--save-scores")
+    assert status == 0, said
+    assert [mask(name) for name in ("a/x", "a/b/x", "x")] == [[1], [2], [3]]
+    assert [one["name"] for one in record()["images"]] == ["a/b/x", "a/x", "x"]
+    out = tree / "out"
+    for folder, ending in (("overlays", "jpg"), ("scores", "npz"), ("gallery/layers", "js")):
+        assert (out / folder / "a" / "b" / f"x.{ending}").is_file()
+    assert list((out / "maps" / "a" / "b" / "x").iterdir())
+    assert "Nothing to do" in run("photos")[1]
+    (out / "masks" / "a" / "x.png").unlink()
+    assert "1 of the 3 images that were done are done again" in run("photos")[1]
+    assert mask("a/x") == [1]
+
+
+def test_what_was_left_out_is_told_at_the_end_and_in_the_record(run: Any, tree: Path) -> None:
+    _, said = run("photos")
+    text = "2 files left out: 1 .md, 1 .mov"
+    assert text in said[said.index("images ") :]
+    assert text in record()["notices"]
+    assert text in Path("out/index.html").read_text(encoding="utf-8")
+
+
+def test_the_order_of_the_images_changes_nothing(run: Any, tree: Path) -> None:
+    paths = ["photos/x.png", "photos/a/x.png", "photos/a/b/x.png"]
+    assert run(*paths)[0] == 0
+    first = {one["name"]: one["source"] for one in record()["images"]}
+    assert list(first) == ["a/b/x", "a/x", "x"]
+    assert run(*reversed(paths), "--out", "other")[0] == 0
+    assert {one["name"]: one["source"] for one in record("other")["images"]} == first
+
+
+def test_a_folder_whose_names_are_flat_goes_on_with_them(run: Any, tree: Path) -> None:
+    assert run("photos/a/x.png")[0] == 0
+    assert run("photos")[0] == 0
+    assert [one["name"] for one in record()["images"]] == ["a/b/x", "photos/x", "x"]
+    assert mask("x") == [1]

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ovsskit.engine.formats import FORMATS
-from ovsskit.engine.images import read_image
+from ovsskit.engine.images import read_encoded, read_image
 from ovsskit.errors import BadImage
 from ovsskit.files.decoding import adopt_warnings
 
@@ -92,6 +92,15 @@ def test_palette_with_a_hole(tmp_path: Path) -> None:
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.save(tmp_path / "some.png", transparency=1)
     assert bytes_of(tmp_path / "some.png") == [255, 0, 0, 255, 255, 255]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
+def test_the_bytes_of_a_file(kind: str) -> None:
+    image = read_encoded(encoded(kind), "table.parquet, row 7", "seven")
+    assert numpy.array_equal(image.pixels.numpy(), SOME)
+    assert image.name == "seven"
+    with pytest.raises(BadImage, match="table.parquet, row 7.*\n.*known format"):
+        read_encoded(b"no image", "table.parquet, row 7")
 
 
 def test_arrays_and_pil_images() -> None:

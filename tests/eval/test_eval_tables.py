@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy
 import pytest
-from miniatures import save_grey
 
 import ovsskit
+from miniatures import save_grey
 from ovsskit.errors import BadValue
 
 CLASSES = "1 red\n2 green\n3 blue\n"

@@ -4,12 +4,11 @@ import errno
 import os
 from pathlib import Path
 
+import PIL.Image
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ovsskit.errors import NoImages
-from ovsskit.files.inputs import find_images, name_images
+from ovsskit.files.inputs import find_images, search_images
 from ovsskit.files.own import KINDS
 
 
@@ -61,7 +60,8 @@ def test_folders_of_earlier_results_are_left_out_and_it_is_said(
     assert found("a") == found("list.txt") == own
     assert found("**/*.png") == found("a/**/*.png") == found("a/*/*.png") == own[:1]
     assert {one.message for one in caplog.records} == {
-        "left out: 1 folder of earlier results (a/Results)"
+        "1 folder of earlier results left out: a/Results; 1 file left out: 1 .md",
+        "1 folder of earlier results left out: a/Results",
     }
     mask = "a/Results/masks/x.png"
     caplog.clear()
@@ -70,7 +70,7 @@ def test_folders_of_earlier_results_are_left_out_and_it_is_said(
     for text in ("a/Results", "a/Results/*/*.png"):
         with pytest.raises(NoImages) as caught:
             find_images([text])
-        assert caught.value.there == "Left out: 1 folder of earlier results (a/Results)"
+        assert caught.value.there == "1 folder of earlier results left out: a/Results"
 
 
 def test_a_record_of_another_program_leaves_nothing_out(tree: Path) -> None:
@@ -102,35 +102,40 @@ def test_what_names_nothing(tree: Path, text: str, message: str) -> None:
     assert str(caught.value.where) == text
 
 
-def test_equal_stems_get_names_of_their_own() -> None:
-    paths = [Path(text) for text in ("/a/x.jpg", "/b/x.jpg", "/b/X.png", "/c/y.jpg")]
-    assert name_images(paths, {}) == ["a_x", "b_x", "b_X_2", "y"]
+def test_what_is_left_out_of_folders_and_globs_is_counted_by_ending(
+    tree: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a/1.MOV", "a/2.mov", "a/deep/3.mov", "a/notes", "b/film.mp4"):
+        (tree / name).write_bytes(b"film")
+    caplog.set_level("INFO")
+    said = "5 files left out: 3 .mov, 1 .md, 1 without an ending"
+    assert search_images(["a"]).left_out == said
+    assert caplog.messages == [said]
+    assert search_images(["b/*"]).left_out == "1 file left out: 1 .mp4"
+    assert search_images(["a", "a/2.mov"]).left_out.startswith("4 files left out: 2 .mov")
+    assert search_images(["b/*.jpg", "b/x.jpg"]).left_out == ""
 
 
-def test_names_given_before_are_kept() -> None:
-    known = {str(Path("/a/x.jpg")): "x"}
-    assert name_images([Path("/b/x.jpg"), Path("/a/x.jpg")], known) == ["b_x", "x"]
-    assert name_images([Path("/b/x.jpg")], known) == ["x_2"]
+def test_files_without_an_ending_are_taken_by_their_content(tree: Path) -> None:
+    PIL.Image.new("RGB", (2, 2)).save(tree / "a" / "photo", "WEBP")
+    (tree / "a" / "README").write_text("BM not an image")
+    assert found("a") == ["a/deep/y.png", "a/photo", "a/x.JPG"]
+    assert found("a/p*") == ["a/photo"]
 
 
-def test_names_suit_every_file_system() -> None:
-    odd = os.fsdecode(b"/a/\xff:?.jpg")
-    assert name_images([Path(odd), Path("/a/" + "ä" * 120 + ".jpg")], {}) == ["___", "ä" * 90]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("ab"),
-            st.text("xyX_2", min_size=1, max_size=3),
-            st.sampled_from(["jpg", "png"]),
-        ),
-        unique=True,
-    )
+@pytest.mark.parametrize(
+    ("inputs", "roots"),
+    [
+        (("a",), ("a",)),
+        (("a/**/*.png",), ("a",)),
+        (("a/x.JPG", "list.txt"), ("a", ".")),
+    ],
 )
-def test_names_are_distinct_in_any_case(parts: list[tuple[str, str, str]]) -> None:
-    names = name_images([Path(f"/{folder}/{stem}.{ending}") for folder, stem, ending in parts], {})
-    assert len({name.casefold() for name in names}) == len(parts)
+def test_the_folders_below_which_images_are_named(
+    tree: Path, inputs: tuple[str, ...], roots: tuple[str, ...]
+) -> None:
+    (tree / "list.txt").write_text("a/x.JPG\n")
+    assert [root.as_posix() for root in search_images(inputs).roots] == list(roots)
 
 
 @pytest.mark.parametrize("name", ["trip [2024]", "a?", "*", "[!x]"])
@@ -157,6 +162,6 @@ def test_folders_that_cannot_be_read_are_counted(
 
     monkeypatch.setattr(os, "scandir", scandir)
     assert find_images(["a"]) == [Path("a/x.JPG")]
-    assert caplog.messages == [
+    assert caplog.messages[0] == (
         "1 folder cannot be read, and what is in it is left out: " + str(Path("a", "deep"))
-    ]
+    )

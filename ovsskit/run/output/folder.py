@@ -10,6 +10,8 @@
     maps/            what the stages wrote for the explained images
     gallery/         what the gallery shows
 
+Below these folders, files lie as the images do below the folders that were named.
+
 While a run goes on, every finished image adds a line to `finished.jsonl`: a killed run has lost
 only what was in flight.
 The record says of every file how large it is, so that a later run finds what is missing. After a
@@ -26,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ovsskit.files.inputs import name_images
+from ovsskit.files.image_names import name_images
 from ovsskit.files.own import RUN, Written, read_files
 from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
 from ovsskit.run.output.recorded import RecordedFolder, versions
@@ -70,15 +72,18 @@ class OutputFolder(RecordedFolder):
         explained: Collection[Path],
         *,
         verify: bool = False,
+        roots: Sequence[Path] = (),
     ) -> list[ImageRecord]:
         """Enter images into the record, and return those that are still to do, in order.
+
+        They are named by where they lie below the folders `roots`.
 
         Done is an image whose file has not changed since and of which everything wanted was saved,
         also its maps if it is one of the explained, and all of that is still there: files of the
         size that was written, and with `verify` of the content.
         """
         known = {record.source: record.name for record in self.records.values()}
-        names = name_images(images, known)
+        names = name_images(images, known, roots)
         todo, damaged = [], 0
         for name, path in zip(names, images, strict=True):
             old = self.records.get(name)
@@ -93,6 +98,7 @@ class OutputFolder(RecordedFolder):
                 damaged += 1
             self.records[name] = new if old is None else replace(new, files=old.files)
             todo.append(self.records[name])
+        self.records = dict(sorted(self.records.items()))  # whatever came first
         if damaged:
             log.warning(
                 "%d of the %d images that were done are done again: files are missing or changed",

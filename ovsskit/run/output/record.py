@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from ovsskit.files.names import FileName
+from ovsskit.files.names import NestedName
 from ovsskit.files.own import Files
 
 State = Literal["pending", "done", "failed"]
@@ -28,7 +28,7 @@ class ImageRecord:
     where there is one.
     """
 
-    name: Annotated[FileName, Field(min_length=1)]
+    name: NestedName
     source: str
     state: State = "pending"
     reason: str = ""

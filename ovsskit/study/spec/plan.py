@@ -104,7 +104,8 @@ def make_plan(options: StudyOptions) -> StudyPlan:
     recipe = search.candidate({})
     check_files(recipe.plan.stages)
     plain = replace(options, images=options.images or search.images)
-    named, samples = choose_images(plain, recipe)
+    chosen = choose_images(plain, recipe)
+    named, samples = chosen.images, chosen.samples
     images, left_out = _readable(named, options.max_pixels)
     if search.settings.accept == "proved":
         _see_count(len(images))
