@@ -16,6 +16,7 @@ from ovsskit.cli.fit import fit
 from ovsskit.cli.models import models
 from ovsskit.cli.new import new
 from ovsskit.cli.plan import plan
+from ovsskit.cli.recipes import recipes
 from ovsskit.cli.report import report
 from ovsskit.cli.reproduce import reproduce
 from ovsskit.cli.run import run
@@ -43,6 +44,7 @@ COMMANDS = (
     check,
     plan,
     stages,
+    recipes,
     new,
     expand,
     sentences,

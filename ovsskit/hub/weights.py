@@ -211,9 +211,9 @@ def commit_of(path: Path) -> str:
 
 
 def describe_weights(
-    weights: str, revision: str, embedded: Path, files: HubFiles = ANY
+    weights: str, revision: str, embedded: Path, files: HubFiles = ANY, *, ask_hub: bool = True
 ) -> WeightsInfo:
-    """Say what is known of weights here and, if the hub answers, of weights that are not here."""
+    """Say what is known of weights here and, with `ask_hub` if it answers, of those on the hub."""
     path = find_weights(weights, revision, embedded, files)
     folder = packaged(weights, embedded)
     if folder is not None:
@@ -221,6 +221,8 @@ def describe_weights(
     if path is not None and Path(weights).expanduser().exists():
         return WeightsInfo(weights, "local", path, _size(path, files), None)
     here = None if path is None else _size(path, files)
+    if not ask_hub:
+        return WeightsInfo(weights, "hub", path, here, None)
     try:
         listing = list_files(weights, revision, patient=False)
     except Exception as error:  # what the hub would say is a courtesy

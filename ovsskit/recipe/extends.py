@@ -19,6 +19,8 @@ The tables `[backbone]`, `[models]`, `[vocabulary]`, `[input]` and `[fit]` are m
 from __future__ import annotations
 
 import os
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,15 @@ def name_base(path: Path, folder: Path) -> str:
     if path.resolve().is_relative_to(shipped):
         return path.resolve().relative_to(shipped).with_suffix("").as_posix()
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def base_of(path: Path) -> Path | None:
+    """Return the recipe that a file extends; None where it is no recipe, or stands alone."""
+    with suppress(OSError, ValueError, MissingRecipe):
+        base = tomllib.loads(path.read_text(encoding="utf-8")).get("extends")
+        if isinstance(base, str):
+            return find_recipe(base, beside=path.parent).resolve()
+    return None
 
 
 def _is_file(path: Path) -> bool:

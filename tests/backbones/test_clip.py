@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from ovsskit.backbones.clip import _text as _clip_text
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip import clip
+from ovsskit.backbones.clip._published import CLIP, REPOSITORIES
 from ovsskit.backbones.clip._weights import (
     build_network,
     hub_repository,
@@ -489,6 +490,12 @@ def test_every_tag_has_a_place() -> None:
     for model, tag in open_clip.list_pretrained():
         if tag_settings(model, tag).get("hf_hub"):
             assert hub_repository(model, tag).count("/") == 1
+
+
+def test_tags_whose_place_is_known_lie_where_open_clip_has_them() -> None:
+    for (model, tag), repository in REPOSITORIES.items():
+        assert tag_settings(model, tag)["hf_hub"].rstrip("/") == repository
+        assert repository in CLIP
 
 
 def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

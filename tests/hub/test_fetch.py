@@ -246,6 +246,10 @@ def test_what_is_known_of_weights_that_are_not_here(hub: FakeHub) -> None:
     files = {"open_clip_model.safetensors": "1" * 600, "open_clip_pytorch_model.bin": "1" * 601}
     hub.add("timm/vit_base_patch16_clip_224.openai", {**files, "model.safetensors": "1"})
     model = Clip(model="ViT-B-16", weights="openai", revision="main")
+    known = model.describe_weights(ask_hub=False)
+    assert (known.kind, known.path, known.size) == ("hub", None, None)
+    assert (known.licence, known.trouble) == ("MIT (code)", "")
+    assert not hub.asked
     found = model.describe_weights()
     assert (found.weights, found.kind) == ("timm/vit_base_patch16_clip_224.openai", "hub")
     assert (found.path, found.size, found.licence) == (None, 600, "mit")

@@ -33,3 +33,11 @@ CLIP = {
     )
 }
 """The commits are those that several public projects pin, with the files that are read here."""
+
+OPENAI = "openai"
+REPOSITORIES = {
+    ("ViT-B-16", OPENAI): "timm/vit_base_patch16_clip_224.openai",
+    ("ViT-L-14", OPENAI): "timm/vit_large_patch14_clip_224.openai",
+    ("ViT-L-14-336", OPENAI): "timm/vit_large_patch14_clip_336.openai",
+}
+"""Where these tags of architectures lie, as open_clip has it, whose import takes torch."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from ovsskit._lazy import open_clip, torch
 from ovsskit.backbones._checkpoint import too_large
+from ovsskit.backbones.clip._published import REPOSITORIES
 from ovsskit.backbones.clip._text import TOKENIZER
 from ovsskit.errors import BadValue, BadWeights, Place, did_you_mean
 from ovsskit.files.reading import Unreadable, read_json
@@ -62,6 +63,8 @@ def hub_repository(model: str, weights: str) -> str:
     Raises:
         BadValue: the architecture has no such tag, or the tag is not on the hub.
     """
+    if known := REPOSITORIES.get((model, weights)):
+        return known
     settings = tag_settings(model, weights)
     if not settings:
         is_name = (

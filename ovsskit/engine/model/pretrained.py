@@ -86,12 +86,17 @@ class PretrainedBackbone(Backbone):
         known = self.published.get(self.source)
         return self.revision or (known.commit if known is not None else "") or "main"
 
-    def describe_weights(self) -> WeightsInfo:
-        """Say where the weights are, whether they are here, their size and their licence."""
+    def describe_weights(self, *, ask_hub: bool = True) -> WeightsInfo:
+        """Say where the weights are, whether they are here, their size and their licence.
+
+        Without `ask_hub` the network is not used, and only what is known beforehand is said.
+        """
         known = self.published.get(self.source)
         if known is not None and self._is_elsewhere():
             return describe_published(self.source, known)
-        info = describe_weights(self.source, self.pinned, self.embedded, self.hub_files)
+        info = describe_weights(
+            self.source, self.pinned, self.embedded, self.hub_files, ask_hub=ask_hub
+        )
         return (
             info
             if known is None
