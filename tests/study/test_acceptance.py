@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ovsskit.engine.notices import Silent
 from ovsskit.errors import BadStudy
 from ovsskit.recipe.build import load_recipe
 from ovsskit.study.report import report
-from ovsskit.study.search.acceptance import Acceptance, compare, least_gain
+from ovsskit.study.search.acceptance import Acceptance, Comparison, compare, least_gain
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.spec.plan import StudyOptions, make_plan
@@ -119,6 +120,20 @@ def test_only_what_is_proposed_is_confirmed(prove: Prove, monkeypatch: pytest.Mo
     assert state.acceptance is not None
     proposed = next(row for row in state.rows if row.turn == state.acceptance.turn)
     assert asked == [({}, list(range(16))), (proposed.params, list(range(16)))]
+
+
+def test_what_the_objective_does_not_prove_needs_no_confirmation(
+    prove: Prove, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubt(*asked: Any) -> Comparison:
+        return replace(compare(*asked), least=-0.1)
+
+    monkeypatch.setattr("ovsskit.study.search.finals.compare", doubt)
+    state = prove(f'{GOAL}[confirm]\nuse = "toy_goal"\nname = "again"\nshare = 0.45\n')
+    assert state.acceptance is not None
+    assert [one.reward for one in state.acceptance.comparisons] == ["toy_goal"]
+    assert "may be better by luck by toy_goal" in state.acceptance.reasons[0]
+    assert state.chosen is None
 
 
 def test_held_back_images_that_give_nothing_end_no_study(prove: Prove, many_photos: Path) -> None:

@@ -25,7 +25,7 @@ from ovsskit.cli.study_report import best_table, facts
 from ovsskit.errors import NoImages, OtherStudy, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.study.search.evaluate import Evaluator, TrialResult
-from ovsskit.study.search.samplers import TURN, Halving
+from ovsskit.study.search.samplers import TURN, Halving, rungs
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.spec.plan import StudyOptions, read_search
 from ovsskit.study.spec.space import Dimension
@@ -209,6 +209,16 @@ def test_halving_keeps_a_quarter_and_not_all_that_are_equal(
         went_on.append(not trial.should_prune())
         study.tell(trial, value)
     assert went_on == kept
+
+
+@pytest.mark.parametrize(
+    ("images", "steps"),
+    [(96, [4, 20, 64]), (24, [1, 5, 16]), (12, [1, 3, 8]), (6, [1, 2, 4]), (2, [1]), (1, [])],
+)
+def test_halving_looks_three_times_and_never_when_all_is_seen(
+    images: int, steps: list[int]
+) -> None:
+    assert rungs(images) == steps
 
 
 def test_halving_does_not_compare_a_trial_with_its_own_first_attempt() -> None:

@@ -25,7 +25,7 @@ from ovsskit.errors import NothingFound
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.search.given import GivenSlots
 from ovsskit.study.search.memory import PeakMemory
-from ovsskit.study.search.samplers import first_rung
+from ovsskit.study.search.samplers import rungs
 from ovsskit.study.spec.objectives import Objective, mean_of
 from ovsskit.study.spec.plan import StudyPlan
 from ovsskit.study.spec.truth import miou_of
@@ -222,7 +222,7 @@ class Evaluator:
     def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
         """Yield images to run together: a batch, or fewer where the pruner may leave the rest."""
         halves = self.plan.search.settings.pruner == "halving"
-        size = min(self.batch, first_rung(len(self.plan.searched))) if halves else self.batch
+        size = min([self.batch, *rungs(len(self.plan.searched))]) if halves else self.batch
         for start in range(0, len(order), size):
             yield order[start : start + size]
 

@@ -39,7 +39,7 @@ class Finals:
             return Acceptance(None)
         row, after = max(finalists, key=lambda one: first.sign * mean_of([*one[1].values()]))
         found = [compare(first.name, first.sign, before, after)]
-        if confirm is not None:
+        if confirm is not None and found[0].is_better:
             images = range(len(self.state.plan.images))
             was, now = (
                 by_index(self._judge(f"{candidate} {CONFIRMED}", values, confirm, images))

@@ -6,12 +6,11 @@ same numbers.
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
 import random
 import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy
@@ -31,8 +30,8 @@ from ovsskit.study.spec.space import grid, grid_size
 FIRST_STEP, LAST_STEP = 0.5, 0.03
 """Steps of the annealing sampler in parts of a range, at its first and its last trial: ours."""
 
-KEPT = 4
-"""Successive halving keeps the best of these after a 24th, a sixth and two thirds of the images."""
+KEPT, RUNGS = 4, (Fraction(1, 24), Fraction(1, 5), Fraction(2, 3))
+"""Successive halving keeps the best of so many after these parts of the images."""
 
 LAST = 20
 """Successive halving compares a trial with this many before it.
@@ -123,15 +122,9 @@ class Halving(optuna.pruners.BasePruner):
         return ahead >= max(1, (len(reached) + 1) // KEPT)
 
 
-def first_rung(images: int) -> int:
-    """Return after how many images successive halving first leaves candidates."""
-    return math.ceil(images / 24)
-
-
 def rungs(images: int) -> list[int]:
-    """Return all counts of images after which it does."""
-    steps = itertools.accumulate(itertools.repeat(KEPT), operator.mul, initial=first_rung(images))
-    return list(itertools.takewhile(lambda step: step <= images, steps))
+    """Return after how many images, of so many, successive halving leaves candidates."""
+    return sorted({math.ceil(images * part) for part in RUNGS} - {images})
 
 
 def points_of(search: Search) -> list[dict[str, Any]] | None:
