@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy
 import pytest
+from scenes import scene
+
 from miniatures import (
     Scene,
     packed_runs,
@@ -21,8 +23,6 @@ from miniatures import (
     write_coco10k,
     write_context,
 )
-from scenes import scene
-
 from ovsskit.datasets.dataset import VOID, Dataset
 from ovsskit.datasets.facts import facts_of
 from ovsskit.datasets.open import open_dataset

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy
 import PIL.Image
 import pytest
-from miniatures import save_grey, save_photo
 from scenes import scene
 
+from miniatures import save_grey, save_photo
 from ovsskit.datasets.dataset import VOID
 from ovsskit.datasets.folder import open_folder
 from ovsskit.errors import BadClasses, BadFile, NoImages
