@@ -81,7 +81,9 @@ def finish_run(
     identity = {"stages": [], "models": {}, "classes": _plain(vocabulary)}
     output = OutputFolder(folder, identity)
     try:
-        for name, path, mask in zip(name_images(paths, {}), paths, masks.values(), strict=True):
+        known = {record.source: name for name, record in output.records.items()}
+        names_of = name_images(paths, known)
+        for name, path, mask in zip(names_of, paths, masks.values(), strict=True):
             record = ImageRecord(name, str(path.absolute()), stamp=stamp_of(path))
             output.records[name] = record
             files = {f"masks/{name}.png": _mask(output, name, mask, vocabulary)}

@@ -133,7 +133,7 @@ class _Job:
 
     def _see(self, number: int, record: ImageRecord, root: str) -> None:
         """Have an image exported, unless it is already."""
-        old, key = self.folder.find(record.name), self._key(number, record)
+        old, key = self.folder.find(record.name), self._key(number, record, root)
         if old is not None and old.key == key and self.folder.has(old):
             self._add_losses(old)
             return
@@ -182,12 +182,21 @@ class _Job:
         )
 
     def _finish(self) -> None:
-        """Write the files of the whole, and remove those that there are no more of."""
-        before, self.folder.files = self.folder.files, {}
-        self.format.finish(_Parts(self.folder), self._put_into(self.folder.files))
-        for name, written in before.items():
-            if name not in self.folder.files and self.folder.holds(name, written):
+        """Write the files of the whole, and remove those that there are no more of.
+
+        The record names every file before the next is written: none is forgotten where this stops.
+        """
+        fresh: dict[str, Written] = {}
+
+        def put(name: str, write: Callable[[BinaryIO], object]) -> None:
+            fresh[name] = self.folder.files[name] = self.folder.write(name, write)
+            self.folder.save(self._plain(0, finished=False))
+
+        self.format.finish(_Parts(self.folder), put)
+        for name, written in self.folder.files.items():
+            if name not in fresh and self.folder.holds(name, written):
                 self.folder.delete(name)
+        self.folder.files = fresh
 
     def _put_into(self, files: dict[str, Written]) -> Callable[..., None]:
         def put(name: str, write: Callable[[BinaryIO], object]) -> None:
@@ -195,14 +204,16 @@ class _Job:
 
         return put
 
-    def _key(self, number: int, record: ImageRecord) -> str:
+    def _key(self, number: int, record: ImageRecord, root: str) -> str:
         """Return what distinguishes all that an image's files are made of."""
         kinds = ("scores",) if self.format.reads == "scores" else ("masks", "confidence")
         read = {name: written for name, written in record.files.items() if name.startswith(kinds)}
         source = Path(record.source)
         needed = self.options.images or self.format.reads_images
         stamp = stamp_of(source) if needed else (0, 0)
-        return digest_texts([__version__, str(number), json.dumps([read, stamp, record.source])])
+        path = _below(record.source, root)
+        made_of = [__version__, number, read, stamp, record.source, path]
+        return digest_texts([json.dumps(made_of)])
 
     def _add_losses(self, line: Line) -> None:
         self.losses.update(line.part.kept.get("losses", {}))

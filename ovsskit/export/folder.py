@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,7 +42,7 @@ class Line:
 
     def to_text(self) -> str:
         """Return the line as JSON."""
-        return json.dumps(asdict(self) | {"part": self.part})
+        return json.dumps(vars(self))
 
     @classmethod
     def from_text(cls, text: bytes) -> Line:

@@ -18,6 +18,7 @@ import ovsskit
 from ovsskit.cli.__main__ import main
 from ovsskit.engine.notices import Silent
 from ovsskit.errors import BadOutput
+from ovsskit.export.formats import label_studio
 from ovsskit.export.registry import format_files
 
 TESTS = Path(__file__).parent.parent
@@ -153,6 +154,32 @@ def test_files_of_images_that_are_no_longer_in_the_run_are_removed(run: Run) -> 
     assert run(*export("--copy-images"))[0] == 0
     assert tree(Path("out/images")) == {"a.png", "c.png", "mine.png"}
     assert [one["file_name"] for one in coco()["images"]] == ["images/a.png", "images/c.png"]
+
+
+def test_paths_are_below_the_common_folder_also_when_it_changes(tmp_path: Path) -> None:
+    images = [tmp_path / "photos" / name / "x.png" for name in ("one", "two")]
+    for path in images:
+        path.parent.mkdir(parents=True)
+        PIL.Image.new("L", (11, 7)).save(path)
+    found, out = tmp_path / "found", tmp_path / "out"
+    ovsskit.run_export(finish_run(found, {"a": one_pixel()}, images=images[:1]), "coco", out=out)
+    assert [one["file_name"] for one in coco(str(out))["images"]] == ["x.png"]
+    finish_run(found, {"a": one_pixel(), "b": one_pixel()}, images=images)
+    ovsskit.run_export(found, "coco", out=out)
+    assert [one["file_name"] for one in coco(str(out))["images"]] == ["one/x.png", "two/x.png"]
+
+
+def test_files_of_the_whole_that_there_are_no_more_of_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = finish_run(tmp_path / "found", MASKS)
+    monkeypatch.setattr(label_studio, "MOST_TASKS", 1)
+    for _ in range(2):
+        ovsskit.run_export(found, "label_studio", out=tmp_path / "out")
+        assert len(list((tmp_path / "out").glob("tasks-*.json"))) == 3
+    monkeypatch.setattr(label_studio, "MOST_TASKS", 2)
+    ovsskit.run_export(found, "label_studio", out=tmp_path / "out")
+    assert len(list((tmp_path / "out").glob("tasks-*.json"))) == 2
 
 
 def test_folders_of_others_are_not_touched(run: Run) -> None:
