@@ -8,13 +8,15 @@ rule (`Rendering`). What is not plain stands in the image's notes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import PIL.Image
 
-from ovsskit._lazy import UInt8, numpy, torch
+from ovsskit._lazy import numpy, torch
+from ovsskit.engine.arrays import from_array
 from ovsskit.engine.formats import FORMATS as FORMATS
 from ovsskit.engine.formats import Decoded, decode, draw
 from ovsskit.engine.rendering import PLAIN, Rendering
@@ -22,31 +24,47 @@ from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.inputs import MAX_PIXELS, see_size
 
-ImageSource: TypeAlias = (
-    "str | Path | PIL.Image.Image | UInt8[numpy.ndarray, 'h w 3'] | UInt8[numpy.ndarray, 'h w']"
-)
-"""A path, a PIL image, or an array of bytes."""
+ImageSource: TypeAlias = "str | Path | PIL.Image.Image | numpy.ndarray | torch.Tensor"
+"""A path, a PIL image, or an array or tensor: `h w` or `h w 3`, a tensor also `3 h w`; of bytes,
+16-bit numbers, or floating point from 0 to 1.
+"""
+
+
+def is_image(source: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSource]:
+    """Tell one image from several.
+
+    Raises:
+        BadImage: it is neither.
+    """
+    if isinstance(source, str | Path | PIL.Image.Image) or hasattr(source, "ndim"):
+        return True
+    if isinstance(source, Iterable):
+        return False
+    what = f"An image is given as {type(source).__name__}."
+    raise BadImage(what, fix="Give a path, a PIL image, an array, a tensor, or a list of these.")
 
 
 def read_image(
     source: ImageSource, *, max_pixels: int = MAX_PIXELS, rendering: Rendering = PLAIN
 ) -> Image:
-    """Read an image from a path, a PIL image, or an array of bytes `h w 3` or `h w`.
+    """Read an image from a path, a PIL image, an array or a tensor.
 
     Its name is the file's stem.
 
     Raises:
         BadImage: it is missing, empty, cut off, no image of a known format, has more than
-            `max_pixels`, or nothing says how its numbers become colours.
+            `max_pixels`, or nothing says how its numbers become colours; or an array has another
+            shape or other numbers than those that are taken.
     """
     if isinstance(source, str | Path):
         path = Path(source)
         _see_file(path)
         found = decode(path, Place(str(path)), path.name, max_pixels, rendering)
         return _to_image(found, path.stem)
-    image = source if isinstance(source, PIL.Image.Image) else PIL.Image.fromarray(source)
-    see_size(*image.size, max_pixels)
-    return _to_image(draw(image, rendering), "image")
+    if not isinstance(source, PIL.Image.Image):
+        return from_array(source, rendering, max_pixels)
+    see_size(*source.size, max_pixels)
+    return _to_image(draw(source, rendering), "image")
 
 
 def read_encoded(

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast, overload
 
-from ovsskit._lazy import Int, torch
+from ovsskit._lazy import Float, Int, torch
 from ovsskit.engine.devices import choose_batch, choose_device, note_slow_precision
 from ovsskit.engine.driver import Driver, Known, State, Watch
-from ovsskit.engine.images import ImageSource, read_image
+from ovsskit.engine.images import ImageSource, is_image, read_image
 from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import check_classes
 from ovsskit.engine.plan import NO_WORDS, Plan
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
-from ovsskit.errors import BadClasses, UnknownAddress, did_you_mean, first_of
+from ovsskit.errors import BadClasses, BadOutput, Place, UnknownAddress, did_you_mean, first_of
+from ovsskit.files.writing import write_whole
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import CATALOGUE
 from ovsskit.recipe.vocabulary import Classes, list_classes, replace_classes
+from ovsskit.run.groups import grouped
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -93,6 +95,61 @@ class Result:
                 f"Nothing that a stage `{address}` wrote was kept.", there=there, fix=fix
             )
         return self.trace[address][-1]
+
+    @property
+    def area(self) -> dict[str, float]:
+        """Return the fraction of the image that each class covers, the largest first.
+
+        The background is among them; classes that were not found are not.
+        """
+        from ovsskit.run.output.overlay import measure_areas
+
+        found = measure_areas(self.ids.cpu().numpy(), self.vocabulary)
+        return {one.name: one.fraction for one in found if one.fraction > 0}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the classes that were found, the largest first."""
+        return tuple(name for name in self.area if name != self.vocabulary.background)
+
+    @property
+    def confidence(self) -> Float[torch.Tensor, "h w"]:
+        """Return the winning score of every pixel: a probability where the scores are such."""
+        from ovsskit.run.output.save import winning_scores
+
+        return winning_scores(self.scores, self.image.size)
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the mask as a PNG whose pixel values are the ids of the classes, in their colours.
+
+        Raises:
+            BadOutput: there is a file of this name, and it is not to be replaced (`force`); or it
+                does not end in `.png`.
+            CannotWrite: the disk is full, or the folder cannot be written.
+        """
+        from ovsskit.run.output.masks import write_mask
+
+        path = Path(path)
+        if path.suffix.lower() != ".png":
+            what = "A mask is written as PNG, which keeps the ids of the classes."
+            raise BadOutput(what, fix=f"Call it {path.stem}.png.", where=Place(str(path)))
+        if path.exists() and not force:
+            fix = "Choose another name, or give force=True."
+            raise BadOutput("The file is there already.", fix=fix, where=Place(str(path)))
+        ids = self.ids.cpu().numpy()
+        write_whole(path, lambda file: write_mask(file, ids, self.vocabulary))
+
+    def to_supervision(self) -> Any:
+        """Return `supervision.Detections`: for each class that was found, its mask and mean score.
+
+        `class_id` holds the ids, `data["class_name"]` the names; the background is left out.
+
+        Raises:
+            MissingExtra: the package `supervision` is not installed.
+        """
+        from ovsskit.run.output.detections import to_detections
+
+        return to_detections(self.ids, self.vocabulary, self.confidence)
 
     def overlay(self) -> PilImage:
         """Draw the classes over the image, with a legend."""
@@ -170,10 +227,42 @@ class Pipeline:
 
         return plan_tree(self.plan)._repr_mimebundle_((), ())["text/html"]
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts
+        self, images: ImageSource, classes: Classes | None = None, *, trace: bool = False
+    ) -> Result: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        images: Sequence[ImageSource],
+        classes: Classes | None = None,
+        *,
+        trace: bool = False,
+    ) -> list[Result]: ...
+
+    @overload
     def __call__(
-        self, photo: ImageSource, classes: Classes | None = None, *, trace: bool = False
-    ) -> Result:
-        """Segment one image: a path, a PIL image, or an array of bytes `h w 3`.
+        self,
+        images: Iterable[ImageSource],
+        classes: Classes | None = None,
+        *,
+        trace: bool = False,
+    ) -> Iterator[Result]: ...
+
+    def __call__(
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        classes: Classes | None = None,
+        *,
+        trace: bool = False,
+    ) -> Result | list[Result] | Iterator[Result]:
+        """Segment an image, or each of a list or iterable.
+
+        An image is a path, a PIL image, or an array or tensor `h w` or `h w 3` (a tensor also
+        `3 h w`): of bytes, of 16-bit numbers, or of floating point from 0 to 1. One image gives a
+        result, a list a list of results; any other iterable gives an iterator, which holds no more
+        than a batch of images at a time.
 
         Classes are a list, in which synonyms follow a class after commas; a string as on the
         command line, "dog, cat"; or a mapping of names to ids, {"dog": 12}, or of ids to names.
@@ -182,8 +271,17 @@ class Pipeline:
         Raises:
             BadClasses: neither the call nor the pipeline names classes, a model cannot read them or
                 tell them apart, or a stage has a value for what is none of them.
-            BadImage: the image cannot be read.
+            BadImage: an image cannot be read.
         """
+        vocabulary = self._choose_vocabulary(classes)
+        if is_image(images):
+            [result] = self._segment([images], vocabulary, trace=trace)
+            return result
+        several = cast("Iterable[ImageSource]", images)
+        results = self._segment(several, vocabulary, trace=trace)
+        return list(results) if isinstance(images, Sequence) else results
+
+    def _choose_vocabulary(self, classes: Classes | None) -> Vocabulary:
         vocabulary = self.plan.vocabulary
         if classes is not None:
             names, ids = list_classes(classes, vocabulary.background)
@@ -195,14 +293,18 @@ class Pipeline:
                 model.check_vocabulary(vocabulary)
             check_classes(self.plan.stages, vocabulary)
             self._checked = vocabulary
-        kept: dict[str, list[Value]] = {}
-        image = read_image(photo)
+        return vocabulary
 
-        def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
-            kept.setdefault(stage.address, []).extend(state[stage.writes] for state in states)
-
-        [slots] = self.run_many([image], vocabulary, keep if trace else None)
-        return Result(image, vocabulary, slots, kept)
+    def _segment(
+        self, sources: Iterable[ImageSource], vocabulary: Vocabulary, *, trace: bool
+    ) -> Iterator[Result]:
+        """Yield what is found in each image; a trace is kept of one image at a time."""
+        images = (read_image(source) for source in sources)
+        for group in grouped(images, 1 if trace else self.batch):
+            kept: dict[str, list[Value]] = {}
+            watch = partial(_keep, kept) if trace else None
+            for image, slots in zip(group, self.run_many(group, vocabulary, watch), strict=True):
+                yield Result(image, vocabulary, slots, kept)
 
     def run_many(
         self,
@@ -256,6 +358,12 @@ class Pipeline:
             finally:
                 self.batch = driver.batch  # what did not fit once is not tried again
             yield found
+
+
+def _keep(
+    kept: dict[str, list[Value]], stage: Stage, states: Sequence[State], seconds: float
+) -> None:
+    kept.setdefault(stage.address, []).extend(state[stage.writes] for state in states)
 
 
 def load(

@@ -15,10 +15,8 @@ from typing import Generic, TypeVar
 from ovsskit.engine.driver import State, Watch
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.errors import MissingExtra, OvsskitError, reason_of
+from ovsskit.run.groups import GROUP_PIXELS
 from ovsskit.run.pipeline import Pipeline
-
-GROUP_PIXELS = 8_000_000
-"""How many pixels the images of a group have together at most, unless one alone has more."""
 
 READERS = 2
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeAlias
 
 import PIL.Image
 
-from ovsskit._lazy import Int, UInt8, numpy, torch
+from ovsskit._lazy import Float, Int, UInt8, numpy, torch
 from ovsskit.engine.values import Probabilities, Scores, Vocabulary
 from ovsskit.errors import BadFile, reason_of
 from ovsskit.files.names import safe_name
@@ -95,6 +95,14 @@ def save_prediction(
     )
 
 
+def winning_scores(scores: Scores, size: tuple[int, int]) -> Float[torch.Tensor, "h w"]:
+    """Return the highest score of every pixel, enlarged to an image of this height and width."""
+    best = scores.data.float().amax(0)
+    if tuple(best.shape) != size:
+        best = torch.nn.functional.interpolate(best[None, None], size, mode="bilinear")[0, 0]
+    return best
+
+
 def draw_confidence(
     scores: Scores, size: tuple[int, int]
 ) -> tuple[PIL.Image.Image, tuple[float, float]]:
@@ -102,9 +110,7 @@ def draw_confidence(
 
     For probabilities these are 0 and 1, for other scores the lowest and the highest of the image.
     """
-    best = scores.data.float().amax(0)
-    if tuple(best.shape) != size:
-        best = torch.nn.functional.interpolate(best[None, None], size, mode="bilinear")[0, 0]
+    best = winning_scores(scores, size)
     low, high = (
         (0.0, 1.0) if isinstance(scores, Probabilities) else (float(best.min()), float(best.max()))
     )
