@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ovsskit.cli.options import Plugins, Sets, load_plugins
 from ovsskit.files.reading import why_no_path
+
+if TYPE_CHECKING:
+    from ovsskit.errors import OvsskitError
 
 
 def check(
@@ -18,9 +21,14 @@ def check(
         typer.Argument(help="Recipe files, names of shipped recipes, or folders of recipes."),
     ],
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every problem as JSON, for editors and CI.")
+    ] = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Check recipes and study files: names, types, ranges, and whether the stages fit together."""
+    import json
+
     from rich.markup import escape
 
     from ovsskit.cli.console import Notes, as_error, console, show_error
@@ -29,20 +37,52 @@ def check(
     from ovsskit.study.spec.plan import check_file
 
     load_plugins(plugins)
-    found = []
+    notes = Notes()
+    notes.as_json = as_json
+    found = {}
     for path in [path for name in recipes for path in _files(name)]:
         try:
-            with hearing(Notes()):
+            with hearing(notes):
                 check_file(path, sets)
-            console.print(f"[green]ok[/] {escape(path)}", highlight=False)
+            if not as_json:
+                console.print(f"[green]ok[/] {escape(path)}", highlight=False)
         except Exception as error:  # whatever is wrong with one file, the others are checked
             if "--debug" in sys.argv:
                 raise
-            found.append(as_error(error, Place(path)))
-    for problem in found:
-        show_error(problem)
+            found[path] = as_error(error, Place(path))
+    if as_json:
+        plain = [one for path, why in found.items() for one in _problems(path, why)]
+        print(json.dumps(plain, ensure_ascii=False, indent=1))
+    else:
+        for problem in found.values():
+            show_error(problem)
     if found:
-        raise typer.Exit(max(problem.status for problem in found))
+        raise typer.Exit(max(problem.status for problem in found.values()))
+
+
+def _problems(path: str, error: OvsskitError) -> list[dict[str, Any]]:
+    """Return every problem of a recipe as plain data; `path` is where it is if it names no place.
+
+    The line is None where the problem is of the whole file, or of an option of the command line.
+    """
+    from ovsskit.errors import Place, Problems
+
+    plain = []
+    for one in error.problems if isinstance(error, Problems) else [error]:
+        where = one.where or Place(path)
+        plain.append(
+            {
+                "recipe": path,
+                "file": where.file,
+                "line": where.line or None,
+                "code": one.code,
+                "title": one.title,
+                "sentence": one.what,
+                "there": one.there,
+                "fix": one.fix,
+            }
+        )
+    return plain
 
 
 def _files(name: str) -> list[str]:

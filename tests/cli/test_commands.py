@@ -41,6 +41,41 @@ def test_check_reports_all_problems_of_all_recipes_and_fails() -> None:
     )
 
 
+def test_check_lists_all_problems_as_json_with_the_same_status() -> None:
+    broken = Path(__file__).parent.parent / "broken"
+    files = ("misspelt.toml", "circle_a.toml", "base/whole.toml")
+    told, done = (
+        ovsskit("check", *files, cwd=broken),
+        ovsskit("check", "--json", *files, cwd=broken),
+    )
+    assert done.returncode == told.returncode == 2
+    assert not done.stderr
+    found = json.loads(done.stdout)
+    assert {one["recipe"] for one in found} == {"misspelt.toml", "circle_a.toml"}
+    written = ""
+    for one in found:
+        place = one["file"] if one["line"] is None else f"{one['file']}:{one['line']}"
+        written += f"{place}  {one['code']}  {one['title']}\n"
+        written += "".join(f"  {one[key]}\n" for key in ("sentence", "there", "fix") if one[key])
+    assert written == told.stderr
+
+
+def test_check_json_lists_more_problems_than_are_shown_and_none_of_a_sound_recipe(
+    tmp_path: Path,
+) -> None:
+    many = tmp_path / "many.toml"
+    keys = "".join(f'"nothing_{number}.at" = 1\n' for number in range(60))
+    many.write_text(f'extends = "quickstart"\n[set]\n{keys}')
+    found = json.loads(ovsskit("check", "--json", many).stdout)
+    assert [one["line"] for one in found] == list(range(3, 63))
+    option = json.loads(ovsskit("check", "--json", "quickstart", "--set", "none.at=1").stdout)
+    assert [(one["recipe"], one["line"], one["code"]) for one in option] == [
+        ("quickstart", None, "OV116")
+    ]
+    sound = ovsskit("check", "--json", "quickstart")
+    assert (sound.returncode, json.loads(sound.stdout)) == (0, [])
+
+
 def test_check_and_help_import_no_torch() -> None:
     code = (
         "import sys; from ovsskit.cli.__main__ import main; sys.argv = ['ovsskit', *sys.argv[1:]]\n"
