@@ -33,7 +33,7 @@ def run(
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, or a list (.txt). "
+            help="Files, folders, globs, addresses, a list (.txt), or - (standard input). "
             "Without any: the recipe's own, else sample scenes."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it

@@ -22,11 +22,12 @@ from ovsskit.engine.formats import Decoded, decode, draw
 from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage, Place
+from ovsskit.files.bringing import fetch, is_address
 from ovsskit.files.inputs import MAX_PIXELS, see_size
 
 ImageSource: TypeAlias = "str | Path | PIL.Image.Image | numpy.ndarray | torch.Tensor"
-"""A path, a PIL image, or an array or tensor: `h w` or `h w 3`, a tensor also `3 h w`; of bytes,
-16-bit numbers, or floating point from 0 to 1.
+"""A path, an address, a PIL image, or an array or tensor: `h w` or `h w 3`, a tensor also `3 h w`;
+of bytes, 16-bit numbers, or floating point from 0 to 1.
 """
 
 
@@ -47,17 +48,18 @@ def is_image(source: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSour
 def read_image(
     source: ImageSource, *, max_pixels: int = MAX_PIXELS, rendering: Rendering = PLAIN
 ) -> Image:
-    """Read an image from a path, a PIL image, an array or a tensor.
+    """Read an image from a path, an address (`https://...`), a PIL image, an array or a tensor.
 
     Its name is the file's stem.
 
     Raises:
+        NoImages: an address cannot be fetched.
         BadImage: it is missing, empty, cut off, no image of a known format, has more than
             `max_pixels`, or nothing says how its numbers become colours; or an array has another
             shape or other numbers than those that are taken.
     """
     if isinstance(source, str | Path):
-        path = Path(source)
+        path = fetch(source) if isinstance(source, str) and is_address(source) else Path(source)
         _see_file(path)
         found = decode(path, Place(str(path)), path.name, max_pixels, rendering)
         return _to_image(found, path.stem)

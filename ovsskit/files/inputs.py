@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovsskit.errors import BadImage, NoImages, Place, shorten
+from ovsskit.files.bringing import STANDARD_INPUT, fetch, is_address, keep_input
 from ovsskit.files.own import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
 from ovsskit.files.signatures import begins_as_image
@@ -91,27 +92,36 @@ def search_images(inputs: str | Sequence[str]) -> Found:
     that `run`, `study` or `fit` wrote, and files of which neither ending nor content is an image's,
     and say so; what is inside a folder of results counts only where it is named itself. A `.txt`
     file is a list: one file, folder or glob on each line, relative to the list; blank lines and
-    lines that start with `#` are passed over, and what a list names need not exist yet.
+    lines that start with `#` are passed over, and what a list names need not exist yet. Addresses
+    (`https://...`) are fetched, and `-` is standard input.
 
     Raises:
         NoImages: an input does not exist, or holds no image.
     """
     found: dict[str, Path] = {}
     texts = [inputs] if isinstance(inputs, str) else inputs
-    left_out = LeftOut()
-    for text in texts:
+    left_out, roots = LeftOut(), list[Path]()
+    for text in map(_bring, texts):
         images = list(
             _read_list(Path(text), left_out) if _is_list(text) else _expand(text, left_out)
         )
         if not images:
             raise _nothing(text, left_out.describe())
+        roots.append(_root(text))
         for path in images:
             found.setdefault(os.path.realpath(path), path)
     left_out.files -= {*found.values()}
     said = left_out.describe()
     if said:
         log.info("%s", said)
-    return Found(list(found.values()), tuple(_root(text) for text in texts), said)
+    return Found(list(found.values()), tuple(roots), said)
+
+
+def _bring(text: str) -> str:
+    """Return the file into which an address or standard input was brought, else the text itself."""
+    if text == STANDARD_INPUT:
+        return str(keep_input())
+    return str(fetch(text)) if is_address(text) else text
 
 
 def _root(text: str) -> Path:
@@ -202,7 +212,9 @@ def _read_list(path: Path, left_out: LeftOut) -> Iterator[Path]:
         what = f"The list of images cannot be read: {error}."
         raise NoImages(what, where=Place(str(path))) from error
     for number, line in enumerate(map(str.strip, lines), 1):
-        if line and not line.startswith("#"):
+        if is_address(line):
+            yield fetch(line)
+        elif line and not line.startswith("#"):
             if reason := why_no_path(line):
                 what = f"No file has the name `{shorten(line)}`: {reason}."
                 raise NoImages(what, where=Place(str(path), number))
