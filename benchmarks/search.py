@@ -176,6 +176,7 @@ def main() -> None:
     names = [*OBJECTIVES, "true masks"]
     parser.add_argument("--only", nargs="+", choices=names, help="search by these objectives alone")
     parser.add_argument("--samplers", action="store_true", help="compare samplers, too")
+    parser.add_argument("--pruning", action="store_true", help="say what halving costs and finds")
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -208,6 +209,8 @@ def main() -> None:
         search_from_bad_starts(asked, chosen, folder, table, points, sides["unseen"])
         if asked.samplers:
             compare_samplers(asked, chosen, folder, table, judging)
+        if asked.pruning:
+            measure_halving(asked, chosen, folder, table)
 
 
 def recall(judging: Judging, folder: Path | None, name: str) -> None:
@@ -323,6 +326,28 @@ def compare_samplers(
         shown.add_row(sampler, *(spread(found[budget]) for budget in BUDGETS))
     console.print(shown)
     print(f"a candidate whose networks' results are known costs {cheap / dear:.2f} of a plain run")
+
+
+def measure_halving(asked: Any, chosen: Grid, folder: Path, table: Mapping[str, Judged]) -> None:
+    """Print how many images studies of 100 trials judge with halving, and what they find."""
+    images = range(len(next(iter(table.values())).matrices))
+    for name in [one for one in CONFIRMED if not asked.only or one in asked.only]:
+        plan = plan_of(folder, chosen, OBJECTIVES[name], CONFIRMED[name][0])
+        start = starting_values(plan.search)
+        choices = {one.address: one.choices for one in plan.search.space}
+        worth = {point: _mean(one, OBJECTIVES[name]) for point, one in table.items()}
+        states = [
+            study_of(plan, table, start, seed, trials=100, pruner="halving")
+            for seed in track(range(asked.seeds), name)
+        ]
+        found = [point_of(start, choices, state.best) for state in states]
+        judged = mean(len(row.result["images"]) for state in states for row in state.rows)
+        print(
+            f"halving, {name}: {100 * judged:.0f} images judged in 100 trials; the best trial has "
+            f"{mean(worth[point] for point in found) / max(worth.values()):.3f} of the best "
+            f"point's reward, and {100 * mean(table[point].miou(images) for point in found):.1f} "
+            "mIoU"
+        )
 
 
 def affordable(state: StudyState, budget: float, cheap: float, network: Sequence[str]) -> list[Row]:

@@ -59,12 +59,19 @@ class LookUp:
     ) -> TrialResult:
         """Return what images give at the point."""
         known, goals = self._at(values), self.plan.search.objectives
-        found = [{index: self._of(goal, known, index) for index in order} for goal in goals]
+        found: list[dict[int, float]] = [{} for _ in goals]
+        whole = True
+        for index in order:
+            for goal, one in zip(goals, found, strict=True):
+                one[index] = self._of(goal, known, index)
+            if report is not None and report(index, found[0][index]):
+                whole = False
+                break
         totals = [
-            known.miou(order) if goal.metric else mean_of([*one.values()])
+            known.miou([*one]) if goal.metric else mean_of([*one.values()])
             for goal, one in zip(goals, found, strict=True)
         ]
-        return TrialResult(totals, found[0], 0.0, None, True, 0, 0, 0, 0)
+        return TrialResult(totals, found[0], 0.0, None, whole, 0, 0, 0, 0)
 
     def values_of(
         self, values: Mapping[str, Any], goal: Objective, order: Sequence[int]
@@ -88,12 +95,13 @@ def study_of(
     """Search the table with one seed, and decide whether the best point is accepted.
 
     The seed decides, too, which half of the images is held back; `start` is the unchanged recipe.
-    CMA-ES, which takes no choices, searches from the lowest of them to the highest.
+    CMA-ES, which takes no choices, searches from the lowest of them to the highest; so does a study
+    with a pruner, whose candidates are then as different as those of shipped spaces.
     """
     choices = {one.address: one.choices for one in plan.search.space}
     settings = plan.search.settings.model_copy(update={"seed": seed, **more})
     search = replace(plan.search, settings=settings)
-    if settings.sampler == "cmaes":
+    if settings.sampler == "cmaes" or settings.pruner != "none":
         search = replace(search, space=tuple(map(as_range, search.space)))
     plan = replace(plan, search=search, searched=searched_of(len(plan.images), settings))
     evaluator: Any = LookUp(plan, table, start, choices)
