@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,10 @@ from ovsskit.recipe import registry
 from ovsskit.torchvision_names import declare_torchvision
 
 declare_torchvision()  # before a test imports transformers
+
+os.environ.pop("COLUMNS", None)
+import_module("ovsskit.cli.console")
+"""A console keeps the width that the environment names when it is made; else it looks each time."""
 
 settings.register_profile(
     "ovsskit", deadline=None
@@ -87,6 +93,15 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def parity_dir(pytestconfig: pytest.Config) -> Path:
     folder: Path = pytestconfig.getoption("--parity-dir")
     return folder.resolve()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_plugins_of_modules() -> Iterator[None]:
+    """Let no module see the plugins that fixtures of another have loaded."""
+    before = dict(registry.PLUGINS)
+    yield
+    registry.PLUGINS.clear()
+    registry.PLUGINS.update(before)
 
 
 @pytest.fixture(autouse=True)
