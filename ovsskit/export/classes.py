@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ovsskit._lazy import Int, numpy
-from ovsskit.datasets.colours import Colour, without_doubles
+from ovsskit.datasets.colours import Colour
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, Place, did_you_mean, first_of
 from ovsskit.recipe.class_lists import COMMAND_LINE
+
+STEP = 0x9E3779
+"""How far the next colour is that is tried, as red, green and blue in one number."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def choose_exported(vocabulary: Vocabulary, wanted: Sequence[str] | None) -> Exp
         BadClasses: the run did not look for one of them.
     """
     times = Counter(vocabulary.names)
-    colours = without_doubles(vocabulary.colours, 0)
+    colours = _without_doubles(vocabulary.colours)
     listed = [
         ExportClass(number, name if times[name] == 1 else f"{name} {number}", colour)
         for number, name, colour in zip(
@@ -101,6 +104,20 @@ def choose_exported(vocabulary: Vocabulary, wanted: Sequence[str] | None) -> Exp
         listed = [one for one, name in pairs if name.casefold() in chosen]
     background = ExportClass(vocabulary.ids[0], vocabulary.background, vocabulary.colours[0])
     return ExportClasses(background, tuple(listed))
+
+
+def _without_doubles(colours: Sequence[Colour]) -> list[Colour]:
+    """Return colours of which no two are the same: one that stands twice gives way to a free one.
+
+    Those of thousands of classes are too many to differ much.
+    """
+    taken: dict[Colour, None] = {}
+    for red, green, blue in colours:
+        code = red << 16 | green << 8 | blue
+        while (colour := (code >> 16, code >> 8 & 255, code & 255)) in taken:
+            code = (code + STEP) % (1 << 24)  # an odd step comes past every colour
+        taken[colour] = None
+    return list(taken)
 
 
 def _unknown(name: str, names: Sequence[str]) -> BadClasses:

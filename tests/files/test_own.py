@@ -365,3 +365,16 @@ def test_things_are_not_kept_among_those_of_others(tmp_path: Path, there: str) -
         claim_cache(folder, re.compile("[a-z]+"))
     assert caught.value.there.startswith(f"There is `{path.name}`")
     assert [one.name for one in folder.iterdir()] == [path.name]
+
+
+def test_a_link_replaces_a_link_and_leaves_what_it_points_to(tmp_path: Path) -> None:
+    targets = [tmp_path / name for name in "ab"]
+    for target in targets:
+        target.write_text(target.name)
+    with opened(tmp_path / "out") as folder:
+        for target in targets:
+            folder.link("images/x.png", target)
+        assert (tmp_path / "out/images/x.png").readlink() == targets[1]
+        folder.write_text("images/x.png", "ours")
+    assert [target.read_text() for target in targets] == ["a", "b"]
+    assert tree(tmp_path / "out")["images/x.png"] == "ours"
