@@ -8,7 +8,7 @@ from ovsskit._lazy import Shaped, numpy, torch
 from ovsskit.engine.rendering import Raster, Rendering, render
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage
-from ovsskit.files.inputs import see_size
+from ovsskit.files.sizes import see_size
 
 FORMS = "Taken are `h w` and `h w 3`, tensors as `3 h w`, too."
 

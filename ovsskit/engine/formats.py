@@ -23,9 +23,9 @@ from ovsskit.engine.rendering import Raster, Rendering, render
 from ovsskit.engine.tiff import read_tiff
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.decoding import hear_decoders, hear_libtiff
-from ovsskit.files.inputs import see_size
 from ovsskit.files.signatures import TIFF_HEADS as TIFF_HEADS
 from ovsskit.files.signatures import is_heif
+from ovsskit.files.sizes import see_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "AVIF")
 HEIF = "HEIF"

@@ -23,7 +23,8 @@ from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.bringing import fetch, is_address
-from ovsskit.files.inputs import MAX_PIXELS, see_size
+from ovsskit.files.sizes import MAX_PIXELS, see_size
+from ovsskit.files.videos import is_frame, read_frame
 
 ImageSource: TypeAlias = "str | Path | PIL.Image.Image | numpy.ndarray | torch.Tensor"
 """A path, an address, a PIL image, or an array or tensor: `h w` or `h w 3`, a tensor also `3 h w`;
@@ -60,6 +61,9 @@ def read_image(
     """
     if isinstance(source, str | Path):
         path = fetch(source) if isinstance(source, str) and is_address(source) else Path(source)
+        if is_frame(path):
+            frame = PIL.Image.fromarray(read_frame(path, max_pixels))
+            return _to_image(draw(frame, rendering), path.name)
         _see_file(path)
         found = decode(path, Place(str(path)), path.name, max_pixels, rendering)
         return _to_image(found, path.stem)

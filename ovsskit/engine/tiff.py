@@ -8,7 +8,7 @@ from typing import Any
 from ovsskit._lazy import numpy
 from ovsskit.engine.rendering import Raster
 from ovsskit.errors import BadImage
-from ovsskit.files.inputs import see_size
+from ovsskit.files.sizes import see_size
 
 GREY_ON_WHITE, GREY, COLOUR, INKS = 0, 1, 2, 5
 """Values of the tag PhotometricInterpretation (TIFF 6.0, section 8)."""

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ovsskit.errors import BadImage, NoImages, Place, shorten
+from ovsskit.errors import NoImages, Place, shorten
 from ovsskit.files.bringing import STANDARD_INPUT, fetch, is_address, keep_input
 from ovsskit.files.own import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
 from ovsskit.files.signatures import begins_as_image
+from ovsskit.files.sizes import MAX_PIXELS as MAX_PIXELS
+from ovsskit.files.videos import is_video, list_frames
 
 log = logging.getLogger(__name__)
 
@@ -23,20 +25,6 @@ SUFFIXES = frozenset(
     | {".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".heic", ".heif", ".hif"}
 )
 """Endings by which folders and globs tell images from other files, in any case."""
-
-MAX_PIXELS = 50_000_000
-"""The largest image that is read by default (8660 x 5773): half a gigabyte as numbers."""
-
-
-def see_size(width: int, height: int, max_pixels: int) -> None:
-    """See that an image is not too large.
-
-    Raises:
-        BadImage: it is.
-    """
-    if width * height > max_pixels:
-        what = f"It is {width} x {height} pixels large, more than the {max_pixels:,} that are read."
-        raise BadImage(what, fix="Make it smaller, or allow more with --max-pixels.")
 
 
 @dataclass
@@ -87,13 +75,13 @@ def find_images(inputs: str | Sequence[str]) -> list[Path]:
 def search_images(inputs: str | Sequence[str]) -> Found:
     """Find the images that these inputs name, in order and each once.
 
-    A file is taken whatever its ending. A folder gives every image in it and in its folders,
-    sorted, hidden ones left out; so does a glob (`**` goes into folders). Both leave out folders
-    that `run`, `study` or `fit` wrote, and files of which neither ending nor content is an image's,
-    and say so; what is inside a folder of results counts only where it is named itself. A `.txt`
-    file is a list: one file, folder or glob on each line, relative to the list; blank lines and
-    lines that start with `#` are passed over, and what a list names need not exist yet. Addresses
-    (`https://...`) are fetched, and `-` is standard input.
+    A file is taken whatever its ending; of a video, every frame. A folder gives every image in it
+    and in its folders, sorted, hidden ones left out; so does a glob (`**` goes into folders). Both
+    leave out folders that `run`, `study` or `fit` wrote, and files of which neither ending nor
+    content is an image's, and say so; what is inside a folder of results counts only where it is
+    named itself. A `.txt` file is a list: one file, folder or glob on each line, relative to the
+    list; blank lines and lines that start with `#` are passed over, and what a list names need not
+    exist yet. Addresses (`https://...`) are fetched, and `-` is standard input.
 
     Raises:
         NoImages: an input does not exist, or holds no image.
@@ -110,7 +98,7 @@ def search_images(inputs: str | Sequence[str]) -> Found:
         roots.append(_root(text))
         for path in images:
             found.setdefault(os.path.realpath(path), path)
-    left_out.files -= {*found.values()}
+    left_out.files -= {*found.values(), *(path.parent for path in found.values())}
     said = left_out.describe()
     if said:
         log.info("%s", said)
@@ -147,7 +135,7 @@ def _expand(text: str, left_out: LeftOut) -> list[Path]:
     if path.is_dir():
         return sorted(_walk(path, left_out))
     if path.exists() or not glob.has_magic(text):
-        return [path] if path.exists() else []
+        return list_frames(path) if is_video(path) else [path] if path.exists() else []
     matches = glob.glob(_pattern(path), recursive=True)  # noqa: PTH207 - takes absolute ones too
     root, known, found = _named(path), dict[Path, Path | None](), []
     for one in sorted(map(Path, matches)):

@@ -31,6 +31,7 @@ from ovsskit.run.options import (
 from ovsskit.run.output.folder import OutputFolder
 from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
 from ovsskit.run.output.record import Costs, ImageRecord
+from ovsskit.run.output.video import write_videos
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.runner import Runner
 from ovsskit.run.samples import sample_score
@@ -121,7 +122,7 @@ class _Job:
         if self.todo:
             self._work()
         elif self.folder.stale:
-            self._publish()
+            self._publish(last=True)
         else:
             self._measure()
         records = list(self.folder.records.values())
@@ -164,10 +165,10 @@ class _Job:
             runner.run(self.todo)
             self.folder.see_done([record.name for record in self.todo])
         finally:
-            self._publish()
+            self._publish(last=True)
 
-    def _publish(self) -> None:
-        """Bring `run.json`, the classes and the gallery up to date."""
+    def _publish(self, *, last: bool = False) -> None:
+        """Bring `run.json`, the classes and the gallery up to date; at last also the videos."""
         records = list(self.folder.records.values())
         self._measure()
         self._note_facts()
@@ -185,6 +186,9 @@ class _Job:
                 self.folder.facts["notices"],
             ),
         }
+        if last:
+            words, most = self.pipeline.plan.vocabulary, self.options.max_pixels
+            pages |= write_videos(self.folder, records, words, most)
         self.folder.save(self.costs, pages)  # last: it is this that ends the journal
 
     def _measure(self) -> None:

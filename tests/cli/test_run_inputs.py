@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy
 import PIL.Image
 import pytest
@@ -135,3 +136,30 @@ def test_a_folder_whose_names_are_flat_goes_on_with_them(run: Any, tree: Path) -
     assert run("photos")[0] == 0
     assert [one["name"] for one in record()["images"]] == ["a/b/x", "photos/x", "x"]
     assert mask("x") == [1]
+
+
+def test_a_video_runs_frame_by_frame(run: Any, tmp_path: Path) -> None:
+    with av.open("clip.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=5, options={"qscale": "1"})
+        stream.width, stream.height, stream.pix_fmt = 33, 25, "yuv420p"
+        for number in range(6):
+            pixels = numpy.zeros((25, 33, 3), "uint8")
+            pixels[..., number % 3] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    status, said = run("clip.mp4", "--limit", "4")
+    assert status == 0, said
+    assert [mask(f"clip.mp4/{number:06d}") for number in range(4)] == [[1], [2], [3], [1]]
+    assert run("clip.mp4")[0] == 0
+    plain = record()
+    assert [one["name"] for one in plain["images"]] == [f"clip.mp4/{n:06d}" for n in range(6)]
+    assert "videos/clip.mp4" in plain["pages"]
+    with av.open("out/videos/clip.mp4") as container:
+        frames = [one.to_ndarray(format="rgb24") for one in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == 5
+    assert [int(one.mean((0, 1)).argmax()) for one in frames] == [0, 1, 2, 0, 1, 2]
+    assert "Nothing to do" in run("clip.mp4")[1]
+    Path("out/videos/clip.mp4").unlink()
+    assert "Nothing to do" in run("clip.mp4")[1]
+    assert Path("out/videos/clip.mp4").is_file()
+    assert not list(Path("out").rglob("*.part"))

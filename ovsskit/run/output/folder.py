@@ -9,6 +9,7 @@
     scores/          optional: the maps of all classes
     maps/            what the stages wrote for the explained images
     gallery/         what the gallery shows
+    videos/          of each video that was run, the classes drawn over its frames
 
 Below these folders, files lie as the images do below the folders that were named.
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from ovsskit.files.names import NestedName
 from ovsskit.files.own import Files
+from ovsskit.files.videos import is_frame
 
 State = Literal["pending", "done", "failed"]
 
@@ -103,9 +104,9 @@ _READ_COSTS = TypeAdapter(Costs).validate_python
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Return size and time of change of a file, or zeros if there is none."""
+    """Return size and time of change of a file, or of a frame's video; zeros if there is none."""
     try:
-        stat = path.stat()
+        stat = (path.parent if is_frame(path) else path).stat()
     except OSError:
         return 0, 0
     return stat.st_size, stat.st_mtime_ns
