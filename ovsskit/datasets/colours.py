@@ -12,7 +12,9 @@ Colour = tuple[int, int, int]
 BLACK: Colour = (0, 0, 0)
 GOLDEN_RATIO = 0.618033988749895
 NEAREST = 16
-"""How much two colours must differ in one of red, green and blue at least."""
+"""How much two colours must differ in one of red, green and blue at least, if there is room."""
+MOST_TRIED = 2048
+"""How many colours are tried before they may be nearer to each other."""
 
 
 def distinct_colours(number: int) -> tuple[Colour, ...]:
@@ -31,7 +33,7 @@ def without_doubles(palette: Sequence[Colour], background: int | None) -> tuple[
         if index not in kept and colour not in taken:
             kept[index] = colour
             taken.add(colour)
-    others = (one for one in _hues() if _is_far(one, taken))
+    others = _others(taken)
     chosen = []
     for index in range(len(palette)):
         if index not in kept:
@@ -49,8 +51,23 @@ def _hues() -> Iterator[Colour]:
         yield round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _is_far(colour: Colour, others: set[Colour]) -> bool:
-    return all(
-        max(abs(mine - its) for mine, its in zip(colour, one, strict=True)) >= NEAREST
-        for one in others
-    )
+def _others(taken: set[Colour]) -> Iterator[Colour]:
+    """Yield colours that differ from all that are taken, while it grows, as far as there is room.
+
+    Where thousands of classes leave no room at all, colours come again.
+    """
+    least = NEAREST
+    while least:
+        for colour in islice(_hues(), MOST_TRIED):
+            if _is_far(colour, taken, least):
+                yield colour
+        least //= 2
+    yield from _hues()
+
+
+def _is_far(colour: Colour, others: set[Colour], least: int) -> bool:
+    red, green, blue = colour
+    for its_red, its_green, its_blue in others:
+        if max(abs(red - its_red), abs(green - its_green), abs(blue - its_blue)) < least:
+            return False
+    return True
