@@ -106,3 +106,24 @@ def test_the_pictures_of_an_evaluation_can_be_filtered(evaluation: Any) -> None:
     assert evaluation.execute_script(f"return {shown}") == ["", "red"]
     evaluation.execute_script("part('order').value = '-1'; part('order').onchange()")
     assert texts(evaluation, "figcaption") == ["half: mIoU 25.00"]
+
+
+def test_an_image_in_folders_is_found_by_the_gallery(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    path = tmp_path / "photos" / "of a" / "#1" / "half.png"
+    path.parent.mkdir(parents=True)
+    PIL.Image.new("RGB", (60, 40), "red").save(path)
+    arguments = ["run", str(TESTS / "toy.toml"), str(tmp_path / "photos"), "--classes", "red, blue"]
+    arguments += ["--out", str(tmp_path / "run"), "--plugin", str(TESTS / "toy_stages.py")]
+    assert CliRunner().invoke(app, [*arguments, "--quiet"]).exit_code == 0
+    with browsing((tmp_path / "run" / "index.html").as_uri()) as page:
+        page.execute_script("open(data.images[0])")
+        wait(page, "ranks && document.querySelectorAll('#maps img').length > 0")
+        page.execute_script("for (const one of document.images) one.loading = 'eager'")
+        wait(page, "[...document.images].every(one => one.complete || !one.src)")
+        broken = page.execute_script(
+            "return [...document.images].filter(one => one.src && !one.naturalWidth)"
+            ".map(one => one.src)"
+        )
+        assert broken == []
