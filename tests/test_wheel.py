@@ -15,7 +15,15 @@ EMBEDDED = {
 }
 DATA = {
     "py.typed",
-    *("gallery.html", "style.html", "study.html", "evaluation.html", "tables.html", "page.html"),
+    *(
+        "gallery.html",
+        "style.html",
+        "study.html",
+        "evaluation.html",
+        "tables.html",
+        "page.html",
+        "comparison.html",
+    ),
     *("definitions.toml", "definitions.txt", "synonyms.toml", "synonyms.txt", "distractors.txt"),
     *("gpt2_merges.txt.gz", "symbol_order.npy"),
 }
