@@ -200,7 +200,8 @@ def test_words_stay_whole_in_a_narrow_terminal(
         name, "presence_by_similarity.at_least", "one word_of_prose_that_is_very_long_indeed"
     )
     for columns in (20, 80, 200):
-        monkeypatch.setattr(console.console, "width", columns)
+        # `width` itself would be fixed for all later tests
+        monkeypatch.setattr(console.console, "_width", columns)
         console.show(table, prose="what it is")
         tree = Tree("recipe")
         tree.add(f"backbone = {name}")
@@ -213,7 +214,7 @@ def test_words_stay_whole_in_a_narrow_terminal(
 def test_the_list_of_stages_fits_into_80_columns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(console.console, "width", 80)
+    monkeypatch.setattr(console.console, "_width", 80)
     stages()
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
