@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     import kornia as kornia
     import numpy as numpy
     import open_clip as open_clip
+    import scipy as scipy
     import skimage as skimage
     import torch as torch
     import transformers as transformers
@@ -64,6 +65,7 @@ else:
     kornia = Lazy("kornia")
     numpy = Lazy("numpy")
     open_clip = Lazy("open_clip")
+    scipy = Lazy("scipy")
     skimage = Lazy("skimage")
     torch = Lazy("torch")
     transformers = Lazy("transformers")
