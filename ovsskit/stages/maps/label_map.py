@@ -16,7 +16,8 @@ class LabelMap(Stage, writes="labels"):
     """Give every pixel the id of the class with the highest score; of equals, the first.
 
     Maps that are smaller than the image are enlarged bilinearly, one at a time, so that memory does
-    not grow with the number of classes. The released code of PnP-OVSS replaces the indices of maps
+    not grow with the number of classes; CLIP-DIY, released code, enlarges their labels instead, by
+    nearest neighbour. The released code of PnP-OVSS replaces the indices of maps
     by the ids of classes in place, last map first, so that an id that equals the index of an
     earlier map is replaced again.
 
@@ -31,6 +32,13 @@ class LabelMap(Stage, writes="labels"):
         Field(description="look the id up; `in_place`: replace as released, with collisions"),
     ] = "lookup"
     align: Align = "corners"
+    enlarge: Annotated[
+        Literal["maps", "labels"],
+        Field(
+            description="what is brought to the image's size: the maps, bilinearly, or the labels "
+            "that they give, by nearest neighbour"
+        ),
+    ] = "maps"
     background_below: Annotated[
         float,
         Field(ge=0, description="pixels whose highest score is below this are background (id 0)"),
@@ -44,7 +52,7 @@ class LabelMap(Stage, writes="labels"):
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
         """Return one of `Vocabulary.ids` per pixel."""
         numbers = [vocabulary.ids[label] for label in scores.labels]
-        best, labels = best_map(scores.data, image.size, self.align)
+        best, labels = self._best(scores.data, image.size)
         below = self._below(best, labels, scores, vocabulary)
         if self.relabel == "lookup":
             labels = torch.tensor(numbers, device=labels.device)[labels]
@@ -53,6 +61,18 @@ class LabelMap(Stage, writes="labels"):
                 if scores.labels[index]:
                     labels[labels == index] = numbers[index]
         return Labels(labels if below is None else labels.masked_fill(below, 0))
+
+    def _best(
+        self, maps: Float[torch.Tensor, "class rows cols"], size: tuple[int, int]
+    ) -> tuple[Float[torch.Tensor, "h w"], Int[torch.Tensor, "h w"]]:
+        """Return the highest score of every pixel, and its map's index."""
+        if self.enlarge == "maps":
+            return best_map(maps, size, self.align)
+        best, indices = maps.max(0)
+        rows, columns = (
+            torch.arange(new) * old // new for old, new in zip(best.shape, size, strict=True)
+        )
+        return best[rows[:, None], columns], indices[rows[:, None], columns]
 
     def _below(
         self,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit._lazy import numpy, torch
+from ovsskit._lazy import Float, numpy, torch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
+from ovsskit.stages.maps.resize_image import resize_bytes
 
 
 class SquareImage(Stage, writes="resized"):
-    """Resize the image to a square, whatever its proportions, bicubically and with antialiasing.
+    """Resize the image to a square, whatever its proportions.
 
-    Source: GEM, released code (448 pixels).
+    Colours are bytes: those of Pillow, with its antialiasing (`bicubic`), or those of OpenCV, which
+    has none (`bilinear`, `nearest`).
+    Source: GEM, released code (448 pixels, bicubic); CLIP-DIY, released code (256 pixels, bilinear
+    in the evaluation, nearest in the demo).
 
     Example:
         [[stage]]
@@ -24,13 +28,24 @@ class SquareImage(Stage, writes="resized"):
     """
 
     side: Annotated[int, Field(ge=1, description="length of the sides, in pixels")] = 448
+    interpolation: Annotated[
+        Literal["bicubic", "bilinear", "nearest"],
+        Field(description="how pixels of the square are made of those around them"),
+    ] = "bicubic"
 
     def run(self, image: Image) -> Image:
         """Return the square image."""
+        return replace(image, data=self._resize(image))
+
+    def _resize(self, image: Image) -> Float[torch.Tensor, "3 side side"]:
+        if self.interpolation == "bilinear":
+            return resize_bytes(image.data, (self.side, self.side))
+        if self.interpolation == "nearest":
+            rows, columns = (torch.arange(self.side) * side // self.side for side in image.size)
+            return image.data[:, rows[:, None], columns]
         from PIL import Image as Pillow
 
         resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(
             (self.side, self.side), Pillow.Resampling.BICUBIC
         )
-        data = torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).to(image.data) / 255
-        return replace(image, data=data)
+        return torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).to(image.data) / 255

@@ -60,3 +60,15 @@ def test_places_without_a_confident_class_are_background() -> None:
     assert LabelMap(background_below=0.3).run(scores, WORDS, WIDE).ids.tolist() == [[0, 12, 0]]
     large = Image(torch.zeros(3, 2, 6))
     assert LabelMap(background_below=0.5).run(scores, WORDS, large).ids.unique().tolist() == [0]
+
+
+@pytest.mark.parametrize("size", [(1, 7), (2, 5), (1, 2)])
+def test_labels_are_enlarged_by_nearest_neighbour(size: tuple[int, int]) -> None:
+    """Between the first place and the last, bilinear maps would have a third class on top."""
+    scores = Saliency(
+        torch.tensor([[[1.0, 0.0, 0.0]], [[0.6, 0.0, 0.6]], [[0.0, 0.0, 1]]]), (1, 2, 3)
+    )
+    image = Image(torch.zeros(3, *size))
+    found = LabelMap(enlarge="labels", background_below=0.5).run(scores, WORDS, image).ids
+    one_row = [(1, 0, 12)[column * 3 // size[1]] for column in range(size[1])]
+    assert found.tolist() == [one_row] * size[0]
