@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ovsskit.engine.rendering import Rendering, Stretch
+from ovsskit.engine.rendering import STRETCHES, Rendering, Stretch
 from ovsskit.errors import BadValue, Place
 
 Sets = Annotated[
@@ -45,8 +47,13 @@ MaxPixels = Annotated[
     int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
 ]
 Stretched = Annotated[
-    Stretch,
-    typer.Option("--stretch", help="Which numbers of more than 8 bits become black and white."),
+    str,
+    typer.Option(
+        "--stretch",
+        metavar="RULE",
+        help="Which numbers of more than 8 bits become black and white: "
+        "percentile, minmax, none, or the two numbers, 0,3000.",
+    ),
 ]
 Bands = Annotated[
     str | None,
@@ -62,18 +69,31 @@ def hide_bars(*, quiet: bool) -> None:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
-def choose_rendering(stretch: Stretch, bands: str | None) -> Rendering:
+def choose_rendering(stretch: str, bands: str | None) -> Rendering:
     """Return how numbers become colours.
 
     Raises:
-        BadValue: the bands are not one number or three, counted from 1.
+        BadValue: there is no such rule, or the bands are not one number or three, counted from 1.
     """
     numbers = [] if bands is None else [part.strip() for part in bands.split(",")]
     named = tuple(int(part) for part in numbers if part.isdecimal() and int(part) > 0)
     if len(named) != len(numbers) or len(named) not in (0, 1, 3):
         fix = "Name three for red, green and blue, or one: --bands 4,3,2."
         raise BadValue(f"`{bands}` does not name bands.", fix=fix, where=Place("--bands"))
-    return Rendering(stretch, named)
+    return Rendering(_read_stretch(stretch), named)
+
+
+def _read_stretch(text: str) -> Stretch | tuple[float, float]:
+    for rule in STRETCHES:
+        if text == rule:
+            return rule
+    with suppress(ValueError):  # there are not two, or they are no numbers
+        low, high = map(float, text.split(","))
+        if -math.inf < low < high < math.inf:
+            return low, high
+    what = f"`{text}` does not say which numbers become black and white."
+    fix = f"Give {', '.join(STRETCHES)}, or the two numbers, the smaller first: --stretch 0,3000."
+    raise BadValue(what, fix=fix, where=Place("--stretch"))
 
 
 def load_plugins(paths: Sequence[Path]) -> None:

@@ -31,11 +31,12 @@ class Rendering:
 
     `stretch` says which number becomes black and which white: `percentile` the 2nd and the 98th
     percentile of the image, `minmax` its smallest and largest number, `none` the least and the most
-    that its format can hold (floating point: 0 and 1). `bands` are shown as red, green and blue, or
+    that its format can hold (floating point: 0 and 1), or the two numbers themselves, beyond which
+    all is black or white. `bands` are shown as red, green and blue, or
     a single one as grey, counted from 1; without any it must be plain which they are.
     """
 
-    stretch: Stretch = "percentile"
+    stretch: Stretch | tuple[float, float] = "percentile"
     bands: tuple[int, ...] = ()
 
 
@@ -117,11 +118,13 @@ def _stretch(
     data: Shaped[numpy.ndarray, "h w band"],
     seen: Shaped[numpy.ndarray, "pixel band"],
     white: float,
-    rule: Stretch,
+    rule: Stretch | tuple[float, float],
 ) -> tuple[UInt8[numpy.ndarray, "h w band"], str]:
     """Return bytes, and which numbers became black and white."""
     least, most = float(seen.min()), float(seen.max())
     low, high, why = 0.0, white, "not stretched"
+    if not isinstance(rule, str):
+        (low, high), why = rule, "as named"
     if rule == "percentile":
         low, high = map(float, numpy.percentile(seen, (LOW, HIGH)))
         why = f"percentiles {LOW} and {HIGH}"

@@ -82,6 +82,18 @@ def test_bands_are_chosen(run: Any) -> None:
     assert record()["reading"] == {"stretch": "percentile", "bands": [1, 2, 4]}
 
 
+def test_the_numbers_that_become_black_and_white_are_named(run: Any) -> None:
+    write_red("deep.tif")
+    assert run("deep.tif", "--stretch", "-5,3e3")[0] == 0
+    assert record()["reading"] == {"stretch": [-5.0, 3000.0], "bands": []}
+
+
+@pytest.mark.parametrize("text", ["percentiles", "1", "3,2", "2,2", "0,nan", "0,inf", "1,2,3", ""])
+def test_what_is_no_stretch(run: Any, text: str) -> None:
+    status, said = run("deep.tif", "--stretch", text)
+    assert (status, "does not say which numbers become black" in said) == (2, True)
+
+
 @pytest.mark.parametrize("text", ["1,2", "0,1,2", "a", "", "1;2;3"])
 def test_what_names_no_bands(run: Any, text: str) -> None:
     status, said = run("--bands", text)

@@ -44,6 +44,14 @@ def test_rules_by_hand() -> None:
     assert shown(numbers, "uint16", "none", 400) == [0, 64, 128, 191, 255]
 
 
+def test_named_numbers_become_black_and_white_whatever_the_image_holds() -> None:
+    numbers = [[50, 100, 200, 300, 400]]
+    data = numpy.array(numbers, "uint16")[..., None]
+    image, notes = render(Raster(data, 65535.0), Rendering((100.0, 300.0)))
+    assert numpy.asarray(image)[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert notes == ("numbers from 100 to 300 became black to white (as named)",)
+
+
 def test_where_almost_all_is_one_number_the_rest_is_still_seen() -> None:
     numbers = [[0] * 99 + [7]]
     assert shown(numbers, "uint16", "percentile", 65535) == [0] * 99 + [255]
