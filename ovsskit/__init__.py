@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import EncodesImageAndText as EncodesImageAndText
     from ovsskit.engine.model import EncodesPatches as EncodesPatches
     from ovsskit.engine.model import EncodesText as EncodesText
+    from ovsskit.engine.model import EncodesTokens as EncodesTokens
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.stage import Batch as Batch
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "engine.model": (
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
-        "EncodesText MatchesText PretrainedBackbone"
+        "EncodesText EncodesTokens MatchesText PretrainedBackbone"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"

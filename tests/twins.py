@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clip_twin import clip_twin
+from dino_twin import dino_twin
 from ofa_twin import ofa_twin
 
 PARITY = Path(__file__).parent / "parity"
@@ -17,6 +18,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "albef": {"weights": str(PARITY / "albef"), "image_size": 64},
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
     "clip": {"weights": clip_twin(), "model": ""},
+    "dino": {"weights": dino_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
 }
 SMALLER: dict[str, Any] = {

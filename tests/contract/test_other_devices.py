@@ -26,6 +26,7 @@ from ovsskit.engine.model import (
     EncodesImage,
     EncodesPatches,
     EncodesText,
+    EncodesTokens,
     MatchesText,
 )
 from ovsskit.engine.stage import wiring
@@ -110,10 +111,12 @@ def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
         found.append(backbone.encode_text(["dog", "grass"]))
     if isinstance(backbone, EncodesImage):
         found.append(backbone.encode_image(images))
-    if isinstance(backbone, EncodesPatches):
+    if isinstance(backbone, EncodesTokens):
         last = backbone.block_count
         for hidden in backbone.hidden(images, [last - 1, last]):
             found += [hidden.data, *backbone.project(hidden, last), backbone.norms(hidden, last)]
+            if not isinstance(backbone, EncodesPatches):
+                continue
             alike = backbone.project(hidden, last)[0] @ backbone.project(hidden, last)[1].mT
             attention = Attention(alike.softmax(-1)[None], (last,), hidden.grid)  # type: ignore[attr-defined]
             done = backbone.finish(hidden, attention, residual=True, feed_forward=True)

@@ -9,5 +9,6 @@ from ovsskit.engine.model.encodes_image import EncodesImage as EncodesImage
 from ovsskit.engine.model.encodes_image_and_text import EncodesImageAndText as EncodesImageAndText
 from ovsskit.engine.model.encodes_patches import EncodesPatches as EncodesPatches
 from ovsskit.engine.model.encodes_text import EncodesText as EncodesText
+from ovsskit.engine.model.encodes_tokens import EncodesTokens as EncodesTokens
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone

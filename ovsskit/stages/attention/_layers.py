@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from ovsskit.engine.model import EncodesPatches
+from ovsskit.engine.model import EncodesTokens
 from ovsskit.engine.values import Hidden
 from ovsskit.errors import BadValue
 
@@ -28,7 +28,7 @@ Layers = Annotated[
 ]
 
 
-def layer_numbers(address: str, layers: Sequence[int], backbone: EncodesPatches) -> tuple[int, ...]:
+def layer_numbers(address: str, layers: Sequence[int], backbone: EncodesTokens) -> tuple[int, ...]:
     """Return blocks counted from 1, in ascending order.
 
     Raises:
@@ -44,7 +44,7 @@ def layer_numbers(address: str, layers: Sequence[int], backbone: EncodesPatches)
 
 
 def layers_in(
-    address: str, layers: Sequence[int], hidden: Hidden, backbone: EncodesPatches
+    address: str, layers: Sequence[int], hidden: Hidden, backbone: EncodesTokens
 ) -> tuple[int, ...]:
     """Return blocks counted from 1, all of which `hidden` holds.
 

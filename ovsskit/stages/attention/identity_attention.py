@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from ovsskit._lazy import torch
-from ovsskit.engine.model import EncodesPatches
+from ovsskit.engine.model import EncodesTokens
 from ovsskit.engine.stage import Stage, TakesLayers
 from ovsskit.engine.values import Attention, Hidden
 from ovsskit.stages.attention._layers import Layers, layers_in
@@ -25,7 +25,7 @@ class IdentityAttention(Stage, writes="self_attention"):
     layers: Layers = (-1,)
 
     def run(
-        self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesPatches
+        self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesTokens
     ) -> Attention:
         """Return one matrix for all heads of each block.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
-from ovsskit.engine.model import EncodesPatches
+from ovsskit.engine.model import EncodesTokens
 from ovsskit.engine.stage import Stage, TakesLayers
 from ovsskit.engine.values import Hidden, Similarity
 from ovsskit.stages.attention._layers import Layers, layers_in
@@ -56,7 +56,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
     ] = "width"
 
     def run(
-        self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesPatches
+        self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesTokens
     ) -> Similarity:
         """Return one matrix per block, term and head.
 
@@ -74,7 +74,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         self,
         hidden: Hidden,
         layer: int,
-        backbone: EncodesPatches,
+        backbone: EncodesTokens,
         target: Float[torch.Tensor, "term head token token"],
     ) -> None:
         parts = dict(zip(PARTS, backbone.project(hidden, layer), strict=True))
@@ -88,7 +88,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
             left, right = term.split("_")
             torch.matmul(ready[left] * scale, ready[right].transpose(-1, -2), out=found)
 
-    def _scale(self, hidden: Hidden, layer: int, backbone: EncodesPatches, width: int) -> float:
+    def _scale(self, hidden: Hidden, layer: int, backbone: EncodesTokens, width: int) -> float:
         if not isinstance(self.scale, str):
             return self.scale
         length = float(backbone.norms(hidden, layer).mean()) if self.scale == "norms" else 1.0

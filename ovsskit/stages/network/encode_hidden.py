@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit.engine.model import EncodesPatches
+from ovsskit.engine.model import EncodesTokens
 from ovsskit.engine.stage import Batch, Stage, layers_taken
 from ovsskit.engine.values import Hidden, Image
 from ovsskit.stages.attention._layers import Layers, layer_numbers
@@ -34,7 +34,7 @@ class EncodeHidden(Stage, writes="hidden"):
         ),
     ] = "selected"
 
-    def run_batch(self, image: Batch[Image], backbone: EncodesPatches) -> Batch[Hidden]:
+    def run_batch(self, image: Batch[Image], backbone: EncodesTokens) -> Batch[Hidden]:
         """Return the tokens, class token first."""
         layers = (-1,) if isinstance(self.layers, str) else self.layers
         return backbone.hidden(image, layer_numbers(self.address, layers, backbone))

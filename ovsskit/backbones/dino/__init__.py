@@ -1,0 +1,1 @@
+"""DINO, DINOv2, and what finds the foreground by them."""

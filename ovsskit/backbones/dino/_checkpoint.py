@@ -1,0 +1,199 @@
+"""Read checkpoints of DINO and DINOv2, the authors' and those of the hub, into one network.
+
+The network is that of DINOv2 with registers: DINO is one with no registers, whose blocks do not
+scale what they add.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from ovsskit._lazy import torch, transformers
+from ovsskit.backbones._checkpoint import (
+    count_of,
+    has_marks,
+    read_tensors,
+    too_large,
+    weights_file,
+    write_tensors,
+)
+from ovsskit.errors import BadWeights, Place, first_of
+from ovsskit.files.reading import Unreadable, read_json
+
+NAME = "DINO"
+FIX = "Give a vision transformer of DINO or DINOv2, such as facebook/dino-vits8."
+PATCHES = "embeddings.patch_embeddings.projection.weight"
+POSITIONS = "embeddings.position_embeddings"
+REGISTERS = "embeddings.register_tokens"
+BLOCK = r"^encoder\.layer\.(\d+)\."
+HEAD_WIDTH = 64
+"""Of all published models."""
+RENAMES = (
+    # what some trainings put before names
+    (r"^((teacher|backbone|module|vit|dinov2|dinov2_with_registers)\.)+", ""),
+    # the authors' names
+    (r"^(cls_token|register_tokens|mask_token)$", r"embeddings.\1"),
+    (r"^pos_embed$", POSITIONS),
+    (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
+    (r"^blocks\.", "encoder.layer."),
+    (r"\.attn\.proj\.", ".attention.o_proj."),
+    (r"\.ls(\d)\.gamma$", r".layer_scale\1.lambda1"),
+    # the hub's names
+    (r"^layers\.", "encoder.layer."),
+    (r"\.attention\.attention\.(\w)\w+\.", r".attention.\1_proj."),
+    (r"\.attention\.output\.dense\.", ".attention.o_proj."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"\.output\.dense\.", ".mlp.fc2."),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+)
+"""From the names of checkpoints to those of the network, one after the other."""
+UNREAD = ("embeddings.mask_token", "layernorm.weight", "layernorm.bias")
+"""What only trainings and what follows the last block look at."""
+
+
+class Configuration(BaseModel, extra="allow"):
+    """Give the shape of a `config.json` of the hub, as far as it is read here."""
+
+    num_attention_heads: int = Field(default=0, ge=0, le=1000)
+
+
+def recognise(names: Collection[str]) -> str:
+    """Return DINO's name if tensors of such names are those of its network, else an empty text."""
+    renamed = [rename(name) for name in names]
+    marks = (rf"^{PATCHES}$", rf"{BLOCK}norm1", rf"{BLOCK}(attn\.qkv|attention\.q_proj)")
+    return NAME if has_marks(renamed, marks) else ""
+
+
+def rename(name: str) -> str:
+    """Return the name in the network of a tensor in a checkpoint."""
+    for old, new in RENAMES:
+        name = re.sub(old, new, name)
+    return name
+
+
+def read_network(path: Path, dtype: Any, epsilon: float) -> Any:
+    """Return the network of a checkpoint or its folder, whose layer norms add this epsilon.
+
+    What leaves its last block is not normalised.
+
+    Raises:
+        BadWeights: a file is missing or broken, or belongs to another architecture.
+    """
+    network, state, _ = _read(path, dtype)
+    network.load_state_dict(state, strict=False, assign=True)
+    network.layernorm, network.embeddings.mask_token = torch.nn.Identity(), None
+    for module in network.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.eps = epsilon
+    return network
+
+
+def check(path: Path) -> None:
+    """Refuse weights by the names and shapes of tensors.
+
+    Raises:
+        BadWeights: they do not fit.
+    """
+    _read(path, shapes_only=True)
+
+
+def convert(path: Path, file: Path, beside: Collection[Path]) -> None:
+    """Write what is read of a checkpoint as safetensors, and copies of what lies beside it.
+
+    Raises:
+        BadWeights, BadOutput, CannotWrite: the weights do not fit, or the files cannot be written.
+    """
+    _, _, taken = _read(path)
+    write_tensors(file, taken, beside)
+
+
+def _read(
+    path: Path, dtype: Any = None, *, shapes_only: bool = False
+) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Return the empty network, its tensors, and those of the file that they are made of."""
+    tensors = read_tensors(weights_file(path, FIX), FIX, dtype, shapes_only=shapes_only)
+    if not recognise(tensors):
+        there = f"They begin with {', '.join(sorted(tensors)[:3])}."
+        raise _unfit(path, "These weights are not those of a DINO.", there)
+    taken = {name: one for name, one in tensors.items() if rename(name) not in UNREAD}
+    state = _split_attention({rename(name): tensor for name, tensor in taken.items()})
+    try:
+        config = _configure(state, _heads(path))
+    except KeyError as error:
+        raise _unfit(path, f"These weights of a DINO lack: {error.args[0]}.") from error
+    if large := too_large(config):
+        raise _unfit(path, f"The shapes of these weights say {large}.")
+    try:
+        with torch.device("meta"):
+            network = transformers.Dinov2WithRegistersModel(
+                transformers.Dinov2WithRegistersConfig(**config)
+            ).eval()
+    except (ArithmeticError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise _unfit(path, f"The shapes of these weights describe no DINO: {reason}") from error
+    needed = {name: one for name, one in network.state_dict().items() if name not in UNREAD}
+    ones = {name: torch.ones_like(state[PATCHES][:, 0, 0, 0]) for name in needed if "scale" in name}
+    empty = {REGISTERS: torch.zeros_like(state[POSITIONS][:, :0])}
+    state = {**ones, **empty, **state}
+    wrong = {
+        "lack": needed.keys() - state.keys(),
+        "have in another shape": {
+            name for name in needed.keys() & state.keys() if needed[name].shape != state[name].shape
+        },
+    }
+    parts = [f"{verb}: {first_of(sorted(names), most=3)}" for verb, names in wrong.items() if names]
+    if parts:
+        raise _unfit(path, f"These weights of a DINO {'; they '.join(parts)}.")
+    return network, {name: state[name] for name in needed}, taken
+
+
+def _split_attention(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Give queries, keys and values a tensor each where the authors have one for all three."""
+    found = {}
+    for name, tensor in state.items():
+        if ".attn.qkv." not in name:
+            found[name] = tensor
+            continue
+        for part, one in zip("qkv", tensor.chunk(3), strict=True):
+            found[name.replace(".attn.qkv.", f".attention.{part}_proj.")] = one
+    return found
+
+
+def _configure(state: Mapping[str, Any], heads: int) -> dict[str, Any]:
+    """Infer a configuration from shapes, which say everything but the number of heads."""
+    width, _, patch, _ = state[PATCHES].shape
+    side = round((state[POSITIONS].shape[1] - 1) ** 0.5)
+    registers = state[REGISTERS].shape[1] if REGISTERS in state else 0
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": count_of(state, BLOCK),
+        "num_attention_heads": heads or max(1, width // HEAD_WIDTH),
+        "mlp_ratio": state["encoder.layer.0.mlp.fc1.weight"].shape[0] // width,
+        "image_size": side * patch,
+        "patch_size": patch,
+        "num_register_tokens": registers,
+        "qkv_bias": "encoder.layer.0.attention.q_proj.bias" in state,
+    }
+
+
+def _heads(path: Path) -> int:
+    """Return the number of heads that a configuration beside the weights says, or 0."""
+    file = (path if path.is_dir() else path.parent) / "config.json"
+    if not file.is_file():
+        return 0
+    try:
+        found: Configuration = read_json(file, Configuration)
+    except Unreadable as error:
+        what = f"The model's configuration cannot be read: {error}."
+        raise BadWeights(what, fix=FIX, where=Place(str(file))) from error
+    return found.num_attention_heads
+
+
+def _unfit(path: Path, what: str, there: str = "") -> BadWeights:
+    return BadWeights(what, there=there, fix=FIX, where=Place(str(path)))

@@ -1,0 +1,22 @@
+"""Where DINO's weights are published, and under which licence."""
+
+from __future__ import annotations
+
+from ovsskit.hub.weights import Published
+
+LICENCE = ("Apache-2.0", "of the repositories facebookresearch/dino and facebookresearch/dinov2")
+DINO = {
+    f"facebook/{name}": Published(
+        f"https://huggingface.co/facebook/{name}", holds, *LICENCE, 4 * parameters, is_on_hub=True
+    )
+    for name, holds, parameters in (
+        ("dino-vits8", "DINO's ViT-S/8, trained on ImageNet without labels", 21_670_272),
+        ("dino-vitb8", "DINO's ViT-B/8, trained on ImageNet without labels", 85_807_872),
+        ("dino-vitb16", "DINO's ViT-B/16, trained on ImageNet without labels", 85_798_656),
+        (
+            "dinov2-with-registers-base",
+            "DINOv2's ViT-B/14 with registers, trained on LVD-142M without labels",
+            86_583_552,
+        ),
+    )
+}

@@ -1,0 +1,74 @@
+"""Run the blocks of DINO's vision transformer, and give queries, keys and values.
+
+Tokens are `image token width`: the class token, the registers, then the patches row by row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ovsskit._lazy import Float, torch
+
+Positions = Literal["original", "scale", "size", "size_antialias"]
+
+
+def embed(
+    network: Any, pixels: Float[torch.Tensor, "image 3 h w"], positions: Positions
+) -> tuple[Float[torch.Tensor, "image token width"], tuple[int, int]]:
+    """Return the first block's tokens, and the rows and columns of patches."""
+    embeddings = network.embeddings
+    projection = embeddings.patch_embeddings.projection
+    patches = projection(pixels.to(projection.weight.dtype))
+    grid = (patches.shape[2], patches.shape[3])
+    registers = embeddings.register_tokens
+    if positions == "original":
+        positions = "size_antialias" if registers.shape[1] else "scale"
+    places = place_embeddings(embeddings.position_embeddings[0], grid, positions)
+    first = torch.cat([embeddings.cls_token + places[:1], registers], 1)
+    patches = patches.flatten(2).transpose(1, 2) + places[1:]
+    return torch.cat([first.expand(len(patches), -1, -1), patches], 1), grid
+
+
+def place_embeddings(
+    table: Float[torch.Tensor, "token width"], grid: tuple[int, int], how: Positions
+) -> Float[torch.Tensor, "place width"]:
+    """Return position embeddings for a grid, bicubic; unchanged on the square of the training.
+
+    `scale` samples the table at steps of `side / (grid + 0.1)`.
+    """
+    side = round((len(table) - 1) ** 0.5)
+    if grid == (side, side):
+        return table
+    planes = table[1:].float().T.unflatten(1, (side, side))[None]
+    if how == "scale":
+        scale = [(length + 0.1) / side for length in grid]
+        resized = torch.nn.functional.interpolate(planes, scale_factor=scale, mode="bicubic")
+    else:
+        resized = torch.nn.functional.interpolate(
+            planes, grid, mode="bicubic", antialias=how == "size_antialias"
+        )
+    return torch.cat([table[:1], resized[0].flatten(1).T.to(table.dtype)])
+
+
+def without_registers(
+    network: Any, tokens: Float[torch.Tensor, "image token width"]
+) -> Float[torch.Tensor, "image place width"]:
+    """Return the class token and the patches."""
+    registers = network.embeddings.register_tokens.shape[1]
+    return torch.cat([tokens[:, :1], tokens[:, 1 + registers :]], 1)
+
+
+def project(
+    block: Any, tokens: Float[torch.Tensor, "token width"]
+) -> tuple[
+    Float[torch.Tensor, "head token depth"],
+    Float[torch.Tensor, "head token depth"],
+    Float[torch.Tensor, "head token depth"],
+]:
+    """Return the queries, keys and values of a block's input."""
+    attention, normalised = block.attention, block.norm1(tokens)
+    queries, keys, values = (
+        layer(normalised).unflatten(-1, (attention.num_attention_heads, -1)).transpose(-3, -2)
+        for layer in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    return queries, keys, values
