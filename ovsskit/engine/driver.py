@@ -253,7 +253,7 @@ class Driver:
     ) -> list[Slots]:
         """Run the inner chain batch by batch, and keep only what the wrapper merges."""
         outs: list[Slots] = []
-        kept = {stage.writes}
+        kept = {stage.writes, *stage.sees}
         if isinstance(stage, Rerun):
             kept = _slots(stage).keys() & {one.writes for one in stage.inner}
         while len(outs) < len(requests):

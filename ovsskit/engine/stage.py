@@ -28,6 +28,8 @@ Five rules let wrappers nest in any order: a wrapper overrides only slots that i
 slot, of the same kind, that its inner chain writes; what it reads under another name
 (`reads = { image = "resized" }`) has the wrapper's own name inside; what it does not override
 passes through; what is written inside stays inside.
+What it receives is the slot that it writes, and those that its class line names beside it:
+`class FilterTexts(Wrapper, writes="scores", sees={"present": Present})`.
 `neutral` holds parameters under which a wrapper equals its inner chain. A `Rerun` has no inner
 own chain: it runs the stages before it again.
 
@@ -248,13 +250,23 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
 
 class Wrapper(Stage):
-    """Run an inner chain any number of times on changed inputs and merge what it writes."""
+    """Run an inner chain any number of times on changed inputs and merge what it writes.
+
+    `sees` are slots, and their kinds, that it receives of the inner chain beside its own.
+    """
 
     neutral: ClassVar[dict[str, Any]] = {}
+    sees: ClassVar[Mapping[str, type[Value]]] = {}
 
     inner: Annotated[
         tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")
     ] = ()
+
+    def __init_subclass__(
+        cls, writes: str = "", sees: Mapping[str, type[Value]] | None = None, **keywords: Any
+    ) -> None:
+        super().__init_subclass__(writes, **keywords)
+        cls.sees = cls.sees if sees is None else sees
 
 
 class Rerun(Wrapper):

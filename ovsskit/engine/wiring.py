@@ -139,7 +139,11 @@ class _Wirer:
                 what = f"{node.address} runs the stages before it again, and takes no inner stages."
                 report(BadInner(what, fix="Leave `inner` out.", where=node.where))
             inner = self.chain(node.inner, inside)
-            kind = plan.kind if reruns else self._merged(node, plan, outside, inside)
+            kind = plan.kind
+            if not reruns:
+                kind = self._merged(node, plan.writes, plan.kind, outside, inside)
+                for slot, seen in cls.sees.items():
+                    self._merged(node, slot, seen, outside, inside)
         kind = None if isinstance(kind, TypeVar) else kind
         slots[plan.writes] = Written(kind, node.address)
         return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
@@ -165,22 +169,25 @@ class _Wirer:
         return reads, bound
 
     def _merged(
-        self, node: Node, plan: Wiring, outside: dict[str, Written], inside: dict[str, Written]
+        self,
+        node: Node,
+        slot: str,
+        wanted: Any,
+        outside: dict[str, Written],
+        inside: dict[str, Written],
     ) -> Any:
-        """Return the kind of what a wrapper merges."""
-        written = inside.get(plan.writes)
-        merges = f"{node.address} merges `{plan.writes}`"
-        if written is None or written is outside.get(plan.writes):
+        """Return the kind of what a wrapper receives of its inner chain in a slot."""
+        written = inside.get(slot)
+        merges = f"{node.address} merges `{slot}`"
+        if written is None or written is outside.get(slot):
             if "*" not in inside:
-                what = f"{merges} ({_kind_name(plan.kind)}), but its inner chain does not write it."
-                fix = self._writers(plan.writes, plan.kind)
+                what = f"{merges} ({_kind_name(wanted)}), but its inner chain does not write it."
+                fix = self._writers(slot, wanted)
                 report(BadInner(what, fix=fix, where=node.where))
-            return plan.kind
-        if written.kind is not None and not _accepts(plan.kind, written.kind):
-            kinds = (
-                f"as {_kind_name(plan.kind)}, but {written.by} writes {_kind_name(written.kind)}"
-            )
-            fix = self._writers(plan.writes, plan.kind)
+            return wanted
+        if written.kind is not None and not _accepts(wanted, written.kind):
+            kinds = f"as {_kind_name(wanted)}, but {written.by} writes {_kind_name(written.kind)}"
+            fix = self._writers(slot, wanted)
             report(BadInner(f"{merges} {kinds}.", fix=fix, where=node.where))
         return written.kind
 

@@ -14,11 +14,12 @@ from ovsskit.testing.checks import (
     fingerprint,
 )
 from ovsskit.testing.examples import example
-from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps
+from ovsskit.testing.toys import ToyBackbone, ToyLabels, ToyPresent, ToyScores, ToyTokenMaps
 
 __all__ = [
     "ToyBackbone",
     "ToyLabels",
+    "ToyPresent",
     "ToyScores",
     "ToyTokenMaps",
     "check_backbone",

@@ -33,9 +33,9 @@ from ovsskit.engine.stage import (
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Value, Vocabulary
 from ovsskit.testing.examples import example, kinds_of
-from ovsskit.testing.toys import ToyLabels, ToyScores, ToyTokenMaps
+from ovsskit.testing.toys import ToyLabels, ToyPresent, ToyScores, ToyTokenMaps
 
-TOYS = (ToyTokenMaps, ToyScores, ToyLabels)
+TOYS = (ToyTokenMaps, ToyScores, ToyLabels, ToyPresent)
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:
@@ -92,9 +92,10 @@ def check_wrapper(wrapper: Wrapper, inner: Stage | None = None) -> None:
         f"No toy writes `{'` or `'.join(wanted)}`. Say what stands inside: "
         f"check_wrapper({cls.__name__}(), inner=...), a stage that writes it."
     )
-    real = wrapper.model_copy(update={"inner": (toy,)})
+    beside = tuple(one() for one in TOYS if one.writes in cls.sees)
+    real = wrapper.model_copy(update={"inner": (toy, *beside)})
     if not reruns:
-        _check_neutral(wrapper, toy)
+        _check_neutral(wrapper, toy, beside)
         _check_renamed(real.model_copy(update=wrapper.neutral))
     _check_renamed(real)
     together = _wrapped(real, batch=2)
@@ -106,9 +107,11 @@ def check_wrapper(wrapper: Wrapper, inner: Stage | None = None) -> None:
     )
 
 
-def _check_neutral(wrapper: Wrapper, toy: Stage) -> None:
-    neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": (toy,), "name": "first"})
-    nested = neutral.model_copy(update={"inner": (neutral.model_copy(update={"name": "second"}),)})
+def _check_neutral(wrapper: Wrapper, toy: Stage, beside: tuple[Stage, ...]) -> None:
+    inner = (toy, *beside)
+    neutral = wrapper.model_copy(update={**wrapper.neutral, "inner": inner, "name": "first"})
+    second = neutral.model_copy(update={"name": "second"})
+    nested = neutral.model_copy(update={"inner": (second, *beside)})
     plain = _prints(_drive([toy], [_state(neutral, seed) for seed in (0, 7, 9)]), wrapper.writes)
     assert _wrapped(neutral) == plain, "its neutral setting changes something"
     assert _wrapped(nested) == plain, "nested in itself it changes something"

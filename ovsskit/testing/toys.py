@@ -13,7 +13,7 @@ from ovsskit.engine.model.encodes_image_and_text import ToyEncodesImageAndText
 from ovsskit.engine.model.encodes_patches import ToyEncodesPatches
 from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Image, Labels, Saliency, TokenMaps
+from ovsskit.engine.values import Image, Labels, Present, Saliency, TokenMaps
 
 
 class ToyBackbone(
@@ -57,3 +57,13 @@ class ToyLabels(Stage, writes="labels"):
     def run(self, image: Image) -> Labels:
         """Return the number of the strongest colour channel."""
         return Labels(image.data.argmax(0))
+
+
+class ToyPresent(Stage, writes="present"):
+    """Take classes as present by the image alone."""
+
+    def run(self, image: Image) -> Present:
+        """Return the colour channels that are brighter than the darkest, with their brightness."""
+        means = image.data.mean((1, 2)).tolist()
+        labels = (label for label, mean in enumerate(means, 1) if mean > min(means))
+        return Present(tuple(labels), tuple(means))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ovsskit._lazy import torch
+from ovsskit.engine.driver import Driver
 from ovsskit.engine.model import Backbone, MatchesText
 from ovsskit.engine.stage import Stage, Wrapper, Wraps, wiring
 from ovsskit.engine.store import Store
@@ -13,7 +14,7 @@ from ovsskit.engine.wiring import Node, wire
 from ovsskit.errors import Problems, collecting
 from ovsskit.recipe.registry import CATALOGUE, find_stage
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.testing import ToyBackbone, ToyScores, example
+from ovsskit.testing import ToyBackbone, ToyPresent, ToyScores, example
 
 
 class OnlyMatches(Backbone, MatchesText):
@@ -161,6 +162,39 @@ def test_a_merged_slot_that_the_wrapper_only_read_is_not_written_inside() -> Non
     keep = Node(KeepScores, "keep", {"scores": "other"}, inner)
     nodes = (Node.of(ToyScores()), Node.of(OtherScores()), keep)
     assert "its inner chain does not write it" in "".join(problems_of(*nodes))
+
+
+class Choose(Wrapper, writes="scores", sees={"present": Present}):
+    """Keep the maps of the classes that the inner chain takes as present."""
+
+    def run(self, image: Image) -> Wraps[Saliency]:
+        [out] = yield [{}]
+        rows = [label - 1 for label in out["present"].labels]
+        return Saliency(out["scores"].data[rows], out["present"].labels)
+
+
+def test_a_wrapper_receives_another_slot_of_the_inner_chain() -> None:
+    pipeline = Pipeline.of([Choose(inner=(ToyScores(), ToyPresent()))], device="cpu")
+    image = example(Image)
+    wrapper = Choose(inner=(ToyScores(), ToyPresent()))
+    assert not problems_of(Node.of(wrapper))
+    [state] = Driver({}, {}).run([wrapper], [{"image": image}])
+    found = state["scores"]
+    assert found.labels == ToyPresent().run(image).labels
+    assert torch.equal(found.data, image.data[[label - 1 for label in found.labels]])
+
+
+def test_another_slot_must_be_written_inside_and_be_of_its_kind() -> None:
+    outside = Node.of(ToyPresent())
+    [missing] = problems_of(outside, Node(Choose, "choose", {}, (Node.of(ToyScores()),)))
+    assert "choose merges `present` (Present), but its inner chain does not write it." in missing
+
+    class OtherPresent(ToyScores, writes="present"):
+        """Write scores to the slot of the present classes."""
+
+    inner = (Node.of(ToyScores()), Node.of(OtherPresent()))
+    [wrong] = problems_of(Node(Choose, "choose", {}, inner))
+    assert "merges `present` as Present, but other_present writes Saliency." in wrong
 
 
 def test_an_optional_slot_under_a_name_that_nobody_writes_is_not_seen_inside() -> None:
