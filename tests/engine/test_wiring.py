@@ -174,7 +174,6 @@ class Choose(Wrapper, writes="scores", sees={"present": Present}):
 
 
 def test_a_wrapper_receives_another_slot_of_the_inner_chain() -> None:
-    pipeline = Pipeline.of([Choose(inner=(ToyScores(), ToyPresent()))], device="cpu")
     image = example(Image)
     wrapper = Choose(inner=(ToyScores(), ToyPresent()))
     assert not problems_of(Node.of(wrapper))
