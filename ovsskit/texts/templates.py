@@ -19,7 +19,7 @@ NAME = "{}"
 
 Sentence = Annotated[str, Field(pattern=r"\{\}", description="text with {} for the name")]
 Templates = (
-    Literal["imagenet_80", "scene_5", "clip_surgery_85", "simple", "name"]
+    Literal["imagenet_80", "scene_5", "clip_surgery_85", "car_15", "simple", "name"]
     | Annotated[tuple[Sentence, ...], Field(min_length=1)]
 )
 """A known set of sentences, or sentences of a person's own."""
@@ -30,6 +30,17 @@ SCENE = (
     "this is a {} in the scene.",
     "this is the {} in the scene.",
     "this is one {} in the scene.",
+)
+CAR = (
+    "a clean origami {}.",
+    "a photo of a {}.",
+    "This is a photo of a {}",
+    "There is a {} in the scene",
+    "There is the {} in the scene",
+    "a photo of a {} in the scene",
+    *(f"a photo of a {size} {{}}." for size in ("small", "medium", "large")),
+    *(f"This is a photo of a {size} {{}}." for size in ("small", "medium", "large")),
+    *(f"There is a {size} {{}} in the scene." for size in ("small", "medium", "large")),
 )
 
 
@@ -43,6 +54,8 @@ def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
         return _read(Path(file))
     if isinstance(templates, tuple):
         return templates
+    if templates == "car_15":
+        return CAR
     if templates in ("simple", "name"):
         return ("a photo of a {}." if templates == "simple" else NAME,)
     imagenet = tuple(fill(NAME) for fill in open_clip.OPENAI_IMAGENET_TEMPLATES)

@@ -225,6 +225,31 @@ def test_whole_images_equal_open_clips(
     close(own.encode_image(images), own.network.encode_image(pixels), atol=1e-5, rtol=1e-5)
 
 
+def test_last_blocks_are_left_out_for_whole_images() -> None:
+    own = Clip(weights=clip_twin(), skip_last_blocks=3)
+    images = [photo(64, 64), photo(64, 90, 1)]
+    pixels = torch.stack(
+        [own.preprocess(PIL.Image.fromarray(image.pixels.numpy())) for image in images]
+    )
+    shorter = own.load().eval()
+    blocks = shorter.visual.transformer.resblocks
+    shorter.visual.transformer.resblocks = torch.nn.Sequential(*list(blocks)[:-3])
+    with torch.no_grad():
+        close(own.encode_image(images), shorter.encode_image(pixels), atol=1e-5, rtol=1e-5)
+    assert own.block_count == 12
+    whole = Clip(weights=clip_twin()).hidden(images, (12,))[0].data
+    close(own.hidden(images, (12,))[0].data, whole, atol=0, rtol=0)
+
+
+def test_more_blocks_cannot_be_left_out_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(BadValue, match=r"cannot leave out 12 blocks\.\n  It has 12 blocks"):
+        Clip(weights=clip_twin(), skip_last_blocks=12).encode_image([photo(64, 64)])
+    shape = {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], "pool_type": "avg"}}
+    pooled = Clip(weights=str(write_clip(tmp_path, shape)), skip_last_blocks=1)
+    with pytest.raises(BadValue, match="whose blocks cannot be run apart"):
+        pooled.encode_image([photo(64, 64)])
+
+
 def test_patches_of_another_kind_of_attention_are_refused(tmp_path: Path) -> None:
     own = Clip(
         weights=str(

@@ -92,15 +92,18 @@ def place_embeddings(
 
 
 def encode(
-    visual: Any, pixels: Float[torch.Tensor, "image 3 h w"]
+    visual: Any,
+    pixels: Float[torch.Tensor, "image 3 h w"],
+    positions: Positions = "size",
+    skipped: int = 0,
 ) -> Float[torch.Tensor, "image out"]:
     """Return a whole image's vector among the texts: its class token at the training size.
 
     The last block runs for that token alone, since the patches that leave it are not looked at: for
-    a small model, a sixth of the time.
+    a small model, a sixth of the time. As many blocks as are `skipped` at the end do not run.
     """
-    tokens, _ = embed(visual, pixels, "size")
-    *blocks, last = blocks_of(visual)
+    tokens, _ = embed(visual, pixels, positions)
+    *blocks, last = blocks_of(visual)[: len(blocks_of(visual)) - skipped]
     for block in blocks:
         tokens = attend_as_trained(block, tokens, project(block, tokens))
     queries, keys, values = project(last, tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -101,6 +101,16 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         Field(description="of the feed-forward parts: as trained, or another"),
     ] = "trained"
     epsilon: Annotated[float, Field(gt=0, description="of the image encoder's layer norms")] = 1e-5
+    skip_last_blocks: Annotated[
+        int,
+        Field(
+            ge=0,
+            description=(
+                "how many blocks at the end are left out for whole images: 1 for CaR's judge, as "
+                "released"
+            ),
+        ),
+    ] = 0
 
     _projections: WeakKeyDictionary[Hidden, dict[int, vision.Projection]] = PrivateAttr(
         default_factory=WeakKeyDictionary
@@ -230,7 +240,11 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         return kept.clone()
 
     def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
-        """Return one vector per image, not normalised; images are resized as in the training."""
+        """Return one vector per image, not normalised; images are resized as in the training.
+
+        Raises:
+            BadValue: more blocks are to be left out than can be.
+        """
         from PIL import Image as Pillow
 
         prepared = [
@@ -238,14 +252,24 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
         ]
         with torch.no_grad():
             pixels = torch.stack(prepared).to(self._device, self.dtype)
-            visual = self.network.visual
-            encode = (
-                partial(vision.encode, visual)
-                if vision.has_class_token(visual)
-                else self.network.encode_image
-            )
-            features: torch.Tensor = encode(pixels).float()
+            features: torch.Tensor = self._encode_whole(pixels).float()
         return features
+
+    def _encode_whole(
+        self, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image width"]:
+        visual, skipped = self.network.visual, self.skip_last_blocks
+        if vision.has_class_token(visual):
+            if skipped < len(vision.blocks_of(visual)):
+                return vision.encode(visual, pixels, self.positions, skipped)
+            there = f"It has {len(vision.blocks_of(visual))} blocks."
+        else:
+            there = f"It is a {type(visual).__name__} whose blocks cannot be run apart."
+        if skipped:
+            what = f"The image encoder cannot leave out {skipped} blocks."
+            raise BadValue(what, there=there, fix="Set skip_last_blocks to 0.")
+        encoded: torch.Tensor = self.network.encode_image(pixels)
+        return encoded
 
     @cached_property
     def preprocess(self) -> Any:
