@@ -17,7 +17,7 @@ from rich.table import Table
 
 from ovsskit.embedded import NOUNS
 from ovsskit.engine.devices import choose_batch
-from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.engine.rendering import AS_USUAL
 from ovsskit.run.samples import sample_images
 from ovsskit.serve.pictures import Pictures
 from ovsskit.serve.workbench import Workbench
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=12)
     chosen = parser.parse_args()
     bench = Workbench(chosen.recipe, (), "cpu", choose_batch("auto", "cpu"))
-    image = Pictures(sample_images(), 1024, MAX_PIXELS).read("4")
+    image = Pictures(sample_images(), 1024, AS_USUAL).read("4")
     classes = ", ".join(bench.own.names or NOUNS)
     first = bench.segment(image, classes, {}).seconds
     table = Table("parameter", "seconds until the answer", title=f"first answer {first:.2f} s")

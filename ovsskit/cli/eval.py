@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import (
+    Bands,
     Batch,
     Classes,
     ClassesFile,
@@ -18,7 +19,9 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    Stretched,
     TruthClasses,
+    choose_reading,
     hide_bars,
     load_plugins,
 )
@@ -78,6 +81,8 @@ def eval(
     batch: Batch = "auto",
     limit: Limit = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    stretch: Stretched = "percentile",
+    bands: Bands = None,
     save_masks: Annotated[
         bool, typer.Option("--save-masks", help="Save what was found in every image (PNG).")
     ] = False,
@@ -106,7 +111,7 @@ def eval(
         device=device,
         batch=batch,
         limit=limit,
-        max_pixels=max_pixels,
+        reading=choose_reading(max_pixels, stretch, bands),
         masks=masks,
         truth=TruthOptions(dataset, root, split, layout, truth, truth_classes, tuple(ignore)),
         protocol=protocol,

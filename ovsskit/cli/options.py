@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.engine.rendering import STRETCHES, Rendering, Stretch
+from ovsskit.engine.rendering import STRETCHES, Reading, Rendering, Stretch
 from ovsskit.errors import BadValue, Place
 
 Sets = Annotated[
@@ -69,8 +69,8 @@ def hide_bars(*, quiet: bool) -> None:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
-def choose_rendering(stretch: str, bands: str | None) -> Rendering:
-    """Return how numbers become colours.
+def choose_reading(max_pixels: int, stretch: str, bands: str | None) -> Reading:
+    """Return how images are read.
 
     Raises:
         BadValue: there is no such rule, or the bands are not one number or three, counted from 1.
@@ -80,7 +80,7 @@ def choose_rendering(stretch: str, bands: str | None) -> Rendering:
     if len(named) != len(numbers) or len(named) not in (0, 1, 3):
         fix = "Name three for red, green and blue, or one: --bands 4,3,2."
         raise BadValue(f"`{bands}` does not name bands.", fix=fix, where=Place("--bands"))
-    return Rendering(_read_stretch(stretch), named)
+    return Reading(max_pixels, Rendering(_read_stretch(stretch), named))
 
 
 def _read_stretch(text: str) -> Stretch | tuple[float, float]:

@@ -21,7 +21,7 @@ from ovsskit.cli.options import (
     Sets,
     Stretched,
     TruthClasses,
-    choose_rendering,
+    choose_reading,
     hide_bars,
     load_plugins,
 )
@@ -75,6 +75,14 @@ def run(
             "--export", metavar="FORMAT", help="Export the masks at the end (`ovsskit export`)."
         ),
     ] = [],  # noqa: B006
+    frame_rate: Annotated[
+        int | None,
+        typer.Option(
+            "--frame-rate",
+            min=1,
+            help="Images of a folder are frames, so many a second: write an overlay video too.",
+        ),
+    ] = None,
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
@@ -115,8 +123,7 @@ def run(
         device=device,
         batch=batch,
         limit=limit,
-        max_pixels=max_pixels,
-        rendering=choose_rendering(stretch, bands),
+        reading=choose_reading(max_pixels, stretch, bands),
         profile=profile,
         save=frozenset(
             word
@@ -128,6 +135,7 @@ def run(
         truth=truth,
         truth_classes=truth_classes,
         ignored=tuple(ignore),
+        frame_rate=frame_rate,
     )
     with resumable(), Report(quiet=quiet, as_json=json) as report:
         status = run_job(options, report)

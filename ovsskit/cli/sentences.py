@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import (
+    Bands,
     Batch,
     Classes,
     ClassesFile,
@@ -18,6 +19,8 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    Stretched,
+    choose_reading,
     hide_bars,
     load_plugins,
 )
@@ -50,6 +53,8 @@ def sentences(
     batch: Batch = "auto",
     limit: Limit = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    stretch: Stretched = "percentile",
+    bands: Bands = None,
     force: Force = False,
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
@@ -73,7 +78,7 @@ def sentences(
         device=device,
         batch=batch,
         limit=limit,
-        max_pixels=max_pixels,
+        reading=choose_reading(max_pixels, stretch, bands),
         best=best,
         force=force,
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import (
+    Bands,
     Batch,
     Classes,
     Device,
@@ -14,6 +15,8 @@ from ovsskit.cli.options import (
     MaxPixels,
     Plugins,
     Sets,
+    Stretched,
+    choose_reading,
     load_plugins,
 )
 from ovsskit.files.inputs import MAX_PIXELS
@@ -42,6 +45,8 @@ def serve(
     batch: Batch = "auto",
     limit: Limit = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    stretch: Stretched = "percentile",
+    bands: Bands = None,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Open a page on this machine: type words, move parameters, and see at once what changes."""
@@ -61,7 +66,7 @@ def serve(
         device=device,
         batch=batch,
         limit=limit,
-        max_pixels=max_pixels,
+        reading=choose_reading(max_pixels, stretch, bands),
     )
 
     def ready(address: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import (
+    Bands,
     Batch,
     Classes,
     ClassesFile,
@@ -17,6 +18,8 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    Stretched,
+    choose_reading,
     hide_bars,
     load_plugins,
 )
@@ -106,6 +109,8 @@ def study(
     batch: Batch = "auto",
     limit: Limit = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    stretch: Stretched = "percentile",
+    bands: Bands = None,
     keep_memory: Annotated[
         float,
         typer.Option(
@@ -164,7 +169,7 @@ def study(
         device=device,
         batch=batch,
         limit=limit,
-        max_pixels=max_pixels,
+        reading=choose_reading(max_pixels, stretch, bands),
         plugins=tuple(plugins),
     )
     with resumable(), StudyReport(quiet=quiet, as_json=json) as report:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsskit.cli.options import (
+    Bands,
     Batch,
     Classes,
     ClassesFile,
@@ -18,6 +19,8 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    Stretched,
+    choose_reading,
     hide_bars,
     load_plugins,
 )
@@ -63,6 +66,8 @@ def words(
     batch: Batch = "auto",
     limit: Limit = None,
     max_pixels: MaxPixels = MAX_PIXELS,
+    stretch: Stretched = "percentile",
+    bands: Bands = None,
     force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     quiet: Quiet = False,
@@ -88,7 +93,7 @@ def words(
         device=device,
         batch=batch,
         limit=limit,
-        max_pixels=max_pixels,
+        reading=choose_reading(max_pixels, stretch, bands),
         synonyms=tuple(synonyms),
         distractors=distractors,
         force=force,

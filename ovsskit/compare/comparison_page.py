@@ -15,6 +15,7 @@ from ovsskit._lazy import Int, numpy
 from ovsskit.compare.both_runs import BothRuns, Compared, SharedImage
 from ovsskit.compare.pixel_counts import class_differences
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import Reading
 from ovsskit.run.output.overlay import resize_both
 from ovsskit.run.output.page import render_page
 
@@ -59,7 +60,8 @@ def render_comparison(
 
 def _draw(both: BothRuns, image: SharedImage, max_pixels: int) -> dict[str, Any]:
     """Return the entry of an image: its picture, and the classes of both runs at that size."""
-    pixels = read_image(Path(image.first.source), max_pixels=max_pixels).pixels.numpy()
+    reading = Reading(max_pixels, both.runs[0].rendering)
+    pixels = read_image(Path(image.first.source), reading).pixels.numpy()
     first, second = both.masks(image)
     scale = min(1.0, SIDE / max(first.shape))
     small, one = resize_both(pixels, first, scale)

@@ -16,9 +16,9 @@ from ovsskit.datasets.finding import Absent, best_pattern, check_all_there, fill
 from ovsskit.datasets.layout import Layout, Split
 from ovsskit.datasets.numbering import Numbering, numbering_of
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadFile, first_of
-from ovsskit.files.inputs import MAX_PIXELS
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ class PaintedItem(Item):
         """Return the path of the image."""
         return self._painting.images.replace("{id}", self.name)
 
-    def read_image(self, max_pixels: int = MAX_PIXELS) -> Image:
+    def read_image(self, reading: Reading = AS_USUAL) -> Image:
         """Read the image."""
-        return read_image(self.where, max_pixels=max_pixels)
+        return read_image(self.where, reading)
 
     def read_truth(self) -> Int[numpy.ndarray, "h w"]:
         """Paint the true mask, of the size that the annotations say."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from ovsskit._lazy import Int, numpy
 from ovsskit.datasets.layout import Layout, Split
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadFile, Place
-from ovsskit.files.inputs import MAX_PIXELS
 
 VOID = -1
 """What a true mask holds where nothing is known or nothing is to be counted."""
@@ -65,11 +65,11 @@ class Item(ABC):
         """Return where the image lies, for messages: a path, or a file and a row."""
 
     @abstractmethod
-    def read_image(self, max_pixels: int = MAX_PIXELS) -> Image:
+    def read_image(self, reading: Reading = AS_USUAL) -> Image:
         """Read the image.
 
         Raises:
-            BadImage: it is missing, broken, or has more than `max_pixels`.
+            BadImage: it is missing, broken, or has more pixels than are read.
         """
 
     @abstractmethod

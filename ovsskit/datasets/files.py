@@ -16,8 +16,8 @@ from ovsskit.datasets.matlab import read_matlab
 from ovsskit.datasets.numbering import Numbering, numbering_of
 from ovsskit.datasets.truth import ReadTruth, read_numbers
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.values import Image
-from ovsskit.files.inputs import MAX_PIXELS
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ class MaskItem(Item):
         """Return the path of the image."""
         return str(self._files.image(self._id))
 
-    def read_image(self, max_pixels: int = MAX_PIXELS) -> Image:
+    def read_image(self, reading: Reading = AS_USUAL) -> Image:
         """Read the image."""
-        return read_image(self._files.image(self._id), max_pixels=max_pixels)
+        return read_image(self._files.image(self._id), reading)
 
     def read_truth(self) -> Int[numpy.ndarray, "h w"]:
         """Read the true mask."""

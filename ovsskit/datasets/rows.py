@@ -14,9 +14,9 @@ from ovsskit.datasets.class_file import ClassFile
 from ovsskit.datasets.dataset import Dataset, Item
 from ovsskit.datasets.truth import IGNORED, ReadTruth, facts_from, truth_reader
 from ovsskit.engine.images import read_encoded
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import NoDataset, Place, did_you_mean, first_of
-from ovsskit.files.inputs import MAX_PIXELS
 
 IMAGES = ("image", "img", "images", "jpg", "png", "pixel_values")
 TRUTHS = (
@@ -82,11 +82,11 @@ class RowItem(Item):
         """Return the table and the row."""
         return self._source.rows.where(self._row)
 
-    def read_image(self, max_pixels: int = MAX_PIXELS) -> Image:
+    def read_image(self, reading: Reading = AS_USUAL) -> Image:
         """Read the image."""
         rows = self._source.rows
         content = rows.cell(self._row, rows.columns.image)
-        return read_encoded(content, self.where, self.name, max_pixels=max_pixels)
+        return read_encoded(content, self.where, self.name, reading)
 
     def read_truth(self) -> Int[numpy.ndarray, "h w"]:
         """Read the true mask."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ovsskit._lazy import Shaped, numpy, torch
-from ovsskit.engine.rendering import Raster, Rendering, render
+from ovsskit.engine.rendering import Raster, Reading, render
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage
 from ovsskit.files.sizes import see_size
@@ -13,7 +13,7 @@ from ovsskit.files.sizes import see_size
 FORMS = "Taken are `h w` and `h w 3`, tensors as `3 h w`, too."
 
 
-def from_array(array: Any, rendering: Rendering, max_pixels: int) -> Image:
+def from_array(array: Any, reading: Reading) -> Image:
     """Return an image of an array or tensor.
 
     Bytes are colours; numbers of 16 bits become colours by the rendering; floating-point numbers
@@ -23,14 +23,14 @@ def from_array(array: Any, rendering: Rendering, max_pixels: int) -> Image:
         BadImage: its shape or its numbers are none of these, or it is too large.
     """
     numbers = _to_numpy(array)
-    see_size(numbers.shape[1], numbers.shape[0], max_pixels)
+    see_size(numbers.shape[1], numbers.shape[0], reading.max_pixels)
     if numbers.dtype.kind == "f":
         return _from_fractions(numbers)
     if numbers.dtype not in ("uint8", "uint16"):
         what = f"The numbers of the array are {numbers.dtype}."
         raise BadImage(what, fix="Give uint8, uint16, or floating point from 0 to 1.")
     white = float(numpy.iinfo(numbers.dtype).max)
-    image, notes = render(Raster(numbers, white, colours=True), rendering)
+    image, notes = render(Raster(numbers, white, colours=True), reading.rendering)
     data = torch.from_numpy(numpy.array(image)).permute(2, 0, 1).float().div(255).contiguous()
     return Image(data, "image", notes=notes)
 

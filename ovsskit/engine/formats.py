@@ -19,8 +19,8 @@ import PIL.ImageCms
 import PIL.ImageOps
 
 from ovsskit._lazy import numpy
-from ovsskit.engine.rendering import Raster, Rendering, render
-from ovsskit.engine.tiff import read_tiff
+from ovsskit.engine.rendering import Raster, Reading, Rendering, render
+from ovsskit.engine.tiff import is_plain_tiff, read_tiff
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.decoding import hear_decoders, hear_libtiff
 from ovsskit.files.signatures import TIFF_HEADS as TIFF_HEADS
@@ -45,9 +45,7 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(
-    source: Path | BytesIO, where: Place, name: str, max_pixels: int, rendering: Rendering
-) -> Decoded:
+def decode(source: Path | BytesIO, where: Place, name: str, reading: Reading) -> Decoded:
     """Decode the content of a file.
 
     Raises:
@@ -60,18 +58,20 @@ def decode(
             head = file.read(HEAD)
             file.seek(0)
             if head[:4] in TIFF_HEADS:
-                return _decode_tiff(file, heard, max_pixels, rendering)
+                return _decode_tiff(file, heard, reading)
             if is_heif(head) and not has_heif():
                 fix = 'pip install "ovsskit[heic]"'
                 raise BadImage("HEIC images need the package `pillow_heif`.", fix=fix)
             with PIL.Image.open(file, formats=(*FORMATS, HEIF) if has_heif() else FORMATS) as image:
-                see_size(*image.size, max_pixels)
-                return _decode_other(file, head, image, rendering)
+                see_size(*image.size, reading.max_pixels)
+                return _decode_other(file, head, image, reading.rendering)
     except BadImage as error:
         raise BadImage(error.what, there=error.there, fix=error.fix, where=where) from error
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise BadImage(
-            f"It is far larger than {max_pixels:,} pixels.", fix="Make it smaller.", where=where
+            f"It is far larger than {reading.max_pixels:,} pixels.",
+            fix="Make it smaller.",
+            where=where,
         ) from error
     except PIL.UnidentifiedImageError as error:
         raise BadImage(
@@ -82,6 +82,25 @@ def decode(
     except Exception as error:  # decoders of broken files raise whatever they stumble over
         reason = ", ".join(dict.fromkeys(part.strip(" .") for part in [str(error), *heard]))
         raise BadImage(f"The image is broken: {reason}.", where=where) from error
+
+
+def is_drawn_as_stored(path: Path, rendering: Rendering) -> bool:
+    """Tell whether other programs show a file of a known format as it is read here.
+
+    They do not turn what an EXIF tag turns, and know no rendering of numbers that are no bytes.
+
+    Raises:
+        OSError: it is missing, or broken.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if head[:4] in TIFF_HEADS and not is_plain_tiff(file):
+            return False
+        file.seek(0)
+        with PIL.Image.open(file, formats=(*FORMATS, HEIF) if has_heif() else FORMATS) as image:
+            upright = image.getexif().get(PIL.ExifTags.Base.Orientation, 1) == 1
+            return upright and not rendering.bands and _bits(head, image.format) <= 8
 
 
 def draw(image: PIL.Image.Image, rendering: Rendering) -> Decoded:
@@ -118,13 +137,11 @@ def _opened(source: Path | BytesIO) -> Any:
     return source.open("rb") if isinstance(source, Path) else nullcontext(source)
 
 
-def _decode_tiff(
-    file: BytesIO | BufferedReader, heard: list[str], max_pixels: int, rendering: Rendering
-) -> Decoded:
-    raster, pages = read_tiff(file, max_pixels, any_bands=bool(rendering.bands))
+def _decode_tiff(file: BytesIO | BufferedReader, heard: list[str], reading: Reading) -> Decoded:
+    raster, pages = read_tiff(file, reading)
     notes = _first_of(pages, "page")
     if raster is not None:
-        image, said = render(raster, rendering)
+        image, said = render(raster, reading.rendering)
         return Decoded(image, (*said, *notes))
     file.seek(0)
     with PIL.Image.open(file, formats=("TIFF",)) as image, hear_libtiff(heard):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from uuid import uuid4
 
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.plan import Plan
+from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.stage import Stage, Wrapper, paths_of, use_of
 from ovsskit.files.digests import digest_path
 from ovsskit.files.shipped import PACKAGE
@@ -40,6 +42,14 @@ def identify(plan: Plan) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
+
+
+def identify_rendering(rendering: Rendering) -> dict[str, Any]:
+    """Return what more makes two runs the same: how numbers become colours.
+
+    The usual way of that is not named: folders of older versions go on.
+    """
+    return {} if rendering == PLAIN else {"reading": asdict(rendering)}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

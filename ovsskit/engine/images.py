@@ -19,11 +19,11 @@ from ovsskit._lazy import numpy, torch
 from ovsskit.engine.arrays import from_array
 from ovsskit.engine.formats import FORMATS as FORMATS
 from ovsskit.engine.formats import Decoded, decode, draw
-from ovsskit.engine.rendering import PLAIN, Rendering
+from ovsskit.engine.rendering import AS_USUAL, PLAIN, Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.bringing import fetch, is_address
-from ovsskit.files.sizes import MAX_PIXELS, see_size
+from ovsskit.files.sizes import see_size
 from ovsskit.files.videos import is_frame, read_frame
 
 ImageSource: TypeAlias = "str | Path | PIL.Image.Image | numpy.ndarray | torch.Tensor"
@@ -46,46 +46,42 @@ def is_image(source: ImageSource | Iterable[ImageSource]) -> TypeGuard[ImageSour
     raise BadImage(what, fix="Give a path, a PIL image, an array, a tensor, or a list of these.")
 
 
-def read_image(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS, rendering: Rendering = PLAIN
-) -> Image:
+def read_image(source: ImageSource, reading: Reading = AS_USUAL) -> Image:
     """Read an image from a path, an address (`https://...`), a PIL image, an array or a tensor.
 
     Its name is the file's stem.
 
     Raises:
         NoImages: an address cannot be fetched.
-        BadImage: it is missing, empty, cut off, no image of a known format, has more than
-            `max_pixels`, or nothing says how its numbers become colours; or an array has another
+        BadImage: it is missing, empty, cut off, no image of a known format, has more pixels than
+            are read, or nothing says how its numbers become colours; or an array has another
             shape or other numbers than those that are taken.
     """
     if isinstance(source, str | Path):
         path = fetch(source) if isinstance(source, str) and is_address(source) else Path(source)
         if is_frame(path):
-            frame = PIL.Image.fromarray(read_frame(path, max_pixels))
-            return _to_image(draw(frame, rendering), path.name)
+            frame = PIL.Image.fromarray(read_frame(path, reading.max_pixels))
+            return _to_image(draw(frame, reading.rendering), path.name)
         _see_file(path)
-        found = decode(path, Place(str(path)), path.name, max_pixels, rendering)
+        found = decode(path, Place(str(path)), path.name, reading)
         return _to_image(found, path.stem)
     if not isinstance(source, PIL.Image.Image):
-        return from_array(source, rendering, max_pixels)
-    see_size(*source.size, max_pixels)
-    return _to_image(draw(source, rendering), "image")
+        return from_array(source, reading)
+    see_size(*source.size, reading.max_pixels)
+    return _to_image(draw(source, reading.rendering), "image")
 
 
-def read_encoded(
-    content: bytes, where: str, name: str = "", *, max_pixels: int = MAX_PIXELS
-) -> Image:
+def read_encoded(content: bytes, where: str, name: str = "", reading: Reading = AS_USUAL) -> Image:
     """Read an image from the bytes of a file; `where` says where they come from, for messages.
 
     Raises:
-        BadImage: they are empty, cut off, no image of a known format, or have more than
-            `max_pixels`.
+        BadImage: they are empty, cut off, no image of a known format, have more pixels than are
+            read, or nothing says how their numbers become colours.
     """
     place = Place(where)
     if not content:
         raise BadImage("The image is empty.", where=place)
-    return _to_image(decode(BytesIO(content), place, where, max_pixels, PLAIN), name)
+    return _to_image(decode(BytesIO(content), place, where, reading), name)
 
 
 def allow_pixels(max_pixels: int) -> None:

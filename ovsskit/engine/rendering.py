@@ -16,6 +16,7 @@ import PIL.ImageOps
 
 from ovsskit._lazy import Bool, Float, Shaped, UInt8, numpy
 from ovsskit.errors import BadImage
+from ovsskit.files.sizes import MAX_PIXELS
 
 Stretch = Literal["percentile", "minmax", "none"]
 STRETCHES: tuple[Stretch, ...] = ("percentile", "minmax", "none")
@@ -41,6 +42,17 @@ class Rendering:
 
 
 PLAIN = Rendering()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Say how images are read: how many pixels they may have, and how numbers become colours."""
+
+    max_pixels: int = MAX_PIXELS
+    rendering: Rendering = PLAIN
+
+
+AS_USUAL = Reading()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from io import BufferedReader, BytesIO
 from typing import Any
 
 from ovsskit._lazy import numpy
-from ovsskit.engine.rendering import Raster
+from ovsskit.engine.rendering import Raster, Reading
 from ovsskit.errors import BadImage
 from ovsskit.files.sizes import see_size
 
@@ -20,13 +20,11 @@ MOST_BANDS = 8
 """Numbers that are read are at most so many times as many as pixels; more bands, fewer pixels."""
 
 
-def read_tiff(
-    file: BytesIO | BufferedReader, max_pixels: int, *, any_bands: bool
-) -> tuple[Raster | None, int]:
+def read_tiff(file: BytesIO | BufferedReader, reading: Reading) -> tuple[Raster | None, int]:
     """Return the numbers of the first page, and how many pages there are.
 
     There are no numbers (None) for bytes that are grey, colours, inks or a palette, which Pillow
-    reads, unless `any_bands` are to be shown.
+    reads, unless bands are named.
 
     Raises:
         BadImage: it is too large, or has a form that is not read.
@@ -36,11 +34,14 @@ def read_tiff(
     with tifffile.TiffFile(file) as tiff:
         pages: Any = tiff.pages
         page = pages.first
-        see_size(page.imagewidth, page.imagelength, max_pixels)
+        see_size(page.imagewidth, page.imagelength, reading.max_pixels)
         count = sum(not one.is_reduced for one in pages)
-        if _is_plain(page) and not any_bands:
+        if _is_plain(page) and not reading.rendering.bands:
             return None, count
-        if page.samplesperpixel * page.imagewidth * page.imagelength > MOST_BANDS * max_pixels:
+        if (
+            page.samplesperpixel * page.imagewidth * page.imagelength
+            > MOST_BANDS * reading.max_pixels
+        ):
             what = f"It has {page.samplesperpixel} bands of {page.imagewidth} x {page.imagelength}"
             fix = "Make it smaller, or allow more with --max-pixels."
             raise BadImage(f"{what} pixels, more than are read.", fix=fix)
@@ -48,6 +49,18 @@ def read_tiff(
             what = f"Its colours are {page.photometric.name} of {page.bitspersample} bits."
             raise BadImage(what, fix="Save it in grey or as RGB.")
         return _to_raster(page), count
+
+
+def is_plain_tiff(file: BytesIO | BufferedReader) -> bool:
+    """Tell whether the first page of a TIFF holds bytes that are grey, colours, inks or a palette.
+
+    Raises:
+        ValueError: it is no TIFF, or broken.
+    """
+    import tifffile
+
+    with tifffile.TiffFile(file) as tiff:
+        return _is_plain(tiff.pages.first)
 
 
 def _is_plain(page: Any) -> bool:

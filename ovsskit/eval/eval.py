@@ -76,12 +76,12 @@ def check(options: EvalOptions) -> None:
 
 def _prepare(options: EvalOptions, callbacks: EvalCallbacks, notices: Notices) -> _Job:
     protocol = find_protocol(options.protocol)
-    allow_pixels(options.max_pixels)
+    allow_pixels(options.reading.max_pixels)
     if options.masks is not None:
         if options.recipe:
             what = "A recipe and the masks of a finished run are named."
             raise BadValue(what, fix="Give one of them.", where=Place("--masks"))
-        saved = SavedPredictions(options.masks, options.max_pixels)
+        saved = SavedPredictions(options.masks, options.reading.max_pixels)
         dataset = choose_dataset(options.truth, options.images or saved.images)
         return _job(options, callbacks, notices, dataset, saved, Counting(protocol, dataset.facts))
     if not options.recipe:
@@ -102,7 +102,7 @@ def _prepare(options: EvalOptions, callbacks: EvalCallbacks, notices: Notices) -
     predictions = PipelinePredictions(
         pipeline,
         recipe.title,
-        options.max_pixels,
+        options.reading,
         facts_of(own) if own else None,
         _describe(recipe, pipeline, options),
     )
@@ -228,12 +228,12 @@ class _Job:
 
     def _save(self) -> dict[str, Any]:
         """Write the record of what is counted so far, and return it."""
-        result = describe_result(self.totals, self.matching, self.folder.read())
+        result = describe_result(self.totals, self.matching)
         record = {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "name": self.predictions.title,
             **self.predictions.describe(),
-            "dataset": describe_dataset(self.dataset),
+            "dataset": self.folder.identity["dataset"],
             **result,
             "notices": self.notices.seen,
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from ovsskit.datasets.truth import IGNORED
 from ovsskit.engine.notices import Silent
+from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.eval.callbacks import EvalCallbacks
 from ovsskit.eval.eval import evaluate
 from ovsskit.eval.options import EvalOptions, TruthOptions
@@ -31,13 +32,16 @@ def run_eval(
     limit: int | None = None,
     device: str = "auto",
     batch: int | str = "auto",
+    stretch: Stretch = "percentile",
+    bands: Sequence[int] = (),
     callbacks: EvalCallbacks | None = None,
 ) -> dict[str, Any]:
     """Measure a recipe on images with true masks, and return the record of the result.
 
     They are a data set below `root`, one of the hub (`hf:NAME`), parquet files at `root`
-    (`parquet`), or a folder of images and one of masks. Overrides are `"address=value"`. The same
-    call goes on with an evaluation that was stopped.
+    (`parquet`), or a folder of images and one of masks. Overrides are `"address=value"`; `stretch`
+    and `bands` say how numbers that are no bytes become colours. The same call goes on with an
+    evaluation that was stopped.
 
         record = ovsskit.run_eval("naclip", dataset="voc21", root="data")
         print(record["metrics"]["miou"], record["interval"]["miou"])
@@ -63,6 +67,7 @@ def run_eval(
         device=device,
         images=(str(images),) if images else (),
         batch=str(batch),
+        reading=Reading(rendering=Rendering(stretch, tuple(bands))),
         limit=limit,
         truth=named,
         protocol=protocol,

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from ovsskit._lazy import Float, Int, numpy, torch
 from ovsskit.datasets.dataset import Facts, Item
 from ovsskit.engine.driver import State
-from ovsskit.engine.identity import identify
+from ovsskit.engine.identity import identify, identify_rendering
+from ovsskit.engine.rendering import Reading
 from ovsskit.engine.values import Image, Probabilities, Vocabulary
 from ovsskit.run.output.record import Costs
 from ovsskit.run.pipeline import Pipeline
@@ -101,11 +102,11 @@ class PipelinePredictions(Predictions):
         self,
         pipeline: Pipeline,
         title: str,
-        max_pixels: int,
+        reading: Reading,
         own: Facts | None,
         describe: Callable[[], Mapping[str, Any]],
     ) -> None:
-        self.pipeline, self.title, self.max_pixels = pipeline, title, max_pixels
+        self.pipeline, self.title, self.reading = pipeline, title, reading
         self.vocabulary, self.own, self._describe = pipeline.plan.vocabulary, own, describe
 
     def run(self, spots: Iterable[Spot], fail: Fail) -> Iterator[Prediction]:
@@ -113,7 +114,7 @@ class PipelinePredictions(Predictions):
         stream = Stream[Spot](
             self.pipeline,
             self.vocabulary,
-            read=lambda spot: spot.item.read_image(self.max_pixels),
+            read=lambda spot: spot.item.read_image(self.reading),
             fail=fail,
         )
         for group in stream.run(spots):
@@ -136,7 +137,7 @@ class PipelinePredictions(Predictions):
 
     def identity(self) -> dict[str, Any]:
         """Return stages, models and classes."""
-        return identify(self.pipeline.plan)
+        return identify(self.pipeline.plan) | identify_rendering(self.reading.rendering)
 
     def describe(self) -> Mapping[str, Any]:
         """Return recipe, models, words and settings."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.matching import Matching
-from ovsskit.eval.counts import ImageCounts
 from ovsskit.eval.totals import Totals, known
 from ovsskit.files.digests import digest_path, digest_texts
 from ovsskit.ops.bootstrap import iou_intervals
 
 LEVEL = 0.95
 """How sure it is that a number lies within its interval, if other images were drawn."""
-SHOWN_LEFT_OUT = 100
-"""Of how many images that were left out the record says why; `images.jsonl` says it of all."""
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -43,28 +37,21 @@ def _published(dataset: Dataset) -> int:
     return splits.get(dataset.split, 0) or len(dataset.items)
 
 
-def describe_result(
-    totals: Totals, matching: Matching, lines: Iterable[ImageCounts]
-) -> dict[str, Any]:
+def describe_result(totals: Totals, matching: Matching) -> dict[str, Any]:
     """Return every metric with its interval, the metrics of each class, and what was left out.
 
     `confusion` holds a true class, a predicted one and their pixels; what is predicted as none of
     the classes has the number behind the last.
     """
-    left_out: list[dict[str, str]] = []
-    count = digest = 0
-    for counts in lines:
-        if counts.left_out:
-            count += 1
-            if len(left_out) < SHOWN_LEFT_OUT:
-                left_out.append({"name": counts.name, "reason": counts.left_out})
-        else:
-            digest ^= xxhash.xxh3_64_intdigest(f"{counts.index} {counts.truth}".encode())
     scored = totals.scored
     return {
         "protocol": totals.counting.protocol.model_dump(),
-        "images": {"counted": totals.images, "left_out": count, "truth": f"{digest:016x}"},
-        "left_out": left_out,
+        "images": {
+            "counted": totals.images,
+            "left_out": totals.left_out,
+            "truth": f"{totals.truth:016x}",
+        },
+        "left_out": totals.reasons,
         "not_looked_for": list(matching.missed),
         "of_no_class": list(matching.others),
         "metrics": totals.metrics(),

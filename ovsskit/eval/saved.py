@@ -8,6 +8,7 @@ from typing import Any
 
 from ovsskit._lazy import Int, numpy
 from ovsskit.datasets.dataset import Item
+from ovsskit.engine.rendering import Reading
 from ovsskit.errors import BadFile, OvsskitError, Place, reason_of
 from ovsskit.eval.predictions import Fail, Prediction, Predictions, Spot
 from ovsskit.run.finished import FinishedRun
@@ -23,7 +24,8 @@ class SavedPredictions(Predictions):
         Raises:
             BadFile: the folder holds no run, or its record cannot be read.
         """
-        self.finished, self.max_pixels = FinishedRun(folder), max_pixels
+        self.finished = FinishedRun(folder)
+        self.reading = Reading(max_pixels, self.finished.rendering)
         self.vocabulary, self.title = self.finished.vocabulary, self.finished.title
         self.records = self.finished.records
         self._by_source = {one.source: one for one in self.records}
@@ -45,7 +47,7 @@ class SavedPredictions(Predictions):
         """Yield the mask of each image."""
         for spot in spots:
             try:
-                image = spot.item.read_image(self.max_pixels)
+                image = spot.item.read_image(self.reading)
                 yield Prediction(spot, image, self._mask(spot.item))
             except OvsskitError as error:
                 fail(spot, reason_of(error))

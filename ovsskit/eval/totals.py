@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import xxhash
+
 from ovsskit._lazy import Float, Int, torch
 from ovsskit.datasets.protocol import Counting
 from ovsskit.eval.counts import ImageCounts
@@ -23,18 +25,25 @@ from ovsskit.ops.metrics import (
 
 GROUPS = 512
 """How many groups of images are told apart for intervals: memory is bounded by them."""
+SHOWN_LEFT_OUT = 100
+"""Of how many images that were left out the record says why; `images.jsonl` says it of all."""
 
 
 @dataclass
 class Totals:
     """Hold the sums over images: they need as much memory for a hundred images as for a million.
 
-    `groups` are the marginals of groups of images, from which intervals are drawn; an image's place
-    in the data set says which is its group, so that results on the same images have the same ones.
+    `left_out` counts images that were, and `reasons` say why of the first of them; `truth` is a
+    digest of the true masks that count. `groups` are the marginals of groups of images, from which
+    intervals are drawn; an image's place in the data set says which is its group, so that results
+    on the same images have the same ones.
     """
 
     counting: Counting
     images: int = 0
+    left_out: int = 0
+    reasons: list[dict[str, str]] = field(default_factory=list)
+    truth: int = 0
     matrix: Int[torch.Tensor, "true predicted"] = field(init=False)
     boundary: Int[torch.Tensor, "3 class"] = field(init=False)
     bins: Float[torch.Tensor, "3 bin"] = field(init=False)
@@ -50,9 +59,13 @@ class Totals:
         self.groups = torch.zeros(GROUPS, 3, scored, dtype=torch.int64)
 
     def add(self, counts: ImageCounts) -> None:
-        """Add an image, unless it was left out."""
+        """Add an image; of one that was left out, only that it was."""
         if counts.left_out:
+            self.left_out += 1
+            if len(self.reasons) < SHOWN_LEFT_OUT:
+                self.reasons.append({"name": counts.name, "reason": counts.left_out})
             return
+        self.truth ^= xxhash.xxh3_64_intdigest(f"{counts.index} {counts.truth}".encode())
         matrix = counts.matrix(len(self.counting.counted))
         self.images += 1
         self.matrix += matrix

@@ -32,7 +32,7 @@ from ovsskit.recipe.class_lists import parse_classes
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord, stamp_of
 
-TURNED = "images turned upright"
+DRAWN = "images written anew as PNG"
 """What is counted beside the losses of a format."""
 
 log = logging.getLogger(__name__)
@@ -174,12 +174,11 @@ class _Job:
     def _bring(self, found: Found, line: Line) -> Line:
         """Bring an image beside what is exported of it."""
         where, is_link = self.format.image_folder, self.options.images == "link"
-        brought = bring_image(self.folder, found.record, where, link=is_link)
+        rendering = None if self.format.images_as_stored else self.finished.rendering
+        brought = bring_image(self.folder, found.record, rendering, where, link=is_link)
         found.image = brought.path
         part = line.part._replace(image=brought.path)
-        return replace(
-            line, part=part, files=brought.files, link=brought.link, turned=brought.turned
-        )
+        return replace(line, part=part, files=brought.files, link=brought.link, drawn=brought.drawn)
 
     def _finish(self) -> None:
         """Write the files of the whole, and remove those that there are no more of.
@@ -217,7 +216,7 @@ class _Job:
 
     def _add_losses(self, line: Line) -> None:
         self.losses.update(line.part.kept.get("losses", {}))
-        self.losses.update({TURNED: 1} if line.turned else {})
+        self.losses.update({DRAWN: 1} if line.drawn else {})
 
     def _plain(self, exported: int, *, finished: bool) -> dict[str, Any]:
         classes = self.format.classes

@@ -31,14 +31,14 @@ class Line:
     """Say what was exported of one image.
 
     `key` distinguishes what it was made of; `files` were written of the image alone, and `link` is
-    what the image's own link points to; `turned` says whether the image was turned upright.
+    what the image's own link points to; `drawn` says whether the image was written anew as PNG.
     """
 
     part: Part
     key: str
     files: Files
     link: str = ""
-    turned: bool = False
+    drawn: bool = False
 
     def to_text(self) -> str:
         """Return the line as JSON."""

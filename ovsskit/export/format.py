@@ -39,6 +39,8 @@ class Format(ABC):
     """Where copies of and links to images go."""
     wants_images: ClassVar[bool] = False
     """Whether the tool looks for the images beside what is written here."""
+    images_as_stored: ClassVar[bool] = False
+    """Whether copies of images keep all their bands, and their place on earth."""
     reads_images: ClassVar[bool] = False
     """Whether the format reads the images themselves."""
 

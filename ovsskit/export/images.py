@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-import PIL.ExifTags
 import PIL.Image
 
-from ovsskit.engine.formats import FORMATS, HEIF, has_heif
+from ovsskit.engine.formats import FORMATS, HEIF, has_heif, is_drawn_as_stored
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import Reading, Rendering
 from ovsskit.errors import BadFile, BadImage, Place
 from ovsskit.files.inputs import SUFFIXES
 from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.videos import is_frame
 from ovsskit.run.output.record import ImageRecord, stamp_of
 
-ORIENTATION = PIL.ExifTags.Base.Orientation
 ENDINGS = {
     "JPEG": ".jpg",
     "PNG": ".png",
@@ -35,14 +36,17 @@ class Brought(NamedTuple):
     path: str
     files: dict[str, Written]
     link: str
-    turned: bool
+    drawn: bool
 
 
-def bring_image(folder: OwnFolder, record: ImageRecord, where: str, *, link: bool) -> Brought:
+def bring_image(
+    folder: OwnFolder, record: ImageRecord, rendering: Rendering | None, where: str, *, link: bool
+) -> Brought:
     """Copy an image into a folder of the export, or link it.
 
-    Masks are of upright images. So an image that its EXIF tag turns is written upright, as PNG,
-    whether copies or links are asked for.
+    Masks are of upright images in the colours that the run saw. So an image that its EXIF tag
+    turns, a frame of a video, and one whose numbers are no colours are written as PNG, whether
+    copies or links are asked for; without a `rendering`, all are brought as they are stored.
 
     Raises:
         BadImage: it is missing, or cannot be read.
@@ -51,15 +55,12 @@ def bring_image(folder: OwnFolder, record: ImageRecord, where: str, *, link: boo
     """
     source = Path(record.source)
     see_unchanged(record)
-    turned, kind = _look(record)
-    if turned:
-        name, width, height = f"{where}/{record.name}.png", *record.size
-        image = read_image(source, max_pixels=width * height)
-        upright = PIL.Image.fromarray(image.pixels.numpy())
-        written = folder.write(name, partial(upright.save, format="PNG"))
+    if rendering is not None and not is_as_stored(record, rendering):
+        name = f"{where}/{record.name}.png"
+        written = folder.write(name, partial(draw_image, record, rendering))
         return Brought(name, {name: written}, "", True)
-    known = source.suffix.lower() if source.suffix.lower() in SUFFIXES else ""
-    name = f"{where}/{record.name}{known or ENDINGS.get(kind, '')}"
+    known = source.suffix.lower() in SUFFIXES
+    name = f"{where}/{record.name}{source.suffix.lower() if known else _ending(source)}"
     if link:
         folder.link(name, source)
         return Brought(name, {}, record.source, False)
@@ -68,17 +69,38 @@ def bring_image(folder: OwnFolder, record: ImageRecord, where: str, *, link: boo
     return Brought(name, {name: written}, "", False)
 
 
-def _look(record: ImageRecord) -> tuple[bool, str]:
-    """Tell whether an image is turned by its EXIF tag, and its format."""
-    formats = (*FORMATS, HEIF) if has_heif() else FORMATS
+def is_as_stored(record: ImageRecord, rendering: Rendering) -> bool:
+    """Tell whether the file of an image is what the run saw, for programs that show it.
+
+    Raises:
+        BadImage: it cannot be read.
+    """
+    source = Path(record.source)
     try:
-        with PIL.Image.open(record.source, formats=formats) as image:
-            return image.getexif().get(ORIENTATION, 1) != 1, image.format or ""
-    except PIL.UnidentifiedImageError:  # a TIFF of many bands or numbers, which Pillow cannot read
-        return False, "TIFF"
+        return not is_frame(source) and is_drawn_as_stored(source, rendering)
     except (OSError, ValueError, SyntaxError) as error:
         what = f"The image cannot be read: {error}."
         raise BadImage(what, where=Place(record.source)) from error
+
+
+def draw_image(record: ImageRecord, rendering: Rendering, file: BinaryIO | BytesIO) -> None:
+    """Write an image as PNG, upright and in the colours that the run saw.
+
+    Raises:
+        BadImage: it cannot be read.
+    """
+    width, height = record.size
+    image = read_image(Path(record.source), Reading(width * height, rendering))
+    PIL.Image.fromarray(image.pixels.numpy()).save(file, "PNG")
+
+
+def _ending(source: Path) -> str:
+    formats = (*FORMATS, HEIF) if has_heif() else FORMATS
+    try:
+        with PIL.Image.open(source, formats=formats) as image:
+            return ENDINGS.get(image.format or "", "")
+    except PIL.UnidentifiedImageError:  # a TIFF of many bands or numbers, which Pillow cannot read
+        return ENDINGS["TIFF"]
 
 
 def see_unchanged(record: ImageRecord) -> None:

@@ -73,15 +73,25 @@ def read_frame(path: Path, max_pixels: int) -> UInt8[numpy.ndarray, "h w 3"]:
     return reader.read(number, max_pixels)
 
 
+def need_av() -> Any:
+    """Return the package that reads and writes videos.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        what = "Videos need the package `av`."
+        raise MissingExtra(what, fix='pip install "ovsskit[video]"') from error
+    return av
+
+
 class _Opened:
     """Hold an open video and its first stream of images."""
 
     def __init__(self, video: Path) -> None:
-        try:
-            import av
-        except ImportError as error:
-            what = "Videos need the package `av`."
-            raise MissingExtra(what, fix='pip install "ovsskit[video]"') from error
+        av = need_av()
         self.where = Place(str(video))
         self.file = video.open("rb")
         try:

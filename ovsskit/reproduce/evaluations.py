@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.open import open_dataset
+from ovsskit.engine.rendering import Reading
 from ovsskit.errors import BadValue, NoDataset, Place, all_at_once, first_of, report
 from ovsskit.eval.options import EvalOptions, TruthOptions
 from ovsskit.files.names import safe_name
@@ -50,7 +51,7 @@ class Evaluation:
             device=asked.device,
             batch=asked.batch,
             limit=asked.limit,
-            max_pixels=asked.max_pixels,
+            reading=Reading(asked.max_pixels),
             truth=truth,
             protocol=first.protocol,
         )

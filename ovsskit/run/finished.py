@@ -15,6 +15,7 @@ import PIL.ImageColor
 
 from ovsskit._lazy import Float, Int, numpy
 from ovsskit.datasets.masks import read_mask
+from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, Place
 from ovsskit.files.own import RUN, is_record, measure
@@ -74,6 +75,12 @@ class FinishedRun:
             text = "%d of the %d images of the run are not done, and count nowhere"
             log.warning(text, len(records) - len(self.records), len(records))
         self.title = str(self.record.get("recipe", {}).get("name", "")) or folder.name
+
+    @property
+    def rendering(self) -> Rendering:
+        """Return how numbers became colours; the usual way, where the record does not say it."""
+        said = self.record.get("reading", {})
+        return Rendering(said.get("stretch", PLAIN.stretch), tuple(said.get("bands", ())))
 
     def mask(self, record: ImageRecord) -> Int[numpy.ndarray, "h w"]:
         """Return the id of every pixel's class.

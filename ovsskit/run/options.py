@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovsskit.datasets.truth import IGNORED
-from ovsskit.engine.rendering import PLAIN, Rendering
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.stage import Stage, paths_of, walk
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
-from ovsskit.files.inputs import MAX_PIXELS, Found, search_images
+from ovsskit.files.inputs import Found, search_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
@@ -51,8 +51,7 @@ class ImageOptions(RecipeOptions):
     images: tuple[str, ...] = ()
     batch: str = "auto"
     limit: int | None = None
-    max_pixels: int = MAX_PIXELS
-    rendering: Rendering = PLAIN
+    reading: Reading = AS_USUAL
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,7 @@ class RunOptions(ImageOptions):
     truth: Path | None = None
     truth_classes: Path | None = None
     ignored: tuple[int, ...] = IGNORED
+    frame_rate: int | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ovsskit.engine.images import ImageSource, is_image, read_image
 from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import check_classes
 from ovsskit.engine.plan import NO_WORDS, Plan
+from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
@@ -229,7 +230,13 @@ class Pipeline:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts
-        self, images: ImageSource, classes: Classes | None = None, *, trace: bool = False
+        self,
+        images: ImageSource,
+        classes: Classes | None = None,
+        *,
+        trace: bool = False,
+        stretch: Stretch = "percentile",
+        bands: Sequence[int] = (),
     ) -> Result: ...
 
     @overload
@@ -239,6 +246,8 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
+        stretch: Stretch = "percentile",
+        bands: Sequence[int] = (),
     ) -> list[Result]: ...
 
     @overload
@@ -248,6 +257,8 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
+        stretch: Stretch = "percentile",
+        bands: Sequence[int] = (),
     ) -> Iterator[Result]: ...
 
     def __call__(
@@ -256,6 +267,8 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
+        stretch: Stretch = "percentile",
+        bands: Sequence[int] = (),
     ) -> Result | list[Result] | Iterator[Result]:
         """Segment an image, or each of a list or iterable.
 
@@ -267,6 +280,8 @@ class Pipeline:
         Classes are a list, in which synonyms follow a class after commas; a string as on the
         command line, "dog, cat"; or a mapping of names to ids, {"dog": 12}, or of ids to names.
         With `trace`, everything that every stage wrote is kept, to look at with `Result.at`.
+        `stretch` and `bands` say how numbers that are no bytes become colours, as on the command
+        line.
 
         Raises:
             BadClasses: neither the call nor the pipeline names classes, a model cannot read them or
@@ -274,11 +289,13 @@ class Pipeline:
             BadImage: an image cannot be read.
         """
         vocabulary = self._choose_vocabulary(classes)
+        rendering = Rendering(stretch, tuple(bands))
+        several = [images] if is_image(images) else cast("Iterable[ImageSource]", images)
+        read = (read_image(source, Reading(rendering=rendering)) for source in several)
+        results = self._segment(read, vocabulary, trace=trace)
         if is_image(images):
-            [result] = self._segment([images], vocabulary, trace=trace)
+            [result] = results
             return result
-        several = cast("Iterable[ImageSource]", images)
-        results = self._segment(several, vocabulary, trace=trace)
         return list(results) if isinstance(images, Sequence) else results
 
     def _choose_vocabulary(self, classes: Classes | None) -> Vocabulary:
@@ -296,10 +313,9 @@ class Pipeline:
         return vocabulary
 
     def _segment(
-        self, sources: Iterable[ImageSource], vocabulary: Vocabulary, *, trace: bool
+        self, images: Iterable[Image], vocabulary: Vocabulary, *, trace: bool
     ) -> Iterator[Result]:
         """Yield what is found in each image; a trace is kept of one image at a time."""
-        images = (read_image(source) for source in sources)
         for group in grouped(images, 1 if trace else self.batch):
             kept: dict[str, list[Value]] = {}
             watch = partial(_keep, kept) if trace else None

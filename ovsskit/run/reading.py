@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage, NoImages
 
 log = logging.getLogger(__name__)
 
 
-def read_each(images: Sequence[Path], max_pixels: int) -> Iterator[Image]:
+def read_each(images: Sequence[Path], reading: Reading) -> Iterator[Image]:
     """Yield the images that can be read, and say which cannot.
 
     Raises:
@@ -22,7 +23,7 @@ def read_each(images: Sequence[Path], max_pixels: int) -> Iterator[Image]:
     left_out = []
     for path in images:
         try:
-            image = read_image(path, max_pixels=max_pixels)
+            image = read_image(path, reading)
         except BadImage as error:
             left_out.append(f"{path} is left out: {error.what}")
             log.warning("%s", left_out[-1])

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.engine.devices import choose_batch, choose_device
-from ovsskit.engine.identity import identify
+from ovsskit.engine.identity import identify, identify_rendering
 from ovsskit.engine.images import allow_pixels
 from ovsskit.engine.notices import Notices, hearing
 from ovsskit.engine.objections import check_inputs
-from ovsskit.engine.plan import Plan
-from ovsskit.engine.rendering import PLAIN, Rendering
 from ovsskit.files.decoding import adopt_warnings
+from ovsskit.files.videos import need_av
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.callbacks import Callbacks, Summary
 from ovsskit.run.options import (
@@ -56,14 +55,6 @@ def run_job(options: RunOptions, callbacks: Callbacks) -> int:
             job.folder.close()
 
 
-def identify_run(plan: Plan, rendering: Rendering) -> dict[str, Any]:
-    """Return what makes two runs the same: the plan, and how numbers become colours.
-
-    The usual way of that is not named: folders of older versions go on.
-    """
-    return identify(plan) | ({} if rendering == PLAIN else {"reading": asdict(rendering)})
-
-
 def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Job:
     recipe = load_recipe(options.recipe, options.overrides)
     check_outcome(recipe, options.save)
@@ -71,8 +62,10 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     chosen = choose_images(options, recipe)
     images, samples = chosen.images, chosen.samples
     plan = replace(recipe.plan, vocabulary=choose_classes(options, recipe, samples))
+    if options.frame_rate is not None:
+        need_av()
     explained = choose_explained(images, options.explain)
-    allow_pixels(options.max_pixels)
+    allow_pixels(options.reading.max_pixels)
     device = choose_device(options.device)
     batch = choose_batch(options.batch, device)
     for model in plan.models.values():
@@ -87,7 +80,8 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         options.truth_classes,
         options.ignored,
     )
-    folder = OutputFolder(options.out or OUT / recipe.title, identify_run(plan, options.rendering))
+    identity = identify(plan) | identify_rendering(options.reading.rendering)
+    folder = OutputFolder(options.out or OUT / recipe.title, identity)
     wanted = options.save if truths is None else options.save | {"truth"}
     todo = folder.add(images, wanted, explained, verify=options.verify, roots=chosen.roots)
     if not options.explain:
@@ -121,7 +115,7 @@ class _Job:
         self.callbacks.begin(len(self.todo))
         if self.todo:
             self._work()
-        elif self.folder.stale:
+        elif self.folder.stale or self.options.frame_rate:
             self._publish(last=True)
         else:
             self._measure()
@@ -153,13 +147,12 @@ class _Job:
             self.pipeline,
             self.folder,
             self.pipeline.plan.vocabulary,
-            self.options.max_pixels,
+            self.options.reading,
             self.options.profile,
             self.callbacks.tell,
             self._publish,
             self.costs,
             self.truths,
-            self.options.rendering,
         )
         try:
             runner.run(self.todo)
@@ -187,8 +180,10 @@ class _Job:
             ),
         }
         if last:
-            words, most = self.pipeline.plan.vocabulary, self.options.max_pixels
-            pages |= write_videos(self.folder, records, words, most)
+            words = self.pipeline.plan.vocabulary
+            pages |= write_videos(
+                self.folder, records, words, self.options.reading, self.options.frame_rate
+            )
         self.folder.save(self.costs, pages)  # last: it is this that ends the journal
 
     def _measure(self) -> None:
@@ -211,7 +206,7 @@ class _Job:
             "models": self.weights,
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,
-            "reading": asdict(self.options.rendering),
+            "reading": asdict(self.options.reading.rendering),
             "notices": [*known, *(text for text in self.notices.seen if text not in known)],
             "sample_miou": self.score,
         }

@@ -17,7 +17,7 @@ from ovsskit._lazy import numpy, torch
 from ovsskit.engine.devices import peak_memory_of
 from ovsskit.engine.driver import State, Watch
 from ovsskit.engine.images import read_image
-from ovsskit.engine.rendering import PLAIN, Rendering
+from ovsskit.engine.rendering import Reading
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import CannotWrite, reason_of
@@ -48,13 +48,12 @@ class Runner:
     pipeline: Pipeline
     folder: OutputFolder
     vocabulary: Vocabulary
-    max_pixels: int
+    reading: Reading
     profile: bool
     tell: Callable[[ImageRecord], None]
     publish: Callable[[], None]
     costs: Costs = field(default_factory=Costs)
     truths: Truths | None = None
-    rendering: Rendering = PLAIN
     _writing: deque[Future[None]] = field(default_factory=deque)
     _noting: Lock = field(default_factory=Lock)
     _collector: MapCollector | None = None
@@ -98,8 +97,7 @@ class Runner:
                 )
 
     def _read(self, record: ImageRecord) -> Image:
-        path = Path(record.source)
-        return read_image(path, max_pixels=self.max_pixels, rendering=self.rendering)
+        return read_image(Path(record.source), self.reading)
 
     def _watch(self, group: Sequence[ImageRecord]) -> Watch:
         """Return what hears of the stages of a group, and collects its maps if they are saved."""

@@ -12,8 +12,8 @@ from ovsskit.datasets.colours import distinct_colours
 from ovsskit.datasets.dataset import VOID, Dataset, Facts, Item
 from ovsskit.embedded import CLASSES, NOUNS, SampleScene, sample_scenes
 from ovsskit.engine.images import read_image
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.values import Image, Vocabulary
-from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.ops.metrics import class_iou, confusion
 
 
@@ -66,9 +66,9 @@ class SampleItem(Item):
         """Return the path of the image."""
         return str(self._scene.image)
 
-    def read_image(self, max_pixels: int = MAX_PIXELS) -> Image:
+    def read_image(self, reading: Reading = AS_USUAL) -> Image:
         """Read the image."""
-        return read_image(self._scene.image, max_pixels=max_pixels)
+        return read_image(self._scene.image, reading)
 
     def read_truth(self) -> Int[numpy.ndarray, "h w"]:
         """Read the true classes."""

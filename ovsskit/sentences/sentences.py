@@ -91,7 +91,7 @@ def _choose(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
     images, samples = chosen.images, chosen.samples
     vocabulary = choose_classes(options, recipe, samples)
     plan = replace(first, vocabulary=vocabulary)
-    allow_pixels(options.max_pixels)
+    allow_pixels(options.reading.max_pixels)
     device = choose_device(options.device)
     batch = choose_batch(options.batch, device)
     for model in plan.used.values():
@@ -105,7 +105,7 @@ def _choose(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
     sureness = Sureness(len(tried), len(vocabulary.labels))
     callbacks.begin(len(images) * len(tried))
     seen = 0
-    for image in read_each(images, options.max_pixels):
+    for image in read_each(images, options.reading):
         _look(image, pipelines, sureness, callbacks)
         seen += 1
     experts = {

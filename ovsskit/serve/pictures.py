@@ -12,6 +12,7 @@ from threading import Lock
 import PIL.Image
 
 from ovsskit.engine.images import read_encoded, read_image
+from ovsskit.engine.rendering import Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue, Place
 
@@ -27,7 +28,7 @@ class Pictures:
 
     paths: Sequence[Path]
     side: int
-    max_pixels: int
+    reading: Reading
     _dropped: OrderedDict[str, Image] = field(default_factory=OrderedDict)
     _read: OrderedDict[str, Image] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
@@ -47,7 +48,7 @@ class Pictures:
         Raises:
             BadImage: it is not an image, or too large.
         """
-        image = self._shrunk(read_encoded(content, title, title, max_pixels=self.max_pixels))
+        image = self._shrunk(read_encoded(content, title, title, self.reading))
         with self._lock:
             name = f"dropped-{sum(1 for _ in self._dropped) + 1}"
             while name in self._dropped:
@@ -71,7 +72,7 @@ class Pictures:
                 raise BadValue("There is no such image on the page.", where=Place(name))
             if name not in self._read:
                 path = self.paths[int(name)]
-                self._read[name] = self._shrunk(read_image(path, max_pixels=self.max_pixels))
+                self._read[name] = self._shrunk(read_image(path, self.reading))
                 if len(self._read) > MOST_READ:
                     self._read.popitem(last=False)
             return self._read[name]

@@ -60,14 +60,14 @@ def _web(options: ServeOptions) -> Any:
     from ovsskit.serve.pictures import Pictures
     from ovsskit.serve.workbench import Workbench
 
-    allow_pixels(options.max_pixels)
+    allow_pixels(options.reading.max_pixels)
     device = choose_device(options.device)
     batch = choose_batch(options.batch, device)
     names = [options.recipe, *([options.against] if options.against else [])]
     sets = [options.overrides, ()]
     benches = [Workbench(*pair, device, batch) for pair in zip(names, sets, strict=False)]
     images = find_images(options.images) if options.images else sample_images()
-    pictures = Pictures(images[: options.limit], options.side, options.max_pixels)
+    pictures = Pictures(images[: options.limit], options.side, options.reading)
     return Web(benches, pictures, _classes(options, benches[0].own.names))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.engine.notices import Silent
+from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.run.options import as_option
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.spec.plan import StudyOptions
@@ -23,13 +24,16 @@ def run_study(
     device: str = "auto",
     batch: int | str = "auto",
     workers: int = 1,
+    stretch: Stretch = "percentile",
+    bands: Sequence[int] = (),
     callbacks: StudyCallbacks | None = None,
     **settings: Any,
 ) -> StudyState:
     """Search parameters of a recipe, or as a study file says, and return the state of the study.
 
-    Overrides are `"address=value"`, and settings those of `[study]`, such as `trials=20`. The best
-    recipe is the file `state.recipe`. The same call goes on with a study that was stopped.
+    Overrides are `"address=value"`, and settings those of `[study]`, such as `trials=20`. `stretch`
+    and `bands` say how numbers that are no bytes become colours. The best recipe is the
+    file `state.recipe`. The same call goes on with a study that was stopped.
 
         state = ovsskit.run_study("quickstart", images=["photos"], trials=20)
         pipeline = ovsskit.load(state.recipe)
@@ -46,6 +50,7 @@ def run_study(
         device=device,
         images=tuple(map(str, images)),
         batch=str(batch),
+        reading=Reading(rendering=Rendering(stretch, tuple(bands))),
         objectives=tuple(objectives),
         settings=settings,
         workers=workers,

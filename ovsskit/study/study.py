@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ovsskit._lazy import torch
 from ovsskit.engine.devices import choose_batch, choose_device, free_memory_of
-from ovsskit.engine.identity import identify
+from ovsskit.engine.identity import identify, identify_rendering
 from ovsskit.engine.notices import Notices, TakesNotice, hearing
 from ovsskit.engine.objections import check_inputs
 from ovsskit.errors import BadStudy
@@ -220,6 +220,7 @@ def identify_study(plan: StudyPlan) -> dict[str, Any]:
         method["trials"] = settings.trials  # it decides what a turn tries
     identity = {
         **identify(replace(recipe.plan, vocabulary=plan.vocabulary)),
+        **identify_rendering(plan.reading.rendering),
         "space": {one.address: str(one) for one in search.space},
         "objectives": {one.name: one.direction for one in search.objectives},
         "constraints": search.constraints.model_dump(),

@@ -93,7 +93,7 @@ def _audit(options: WordsOptions, callbacks: WordsCallbacks) -> Audit:
     images, samples = chosen.images, chosen.samples
     vocabulary = choose_classes(options, recipe, samples)
     given = read_synonyms(options.synonyms, vocabulary)
-    allow_pixels(options.max_pixels)
+    allow_pixels(options.reading.max_pixels)
     device = choose_device(options.device)
     batch = choose_batch(options.batch, device)
     plan = replace(recipe.plan, vocabulary=vocabulary).on(device)  # once: all runs share models
@@ -116,7 +116,7 @@ def _audit(options: WordsOptions, callbacks: WordsCallbacks) -> Audit:
     variants = make_variants(plan, candidates, images)
     callbacks.begin(len(images), len(variants.plans))
     runs, tallies = Runs(variants, device, batch, callbacks.tell), Tallies.of(variants)
-    seen = _run(runs, tallies, read_each(images, options.max_pixels))
+    seen = _run(runs, tallies, read_each(images, options.reading))
     audit = Summary(variants, candidates, tallies).audit(options.recipe, seen, pairs, untold)
     proposals = propose(audit)
     own = recipe.plan.vocabulary.background_words

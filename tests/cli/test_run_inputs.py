@@ -11,6 +11,7 @@ import numpy
 import PIL.Image
 import pytest
 import tifffile
+from small_videos import write_video
 
 from ovsskit.cli.__main__ import main
 
@@ -150,15 +151,25 @@ def test_a_folder_whose_names_are_flat_goes_on_with_them(run: Any, tree: Path) -
     assert mask("x") == [1]
 
 
+def test_a_folder_of_frames_makes_a_video(run: Any, tmp_path: Path) -> None:
+    Path("walk").mkdir()
+    for number, colour in enumerate(("red", "lime", "blue")):
+        PIL.Image.new("RGB", (720, 500 + 40 * number), colour).save(f"walk/{number}.png")
+    assert run("walk")[0] == 0
+    assert not Path("out/videos").exists()
+    assert run("walk", "--frame-rate", "3")[0] == 0
+    with av.open("out/videos/walk.mp4") as container:
+        frames = [one.to_ndarray(format="rgb24") for one in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == 3
+    assert {one.shape for one in frames} == {(500, 720, 3)}
+    assert [int(one.mean((0, 1)).argmax()) for one in frames] == [0, 1, 2]
+
+
 def test_a_video_runs_frame_by_frame(run: Any, tmp_path: Path) -> None:
-    with av.open("clip.mp4", "w") as container:
-        stream = container.add_stream("mpeg4", rate=5, options={"qscale": "1"})
-        stream.width, stream.height, stream.pix_fmt = 33, 25, "yuv420p"
-        for number in range(6):
-            pixels = numpy.zeros((25, 33, 3), "uint8")
-            pixels[..., number % 3] = 255
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+    frames = numpy.zeros((6, 25, 33, 3), "uint8")
+    for number, frame in enumerate(frames):
+        frame[..., number % 3] = 255
+    write_video(Path("clip.mp4"), frames, rate=5)
     status, said = run("clip.mp4", "--limit", "4")
     assert status == 0, said
     assert [mask(f"clip.mp4/{number:06d}") for number in range(4)] == [[1], [2], [3], [1]]
@@ -169,6 +180,7 @@ def test_a_video_runs_frame_by_frame(run: Any, tmp_path: Path) -> None:
     with av.open("out/videos/clip.mp4") as container:
         frames = [one.to_ndarray(format="rgb24") for one in container.decode(video=0)]
         assert container.streams.video[0].average_rate == 5
+    assert frames[0].shape == (26, 34, 3)
     assert [int(one.mean((0, 1)).argmax()) for one in frames] == [0, 1, 2, 0, 1, 2]
     assert "Nothing to do" in run("clip.mp4")[1]
     Path("out/videos/clip.mp4").unlink()

@@ -18,6 +18,7 @@ from scenes import scene
 from ovsskit.datasets import parquet_column
 from ovsskit.datasets.hub import open_hub
 from ovsskit.datasets.parquet import ParquetRows, open_parquet
+from ovsskit.engine.rendering import Reading
 from ovsskit.errors import BadClasses, BadFile, BadImage, MissingExtra, NoDataset
 
 SCENES = [scene(index % 3, (index + 1) % 3, size=(6, 9 + index)) for index in range(23)]
@@ -158,7 +159,7 @@ def test_cells_that_are_wrong(tmp_path: Path, classes: Path) -> None:
         items[3].read_image()
     assert str(caught.value.where) == f"{path}, row 3"
     with pytest.raises(BadImage, match="more than the 20 that are read"):
-        items[5].read_image(max_pixels=20)
+        items[5].read_image(Reading(20))
     with pytest.raises(BadFile, match="The mask is coloured") as caught:
         items[0].read_truth()
     assert str(caught.value.where) == f"{path}, row 0, column annotation"

@@ -16,8 +16,9 @@ import pytest
 import tifffile
 
 from ovsskit.engine import formats
+from ovsskit.engine.formats import is_drawn_as_stored
 from ovsskit.engine.images import read_image
-from ovsskit.engine.rendering import PLAIN, Rendering
+from ovsskit.engine.rendering import PLAIN, Reading, Rendering
 from ovsskit.errors import BadImage
 
 HEIGHT, WIDTH = 20, 30
@@ -401,12 +402,25 @@ def test_every_kind_of_file_gives_its_pixels(tmp_path: Path, case: Case) -> None
         pytest.importorskip("pillow_heif")
         assert formats.has_heif()
     case.write(path)
-    image = read_image(path, rendering=case.rendering)
+    image = read_image(path, Reading(rendering=case.rendering))
     pixels = image.pixels.numpy()
     assert pixels.shape == case.expected.shape
     assert numpy.abs(pixels.astype(int) - case.expected).max() <= case.within
     assert case.note in "; ".join(image.notes)
     assert bool(image.notes) == bool(case.note)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_is_drawn_as_stored_is_what_pillow_shows(tmp_path: Path, case: Case) -> None:
+    path = tmp_path / "without-an-ending"
+    case.write(path)
+    if not is_drawn_as_stored(path, case.rendering):
+        return
+    with PIL.Image.open(path) as image:
+        assert image.size == case.expected.shape[1::-1]
+        if image.mode in ("L", "RGB"):
+            shown = numpy.asarray(image.convert("RGB"))
+            assert numpy.abs(shown.astype(int) - case.expected).max() <= case.within
 
 
 def test_there_are_sixty_kinds_and_no_two_of_a_name() -> None:
@@ -433,13 +447,13 @@ def test_what_nothing_is_said_of_is_refused(tmp_path: Path, write: Any, message:
 def test_a_band_that_is_not_there(tmp_path: Path) -> None:
     by_pillow(COLOURS, "PNG")(tmp_path / "some.png")
     with pytest.raises(BadImage, match="It has no band 4.\n  It has 3 bands."):
-        read_image(tmp_path / "some.png", rendering=Rendering(bands=(4, 3, 2)))
+        read_image(tmp_path / "some.png", Reading(rendering=Rendering(bands=(4, 3, 2))))
 
 
 def test_unstretched_numbers_must_be_between_black_and_white(tmp_path: Path) -> None:
     by_tifffile(SIGNED[..., 0])(tmp_path / "some.tif")
     with pytest.raises(BadImage, match="(?s)nothing says which is white.*--stretch percentile"):
-        read_image(tmp_path / "some.tif", rendering=NOT)
+        read_image(tmp_path / "some.tif", Reading(rendering=NOT))
 
 
 def test_a_file_of_heic_says_which_package_is_missing(
@@ -459,7 +473,7 @@ def test_a_deep_file_is_as_bounded_as_others(tmp_path: Path) -> None:
     ):
         write(tmp_path / f"some.{name}")
         with pytest.raises(BadImage, match="30 x 20 pixels large, more than the 599"):
-            read_image(tmp_path / f"some.{name}", max_pixels=599)
+            read_image(tmp_path / f"some.{name}", Reading(599))
     by_tifffile(BYTES, **tags("minisblack", planarconfig="contig"))(tmp_path / "six.tif")
     with pytest.raises(BadImage, match="red, green and blue"):
-        read_image(tmp_path / "six.tif", max_pixels=600)
+        read_image(tmp_path / "six.tif", Reading(600))

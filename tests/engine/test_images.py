@@ -23,14 +23,15 @@ from hypothesis import strategies as st
 
 from ovsskit.engine.formats import FORMATS
 from ovsskit.engine.images import read_encoded, read_image
+from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.errors import BadImage
 from ovsskit.files.decoding import adopt_warnings
 
 SOME = numpy.random.default_rng(0).integers(0, 256, (6, 9, 3), "uint8")
 
 
-def bytes_of(source: Any, **options: int) -> list[int]:
-    pixels: list[int] = read_image(source, **options).pixels.reshape(-1).tolist()
+def bytes_of(source: Any, reading: Reading = AS_USUAL) -> list[int]:
+    pixels: list[int] = read_image(source, reading).pixels.reshape(-1).tolist()
     return pixels
 
 
@@ -173,9 +174,9 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_bound_may_be_moved() -> None:
-    assert len(bytes_of(SOME, max_pixels=54)) == 54 * 3
+    assert len(bytes_of(SOME, Reading(54))) == 54 * 3
     with pytest.raises(BadImage, match="9 x 6 pixels large, more than the 53"):
-        read_image(SOME, max_pixels=53)
+        read_image(SOME, Reading(53))
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.binary(min_size=3, max_size=3))
@@ -213,7 +214,7 @@ def test_damaged_files_end_well(tmp_path: Path, kind: str, cut: float, flip: flo
     path = tmp_path / "damaged"
     path.write_bytes(data[: 1 + int(cut * len(data))])
     with suppress(BadImage):
-        read_image(path, max_pixels=10_000)
+        read_image(path, Reading(10_000))
 
 
 def test_what_a_decoder_warns_of_is_a_note_with_the_name(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,15 +12,21 @@ from typing import Any
 
 import numpy
 import PIL.Image
+import pyarrow.parquet
 import pytest
+import tifffile
 from finished_runs import CASES, finish_run, one_pixel, tree
+from small_videos import write_video
 
 import ovsskit
 from ovsskit.cli.__main__ import main
+from ovsskit.engine.images import read_image
 from ovsskit.engine.notices import Silent
+from ovsskit.engine.rendering import Reading, Rendering
 from ovsskit.errors import BadOutput
 from ovsskit.export.formats import label_studio
 from ovsskit.export.registry import format_files
+from ovsskit.files.videos import list_frames
 
 TESTS = Path(__file__).parent.parent
 Run = Callable[..., tuple[int, str, str]]
@@ -280,10 +287,44 @@ def test_an_image_that_is_turned_by_its_tag_is_written_upright(how: Any, tmp_pat
     PIL.Image.fromarray(stored).save(path, exif=exif)
     found = finish_run(tmp_path / "found", {"turned": numpy.ones((6, 4), "int32")}, images=[path])
     whole = ovsskit.run_export(found, "coco", out=tmp_path / "out", images=how)
-    assert whole["losses"] == {"images turned upright": 1}
+    assert whole["losses"] == {"images written anew as PNG": 1}
     with PIL.Image.open(tmp_path / "out/images/turned.png") as image:
         assert image.size == (4, 6)
         assert (numpy.asarray(image)[:, -1] == 200).all()
+
+
+@pytest.mark.parametrize("to", ["coco", "hugging_face"])
+def test_numbers_that_are_no_colours_are_written_as_the_run_saw_them(
+    to: str, tmp_path: Path
+) -> None:
+    path, bands = tmp_path / "deep.tif", numpy.arange(4 * 6 * 4, dtype="uint16").reshape(4, 6, 4)
+    tifffile.imwrite(path, bands, photometric="minisblack", planarconfig="contig")
+    found = finish_run(tmp_path / "found", {"deep": numpy.ones((4, 6), "int32")}, images=[path])
+    record = json.loads((found / "run.json").read_text())
+    record["reading"] = {"stretch": "minmax", "bands": [4, 3, 2]}
+    (found / "run.json").write_text(json.dumps(record))
+    ovsskit.run_export(found, to, out=tmp_path / "out", images="copy" if to == "coco" else "")
+    if to == "coco":
+        shown = PIL.Image.open(tmp_path / "out/images/deep.png")
+    else:
+        table = pyarrow.parquet.read_table(tmp_path / "out/data/train-00000.parquet")
+        shown = PIL.Image.open(io.BytesIO(table.to_pylist()[0]["image"]["bytes"]))
+    with shown:
+        seen = read_image(path, Reading(rendering=Rendering("minmax", (4, 3, 2))))
+        assert numpy.array_equal(numpy.asarray(shown), seen.pixels.numpy())
+
+
+def test_a_frame_of_a_video_is_written_as_an_image(tmp_path: Path) -> None:
+    video = tmp_path / "clip.mp4"
+    write_video(video, [numpy.full((32, 48, 3), 60 * number, "uint8") for number in range(3)])
+    frames = list_frames(video)
+    masks = {frame.name: numpy.ones((32, 48), "int32") for frame in frames}
+    found = finish_run(tmp_path / "found", masks, images=frames)
+    whole = ovsskit.run_export(found, "coco", out=tmp_path / "out", images="copy")
+    assert whole["left_out"] == []
+    assert whole["losses"] == {"images written anew as PNG": 3}
+    with PIL.Image.open(tmp_path / "out/images/000002.png") as image:
+        assert abs(numpy.asarray(image).mean() - 120) < 6
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy
 import pytest
+from small_videos import write_video
 
 from ovsskit.errors import BadImage, MissingExtra
 from ovsskit.files.inputs import find_images, search_images
@@ -17,21 +17,15 @@ COUNT = KEPT + 40
 MOST = 10_000
 
 
-def write_video(path: Path, count: int, rate: int = 10) -> None:
-    """Write frames of 32 x 24 pixels; 12 squares show the bits of each one's number."""
-    with av.open(path, "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate, options={"qscale": "1"})
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        for number in range(count):
-            bits = numpy.array([number >> bit & 1 for bit in range(12)], "uint8").reshape(3, 4)
-            pixels = numpy.repeat((bits * 255).repeat(8, 0).repeat(8, 1)[..., None], 3, 2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+def numbered(number: int) -> numpy.ndarray:
+    """Return a frame of 32 x 24 pixels; 12 squares show the bits of its number."""
+    bits = numpy.array([number >> bit & 1 for bit in range(12)], "uint8").reshape(3, 4)
+    return numpy.repeat((bits * 255).repeat(8, 0).repeat(8, 1)[..., None], 3, 2)
 
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    write_video(tmp_path / "clip.mp4", COUNT)
+    write_video(tmp_path / "clip.mp4", map(numbered, range(COUNT)))
     return tmp_path / "clip.mp4"
 
 
@@ -75,7 +69,7 @@ def test_a_video_that_ends_early_and_one_that_is_too_large(video: Path) -> None:
     with pytest.raises(BadImage, match="ends before this frame"):
         read_frame(video / "000999", MOST)
     assert seen(video / "000000") == 0
-    write_video(video.with_name("other.mp4"), 2)
+    write_video(video.with_name("other.mp4"), map(numbered, range(2)))
     with pytest.raises(BadImage, match="32 x 24 pixels large"):
         read_frame(video.with_name("other.mp4") / "000000", 100)
 
@@ -83,7 +77,7 @@ def test_a_video_that_ends_early_and_one_that_is_too_large(video: Path) -> None:
 def test_a_changed_video_is_read_anew(video: Path) -> None:
     assert seen(video / "000009") == 9
     video.unlink()
-    write_video(video, 5)
+    write_video(video, map(numbered, range(5)))
     with pytest.raises(BadImage, match="ends before"):
         read_frame(video / "000009", MOST)
 

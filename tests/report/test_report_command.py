@@ -51,7 +51,7 @@ def write_result(folder: Path, name: str, wrong: float, protocol: str = "mmsegme
         dataset = Dataset(
             FACTS, "val", "folder", [MaskItem(FILES, f"image{index}") for index in range(IMAGES)]
         )
-        result = describe_result(totals, matching, out.read())
+        result = describe_result(totals, matching)
         plain = {"name": name, "dataset": describe_dataset(dataset), **result}
         settings = {"resize": {"resize_image": {"short_side": 336, "longer_side": 0}}}
         out.save(Costs(seconds=4.0, peak_memory=2**30), {**plain, "settings": settings})

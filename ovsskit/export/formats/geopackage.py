@@ -28,6 +28,7 @@ class Geopackage(Format):
     """Regions as polygons in a GeoPackage, where georeferenced images lie (QGIS, GeoPandas)."""
 
     reads_images = True
+    images_as_stored = True
 
     def check(self) -> None:
         """Check that the packages are there that make and write polygons."""

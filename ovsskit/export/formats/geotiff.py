@@ -16,6 +16,7 @@ class Geotiff(Format):
     """Masks as GeoTIFF, in the coordinates of georeferenced images (QGIS, GDAL, rasterio)."""
 
     reads_images = True
+    images_as_stored = True
 
     def check(self) -> None:
         """Check that the package is there that reads and writes GeoTIFF."""

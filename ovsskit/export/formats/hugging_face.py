@@ -13,6 +13,7 @@ from ovsskit.datasets.extra import need
 from ovsskit.errors import BadFile, Place
 from ovsskit.export.format import Format, Part, Put
 from ovsskit.export.found import Found
+from ovsskit.export.images import draw_image, is_as_stored
 from ovsskit.export.packs import packs
 from ovsskit.run.output.masks import mask_image
 
@@ -32,12 +33,21 @@ class HuggingFace(Format):
         need("datasets", WHY, "export")
 
     def write(self, found: Found, put: Put) -> dict[str, Any]:
-        """Return the mask of an image as PNG, and the classes that it shows."""
+        """Return the mask of an image as PNG, the classes that it shows, and the image as PNG.
+
+        The last only where its file is not what the run saw: else that is read at the end.
+        """
         packed = io.BytesIO()
         mask_image(found.ids, self.classes.vocabulary).save(packed, "PNG")
         background = self.classes.background.number
         names = [self.classes.by_number[one].name for one in found.areas if one != background]
-        return {"mask": base64.b64encode(packed.getvalue()).decode(), "classes": names}
+        kept = {"mask": base64.b64encode(packed.getvalue()).decode(), "classes": names}
+        rendering = found.run.rendering
+        if is_as_stored(found.record, rendering):
+            return kept
+        drawn = io.BytesIO()
+        draw_image(found.record, rendering, drawn)
+        return {**kept, "image": base64.b64encode(drawn.getvalue()).decode()}
 
     def finish(self, parts: Iterable[Part], put: Put) -> None:
         """Write the files of rows, and the card that says what they hold.
@@ -80,15 +90,21 @@ def _features() -> Any:
 
 
 def _row(part: Part) -> dict[str, Any]:
+    return {
+        "image": _image(part),
+        "mask": {"bytes": base64.b64decode(part.kept["mask"]), "path": f"{part.name}.png"},
+        "name": part.name,
+        "classes": part.kept["classes"],
+    }
+
+
+def _image(part: Part) -> dict[str, Any]:
+    if "image" in part.kept:
+        return {"bytes": base64.b64decode(part.kept["image"]), "path": f"{part.name}.png"}
     try:
         content = Path(part.source).read_bytes()
     except OSError as error:
         what = f"The image cannot be read any more: {error.strerror or error}."
         fix = "Run the same command again: the image is then left out."
         raise BadFile(what, fix=fix, where=Place(part.source)) from error
-    return {
-        "image": {"bytes": content, "path": Path(part.source).name},
-        "mask": {"bytes": base64.b64decode(part.kept["mask"]), "path": f"{part.name}.png"},
-        "name": part.name,
-        "classes": part.kept["classes"],
-    }
+    return {"bytes": content, "path": Path(part.source).name}

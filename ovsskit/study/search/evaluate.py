@@ -84,7 +84,7 @@ class Evaluator:
         self._costs = Costs()
         self._memo = Memo(MEMO_BYTES)
         self._given = GivenSlots(plan, store, self._ready)
-        allow_pixels(plan.max_pixels)
+        allow_pixels(plan.reading.max_pixels)
 
     def pipeline(
         self, values: Mapping[str, Any], goals: Sequence[Objective] | None = None
@@ -213,7 +213,7 @@ class Evaluator:
         path = self.plan.images[index]
         if path in self._images:
             return self._images[path]
-        image = read_image(path, max_pixels=self.plan.max_pixels).to(self.device)
+        image = read_image(path, self.plan.reading).to(self.device)
         if self._images_bytes + image.data.nbytes <= IMAGES_BYTES:
             self._images[path] = image
             self._images_bytes += image.data.nbytes

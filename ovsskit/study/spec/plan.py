@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ovsskit.engine.rendering import Reading
 from ovsskit.engine.values import Labels, Present, Value, Vocabulary
 from ovsskit.errors import (
     BadImage,
@@ -85,7 +86,7 @@ class StudyPlan:
     samples: bool
     vocabulary: Vocabulary
     truth: Truth | None
-    max_pixels: int
+    reading: Reading
     left_out: tuple[str, ...] = ()
 
     @property
@@ -106,7 +107,7 @@ def make_plan(options: StudyOptions) -> StudyPlan:
     plain = replace(options, images=options.images or search.images)
     chosen = choose_images(plain, recipe)
     named, samples = chosen.images, chosen.samples
-    images, left_out = _readable(named, options.max_pixels)
+    images, left_out = _readable(named, options.reading)
     if search.settings.accept == "proved":
         _see_count(len(images))
     if search.classes and options.classes is None and not options.classes_file:
@@ -126,7 +127,7 @@ def make_plan(options: StudyOptions) -> StudyPlan:
         samples,
         vocabulary,
         truths[0] if truths else None,
-        options.max_pixels,
+        options.reading,
         left_out,
     )
 
@@ -179,7 +180,7 @@ def searched_of(images: int, settings: StudyTable) -> tuple[int, ...]:
     return tuple(sorted(order[min(round(settings.hold_back * images), images - 1) :]))
 
 
-def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple[str, ...]]:
+def _readable(named: Sequence[Path], reading: Reading) -> tuple[list[Path], tuple[str, ...]]:
     """Return the images that can be read, and why the others, which must stop no study, cannot.
 
     Raises:
@@ -187,11 +188,11 @@ def _readable(named: Sequence[Path], max_pixels: int) -> tuple[list[Path], tuple
     """
     from ovsskit.engine.images import allow_pixels, read_image
 
-    allow_pixels(max_pixels)
+    allow_pixels(reading.max_pixels)
     images, left_out = [], []
     for path in named:
         try:
-            read_image(path, max_pixels=max_pixels)
+            read_image(path, reading)
         except BadImage as error:
             left_out.append(f"{path} is left out: {error.what}")
         else:
