@@ -32,7 +32,7 @@ def run_eval(
     limit: int | None = None,
     device: str = "auto",
     batch: int | str = "auto",
-    stretch: Stretch = "percentile",
+    stretch: Stretch | tuple[float, float] = "percentile",
     bands: Sequence[int] = (),
     callbacks: EvalCallbacks | None = None,
 ) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 
 import PIL.Image
 import PIL.ImageColor
+from pydantic import TypeAdapter
 
 from ovsskit._lazy import Float, Int, numpy
 from ovsskit.datasets.masks import read_mask
-from ovsskit.engine.rendering import PLAIN, Rendering
+from ovsskit.engine.rendering import Rendering
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, Place
 from ovsskit.files.own import RUN, is_record, measure
@@ -26,6 +27,8 @@ from ovsskit.run.output.record import ImageRecord
 
 WHITE = 65535
 """What stands for the highest confidence in a map."""
+
+_READ_RENDERING: Callable[[Any], Rendering] = TypeAdapter(Rendering).validate_python
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +82,7 @@ class FinishedRun:
     @property
     def rendering(self) -> Rendering:
         """Return how numbers became colours; the usual way, where the record does not say it."""
-        said = self.record.get("reading", {})
-        return Rendering(said.get("stretch", PLAIN.stretch), tuple(said.get("bands", ())))
+        return _READ_RENDERING(self.record.get("reading", {}))
 
     def mask(self, record: ImageRecord) -> Int[numpy.ndarray, "h w"]:
         """Return the id of every pixel's class.

@@ -235,7 +235,7 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
-        stretch: Stretch = "percentile",
+        stretch: Stretch | tuple[float, float] = "percentile",
         bands: Sequence[int] = (),
     ) -> Result: ...
 
@@ -246,7 +246,7 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
-        stretch: Stretch = "percentile",
+        stretch: Stretch | tuple[float, float] = "percentile",
         bands: Sequence[int] = (),
     ) -> list[Result]: ...
 
@@ -257,7 +257,7 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
-        stretch: Stretch = "percentile",
+        stretch: Stretch | tuple[float, float] = "percentile",
         bands: Sequence[int] = (),
     ) -> Iterator[Result]: ...
 
@@ -267,7 +267,7 @@ class Pipeline:
         classes: Classes | None = None,
         *,
         trace: bool = False,
-        stretch: Stretch = "percentile",
+        stretch: Stretch | tuple[float, float] = "percentile",
         bands: Sequence[int] = (),
     ) -> Result | list[Result] | Iterator[Result]:
         """Segment an image, or each of a list or iterable.

@@ -24,7 +24,7 @@ def run_study(
     device: str = "auto",
     batch: int | str = "auto",
     workers: int = 1,
-    stretch: Stretch = "percentile",
+    stretch: Stretch | tuple[float, float] = "percentile",
     bands: Sequence[int] = (),
     callbacks: StudyCallbacks | None = None,
     **settings: Any,

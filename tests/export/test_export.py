@@ -301,7 +301,7 @@ def test_numbers_that_are_no_colours_are_written_as_the_run_saw_them(
     tifffile.imwrite(path, bands, photometric="minisblack", planarconfig="contig")
     found = finish_run(tmp_path / "found", {"deep": numpy.ones((4, 6), "int32")}, images=[path])
     record = json.loads((found / "run.json").read_text())
-    record["reading"] = {"stretch": "minmax", "bands": [4, 3, 2]}
+    record["reading"] = {"stretch": [0, 90], "bands": [4, 3, 2]}
     (found / "run.json").write_text(json.dumps(record))
     ovsskit.run_export(found, to, out=tmp_path / "out", images="copy" if to == "coco" else "")
     if to == "coco":
@@ -310,7 +310,7 @@ def test_numbers_that_are_no_colours_are_written_as_the_run_saw_them(
         table = pyarrow.parquet.read_table(tmp_path / "out/data/train-00000.parquet")
         shown = PIL.Image.open(io.BytesIO(table.to_pylist()[0]["image"]["bytes"]))
     with shown:
-        seen = read_image(path, Reading(rendering=Rendering("minmax", (4, 3, 2))))
+        seen = read_image(path, Reading(rendering=Rendering((0.0, 90.0), (4, 3, 2))))
         assert numpy.array_equal(numpy.asarray(shown), seen.pixels.numpy())
 
 
