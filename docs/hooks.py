@@ -37,8 +37,8 @@ FAMILIES = {
 """Titles of the families of stages in the order of a method; other families come last."""
 VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden",
-    "Similarity", "Attention", "PatchFeatures", "TextFeatures", "Scores", "Saliency", "Logits",
-    "Confidences", "Probabilities", "Labels", "Reward",
+    "Similarity", "Attention", "PatchAttention", "Explanation", "PatchFeatures", "TextFeatures",
+    "Scores", "Saliency", "Logits", "Confidences", "Probabilities", "Labels", "Reward",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import EncodesPatches as EncodesPatches
     from ovsskit.engine.model import EncodesText as EncodesText
     from ovsskit.engine.model import EncodesTokens as EncodesTokens
+    from ovsskit.engine.model import ExplainsPatches as ExplainsPatches
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.stage import Batch as Batch
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Captions as Captions
     from ovsskit.engine.values import Confidences as Confidences
     from ovsskit.engine.values import CrossAttention as CrossAttention
+    from ovsskit.engine.values import Explanation as Explanation
     from ovsskit.engine.values import Hidden as Hidden
     from ovsskit.engine.values import Image as Image
     from ovsskit.engine.values import Labels as Labels
     from ovsskit.engine.values import Logits as Logits
+    from ovsskit.engine.values import PatchAttention as PatchAttention
     from ovsskit.engine.values import PatchFeatures as PatchFeatures
     from ovsskit.engine.values import Present as Present
     from ovsskit.engine.values import Probabilities as Probabilities
@@ -62,16 +65,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "engine.model": (
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
-        "EncodesText EncodesTokens MatchesText PretrainedBackbone"
+        "EncodesText EncodesTokens ExplainsPatches MatchesText PretrainedBackbone"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"
     ),
     "engine.store": "Store",
     "engine.values": (
-        "Attention Captions Confidences CrossAttention Hidden Image Labels Logits PatchFeatures "
-        "Present Probabilities Reward Saliency Scores Similarity TextFeatures TokenMaps Value "
-        "Vocabulary"
+        "Attention Captions Confidences CrossAttention Explanation Hidden Image Labels Logits "
+        "PatchAttention PatchFeatures Present Probabilities Reward Saliency Scores Similarity "
+        "TextFeatures TokenMaps Value Vocabulary"
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",

@@ -29,7 +29,7 @@ def identify(plan: Plan) -> dict[str, Any]:
     Raises:
         MissingWeights: a model's weights are neither local nor downloadable.
     """
-    identity = {
+    identity: dict[str, Any] = {
         "stages": [stage_identity(stage) for stage in plan.stages],
         "models": {name: model_identity(model) for name, model in plan.models.items()},
         "classes": {
@@ -40,6 +40,8 @@ def identify(plan: Plan) -> dict[str, Any]:
             "background_words": plan.vocabulary.background_words,
         },
     }
+    if plan.vocabulary.negatives:
+        identity["classes"]["negatives"] = plan.vocabulary.negatives
     plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ovsskit.engine.values import NEGATIVE
 from ovsskit.errors import BadClasses, Place, first_of
 
 log = logging.getLogger(__name__)
@@ -83,19 +84,24 @@ def note_untrained(words: Sequence[tuple[int, str]], known: Sequence[str]) -> No
 def _see_alike(groups: Sequence[dict[int, str]], where: Place) -> None:
     """Refuse words of several classes that are the same to the model.
 
-    The same word for a class and the background is only noted.
+    The same word for a class and the background, or for one of them and a negative, is only noted.
     """
     behind: list[str] = []
+    against: list[str] = []
     for group in groups:
-        mine = [word for label, word in group.items() if label]
+        mine = [word for label, word in group.items() if label > 0]
         if len({word.casefold() for word in mine}) > 1:
             what = f"The model cannot distinguish: {_few(mine)}."
             there = "Its tokenizer turns them into the same tokens."
             raise BadClasses(what, there=there, fix="Keep one of them, or reword.", where=where)
         if len(mine) > 1:
             log.warning("%s: a word for %d classes, of which the first wins", mine[0], len(mine))
-        if 0 in group:
+        if 0 in group and mine:
             behind.append(group[0])
+        if NEGATIVE in group:
+            against.append(group[NEGATIVE])
+    if against:
+        log.warning("%s: a negative, though it is looked for, too", ", ".join(against))
     if behind:
         log.warning(
             (

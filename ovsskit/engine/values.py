@@ -2,8 +2,9 @@
 
 Kinds are classes: `Saliency`, `Logits`, `Confidences` and `Probabilities` are kinds of `Scores`,
 and a stage may ask for one of them.
-A *label* counts from the vocabulary: label 0 is the background, label i is the i-th name. An *id*
-is a class's number in the mask (`Vocabulary.ids`), which the person may choose.
+A *label* counts from the vocabulary: label 0 is the background, label i is the i-th name, and
+`NEGATIVE` is that of every word which competes and is never an answer. An *id* is a class's number
+in the mask (`Vocabulary.ids`), which the person may choose.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ovsskit.engine.examples import (
 
 PROMPT, END, PADDING = -1, -2, -3
 """Marks, in `positions`, of tokens that name no class: of the prompt, the end, and padding."""
+NEGATIVE = -1
+"""The label of words that compete with the classes and are never an answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +106,9 @@ class Vocabulary(Value):
     """Hold the names to look for, and of every label its number in the mask and its colour.
 
     `synonyms` are other words for each class, if there are any; `background_words` stand for what
-    is none of them. `dataset` names the data set whose classes these are, in its order, if they
-    are one's; it does not distinguish values.
+    is none of them. `negatives` are words that compete with the classes and are never an answer.
+    `dataset` names the data set whose classes these are, in its order, if they are one's; it does
+    not distinguish values.
     """
 
     names: tuple[str, ...]
@@ -113,6 +117,7 @@ class Vocabulary(Value):
     background: str = "background"
     synonyms: tuple[tuple[str, ...], ...] = ()
     background_words: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
     dataset: str = field(default="", compare=False)
 
     @classmethod
@@ -136,6 +141,10 @@ class Vocabulary(Value):
     def labels(self) -> tuple[str, ...]:
         """Return the name of every label: the background, then the classes."""
         return (self.background, *self.names)
+
+    def name_of(self, label: int) -> str:
+        """Return the name of a label; that of all negatives is "negative"."""
+        return "negative" if label == NEGATIVE else self.labels[label]
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +324,65 @@ class Attention(Value):
 
 
 @dataclass(frozen=True, eq=False)
+class PatchAttention(Value):
+    """Hold with what weight patches take in each other in blocks, in the mean over their heads.
+
+    `layers` are the blocks' numbers, from 1, of an encoder with `block_count` blocks. Rows do not
+    sum to 1: what patches take in of the class token is left out.
+    """
+
+    data: Float[torch.Tensor, "layer patch patch"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+    block_count: int
+
+    @classmethod
+    def example(cls, seed: int = 0) -> PatchAttention:
+        """Return random weights of all layers."""
+        data = (uniform(seed, LAYERS, PATCH_TOKENS, PATCH_TOKENS) * 4).softmax(-1)
+        return cls(data[:, 1:, 1:], tuple(range(1, LAYERS + 1)), GRID, LAYERS)
+
+    @classmethod
+    def check(cls, value: Any) -> None:
+        """Test that there is a matrix for every layer, of weights for every patch of the grid."""
+        super().check(value)
+        patches = value.grid[0] * value.grid[1]
+        assert value.data.shape == (len(value.layers), patches, patches)
+        assert (value.data >= 0).all(), "a weight is negative"
+
+    def of(self, layers: tuple[int, ...]) -> Float[torch.Tensor, "layer patch patch"]:
+        """Return what these blocks hold."""
+        return self.data[[self.layers.index(layer) for layer in layers]]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation(Value):
+    """Hold how the channels inside an image encoder speak for texts.
+
+    `activations` are the channels over the patches; `logits` say how like the image is to each
+    text; `gradients` are the derivatives of these in the channels, in the mean over the patches.
+    Both are linear in what follows from the logits, so that the gradient of any function of them is
+    a product with `gradients`. `labels` says which label each text is for.
+    """
+
+    activations: Float[torch.Tensor, "width rows cols"]
+    logits: Float[torch.Tensor, " text"]
+    gradients: Float[torch.Tensor, "text width"]
+    labels: tuple[int, ...]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> Explanation:
+        """Return random numbers for three classes and a negative."""
+        labels = (*range(1, len(NAMES) + 1), NEGATIVE)
+        return cls(
+            uniform(seed, WIDTH, *GRID) - 0.5,
+            uniform(seed + 1, len(labels)) * 4,
+            uniform(seed + 2, len(labels), WIDTH) - 0.5,
+            labels,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class PatchFeatures(Value):
     """Hold one vector for every patch."""
 
@@ -328,7 +396,10 @@ class PatchFeatures(Value):
 
 @dataclass(frozen=True, eq=False)
 class TextFeatures(Value):
-    """Hold one vector for every text; `labels` says which label each is for (0: background)."""
+    """Hold one vector for every text; `labels` says which label each is for.
+
+    It is 0 for the background, and `NEGATIVE` for words that only compete.
+    """
 
     data: Float[torch.Tensor, "text width"]
     labels: tuple[int, ...]
@@ -342,7 +413,10 @@ class TextFeatures(Value):
 
 @dataclass(frozen=True, eq=False)
 class Scores(Value):
-    """Hold maps; `labels` says which label each is for (0: background), and may hold one twice."""
+    """Hold maps; `labels` says which label each is for, and may hold one twice.
+
+    It is 0 for the background, and `NEGATIVE` for words that only compete.
+    """
 
     data: Float[torch.Tensor, "class h w"]
     labels: tuple[int, ...]
@@ -362,6 +436,13 @@ class Scores(Value):
     def with_data(self: S, data: Float[torch.Tensor, "class h w"]) -> S:
         """Return scores of the same kind and classes with other maps."""
         return replace(self, data=data)
+
+    def without_negatives(self: S) -> S:
+        """Return the maps of what may be an answer."""
+        kept = [row for row, label in enumerate(self.labels) if label != NEGATIVE]
+        if len(kept) == len(self.labels):
+            return self
+        return replace(self, data=self.data[kept], labels=tuple(self.labels[row] for row in kept))
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ def describe_settings(plan: Plan) -> dict[str, Any]:
         return {one.address: _parameters(one) for one in stages if marked in type(one).__module__}
 
     words = plan.vocabulary
+    against = {"negatives": list(words.negatives)} if words.negatives else {}
     return {
         "resize": where(RESIZING),
         "window": where(frozenset({"sliding_window"})),
@@ -38,6 +39,7 @@ def describe_settings(plan: Plan) -> dict[str, Any]:
         "refiners": family("refine"),
         "background_words": list(words.background_words),
         "words": [list(pair) for pair in words.queries],
+        **against,
     }
 
 

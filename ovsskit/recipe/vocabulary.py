@@ -67,6 +67,10 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
     first_is_background: Annotated[
         bool, Field(description="the first name and its synonyms are words for the background")
     ] = False
+    negatives: Annotated[
+        tuple[str, ...],
+        Field(description="words that compete with the classes and are never an answer"),
+    ] = ()
 
     def make(self) -> Vocabulary:
         """Return the vocabulary; it has no names if the table names no classes.
@@ -82,7 +86,8 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
                 fix="Keep one of them.",
             )
         if not ways:
-            return _of_dataset(no_classes(self.background, self.background_words), self.dataset)
+            behind = no_classes(self.background, self.background_words, self.negatives)
+            return _of_dataset(behind, self.dataset)
         path = Path(self.file) if self.file else find_preset(self.preset) if self.preset else None
         names = read_classes(path, self.background) if path else self.names
         vocabulary = make_vocabulary(
@@ -92,6 +97,7 @@ class VocabularyTable(BaseModel, frozen=True, extra="forbid", strict=True):
             synonyms=self.synonyms,
             background_words=self.background_words,
             first_is_background=self.first_is_background,
+            negatives=self.negatives,
         )
         return _of_dataset(vocabulary, self.dataset)
 
@@ -112,6 +118,7 @@ def make_vocabulary(
     synonyms: Mapping[str, str | Sequence[str]] | None = None,
     background_words: str | Sequence[str] = (),
     first_is_background: bool = False,
+    negatives: str | Sequence[str] = (),
 ) -> Vocabulary:
     """Make a vocabulary of names, each with its synonyms after commas; see `list_classes`.
 
@@ -137,8 +144,12 @@ def make_vocabulary(
         kept = [line for line in lines if not _is(line, background)]
         behind += [word for line in lines if _is(line, background) for word in line[1:]]
     kept = _with_synonyms(kept, synonyms or {})
-    for word in [word for line in [*kept, behind] for word in line]:
+    against = list_words(negatives)
+    for word in [word for line in [*kept, behind, against] for word in line]:
         refuse_other_forms(word)
+    if same := _repeated(against):
+        what = f"Named more than once among the negatives: {', '.join(same)}."
+        raise BadClasses(what, fix="Name each of them once.")
     if not kept:
         raise BadClasses("There is no class to look for.", fix='Name one or more, such as "dog".')
     twice = [] if ids else [*_repeated(word for line in kept for word in line), *_repeated(behind)]
@@ -159,27 +170,41 @@ def make_vocabulary(
         background,
         others,
         tuple(behind),
+        tuple(against),
     )
 
 
 def no_classes(
-    background: str = "background", background_words: str | Sequence[str] = ()
+    background: str = "background",
+    background_words: str | Sequence[str] = (),
+    negatives: str | Sequence[str] = (),
 ) -> Vocabulary:
-    """Return a vocabulary of words for the background alone; whoever runs it adds classes."""
-    words = tuple(list_words(background_words))
-    return Vocabulary((), (0,), (BLACK,), background, (), words)
+    """Return a vocabulary of words for no class; whoever runs it adds classes."""
+    words, against = (tuple(list_words(some)) for some in (background_words, negatives))
+    return Vocabulary((), (0,), (BLACK,), background, (), words, against)
 
 
 def replace_classes(names: Classes, vocabulary: Vocabulary, ids: Sequence[int] = ()) -> Vocabulary:
-    """Make a vocabulary of other classes; words for the background stay unless they name one now.
+    """Make a vocabulary of other classes.
+
+    Words for the background and negatives stay unless they name a class now.
 
     Raises:
         BadClasses: the classes are invalid.
     """
     listed, own_ids = list_classes(names, vocabulary.background)
     wanted = {word.casefold() for name in listed for word in split_classes(name)}
-    words = [word for word in vocabulary.background_words if word.casefold() not in wanted]
-    return make_vocabulary(listed, own_ids or ids, vocabulary.background, background_words=words)
+    words, against = (
+        [word for word in some if word.casefold() not in wanted]
+        for some in (vocabulary.background_words, vocabulary.negatives)
+    )
+    return make_vocabulary(
+        listed,
+        own_ids or ids,
+        vocabulary.background,
+        background_words=words,
+        negatives=against,
+    )
 
 
 def describe_words(vocabulary: Vocabulary) -> dict[str, Any]:
@@ -191,6 +216,7 @@ def describe_words(vocabulary: Vocabulary) -> dict[str, Any]:
         "ids": list(vocabulary.ids[1:]),
         "background": vocabulary.background,
         "background_words": list(vocabulary.background_words),
+        "negatives": list(vocabulary.negatives),
     }
 
 

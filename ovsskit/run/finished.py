@@ -177,6 +177,7 @@ def _vocabulary(plain: Mapping[str, Any]) -> Vocabulary:
         plain["ids"][1:],
         plain["background"],
         background_words=plain["background_words"],
+        negatives=plain.get("negatives", ()),
     )
 
 

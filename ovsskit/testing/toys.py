@@ -10,7 +10,7 @@ from ovsskit.engine.model import Backbone
 from ovsskit.engine.model.cross_attends import ToyCrossAttends
 from ovsskit.engine.model.decodes_patches import ToyDecodesPatches
 from ovsskit.engine.model.encodes_image_and_text import ToyEncodesImageAndText
-from ovsskit.engine.model.encodes_patches import ToyEncodesPatches
+from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Labels, Present, Saliency, TokenMaps
@@ -21,7 +21,7 @@ class ToyBackbone(
     ToyCrossAttends,
     ToyMatchesText,
     ToyEncodesImageAndText,
-    ToyEncodesPatches,
+    ToyExplainsPatches,
     ToyDecodesPatches,
 ):
     """Do all that the package's models do by brightness, without weights."""

@@ -122,6 +122,34 @@ def test_position_embeddings() -> None:
         assert torch.equal(found[0], table[0])
 
 
+def linear(before: int, after: int) -> torch.Tensor:
+    """Return the matrix that samples a line at the middles of steps, borders repeated."""
+    matrix = torch.zeros(after, before, dtype=torch.float64)
+    for row in range(after):
+        place = min(max((row + 0.5) * before / after - 0.5, 0.0), before - 1.0)
+        share = place - int(place)
+        matrix[row, int(place)] += 1 - share
+        matrix[row, min(int(place) + 1, before - 1)] += share
+    return matrix
+
+
+def test_position_embeddings_in_half_precision() -> None:
+    table = torch.rand(1 + 12 * 12, 5, generator=torch.Generator().manual_seed(0))
+    planes = table[1:].double().view(12, 12, 5)
+    expected = torch.einsum("ra,cb,abw->rcw", linear(12, 18), linear(12, 9), planes)
+    ways: tuple[vision.Positions, ...] = ("half", "half_always")
+    for how in ways:
+        found = vision.place_embeddings(table, (12, 12), (18, 9), how)
+        assert torch.equal(found, found.half().float())
+        close(found[1:], expected.flatten(0, 1).float(), atol=2.0**-11, rtol=0)
+        assert torch.equal(found[0], table[0].half().float())
+    assert vision.place_embeddings(table, (12, 12), (12, 12), "half") is table
+    rounded = vision.place_embeddings(table, (12, 12), (12, 12), "half_always")
+    assert torch.equal(rounded, table.half().float())
+    other = vision.place_embeddings(table, (12, 12), (9, 16), "half")
+    assert not torch.equal(other, table), "another grid with as many patches"
+
+
 def test_hidden_patches_are_zero(backbone: Clip) -> None:
     image, hidden = photo(45, 64), torch.zeros(5, 8, dtype=torch.bool)
     hidden[1, 7] = True

@@ -109,6 +109,10 @@ def test_the_same_word_is_noted_where_it_is_allowed(caplog: pytest.LogCaptureFix
     assert "book: a word for 2 classes, of which the first wins" in caplog.text
     check(model, "ball", "cat", background_words=["sky", "Ball"])
     assert "Ball: a word for the background and for a class" in caplog.text
+    caplog.clear()
+    check(model, "ball", "cat", background_words=["sky"], negatives=["ball", "Sky", "grass"])
+    assert "Sky, ball: a negative, though it is looked for, too" in caplog.text
+    assert "background and for a class" not in caplog.text
     with pytest.raises(BadClasses, match="cannot distinguish: cake, cáke"):
         check(model, "cake, ball", "cat, cáke")
     caplog.clear()

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.values import NEGATIVE, Vocabulary
 from ovsskit.errors import BadClasses, Problems
 from ovsskit.files.inputs import find_images
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import (
     VocabularyTable,
+    describe_words,
     list_classes,
     make_vocabulary,
     replace_classes,
@@ -108,6 +109,8 @@ def test_other_classes_keep_the_background_but_for_what_is_a_class_now(tmp_path:
         (["cat"], {"background_words": ["sky", "SKY"]}, "Named more than once: sky"),
         (["cat, "], {}, "empty name"),
         (["cat"], {"background_words": [""]}, "empty name"),
+        (["cat"], {"negatives": [""]}, "empty name"),
+        (["cat"], {"negatives": ["sea", "Sea"]}, "more than once among the negatives: sea"),
         (["cat"], {"synonyms": {"cat": [" "]}}, "empty name"),
         (["cat"], {"synonyms": {"dog": ["hound"]}}, "synonyms for `dog`"),
         (["sky"], {"first_is_background": True}, "no class to look for"),
@@ -117,6 +120,17 @@ def test_other_classes_keep_the_background_but_for_what_is_a_class_now(tmp_path:
 def test_bad_words_are_refused(names: list[str], fields: dict[str, Any], what: str) -> None:
     with pytest.raises(BadClasses, match=what):
         make_vocabulary(names, **fields)
+
+
+def test_negatives_compete_and_name_no_class() -> None:
+    own = VocabularyTable(names=("cat",), negatives=("sea", "dog")).make()
+    assert (own.negatives, own.queries) == (("sea", "dog"), ((1, "cat"),))
+    assert [own.name_of(label) for label in (NEGATIVE, 0, 1)] == ["negative", "background", "cat"]
+    other = replace_classes("Dog, cow", own)
+    assert (other.names, other.negatives) == (("Dog", "cow"), ("sea",))
+    open_ended = VocabularyTable(negatives=("sea",)).make()
+    assert (open_ended.names, open_ended.negatives) == ((), ("sea",))
+    assert describe_words(other)["negatives"] == ["sea"]
 
 
 def test_ids_tell_classes_of_one_name_apart() -> None:

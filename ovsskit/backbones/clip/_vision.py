@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.model.explains_patches import Score
 
-Positions = Literal["scale", "size", "size_antialias"]
+Positions = Literal["scale", "size", "size_antialias", "half", "half_always"]
 
 
 class Projection(NamedTuple):
@@ -73,8 +74,11 @@ def place_embeddings(
     """Return position embeddings for a grid; unchanged if it has the trained number of patches.
 
     `scale` samples the table at steps of `trained / (grid + 0.1)`, as DINO's and the dense CLIP
-    methods' code does.
+    methods' code does. `half` resizes it bilinearly and rounds all of it to half precision, and
+    `half_always` does so to the trained grid as well, as TagCLIP's and CLIP-ES's code do.
     """
+    if how in ("half", "half_always"):
+        return _rounded_places(table, trained, grid, is_always=how == "half_always")
     if grid[0] * grid[1] == trained[0] * trained[1]:
         return table
     planes = table[1:].float().T.unflatten(1, trained)[None]
@@ -89,6 +93,20 @@ def place_embeddings(
             planes, grid, mode="bicubic", align_corners=False, antialias=antialias
         )
     return torch.cat([table[:1], resized[0].flatten(1).T.to(table.dtype)])
+
+
+def _rounded_places(
+    table: Float[torch.Tensor, "token width"],
+    trained: tuple[int, int],
+    grid: tuple[int, int],
+    *,
+    is_always: bool,
+) -> Float[torch.Tensor, "place width"]:
+    if grid == trained and not is_always:
+        return table
+    planes = table[1:].float().T.unflatten(1, trained)[None]
+    resized = torch.nn.functional.interpolate(planes, grid, mode="bilinear")[0]
+    return torch.cat([table[:1].float(), resized.flatten(1).T]).half().to(table.dtype)
 
 
 def encode(
@@ -115,10 +133,13 @@ def encode(
 
 def project(block: Any, tokens: Float[torch.Tensor, "*batch token width"]) -> Projection:
     """Return the queries, keys and values of a block's input."""
+    return project_channels(block, block.ln_1(tokens))
+
+
+def project_channels(block: Any, channels: Float[torch.Tensor, "*batch token width"]) -> Projection:
+    """Return the queries, keys and values of a block's input after its first normalisation."""
     attention = block.attn
-    packed = torch.nn.functional.linear(
-        block.ln_1(tokens), attention.in_proj_weight, attention.in_proj_bias
-    )
+    packed = torch.nn.functional.linear(channels, attention.in_proj_weight, attention.in_proj_bias)
     return Projection(
         *(
             part.unflatten(-1, (attention.num_heads, -1)).transpose(-3, -2)
@@ -157,3 +178,34 @@ def project_to_text(
     """Bring tokens after the last block into the space of texts."""
     projected: torch.Tensor = visual.ln_post(tokens) @ visual.proj
     return projected
+
+
+def explain(
+    visual: Any,
+    tokens: Float[torch.Tensor, "token width"],
+    layer: int,
+    score: Score,
+    precision: float = 1.0,
+) -> tuple[
+    Float[torch.Tensor, "token width"],
+    Float[torch.Tensor, " score"],
+    Float[torch.Tensor, "score width"],
+]:
+    """Return a block's normalised tokens, the image's scores, and their mean gradients in patches.
+
+    Scores are multiplied by `precision` on the way back, so that half precision holds what is
+    small.
+    """
+    first, *others = blocks_of(visual)[layer - 1 :]
+    with torch.enable_grad():
+        start = tokens.clone()
+        channels = first.ln_1(start).requires_grad_()
+        left = attend_as_trained(first, start, project_channels(first, channels))
+        for block in others:
+            left = attend_as_trained(block, left, project(block, left))
+        scores = score(project_to_text(visual, left)[1:].float().mean(0))
+        rows = [
+            torch.autograd.grad(one * precision, channels, retain_graph=True)[0][1:].float().mean(0)
+            for one in scores
+        ]
+    return channels.detach().float(), scores.detach(), torch.stack(rows) / precision

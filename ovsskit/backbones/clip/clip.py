@@ -34,7 +34,8 @@ from ovsskit.backbones.clip._weights import (
     hub_repository,
     read_blueprint,
 )
-from ovsskit.engine.model import EncodesImageAndText, EncodesPatches, PretrainedBackbone
+from ovsskit.engine.model import EncodesImageAndText, ExplainsPatches, PretrainedBackbone
+from ovsskit.engine.model.explains_patches import Explained, Score
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
 from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
@@ -42,11 +43,16 @@ from ovsskit.hub.weights import HubFiles, Published, commit_of, fetch_weights, r
 
 KEPT_CALLS = 64
 """How many calls of the text encoder are kept with what they gave."""
+KEPT_BLOCKS = 4
+"""Of how many blocks queries, keys and values are kept. They take three times the memory of the
+tokens, and are soon computed again."""
+HALF_SCALE = 2.0**12
+"""What scores are multiplied by on the way back in half precision, which would lose gradients."""
 
 Colour = tuple[()] | tuple[float, float, float]
 
 
-class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
+class Clip(PretrainedBackbone, EncodesImageAndText, ExplainsPatches):
     """Encode texts, images and (with vision transformers) patches with any CLIP of open_clip.
 
     Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder
@@ -83,7 +89,8 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
             description=(
                 "how position embeddings are resized to other grids: bicubic by scale, with 0.1 "
                 "patches added (most methods), to the size (MaskCLIP), or to the size with "
-                "antialiasing (GEM)"
+                "antialiasing (GEM); bilinear and rounded to half precision (TagCLIP), to the grid "
+                "of the training, too (CLIP-ES)"
             )
         ),
     ] = "scale"
@@ -360,6 +367,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
                 projection = vision.project(block, tokens)
                 if number in wanted:
                     kept.append(tokens)
+                if number in wanted[-KEPT_BLOCKS:]:
                     projections[number] = projection
                 if number < wanted[-1]:
                     tokens = vision.attend_as_trained(block, tokens, projection)
@@ -376,12 +384,13 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
     def project(self, hidden: Hidden, layer: int) -> vision.Projection:
         """Return a block's queries, keys and values of the tokens that enter it."""
         known = self._projections.setdefault(hidden, {})
-        if layer not in known:
-            with torch.no_grad():
-                known[layer] = vision.project(
-                    vision.blocks_of(self.visual)[layer - 1], hidden.entering(layer)
-                )
-        return known[layer]
+        if layer in known:
+            return known[layer]
+        with torch.no_grad():
+            found = vision.project(vision.blocks_of(self.visual)[layer - 1], hidden.entering(layer))
+        if len(known) < KEPT_BLOCKS:
+            known[layer] = found
+        return found
 
     def join_heads(
         self, layer: int, vectors: Float[torch.Tensor, "head token depth"]
@@ -420,3 +429,10 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesPatches):
             if feed_forward:
                 total = vision.feed_forward(blocks[attention.layers[-1] - 1], total)
             return vision.project_to_text(self.visual, total).float()
+
+    def explain(self, hidden: Hidden, layer: int, score: Score) -> Explained:
+        """Score the mean of an image's patches among the texts, and derive that in a block."""
+        precision = HALF_SCALE if self.dtype == torch.float16 else 1.0
+        tokens = hidden.entering(layer)
+        channels, scores, gradients = vision.explain(self.visual, tokens, layer, score, precision)
+        return Explained(channels[1:].T.unflatten(1, hidden.grid), scores, gradients)

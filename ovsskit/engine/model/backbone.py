@@ -10,7 +10,7 @@ from pydantic import BaseModel, PrivateAttr
 from ovsskit.engine.model.encodes_text import EncodesText
 from ovsskit.engine.readable import Reading, check_words, note_unread
 from ovsskit.engine.stage import Capability, use_of
-from ovsskit.engine.values import Vocabulary
+from ovsskit.engine.values import NEGATIVE, Vocabulary
 from ovsskit.errors import Place
 
 B = TypeVar("B", bound="Backbone")
@@ -89,7 +89,8 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     def words_of(self, vocabulary: Vocabulary) -> tuple[tuple[int, str], ...]:
         """Return label and text of the words that it is to read."""
         if isinstance(self, EncodesText):
-            return vocabulary.queries
+            negatives = ((NEGATIVE, word) for word in vocabulary.negatives)
+            return (*vocabulary.queries, *negatives)
         return tuple(enumerate(vocabulary.names, 1))
 
 

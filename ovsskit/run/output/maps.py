@@ -100,7 +100,7 @@ def _draw(value: Any, state: State) -> tuple[PIL.Image.Image | None, str]:
 
 def name_maps(scores: Scores, vocabulary: Vocabulary) -> list[str]:
     """Name the class of every map; where every word of a class has its own, the word too."""
-    classes = [vocabulary.labels[label] for label in scores.labels]
+    classes = [vocabulary.name_of(label) for label in scores.labels]
     if scores.labels != tuple(label for label, _ in vocabulary.queries):
         return classes
     words = [word for _, word in vocabulary.queries]

@@ -97,7 +97,7 @@ def save_prediction(
 
 def winning_scores(scores: Scores, size: tuple[int, int]) -> Float[torch.Tensor, "h w"]:
     """Return the highest score of every pixel, enlarged to an image of this height and width."""
-    best = scores.data.float().amax(0)
+    best = scores.without_negatives().data.float().amax(0)
     if tuple(best.shape) != size:
         best = torch.nn.functional.interpolate(best[None, None], size, mode="bilinear")[0, 0]
     return best
@@ -120,6 +120,7 @@ def draw_confidence(
 
 def write_scores(file: BinaryIO, scores: Scores, vocabulary: Vocabulary) -> None:
     """Write all classes' maps as .npz: `scores` (class h w, 16 bits), `ids`, `names`, `kind`."""
+    scores = scores.without_negatives()
     maps, kind = scores.data.half().numpy(), numpy.array(type(scores).__name__)
     ids = numpy.array([vocabulary.ids[label] for label in scores.labels])
     names = numpy.array([vocabulary.labels[label] for label in scores.labels])

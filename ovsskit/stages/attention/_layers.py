@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import AfterValidator, Field
 
@@ -28,13 +28,29 @@ Layers = Annotated[
 ]
 
 
-def layer_numbers(address: str, layers: Sequence[int], backbone: EncodesTokens) -> tuple[int, ...]:
+Layer = Annotated[
+    int,
+    Field(description="block of the image encoder, from 1; -1 is the last, -2 the one before it"),
+    AfterValidator(lambda layer: _not_zero((layer,))[0]),
+]
+
+
+@runtime_checkable
+class HasBlocks(Protocol):
+    """Promise the number of blocks of an image encoder."""
+
+    @property
+    def block_count(self) -> int:
+        """Return the number of blocks."""
+
+
+def layer_numbers(address: str, layers: Sequence[int], encoder: HasBlocks) -> tuple[int, ...]:
     """Return blocks counted from 1, in ascending order.
 
     Raises:
         BadValue: the image encoder has no such block.
     """
-    count = backbone.block_count
+    count = encoder.block_count
     found = tuple(sorted({layer if layer > 0 else count + 1 + layer for layer in layers}))
     if found[0] < 1 or found[-1] > count:
         missing = ", ".join(str(layer) for layer in layers if abs(layer) > count)

@@ -15,11 +15,11 @@ from ovsskit.stages.maps.upsample import Align
 class LabelMap(Stage, writes="labels"):
     """Give every pixel the id of the class with the highest score; of equals, the first.
 
-    Maps that are smaller than the image are enlarged bilinearly, one at a time, so that memory does
-    not grow with the number of classes; CLIP-DIY, released code, enlarges their labels instead, by
-    nearest neighbour. The released code of PnP-OVSS replaces the indices of maps
-    by the ids of classes in place, last map first, so that an id that equals the index of an
-    earlier map is replaced again.
+    Maps of negatives are left out. Maps that are smaller than the image are enlarged bilinearly,
+    one at a time, so that memory does not grow with the number of classes; CLIP-DIY, released code,
+    enlarges their labels instead, by nearest neighbour. The released code of PnP-OVSS replaces the
+    indices of maps by the ids of classes in place, last map first, so that an id that equals the
+    index of an earlier map is replaced again.
 
     Example:
         [[stage]]
@@ -51,6 +51,7 @@ class LabelMap(Stage, writes="labels"):
 
     def run(self, scores: Scores, vocabulary: Vocabulary, image: Image) -> Labels:
         """Return one of `Vocabulary.ids` per pixel."""
+        scores = scores.without_negatives()
         numbers = [vocabulary.ids[label] for label in scores.labels]
         best, labels = self._best(scores.data, image.size)
         below = self._below(best, labels, scores, vocabulary)

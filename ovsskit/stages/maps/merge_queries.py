@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ovsskit._lazy import torch
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Confidences, Probabilities
+from ovsskit.engine.values import NEGATIVE, Confidences, Probabilities
 
 
 class MergeQueries(Stage, writes="scores"):
     """Merge the maps of all texts of a class by their maximum.
 
-    Texts of a class are its name, its synonyms, and the words of the background.
+    Texts of a class are its name, its synonyms, and the words of the background. Negatives have
+    competed by now, and their maps are left out.
     The confidences of a place need not sum to 1 any more. Source: ITACLIP, released code, after
     SCLIP's.
 
@@ -21,7 +22,7 @@ class MergeQueries(Stage, writes="scores"):
 
     def run(self, scores: Probabilities) -> Confidences:
         """Return one map per label, in the order of labels."""
-        labels = tuple(sorted(set(scores.labels)))
+        labels = tuple(sorted(set(scores.labels) - {NEGATIVE}))
         if labels == scores.labels:
             return Confidences(scores.data, labels)
         merged = scores.data.new_empty(len(labels), *scores.data.shape[1:])

@@ -40,6 +40,6 @@ class Threshold(Stage, writes="scores"):
         """Return the maps with their low places at zero."""
         low, high = scores.data.amin((1, 2), keepdim=True), scores.data.amax((1, 2), keepdim=True)
         scaled = (scores.data - low) / (high - low)
-        names = [vocabulary.labels[label] for label in scores.labels]
+        names = [vocabulary.name_of(label) for label in scores.labels]
         least = scaled.new_tensor([self.at_class.get(name, self.at) for name in names])
         return scores.with_data(torch.where(scaled >= least[:, None, None], scores.data, 0))

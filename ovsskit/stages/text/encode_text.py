@@ -9,15 +9,16 @@ from pydantic import Field
 from ovsskit._lazy import torch
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import Batch, PathOfRecipe, PerClass, Stage
-from ovsskit.engine.values import TextFeatures, Vocabulary
+from ovsskit.engine.values import NEGATIVE, TextFeatures, Vocabulary
 from ovsskit.texts.templates import Templates, encode_words, sentences
 
 
 class EncodeText(Stage, writes="text_features"):
     """Encode what is looked for, every word put into every sentence: one unit vector for each word.
 
-    The words are the background's, then each class's name and synonyms. The vectors of the
-    sentences with a word are brought to length 1 and averaged, and the mean is brought to length 1.
+    The words are the background's, each class's name and synonyms, then the negatives. The vectors
+    of the sentences with a word are brought to length 1 and averaged, and the mean is brought to
+    length 1.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
     the bare name. In `word_of`, `all` and `first` say for a class what they say in `words`. In
@@ -51,11 +52,15 @@ class EncodeText(Stage, writes="text_features"):
         PerClass("templates"),
         Field(description="sentences of a class's own for its words, by the class's name"),
     ] = {}
+    negatives: Annotated[
+        Literal["vocabulary"] | tuple[str, ...],
+        Field(description="words that only compete: the vocabulary's, or others"),
+    ] = "vocabulary"
 
     def run_batch(
         self, vocabulary: Batch[Vocabulary], backbone: EncodesText
     ) -> Batch[TextFeatures]:
-        """Return the vectors, in the order of `Vocabulary.queries`.
+        """Return the vectors, in the order of `Vocabulary.queries`, the negatives' last.
 
         Raises:
             BadFile: the file of templates is invalid.
@@ -68,7 +73,7 @@ class EncodeText(Stage, writes="text_features"):
         own = {name: sentences(one) for name, one in self.sentences_of.items()}
         groups: dict[tuple[str, ...], list[int]] = {}
         for index, (label, _) in enumerate(queries):
-            name = vocabulary.names[label - 1] if label else ""
+            name = vocabulary.names[label - 1] if label > 0 else ""
             groups.setdefault(own.get(name, shared), []).append(index)
         parts = [
             encode_words([queries[index][1] for index in some], one, backbone)
@@ -86,4 +91,5 @@ class EncodeText(Stage, writes="text_features"):
             word = self.word_of.get(name, self.words)
             words = {"all": (name, *more), "first": (name,)}.get(word, (word,))
             found += [(label, one) for one in words]
-        return found
+        against = vocabulary.negatives if self.negatives == "vocabulary" else self.negatives
+        return found + [(NEGATIVE, word) for word in against]

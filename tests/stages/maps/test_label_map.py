@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from ovsskit.engine.values import Image, Saliency
+from ovsskit.engine.values import NEGATIVE, Image, Saliency
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.maps.label_map import LabelMap, best_map
 from ovsskit.stages.maps.upsample import Align
@@ -72,3 +72,15 @@ def test_labels_are_enlarged_by_nearest_neighbour(size: tuple[int, int]) -> None
     found = LabelMap(enlarge="labels", background_below=0.5).run(scores, WORDS, image).ids
     one_row = [(1, 0, 12)[column * 3 // size[1]] for column in range(size[1])]
     assert found.tolist() == [one_row] * size[0]
+
+
+def test_a_negative_is_never_an_answer() -> None:
+    maps = torch.tensor([[[0.2, 0.3, 0.1]], [[0.9, 0.9, 0.9]], [[0.1, 0.0, 0.29]]])
+    scores = Saliency(maps, (3, NEGATIVE, 1))
+    without = Saliency(maps[[0, 2]], (3, 1))
+    expected = LabelMap().run(without, WORDS, WIDE).ids
+    assert torch.equal(LabelMap().run(scores, WORDS, WIDE).ids, expected)
+    in_place = LabelMap(relabel="in_place")
+    assert torch.equal(
+        in_place.run(scores, WORDS, WIDE).ids, in_place.run(without, WORDS, WIDE).ids
+    )

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 import ovsskit
-from ovsskit.engine.values import Image
+from ovsskit.engine.values import NEGATIVE, Image
 from ovsskit.errors import BadClasses, BadFile, Problems
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -181,3 +181,14 @@ def test_texts_are_encoded_once_for_all_images(monkeypatch: pytest.MonkeyPatch) 
     for seed in range(3):
         pipeline.run_many([example(Image, seed), example(Image, seed + 1)], WORDS)
     assert calls == [5 * 80]
+
+
+def test_negatives_come_last_and_may_be_others_than_the_vocabulary_s() -> None:
+    words = make_vocabulary(["cat", "dog"], negatives=["wall", "sea"])
+    plain = EncodeText(templates="name").run(words, TOY)
+    assert plain.labels == (1, 2, NEGATIVE, NEGATIVE)
+    torch.testing.assert_close(plain.data, expected(["cat", "dog", "wall", "sea"], ["{}"]))
+    other = EncodeText(templates="name", negatives=("road",)).run(words, TOY)
+    assert other.labels == (1, 2, NEGATIVE)
+    torch.testing.assert_close(other.data, expected(["cat", "dog", "road"], ["{}"]))
+    assert EncodeText(negatives=()).run(words, TOY).labels == (1, 2)

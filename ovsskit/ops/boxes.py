@@ -1,0 +1,82 @@
+"""Find the rectangles around what is hot in a map.
+
+Source: TagCLIP and CLIP-ES, released code (linyq2117/TagCLIP c32b640), which find contours with
+OpenCV and take each one's rectangle: that is the rectangle of an 8-connected component, since what
+lies in its holes lies in its rectangle, too.
+"""
+
+from __future__ import annotations
+
+from ovsskit._lazy import Bool, Float, torch
+
+Rectangle = tuple[slice, slice]
+"""Rows and columns."""
+
+BYTE = 255
+
+
+def hot_places(
+    scaled: Float[torch.Tensor, "rows cols"], at: float
+) -> Bool[torch.Tensor, "rows cols"]:
+    """Return where a map from 0 to 1, in bytes, is above a share `at` of its highest byte."""
+    bytes_ = (scaled * BYTE).to(torch.uint8)
+    return bytes_ > int(at * int(bytes_.max()))
+
+
+def rectangle_of(hot: Bool[torch.Tensor, "rows cols"]) -> Rectangle:
+    """Return the rectangle around all that is hot; it is empty where nothing is.
+
+    The last row and the last column of the map never belong to it, as released.
+    """
+    rows, columns = (hot.any(axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    if not rows:
+        return slice(0, 0), slice(0, 0)
+    return (
+        slice(rows[0], min(rows[-1] + 1, hot.shape[0] - 1)),
+        slice(columns[0], min(columns[-1] + 1, hot.shape[1] - 1)),
+    )
+
+
+def rectangles(hot: Bool[torch.Tensor, "rows cols"]) -> list[Rectangle]:
+    """Return the rectangle around each part of what is hot; places that touch at a corner are one.
+
+    The last row and the last column of the map never belong to one, as released.
+    """
+    from scipy import ndimage
+
+    parts, _ = ndimage.label(hot.cpu().numpy(), structure=torch.ones(3, 3).numpy())
+    last_row, last_column = (side - 1 for side in hot.shape)
+    return [
+        (
+            slice(rows.start, min(rows.stop, last_row)),
+            slice(columns.start, min(columns.stop, last_column)),
+        )
+        for rows, columns in ndimage.find_objects(parts)
+    ]
+
+
+def inside_boxes(
+    scaled: Float[torch.Tensor, "rows cols"], at: float
+) -> Bool[torch.Tensor, "rows cols"]:
+    """Return which places lie in a rectangle around a part of the map that is hot.
+
+    Args:
+        scaled: a map from 0 to 1.
+        at: share of the highest value above which a place is hot.
+    """
+    inside = torch.zeros_like(scaled, dtype=torch.bool)
+    for box in rectangles(hot_places(scaled, at)):
+        inside[box] = True
+    return inside
+
+
+def scale(
+    maps: Float[torch.Tensor, "*batch rows cols"], epsilon: float = 0.0
+) -> Float[torch.Tensor, "*batch rows cols"]:
+    """Return each map less its lowest value, divided by the highest of that and `epsilon`.
+
+    A constant map becomes zero.
+    """
+    above = maps - maps.amin((-2, -1), keepdim=True)
+    highest = above.amax((-2, -1), keepdim=True) + epsilon
+    return torch.where(highest > 0, above / highest, torch.zeros_like(above))

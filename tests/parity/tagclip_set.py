@@ -1,0 +1,87 @@
+"""Read a recording of TagCLIP's and CLIP-ES's released code (`tagclip/README.md`)."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ovsskit.backbones.clip._weights import build_network
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.values import NEGATIVE, Image, TextFeatures, Vocabulary
+from ovsskit.recipe.vocabulary import make_vocabulary
+
+Tensor = torch.Tensor
+
+
+class Recording:
+    """Hold one recording: what was given, and what came of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.facts: dict[str, Any] = json.loads((folder / "case.json").read_text())
+
+    def tensors(self, case: str) -> dict[str, Tensor]:
+        """Return what is recorded of a case."""
+        return load_file(self.folder / self.facts["cases"][case]["file"])
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """Return the vision tower's tensors; whole numbers are multiples of 1/256."""
+        found = load_file(self.folder / self.facts["weights"]["file"])
+        return {
+            name: one.float() / 256 if one.dtype == torch.int8 else one.float()
+            for name, one in found.items()
+        }
+
+    def write_clip(self, folder: Path) -> Path:
+        """Write the tower as a CLIP of open_clip; its text encoder is empty."""
+        facts = self.facts["weights"]
+        patch, (side, _) = facts["patch"], facts["position_grid"]
+        vision = {
+            "image_size": patch * side,
+            "layers": facts["blocks"],
+            "width": facts["width"],
+            "head_width": facts["width"] // facts["heads"],
+            "patch_size": patch,
+        }
+        text = {"vocab_size": 8, "context_length": 8, "width": 64, "heads": 1, "layers": 1}
+        config = {"embed_dim": facts["output"], "vision_cfg": vision, "text_cfg": text}
+        config["quick_gelu"] = facts["activation"] == "quick_gelu"
+        shapes = build_network(config, "fp32", device="meta").state_dict()
+        state = {name: torch.zeros(tensor.shape) for name, tensor in shapes.items()}
+        assert self.weights.keys() <= state.keys()
+        folder.mkdir(exist_ok=True)
+        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+        save_file(state | self.weights, folder / "open_clip_model.safetensors")
+        return folder
+
+    def backbone(self, folder: Path, positions: Any) -> Clip:
+        """Return the tower, whose table of positions is resized so."""
+        return Clip(
+            weights=str(folder),
+            positions=positions,
+            epsilon=self.facts["weights"]["layer_norm_eps"],
+        )
+
+    def image(self, case: str) -> Image:
+        """Return the picture of a case."""
+        return Image(self.tensors(case)["picture"].permute(2, 0, 1).float() / 255, case)
+
+    def vocabulary(self, case: str) -> Vocabulary:
+        """Return a word for every class of a case, and for every negative."""
+        facts = self.facts["cases"][case]
+        names = [f"class {number}" for number in range(facts["classes"])]
+        negatives = [f"negative {number}" for number in range(facts["negatives"])]
+        return make_vocabulary(names, negatives=negatives)
+
+    def texts(self, case: str, which: str) -> TextFeatures:
+        """Return the vectors of a case's words for the tagger (`tagger`) or the maps (`cam`)."""
+        vectors = self.tensors(case)[f"text.{which}"]
+        classes = self.facts["cases"][case]["classes"]
+        labels = (*range(1, classes + 1), *[NEGATIVE] * (len(vectors) - classes))
+        return TextFeatures(vectors, labels)

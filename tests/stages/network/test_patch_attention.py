@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from clip_twin import clip_twin
+
+from ovsskit.backbones.clip import _vision as vision
+from ovsskit.backbones.clip.clip import KEPT_BLOCKS, Clip
+from ovsskit.engine.values import Image
+from ovsskit.errors import BadValue
+from ovsskit.stages.network.encode_hidden import EncodeHidden
+from ovsskit.stages.network.patch_attention import PatchAttention
+from ovsskit.testing import ToyBackbone, example
+
+
+@pytest.mark.parametrize("weights", ["embedded", clip_twin()])
+def test_it_is_what_torch_gives_for_a_block_as_the_mean_of_its_heads(weights: str) -> None:
+    backbone = Clip(weights=weights)
+    image = Image(torch.rand(3, 48, 80, generator=torch.Generator().manual_seed(1)))
+    layers = tuple(range(1, backbone.block_count + 1))
+    hidden = EncodeHidden(layers=layers).run(image, backbone)
+    found = PatchAttention(layers=layers).run(hidden, backbone)
+    assert (found.layers, found.grid) == (layers, hidden.grid)
+    assert found.block_count == backbone.block_count
+    for layer in layers:
+        block = vision.blocks_of(backbone.visual)[layer - 1]
+        tokens = block.ln_1(hidden.entering(layer))[None]
+        _, expected = block.attn(tokens, tokens, tokens, need_weights=True)
+        torch.testing.assert_close(found.of((layer,))[0], expected[0, 1:, 1:])
+
+
+def test_blocks_beyond_those_that_the_model_keeps_are_not_kept_either() -> None:
+    backbone = Clip(weights=clip_twin())
+    layers = tuple(range(1, backbone.block_count + 1))
+    [hidden] = backbone.hidden([Image(torch.rand(3, 32, 32))], layers)
+    PatchAttention(layers=layers).run(hidden, backbone)
+    assert len(backbone._projections[hidden]) == KEPT_BLOCKS
+
+
+def test_a_block_whose_input_was_not_kept() -> None:
+    toy = ToyBackbone()
+    hidden = EncodeHidden(layers=(3, 12)).run(example(Image), toy)
+    assert PatchAttention(layers=(-1, 3)).run(hidden, toy).layers == (3, 12)
+    with pytest.raises(BadValue, match=r"patch_attention\.layers asks for 4.*kept for 3, 12 only"):
+        PatchAttention(layers=(4,)).run(hidden, toy)
+    with pytest.raises(BadValue, match=r"asks for 13; the image encoder has 12 blocks"):
+        PatchAttention(layers=(13,)).run(hidden, toy)
