@@ -9,6 +9,7 @@ in the mask (`Vocabulary.ids`), which the person may choose.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -135,6 +136,17 @@ class Vocabulary(Value):
             (label, word)
             for label, mine in enumerate((self.background_words, *words))
             for word in mine
+        )
+
+    def pick(self, labels: Sequence[int]) -> Vocabulary:
+        """Return a vocabulary of these classes alone, in this order; their ids stay."""
+        rows = [label - 1 for label in labels]
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in rows),
+            ids=(self.ids[0], *(self.ids[label] for label in labels)),
+            colours=(self.colours[0], *(self.colours[label] for label in labels)),
+            synonyms=tuple(self.synonyms[row] for row in rows) if self.synonyms else (),
         )
 
     @property
@@ -379,6 +391,16 @@ class Explanation(Value):
             uniform(seed + 1, len(labels)) * 4,
             uniform(seed + 2, len(labels), WIDTH) - 0.5,
             labels,
+        )
+
+    def pick(self, texts: Sequence[int]) -> Explanation:
+        """Return what is said of these texts, by their rows."""
+        rows = list(texts)
+        return replace(
+            self,
+            logits=self.logits[rows],
+            gradients=self.gradients[rows],
+            labels=tuple(self.labels[row] for row in rows),
         )
 
 

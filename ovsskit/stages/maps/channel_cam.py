@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,8 @@ class ChannelCam(Stage, writes="scores"):
 
     The probability is that of the class among all texts of the explanation, negatives too, so that
     what speaks for another class speaks against this one. What is negative becomes zero, and maps
-    are scaled to 0 to 1. An image that shows no class has one map, of the background.
+    are scaled to 0 to 1. A map on which nothing is left may be made again without the negatives,
+    unless the class is the only one. An image that shows no class has one map, of the background.
     With g_j the gradient of logit j, and p the softmax of the logits, the weights of class c are
     p_c (g_c - sum_j p_j g_j).
     Source: Selvaraju et al. 2017 (Grad-CAM); of a softmax over texts: Lin et al. 2023, CLIP-ES,
@@ -31,6 +32,10 @@ class ChannelCam(Stage, writes="scores"):
     epsilon: Annotated[
         float, Field(ge=0, description="added to a map's range when it is scaled; CaR has 1e-15")
     ] = 1e-7
+    if_blank: Annotated[
+        Literal["keep", "without_negatives"],
+        Field(description="what becomes of a map that is all zero; CaR tries without negatives"),
+    ] = "keep"
 
     def run(self, explanation: Explanation) -> Saliency:
         """Return one map per text of a class, on the grid of patches, from 0 to 1."""
@@ -38,10 +43,18 @@ class ChannelCam(Stage, writes="scores"):
         if not kept:
             whole = torch.ones_like(explanation.activations[:1])
             return Saliency(whole, (0,))
-        weights = channel_weights(explanation)[kept]
+        maps = self._maps(explanation)[kept]
+        if self.if_blank == "without_negatives":
+            blank = ~maps.flatten(1).any(1)
+            if blank.any():
+                alone = self._maps(explanation.pick(kept))
+                maps = torch.where(blank[:, None, None], alone, maps)
+        return Saliency(maps, tuple(explanation.labels[row] for row in kept))
+
+    def _maps(self, explanation: Explanation) -> Float[torch.Tensor, "text rows cols"]:
+        weights = channel_weights(explanation)
         maps = torch.einsum("td,dhw->thw", weights, explanation.activations).clamp(min=0)
-        labels = tuple(explanation.labels[row] for row in kept)
-        return Saliency(scale(scale(maps, self.epsilon), self.epsilon), labels)
+        return scale(scale(maps, self.epsilon), self.epsilon)
 
 
 def channel_weights(explanation: Explanation) -> Float[torch.Tensor, "text width"]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ovsskit._lazy import torch
+from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import Batch, PathOfRecipe, PerClass, Stage
 from ovsskit.engine.values import NEGATIVE, TextFeatures, Vocabulary
@@ -18,7 +18,7 @@ class EncodeText(Stage, writes="text_features"):
 
     The words are the background's, each class's name and synonyms, then the negatives. The vectors
     of the sentences with a word are brought to length 1 and averaged, and the mean is brought to
-    length 1.
+    length 1; or each sentence stays a text of its own, those of a word one after the other.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
     the bare name. In `word_of`, `all` and `first` say for a class what they say in `words`. In
@@ -57,6 +57,15 @@ class EncodeText(Stage, writes="text_features"):
         Field(description="words that only compete: the vocabulary's, or others"),
     ] = "vocabulary"
 
+    sentences_of_negatives: Annotated[
+        Literal["templates"] | Templates,
+        Field(description="sentences for words that only compete: those of `templates`, or others"),
+    ] = "templates"
+    merge: Annotated[
+        Literal["mean", "apart"],
+        Field(description="one vector for a word, the mean of its sentences, or one for each"),
+    ] = "mean"
+
     def run_batch(
         self, vocabulary: Batch[Vocabulary], backbone: EncodesText
     ) -> Batch[TextFeatures]:
@@ -69,19 +78,31 @@ class EncodeText(Stage, writes="text_features"):
 
     def _encode(self, vocabulary: Vocabulary, backbone: EncodesText) -> TextFeatures:
         queries = self._queries(vocabulary)
+        own = self._own(vocabulary)
         shared = sentences(self.templates, self.templates_file)
-        own = {name: sentences(one) for name, one in self.sentences_of.items()}
         groups: dict[tuple[str, ...], list[int]] = {}
         for index, (label, _) in enumerate(queries):
-            name = vocabulary.names[label - 1] if label > 0 else ""
-            groups.setdefault(own.get(name, shared), []).append(index)
-        parts = [
-            encode_words([queries[index][1] for index in some], one, backbone)
-            for one, some in groups.items()
-        ]
-        order = torch.tensor([index for some in groups.values() for index in some]).argsort()
-        data = parts[0] if len(parts) == 1 else torch.cat(parts)[order.to(parts[0].device)]
-        return TextFeatures(data, tuple(label for label, _ in queries))
+            groups.setdefault(own.get(label, shared), []).append(index)
+        vectors: dict[int, Float[torch.Tensor, "sentence width"]] = {}
+        for templates, some in groups.items():
+            words = [queries[index][1] for index in some]
+            together = [templates] if self.merge == "mean" else [(one,) for one in templates]
+            found = [encode_words(words, one, backbone) for one in together]
+            vectors |= dict(zip(some, torch.stack(found, 1), strict=True))
+        labels = (label for index, (label, _) in enumerate(queries) for _ in vectors[index])
+        data = torch.cat([vectors[index] for index in range(len(queries))])
+        return TextFeatures(data, tuple(labels))
+
+    def _own(self, vocabulary: Vocabulary) -> dict[int, tuple[str, ...]]:
+        """Return the sentences of labels that have other sentences than all."""
+        own = {
+            label: sentences(self.sentences_of[name])
+            for label, name in enumerate(vocabulary.names, 1)
+            if name in self.sentences_of
+        }
+        if self.sentences_of_negatives != "templates":
+            own[NEGATIVE] = sentences(self.sentences_of_negatives)
+        return own
 
     def _queries(self, vocabulary: Vocabulary) -> list[tuple[int, str]]:
         """Return label and text of the words to encode, in the order of labels."""

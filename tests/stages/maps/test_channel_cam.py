@@ -44,3 +44,22 @@ def test_an_image_without_a_class_is_background() -> None:
     assert maps.labels == (0,)
     assert maps.data.shape == (1, *given.activations.shape[1:])
     assert bool((maps.data == 1).all())
+
+
+def test_a_blank_map_is_made_again_without_the_negatives() -> None:
+    plane = Explanation.example().activations[:1].abs()
+    speaks = torch.tensor([[1.0], [-1], [5], [3]])
+    given = Explanation(plane, torch.tensor([0.0, 0, 0, 4]), speaks, (1, 2, 3, NEGATIVE))
+    kept = ChannelCam().run(given).data
+    assert kept.flatten(1).any(1).tolist() == [False, False, True], "the negative speaks against"
+    again = ChannelCam(if_blank="without_negatives").run(given).data
+    assert torch.equal(again[2], kept[2])
+    assert torch.equal(again[:2], ChannelCam().run(given.pick([0, 1, 2])).data[:2])
+    two = ChannelCam(if_blank="without_negatives").run(given.pick([0, 1, 3])).data
+    assert two.flatten(1).any(1).tolist() == [True, False], "the other class speaks against"
+
+
+def test_one_class_has_nothing_to_compete_with_without_negatives() -> None:
+    given = Explanation.example()
+    one = replace(given, activations=given.activations * 0).pick([1, 3])
+    assert not ChannelCam(if_blank="without_negatives").run(one).data.any()

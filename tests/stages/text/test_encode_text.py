@@ -45,6 +45,26 @@ def test_words_and_sentences_are_encoded_and_averaged_at_length_one() -> None:
     )
 
 
+def test_sentences_may_stay_apart() -> None:
+    templates = ("a photo of a {}.", "{}")
+    words = make_vocabulary(["cat", "dog"], negatives=["wall"])
+    found = EncodeText(templates=templates, merge="apart").run(words, TOY)
+    assert found.labels == (1, 1, 2, 2, NEGATIVE, NEGATIVE)
+    texts = [one.replace("{}", word) for word in ("cat", "dog", "wall") for one in templates]
+    torch.testing.assert_close(found.data, expected(texts, ["{}"]))
+
+
+def test_negatives_may_have_sentences_of_their_own() -> None:
+    words = make_vocabulary(["cat", "dog"], negatives=["wall", "sky"])
+    stage = EncodeText(
+        templates=("{}", "the {}"), merge="apart", sentences_of_negatives=("an origami {}.",)
+    )
+    found = stage.run(words, TOY)
+    assert found.labels == (1, 1, 2, 2, NEGATIVE, NEGATIVE)
+    texts = ["cat", "the cat", "dog", "the dog", "an origami wall.", "an origami sky."]
+    torch.testing.assert_close(found.data, expected(texts, ["{}"]))
+
+
 def test_names_alone() -> None:
     found = EncodeText(templates="name", words="first").run(WORDS, TOY)
     assert found.labels == (0, 0, 1, 2)
