@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import Plugins, Sets, load_plugins
 from ovsskit.files.reading import why_no_path
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 def check(
     recipes: Annotated[
         list[str],
-        typer.Argument(help="Recipe files, names of shipped recipes, or folders of recipes."),
+        typer.Argument(
+            help="Recipe files, names of shipped recipes, or folders of recipes.",
+            autocompletion=complete_recipe,
+        ),
     ],
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     as_json: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_dataset
 from ovsskit.cli.stages import LOOK
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ SWATCH = "  "
 
 def datasets(
     name: Annotated[
-        str, typer.Argument(help="A data set to show; without it, all are listed.")
+        str,
+        typer.Argument(
+            help="A data set to show; without it, all are listed.",
+            autocompletion=complete_dataset,
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_dataset, complete_protocol, complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -30,7 +31,11 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 def eval(
     recipe: Annotated[
-        str, typer.Argument(help="Recipe file, or name of a shipped recipe; none with --masks.")
+        str,
+        typer.Argument(
+            help="Recipe file, or name of a shipped recipe; none with --masks.",
+            autocompletion=complete_recipe,
+        ),
     ] = "",
     images: Annotated[
         list[str],
@@ -43,6 +48,7 @@ def eval(
         typer.Option(
             "--dataset",
             help="A data set (`ovsskit datasets` lists them), hf:NAME of the hub, or parquet.",
+            autocompletion=complete_dataset,
         ),
     ] = "",
     root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
@@ -68,7 +74,12 @@ def eval(
         typer.Option("--masks", help="Measure the masks in this folder of a finished run."),
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="The rules to count by: mmsegmentation, pnp_ovss...")
+        str,
+        typer.Option(
+            "--protocol",
+            help="The rules to count by: mmsegmentation, pnp_ovss...",
+            autocompletion=complete_protocol,
+        ),
     ] = "mmsegmentation",
     classes: Classes = None,
     classes_file: ClassesFile = None,

@@ -7,13 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import Classes, ClassesFile, Force, Plugins, Sets, load_plugins
 
 
 def expand(
     recipe: Annotated[
         str,
-        typer.Argument(help="Recipe whose classes to take: a file, or the name of a shipped one."),
+        typer.Argument(
+            help="Recipe whose classes to take: a file, or the name of a shipped one.",
+            autocompletion=complete_recipe,
+        ),
     ] = "",
     classes: Classes = None,
     classes_file: ClassesFile = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_format
 from ovsskit.cli.options import MaxPixels, Quiet, hide_bars
 from ovsskit.export.registry import format_files
 from ovsskit.files.inputs import MAX_PIXELS
@@ -22,7 +23,12 @@ def export(
     ] = None,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="FORMAT", help=f"The format: {', '.join(format_files())}."),
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help=f"The format: {', '.join(format_files())}.",
+            autocompletion=complete_format,
+        ),
     ] = "",
     out: Annotated[
         Path | None,

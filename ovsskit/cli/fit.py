@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Classes,
     ClassesFile,
@@ -22,7 +23,10 @@ from ovsskit.cli.options import (
 def fit(
     recipe: Annotated[
         str,
-        typer.Argument(help="Recipe file, or name of a shipped recipe, whose model can be tuned."),
+        typer.Argument(
+            help="Recipe file, or name of a shipped recipe, whose model can be tuned.",
+            autocompletion=complete_recipe,
+        ),
     ],
     classes: Classes = None,
     classes_file: ClassesFile = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def models(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Recipe file, or name of a shipped one; without it, all shipped recipes."
+            help="Recipe file, or name of a shipped one; without it, all shipped recipes.",
+            autocompletion=complete_recipe,
         ),
     ] = "",
     fetch: Annotated[

@@ -11,12 +11,18 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_address
 from ovsskit.engine.rendering import STRETCHES, Reading, Rendering, Stretch
 from ovsskit.errors import BadValue, Place
 
 Sets = Annotated[
     list[str],
-    typer.Option("--set", metavar="ADDRESS=VALUE", help="Change a parameter: threshold.at=0.3"),
+    typer.Option(
+        "--set",
+        metavar="ADDRESS=VALUE",
+        help="Change a parameter: threshold.at=0.3",
+        autocompletion=complete_address,
+    ),
 ]
 Plugins = Annotated[
     list[Path],

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Batch,
     Device,
@@ -23,7 +24,11 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 def reproduce(
     recipes: Annotated[
-        list[str], typer.Argument(help="Recipe files, or names of shipped recipes.")
+        list[str],
+        typer.Argument(
+            help="Recipe files, or names of shipped recipes.",
+            autocompletion=complete_recipe,
+        ),
     ],
     root: Annotated[Path, typer.Option("--root", help="The folder that holds the data sets.")],
     variants: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_format, complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -29,7 +30,13 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe file, or name of a shipped recipe.",
+            autocompletion=complete_recipe,
+        ),
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -72,7 +79,10 @@ def run(
     export: Annotated[
         list[str],
         typer.Option(
-            "--export", metavar="FORMAT", help="Export the masks at the end (`ovsskit export`)."
+            "--export",
+            metavar="FORMAT",
+            help="Export the masks at the end (`ovsskit export`).",
+            autocompletion=complete_format,
         ),
     ] = [],  # noqa: B006
     frame_rate: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -30,7 +31,10 @@ from ovsskit.files.inputs import MAX_PIXELS
 def sentences(
     recipe: Annotated[
         str,
-        typer.Argument(help="Recipe file, or name of a shipped recipe, with a stage encode_text."),
+        typer.Argument(
+            help="Recipe file, or name of a shipped recipe, with a stage encode_text.",
+            autocompletion=complete_recipe,
+        ),
     ],
     images: Annotated[
         list[str],

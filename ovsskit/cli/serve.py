@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -23,7 +24,13 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 
 def serve(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe file, or name of a shipped recipe.",
+            autocompletion=complete_recipe,
+        ),
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
@@ -31,7 +38,13 @@ def serve(
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     against: Annotated[
-        str, typer.Option("--against", metavar="RECIPE", help="Another recipe, to compare with.")
+        str,
+        typer.Option(
+            "--against",
+            metavar="RECIPE",
+            help="Another recipe, to compare with.",
+            autocompletion=complete_recipe,
+        ),
     ] = "",
     classes: Classes = None,
     sets: Sets = [],  # noqa: B006

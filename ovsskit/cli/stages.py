@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ovsskit.cli.completion import complete_stage
 from ovsskit.cli.options import Plugins, load_plugins
 
 PROSE = "what it does"
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 def stages(
     name: Annotated[
-        str, typer.Argument(help="A stage or backbone to explain; without it, all are listed.")
+        str,
+        typer.Argument(
+            help="A stage or backbone to explain; without it, all are listed.",
+            autocompletion=complete_stage,
+        ),
     ] = "",
     plugins: Plugins = [],  # noqa: B006 - typer reads the default, nothing changes it
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -34,7 +35,8 @@ def study(
         str,
         typer.Argument(
             help="Study file, recipe file, or name of a shipped recipe; "
-            "or `compare`, and then the folders of finished studies."
+            "or `compare`, and then the folders of finished studies.",
+            autocompletion=complete_recipe,
         ),
     ],
     images: Annotated[
@@ -64,6 +66,7 @@ def study(
             "--reference",
             metavar="RECIPE",
             help="A recipe on another model, at least as good, to compare labels with.",
+            autocompletion=complete_recipe,
         ),
     ] = None,
     accept: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -28,7 +29,13 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 
 def words(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped recipe.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="Recipe file, or name of a shipped recipe.",
+            autocompletion=complete_recipe,
+        ),
+    ],
     images: Annotated[
         list[str],
         typer.Argument(
