@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ovsskit._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ovsskit.compare.in_python import run_compare as run_compare
     from ovsskit.engine.model import Backbone as Backbone
     from ovsskit.engine.model import CrossAttends as CrossAttends
     from ovsskit.engine.model import DecodesPatches as DecodesPatches
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from ovsskit.study.in_python import run_study as run_study
 
 _HOMES = {
+    "compare.in_python": "run_compare",
     "engine.model": (
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
         "EncodesText EncodesTokens ExplainsPatches MatchesText PretrainedBackbone"

@@ -52,6 +52,15 @@ def test_the_terminal_says_what_differs(folder: Path) -> None:
     ]
 
 
+def test_json_holds_the_numbers_of_every_class_and_image(folder: Path) -> None:
+    found = json.loads(compare("--json").stdout)
+    assert found["agreement"] == 0.875
+    assert [one["name"] for one in found["classes"]] == ["dog", "cat", "background"]
+    assert len(found["images"]) == 2
+    assert found["page"] == "compare.html"
+    assert Path("compare.html").is_file()
+
+
 def test_the_images_miou_stands_there_where_both_runs_know_it(folder: Path) -> None:
     for run, scores in (("first", [0.5, 0.25, None]), ("second", [1.0, None])):
         path = folder / run / "run.json"
