@@ -38,7 +38,8 @@ FAMILIES = {
 VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden",
     "Similarity", "Attention", "PatchAttention", "Explanation", "PatchFeatures", "TextFeatures",
-    "Scores", "Saliency", "Logits", "Confidences", "Probabilities", "Labels", "Reward",
+    "ForegroundMap", "Scores", "Saliency", "Logits", "Confidences", "Probabilities", "Labels",
+    "Reward",
 )  # fmt: skip
 
 

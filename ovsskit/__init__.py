@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import EncodesText as EncodesText
     from ovsskit.engine.model import EncodesTokens as EncodesTokens
     from ovsskit.engine.model import ExplainsPatches as ExplainsPatches
+    from ovsskit.engine.model import FindsForeground as FindsForeground
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.stage import Batch as Batch
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Confidences as Confidences
     from ovsskit.engine.values import CrossAttention as CrossAttention
     from ovsskit.engine.values import Explanation as Explanation
+    from ovsskit.engine.values import ForegroundMap as ForegroundMap
     from ovsskit.engine.values import Hidden as Hidden
     from ovsskit.engine.values import Image as Image
     from ovsskit.engine.values import Labels as Labels
@@ -67,16 +69,16 @@ _HOMES = {
     "compare.in_python": "run_compare",
     "engine.model": (
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
-        "EncodesText EncodesTokens ExplainsPatches MatchesText PretrainedBackbone"
+        "EncodesText EncodesTokens ExplainsPatches FindsForeground MatchesText PretrainedBackbone"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"
     ),
     "engine.store": "Store",
     "engine.values": (
-        "Attention Captions Confidences CrossAttention Explanation Hidden Image Labels Logits "
-        "PatchAttention PatchFeatures Present Probabilities Reward Saliency Scores Similarity "
-        "TextFeatures TokenMaps Value Vocabulary"
+        "Attention Captions Confidences CrossAttention Explanation ForegroundMap Hidden Image "
+        "Labels Logits PatchAttention PatchFeatures Present Probabilities Reward Saliency Scores "
+        "Similarity TextFeatures TokenMaps Value Vocabulary"
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",

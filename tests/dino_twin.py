@@ -42,3 +42,18 @@ def dino_twin() -> str:
     save_file(network.state_dict(), Path(folder.name) / "model.safetensors")
     (Path(folder.name) / "config.json").write_text(json.dumps({"num_attention_heads": 2}))
     return folder.name
+
+
+@cache
+def decoder_twin() -> str:
+    """Return the file of a decoder for the keys of the small DINO."""
+    generator = torch.Generator().manual_seed(1)
+    width = SHAPE["hidden_size"]
+    tensors = {
+        "decoder.weight": torch.randn(1, width, 1, 1, generator=generator),
+        "decoder.bias": torch.randn(1, generator=generator),
+    }
+    file = Path(dino_twin()).parent / f"{Path(dino_twin()).name}_decoder.safetensors"
+    save_file(tensors, file)
+    atexit.register(file.unlink)
+    return str(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clip_twin import clip_twin
-from dino_twin import dino_twin
+from dino_twin import decoder_twin, dino_twin
 from ofa_twin import ofa_twin
 
 PARITY = Path(__file__).parent / "parity"
@@ -19,6 +19,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
     "clip": {"weights": clip_twin(), "model": ""},
     "dino": {"weights": dino_twin()},
+    "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
 }
 SMALLER: dict[str, Any] = {

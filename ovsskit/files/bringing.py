@@ -49,7 +49,7 @@ def fetch(address: str) -> Path:
         return path
     where = Place(shorten(address))
     try:
-        with _opener().open(address, timeout=SECONDS) as answer:
+        with web_opener().open(address, timeout=SECONDS) as answer:
             write_whole(path, lambda file: _copy(answer, file, where))
     except urllib.error.HTTPError as error:
         error.close()
@@ -95,7 +95,7 @@ def _copy(source: Any, target: Any, where: Place) -> None:
         target.write(content)
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def web_opener() -> urllib.request.OpenerDirector:
     """Return what opens addresses of the web alone, also where one leads on to another."""
     opener = urllib.request.OpenerDirector()
     for handler in (

@@ -11,6 +11,7 @@ from ovsskit.engine.model.cross_attends import ToyCrossAttends
 from ovsskit.engine.model.decodes_patches import ToyDecodesPatches
 from ovsskit.engine.model.encodes_image_and_text import ToyEncodesImageAndText
 from ovsskit.engine.model.explains_patches import ToyExplainsPatches
+from ovsskit.engine.model.finds_foreground import ToyFindsForeground
 from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Labels, Present, Saliency, TokenMaps
@@ -23,6 +24,7 @@ class ToyBackbone(
     ToyEncodesImageAndText,
     ToyExplainsPatches,
     ToyDecodesPatches,
+    ToyFindsForeground,
 ):
     """Do all that the package's models do by brightness, without weights."""
 

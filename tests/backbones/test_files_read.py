@@ -17,12 +17,14 @@ from ovsskit.recipe.registry import backbone_names, find_backbone
 def make(name: str, weights: str) -> Any:
     cls = find_backbone(name)
     assert cls is not None
-    return cls(**{**TWINS[name], "weights": weights})
+    settings = {**TWINS[name], "weights": weights}
+    decoder = Path(weights) / "decoder.safetensors"
+    return cls(**{**settings, "decoder": str(decoder)} if decoder.is_file() else settings)
 
 
 def read(model: Any) -> None:
     """Read all of a model."""
-    assert model.network is not None
+    model.prepare()
     assert not hasattr(type(model), "reader") or model.reader is not None
 
 

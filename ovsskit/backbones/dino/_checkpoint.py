@@ -94,13 +94,14 @@ def read_network(path: Path, dtype: Any, epsilon: float) -> Any:
     return network
 
 
-def check(path: Path) -> None:
-    """Refuse weights by the names and shapes of tensors.
+def check(path: Path) -> int:
+    """Refuse weights by the names and shapes of tensors; return the width of tokens.
 
     Raises:
         BadWeights: they do not fit.
     """
-    _read(path, shapes_only=True)
+    network, _, _ = _read(path, shapes_only=True)
+    return int(network.config.hidden_size)
 
 
 def convert(path: Path, file: Path, beside: Collection[Path]) -> None:

@@ -11,5 +11,6 @@ from ovsskit.engine.model.encodes_patches import EncodesPatches as EncodesPatche
 from ovsskit.engine.model.encodes_text import EncodesText as EncodesText
 from ovsskit.engine.model.encodes_tokens import EncodesTokens as EncodesTokens
 from ovsskit.engine.model.explains_patches import ExplainsPatches as ExplainsPatches
+from ovsskit.engine.model.finds_foreground import FindsForeground as FindsForeground
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone
