@@ -14,6 +14,7 @@ import typer
 from ovsskit.cli.completion import complete_address
 from ovsskit.engine.rendering import STRETCHES, Reading, Rendering, Stretch
 from ovsskit.errors import BadValue, Place
+from ovsskit.run.rasters.grid import SMALLEST, WindowSize
 
 Sets = Annotated[
     list[str],
@@ -65,6 +66,16 @@ Bands = Annotated[
     str | None,
     typer.Option("--bands", metavar="4,3,2", help="Bands to show as red, green, blue; or one."),
 ]
+Window = Annotated[
+    int,
+    typer.Option(
+        "--window", min=SMALLEST, help="Side of the windows in which rasters run, in pixels."
+    ),
+]
+Overlap = Annotated[
+    int,
+    typer.Option("--overlap", min=0, help="Pixels that neighbouring windows share; up to half."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
 
@@ -100,6 +111,19 @@ def _read_stretch(text: str) -> Stretch | tuple[float, float]:
     what = f"`{text}` does not say which numbers become black and white."
     fix = f"Give {', '.join(STRETCHES)}, or the two numbers, the smaller first: --stretch 0,3000."
     raise BadValue(what, fix=fix, where=Place("--stretch"))
+
+
+def choose_windows(side: int, overlap: int) -> WindowSize:
+    """Return the size of windows.
+
+    Raises:
+        BadValue: neighbours would share more than half of a window.
+    """
+    if overlap > side // 2:
+        what = f"Windows of {side} pixels cannot share {overlap}."
+        fix = f"Give at most half of a window, {side // 2}."
+        raise BadValue(what, fix=fix, where=Place("--overlap"))
+    return WindowSize(side, overlap)
 
 
 def load_plugins(paths: Sequence[Path]) -> None:

@@ -17,16 +17,20 @@ from ovsskit.cli.options import (
     Ignore,
     Limit,
     MaxPixels,
+    Overlap,
     Plugins,
     Quiet,
     Sets,
     Stretched,
     TruthClasses,
+    Window,
     choose_reading,
+    choose_windows,
     hide_bars,
     load_plugins,
 )
 from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.run.rasters.grid import USUAL
 
 
 def run(
@@ -56,6 +60,8 @@ def run(
     max_pixels: MaxPixels = MAX_PIXELS,
     stretch: Stretched = "percentile",
     bands: Bands = None,
+    window: Window = USUAL.side,
+    overlap: Overlap = USUAL.overlap,
     save_scores: Annotated[
         bool, typer.Option("--save-scores", help="Save the maps of all classes (.npz).")
     ] = False,
@@ -134,6 +140,7 @@ def run(
         batch=batch,
         limit=limit,
         reading=choose_reading(max_pixels, stretch, bands),
+        windows=choose_windows(window, overlap),
         profile=profile,
         save=frozenset(
             word

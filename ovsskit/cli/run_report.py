@@ -42,8 +42,8 @@ class Report(LiveReport):
 
     def tell(self, record: ImageRecord) -> None:
         """Show that an image is done, or why it failed."""
-        self.progress.advance(self.task)
         task = self.progress.tasks[0]
+        self.progress.update(self.task, completed=task.completed // 1 + 1)
         self.progress.update(self.task, rate=rate(task.completed / (task.elapsed or 1.0)))
         if self.as_json:
             print(json.dumps(asdict(record)), flush=True)
@@ -51,6 +51,12 @@ class Report(LiveReport):
             stderr.print(
                 f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}", highlight=False
             )
+
+    def tell_window(self, record: ImageRecord, done: int, total: int) -> None:
+        """Show how much of a raster is done."""
+        whole = self.progress.tasks[0].completed // 1
+        part = f"window {done:,} of {total:,}"
+        self.progress.update(self.task, completed=whole + min(done / total, 0.999), rate=part)
 
     def end(self, summary: Summary) -> None:
         """Show what became of the images, what it cost, and where to look."""

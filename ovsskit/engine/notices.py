@@ -25,6 +25,9 @@ class Silent:
     def tell(self, *what: Any) -> None:
         """Pass over what is done."""
 
+    def tell_window(self, *what: Any) -> None:
+        """Pass over what is done of a raster."""
+
     def notice(self, text: str) -> None:
         """Pass over what the person should know."""
 

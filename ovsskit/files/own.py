@@ -153,6 +153,16 @@ class OwnFolder:
         with self._telling(path):
             path.unlink(missing_ok=True)
 
+    def prune(self, name: str) -> None:
+        """Remove a folder that was made here, and those around it, as far as they are empty."""
+        folder = self.path / _see_inside(name)
+        while folder != self.path:
+            try:
+                folder.rmdir()
+            except OSError:  # it is not empty, or not there
+                return
+            folder = folder.parent
+
     def holds(self, name: str, written: Written, *, verify: bool = False) -> bool:
         """Tell whether a plain file is unchanged in size and, if asked, in content."""
         path = self.path / name

@@ -38,5 +38,8 @@ class Callbacks(TakesNotice, Protocol):
     def tell(self, record: ImageRecord) -> None:
         """Receive a finished image."""
 
+    def tell_window(self, record: ImageRecord, done: int, total: int) -> None:
+        """Receive how many windows of a raster are done, and how many there are."""
+
     def end(self, summary: Summary) -> None:
         """Receive the sum of the run at its end."""

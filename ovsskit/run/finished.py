@@ -24,6 +24,7 @@ from ovsskit.files.reading import Unreadable, read_json
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.gallery import CLASSES
 from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.rasters.raster_file import void_of
 
 WHITE = 65535
 """What stands for the highest confidence in a map."""
@@ -85,15 +86,19 @@ class FinishedRun:
         return _READ_RENDERING(self.record.get("reading", {}))
 
     def mask(self, record: ImageRecord) -> Int[numpy.ndarray, "h w"]:
-        """Return the id of every pixel's class.
+        """Return the id of every pixel's class; background where a raster holds no number.
 
         Raises:
             BadFile: the mask is missing, is not the one that the run wrote, has another size than
                 its image, or holds numbers of no class.
         """
-        path = self._path(record, f"masks/{record.name}.png", "mask")
+        name = f"masks/{record.name}"
+        is_raster = f"{name}.tif" in record.files
+        path = self._path(record, f"{name}.tif" if is_raster else f"{name}.png", "mask")
         ids = read_mask(path)
         _see_size(ids, record, path)
+        if is_raster:
+            ids[ids == void_of(self.vocabulary)] = self.vocabulary.ids[0]
         known = numpy.zeros(max(*self.vocabulary.ids, int(ids.max(initial=0))) + 1, bool)
         known[list(self.vocabulary.ids)] = True
         if not known[ids].all():
@@ -103,7 +108,8 @@ class FinishedRun:
 
     def has_confidence(self, record: ImageRecord) -> bool:
         """Tell whether the run saved how well the winning class scored in an image."""
-        return record.confidence is not None and f"confidence/{record.name}.png" in record.files
+        names = (f"confidence/{record.name}.png", f"confidence/{record.name}.tif")
+        return record.confidence is not None and any(name in record.files for name in names)
 
     def has_scores(self, record: ImageRecord) -> bool:
         """Tell whether the run saved the maps of all classes of an image."""
@@ -117,8 +123,11 @@ class FinishedRun:
         """
         if record.confidence is None:
             raise _unsaved("confidence", record)
-        path = self._path(record, f"confidence/{record.name}.png", "map of confidence")
         low, high = record.confidence
+        name, what = f"confidence/{record.name}", "map of confidence"
+        if f"{name}.tif" in record.files:
+            return _read_numbers(self._path(record, f"{name}.tif", what), low)
+        path = self._path(record, f"{name}.png", what)
         grey = read_mask(path)
         _see_size(grey, record, path)
         return (low + grey.astype("float32") * ((high - low) / WHITE)).astype("float32")
@@ -153,6 +162,19 @@ class FinishedRun:
             told = f"The {what} is not the one that the run wrote."
             raise BadFile(told, fix="Run again.", where=Place(str(path)))
         return path
+
+
+def _read_numbers(path: Path, missing: float) -> Float[numpy.ndarray, "h w"]:
+    """Return the numbers of a GeoTIFF; another for those that are missing."""
+    import tifffile
+
+    try:
+        numbers: Float[numpy.ndarray, "h w"] = tifffile.imread(path, maxworkers=1)
+    except (OSError, ValueError) as error:
+        what = f"The confidence cannot be read: {error}."
+        raise BadFile(what, fix="Run again.", where=Place(str(path))) from error
+    known: Float[numpy.ndarray, "h w"] = numpy.nan_to_num(numbers, copy=False, nan=missing)
+    return known
 
 
 def _unsaved(what: str, record: ImageRecord) -> BadFile:

@@ -17,6 +17,7 @@ from ovsskit.files.inputs import Found, search_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
+from ovsskit.run.rasters.grid import USUAL, WindowSize
 from ovsskit.run.samples import sample_images
 
 NAME_SOME = 'Name some: --classes "dog, cat, grass".'
@@ -66,6 +67,7 @@ class RunOptions(ImageOptions):
     truth_classes: Path | None = None
     ignored: tuple[int, ...] = IGNORED
     frame_rate: int | None = None
+    windows: WindowSize = USUAL
 
 
 @dataclass(frozen=True)

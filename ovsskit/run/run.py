@@ -32,6 +32,9 @@ from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_ga
 from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.video import write_videos
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.run.rasters.checking import choose_rasters
+from ovsskit.run.rasters.grid import USUAL
+from ovsskit.run.rasters.raster_runner import RasterRunner
 from ovsskit.run.runner import Runner
 from ovsskit.run.samples import sample_score
 from ovsskit.run.truths import Truths, find_truths
@@ -61,6 +64,12 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     check_files(recipe.plan.stages)
     chosen = choose_images(options, recipe)
     images, samples = chosen.images, chosen.samples
+    rasters = choose_rasters(
+        images,
+        options.reading,
+        scores="scores" in options.save,
+        truth=options.truth is not None,
+    )
     plan = replace(recipe.plan, vocabulary=choose_classes(options, recipe, samples))
     if options.frame_rate is not None:
         need_av()
@@ -81,18 +90,26 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         options.ignored,
     )
     identity = identify(plan) | identify_rendering(options.reading.rendering)
+    identity |= {} if options.windows == USUAL else {"windows": asdict(options.windows)}
     folder = OutputFolder(options.out or OUT / recipe.title, identity)
     wanted = options.save if truths is None else options.save | {"truth"}
-    todo = folder.add(images, wanted, explained, verify=options.verify, roots=chosen.roots)
+    todo = folder.add(
+        images, wanted, explained, verify=options.verify, roots=chosen.roots, rasters=rasters
+    )
+    sources = {str(path.absolute()) for path in rasters}
+    whole = [record for record in todo if record.source not in sources]
     if not options.explain:
-        folder.explain_first(todo)
+        folder.explain_first(whole)
+    in_windows = [record for record in todo if record.source in sources]
     pipeline = Pipeline(plan, device=device, batch=batch)
-    return _Job(options, callbacks, notices, recipe, pipeline, folder, chosen, truths, todo)
+    return _Job(
+        options, callbacks, notices, recipe, pipeline, folder, chosen, truths, whole, in_windows
+    )
 
 
 @dataclass
 class _Job:
-    """Hold a run that nothing known stands against."""
+    """Hold a run that nothing known stands against; `rasters` are the images to do in windows."""
 
     options: RunOptions
     callbacks: Callbacks
@@ -102,9 +119,15 @@ class _Job:
     folder: OutputFolder
     chosen: Chosen
     truths: Truths | None
-    todo: list[ImageRecord]
+    whole: list[ImageRecord]
+    rasters: list[ImageRecord]
     costs: Costs = field(default_factory=Costs)
     score: float | None = None
+
+    @property
+    def todo(self) -> list[ImageRecord]:
+        """Return the images to do."""
+        return [*self.whole, *self.rasters]
 
     @cached_property
     def weights(self) -> dict[str, Any]:
@@ -154,8 +177,20 @@ class _Job:
             self.costs,
             self.truths,
         )
+        rasters = RasterRunner(
+            self.pipeline,
+            self.folder,
+            self.pipeline.plan.vocabulary,
+            self.options.windows,
+            self.options.profile,
+            self.callbacks.tell,
+            self.callbacks.tell_window,
+            self.costs,
+            self.options.reading.rendering,
+        )
         try:
-            runner.run(self.todo)
+            runner.run(self.whole)
+            rasters.run(self.rasters)
             self.folder.see_done([record.name for record in self.todo])
         finally:
             self._publish(last=True)
@@ -207,6 +242,7 @@ class _Job:
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,
             "reading": asdict(self.options.reading.rendering),
+            "windows": asdict(self.options.windows),
             "notices": [*known, *(text for text in self.notices.seen if text not in known)],
             "sample_miou": self.score,
         }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from ovsskit._lazy import numpy, torch
+from ovsskit._lazy import Int, numpy, torch
 from ovsskit.engine.devices import peak_memory_of
 from ovsskit.engine.driver import State, Watch
 from ovsskit.engine.images import read_image
@@ -118,15 +118,10 @@ class Runner:
             presence=rank_presence(present, self.vocabulary),
             notes=notes_on(image, present),
         )
-        labels = state["labels"].ids
-        if tuple(labels.shape) != image.size:
-            labels = torch.nn.functional.interpolate(labels[None, None].float(), image.size)[
-                0, 0
-            ].long()
         scores = state["scores"].to("cpu") if {*record.saved} & {"scores", "confidence"} else None
         sheets = None if self._collector is None else tuple(self._collector.sheets)
         return Prediction(
-            record, image.pixels.numpy(), labels.cpu().numpy().astype(numpy.int64), scores, sheets
+            record, image.pixels.numpy(), final_labels(state, image.size), scores, sheets
         )
 
     def _save(self, prediction: Prediction) -> None:
@@ -147,6 +142,15 @@ class Runner:
         with self._noting:
             self.folder.finish(record)
             self.tell(record)
+
+
+def final_labels(state: State, size: tuple[int, int]) -> Int[numpy.ndarray, "h w"]:
+    """Return the id of every pixel's class, at the image's height and width."""
+    labels = state["labels"].ids
+    if tuple(labels.shape) != size:
+        labels = torch.nn.functional.interpolate(labels[None, None].float(), size)[0, 0].long()
+    ids: Int[numpy.ndarray, "h w"] = labels.cpu().numpy().astype(numpy.int64)
+    return ids
 
 
 def peak_memory(device: str) -> tuple[int | None, int | None]:

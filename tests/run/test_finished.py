@@ -7,11 +7,15 @@ import numpy
 import PIL.Image
 import pytest
 from finished_runs import block_mask, finish_run
+from rasters import patches, write_raster
+from typer.testing import CliRunner
 
+from ovsskit.cli.app import app
 from ovsskit.errors import BadFile
 from ovsskit.files.own import measure
 from ovsskit.run.finished import FinishedRun
 
+TESTS = Path(__file__).parent.parent
 MASK = block_mask([0, 1], [2, 3])
 
 
@@ -71,3 +75,25 @@ def test_a_broken_record_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(BadFile, match="The record of the run cannot be read"):
         FinishedRun(tmp_path)
+
+
+def test_masks_and_confidences_of_rasters_are_read(tmp_path: Path) -> None:
+    data = patches(90, 100).astype("int16")
+    data[:, :20] = -1
+    write_raster(tmp_path / "map.tif", data, nodata=-1)
+    command = ["run", str(TESTS / "toy.toml"), str(tmp_path / "map.tif"), "--stretch", "0,255"]
+    command += ["--plugin", str(TESTS / "toy_stages.py"), "--classes", "red, green, blue"]
+    command += ["--save-confidence", "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    run = FinishedRun(tmp_path / "out")
+    [record] = run.records
+    expected = patches(90, 100).argmax(0) + 1
+    expected[:20] = 0
+    assert numpy.array_equal(run.mask(record), expected)
+    assert run.has_confidence(record)
+    confidence = run.confidence(record)
+    assert (confidence[:20] == record.confidence[0]).all()
+    assert (confidence.min(), confidence.max()) == record.confidence
+    (tmp_path / "out/masks/map.tif").write_bytes(b"II*\0")
+    with pytest.raises(BadFile, match="not the one that the run wrote"):
+        run.mask(record)

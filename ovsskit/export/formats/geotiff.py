@@ -8,8 +8,7 @@ from ovsskit.datasets.extra import need
 from ovsskit.export.format import Format, Put
 from ovsskit.export.found import Found
 from ovsskit.export.georeference import read_georeference
-
-EIGHT_BITS = 255
+from ovsskit.run.rasters.raster_file import BLOCK, write_mask_geotiff
 
 
 class Geotiff(Format):
@@ -27,28 +26,13 @@ class Geotiff(Format):
 
         The names are tags: `CLASS_3=grass`.
         """
-        files = need("rasterio.io", "GeoTIFF", "geo")
-        where = read_georeference(found)
-        most = max(one.number for one in self.classes.all)
-        kind = "uint8" if most <= EIGHT_BITS else "uint16"
+        place = read_georeference(found)
         width, height = found.size
-        profile = {
-            "driver": "GTiff",
-            "width": width,
-            "height": height,
-            "count": 1,
-            "dtype": kind,
-            "crs": where.crs,
-            "transform": where.transform,
-            "compress": "deflate",
-        }
-        with files.MemoryFile() as memory:
-            with memory.open(**profile) as image:
-                image.write(found.ids.astype(kind), 1)
-                if kind == "uint8":
-                    image.write_colormap(1, {one.number: one.colour for one in self.classes.all})
-                image.update_tags(
-                    1, **{f"CLASS_{one.number}": one.name for one in self.classes.all}
-                )
-            put(f"masks/{found.name}.tif", lambda file: file.write(memory.read()))
+        strips = (found.ids[top : top + BLOCK] for top in range(0, height, BLOCK))
+        put(
+            f"masks/{found.name}.tif",
+            lambda file: write_mask_geotiff(
+                file, (height, width), place, strips, self.classes.vocabulary
+            ),
+        )
         return {}

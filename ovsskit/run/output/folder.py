@@ -9,6 +9,7 @@
     scores/          optional: the maps of all classes
     maps/            what the stages wrote for the explained images
     gallery/         what the gallery shows
+    windows/         of rasters that are not done: what was found in each window
     videos/          of each video that was run, the classes drawn over its frames
 
 Below these folders, files lie as the images do below the folders that were named.
@@ -74,10 +75,12 @@ class OutputFolder(RecordedFolder):
         *,
         verify: bool = False,
         roots: Sequence[Path] = (),
+        rasters: Collection[Path] = (),
     ) -> list[ImageRecord]:
         """Enter images into the record, and return those that are still to do, in order.
 
-        They are named by where they lie below the folders `roots`.
+        They are named by where they lie below the folders `roots`. Of those that are rasters only
+        masks and confidences are saved.
 
         Done is an image whose file has not changed since and of which everything wanted was saved,
         also its maps if it is one of the explained, and all of that is still there: files of the
@@ -89,6 +92,7 @@ class OutputFolder(RecordedFolder):
         for name, path in zip(names, images, strict=True):
             old = self.records.get(name)
             parts = wanted | {"maps"} if path in explained else wanted
+            parts = parts & {"confidence"} if path in rasters else parts
             new = ImageRecord(
                 name, str(path.absolute()), stamp=stamp_of(path), saved=tuple(sorted(parts))
             )

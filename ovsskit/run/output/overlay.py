@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import PIL.Image
@@ -37,20 +38,28 @@ class Area:
 def measure_areas(labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary) -> list[Area]:
     """Return how much of an image each of its classes covers, the largest first."""
     numbers, counts = numpy.unique(labels, return_counts=True)
+    return list_areas(dict(zip(numbers.tolist(), counts.tolist(), strict=True)), vocabulary)
+
+
+def list_areas(counts: Mapping[int, int], vocabulary: Vocabulary) -> list[Area]:
+    """Return the areas of classes of which the numbers of pixels are known, the largest first."""
     known = dict(
         zip(vocabulary.ids, zip(vocabulary.labels, vocabulary.colours, strict=True), strict=True)
     )
-    areas = [
-        Area(int(number), *known[int(number)], float(count / labels.size))
-        for number, count in zip(numbers, counts, strict=True)
-    ]
+    whole = sum(counts.values())
+    areas = [Area(number, *known[number], count / whole) for number, count in counts.items()]
     return sorted(areas, key=lambda area: -area.fraction)
 
 
 def draw_overlay(
-    pixels: UInt8[numpy.ndarray, "h w 3"], labels: Int[numpy.ndarray, "h w"], vocabulary: Vocabulary
+    pixels: UInt8[numpy.ndarray, "h w 3"],
+    labels: Int[numpy.ndarray, "h w"],
+    vocabulary: Vocabulary,
+    areas: list[Area] | None = None,
 ) -> PIL.Image.Image:
     """Draw the classes over the image, with a legend beside it, or beneath where the image is wide.
+
+    The legend names the areas; without any, those of the label map.
 
     The longer side of the image is brought between `SHORTEST` and `LONGEST` pixels; masks keep the
     original size.
@@ -58,7 +67,8 @@ def draw_overlay(
     longest = max(labels.shape)
     scale = min(float(math.ceil(SHORTEST / longest)), LONGEST / longest)
     image = tint_image(*resize_both(pixels, labels, scale), vocabulary)
-    legend = _Legend(measure_areas(labels, vocabulary), max(15, round(max(image.size) / 48)))
+    areas = areas or measure_areas(labels, vocabulary)
+    legend = _Legend(areas, max(15, round(max(image.size) / 48)))
     width, height = image.size
     beneath = width > 1.7 * height
     columns, rows = (

@@ -31,6 +31,7 @@ PACKAGES = (
     "tifffile",
     "kornia",
     "scikit-image",
+    "rasterio",
 )
 SHOWN = 4
 """Differences to another identity that are named."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, TypeAlias
@@ -64,8 +64,6 @@ def save_prediction(
     height, width = prediction.pixels.shape[:2]
     areas = measure_areas(prediction.labels, vocabulary)
     put(f"masks/{name}.png", lambda file: write_mask(file, prediction.labels, vocabulary))
-    overlay = draw_overlay(prediction.pixels, prediction.labels, vocabulary)
-    put(f"overlays/{name}.jpg", _jpeg(overlay, 92))
     confidence, scores = None, prediction.scores
     if scores is not None and "confidence" in wanted:
         grey, confidence = draw_confidence(scores, (height, width))
@@ -73,7 +71,7 @@ def save_prediction(
     if scores is not None and "scores" in wanted:
         put(f"scores/{name}.npz", lambda file: write_scores(file, scores, vocabulary))
     maps = _put_sheets(put, name, prediction.sheets or ())
-    _put_gallery(put, prediction, vocabulary, areas, maps)
+    put_pictures(put, prediction, vocabulary, areas, maps)
     miou, notes = None, prediction.record.notes
     if truths is not None and prediction.record.source in truths.items:
         try:
@@ -145,17 +143,20 @@ def _put_sheets(put: Put, name: str, sheets: tuple[Sheet, ...]) -> list[dict[str
     return listed
 
 
-def _put_gallery(
+def put_pictures(
     put: Put,
     prediction: Prediction,
     vocabulary: Vocabulary,
     areas: list[Area],
-    maps: list[dict[str, str | int]],
+    maps: Sequence[dict[str, str | int]] = (),
 ) -> None:
-    """Write a small image, a larger one, and the pixels' classes as a script.
+    """Write the overlay, and for the gallery two smaller images and the pixels' classes.
 
-    Pages that are opened from disk can load the script.
+    These are a script, which pages that are opened from disk can load. The areas are those that
+    the legend names.
     """
+    overlay = draw_overlay(prediction.pixels, prediction.labels, vocabulary, areas)
+    put(f"overlays/{prediction.record.name}.jpg", _jpeg(overlay, 92))
     name, longest = prediction.record.name, max(prediction.labels.shape)
     image, numbers = resize_both(
         prediction.pixels, prediction.labels, min(1.0, GALLERY_SIDE / longest)
@@ -168,7 +169,7 @@ def _put_gallery(
         ranks[numbers == area.number] = rank
     packed = base64.b64encode(zlib.compress(ranks.tobytes())).decode()
     width, height = image.size
-    found = {"name": name, "width": width, "height": height, "ranks": packed, "maps": maps}
+    found = {"name": name, "width": width, "height": height, "ranks": packed, "maps": [*maps]}
     script = f"show({json.dumps(found)});\n".encode()
     put(f"gallery/layers/{name}.js", lambda file: file.write(script))
 

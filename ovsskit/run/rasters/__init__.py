@@ -1,0 +1,1 @@
+"""Run rasters that lie somewhere on earth, or are too large for memory, window by window."""

@@ -1,0 +1,68 @@
+"""Open rasters with GDAL: formats that name no other files than their own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ovsskit.datasets.extra import need
+from ovsskit.errors import BadImage, Place
+
+DRIVERS = [
+    "GTiff",
+    "JP2OpenJPEG",
+    "HFA",
+    "ENVI",
+    "EHdr",
+    "ERS",
+    "NITF",
+    "PCIDSK",
+    "RRASTER",
+    "SAGA",
+    "AAIGrid",
+    "SRTMHGT",
+    "DTED",
+    "USGSDEM",
+    "GPKG",
+    "MBTiles",
+    "netCDF",
+    "GRIB",
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "BMP",
+]
+"""GDAL's drivers that are used. Left out are those of files that only point to other files or to
+the network, such as VRT and WMS, and of vector data."""
+CACHE = 256
+"""Megabytes of blocks that GDAL keeps: the rows that a row of windows shares."""
+WHY = "A raster"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a raster to read it, as a dataset of rasterio.
+
+    Raises:
+        BadImage: GDAL cannot read it, or it holds several.
+        MissingExtra: rasterio is not installed.
+    """
+    rasterio = need("rasterio", WHY, "geo")
+    place = Place(str(path))
+    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE):
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.DatasetReader(str(path), driver=DRIVERS)
+        except (rasterio.errors.RasterioError, OSError) as error:
+            fix = "`gdal_translate` makes a GeoTIFF of what GDAL reads in other ways."
+            what = f"The raster cannot be read: {error}."
+            raise BadImage(what, fix=fix, where=place) from error
+        with dataset:
+            if not dataset.count:
+                what = "The file holds no raster of its own, but several others."
+                fix = "Make a GeoTIFF of the one that is meant: gdal_translate."
+                raise BadImage(what, fix=fix, where=place)
+            yield dataset
