@@ -12,6 +12,7 @@ import pytest
 import torch
 from toy_stages import ToyColours, ToyLabels, ToySoftmax
 
+from ovsskit.engine.rendering import Reading
 from ovsskit.engine.stage import Batch
 from ovsskit.engine.values import Image, Saliency, Value, Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -44,7 +45,9 @@ def run(tmp_path: Path, stage: ToyColours, *, profile: bool = False, device: str
     folder = OutputFolder(tmp_path / "out", {})
     try:
         todo = folder.add(paths, frozenset(), [])
-        runner = Runner(pipeline, folder, vocabulary, 10**6, profile, lambda _: None, lambda: None)
+        runner = Runner(
+            pipeline, folder, vocabulary, Reading(), profile, lambda _: None, lambda: None
+        )
         runner.run(todo)
         assert {one.state for one in folder.records.values()} == {"done"}
     finally:
