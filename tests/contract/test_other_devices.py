@@ -35,7 +35,8 @@ from ovsskit.recipe.registry import backbone_names, find_backbone
 from ovsskit.run.options import RunOptions
 from ovsskit.run.run import run_job
 from ovsskit.run.samples import sample_images
-from ovsskit.testing import ToyBackbone, ToyLabels, ToyScores, ToyTokenMaps, example
+from ovsskit.testing import ToyBackbone, ToyLabels, example
+from ovsskit.testing.checks import TOYS
 
 
 def parts(value: Value) -> dict[str, torch.Tensor]:
@@ -48,6 +49,10 @@ def see_equal(there: Value, here: Value) -> None:
     for name, tensor in parts(there).items():
         assert isinstance(tensor, There), f"{name} is on the processor"
         torch.testing.assert_close(tensor.here, parts(here)[name])
+    for one in fields(there):
+        found, expected = getattr(there, one.name), getattr(here, one.name)
+        if isinstance(found, tuple) and not any(isinstance(item, torch.Tensor) for item in found):
+            assert found == pytest.approx(expected), one.name
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -74,9 +79,9 @@ def _no_float64_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrapper_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
     wrapper = make(name, tmp_path)
     reads = wiring(type(wrapper)).reads
-    toys = {"token_maps": ToyTokenMaps, "scores": ToyScores, "reward": ToyLabels}
-    inner = toys[wrapper.writes]()
-    stages = [wrapper.model_copy(update={"inner": (inner,)})]
+    toys = {one.writes: one for one in TOYS} | {"reward": ToyLabels}
+    inner = tuple(toys[slot]() for slot in (wrapper.writes, *type(wrapper).sees))
+    stages = [wrapper.model_copy(update={"inner": inner})]
     state = {slot: example(kind) for slot, kind in {"image": Image, **reads}.items()}
     with torch.no_grad():
         [here] = Driver({}, {}).run(stages, [state])
