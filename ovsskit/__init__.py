@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import EncodesImage as EncodesImage
     from ovsskit.engine.model import EncodesImageAndText as EncodesImageAndText
     from ovsskit.engine.model import EncodesPatches as EncodesPatches
+    from ovsskit.engine.model import EncodesRegions as EncodesRegions
     from ovsskit.engine.model import EncodesText as EncodesText
     from ovsskit.engine.model import EncodesTokens as EncodesTokens
     from ovsskit.engine.model import ExplainsPatches as ExplainsPatches
@@ -69,7 +70,8 @@ _HOMES = {
     "compare.in_python": "run_compare",
     "engine.model": (
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
-        "EncodesText EncodesTokens ExplainsPatches FindsForeground MatchesText PretrainedBackbone"
+        "EncodesRegions EncodesText EncodesTokens ExplainsPatches FindsForeground MatchesText "
+        "PretrainedBackbone"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"

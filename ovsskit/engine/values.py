@@ -366,6 +366,15 @@ class PatchAttention(Value):
         """Return what these blocks hold."""
         return self.data[[self.layers.index(layer) for layer in layers]]
 
+    def on_grid(self, maps: Float[torch.Tensor, "map h w"]) -> Float[torch.Tensor, "map rows cols"]:
+        """Return maps on the grid of the patches, resized bilinearly if they lie on another."""
+        if tuple(maps.shape[1:]) == self.grid:
+            return maps
+        resized: torch.Tensor = torch.nn.functional.interpolate(
+            maps[None], self.grid, mode="bilinear"
+        )[0]
+        return resized
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation(Value):

@@ -10,6 +10,7 @@ from ovsskit.engine.model import Backbone
 from ovsskit.engine.model.cross_attends import ToyCrossAttends
 from ovsskit.engine.model.decodes_patches import ToyDecodesPatches
 from ovsskit.engine.model.encodes_image_and_text import ToyEncodesImageAndText
+from ovsskit.engine.model.encodes_regions import ToyEncodesRegions
 from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.finds_foreground import ToyFindsForeground
 from ovsskit.engine.model.matches_text import ToyMatchesText
@@ -21,6 +22,7 @@ class ToyBackbone(
     Backbone,
     ToyCrossAttends,
     ToyMatchesText,
+    ToyEncodesRegions,
     ToyEncodesImageAndText,
     ToyExplainsPatches,
     ToyDecodesPatches,

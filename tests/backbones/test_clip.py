@@ -590,3 +590,32 @@ def test_importing_it_imports_nothing_heavy() -> None:
         "'tokenizers'} & set(sys.modules)) or 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_region_is_all_that_the_class_token_sees(backbone: Clip) -> None:
+    """Reference: open_clip's own blocks, whose attention takes a mask for every head."""
+    image, region = photo(40, 56), torch.arange(12).view(3, 4) % 3 > 0
+    [found] = backbone.encode_regions([image], [region])
+    visual, heads = backbone.visual, vision.blocks_of(backbone.visual)[0].attn.num_heads
+    pixels = torch.nn.functional.interpolate(
+        backbone.pixels(image)[None], visual.image_size, mode="bilinear"
+    )
+    rows, columns = visual.grid_size
+    seen = region[torch.arange(rows) * 3 // rows][:, torch.arange(columns) * 4 // columns]
+    tokens, _ = vision.embed(visual, pixels, "size")
+    mask = torch.zeros(heads, tokens.shape[1], tokens.shape[1])
+    mask[:, 0, 1:][:, ~seen.flatten()] = -torch.inf
+    with torch.no_grad():
+        for block in vision.blocks_of(visual):
+            tokens = block(tokens, attn_mask=mask)
+        close(found, (visual.ln_post(tokens) @ visual.proj)[0, 0], atol=1e-5, rtol=1e-4)
+
+
+def test_a_region_that_is_the_whole_image(backbone: Clip) -> None:
+    image = photo(112, 112)
+    [found] = backbone.encode_regions([image], [torch.ones(1, 1, dtype=torch.bool)])
+    with torch.no_grad():
+        [expected] = vision.encode(backbone.visual, backbone.pixels(image)[None])
+    close(found, expected, atol=1e-5, rtol=1e-4)
+    many = backbone.encode_regions([image] * 33, [torch.ones(2, 2, dtype=torch.bool)] * 33)
+    close(many, expected.expand(33, -1), atol=1e-5, rtol=1e-4)

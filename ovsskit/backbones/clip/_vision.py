@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from ovsskit._lazy import Float, torch
+from ovsskit._lazy import Bool, Float, torch
 from ovsskit.engine.model.explains_patches import Score
 
 Positions = Literal["scale", "size", "size_antialias", "half", "half_always"]
+
+
+HIDDEN = -1000.0
+"""What is added to the score of a patch that a token shall not see, as in TagCLIP's code."""
 
 
 class Projection(NamedTuple):
@@ -114,21 +118,33 @@ def encode(
     pixels: Float[torch.Tensor, "image 3 h w"],
     positions: Positions = "size",
     skipped: int = 0,
+    region: Bool[torch.Tensor, "image patch"] | None = None,
 ) -> Float[torch.Tensor, "image out"]:
     """Return a whole image's vector among the texts: its class token at the training size.
 
     The last block runs for that token alone, since the patches that leave it are not looked at: for
     a small model, a sixth of the time. As many blocks as are `skipped` at the end do not run.
+    With a region, that token sees only its patches, in every block; the patches see all.
     """
     tokens, _ = embed(visual, pixels, positions)
     *blocks, last = blocks_of(visual)[: len(blocks_of(visual)) - skipped]
+    mask = None if region is None else hide_from_class_token(tokens, region)
     for block in blocks:
-        tokens = attend_as_trained(block, tokens, project(block, tokens))
+        tokens = attend_as_trained(block, tokens, project(block, tokens), mask)
     queries, keys, values = project(last, tokens)
-    return project_to_text(
-        visual,
-        attend_as_trained(last, tokens[:, :1], Projection(queries[..., :1, :], keys, values)),
-    )[:, 0]
+    first = Projection(queries[..., :1, :], keys, values)
+    mask = mask if mask is None else mask[..., :1, :]
+    return project_to_text(visual, attend_as_trained(last, tokens[:, :1], first, mask))[:, 0]
+
+
+def hide_from_class_token(
+    tokens: Float[torch.Tensor, "image token width"], region: Bool[torch.Tensor, "image patch"]
+) -> Float[torch.Tensor, "image 1 token token"]:
+    """Return what to add to the scores of attention, so that the first token sees a region only."""
+    count = tokens.shape[1]
+    mask = tokens.new_zeros(len(tokens), 1, count, count)
+    mask[:, 0, 0, 1:] = torch.where(region, 0.0, HIDDEN)
+    return mask
 
 
 def project(block: Any, tokens: Float[torch.Tensor, "*batch token width"]) -> Projection:
@@ -149,10 +165,16 @@ def project_channels(block: Any, channels: Float[torch.Tensor, "*batch token wid
 
 
 def attend_as_trained(
-    block: Any, tokens: Float[torch.Tensor, "*batch token width"], projection: Projection
+    block: Any,
+    tokens: Float[torch.Tensor, "*batch token width"],
+    projection: Projection,
+    mask: Float[torch.Tensor, "image 1 query key"] | None = None,
 ) -> Any:
-    """Return what a block makes of its input, by its own attention of queries to keys."""
-    mixed = torch.nn.functional.scaled_dot_product_attention(*projection)
+    """Return what a block makes of its input, by its own attention of queries to keys.
+
+    The mask is added to the scores before the softmax.
+    """
+    mixed = torch.nn.functional.scaled_dot_product_attention(*projection, attn_mask=mask)
     return feed_forward(block, tokens + join_heads(block, mixed))
 
 

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from ovsskit._lazy import Float, open_clip, torch
+from ovsskit._lazy import Bool, Float, open_clip, torch
 from ovsskit.backbones._checkpoint import has_marks
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip._published import CLIP
@@ -34,7 +34,12 @@ from ovsskit.backbones.clip._weights import (
     hub_repository,
     read_blueprint,
 )
-from ovsskit.engine.model import EncodesImageAndText, ExplainsPatches, PretrainedBackbone
+from ovsskit.engine.model import (
+    EncodesImageAndText,
+    EncodesRegions,
+    ExplainsPatches,
+    PretrainedBackbone,
+)
 from ovsskit.engine.model.explains_patches import Explained, Score
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
@@ -46,13 +51,15 @@ KEPT_CALLS = 64
 KEPT_BLOCKS = 4
 """Of how many blocks queries, keys and values are kept. They take three times the memory of the
 tokens, and are soon computed again."""
+REGIONS_AT_ONCE = 32
+"""How many parts of images go through the image encoder in one pass."""
 HALF_SCALE = 2.0**12
 """What scores are multiplied by on the way back in half precision, which would lose gradients."""
 
 Colour = tuple[()] | tuple[float, float, float]
 
 
-class Clip(PretrainedBackbone, EncodesImageAndText, ExplainsPatches):
+class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatches):
     """Encode texts, images and (with vision transformers) patches with any CLIP of open_clip.
 
     Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder
@@ -263,20 +270,54 @@ class Clip(PretrainedBackbone, EncodesImageAndText, ExplainsPatches):
         return features
 
     def _encode_whole(
-        self, pixels: Float[torch.Tensor, "image 3 h w"]
+        self,
+        pixels: Float[torch.Tensor, "image 3 h w"],
+        region: Bool[torch.Tensor, "image patch"] | None = None,
     ) -> Float[torch.Tensor, "image width"]:
         visual, skipped = self.network.visual, self.skip_last_blocks
         if vision.has_class_token(visual):
             if skipped < len(vision.blocks_of(visual)):
-                return vision.encode(visual, pixels, self.positions, skipped)
+                return vision.encode(visual, pixels, self.positions, skipped, region)
             there = f"It has {len(vision.blocks_of(visual))} blocks."
         else:
             there = f"It is a {type(visual).__name__} whose blocks cannot be run apart."
         if skipped:
             what = f"The image encoder cannot leave out {skipped} blocks."
             raise BadValue(what, there=there, fix="Set skip_last_blocks to 0.")
+        if region is not None:
+            what = "The image encoder cannot look at a part of an image."
+            raise BadValue(what, there=there, fix="Use a plain ViT, such as ViT-B-16.")
         encoded: torch.Tensor = self.network.encode_image(pixels)
         return encoded
+
+    def encode_regions(
+        self, images: Sequence[Image], regions: Sequence[Bool[torch.Tensor, "_ _"]]
+    ) -> Float[torch.Tensor, "image width"]:
+        """Return one vector per image, of what it shows in a region, not normalised.
+
+        Raises:
+            BadValue: the image encoder is not a vision transformer with a class token, or more
+                blocks are to be left out than can be.
+        """
+        interpolate, visual = torch.nn.functional.interpolate, self.network.visual
+        parts = []
+        for start in range(0, len(images), REGIONS_AT_ONCE):
+            some = slice(start, start + REGIONS_AT_ONCE)
+            pixels = [
+                interpolate(self.pixels(image)[None], visual.image_size, mode="bilinear")
+                for image in images[some]
+            ]
+            seen = [
+                interpolate(region[None, None].float(), visual.grid_size).bool().flatten()
+                for region in regions[some]
+            ]
+            with torch.no_grad():
+                found = self._encode_whole(
+                    torch.cat(pixels).to(self._device, self.dtype),
+                    torch.stack(seen).to(self._device),
+                )
+            parts.append(found.float())
+        return torch.cat(parts)
 
     @cached_property
     def preprocess(self) -> Any:

@@ -8,6 +8,7 @@ from ovsskit.engine.model.decodes_patches import DecodesPatches as DecodesPatche
 from ovsskit.engine.model.encodes_image import EncodesImage as EncodesImage
 from ovsskit.engine.model.encodes_image_and_text import EncodesImageAndText as EncodesImageAndText
 from ovsskit.engine.model.encodes_patches import EncodesPatches as EncodesPatches
+from ovsskit.engine.model.encodes_regions import EncodesRegions as EncodesRegions
 from ovsskit.engine.model.encodes_text import EncodesText as EncodesText
 from ovsskit.engine.model.encodes_tokens import EncodesTokens as EncodesTokens
 from ovsskit.engine.model.explains_patches import ExplainsPatches as ExplainsPatches

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol, runtime_checkable
 from pydantic import AfterValidator, Field
 
 from ovsskit.engine.model import EncodesTokens
-from ovsskit.engine.values import Hidden
+from ovsskit.engine.values import Hidden, PatchAttention
 from ovsskit.errors import BadValue
 
 
@@ -57,6 +57,22 @@ def layer_numbers(address: str, layers: Sequence[int], encoder: HasBlocks) -> tu
         what = f"{address}.layers asks for {missing}; the image encoder has {count} blocks."
         raise BadValue(what, fix=f"Give numbers from 1 to {count}, or from -{count} to -1.")
     return found
+
+
+def refuse_missing(address: str, layers: Sequence[int], attention: PatchAttention) -> None:
+    """Refuse blocks that the attention of patches does not hold.
+
+    Raises:
+        BadValue: it does not hold one.
+    """
+    missing = [layer for layer in layers if layer not in attention.layers]
+    if missing:
+        held = ", ".join(map(str, attention.layers))
+        what = (
+            f"{address}.layers asks for {', '.join(map(str, missing))}, and the attention of "
+            f"patches holds {held}."
+        )
+        raise BadValue(what, fix="Name them in patch_attention.layers.")
 
 
 def layers_in(

@@ -43,9 +43,14 @@ class SquareImage(Stage, writes="resized"):
         if self.interpolation == "nearest":
             rows, columns = (torch.arange(self.side) * side // self.side for side in image.size)
             return image.data[:, rows[:, None], columns]
-        from PIL import Image as Pillow
+        return resize_bicubic(image, (self.side, self.side))
 
-        resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(
-            (self.side, self.side), Pillow.Resampling.BICUBIC
-        )
-        return torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).to(image.data) / 255
+
+def resize_bicubic(image: Image, size: tuple[int, int]) -> Float[torch.Tensor, "3 h w"]:
+    """Return an image at a height and width as Pillow resizes it; colours are bytes, 0 to 1."""
+    from PIL import Image as Pillow
+
+    resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(
+        size[::-1], Pillow.Resampling.BICUBIC
+    )
+    return torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).to(image.data) / 255

@@ -11,22 +11,26 @@ from ovsskit._lazy import Float, UInt8, numpy, torch
 from ovsskit.engine.devices import place_of_float64
 from ovsskit.engine.memo import remember
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Image, Probabilities
+from ovsskit.engine.values import Confidences, Image, Probabilities
 from ovsskit.errors import MissingExtra
 from ovsskit.ops.mean_field import mean_field
 
 CLIP = 1e-5
 """Lowest probability before the logarithm, as in pydensecrf's `unary_from_softmax`."""
+MEAN_BGR = (104.008, 116.669, 122.675)
+"""Blue, green and red that Caffe's networks subtract, to 255."""
 
 
 class DenseCrf(Stage, writes="scores"):
-    """Refine probabilities by mean field in a fully connected CRF over the image's pixels.
+    """Refine confidences by mean field in a fully connected CRF over the image's pixels.
 
+    They need not sum to 1: what they are in proportion to each other counts.
     `auto` is the torch engine: it agrees with pydensecrf, needs no compiler, and runs on a GPU.
     Maps with a value that is not a number are returned as they are; an image larger than the maps
     is reduced to their size.
     Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's
-    notebook.
+    notebook; `bgr_wrapped` as CLIP-ES's, TagCLIP's and CaR's released code, where a byte less than
+    the mean that is subtracted becomes a high one.
 
     Example:
         [[stage]]
@@ -54,11 +58,11 @@ class DenseCrf(Stage, writes="scores"):
         10.0
     )
     channels: Annotated[
-        Literal["rgb", "bgr"],
+        Literal["rgb", "bgr", "bgr_wrapped"],
         Field(
             description=(
                 "in which order the lattice takes the colours: it only approximates the "
-                "appearance term, not symmetrically"
+                "appearance term, not symmetrically; `bgr_wrapped`: less a mean, modulo 256"
             )
         ),
     ] = "rgb"
@@ -67,14 +71,14 @@ class DenseCrf(Stage, writes="scores"):
         Field(description="`pydensecrf` needs the package pydensecrf2 and a compiler"),
     ] = "auto"
 
-    def run(self, image: Image, scores: Probabilities) -> Probabilities:
-        """Return the refined probabilities.
+    def run(self, image: Image, scores: Confidences) -> Probabilities:
+        """Return probabilities.
 
         Raises:
             MissingExtra: the pydensecrf engine is asked for, and it is not installed.
         """
         if not bool(scores.data.isfinite().all()):
-            return scores
+            return Probabilities(scores.data, scores.labels)
         # A lattice has to be exact, with float64 and large whole numbers: where the first is
         # missing, the second is in doubt.
         place = place_of_float64(scores.data.device)
@@ -82,18 +86,19 @@ class DenseCrf(Stage, writes="scores"):
         refined = infer(
             scores.data.to(place), self._pixels(image.to(place), *scores.data.shape[1:])
         )
-        return scores.with_data(refined.to(scores.data.device))
+        return Probabilities(refined.to(scores.data.device), scores.labels)
 
     def _pixels(self, image: Image, height: int, width: int) -> UInt8[torch.Tensor, "h w 3"]:
         """Return the image's pixels at the size of the maps, colours in the order asked for."""
-        if self.channels == "bgr":
-            image = Image(image.data.flip(0))
-        if image.size == (height, width):
+        if image.size != (height, width):
+            data = torch.nn.functional.interpolate(
+                image.data[None], (height, width), mode="bilinear", antialias=True
+            )
+            image = Image(data[0].clamp(0, 1))
+        if self.channels == "rgb":
             return image.pixels
-        data = torch.nn.functional.interpolate(
-            image.data[None], (height, width), mode="bilinear", antialias=True
-        )
-        return Image(data[0].clamp(0, 1)).pixels
+        pixels = image.pixels.flip(-1)
+        return pixels if self.channels == "bgr" else wrap_bytes(pixels)
 
     def _torch(
         self, probabilities: Float[torch.Tensor, "class h w"], pixels: UInt8[torch.Tensor, "h w 3"]
@@ -132,3 +137,9 @@ class DenseCrf(Stage, writes="scores"):
         )
         marginals = numpy.array(field.inference(self.steps), dtype=numpy.float32)
         return torch.from_numpy(marginals).view(classes, height, width).to(probabilities.device)
+
+
+def wrap_bytes(pixels: UInt8[torch.Tensor, "h w 3"]) -> UInt8[torch.Tensor, "h w 3"]:
+    """Return blue, green and red less their mean, cut to whole numbers towards 0, modulo 256."""
+    mean = torch.tensor(MEAN_BGR, device=pixels.device)
+    return (pixels.float() - mean).trunc().int().remainder(256).to(torch.uint8)

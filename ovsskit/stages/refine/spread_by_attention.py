@@ -7,11 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
-from ovsskit.engine.stage import Stage, TakesLayers
+from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import PatchAttention, Saliency
-from ovsskit.errors import BadValue
 from ovsskit.ops.boxes import inside_boxes, scale
-from ovsskit.stages.attention._layers import Layers, layer_numbers
+from ovsskit.stages.attention._layers import Layers, layer_numbers, refuse_missing
 
 
 class SpreadByAttention(Stage, writes="scores"):
@@ -44,30 +43,15 @@ class SpreadByAttention(Stage, writes="scores"):
         float, Field(ge=0, description="added to a map's range when it is scaled for its boxes")
     ] = 1e-7
 
-    def run(
-        self,
-        scores: Saliency,
-        patch_attention: Annotated[PatchAttention, TakesLayers("layers")],
-    ) -> Saliency:
+    def run(self, scores: Saliency, patch_attention: PatchAttention) -> Saliency:
         """Return the maps, spread, on the grid of the attention.
 
         Raises:
             BadValue: the attention does not hold such a block.
         """
         layers = layer_numbers(self.address, self.layers, patch_attention)
-        missing = [layer for layer in layers if layer not in patch_attention.layers]
-        if missing:
-            held = ", ".join(map(str, patch_attention.layers))
-            what = (
-                f"{self.address}.layers asks for {', '.join(map(str, missing))}, and the attention "
-                f"of patches holds {held}."
-            )
-            raise BadValue(what, fix="Name them in patch_attention.layers.")
-        maps = scores.data
-        if tuple(maps.shape[1:]) != patch_attention.grid:
-            maps = torch.nn.functional.interpolate(
-                maps[None], patch_attention.grid, mode="bilinear"
-            )[0]
+        refuse_missing(self.address, layers, patch_attention)
+        maps = patch_attention.on_grid(scores.data)
         inside = [inside_boxes(one, self.box_at) for one in scale(maps, self.epsilon)]
         seen = maps * torch.stack(inside)
         weights = affinity(patch_attention.of(layers).mean(0), self.divisions)

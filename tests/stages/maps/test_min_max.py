@@ -29,3 +29,11 @@ def test_released_constant_maps_and_a_lone_map() -> None:
     lone = Saliency(DATA[:1], (4,))
     torch.testing.assert_close(MinMax(only_map="keep").run(lone).data, lone.data)
     assert float(MinMax().run(lone).data.amax()) == 1
+
+
+def test_something_is_added_to_the_range_and_constant_maps_become_zero() -> None:
+    found = MinMax(constant="zero", epsilon=0.5).run(SCORES).data.numpy()
+    plane = DATA[0].numpy()
+    expected = (plane - plane.min()) / (np.ptp(plane) + 0.5)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+    assert not found[1:].any()

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ovsskit.engine.memo import Memo, remembering
-from ovsskit.engine.values import Image, Probabilities
+from ovsskit.engine.values import Confidences, Image, Probabilities
 from ovsskit.errors import MissingExtra
 from ovsskit.ops.mean_field import mean_field
 from ovsskit.stages.refine import dense_crf as module
-from ovsskit.stages.refine.dense_crf import DenseCrf
+from ovsskit.stages.refine.dense_crf import DenseCrf, wrap_bytes
 from ovsskit.testing import example
 
 
@@ -66,7 +66,7 @@ def test_both_engines_agree() -> None:
 def test_no_numbers_come_back_as_they_are() -> None:
     scores = example(Probabilities)
     broken = scores.with_data(torch.full_like(scores.data, torch.nan))
-    assert DenseCrf().run(example(Image), broken) is broken
+    assert DenseCrf().run(example(Image), broken).data is broken.data
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,3 +127,20 @@ def test_equal_probabilities_are_refined_once(monkeypatch: pytest.MonkeyPatch) -
         crf.run(image, scores.with_data(scores.data.flip(0)))
         crf.run(Image(1 - image.data), scores)
     assert len(refined) == 2 + len(others) + 2
+
+
+def test_what_confidences_are_in_proportion_counts() -> None:
+    image, given = example(Image), example(Probabilities)
+    larger = Confidences(given.data / given.data.amax(0), given.labels)
+    stage = DenseCrf(steps=2)
+    found, expected = stage.run(image, larger), stage.run(image, given)
+    assert isinstance(found, Probabilities)
+    torch.testing.assert_close(found.data, expected.data, atol=1e-4, rtol=0)
+
+
+def test_bytes_below_the_mean_wrap_round() -> None:
+    pixels = torch.tensor([[[104, 116, 255], [105, 0, 122], [103, 117, 123]]], dtype=torch.uint8)
+    assert wrap_bytes(pixels).tolist() == [[[0, 0, 132], [0, 140, 0], [255, 0, 0]]]
+    image = Image(torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0)))
+    seen = DenseCrf(channels="bgr_wrapped")._pixels(image, 4, 5)
+    assert torch.equal(seen, wrap_bytes(image.pixels.flip(-1)))
