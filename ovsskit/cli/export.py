@@ -52,6 +52,15 @@ def export(
     link_images: Annotated[
         bool, typer.Option("--link-images", help="Link the images beside the masks.")
     ] = False,
+    simplify: Annotated[
+        float,
+        typer.Option(
+            "--simplify",
+            metavar="PIXELS",
+            min=0,
+            help="Let outlines of regions deviate by about so much (geopackage, geojson).",
+        ),
+    ] = 0.0,
     max_pixels: MaxPixels = MAX_PIXELS,
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     quiet: Quiet = False,
@@ -84,6 +93,7 @@ def export(
         classes=classes,
         min_confidence=min_confidence,
         images=images,
+        simplify=simplify,
         max_pixels=max_pixels,
     )
     with resumable(), ExportReport(quiet=quiet, as_json=json) as report:

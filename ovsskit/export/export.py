@@ -65,7 +65,10 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
     if options.classes is not None:
         wanted = parse_classes(options.classes, run.vocabulary.background)
     classes = choose_exported(run.vocabulary, wanted)
-    made = kind(classes, run.title)
+    if options.simplify and not kind.simplifies:
+        what = f"`{options.format}` holds no outlines that could be simplified."
+        raise BadValue(what, fix="Leave out --simplify.", where=Place("--simplify"))
+    made = kind(classes, run.title, options.simplify)
     made.check()
     if kind.wants_images and not options.images:
         text = (
@@ -80,7 +83,7 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
         "classes": [one.name for one in classes.classes],
         "min_confidence": options.min_confidence,
         "images": options.images,
-    }
+    } | ({"simplify": options.simplify} if options.simplify else {})
     folder = ExportFolder(options.folder, identity, made.image_folder)
     return _Job(options, callbacks, notices, run, made, folder)
 
@@ -145,7 +148,8 @@ class _Job:
 
     def _export(self, number: int, record: ImageRecord, root: str, key: str) -> Line:
         width, height = record.size
-        if width * height > self.options.max_pixels:
+        is_bounded = self.format.by_strips and self.finished.is_raster(record)
+        if width * height > self.options.max_pixels and not is_bounded:
             what = f"It has {width * height:,} pixels, more than the {self.options.max_pixels:,}"
             fix = "Allow more with --max-pixels."
             raise BadImage(f"{what} that are read.", fix=fix, where=Place(record.source))
@@ -161,7 +165,7 @@ class _Job:
         )
         line = Line(Part(record.name, record.source, found.image, {}), key, {})
         try:
-            if self.format.reads == "masks":
+            if self.format.reads == "masks" and not self.format.by_strips:
                 _ = found.ids  # before the image is brought: it may be left out
             if self.options.images:
                 line = self._bring(found, line)

@@ -27,12 +27,14 @@ class Part(NamedTuple):
 class Format(ABC):
     """Turn what was found in images into the files of one tool.
 
-    The first line of a format's docstring says what it is for. Images come one at a time, and all
+    The first line of a format's docstring says what it is for. Outlines may deviate from pixels by
+    about `simplify` pixels. Images come one at a time, and all
     that outlives one is what `write` returns: an export of any length takes the same memory.
     """
 
     classes: ExportClasses
     title: str
+    simplify: float = 0.0
 
     reads: ClassVar[Literal["masks", "scores"]] = "masks"
     image_folder: ClassVar[str] = "images"
@@ -43,6 +45,10 @@ class Format(ABC):
     """Whether copies of images keep all their bands, and their place on earth."""
     reads_images: ClassVar[bool] = False
     """Whether the format reads the images themselves."""
+    by_strips: ClassVar[bool] = False
+    """Whether the format holds some rows of a mask at a time, and takes rasters of any size."""
+    simplifies: ClassVar[bool] = False
+    """Whether the format has outlines that can be simplified."""
 
     def check(self) -> None:
         """Check that the format can hold these classes, and that its packages are there.

@@ -65,6 +65,23 @@ class Found:
             ids[self.confidence < self.least] = self.classes.background.number
         return ids
 
+    def strips(
+        self,
+    ) -> Iterator[tuple[Int[numpy.ndarray, "rows w"], Float[numpy.ndarray, "rows w"] | None]]:
+        """Yield what `ids` and `confidence` hold some rows at a time.
+
+        A raster is never in memory as a whole.
+        """
+        masks = self.run.mask_strips(self.record)
+        if self.least is None and not self.run.has_confidence(self.record):
+            yield from ((self.classes.keep(ids), None) for ids in masks)
+            return
+        for ids, confidence in zip(masks, self.run.confidence_strips(self.record), strict=True):
+            kept = self.classes.keep(ids)
+            if self.least is not None:
+                kept[confidence < self.least] = self.classes.background.number
+            yield kept, confidence
+
     @cached_property
     def confidence(self) -> Float[numpy.ndarray, "h w"] | None:
         """Return how well every pixel's class scored; None where the run did not save it."""

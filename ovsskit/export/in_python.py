@@ -22,13 +22,15 @@ def run_export(
     classes: str | Sequence[str] | None = None,
     min_confidence: float | None = None,
     images: Images = "",
+    simplify: float = 0.0,
     max_pixels: int = MAX_PIXELS,
     callbacks: ExportCallbacks | None = None,
 ) -> dict[str, Any]:
     """Write the masks of a finished run in another format, and return the record of that.
 
-    `images` says whether the images themselves are copied ("copy") or linked ("link"). The same
-    call goes on with an export that was stopped.
+    `images` says whether the images themselves are copied ("copy") or linked ("link"); by about
+    `simplify` pixels the outlines of regions may deviate. The same call goes on with an export that
+    was stopped.
 
         record = ovsskit.run_export("ovsskit-out/naclip", "coco", images="copy")
         print(record["images"], record["losses"])
@@ -43,6 +45,7 @@ def run_export(
         classes=as_option(classes),
         min_confidence=min_confidence,
         images=images,
+        simplify=simplify,
         max_pixels=max_pixels,
     )
     return export_run(options, callbacks or Silent())

@@ -19,6 +19,7 @@ class ExportOptions:
     """Hold the folder of a finished run, the format, and what of the run is exported.
 
     `min_confidence` is in the unit of the saved confidences; pixels below it become background.
+    Outlines may deviate by about `simplify` pixels.
     """
 
     run: Path
@@ -27,6 +28,7 @@ class ExportOptions:
     classes: str | None = None
     min_confidence: float | None = None
     images: Images = ""
+    simplify: float = 0.0
     max_pixels: int = MAX_PIXELS
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from ovsskit.files.reading import Unreadable, read_json
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.gallery import CLASSES
 from ovsskit.run.output.record import ImageRecord
-from ovsskit.run.rasters.raster_file import void_of
+from ovsskit.run.rasters.raster_file import cut_strips, read_strips, void_of
 
 WHITE = 65535
 """What stands for the highest confidence in a map."""
@@ -92,13 +92,34 @@ class FinishedRun:
             BadFile: the mask is missing, is not the one that the run wrote, has another size than
                 its image, or holds numbers of no class.
         """
-        name = f"masks/{record.name}"
-        is_raster = f"{name}.tif" in record.files
-        path = self._path(record, f"{name}.tif" if is_raster else f"{name}.png", "mask")
-        ids = read_mask(path)
-        _see_size(ids, record, path)
-        if is_raster:
-            ids[ids == void_of(self.vocabulary)] = self.vocabulary.ids[0]
+        if not self.is_raster(record):
+            path = self._path(record, f"masks/{record.name}.png", "mask")
+            ids = read_mask(path)
+            _see_size(ids, record, path)
+            return self._see_classes(ids, path)
+        return numpy.concatenate(list(self.mask_strips(record)))
+
+    def mask_strips(self, record: ImageRecord) -> Iterator[Int[numpy.ndarray, "rows w"]]:
+        """Yield the mask `BLOCK` rows at a time; that of a raster is never in memory as a whole.
+
+        Raises:
+            BadFile: see `mask`.
+        """
+        if not self.is_raster(record):
+            yield from cut_strips(self.mask(record))
+            return
+        path = self._path(record, f"masks/{record.name}.tif", "mask")
+        void = void_of(self.vocabulary)
+        for strip in read_strips(path, record.size):
+            ids = strip.astype("int32")
+            ids[ids == void] = self.vocabulary.ids[0]
+            yield self._see_classes(ids, path)
+
+    def is_raster(self, record: ImageRecord) -> bool:
+        """Tell whether an image was run in windows, and its mask lies where it does."""
+        return f"masks/{record.name}.tif" in record.files
+
+    def _see_classes(self, ids: Int[numpy.ndarray, "h w"], path: Path) -> Int[numpy.ndarray, "h w"]:
         known = numpy.zeros(max(*self.vocabulary.ids, int(ids.max(initial=0))) + 1, bool)
         known[list(self.vocabulary.ids)] = True
         if not known[ids].all():
@@ -123,14 +144,26 @@ class FinishedRun:
         """
         if record.confidence is None:
             raise _unsaved("confidence", record)
+        if self.is_raster(record):
+            return numpy.concatenate(list(self.confidence_strips(record)))
+        path = self._path(record, f"confidence/{record.name}.png", "map of confidence")
         low, high = record.confidence
-        name, what = f"confidence/{record.name}", "map of confidence"
-        if f"{name}.tif" in record.files:
-            return _read_numbers(self._path(record, f"{name}.tif", what), low)
-        path = self._path(record, f"{name}.png", what)
         grey = read_mask(path)
         _see_size(grey, record, path)
         return (low + grey.astype("float32") * ((high - low) / WHITE)).astype("float32")
+
+    def confidence_strips(self, record: ImageRecord) -> Iterator[Float[numpy.ndarray, "rows w"]]:
+        """Yield the confidence `BLOCK` rows at a time; the least of all where there is no number.
+
+        Raises:
+            BadFile: see `confidence`.
+        """
+        if record.confidence is None or not self.is_raster(record):
+            yield from cut_strips(self.confidence(record))
+            return
+        path = self._path(record, f"confidence/{record.name}.tif", "map of confidence")
+        for strip in read_strips(path, record.size):
+            yield numpy.nan_to_num(strip, copy=False, nan=record.confidence[0])
 
     def scores(self, record: ImageRecord) -> SavedScores:
         """Return the maps of all classes.
@@ -162,19 +195,6 @@ class FinishedRun:
             told = f"The {what} is not the one that the run wrote."
             raise BadFile(told, fix="Run again.", where=Place(str(path)))
         return path
-
-
-def _read_numbers(path: Path, missing: float) -> Float[numpy.ndarray, "h w"]:
-    """Return the numbers of a GeoTIFF; another for those that are missing."""
-    import tifffile
-
-    try:
-        numbers: Float[numpy.ndarray, "h w"] = tifffile.imread(path, maxworkers=1)
-    except (OSError, ValueError) as error:
-        what = f"The confidence cannot be read: {error}."
-        raise BadFile(what, fix="Run again.", where=Place(str(path))) from error
-    known: Float[numpy.ndarray, "h w"] = numpy.nan_to_num(numbers, copy=False, nan=missing)
-    return known
 
 
 def _unsaved(what: str, record: ImageRecord) -> BadFile:

@@ -14,7 +14,7 @@ import numpy
 import PIL.Image
 import pytest
 import rasterio
-from rasters import patches, write_raster
+from painted_rasters import patches, write_raster
 
 from ovsskit.cli.__main__ import main
 

@@ -7,7 +7,7 @@ import numpy
 import PIL.Image
 import pytest
 from finished_runs import block_mask, finish_run
-from rasters import patches, write_raster
+from painted_rasters import patches, write_raster
 from typer.testing import CliRunner
 
 from ovsskit.cli.app import app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections import defaultdict
@@ -14,39 +15,44 @@ from ovsskit.datasets.extra import need
 from ovsskit.export.format import Format, Part, Put
 from ovsskit.export.found import Found
 from ovsskit.export.georeference import read_georeference
+from ovsskit.export.regions import find_regions
 
 FILE, WHY = "regions.gpkg", "GeoPackage"
-FIELDS = ("image", "class", "class_name")
+FIELDS: dict[str, Any] = {
+    "image": object,
+    "class": "int32",
+    "class_name": object,
+    "area": float,
+    "confidence": float,
+}
+"""The fields of a region and their kinds; confidence is NULL where none was saved."""
 MOST_REGIONS = 5000
 """Regions that are held in memory and written together."""
 
-Row = tuple[str, str, int, str]
+Row = tuple[str, str, int, str, float, float]
 """The polygon (WKB in hexadecimal), and the fields of a region."""
 
 
 class Geopackage(Format):
     """Regions as polygons in a GeoPackage, where georeferenced images lie (QGIS, GeoPandas)."""
 
-    reads_images = True
-    images_as_stored = True
+    reads_images = by_strips = simplifies = True
 
     def check(self) -> None:
         """Check that the packages are there that make and write polygons."""
-        for module in ("rasterio.features", "shapely.geometry", "pyogrio.raw"):
+        for module in ("rasterio.features", "shapely", "pyogrio.raw"):
             need(module, WHY, "geo")
 
     def write(self, found: Found, put: Put) -> dict[str, Any]:
-        """Return the outlines of an image's regions along the edges of pixels, holes kept.
-
-        Pixels of a region touch at their sides.
-        """
-        features = need("rasterio.features", WHY, "geo")
-        geometry = need("shapely.geometry", WHY, "geo")
-        where, ids = read_georeference(found), found.ids.astype("int32")
-        inside = ids != self.classes.background.number
-        shapes = features.shapes(ids, mask=inside, connectivity=4, transform=where.transform)
-        regions = [[geometry.shape(one).wkb_hex, int(number)] for one, number in shapes]
-        return {"crs": where.crs.to_wkt(), "regions": regions}
+        """Return outlines, numbers, areas in square metres and mean confidences of regions."""
+        place = read_georeference(found)
+        regions = find_regions(found, place, self.simplify, WHY)
+        shapes = need("shapely", WHY, "geo").to_wkb(regions.shapes, hex=True)
+        columns = [shapes, regions.numbers, regions.areas.round(3)]
+        if regions.confidences is not None:
+            columns.append(regions.confidences.round(6))
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return {"crs": place.crs.to_wkt(), "regions": [list(row) for row in rows]}
 
     def finish(self, parts: Iterable[Part], put: Put) -> None:
         """Write the one file, with a layer for each coordinate system that images have."""
@@ -54,9 +60,10 @@ class Geopackage(Format):
             path = Path(folder) / FILE
             layers = _Layers(path)
             for part in parts:
-                for shape, number in part.kept["regions"]:
+                for shape, number, area, *sure in part.kept["regions"]:
                     name = self.classes.by_number[number].name
-                    layers.add(part.kept["crs"], (shape, part.image, number, name))
+                    row = shape, part.image, number, name, area, sure[0] if sure else math.nan
+                    layers.add(part.kept["crs"], row)
             layers.close()
             if path.exists():
                 put(FILE, lambda file: _copy(path, file))
@@ -91,11 +98,10 @@ class _Layers:
             self.path,
             geometry=numpy.array([bytes.fromhex(one) for one in shapes], object),
             field_data=[
-                numpy.array(columns[0], object),
-                numpy.array(columns[1], "int32"),
-                numpy.array(columns[2], object),
+                numpy.array(column, kind)
+                for column, kind in zip(columns, FIELDS.values(), strict=True)
             ],
-            fields=numpy.array(FIELDS, object),
+            fields=numpy.array([*FIELDS], object),
             geometry_type="Polygon",
             crs=crs,
             layer=layer,

@@ -8,13 +8,14 @@ from ovsskit.datasets.extra import need
 from ovsskit.export.format import Format, Put
 from ovsskit.export.found import Found
 from ovsskit.export.georeference import read_georeference
-from ovsskit.run.rasters.raster_file import BLOCK, write_mask_geotiff
+from ovsskit.run.rasters.raster_file import write_mask_geotiff
 
 
 class Geotiff(Format):
     """Masks as GeoTIFF, in the coordinates of georeferenced images (QGIS, GDAL, rasterio)."""
 
     reads_images = True
+    by_strips = True
     images_as_stored = True
 
     def check(self) -> None:
@@ -28,7 +29,7 @@ class Geotiff(Format):
         """
         place = read_georeference(found)
         width, height = found.size
-        strips = (found.ids[top : top + BLOCK] for top in range(0, height, BLOCK))
+        strips = (ids for ids, _ in found.strips())
         put(
             f"masks/{found.name}.tif",
             lambda file: write_mask_geotiff(

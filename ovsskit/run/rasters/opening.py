@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,21 @@ DRIVERS = [
 ]
 """GDAL's drivers that are used. Left out are those of files that only point to other files or to
 the network, such as VRT and WMS, and of vector data."""
-CACHE = 256
+CACHE = "256"
 """Megabytes of blocks that GDAL keeps: the rows that a row of windows shares."""
 WHY = "A raster"
+
+
+@cache
+def use_rasterio(why: str = WHY) -> Any:
+    """Return the package, GDAL's memory bounded unless the person has bounded it.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    rasterio = need("rasterio", why, "geo")
+    os.environ.setdefault("GDAL_CACHEMAX", CACHE)  # it looks when it first reads a block
+    return rasterio
 
 
 @contextmanager
@@ -50,19 +64,27 @@ def opened(path: Path) -> Iterator[Any]:
         BadImage: GDAL cannot read it, or it holds several.
         MissingExtra: rasterio is not installed.
     """
-    rasterio = need("rasterio", WHY, "geo")
+    rasterio = use_rasterio()
     place = Place(str(path))
-    with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=CACHE):
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        try:
+    try:
+        with quiet(rasterio):
             dataset = rasterio.DatasetReader(str(path), driver=DRIVERS)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            fix = "`gdal_translate` makes a GeoTIFF of what GDAL reads in other ways."
-            what = f"The raster cannot be read: {error}."
-            raise BadImage(what, fix=fix, where=place) from error
-        with dataset:
-            if not dataset.count:
-                what = "The file holds no raster of its own, but several others."
-                fix = "Make a GeoTIFF of the one that is meant: gdal_translate."
-                raise BadImage(what, fix=fix, where=place)
-            yield dataset
+    except (rasterio.errors.RasterioError, OSError) as error:
+        fix = "`gdal_translate` makes a GeoTIFF of what GDAL reads in other ways."
+        what = f"The raster cannot be read: {error}."
+        raise BadImage(what, fix=fix, where=place) from error
+    # The dataset's own context would end GDAL's environment of another that is still open.
+    with closing(dataset):
+        if not dataset.count:
+            what = "The file holds no raster of its own, but several others."
+            fix = "Make a GeoTIFF of the one that is meant: gdal_translate."
+            raise BadImage(what, fix=fix, where=place)
+        yield dataset
+
+
+@contextmanager
+def quiet(rasterio: Any) -> Iterator[None]:
+    """Let GDAL work, and say nothing of rasters without a place."""
+    with warnings.catch_warnings(), rasterio.Env():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ovsskit._lazy import Shaped, numpy
-from ovsskit.datasets.extra import need
 from ovsskit.engine.values import Vocabulary
+from ovsskit.errors import BadFile, BadImage, Place, reason_of
 from ovsskit.run.output.masks import EIGHT_BITS
 from ovsskit.run.rasters.georeference import Georeference
-from ovsskit.run.rasters.opening import CACHE
+from ovsskit.run.rasters.opening import opened, quiet, use_rasterio
 
 BLOCK = 512
 """Side of the blocks that are compressed alone, in pixels; rows come in as many at once."""
@@ -23,6 +25,29 @@ def void_of(vocabulary: Vocabulary) -> int:
     fits = len(numbers) <= EIGHT_BITS and max(numbers) <= EIGHT_BITS
     most = EIGHT_BITS if fits else SIXTEEN_BITS
     return next(number for number in range(most, 0, -1) if number not in numbers)
+
+
+def cut_strips(data: Shaped[numpy.ndarray, "h w"]) -> Iterator[Shaped[numpy.ndarray, "rows w"]]:
+    """Yield what is in memory `BLOCK` rows at a time."""
+    return (data[top : top + BLOCK] for top in range(0, len(data), BLOCK))
+
+
+def read_strips(path: Path, size: tuple[int, int]) -> Iterator[Shaped[numpy.ndarray, "rows w"]]:
+    """Yield a GeoTIFF of one band, of this width and height, `BLOCK` rows at a time.
+
+    Raises:
+        BadFile: it cannot be read, or has another size.
+    """
+    try:
+        with opened(path) as image:
+            if size != (image.width, image.height):
+                raise BadImage(f"It is {image.width} x {image.height} pixels.")
+            for top in range(0, image.height, BLOCK):
+                rows = (top, min(top + BLOCK, image.height))
+                yield image.read(1, window=(rows, (0, image.width)))
+    except (BadImage, OSError) as error:
+        what = f"The raster of the run cannot be read: {reason_of(error)}"
+        raise BadFile(what, fix="Run again.", where=Place(str(path))) from error
 
 
 def write_geotiff(
@@ -42,7 +67,7 @@ def write_geotiff(
         OSError: the disk is full, or the file cannot be written.
         MissingExtra: rasterio is not installed.
     """
-    rasterio = need("rasterio", "GeoTIFF", "geo")
+    rasterio = use_rasterio()
     height, width = size
     profile: dict[str, Any] = {
         "driver": "GTiff",
@@ -60,7 +85,9 @@ def write_geotiff(
         "bigtiff": "if_safer",
     }
     try:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE), rasterio.open(file.name, "w", **profile) as image:
+        with quiet(rasterio):
+            image = rasterio.open(file.name, "w", **profile)
+        with closing(image):
             if colours:
                 image.write_colormap(1, colours)
             image.update_tags(1, **(tags or {}))

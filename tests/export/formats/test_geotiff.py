@@ -57,12 +57,14 @@ def test_regions_drawn_again_are_the_mask(case: str, tmp_path: Path) -> None:
     if case == "empty":
         assert not path.exists()
         return
-    about, _, shapes, (image, numbers, words) = pyogrio.raw.read(path)
+    about, _, shapes, (image, numbers, words, areas, confidences) = pyogrio.raw.read(path)
     assert rasterio.CRS.from_user_input(about["crs"]) == rasterio.CRS.from_string(UTM)
     pairs = list(zip(shapely.from_wkb(shapes), numbers.tolist(), strict=True))
     drawn = rasterio.features.rasterize(pairs, mask.shape, transform=WHERE, dtype="int32")
     assert numpy.array_equal(drawn, mask)
     assert sum(one.area for one, _ in pairs) == pytest.approx(0.25 * (mask > 0).sum())
+    assert areas == pytest.approx([one.area for one, _ in pairs], rel=1e-3)  # of UTM's scale
+    assert numpy.isnan(confidences).all()
     assert set(image) == {"a.tif"}
     assert [names[number - 1] for number in numbers] == words.tolist()
 

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 import rasterio
 import tifffile
-from rasters import NORTH_UP, patches, write_raster
+from painted_rasters import NORTH_UP, patches, write_raster
 
 from ovsskit.run.rasters.finding import find_rasters, is_raster
 

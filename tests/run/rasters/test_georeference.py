@@ -6,7 +6,7 @@ import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
-from rasters import NORTH_UP
+from painted_rasters import NORTH_UP
 
 from ovsskit.run.rasters.georeference import Georeference
 

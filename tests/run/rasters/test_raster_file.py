@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 import rasterio
-from rasters import NORTH_UP, UTM
+from painted_rasters import NORTH_UP, UTM
 
 from ovsskit.files.writing import write_whole
 from ovsskit.recipe.vocabulary import make_vocabulary

@@ -9,7 +9,7 @@ import numpy
 import PIL.Image
 import pytest
 import rasterio
-from rasters import NORTH_UP, UTM, patches, write_raster
+from painted_rasters import NORTH_UP, UTM, patches, write_raster
 from toy_stages import ToyColours, ToyLabels, ToySoftmax
 
 from ovsskit.engine.rendering import PLAIN, Rendering

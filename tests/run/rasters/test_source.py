@@ -8,8 +8,8 @@ from typing import Any
 import numpy
 import pytest
 import rasterio
+from painted_rasters import patches, write_raster
 from rasterio.enums import ColorInterp
-from rasters import patches, write_raster
 
 from ovsskit.engine.images import read_image
 from ovsskit.engine.rendering import PLAIN, Rendering
