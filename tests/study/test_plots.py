@@ -19,10 +19,12 @@ from plotly.graph_objects import Figure
 
 from ovsskit.errors import Place
 from ovsskit.study.report.plots import (
+    contour_plot,
     copy_study,
     front_plot,
     history_plot,
     importance_plot,
+    intermediate_plot,
     parallel_plot,
     plot_html,
     slice_plots,
@@ -244,3 +246,46 @@ def test_names_and_choices_are_text_wherever_a_plot_shows_them() -> None:
         page = plot_html(figure, "here")
         assert page.count("<script") == page.count("</script") == 1
         assert "http" not in page
+
+
+def test_the_contour_is_that_of_the_two_that_mattered_most() -> None:
+    told: list[Told] = [
+        (
+            [1 - abs(number - 12) / 20 + (number % 3) / 100],
+            {"threshold.at": number / 40, "head.layer": 1 + number % 3},
+            False,
+        )
+        for number in range(24)
+    ]
+    study = copied(1, told=told)
+    importance = importance_plot(study)
+    figure = contour_plot(study, importance)
+    assert figure is not None
+    titles = {figure.layout.xaxis.title.text, figure.layout.yaxis.title.text}
+    assert titles == {"threshold.at", "head.layer"}
+    assert contour_plot(study, None) is None
+
+
+def test_a_parameter_that_never_moved_has_no_contour() -> None:
+    told: list[Told] = [
+        ([number / 24], {"threshold.at": number / 40, "head.layer": 2}, False)
+        for number in range(24)
+    ]
+    study = copied(1, told=told)
+    assert contour_plot(study, importance_plot(study)) is None
+
+
+def test_pruned_trials_show_what_they_gave_after_fewer_images() -> None:
+    study, rows = made(1)
+    assert intermediate_plot(copy_study(study, rows, GOALS[:1]), "gain") is None
+    told = optuna.create_study(direction="maximize")
+    trial = told.ask()
+    trial.set_user_attr("turn", 0)
+    trial.report(0.25, 1)
+    trial.report(-0.5, 2)
+    told.tell(trial, state=TrialState.PRUNED)
+    row = Row(0, 0, "pruned", {}, None, 1.0, 1.0)
+    figure = intermediate_plot(copy_study(told, [row], GOALS[:1]), "gain")
+    assert figure is not None
+    assert points(figure.data[0]) == [(1, 0.25), (2, -0.5)]
+    assert figure.layout.yaxis.title.text == "gain"

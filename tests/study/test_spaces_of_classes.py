@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 import ovsskit
 from ovsskit.engine.notices import Silent
+from ovsskit.engine.rendering import AS_USUAL
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadClasses, OvsskitError, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.samples import sample_images
 from ovsskit.stages.text.encode_text import EncodeText
-from ovsskit.study.report.best import recipe_text
+from ovsskit.study.report.best import recipe_texts
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import StudyOptions, StudyPlan, check_file, make_plan, read_search
@@ -84,10 +85,11 @@ def test_the_best_recipe_holds_the_values_of_classes(
     vocabulary = vocabulary_of(names)
     folder = tmp_path_factory.mktemp("best")
     values = {one.address: 0.25 for one in for_classes([STAR], vocabulary, {})}
-    plan = StudyPlan(quickstart(), (), (), False, vocabulary, None, 1)
+    plan = StudyPlan(quickstart(), (), (), False, vocabulary, None, AS_USUAL)
     state = StudyState(plan, 1, folder, default={"values": [0.5]})
     row = Row(0, 0, "done", values, [0.5], 0.0, 0.0)
-    (folder / "best.toml").write_text(recipe_text(state, row, folder), encoding="utf-8")
+    [text] = recipe_texts(state, [row], folder)
+    (folder / "best.toml").write_text(text, encoding="utf-8")
     [stage] = [
         one for one in load_recipe(folder / "best.toml").plan.stages if one.address == "threshold"
     ]
@@ -219,7 +221,7 @@ def test_sentences_are_chosen_class_by_class_and_kept_in_the_best_recipe(tmp_pat
     state = StudyState(plan, 1, tmp_path, default={"values": [0.5]})
     state.start = starting_values(plan.search)
     params = {"encode_text.sentences_of.ice cream": ["a {}.", "the {}."]}
-    text = recipe_text(state, Row(0, 0, "done", params, [0.5], 0.0, 0.0), tmp_path)
+    [text] = recipe_texts(state, [Row(0, 0, "done", params, [0.5], 0.0, 0.0)], tmp_path)
     assert '"encode_text.sentences_of.ice cream" = ["a {}.", "the {}."]' in text
     assert '"imagenet_80" before' in text
     (tmp_path / "best.toml").write_text(text)
@@ -237,7 +239,7 @@ def test_the_best_recipe_looks_for_the_words_of_the_study(
 ) -> None:
     plan = plan_of(Path("clip_baseline_tiny"), classes, settings={"accept": "best"})
     state = StudyState(plan, 1, tmp_path, default={"values": [0.5]})
-    text = recipe_text(state, Row(0, 0, "done", {}, [0.5], 0.0, 0.0), tmp_path)
+    [text] = recipe_texts(state, [Row(0, 0, "done", {}, [0.5], 0.0, 0.0)], tmp_path)
     (tmp_path / "best.toml").write_text(text)
     found = load_recipe(tmp_path / "best.toml").plan.vocabulary
     assert found.queries == plan.vocabulary.queries

@@ -5,6 +5,7 @@ Each changed value keeps the comment that the original has beside it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,11 @@ def best_texts(state: StudyState) -> dict[str, str]:
     `best.toml` is the unchanged recipe where that was kept. The recipes of the front lie in
     `front/`.
     """
-    texts = {"best.toml": recipe_text(state, state.chosen, state.out)}
+    [best] = recipe_texts(state, [state.chosen], state.out)
+    texts = {"best.toml": best}
     if len(state.plan.search.objectives) > 1:
-        folder = state.out / "front"
-        for row in state.front:
-            texts[front_name(row)] = recipe_text(state, row, folder)
+        names = map(front_name, state.front)
+        texts |= zip(names, recipe_texts(state, state.front, state.out / "front"), strict=True)
     return texts
 
 
@@ -42,8 +43,23 @@ def front_name(row: Row) -> str:
     return f"front/trial_{row.turn:04d}.toml"
 
 
-def recipe_text(state: StudyState, row: Row | None, folder: Path) -> str:
-    """Return a recipe with the values of a trial, to stand in a folder; unchanged without one."""
+def recipe_texts(state: StudyState, rows: Sequence[Row | None], folder: Path) -> list[str]:
+    """Return recipes with the values of trials, to stand in a folder; unchanged for None."""
+    search = state.plan.search
+    words = describe_words(state.plan.vocabulary)
+    if words == describe_words(search.candidate({}).plan.vocabulary):
+        words = {}
+    notes = comments_of(search.path)
+    return [_recipe_text(state, row, folder, words, notes) for row in rows]
+
+
+def _recipe_text(
+    state: StudyState,
+    row: Row | None,
+    folder: Path,
+    words: Mapping[str, Any],
+    notes: Mapping[str, str],
+) -> str:
     search = state.plan.search
     document = tomlkit.document()
     for line in _told(state, row):
@@ -64,11 +80,9 @@ def recipe_text(state: StudyState, row: Row | None, folder: Path) -> str:
             removed += [] if wrapped else [address]
     if removed:
         document["remove"] = removed
-    words = describe_words(state.plan.vocabulary)
-    if words != describe_words(search.candidate({}).plan.vocabulary):
+    if words:
         document["vocabulary"] = tomlkit.item(words)
     changes = tomlkit.table()
-    notes = comments_of(search.path)
     for address, value in values.items():
         item: Item = tomlkit.item(value)
         was = state.start.get(address)
@@ -90,9 +104,11 @@ def _told(state: StudyState, row: Row | None) -> list[str]:
     if row is None:
         return [f"The study `{title}` of {state.total} trials.", *reasons]
     objectives, before = state.plan.search.objectives, state.default.get("values", [])
+    if row.values is None:
+        return [f"Trial {row.turn} of {state.total} of the study `{title}`: {row.state}."]
     scores = ", ".join(
         f"{one.name} {value:.4g} (the unchanged recipe: {was:.4g})"
-        for one, value, was in zip(objectives, row.values or [], before, strict=True)
+        for one, value, was in zip(objectives, row.values, before, strict=True)
     )
     return [f"Trial {row.turn} of {state.total} of the study `{title}`: {scores}.", *reasons]
 

@@ -84,6 +84,39 @@ def importance_plot(study: optuna.Study) -> Figure | None:
     return _plain(figure, 90 + 34 * len(found)).update_yaxes(title_text="", automargin=True)
 
 
+def contour_plot(study: optuna.Study, importance: Figure | None) -> Figure | None:
+    """Return the values over the two parameters that mattered most; None where that is not known.
+
+    None also where one of them was tried at a single value.
+    """
+    if importance is None:
+        return None
+    [bars] = importance.data
+    ranked = sorted(zip(bars.x, bars.y, strict=True), reverse=True)
+    names = [str(name) for _, name in ranked[:2]]
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    for name in names:
+        if len({trial.params[name] for trial in trials if name in trial.params}) < 2:
+            return None
+    [target] = study.metric_names or []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        figure = visualization.plot_contour(study, names, target_name=target)
+    return _plain(figure, 460)
+
+
+def intermediate_plot(study: optuna.Study, told: str) -> Figure | None:
+    """Return what each trial was worth after fewer images, pruned ones too; None where none says.
+
+    `told` says what the values are.
+    """
+    if not any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
+        return None
+    figure = visualization.plot_intermediate_values(study)
+    figure.update_layout(showlegend=False)
+    return _plain(figure, 380).update_yaxes(title_text=told).update_xaxes(title_text="images")
+
+
 def slice_plots(study: optuna.Study, default: float | None) -> list[Figure]:
     """Return for every parameter that a trial took the values of these trials over it."""
     [name] = study.metric_names or []
@@ -148,6 +181,7 @@ def _copy_trial(trial: FrozenTrial, objectives: int) -> FrozenTrial:
             _text(name): _copy_distribution(one) for name, one in trial.distributions.items()
         },
         constraints=trial.constraints,
+        intermediate_values=trial.intermediate_values,
     )
 
 

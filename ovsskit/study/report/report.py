@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,16 @@ from PIL.Image import Image as PilImage
 from ovsskit.engine.values import Labels
 from ovsskit.run.output.overlay import draw_overlay
 from ovsskit.run.output.page import render_page
-from ovsskit.study.report.best import front_name
+from ovsskit.study.report.best import front_name, recipe_texts
 from ovsskit.study.report.plots import (
     FEWEST_TRIALS,
     SCRIPT,
+    contour_plot,
     copy_study,
     front_plot,
     history_plot,
     importance_plot,
+    intermediate_plot,
     parallel_plot,
     plot_html,
     slice_plots,
@@ -30,7 +33,7 @@ from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 
 REPORT = "index.html"
-SHOWN_IMAGES, SHOWN_TRIALS = 6, 25
+SHOWN_IMAGES = 6
 WIDTH = 420
 """Of an image in the report, in pixels."""
 
@@ -56,13 +59,9 @@ def report_texts(state: StudyState, evaluator: Evaluator, study: optuna.Study) -
 def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> str:
     """Return the page as HTML."""
     search, rows, best = state.plan.search, state.rows, state.proposed
-    first = search.objectives[0]
     default = state.default.get("values", [])
     several = len(search.objectives) > 1
     judged = sum(row.state == "done" for row in rows)
-    shown = sorted(
-        (row for row in rows if row.values), key=lambda row: -first.sign * (row.values or [0.0])[0]
-    )
     return render_page(
         "ovsskit.study.report",
         "study.html",
@@ -74,6 +73,7 @@ def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> s
         start=state.start,
         default=default,
         best=best,
+        kept=state.chosen is None,
         reasons=state.acceptance.reasons if state.acceptance is not None else [],
         groups=state.groups if search.settings.groups > 1 else [],
         script=SCRIPT,
@@ -84,10 +84,37 @@ def page_text(state: StudyState, evaluator: Evaluator, study: optuna.Study) -> s
         fewest_trials=FEWEST_TRIALS,
         judged=judged,
         pairs=_pairs(state, evaluator, best) if best is not None else [],
-        rows=state.front if several else shown[:SHOWN_TRIALS],
+        command=shlex.join(["ovsskit", "run", str(state.out / "best.toml")]),
+        samples=state.plan.samples,
+        data=_trials(state),
         failed=[row for row in rows if row.state == "failed"],
         pruned=sum(row.state == "pruned" for row in rows),
     )
+
+
+def _trials(state: StudyState) -> dict[str, Any]:
+    """Return every trial and its recipe, as plain data for the page's table."""
+    search = state.plan.search
+    rows = [row for row in state.rows if row.state != "failed"]
+    front = {row.turn for row in state.front} if len(search.objectives) > 1 else set()
+    return {
+        "objectives": [one.name for one in search.objectives],
+        "signs": [one.sign for one in search.objectives],
+        "addresses": [one.address for one in search.space],
+        "trials": [
+            {
+                "turn": row.turn,
+                "state": row.state,
+                "values": row.values,
+                "params": row.params,
+                "took": row.took,
+                "broken": row.broken,
+                "is": ["on the front"] * (row.turn in front) + ["the knee"] * (row == state.knee),
+                "recipe": text,
+            }
+            for row, text in zip(rows, recipe_texts(state, rows, state.out), strict=True)
+        ],
+    }
 
 
 def _plots(state: StudyState, study: optuna.Study) -> dict[str, list[str]]:
@@ -98,10 +125,16 @@ def _plots(state: StudyState, study: optuna.Study) -> dict[str, list[str]]:
     whole = copy_study(study, state.rows, objectives)
     first = copy_study(study, state.rows, objectives[:1])
     importance = importance_plot(first)
+    contour = contour_plot(first, importance)
+    halves = state.plan.search.settings.pruner == "halving"
+    told = "gain over the unchanged recipe" if halves else objectives[0].name
+    intermediate = intermediate_plot(first, told)
     figures = {
         "history": [history_plot(first, was)],
         "front": [front_plot(whole, default, state.knee)] if len(objectives) > 1 else [],
         "importance": [] if importance is None else [importance],
+        "contour": [] if contour is None else [contour],
+        "intermediate": [] if intermediate is None else [intermediate],
         "slices": slice_plots(first, was),
         "parallel": [parallel_plot(whole)],
     }
