@@ -78,7 +78,8 @@ one."""
 class Recipe:
     """Hold a checked recipe: its plan, and the tables that it was made from.
 
-    Published numbers stand apart from the tables, since they change nothing that a recipe does.
+    `images_at` is where its images are named. Published numbers stand apart from the tables, since
+    they change nothing that a recipe does.
     """
 
     header: Header
@@ -87,6 +88,7 @@ class Recipe:
     input: InputTable
     settings: dict[type[BaseModel], BaseModel]
     path: Path
+    images_at: Place
     tables: dict[str, Any] = field(default_factory=dict)
     published: tuple[PublishedNumber, ...] = ()
 
@@ -141,7 +143,8 @@ def build(table: Table, given: Mapping[str, type[Value]] = NONE_GIVEN) -> Recipe
     dataset = vocabulary.dataset if is_written else ""  # that of an option may be another
     published = read_published(table.get("published", []), dataset)
     path, tables = Path(table.place.file), _plain(_without(table, "published"))
-    return Recipe(header, plan, words, inputs, settings, path, tables, published)
+    images_at = table.get("input", table).place_of("images")
+    return Recipe(header, plan, words, inputs, settings, path, images_at, tables, published)
 
 
 def _objections(plan: Plan, table: Table) -> Iterator[OvsskitError]:

@@ -12,8 +12,18 @@ from ovsskit.datasets.truth import IGNORED
 from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.stage import Stage, paths_of, walk
 from ovsskit.engine.values import Vocabulary
-from ovsskit.errors import BadClasses, BadFile, BadValue, Place, UnfilledSlot, did_you_mean
-from ovsskit.files.inputs import Found, search_images
+from ovsskit.errors import (
+    BadClasses,
+    BadFile,
+    BadValue,
+    NoImages,
+    Place,
+    UnfilledSlot,
+    did_you_mean,
+    shorten,
+)
+from ovsskit.files.bringing import is_address
+from ovsskit.files.inputs import Found, find_images, search_images
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
@@ -85,11 +95,34 @@ def choose_images(options: ImageOptions, recipe: Recipe) -> Chosen:
     Raises:
         NoImages: what is named is not there.
     """
-    given = options.images or tuple(str(recipe.path.parent / text) for text in recipe.input.images)
+    given = options.images or _own_images(recipe)
     if not given:
         return Chosen(sample_images()[: options.limit], samples=True)
     found = search_images(given)
     return Chosen(found.images[: options.limit], found.roots, found.left_out)
+
+
+def see_own_images(recipe: Recipe) -> None:
+    """See that a recipe's own images are there; addresses are not asked.
+
+    Raises:
+        NoImages: a file, folder or glob names none.
+    """
+    for said, text in zip(recipe.input.images, _own_images(recipe), strict=True):
+        try:
+            if not is_address(said):
+                find_images(text)
+        except NoImages as error:
+            where = recipe.images_at
+            what = f"input.images names no image that is there: {shorten(said)}"
+            start = "the recipe's file" if where.line else "the present folder"
+            raise NoImages(what, fix=f"Paths start at {start}.", where=where) from error
+
+
+def _own_images(recipe: Recipe) -> tuple[str, ...]:
+    """Return the images that a recipe names; relative paths start where it names them."""
+    folder = Path(recipe.images_at.file).parent if recipe.images_at.line else Path()
+    return tuple(text if is_address(text) else str(folder / text) for text in recipe.input.images)
 
 
 def choose_classes(options: ImageOptions, recipe: Recipe, samples: bool) -> Vocabulary:

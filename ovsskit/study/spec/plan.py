@@ -28,7 +28,13 @@ from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.vocabulary import replace_classes
-from ovsskit.run.options import ImageOptions, check_files, choose_classes, choose_images
+from ovsskit.run.options import (
+    ImageOptions,
+    check_files,
+    choose_classes,
+    choose_images,
+    see_own_images,
+)
 from ovsskit.study.spec.goals import (
     REFERENCE,
     SHOWN,
@@ -254,7 +260,10 @@ def check_file(name: str, overrides: Sequence[str] = ()) -> None:
         MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
     """
     is_study = _is_study(read_shaped(find_recipe(name)))
-    if is_study or "study" in load_recipe(name, overrides).tables:
+    recipe = None if is_study else load_recipe(name, overrides)
+    if recipe is not None:
+        see_own_images(recipe)
+    if recipe is None or "study" in recipe.tables:
         read_search(StudyOptions(name, overrides=tuple(overrides)), set_is_settled=not is_study)
 
 

@@ -15,6 +15,7 @@ from browsing import browsing, needs_browser, wait
 import ovsskit
 from ovsskit.cli.app import app
 from ovsskit.recipe import registry
+from ovsskit.run.samples import sample_images
 
 pytestmark = needs_browser
 TESTS = Path(__file__).parent.parent.parent
@@ -127,3 +128,26 @@ def test_an_image_in_folders_is_found_by_the_gallery(tmp_path: Path) -> None:
             ".map(one => one.src)"
         )
         assert broken == []
+
+
+def test_the_gallery_says_which_words_the_model_does_not_know_and_why_a_class_is_missing(
+    tmp_path: Path,
+) -> None:
+    from typer.testing import CliRunner
+
+    [scene, *_] = sample_images()
+    arguments = ["run", "quickstart", str(scene), "--classes", "giraffe, bus, tree"]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    told = "the tiny model knows 30 words, and these are others: giraffe"
+    assert any(notice.startswith(told) for notice in record["notices"])
+    presence = record["images"][0]["presence"]
+    assert sorted(number for number, _ in presence) == [1, 2, 3]
+    assert all(0 <= value <= 1 for _, value in presence)
+    with browsing((tmp_path / "out/index.html").as_uri()) as page:
+        assert any(told in text for text in texts(page, "header .notice"))
+        page.execute_script("document.querySelector('.card').click()")
+        [shown] = texts(page, "#presence")
+        for name in ("giraffe", "bus", "tree"):
+            assert f"{name}: 0." in shown or f"{name}: 1." in shown
