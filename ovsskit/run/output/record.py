@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from ovsskit.errors import BadImage
 from ovsskit.files.names import NestedName
 from ovsskit.files.own import Files
 from ovsskit.files.videos import is_frame
+from ovsskit.run.rasters.mosaic import is_mosaic, sources_of
 
 State = Literal["pending", "done", "failed"]
 
@@ -104,9 +107,16 @@ _READ_COSTS = TypeAdapter(Costs).validate_python
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Return size and time of change of a file, or of a frame's video; zeros if there is none."""
+    """Return size and time of change of a file, or of a frame's video; zeros if there is none.
+
+    Of a mosaic they are the size of all parts together, and the time of the last change.
+    """
+    files = [path.parent if is_frame(path) else path]
+    if is_mosaic(path):
+        with suppress(BadImage):
+            files += sources_of(path)
     try:
-        stat = (path.parent if is_frame(path) else path).stat()
+        stats = [one.stat() for one in files]
     except OSError:
         return 0, 0
-    return stat.st_size, stat.st_mtime_ns
+    return sum(one.st_size for one in stats), max(one.st_mtime_ns for one in stats)

@@ -10,6 +10,7 @@ from typing import Any
 from ovsskit.errors import BadImage
 from ovsskit.files.signatures import TIFF_HEADS, begins_as_image
 from ovsskit.files.videos import is_frame, is_video
+from ovsskit.run.rasters.mosaic import is_mosaic
 from ovsskit.run.rasters.opening import opened
 
 PLACES = {33550, 33922, 34264}
@@ -49,10 +50,13 @@ def is_raster(path: Path, max_pixels: int) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD)
+            head = file.read(16)
+            head += file.read(HEAD) if head.startswith(JPEG2000) else b""
     except OSError:
         return False
     if _has_world_file(path):
+        return True
+    if is_mosaic(path):
         return True
     if head[:4] in TIFF_HEADS:
         return _is_raster_tiff(path, max_pixels)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ovsskit.datasets.extra import need
 from ovsskit.errors import BadImage, Place
+from ovsskit.run.rasters.mosaic import is_mosaic, sources_of
 
 DRIVERS = [
     "GTiff",
@@ -38,7 +39,7 @@ DRIVERS = [
     "BMP",
 ]
 """GDAL's drivers that are used. Left out are those of files that only point to other files or to
-the network, such as VRT and WMS, and of vector data."""
+the network, such as WMS, and of vector data. A mosaic (VRT) is opened if they read its parts."""
 CACHE = "256"
 """Megabytes of blocks that GDAL keeps: the rows that a row of windows shares."""
 WHY = "A raster"
@@ -65,10 +66,15 @@ def opened(path: Path) -> Iterator[Any]:
         MissingExtra: rasterio is not installed.
     """
     rasterio = use_rasterio()
-    place = Place(str(path))
+    place, drivers = Place(str(path)), DRIVERS
+    if is_mosaic(path):
+        drivers = ["VRT"]
+        for source in sources_of(path):
+            with opened(source):
+                pass
     try:
         with quiet(rasterio):
-            dataset = rasterio.DatasetReader(str(path), driver=DRIVERS)
+            dataset = rasterio.DatasetReader(str(path), driver=drivers)
     except (rasterio.errors.RasterioError, OSError) as error:
         fix = "`gdal_translate` makes a GeoTIFF of what GDAL reads in other ways."
         what = f"The raster cannot be read: {error}."

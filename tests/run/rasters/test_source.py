@@ -159,7 +159,7 @@ def test_a_reduced_raster_has_a_pixel_for_every_so_many(tmp_path: Path) -> None:
     assert (pixels[:10] == numpy.moveaxis(patches(11, 13), 0, -1)[:10]).mean() > 0.8
 
 
-@pytest.mark.parametrize("name", ["a.vrt", "a.txt", "a.tif"])
+@pytest.mark.parametrize("name", ["a.xml", "a.txt", "a.tif"])
 def test_what_is_no_raster_is_told(tmp_path: Path, name: str) -> None:
     content = f'<VRTDataset rasterXSize="9" rasterYSize="9"><SRS>{name}</SRS></VRTDataset>'
     (tmp_path / name).write_text(content)
