@@ -138,6 +138,14 @@ class Vocabulary(Value):
             for word in mine
         )
 
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """Return all words of each class in one text, with commas between them."""
+        others = self.synonyms or ((),) * len(self.names)
+        return tuple(
+            ", ".join((name, *more)) for name, more in zip(self.names, others, strict=True)
+        )
+
     def pick(self, labels: Sequence[int]) -> Vocabulary:
         """Return a vocabulary of these classes alone, in this order; their ids stay."""
         rows = [label - 1 for label in labels]

@@ -32,6 +32,10 @@ class PresenceBySentences(Stage, writes="present"):
     templates: Annotated[
         Templates, Field(description="sentences to put the names into; {} stands for the name")
     ] = "car_15"
+    words: Annotated[
+        Literal["first", "joined"],
+        Field(description="the name of a class, or all its words in one text, with commas"),
+    ] = "first"
     scale: Annotated[
         float, Field(gt=0, description="what similarities are multiplied by before the softmax")
     ] = 100.0
@@ -57,12 +61,13 @@ class PresenceBySentences(Stage, writes="present"):
         texts: dict[tuple[str, ...], Float[torch.Tensor, "sentence class width"]] = {}
         found = []
         for feature, words, known in zip(features, vocabulary, present, strict=True):
-            if words.names not in texts:
-                texts[words.names] = self._encode(words.names, backbone)
-            labels = range(1, len(words.names) + 1) if known is None else known.labels
+            names = words.names if self.words == "first" else words.joined
+            if names not in texts:
+                texts[names] = self._encode(names, backbone)
+            labels = range(1, len(names) + 1) if known is None else known.labels
             rows = [label - 1 for label in labels]
-            score = merge_sentences(self.scale * texts[words.names][:, rows] @ feature, self.merge)
-            scores = score.new_zeros(len(words.names))
+            score = merge_sentences(self.scale * texts[names][:, rows] @ feature, self.merge)
+            scores = score.new_zeros(len(names))
             scores[rows] = score
             found.append(self.choose(rows, scores))
         return found

@@ -21,7 +21,8 @@ class EncodeText(Stage, writes="text_features"):
     length 1; or each sentence stays a text of its own, those of a word one after the other.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
-    the bare name. In `word_of`, `all` and `first` say for a class what they say in `words`. In
+    the bare name. In `word_of`, `all`, `first` and `joined` say for a class what they say in
+    `words`. In
     `sentences_of`, what says the same as `templates` counts as left out.
     Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP,
     NACLIP and ClearCLIP. That each class has sentences which serve it best: Benigmim et al. 2025,
@@ -40,7 +41,8 @@ class EncodeText(Stage, writes="text_features"):
         PathOfRecipe, Field(description="a file in place of `templates`, one sentence a line")
     ] = ""
     words: Annotated[
-        Literal["all", "first"], Field(description="all words of a class, or its name alone")
+        Literal["all", "first", "joined"],
+        Field(description="all words of a class, its name alone, or all in one text, with commas"),
     ] = "all"
     word_of: Annotated[
         dict[str, str],
@@ -110,7 +112,8 @@ class EncodeText(Stage, writes="text_features"):
         others = vocabulary.synonyms or ((),) * len(vocabulary.names)
         for label, (name, more) in enumerate(zip(vocabulary.names, others, strict=True), 1):
             word = self.word_of.get(name, self.words)
-            words = {"all": (name, *more), "first": (name,)}.get(word, (word,))
+            forms = {"all": (name, *more), "first": (name,), "joined": (", ".join((name, *more)),)}
+            words = forms.get(word, (word,))
             found += [(label, one) for one in words]
         against = vocabulary.negatives if self.negatives == "vocabulary" else self.negatives
         return found + [(NEGATIVE, word) for word in against]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,10 @@ class ThingsOverStuff(Wrapper, writes="labels"):
     stuff: Annotated[
         tuple[str, ...], Field(description="the classes that are stuff; all others are things")
     ] = ()
+    words: Annotated[
+        Literal["first", "joined"],
+        Field(description="what of a thing is a negative: its name, or all its words in one text"),
+    ] = "first"
 
     def run(self, vocabulary: Vocabulary) -> Wraps[Labels]:
         """Return the labels of the things, and where there is none, those of the stuff."""
@@ -48,7 +52,8 @@ class ThingsOverStuff(Wrapper, writes="labels"):
             alone: Labels = out["labels"]
             return alone
         things, stuff = vocabulary.pick(front), vocabulary.pick(behind)
-        stuff = replace(stuff, negatives=things.names)
+        against = things.names if self.words == "first" else things.joined
+        stuff = replace(stuff, negatives=against)
         over, under = yield [{"vocabulary": things}, {"vocabulary": stuff}]
         ids = over["labels"].ids
         return Labels(torch.where(ids == 0, under["labels"].ids, ids))

@@ -74,6 +74,19 @@ def test_one_class_scores_1_and_none_has_no_score() -> None:
     assert look(Present(())).scores == (0, 0, 0)
 
 
+def test_all_words_of_a_class_may_stand_in_one_text() -> None:
+    asked: list[str] = []
+
+    class Counting(Fixed):
+        def encode_text(self, texts: Sequence[str]) -> torch.Tensor:
+            asked.extend(texts)
+            return torch.ones(len(texts), 2)
+
+    stage = PresenceBySentences(templates=SENTENCES, words="joined")
+    stage.run(example(Image), make_vocabulary(["cat, kitten", "dog"]), Counting())
+    assert asked == ["a cat, kitten.", "a dog.", "the cat, kitten.", "the dog."]
+
+
 def test_sentences_are_encoded_once_for_all_images_of_a_batch() -> None:
     asked = []
 

@@ -76,6 +76,7 @@ def test_names_alone() -> None:
     [
         ({"word_of": {"cat": "kitten"}}, ["sky", "wall", "kitten", "dog"], (0, 0, 1, 2)),
         ({"word_of": {"cat": "first"}}, ["sky", "wall", "cat", "dog"], (0, 0, 1, 2)),
+        ({"words": "joined"}, ["sky", "wall", "cat, kitten", "dog"], (0, 0, 1, 2)),
         (
             {"word_of": {"cat": "all", "dog": "puppy"}, "words": "first"},
             ["sky", "wall", "cat", "kitten", "puppy"],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -32,9 +34,9 @@ class Blocks(Stage, writes="labels"):
         return Labels(torch.tensor([[0], [vocabulary.ids[1]]]))
 
 
-def look(stuff: tuple[str, ...], inner: Stage | None = None) -> list[int]:
+def look(stuff: tuple[str, ...], inner: Stage | None = None, **fields: Any) -> list[int]:
     SEEN.clear()
-    wrapper = ThingsOverStuff(stuff=stuff, inner=(inner or Rows(),))
+    wrapper = ThingsOverStuff(stuff=stuff, inner=(inner or Rows(),), **fields)
     state = {"vocabulary": WORDS, "image": example(Image)}
     [found] = Driver({}, {}).run([wrapper], [state])
     return [int(one) for one in found["labels"].ids.flatten()]
@@ -56,6 +58,8 @@ def test_each_run_looks_for_its_own_classes() -> None:
 def test_things_are_the_negatives_of_the_stuff() -> None:
     look(("sky", "grass"))
     assert [one.negatives for one in SEEN] == [("road", "wall"), ("dog", "cat")]
+    look(("sky", "grass"), words="joined")
+    assert SEEN[1].negatives == ("dog, puppy", "cat")
 
 
 def test_things_lie_over_stuff() -> None:
