@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.extends import base_of
@@ -11,15 +12,27 @@ from ovsskit.recipe.extends import base_of
 def variants_of(recipe: Recipe, overrides: Sequence[str] = ()) -> list[Recipe]:
     """Return the recipes beside one that extend it and have published numbers of other data sets.
 
+    A variant may extend another one of the same source.
+
     Raises:
         Problems: one that extends it has any.
     """
     own = {recipe.plan.vocabulary.dataset, *(row.dataset for row in recipe.published)}
     found = []
     for path in sorted(recipe.path.parent.glob("*.toml")):
-        if base_of(path) == recipe.path.resolve():
+        if _extends(path, recipe):
             variant = load_recipe(path, overrides)
             datasets = {row.dataset for row in variant.published}
             if datasets and not datasets & own:
                 found.append(variant)
     return found
+
+
+def _extends(path: Path, recipe: Recipe) -> bool:
+    """Say whether a recipe extends another, or one of its source that does."""
+    base = base_of(path)
+    if base is None or base == recipe.path.resolve():
+        return base is not None
+    beside = base.parent == recipe.path.resolve().parent
+    same = beside and load_recipe(base).header.source == recipe.header.source
+    return same and _extends(base, recipe)

@@ -38,8 +38,9 @@ def load(path: Path, folder: Path) -> Pipeline:
     addresses = [link.node.address for link in flatten(recipe.plan.links)]
     if not recipe.plan.models["backbone"].weights.startswith("embedded"):  # type: ignore[attr-defined]
         changes += [
-            f"backbone.{key}={value}"
-            for key, value in TWINS[use_of(type(recipe.plan.models["backbone"]))].items()
+            f"{'backbone' if slot == 'backbone' else f'models.{slot}'}.{key}={value}"
+            for slot, model in recipe.plan.models.items()
+            for key, value in TWINS[use_of(type(model))].items()
         ]
         in_one_piece = any(getattr(stage, "window", None) == 0 for stage in recipe.plan.stages)
         changes += [
@@ -122,6 +123,8 @@ SEEN = {
     "ifseg": (75, 100),
     "pnp": (75, 100),
     "quickstart": (75, 100),
+    "car": (80, 112),
+    "car_tiny": (112, 112),
     "clip_baseline_tiny": (112, 112),
     "sclip_tiny": (112, 112),
     "naclip_tiny": (112, 112),

@@ -37,6 +37,6 @@ class RestBackground(Stage, writes="scores"):
         """Return the maps with that of the background (label 0) first."""
         data = scores.data if self.precision == "single" else scores.data.half()
         labels = scores.labels
-        if self.when == "always" and 0 not in labels:
+        if self.when == "always" and labels[:1] != (0,):
             data, labels = torch.cat([1 - data.amax(0, keepdim=True), data]), (0, *labels)
         return Confidences(data.to(scores.data.dtype), labels)
