@@ -22,7 +22,7 @@ class CompareReport(LiveReport, CompareCallbacks):
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
         shown = not (quiet or as_json) and stderr.is_terminal
-        self.live = self.progress = progress_bar("images", shown=shown)
+        self.live = self.progress = progress_bar(shown=shown)
         self.task = self.progress.add_task("images", total=None, visible=False)
 
     def begin(self, total: int) -> None:

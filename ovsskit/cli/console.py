@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import typer
@@ -15,9 +16,11 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.segment import Segments
 from rich.table import Table
@@ -34,8 +37,22 @@ SENTENCE = 12
 """The fewest columns in which prose can be read."""
 LINE = 10_000
 """A width into which every cell fits."""
-SLOWEST = 3600.0
-"""Seconds that one step of a progress bar may take for the time that is left to be known."""
+
+
+class TimeLeft(ProgressColumn):
+    """Show how long the rest will take at the mean pace since the beginning.
+
+    Images end in bursts, a batch at a time: the pace of the last few would tell too little. Steps
+    that were done before (`before`) do not count.
+    """
+
+    def render(self, task: Task) -> Text:
+        """Return hours, minutes and seconds, or dashes where nothing tells."""
+        done = task.completed - task.fields.get("before", 0)
+        if task.remaining is None or task.elapsed is None or done <= 0:
+            return Text("-:--:--", style="progress.remaining")
+        seconds = round(task.elapsed / done * task.remaining)
+        return Text(str(timedelta(seconds=seconds)), style="progress.remaining")
 
 
 class Screen(Console):
@@ -71,25 +88,19 @@ def show(found: Table | Tree, prose: str = "") -> None:
     console.print(Segments(console.render(found, console.options.update(width=width))))
 
 
-def progress_bar(name: str, detail: str = "", *, shown: bool = True) -> Progress:
+def progress_bar(detail: str = "", *, shown: bool = True) -> Progress:
     """Return a progress bar: what is done, a detail of it, the time it took and will take."""
     columns = (
-        TextColumn(f"[bold]{name}"),
+        TextColumn("[bold]{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         *([TextColumn(detail)] if detail else []),
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
-        TimeRemainingColumn(),
+        TimeLeft(),
         TextColumn("left"),
     )
-    return Progress(
-        *columns,
-        console=stderr,
-        disable=not shown,
-        transient=True,
-        speed_estimate_period=SLOWEST,
-    )
+    return Progress(*columns, console=stderr, disable=not shown, transient=True)
 
 
 class Notes:
@@ -113,6 +124,8 @@ class LiveReport(Notes):
     """
 
     live: Progress | Live
+    progress: Progress
+    task: TaskID
 
     def __enter__(self: R) -> R:
         """Be ready."""
@@ -121,6 +134,17 @@ class LiveReport(Notes):
     def __exit__(self, *_: object) -> None:
         """Take away what is shown."""
         self.live.stop()
+
+    @contextmanager
+    def phase(self, doing: str) -> Iterator[None]:
+        """Show what is being done before the steps that are counted, whose time begins after it."""
+        task = self.progress.tasks[0]
+        steps, done = task.description, int(task.completed)
+        self.progress.update(self.task, description=doing)
+        try:
+            yield
+        finally:
+            self.progress.reset(self.task, completed=done, description=steps)
 
 
 @contextmanager

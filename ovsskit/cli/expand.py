@@ -91,7 +91,7 @@ def expand(
         else LocalModel(local, choose_device(device))
     )
     names, kept = vocabulary.names, Answers(answers or answers_folder())
-    with resumable(), progress_bar("classes", shown=stderr.is_terminal) as progress:
+    with resumable(), progress_bar(shown=stderr.is_terminal) as progress:
         task = progress.add_task("classes", total=len(names))
         texts = ask(names, text, kind, asked, kept, tries, lambda name: progress.advance(task))
     write_texts(path, texts, kind, asked.name, force=force)

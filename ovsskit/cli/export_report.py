@@ -26,7 +26,7 @@ class ExportReport(LiveReport):
     def __init__(self, *, quiet: bool, as_json: bool, key: str = "") -> None:
         self.quiet, self.as_json, self.key = quiet, as_json, key
         shown = not quiet and not as_json and stderr.is_terminal
-        self.live = self.progress = progress_bar("images", shown=shown)
+        self.live = self.progress = progress_bar(shown=shown)
         self.task = self.progress.add_task("images", total=None, visible=False)
 
     def begin(self, total: int) -> None:

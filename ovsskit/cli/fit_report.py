@@ -22,7 +22,7 @@ class FitReport(LiveReport):
     def __init__(self, *, quiet: bool, recipe: str) -> None:
         self.quiet, self.recipe, self.loss = quiet, recipe, 0.0
         self.progress = progress_bar(
-            "tuning", "loss {task.fields[loss]}", shown=not quiet and stderr.is_terminal
+            "loss {task.fields[loss]}", shown=not quiet and stderr.is_terminal
         )
         self.live = self.progress
         self.task = self.progress.add_task("tuning", total=None, visible=False, loss="")
@@ -32,7 +32,7 @@ class FitReport(LiveReport):
         if done:
             self.notice(f"going on after step {done}")
         self.progress.start()
-        self.progress.reset(self.task, total=total, completed=done, visible=True)
+        self.progress.reset(self.task, total=total, completed=done, visible=True, before=done)
 
     def tell(self, loss: float) -> None:
         """Show a finished step and the loss, smoothed."""

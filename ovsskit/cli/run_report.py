@@ -31,7 +31,7 @@ class Report(LiveReport):
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
         shown = not quiet and not as_json and stderr.is_terminal
-        self.progress = progress_bar("images", "{task.fields[rate]}", shown=shown)
+        self.progress = progress_bar("{task.fields[rate]}", shown=shown)
         self.live = self.progress
         self.task = self.progress.add_task("images", total=None, visible=False, rate="")
 

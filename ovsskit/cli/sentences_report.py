@@ -15,9 +15,9 @@ class SentencesReport(LiveReport):
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.progress = progress_bar("sentences on images", shown=not quiet and stderr.is_terminal)
+        self.progress = progress_bar(shown=not quiet and stderr.is_terminal)
         self.live = self.progress
-        self.task = self.progress.add_task("sentences", total=None, visible=False)
+        self.task = self.progress.add_task("sentences on images", total=None, visible=False)
 
     def begin(self, total: int) -> None:
         """Show how often the recipe will run."""

@@ -22,7 +22,7 @@ class StudyReport(LiveReport):
 
     def __init__(self, *, quiet: bool, as_json: bool) -> None:
         self.quiet, self.as_json = quiet, as_json
-        self.progress = progress_bar("trials")
+        self.progress = progress_bar()
         self.task = self.progress.add_task("trials", total=None)
         self.live: Live = Live(self.progress, console=stderr, transient=True, refresh_per_second=4)
         self.shows = not quiet and not as_json and stderr.is_terminal
@@ -31,7 +31,8 @@ class StudyReport(LiveReport):
         """Show what is searched, and the values of the unchanged recipe."""
         if self.shows:
             self.live.start()
-        self.progress.reset(self.task, total=state.total, completed=len(state.rows))
+        done = len(state.rows)
+        self.progress.reset(self.task, total=state.total, completed=done, before=done)
         if self.quiet or self.as_json:
             return
         search = state.plan.search

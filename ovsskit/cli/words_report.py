@@ -35,9 +35,9 @@ class WordsReport(LiveReport):
         """Begin; `more` are the options with which a run needs to be given again."""
         self.quiet, self.as_json, self.more = quiet, as_json, more
         shown = not quiet and not as_json and stderr.is_terminal
-        self.progress = progress_bar("runs on images", shown=shown)
+        self.progress = progress_bar(shown=shown)
         self.live = self.progress
-        self.task = self.progress.add_task("runs", total=None, visible=False)
+        self.task = self.progress.add_task("runs on images", total=None, visible=False)
 
     def begin(self, images: int, runs: int) -> None:
         """Say how often the recipe will run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -27,6 +27,10 @@ class Silent:
 
     def tell_window(self, *what: Any) -> None:
         """Pass over what is done of a raster."""
+
+    def phase(self, doing: str) -> AbstractContextManager[None]:
+        """Pass over what is done before."""
+        return nullcontext()
 
     def notice(self, text: str) -> None:
         """Pass over what the person should know."""

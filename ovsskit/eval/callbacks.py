@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,9 @@ class EvalCallbacks(TakesNotice, Protocol):
 
     def begin(self, total: int) -> None:
         """Receive the number of images to do."""
+
+    def phase(self, doing: str) -> AbstractContextManager[None]:
+        """Receive what is done beside the images, such as reading a model, while it goes on."""
 
     def tell(self, counts: ImageCounts, miou: float) -> None:
         """Receive what was counted of an image, and the mean IoU so far, from 0 to 1."""

@@ -211,7 +211,8 @@ class _Job:
             log.warning(text, count - known, count)
 
     def _work(self, todo: Sequence[Spot], counter: Counter) -> None:
-        self.predictions.prepare(self.costs)
+        with self.callbacks.phase("reading the models"):
+            self.predictions.prepare(self.costs)
         start = saved = time.perf_counter()
         try:
             for prediction in self.predictions.run(todo, counter.leave_out):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -34,6 +35,9 @@ class Callbacks(TakesNotice, Protocol):
 
     def begin(self, total: int) -> None:
         """Receive the number of images to do."""
+
+    def phase(self, doing: str) -> AbstractContextManager[None]:
+        """Receive what is done beside the images, such as reading a model, while it goes on."""
 
     def tell(self, record: ImageRecord) -> None:
         """Receive a finished image."""

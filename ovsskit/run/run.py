@@ -161,7 +161,8 @@ class _Job:
     def _work(self) -> None:
         for name, model in self.pipeline.models.items():
             start = time.perf_counter()
-            model.prepare()
+            with self.callbacks.phase(f"reading {name}"):
+                model.prepare()
             seconds = time.perf_counter() - start
             self.costs.add(f"reading {name}", seconds)
             self.costs.seconds += seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -40,6 +41,9 @@ class StudyCallbacks(TakesNotice, Protocol):
 
     def begin(self, state: StudyState) -> None:
         """Receive the state when the search is planned."""
+
+    def phase(self, doing: str) -> AbstractContextManager[None]:
+        """Receive what is done beside the trials, such as judging the best, while it goes on."""
 
     def tell(self, state: StudyState, new: Sequence[Row]) -> None:
         """Receive the trials that have ended."""
@@ -145,7 +149,8 @@ class _Job:
             evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
         self._poll()
         if self._is_to_prove():
-            self.state.acceptance = Finals(self.state, evaluator, self.queue.study).decide()
+            with self.callbacks.phase("finalists on all images"):
+                self.state.acceptance = Finals(self.state, evaluator, self.queue.study).decide()
         self._publish(evaluator)
         self.callbacks.end(self.state)
         return self.state

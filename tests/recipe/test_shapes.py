@@ -5,7 +5,6 @@ without end.
 from __future__ import annotations
 
 import random
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,6 @@ import optuna
 import pytest
 import typer
 from optuna.trial import TrialState
-from rich.progress import BarColumn
 from rich.table import Table
 from rich.tree import Tree
 
@@ -221,20 +219,6 @@ def test_the_list_of_stages_fits_into_80_columns(
     assert {*registry.stage_names(), *registry.backbone_names()} <= {
         line.split(" ")[0] for line in lines
     }
-
-
-def test_a_bar_tells_what_is_gone_from_what_is_left() -> None:
-    bar = console.progress_bar("trials")
-    times = iter(float(second) for second in (*range(0, 4000, 100),))
-    bar.get_time = lambda: next(times)
-    task = bar.add_task("trials", total=10)
-    for _ in range(5):
-        bar.advance(task)
-    [shown] = bar.tasks
-    assert shown.time_remaining is not None
-    texts = [column(shown) for column in bar.columns if not isinstance(column, BarColumn)]
-    said = " ".join(str(text) for text in texts)
-    assert re.search(r"trials +5/10 \d:\d\d:\d\d elapsed, \d:\d\d:\d\d left", said), said
 
 
 def test_an_architecture_is_checked_without_torch() -> None:
