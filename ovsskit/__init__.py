@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from ovsskit.export.in_python import run_export as run_export
     from ovsskit.fit.in_python import run_fit as run_fit
     from ovsskit.reproduce.in_python import run_reproduce as run_reproduce
+    from ovsskit.run.in_python import run_images as run_images
     from ovsskit.run.pipeline import Pipeline as Pipeline
     from ovsskit.run.pipeline import Result as Result
     from ovsskit.run.pipeline import load as load
@@ -87,6 +88,7 @@ _HOMES = {
     "export.in_python": "run_export",
     "fit.in_python": "run_fit",
     "reproduce.in_python": "run_reproduce",
+    "run.in_python": "run_images",
     "run.pipeline": "Pipeline Result load",
     "study.in_python": "run_study",
 }

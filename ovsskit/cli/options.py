@@ -14,7 +14,7 @@ import typer
 from ovsskit.cli.completion import complete_address
 from ovsskit.engine.rendering import STRETCHES, Reading, Rendering, Stretch
 from ovsskit.errors import BadValue, Place
-from ovsskit.run.rasters.grid import SMALLEST, WindowSize
+from ovsskit.run.rasters.grid import SMALLEST
 
 Sets = Annotated[
     list[str],
@@ -111,19 +111,6 @@ def _read_stretch(text: str) -> Stretch | tuple[float, float]:
     what = f"`{text}` does not say which numbers become black and white."
     fix = f"Give {', '.join(STRETCHES)}, or the two numbers, the smaller first: --stretch 0,3000."
     raise BadValue(what, fix=fix, where=Place("--stretch"))
-
-
-def choose_windows(side: int, overlap: int) -> WindowSize:
-    """Return the size of windows.
-
-    Raises:
-        BadValue: neighbours would share more than half of a window.
-    """
-    if overlap > side // 2:
-        what = f"Windows of {side} pixels cannot share {overlap}."
-        fix = f"Give at most half of a window, {side // 2}."
-        raise BadValue(what, fix=fix, where=Place("--overlap"))
-    return WindowSize(side, overlap)
 
 
 def load_plugins(paths: Sequence[Path]) -> None:

@@ -25,12 +25,11 @@ from ovsskit.cli.options import (
     TruthClasses,
     Window,
     choose_reading,
-    choose_windows,
     hide_bars,
     load_plugins,
 )
 from ovsskit.files.inputs import MAX_PIXELS
-from ovsskit.run.rasters.grid import USUAL
+from ovsskit.run.rasters.grid import USUAL, choose_windows
 
 
 def run(

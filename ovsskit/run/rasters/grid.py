@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ovsskit.errors import BadValue, Place
+
 SMALLEST = 32
 """The least side of a window."""
 
@@ -28,6 +30,23 @@ class WindowSize:
     def stride(self) -> int:
         """Return the side of a cell: the distance from one window to the next."""
         return self.side - self.overlap
+
+
+def choose_windows(side: int, overlap: int) -> WindowSize:
+    """Return the size of windows.
+
+    Raises:
+        BadValue: they are too small, or neighbours would share more than half of one.
+    """
+    if side < SMALLEST:
+        what = f"Windows of {side} pixels are too small."
+        fix = f"Give at least {SMALLEST}."
+        raise BadValue(what, fix=fix, where=Place("--window"))
+    if not 0 <= overlap <= side // 2:
+        what = f"Windows of {side} pixels cannot share {overlap}."
+        fix = f"Give at most half of a window, {side // 2}."
+        raise BadValue(what, fix=fix, where=Place("--overlap"))
+    return WindowSize(side, overlap)
 
 
 USUAL = WindowSize()
