@@ -99,6 +99,10 @@ class Grid:
     def __iter__(self) -> Iterator[Window]:
         return (Window(row, column) for row in self.rows for column in self.columns)
 
+    def in_row(self, row: Span) -> Iterator[Window]:
+        """Yield the windows of a row, from the left on."""
+        return (Window(row, column) for column in self.columns)
+
     @property
     def size(self) -> tuple[int, int]:
         """Return height and width of the raster in pixels."""
@@ -108,7 +112,7 @@ class Grid:
         """Yield the windows that keep pixels of these rows."""
         for row in self.rows:
             if row.first < bottom and top < row.last:
-                yield from (Window(row, column) for column in self.columns)
+                yield from self.in_row(row)
 
 
 def lay_grid(size: tuple[int, int], anchor: tuple[int, int], windows: WindowSize) -> Grid:

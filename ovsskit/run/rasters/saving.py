@@ -16,6 +16,7 @@ from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.save import Prediction, put_pictures
 from ovsskit.run.rasters.grid import Grid
 from ovsskit.run.rasters.raster_file import void_of, write_geotiff, write_mask_geotiff
+from ovsskit.run.rasters.seams import measure_seams
 from ovsskit.run.rasters.source import RasterSource
 from ovsskit.run.rasters.tiles import Tiles
 
@@ -96,8 +97,11 @@ class Whole:
         skipped = f", {len(self.empty):,} of them without any number" if self.empty else ""
         several = f"run in {len(self.grid):,} windows of {side} pixels{skipped}"
         notes = [several] if len(self.grid) > 1 else []
+        void = void_of(self.vocabulary)
+        differing = measure_seams(self.tiles, self.grid, self.empty, void)
+        if differing is not None:
+            notes.append(f"neighbouring windows differ at {100 * differing:.1f} % of the seams")
         if missing:
-            void = void_of(self.vocabulary)
             notes.append(f"{missing:,} pixels hold no number, and are {void} in the mask")
         return notes
 

@@ -23,9 +23,15 @@ TILE = re.compile(r"\d+_\d+\.npz")
 
 @dataclass(frozen=True)
 class Tile:
-    """Hold the kept part of a window: ids of classes, and the winning scores if they are saved."""
+    """Hold the kept part of a window: ids of classes, and the winning scores if they are saved.
+
+    `below` and `right` are the ids in the row and the column past the kept part; nothing where the
+    window ends.
+    """
 
     labels: Shaped[numpy.ndarray, "h w"]
+    below: Shaped[numpy.ndarray, " below"]
+    right: Shaped[numpy.ndarray, " right"]
     confidence: Float[numpy.ndarray, "h w"] | None = None
 
 
@@ -50,10 +56,8 @@ class Tiles:
         """
 
         def write(file: BinaryIO) -> None:
-            if tile.confidence is None:
-                numpy.savez_compressed(file, labels=tile.labels)
-            else:
-                numpy.savez_compressed(file, labels=tile.labels, confidence=tile.confidence)
+            arrays = {name: array for name, array in vars(tile).items() if array is not None}
+            numpy.savez_compressed(file, allow_pickle=False, **arrays)
 
         self.folder.write(f"{self.path}/{window.name}.npz", write)
 
@@ -64,8 +68,8 @@ class Tiles:
                 self._place(window).open("rb") as content,
                 numpy.load(content, allow_pickle=False) as file,
             ):
-                tile = Tile(file["labels"], file.get("confidence"))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+                tile = Tile(**{name: file[name] for name in file})
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
         rows, columns = window
         size = rows.last - rows.first, columns.last - columns.first

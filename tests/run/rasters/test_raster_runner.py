@@ -19,8 +19,10 @@ from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.folder import OutputFolder
 from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.pipeline import Pipeline
-from ovsskit.run.rasters.grid import WindowSize
+from ovsskit.run.rasters.grid import WindowSize, lay_grid
 from ovsskit.run.rasters.raster_runner import RasterRunner
+from ovsskit.run.rasters.source import reading
+from ovsskit.run.runner import final_labels
 
 WINDOWS = WindowSize(64, 16)
 WORDS = ["red", "green", "blue"]
@@ -126,6 +128,44 @@ def test_a_flat_scene_has_no_seams(tmp_path: Path) -> None:
     assert numpy.unique(read(tmp_path / "out/masks/flat.tif")).tolist() == [2]
 
 
+def test_how_much_neighbours_differ_along_the_seams_is_noted(tmp_path: Path) -> None:
+    noise = numpy.random.default_rng(0).integers(0, 255, (3, 150, 150), "uint8")
+    path = write_raster(tmp_path / "a.tif", noise)
+    record = run(path, tmp_path / "out")
+    vocabulary, windows = make_vocabulary(WORDS), {}
+    pipeline = Pipeline.of([Relative(), ToySoftmax(), ToyLabels()], vocabulary=vocabulary, batch=1)
+    with reading(path, PLAIN) as source:
+        grid = lay_grid(source.size, source.georeference.anchor, WINDOWS)
+        for window in grid:
+            [state] = pipeline.run_many([source.read(window)], vocabulary)
+            windows[window] = final_labels(state, window.size)
+    differing = []
+    for window in grid:
+        rows, columns = window
+        for other in grid:
+            down, right = other
+            if (down.first, right.first) == (rows.last, columns.first):
+                first = windows[other][down.first - down.start, other.inner[1]]
+                past = windows[window][rows.last - rows.start :, window.inner[1]][:1]
+            elif (down.first, right.first) == (rows.first, columns.last):
+                first = windows[other][other.inner[0], right.first - right.start]
+                past = windows[window][window.inner[0], columns.last - columns.start :][:, :1]
+            else:
+                continue
+            assert past.size
+            differing += (first != past.ravel()).tolist()
+    assert 0 < numpy.mean(differing) < 1
+    share = 100 * numpy.mean(differing)
+    expected = f"neighbouring windows differ at {share:.1f} % of the seams"
+    assert expected in record.notes
+
+
+def test_without_overlap_nothing_is_known_of_seams(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", patches(150, 150))
+    record = run(path, tmp_path / "out", Colours(), windows=WindowSize(64, 0))
+    assert record.notes == ("run in 9 windows of 64 x 64 pixels",)
+
+
 def test_labels_of_single_pixels_come_from_their_own_place(tmp_path: Path) -> None:
     data = patches(230, 310, seed=4)
     run(write_raster(tmp_path / "a.tif", data), tmp_path / "out", Colours())
@@ -151,6 +191,7 @@ def test_pixels_without_a_number_are_void_and_empty_windows_are_skipped(tmp_path
     assert record.notes == (
         "numbers from 1 to 256 became black to white (as named)",
         f"run in 49 windows of 64 x 64 pixels, {skipped} of them without any number",
+        "neighbouring windows differ at 0.0 % of the seams",
         "40,000 pixels hold no number, and are 255 in the mask",
     )
     assert dict(record.areas)[0] == pytest.approx(40000 / 90000, abs=1e-6)
