@@ -150,6 +150,8 @@ WRONG = {
     "clearclip_coco_object": ("label_map.background_below", 0.5),
     "itaclip_context60": ("views.same_weight", 0.7),
     "itaclip_coco_stuff": ("expand_text.weight", 0.15),
+    "clip_diy": ("crop_grid.step", 0.25),
+    "clip_diy_demo": ("square_image.interpolation", "bilinear"),
     "itaclip": ("self_similarity.layers", [7, 8, 9, 12]),
     "pnp_blip": ("salience_dropout.schedule", "fixed"),
     "pnp_blip_released": ("salience_dropout.patches", 11),

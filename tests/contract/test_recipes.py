@@ -17,7 +17,7 @@ import ovsskit
 from ovsskit.datasets.facts import facts_of
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.stage import use_of, walk
-from ovsskit.engine.values import Hidden, Image, PatchFeatures, Present
+from ovsskit.engine.values import ForegroundMap, Hidden, Image, PatchFeatures, Present
 from ovsskit.engine.wiring import flatten
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
@@ -125,6 +125,9 @@ SEEN = {
     "quickstart": (75, 100),
     "car": (80, 112),
     "car_tiny": (112, 112),
+    "clip_diy": (75, 100),
+    "clip_diy_demo": (256, 256),
+    "clip_diy_tiny": (256, 256),
     "clip_baseline_tiny": (112, 112),
     "sclip_tiny": (112, 112),
     "naclip_tiny": (112, 112),
@@ -144,6 +147,10 @@ class Looking(ToyBackbone):
     def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
         self._sizes |= {image.size for image in images}
         return super().hidden(images, layers)
+
+    def find_foreground(self, images: Sequence[Image]) -> list[ForegroundMap]:
+        self._sizes |= {image.size for image in images}
+        return super().find_foreground(images)
 
     def decode_patches(self, images: Sequence[Image], names: Any) -> list[Any]:
         self._sizes |= {image.size for image in images}
