@@ -259,7 +259,7 @@ def _change_lines(content: bytes, chance: random.Random) -> bytes:
 
 
 def _recipes() -> Reader:
-    from ovsskit.study.spec.plan import check_file
+    from ovsskit.study.spec.check_file import check_file
 
     good = [path.read_bytes() for path in sorted(RECIPES.glob("*.toml"))]
     return Reader(
@@ -268,7 +268,7 @@ def _recipes() -> Reader:
 
 
 def _studies() -> Reader:
-    from ovsskit.study.spec.plan import check_file
+    from ovsskit.study.spec.check_file import check_file
 
     return Reader("studies", (STUDY, GOALS), "study.toml", lambda path: check_file(str(path)))
 

@@ -22,7 +22,7 @@ from ovsskit.errors import OvsskitError
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe import registry
 from ovsskit.run.samples import sample_images
-from ovsskit.study.spec.plan import check_file
+from ovsskit.study.spec.check_file import check_file
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

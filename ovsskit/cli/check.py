@@ -38,7 +38,7 @@ def check(
     from ovsskit.cli.console import Notes, as_error, console, show_error
     from ovsskit.engine.notices import hearing
     from ovsskit.errors import Place
-    from ovsskit.study.spec.plan import check_file
+    from ovsskit.study.spec.check_file import check_file
 
     load_plugins(plugins)
     notes = Notes()

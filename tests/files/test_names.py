@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ovsskit.errors import BadValue, Problems
 from ovsskit.files.names import LONGEST_NAME, safe_name
 from ovsskit.recipe.build import load_recipe
-from ovsskit.study.spec.plan import check_file
+from ovsskit.study.spec.check_file import check_file
 
 CHAIN = '[[stage]]\nuse = "all_classes"\n'
 

@@ -12,7 +12,7 @@ from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.registry import stage_names
 from ovsskit.recipe.renamed import STAGES, renew_value
 from ovsskit.recipe.shapes import read_shaped
-from ovsskit.study.spec.plan import check_file
+from ovsskit.study.spec.check_file import check_file
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from ovsskit.recipe import registry
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.toml_lines import MOST_BYTES, parse
 from ovsskit.study.report.plots import FEWEST_TRIALS, importance_plot
-from ovsskit.study.spec.plan import check_file
+from ovsskit.study.spec.check_file import check_file
 
 GOOD = 'extends = "quickstart"\n'
 

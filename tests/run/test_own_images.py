@@ -10,7 +10,7 @@ import pytest
 from ovsskit.errors import NoImages
 from ovsskit.recipe.build import load_recipe
 from ovsskit.run.options import ImageOptions, choose_images
-from ovsskit.study.spec.plan import check_file
+from ovsskit.study.spec.check_file import check_file
 
 RECIPE = 'extends = "quickstart"\n[vocabulary]\nnames = ["dog"]\n[input]\nimages = [{}]\n'
 

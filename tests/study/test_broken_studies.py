@@ -15,7 +15,7 @@ import pytest
 
 from ovsskit.errors import BadFile, BadStudy, NothingFound, OvsskitError
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.spec.plan import check_file
+from ovsskit.study.spec.check_file import check_file
 
 HERE = Path(__file__).parent
 BROKEN = HERE / "broken"

@@ -25,7 +25,8 @@ from ovsskit.stages.text.encode_text import EncodeText
 from ovsskit.study.report.best import recipe_texts
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, check_file, make_plan, read_search
+from ovsskit.study.spec.check_file import check_file
+from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, read_search
 from ovsskit.study.spec.search import Search, starting_values
 from ovsskit.study.spec.space import ALL, Dimension, for_classes, present_value
 from ovsskit.study.study import search

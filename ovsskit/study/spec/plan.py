@@ -23,7 +23,7 @@ from ovsskit.errors import (
     report,
 )
 from ovsskit.recipe.addresses import parse_override, set_value
-from ovsskit.recipe.build import build, load_recipe
+from ovsskit.recipe.build import build
 from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
@@ -33,7 +33,6 @@ from ovsskit.run.options import (
     check_files,
     choose_classes,
     choose_images,
-    see_own_images,
 )
 from ovsskit.study.spec.goals import (
     REFERENCE,
@@ -226,7 +225,7 @@ def read_search(options: StudyOptions, *, set_is_settled: bool = False) -> Searc
 def _read_search(options: StudyOptions, set_is_settled: bool) -> Search:
     path = find_recipe(options.recipe)
     file = read_shaped(path)
-    if _is_study(file):
+    if is_study(file):
         recipe_path = _recipe_of(file, path)
     else:
         recipe_path, file = path, Table({}, Place(str(path)), {})
@@ -252,22 +251,7 @@ def _read_search(options: StudyOptions, set_is_settled: bool) -> Search:
     return search
 
 
-def check_file(name: str, overrides: Sequence[str] = ()) -> None:
-    """Check a recipe with the table `[study]` that it may have, or a study file.
-
-    Raises:
-        Problems: all that is wrong, with files and lines.
-        MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
-    """
-    is_study = _is_study(read_shaped(find_recipe(name)))
-    recipe = None if is_study else load_recipe(name, overrides)
-    if recipe is not None:
-        see_own_images(recipe)
-    if recipe is None or "study" in recipe.tables:
-        read_search(StudyOptions(name, overrides=tuple(overrides)), set_is_settled=not is_study)
-
-
-def _is_study(file: Table) -> bool:
+def is_study(file: Table) -> bool:
     """Say whether a file is a study, which names a recipe, and not a recipe itself."""
     return bool({"recipe", "space", "objective"} & set(file))
 
