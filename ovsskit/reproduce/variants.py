@@ -29,10 +29,10 @@ def variants_of(recipe: Recipe, overrides: Sequence[str] = ()) -> list[Recipe]:
 
 
 def _extends(path: Path, recipe: Recipe) -> bool:
-    """Say whether a recipe extends another, or one of its source that does."""
+    """Say whether a recipe extends another, or one that has its source and does."""
     base = base_of(path)
     if base is None or base == recipe.path.resolve():
         return base is not None
-    beside = base.parent == recipe.path.resolve().parent
-    same = beside and load_recipe(base).header.source == recipe.header.source
-    return same and _extends(base, recipe)
+    source, beside = recipe.header.source, base.parent == recipe.path.resolve().parent
+    reaches = bool(source) and beside and _extends(base, recipe)
+    return reaches and load_recipe(base).header.source == source

@@ -25,6 +25,7 @@ def test_shipped_recipes_have_those_of_their_data_sets() -> None:
     assert names("clip_baseline") == []  # SCLIP extends it, and is another method on the same data
     assert "maskclip_reduced" not in names("clearclip")
     assert names("pnp_blip") == []
+    assert names("car") == ["car_ade20k", "car_coco_object", "car_context60"]
 
 
 def test_only_neighbours_that_extend_it_for_other_data_count(tmp_path: Path) -> None:
@@ -40,6 +41,17 @@ def test_only_neighbours_that_extend_it_for_other_data_count(tmp_path: Path) -> 
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     (tmp_path / "folder.toml").mkdir()
     assert names(tmp_path / "base.toml") == ["ade"]
+
+
+def test_a_variant_of_a_variant_counts_if_it_follows_the_same_source(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('source = "a paper"\n' + STAGE + ROW.format("voc21"))
+    (tmp_path / "ade.toml").write_text('extends = "base.toml"\n' + ROW.format("ade20k"))
+    further = 'extends = "ade.toml"\n'
+    (tmp_path / "further.toml").write_text(further + ROW.format("cityscapes"))
+    other = 'source = "another paper"\n' + further
+    (tmp_path / "other.toml").write_text(other + ROW.format("context59"))
+    (tmp_path / "last.toml").write_text('extends = "other.toml"\n' + ROW.format("voc20"))
+    assert names(tmp_path / "base.toml") == ["ade", "further", "other"]
 
 
 def test_a_variant_with_a_problem_is_not_passed_over(tmp_path: Path) -> None:

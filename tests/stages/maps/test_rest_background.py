@@ -31,3 +31,9 @@ def test_without_a_background_and_with_one() -> None:
     kept = RestBackground().run(Saliency(MAPS[:1], (0,)))
     assert kept.labels == (0,)
     assert torch.equal(kept.data, MAPS[:1])
+
+
+def test_maps_that_only_end_with_one_of_the_background_get_another() -> None:
+    found = RestBackground().run(Saliency(MAPS, (2, 0, 0)))
+    assert found.labels == (0, 2, 0, 0)
+    assert torch.equal(found.data[0], 1 - MAPS.amax(0))
