@@ -41,7 +41,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     found["vocabulary.preset"] = table.preset
     found["vocabulary.first_is_background"] = table.first_is_background
     vocabulary = table.make()
-    if vocabulary.names:
+    if vocabulary.names or vocabulary.negatives:
         found |= prefixed("vocabulary", described(vocabulary))
     study = dict(recipe.tables["study"])
     del study["space"]
@@ -67,15 +67,16 @@ def prefixed(address: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def described(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return the background's name, and short digests of the words and of the numbers
-    of classes.
+    """Return the background's name, and short digests of the words, of the numbers of classes, and
+    of the negatives if there are any.
     """
     words: dict[int, list[str]] = {}
     for label, text in vocabulary.queries:
         words.setdefault(label, []).append(text.strip())
     numbers = vocabulary.ids[1:]
     is_plain = numbers == tuple(range(1, len(numbers) + 1))
-    return {
+    against = {"negatives": digest(", ".join(vocabulary.negatives))}
+    return (against if vocabulary.negatives else {}) | {
         "background": vocabulary.background,
         "words": digest("\n".join(", ".join(one) for one in words.values())),
         "ids": "consecutive" if is_plain else digest(" ".join(map(str, numbers))),
@@ -161,6 +162,9 @@ WRONG = {
     "ifseg_notebook": ("dense_crf.channels", "rgb"),
     "gem": ("self_similarity.iterations", 0),
     "maskclip_refined": ("prompt_denoising.below", 0.6),
+    "clip_es": ("spread_by_attention.divisions", 2),
+    "tagclip_voc21": ("presence_by_patches.votes", 5),
+    "tagclip_coco_stuff": ("presence_by_patches.fraction", 0.5),
 }
 
 

@@ -135,6 +135,10 @@ SEEN = {
     "maskclip_tiny": (112, 152),
     "gem_tiny": (112, 112),
     "itaclip_tiny": (112, 112),
+    "clip_es": (80, 112),
+    "tagclip": (80, 112),
+    "clip_es_tiny": (80, 104),
+    "tagclip_tiny": (80, 104),
 }
 """What the network sees of 75 x 100 pixels (height, width), by how the recipe's name begins."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,27 @@ class Recording:
         classes = self.facts["cases"][case]["classes"]
         labels = (*range(1, classes + 1), *[NEGATIVE] * (len(vectors) - classes))
         return TextFeatures(vectors, labels)
+
+    def settings(self, case: str) -> list[str]:
+        """Return what a case changes of its recipe's settings."""
+        facts, constants = self.facts["cases"][case], self.facts["constants"]
+        method, crf = constants["settings"][facts["kind"]], constants["crf"]
+        scale = math.exp(self.facts["weights"]["logit_scale"])
+        values = {
+            "softmax.scale": scale,
+            "presence_by_patches.scale": scale,
+            "presence_by_patches.layers": [layer + 1 for layer in method["vote_layers"]],
+            "presence_by_patches.votes": constants["votes"],
+            "presence_by_patches.fraction": method["present_fraction"],
+            "explain_queries.scale": scale,
+            "spread_by_attention.layers": [layer + 1 for layer in method["cam_layers"]],
+            "spread_by_attention.box_at": method["cam_box"],
+            "rest_background.when": "always" if method["background"] else "never",
+            "dense_crf.steps": crf["steps"],
+            "dense_crf.gaussian_sigma": crf["gaussian"]["sxy"],
+            "dense_crf.gaussian_weight": crf["gaussian"]["weight"],
+            "dense_crf.bilateral_sigma": crf["bilateral"]["sxy"],
+            "dense_crf.bilateral_colour_sigma": crf["bilateral"]["srgb"],
+            "dense_crf.bilateral_weight": crf["bilateral"]["weight"],
+        }
+        return [f"{address}={json.dumps(value)}" for address, value in values.items()]

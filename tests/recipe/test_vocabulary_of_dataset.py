@@ -15,7 +15,14 @@ from ovsskit.recipe.vocabulary import VocabularyTable, make_vocabulary, replace_
 
 RECIPES = sorted(recipe_folder().glob("*.toml"))
 OF_NO_DATASET = {"ifseg", "ifseg_coco_unseen15", "ifseg_notebook", "pnp_blip", "quickstart"}
-OF_NO_DATASET |= {"pnp_albef", "pnp_bridgetower", "pnp_mplug", "pnp_blip_released_coco_stuff"}
+OF_NO_DATASET |= {
+    "clip_es",
+    "tagclip",
+    "pnp_albef",
+    "pnp_bridgetower",
+    "pnp_mplug",
+    "pnp_blip_released_coco_stuff",
+}
 
 
 def write(path: Path, text: str) -> Path:

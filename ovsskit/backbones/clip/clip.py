@@ -299,25 +299,25 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             BadValue: the image encoder is not a vision transformer with a class token, or more
                 blocks are to be left out than can be.
         """
-        interpolate, visual = torch.nn.functional.interpolate, self.network.visual
         parts = []
         for start in range(0, len(images), REGIONS_AT_ONCE):
             some = slice(start, start + REGIONS_AT_ONCE)
-            pixels = [
-                interpolate(self.pixels(image)[None], visual.image_size, mode="bilinear")
-                for image in images[some]
-            ]
-            seen = [
-                interpolate(region[None, None].float(), visual.grid_size).bool().flatten()
-                for region in regions[some]
-            ]
+            pairs = zip(images[some], regions[some], strict=True)
+            pixels, seen = zip(*(self.region(*pair) for pair in pairs), strict=True)
             with torch.no_grad():
-                found = self._encode_whole(
-                    torch.cat(pixels).to(self._device, self.dtype),
-                    torch.stack(seen).to(self._device),
-                )
+                stack = torch.stack(pixels).to(self._device, self.dtype)
+                found = self._encode_whole(stack, torch.stack(seen).flatten(1).to(self._device))
             parts.append(found.float())
         return torch.cat(parts)
+
+    def region(
+        self, image: Image, region: Bool[torch.Tensor, "_ _"]
+    ) -> tuple[Float[torch.Tensor, "3 side side"], Bool[torch.Tensor, "rows cols"]]:
+        """Return an image at the size of the training, and the patches of a region."""
+        interpolate, visual = torch.nn.functional.interpolate, self.network.visual
+        pixels = interpolate(self.pixels(image)[None], visual.image_size, mode="bilinear")[0]
+        seen = interpolate(region[None, None].float(), visual.grid_size)[0, 0].bool()
+        return pixels, seen
 
     @cached_property
     def preprocess(self) -> Any:
