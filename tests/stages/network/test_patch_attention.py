@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from clip_twin import clip_twin
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip.clip import KEPT_BLOCKS, Clip
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue
 from ovsskit.stages.network.encode_hidden import EncodeHidden
-from ovsskit.stages.network.patch_attention import PatchAttention
+from ovsskit.stages.network.patch_attention import PatchAttention, mean_over_heads
 from ovsskit.testing import ToyBackbone, example
 
 
@@ -45,3 +49,27 @@ def test_a_block_whose_input_was_not_kept() -> None:
         PatchAttention(layers=(4,)).run(hidden, toy)
     with pytest.raises(BadValue, match=r"asks for 13; the image encoder has 12 blocks"):
         PatchAttention(layers=(13,)).run(hidden, toy)
+
+
+class Largest(TorchDispatchMode):
+    """Note how many numbers the largest tensor holds that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        sizes = [one.numel() for one in tree_leaves(out) if isinstance(one, torch.Tensor)]
+        self.numbers = max([self.numbers, *sizes])
+        return out
+
+
+def test_an_image_of_512_pixels_takes_the_memory_of_one_head() -> None:
+    tokens, heads = 1 + 32 * 32, 12
+    queries, keys = torch.rand(2, heads, tokens, 8)
+    with Largest() as seen:
+        mean_over_heads(queries, keys)
+    assert seen.numbers <= tokens**2 < heads * tokens**2
