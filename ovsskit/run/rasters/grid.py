@@ -1,8 +1,8 @@
 """Lay windows over a raster, on a grid that does not depend on where the raster ends.
 
 Cells of a fixed side tile the whole plane, from the origin of the raster's coordinate system on. A
-window shows a cell and a margin around it, and its labels are kept for the cell alone: every pixel
-has its label from the one window in whose middle it lies. So a raster and a part that was cut out
+window shows a cell and a margin around it, and its labels are kept for the cell, with seams to its
+neighbours that bend within the margins (`seams.py`). So a raster and a part that was cut out
 of it have the same windows, but for those that reach over an edge. Such a window is moved inside,
 so that all windows show as many pixels, and a network sees the same ground resolution everywhere.
 """

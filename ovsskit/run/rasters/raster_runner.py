@@ -140,12 +140,9 @@ class _Raster:
         confidence = None
         if "confidence" in self.record.saved:
             confidence = winning_scores(state["scores"].to("cpu"), image.size).numpy()
-            confidence = numpy.where(valid, confidence, numpy.float32(math.nan))[window.inner]
+            confidence = numpy.where(valid, confidence, numpy.float32(math.nan))
         labels = labels.astype("uint8" if self.void <= 255 else "uint16")
-        rows, columns = window.inner
-        below, right = labels[rows.stop :, columns][:1], labels[rows, columns.stop :][:, :1]
-        tile = Tile(labels[window.inner], below.ravel(), right.ravel(), confidence)
-        self.tiles.put(window, tile)
+        self.tiles.put(window, Tile(labels, confidence))
         self._pass()
 
     def _fail(self, window: Window, reason: str) -> None:

@@ -16,7 +16,7 @@ from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.save import Prediction, put_pictures
 from ovsskit.run.rasters.grid import Grid
 from ovsskit.run.rasters.raster_file import void_of, write_geotiff, write_mask_geotiff
-from ovsskit.run.rasters.seams import measure_seams
+from ovsskit.run.rasters.seams import Seams
 from ovsskit.run.rasters.source import RasterSource
 from ovsskit.run.rasters.tiles import Tiles
 
@@ -43,7 +43,8 @@ class Whole:
         void, background = void_of(self.vocabulary), self.vocabulary.ids[0]
         step = max(1, math.ceil(max(self.grid.size) / LONGEST))
         seen = _Seen(step)
-        strips = self.tiles.strips(self.grid, self.empty, void, "int32")
+        seams = Seams(self.tiles, self.grid, self.empty)
+        strips = seams.strips(void, "int32")
         place, name = self.source.georeference, self.record.name
         self._put(
             f"masks/{name}.tif",
@@ -51,7 +52,7 @@ class Whole:
                 file, self.grid.size, place, seen.watch(strips), self.vocabulary, nodata=void
             ),
         )
-        confidence = self._save_confidence() if "confidence" in self.record.saved else None
+        confidence = self._save_confidence(seams) if "confidence" in self.record.saved else None
         missing = seen.counts.pop(void, 0)
         if missing:
             seen.counts[background] += missing
@@ -64,7 +65,7 @@ class Whole:
         return replace(
             self.record,
             state="done",
-            notes=(*notes, *self._notes(missing)),
+            notes=(*notes, *self._notes(missing, seams.share)),
             size=(width, height),
             areas=tuple((area.number, round(area.fraction, 6)) for area in areas),
             confidence=confidence,
@@ -74,9 +75,9 @@ class Whole:
     def _put(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         self._files[name] = self.tiles.folder.write(name, write)
 
-    def _save_confidence(self) -> tuple[float, float]:
+    def _save_confidence(self, seams: Seams) -> tuple[float, float]:
         """Write the winning scores as they are; return the least and the most of them."""
-        strips = self.tiles.strips(self.grid, self.empty, math.nan, "float32", "confidence")
+        strips = seams.strips(math.nan, "float32", "confidence")
         found = _Range()
         self._put(
             f"confidence/{self.record.name}.tif",
@@ -91,14 +92,13 @@ class Whole:
         )
         return (found.least, found.most) if found.least <= found.most else (0.0, 0.0)
 
-    def _notes(self, missing: int) -> list[str]:
+    def _notes(self, missing: int, differing: float | None) -> list[str]:
         height, width = self.grid.rows[0], self.grid.columns[0]
         side = f"{width.stop - width.start} x {height.stop - height.start}"
         skipped = f", {len(self.empty):,} of them without any number" if self.empty else ""
         several = f"run in {len(self.grid):,} windows of {side} pixels{skipped}"
         notes = [several] if len(self.grid) > 1 else []
         void = void_of(self.vocabulary)
-        differing = measure_seams(self.tiles, self.grid, self.empty, void)
         if differing is not None:
             notes.append(f"neighbouring windows differ at {100 * differing:.1f} % of the seams")
         if missing:

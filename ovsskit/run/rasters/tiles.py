@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -13,8 +12,7 @@ from typing import BinaryIO
 from ovsskit._lazy import Float, Shaped, numpy
 from ovsskit.errors import CannotWrite, Place
 from ovsskit.files.own import OwnFolder
-from ovsskit.run.rasters.grid import Grid, Window
-from ovsskit.run.rasters.raster_file import BLOCK
+from ovsskit.run.rasters.grid import Window
 
 WINDOWS = "windows"
 """The folder of tiles in the output folder of a run."""
@@ -23,15 +21,9 @@ TILE = re.compile(r"\d+_\d+\.npz")
 
 @dataclass(frozen=True)
 class Tile:
-    """Hold the kept part of a window: ids of classes, and the winning scores if they are saved.
-
-    `below` and `right` are the ids in the row and the column past the kept part; nothing where the
-    window ends.
-    """
+    """Hold what was found in a window: ids of classes, and the winning scores if they are saved."""
 
     labels: Shaped[numpy.ndarray, "h w"]
-    below: Shaped[numpy.ndarray, " below"]
-    right: Shaped[numpy.ndarray, " right"]
     confidence: Float[numpy.ndarray, "h w"] | None = None
 
 
@@ -71,36 +63,21 @@ class Tiles:
                 tile = Tile(**{name: file[name] for name in file})
         except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
-        rows, columns = window
-        size = rows.last - rows.first, columns.last - columns.first
-        return tile if tile.labels.shape == size else None
+        return tile if tile.labels.shape == window.size else None
 
-    def strips(
-        self,
-        grid: Grid,
-        empty: Container[str],
-        fill: int | float,
-        kind: str,
-        field: str = "labels",
-    ) -> Iterator[Shaped[numpy.ndarray, "rows w"]]:
-        """Yield a field of all tiles, `BLOCK` rows at a time.
-
-        `empty` names the windows that have no tile; `fill` stands there.
+    def need(self, window: Window, name: str) -> Shaped[numpy.ndarray, "h w"]:
+        """Return a field of a tile.
 
         Raises:
-            CannotWrite: another is missing or broken.
+            CannotWrite: it is missing or broken.
         """
-        height, width = grid.size
-        for top in range(0, height, BLOCK):
-            strip = numpy.full((min(BLOCK, height - top), width), fill, kind)
-            bottom = top + len(strip)
-            for window in grid.between(top, bottom):
-                if window.name not in empty:
-                    rows, columns = window
-                    first, last = max(rows.first, top), min(rows.last, bottom)
-                    part = self._need(window, field)[first - rows.first : last - rows.first]
-                    strip[first - top : last - top, columns.first : columns.last] = part
-            yield strip
+        tile = self.get(window)
+        found = None if tile is None else getattr(tile, name)
+        if found is None:
+            what = "What was found in a window was taken away while the raster was put together."
+            fix = "Run the same command again."
+            raise CannotWrite(what, fix=fix, where=Place(str(self._place(window))))
+        return found  # type: ignore[no-any-return]
 
     def remove(self, *, others: bool = False) -> None:
         """Remove the tiles of the raster, or those of other keys."""
@@ -110,15 +87,6 @@ class Tiles:
             if path.is_dir() and not path.is_symlink() and is_own != others:
                 self._clear(path)
         self.folder.prune(f"{WINDOWS}/{self.name}")
-
-    def _need(self, window: Window, field: str) -> Shaped[numpy.ndarray, "h w"]:
-        tile = self.get(window)
-        found = None if tile is None else getattr(tile, field)
-        if found is None:
-            what = "What was found in a window was taken away while the raster was put together."
-            fix = "Run the same command again."
-            raise CannotWrite(what, fix=fix, where=Place(str(self._place(window))))
-        return found  # type: ignore[no-any-return]
 
     def _clear(self, path: Path) -> None:
         where = path.relative_to(self.folder.path).as_posix()
