@@ -70,7 +70,7 @@ def test_a_model_that_cannot_is_refused_with_those_that_can() -> None:
 def test_stages_put_together_in_python_are_checked_too() -> None:
     with pytest.raises(
         Problems,
-        match="dense_crf reads `scores` as Probabilities, but it is Saliency, written by threshold",
+        match="dense_crf reads `scores` as Confidences, but it is Saliency, written by threshold",
     ):
         Pipeline.of([ToyScores(), stage("threshold"), stage("dense_crf")])
 
