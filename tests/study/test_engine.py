@@ -408,7 +408,7 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
     recorded = json.loads((state.out / "study.json").read_text())["files"]
     assert {"index.html", "plotly.min.js"} <= recorded.keys()
     plots = re.findall(r'Plotly\.newPlot\(\s*"([^"]*)"', page)
-    sections = ("history", "importance", "slices", "parallel")
+    sections = ("history", "importance", "contour", "slices", "parallel")
     assert Counter(place.split("-")[0] for place in plots) == dict.fromkeys(sections, 1) | {
         "slices": 2
     }

@@ -204,8 +204,8 @@ def test_words_are_chosen_among_synonyms(tmp_path: Path) -> None:
     classes = json.dumps(["dog, puppy, hound", "cat", "cow, calf"])
     plan = plan_of(path, classes)
     assert {one.of_class: one.choices for one in plan.search.space} == {
-        "dog": ("all", "first", "puppy", "hound"),
-        "cow": ("all", "first", "calf"),
+        "dog": ("all", "first", "joined", "puppy", "hound"),
+        "cow": ("all", "first", "joined", "calf"),
     }
     assert set(starting_values(plan.search).values()) == {"all"}
     with pytest.raises(OvsskitError, match="chooses among synonyms, and no class has any"):
