@@ -419,10 +419,10 @@ def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewh
     params = [f"{value:.4g}" for value in best.params.values()]
     assert shown[:2] == [f"{state.default['values'][0]:.4g}", f"{best.values[0]:.4g}"]
     assert shown[2 : 2 + len(params)] == params
-    table = page[page.index("Best trials") :]
-    rows = re.findall(r"<tr><td>(\d+)</td><td>([^<]*)</td>", table)
-    ranked = sorted(state.rows, key=lambda row: -(row.values or [0.0])[0])
-    assert rows == [(str(row.turn), f"{(row.values or [0.0])[0]:.4g}") for row in ranked]
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])
+    assert [(one["turn"], one["values"]) for one in data["trials"]] == [
+        (row.turn, row.values) for row in state.rows
+    ]
     pairs = re.findall(
         r"<h3>(p\d)</h3>.*?unchanged: ([\d.]+)</figcaption>.*?best: ([\d.]+)</figcaption>",
         page,
