@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from pydantic import PrivateAttr
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from small_clip import unpacked, write_small_clip
 
-from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -87,29 +87,12 @@ class Recording:
 
     def write_tower(self, which: str, folder: Path) -> Path:
         """Write the `proposer` or the `judge` as a CLIP of open_clip; its text encoder is empty."""
-        facts = self.facts["weights"][which]
-        patch, (side, _) = facts["patch"], facts["position_grid"]
-        vision = {
-            "image_size": patch * side,
-            "layers": facts["blocks"],
-            "width": facts["width"],
-            "head_width": facts["width"] // facts["heads"],
-            "patch_size": patch,
-        }
-        text = {"vocab_size": 8, "context_length": 8, "width": 64, "heads": 1, "layers": 1}
-        config = {"embed_dim": facts["output"], "vision_cfg": vision, "text_cfg": text}
-        config["quick_gelu"] = facts["activation"] == "quick_gelu"
-        shapes = build_network(config, "fp32", device="meta").state_dict()
-        state = {name: torch.zeros(tensor.shape) for name, tensor in shapes.items()}
+        found = {}
         for name, one in load_file(self.folder / self.facts["weights"]["file"]).items():
             owner, _, rest = name.partition(".")
             if owner == which:
-                assert rest in state, name
-                state[rest] = one.float() / 256 if one.dtype == torch.int8 else one.float()
-        folder.mkdir(exist_ok=True)
-        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-        save_file(state, folder / "open_clip_model.safetensors")
-        return folder
+                found[rest] = unpacked(one)
+        return write_small_clip(folder, self.facts["weights"][which], found)
 
     def texts(self, case: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the vectors of all texts for the proposer, and for the judge."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from small_clip import unpacked, write_small_clip
 
-from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.values import NEGATIVE, Image, TextFeatures, Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -34,32 +34,11 @@ class Recording:
     def weights(self) -> dict[str, Tensor]:
         """Return the vision tower's tensors; whole numbers are multiples of 1/256."""
         found = load_file(self.folder / self.facts["weights"]["file"])
-        return {
-            name: one.float() / 256 if one.dtype == torch.int8 else one.float()
-            for name, one in found.items()
-        }
+        return {name: unpacked(one) for name, one in found.items()}
 
     def write_clip(self, folder: Path) -> Path:
         """Write the tower as a CLIP of open_clip; its text encoder is empty."""
-        facts = self.facts["weights"]
-        patch, (side, _) = facts["patch"], facts["position_grid"]
-        vision = {
-            "image_size": patch * side,
-            "layers": facts["blocks"],
-            "width": facts["width"],
-            "head_width": facts["width"] // facts["heads"],
-            "patch_size": patch,
-        }
-        text = {"vocab_size": 8, "context_length": 8, "width": 64, "heads": 1, "layers": 1}
-        config = {"embed_dim": facts["output"], "vision_cfg": vision, "text_cfg": text}
-        config["quick_gelu"] = facts["activation"] == "quick_gelu"
-        shapes = build_network(config, "fp32", device="meta").state_dict()
-        state = {name: torch.zeros(tensor.shape) for name, tensor in shapes.items()}
-        assert self.weights.keys() <= state.keys()
-        folder.mkdir(exist_ok=True)
-        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-        save_file(state | self.weights, folder / "open_clip_model.safetensors")
-        return folder
+        return write_small_clip(folder, self.facts["weights"], self.weights)
 
     def backbone(self, folder: Path, positions: Any) -> Clip:
         """Return the tower, whose table of positions is resized so."""

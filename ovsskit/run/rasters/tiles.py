@@ -16,6 +16,7 @@ from ovsskit.run.rasters.grid import Window
 
 WINDOWS = "windows"
 """The folder of tiles in the output folder of a run."""
+BROKEN = (zipfile.BadZipFile, zlib.error)
 TILE = re.compile(r"\d+_\d+\.npz")
 
 
@@ -55,29 +56,36 @@ class Tiles:
 
     def get(self, window: Window) -> Tile | None:
         """Return a tile; None if there is none, or it is broken."""
+        found = self._read(window)
+        try:
+            return None if found is None else Tile(**found)
+        except TypeError:  # it has other fields
+            return None
+
+    def need(self, window: Window, name: str) -> Shaped[numpy.ndarray, "h w"]:
+        """Return a field of a tile; the others are not read.
+
+        Raises:
+            CannotWrite: it is missing or broken.
+        """
+        found = self._read(window, name)
+        if found is None:
+            what = "What was found in a window was taken away while the raster was put together."
+            fix = "Run the same command again."
+            raise CannotWrite(what, fix=fix, where=Place(str(self._place(window))))
+        return found[name]
+
+    def _read(self, window: Window, *names: str) -> dict[str, Shaped[numpy.ndarray, "h w"]] | None:
+        """Return fields of a tile, all unless some are named; None if one is missing or broken."""
         try:
             with (
                 self._place(window).open("rb") as content,
                 numpy.load(content, allow_pickle=False) as file,
             ):
-                tile = Tile(**{name: file[name] for name in file})
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+                found = {name: file[name] for name in names or file}
+        except (OSError, ValueError, TypeError, KeyError, EOFError, *BROKEN):
             return None
-        return tile if tile.labels.shape == window.size else None
-
-    def need(self, window: Window, name: str) -> Shaped[numpy.ndarray, "h w"]:
-        """Return a field of a tile.
-
-        Raises:
-            CannotWrite: it is missing or broken.
-        """
-        tile = self.get(window)
-        found = None if tile is None else getattr(tile, name)
-        if found is None:
-            what = "What was found in a window was taken away while the raster was put together."
-            fix = "Run the same command again."
-            raise CannotWrite(what, fix=fix, where=Place(str(self._place(window))))
-        return found  # type: ignore[no-any-return]
+        return found if all(one.shape == window.size for one in found.values()) else None
 
     def remove(self, *, others: bool = False) -> None:
         """Remove the tiles of the raster, or those of other keys."""
