@@ -1,0 +1,30 @@
+"""The value of the tokens inside an image encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, WIDTH, uniform
+from ovsskit.engine.values.value import Value
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden(Value):
+    """Hold the tokens that enter blocks of an image encoder: the class token, then the patches.
+
+    `layers` are the blocks' numbers, from 1.
+    """
+
+    data: Float[torch.Tensor, "layer token width"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> Hidden:
+        """Return random tokens of the last two layers."""
+        return cls(uniform(seed, 2, PATCH_TOKENS, WIDTH) - 0.5, (LAYERS - 1, LAYERS), GRID)
+
+    def entering(self, layer: int) -> Float[torch.Tensor, "token width"]:
+        """Return the tokens that enter this block."""
+        return self.data[self.layers.index(layer)]

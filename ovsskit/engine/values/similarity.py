@@ -1,0 +1,27 @@
+"""The value of how alike tokens are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ovsskit._lazy import Float, torch
+from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, uniform
+from ovsskit.engine.values.value import Value
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity(Value):
+    """Hold how alike tokens are, for some blocks and heads: a softmax makes weights of it.
+
+    A `term` is one way to compare, such as queries with queries. Tokens are those of `Hidden`.
+    """
+
+    data: Float[torch.Tensor, "layer term head token token"]
+    layers: tuple[int, ...]
+    grid: tuple[int, int]
+
+    @classmethod
+    def example(cls, seed: int = 0) -> Similarity:
+        """Return random similarities of the last two layers, in two terms and two heads."""
+        data = uniform(seed, 2, 2, 2, PATCH_TOKENS, PATCH_TOKENS) * 4
+        return cls(data, (LAYERS - 1, LAYERS), GRID)
