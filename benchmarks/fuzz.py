@@ -383,7 +383,7 @@ def _records(file: str) -> Reader:
     )
     with tempfile.TemporaryDirectory() as folder:
         mine = OutputFolder(Path(folder, "out"), identity)
-        mine.records = {"a": record}
+        mine.records["a"] = record
         mine.save(Costs(1.0, {"softmax": 0.5}, 100))
         whole = Path(folder, "out", "run.json").read_bytes()
         mine.close()

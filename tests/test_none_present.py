@@ -11,6 +11,7 @@ import numpy
 import PIL.Image
 import pytest
 import torch
+from run_records import read_run
 
 from ovsskit.cli.__main__ import main
 from ovsskit.embedded import sample_scenes
@@ -79,7 +80,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_record_tells_why_a_class_is_missing(ran: Path) -> None:
-    record = json.loads((ran / "out" / "run.json").read_text())
+    record = read_run(ran / "out")
     scene, small, white = record["images"]
     assert record["without_a_class"] == 1
     assert white["areas"] == [[0, 1.0]]
@@ -101,7 +102,8 @@ def test_the_summary_and_the_gallery_count_such_images(ran: Path) -> None:
     assert "white.png: none of the classes is seen" in printed
     gallery = (ran / "out" / "index.html").read_text()
     assert "1 without any class" in gallery
-    assert "none of the classes is seen: the best match is" in gallery
+    listed = (ran / "out" / "gallery/pages/000000.js").read_text()
+    assert "none of the classes is seen: the best match is" in listed
     assert list((ran / "out" / "maps" / "white").iterdir())
     with numpy.load(ran / "out" / "scores" / "white.npz") as scores:
         assert {*scores["names"].tolist()} == {"background"}

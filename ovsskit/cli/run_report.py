@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from rich.markup import escape
@@ -17,7 +18,9 @@ from ovsskit.run.callbacks import Summary
 from ovsskit.run.output.record import ImageRecord
 
 SHOWN_NOTES = 5
-"""On how many images notes are printed; `run.json` and the gallery hold all."""
+"""On how many images notes are printed; the records and the gallery hold all."""
+SHOWN_FAILED = 100
+"""Of how many images that failed the reason is printed; the records hold all."""
 
 
 class Report(LiveReport):
@@ -68,25 +71,23 @@ class Report(LiveReport):
             self._end_table(summary)
 
     def _end_table(self, summary: Summary) -> None:
-        states = [record.state for record in summary.records]
-        failed = states.count("failed")
+        counts, records = summary.records.counts(), summary.records
+        done, failed, pending = counts["done"], counts["failed"], counts["pending"]
         if not summary.done_now:
             console.print(
-                f"Nothing to do: all {len(states)} images were done before.", highlight=False
+                f"Nothing to do: all {len(records)} images were done before.", highlight=False
             )
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        pending = f", {states.count('pending')} still to do" if "pending" in states else ""
+        left = f", {pending} still to do" if pending else ""
         table.add_row(
-            "images",
-            f"{states.count('done')} done, "
-            f"{f'[red]{failed} failed[/]' if failed else '0 failed'}{pending}",
+            "images", f"{done} done, {f'[red]{failed} failed[/]' if failed else '0 failed'}{left}"
         )
-        done, seconds = states.count("done"), summary.costs.seconds
+        seconds = summary.costs.seconds
         speed = f", {rate(done / seconds)}" if done and seconds else ""
-        empty = [record.name for record in summary.records if record.shows_nothing]
-        if empty:
-            such = f", such as {escape(empty[0])}" if empty[1:] else f": {escape(empty[0])}"
-            table.add_row("without a class", f"{len(empty)}{such}")
+        for one in records.first("empty", 1):
+            empty = records.count_empty()
+            such = f"{', such as' if empty > 1 else ':'} {escape(one.name)}"
+            table.add_row("without a class", f"{empty}{such}")
         if summary.left_out:
             table.add_row("left out", escape(summary.left_out))
         table.add_row("time", f"{seconds:.1f} s{speed}")
@@ -106,27 +107,26 @@ class Report(LiveReport):
         table.add_row("folder", escape(str(summary.out)))
         table.add_row("gallery", escape(str(summary.gallery)))
         show(table)
-        noted = [record for record in summary.records if record.notes]
-        for record in noted[:SHOWN_NOTES]:
+        for record in records.first("noted", SHOWN_NOTES):
             text = escape(f"{record.source}: {'; '.join(record.notes)}")
             console.print(f"[yellow]note[/] {text}", highlight=False)
-        if len(noted) > SHOWN_NOTES:
-            more = f"notes on {len(noted) - SHOWN_NOTES} more images are in run.json"
+        if (noted := records.count_noted()) > SHOWN_NOTES:
+            more = f"notes on {noted - SHOWN_NOTES} more images are in images.sqlite"
             console.print(f"[yellow]note[/] {more}", highlight=False)
-        for record in summary.records:
-            if record.state == "failed":
-                console.print(
-                    f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}",
-                    highlight=False,
-                )
+        for record in islice(records.each("failed"), SHOWN_FAILED):
+            console.print(
+                f"[red]failed[/] {escape(record.source)}: {escape(record.reason)}",
+                highlight=False,
+            )
+        if failed > SHOWN_FAILED:
+            more = f"{failed - SHOWN_FAILED} more: images.sqlite has the reasons"
+            console.print(f"[red]failed[/] {more}", highlight=False)
 
     def _end_json(self, summary: Summary) -> None:
-        states = [record.state for record in summary.records]
-        counts = {state: states.count(state) for state in ("done", "failed", "pending")}
         plain = {
-            **counts,
+            **summary.records.counts(),
             "done_now": summary.done_now,
-            "without_a_class": sum(record.shows_nothing for record in summary.records),
+            "without_a_class": summary.records.count_empty(),
             "out": str(summary.out),
             "gallery": str(summary.gallery),
             "costs": asdict(summary.costs),

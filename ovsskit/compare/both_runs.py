@@ -69,11 +69,10 @@ class BothRuns:
         self.titles = (first.title, second.title)
         if first.title == second.title:
             self.titles = (str(first.folder), str(second.folder))
-        others = {record.source: record for record in second.records}
         pairs = [
-            SharedImage(record, others[record.source])
+            SharedImage(record, other)
             for record in first.records
-            if record.source in others
+            if (other := second.images.of_source(record.source)) and other.state == "done"
         ]
         self.only = (len(first.records) - len(pairs), len(second.records) - len(pairs))
         self.pairs = [one for one in pairs if _is_as_seen(one)]

@@ -28,8 +28,6 @@ class SavedPredictions(Predictions):
         self.reading = Reading(max_pixels, self.finished.rendering)
         self.vocabulary, self.title = self.finished.vocabulary, self.finished.title
         self.records = self.finished.records
-        self._by_source = {one.source: one for one in self.records}
-        self._by_stem = {Path(one.source).stem: one for one in self.records}
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -71,5 +69,8 @@ class SavedPredictions(Predictions):
         return self.finished.mask(record)
 
     def _record_of(self, item: Item) -> ImageRecord | None:
-        known = str(Path(item.where).absolute())
-        return self._by_source.get(known) or self._by_stem.get(Path(item.name).name)
+        images = self.finished.images
+        found = images.of_source(str(Path(item.where).absolute()))
+        if found is not None and found.state == "done":
+            return found
+        return images.of_stem(Path(item.name).name, "done")

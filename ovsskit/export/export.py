@@ -6,10 +6,11 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -111,11 +112,16 @@ class _Job:
     left_out: list[dict[str, str]] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)
 
+    @cached_property
+    def root(self) -> str:
+        """Return the folder below which all images lie; nothing where there is none."""
+        return _common_folder(self.finished.records)
+
     def run(self) -> dict[str, Any]:
         self.folder.start(self._plain(0, finished=False))
         records = self.finished.records
         self.callbacks.begin(len(records))
-        root, done = _common_folder(records), list[str]()
+        root, done = self.root, list[str]()
         for number, record in enumerate(records, start=1):
             reason = ""
             try:
@@ -229,7 +235,7 @@ class _Job:
             "finished": finished,
             "format": self.options.format,
             "run": {"folder": str(self.options.run), "name": self.finished.title},
-            "root": _common_folder(self.finished.records),
+            "root": self.root,
             "classes": [
                 {"number": one.number, "name": one.name, "place": place}
                 for place, one in enumerate(classes.all)
@@ -251,10 +257,13 @@ class _Parts:
         return (line.part for line in self.folder.parts())
 
 
-def _common_folder(records: list[ImageRecord]) -> str:
-    """Return the folder below which all images lie; nothing where there is none."""
-    with suppress(ValueError):  # there are no images, or they lie on several drives
-        return os.path.commonpath([str(Path(one.source).parent) for one in records])
+def _common_folder(records: Iterable[ImageRecord]) -> str:
+    root: str | None = None
+    with suppress(ValueError):  # they lie on several drives
+        for one in records:
+            parent = str(Path(one.source).parent)
+            root = parent if root is None else os.path.commonpath([root, parent])
+        return root or ""
     return ""
 
 

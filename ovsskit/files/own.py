@@ -32,8 +32,8 @@ KINDS = {RUN: "run", STUDY: "study", FIT: "tuning", EVAL: "evaluation", EXPORT: 
 LOCK, PARTS = ".lock", ".parts"
 FIX = "Name another folder with --out."
 
-PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}")
-"""The names of what is still being written."""
+PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}(-journal)?")
+"""The names of what is still being written, and of what SQLite keeps beside it."""
 
 HEAD = re.compile(rb'\s*\{\s*"ovsskit"\s*:')
 """How every record of ours begins."""
@@ -111,13 +111,32 @@ class OwnFolder:
         """
         path = self._place(name)
         part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
-        with self._telling(path):
+        with self.telling(path):
             write_whole(path, write, part=part, flush=flush)
             return measure(path)
 
     def write_text(self, name: str, text: str, *, flush: bool = False) -> Written:
         """Write a UTF-8 text file whole; see `write`."""
         return self.write(name, lambda file: file.write(text.encode()), flush=flush)
+
+    def write_by_path(self, name: str, write: Callable[[Path], object]) -> Path:
+        """Have a whole file written under a temporary name, sync the disk, and rename it.
+
+        Raises:
+            CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.
+        """
+        path = self._place(name)
+        part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
+        with self.telling(path):
+            try:
+                write(part)
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(part, path)  # noqa: PTH105 - as in `write_whole`
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+        return path
 
     def append(self, name: str, line: str) -> None:
         """Add a line to a text file.
@@ -128,7 +147,7 @@ class OwnFolder:
         path = self._place(name)
         if path.is_symlink():
             raise self._link(name)
-        with self._telling(path), path.open("a", encoding="utf-8") as file:
+        with self.telling(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
     def link(self, name: str, target: Path) -> None:
@@ -139,7 +158,7 @@ class OwnFolder:
         """
         path = self._place(name)
         part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
-        with self._telling(path):
+        with self.telling(path):
             part.symlink_to(target)
             part.replace(path)
 
@@ -150,7 +169,7 @@ class OwnFolder:
     def delete(self, name: str) -> None:
         """Remove a file that was written here, if it is there."""
         path = self._place(name)
-        with self._telling(path):
+        with self.telling(path):
             path.unlink(missing_ok=True)
 
     def prune(self, name: str) -> None:
@@ -189,14 +208,14 @@ class OwnFolder:
         folder = self.path
         for index, part in enumerate(parts[:-1], 1):
             folder = folder / part
-            with self._telling(folder):
+            with self.telling(folder):
                 folder.mkdir(exist_ok=True)
             if Path(os.path.realpath(folder)) != self._real.joinpath(*parts[:index]):
                 raise self._link("/".join(parts[:index]))
         return folder / parts[-1]
 
     @contextmanager
-    def _telling(self, path: Path) -> Iterator[None]:
+    def telling(self, path: Path) -> Iterator[None]:
         """Turn a system error into a sentence, which says so if the folder is gone."""
         try:
             yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from ovsskit.engine.notices import TakesNotice
 from ovsskit.run.output.record import Costs, ImageRecord
+from ovsskit.run.output.records import Records
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Summary:
 
     out: Path
     gallery: Path
-    records: Sequence[ImageRecord]
+    records: Records
     done_now: int
     costs: Costs
     score: float | None

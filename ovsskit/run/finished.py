@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from ovsskit.files.reading import Unreadable, read_json
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.gallery import CLASSES
 from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.output.records import InState, open_records
 from ovsskit.run.rasters.raster_file import cut_strips, read_strips, void_of
 
 WHITE = 65535
@@ -51,7 +52,8 @@ class SavedScores:
 class FinishedRun:
     """Hold the record of a run; masks and scores are read when they are asked for.
 
-    `records` are those of the images that are done, in the order of the run.
+    `records` are those of the images that are done, in the order of their names; `images` those of
+    all.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,16 +70,17 @@ class FinishedRun:
             raise BadFile(what, fix=fix, where=Place(str(folder)))
         try:
             self.record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            records = [ImageRecord.from_plain(one) for one in self.record.pop("images")]
+            self.images = open_records(folder, self.record)
             self.identity: dict[str, Any] = self.record["identity"]
             self.vocabulary = _coloured(_vocabulary(self.identity["classes"]), folder / CLASSES)
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"The record of the run cannot be read: {error}."
             raise BadFile(what, where=Place(str(path))) from error
-        self.records = [one for one in records if one.state == "done"]
-        if len(self.records) < len(records):
+        self.records: Sequence[ImageRecord] = InState(self.images, "done")
+        done, count = len(self.records), len(self.images)
+        if done < count:
             text = "%d of the %d images of the run are not done, and count nowhere"
-            log.warning(text, len(records) - len(self.records), len(records))
+            log.warning(text, count - done, count)
         self.title = str(self.record.get("recipe", {}).get("name", "")) or folder.name
 
     @property

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from ovsskit.engine.notices import Silent
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
@@ -13,6 +14,7 @@ from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.files.own import RUN
 from ovsskit.run.callbacks import Callbacks
 from ovsskit.run.options import RunOptions, as_option
+from ovsskit.run.output.records import InState, Records, open_records
 from ovsskit.run.rasters.grid import USUAL, choose_windows
 from ovsskit.run.run import run_job
 
@@ -39,7 +41,8 @@ def run_images(
 
     Images are files, folders, globs and addresses, also rasters of any size, which run in windows
     of `window` x `window` pixels that share `overlap`. `save` names what is written beside masks.
-    The same call goes on with a run that was stopped. An image that fails stops no other.
+    The same call goes on with a run that was stopped. An image that fails stops no other. The
+    record's `images` is a sequence that reads each when it is asked for.
 
         record = ovsskit.run_images("naclip", "region.tif", out="found", classes="water, forest")
         print(record["counts"], record["images"][0]["areas"])
@@ -66,4 +69,26 @@ def run_images(
     )
     run_job(options, callbacks or Silent())
     record: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    return record
+    return {**record, "images": _Plain(open_records(folder, record))}
+
+
+class _Plain(Sequence[dict[str, Any]]):
+    """The records of images as plain values, read when they are asked for."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (asdict(record) for record in self.records.each())
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(place, slice):
+            return [asdict(one) for one in InState(self.records, "")[place]]
+        return asdict(InState(self.records, "")[place])

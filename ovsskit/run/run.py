@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from ovsskit.run.options import (
     choose_explained,
     choose_images,
 )
-from ovsskit.run.output.folder import OutputFolder
+from ovsskit.run.output.folder import OutputFolder, Todo
 from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
-from ovsskit.run.output.record import Costs, ImageRecord
+from ovsskit.run.output.record import Costs
+from ovsskit.run.output.records import Records
 from ovsskit.run.output.video import write_videos
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.rasters.checking import choose_rasters
@@ -96,11 +97,9 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     todo = folder.add(
         images, wanted, explained, verify=options.verify, roots=chosen.roots, rasters=rasters
     )
-    sources = {str(path.absolute()) for path in rasters}
-    whole = [record for record in todo if record.source not in sources]
+    whole, in_windows = todo.split({str(path.absolute()) for path in rasters})
     if not options.explain:
         folder.explain_first(whole)
-    in_windows = [record for record in todo if record.source in sources]
     pipeline = Pipeline(plan, device=device, batch=batch)
     return _Job(
         options, callbacks, notices, recipe, pipeline, folder, chosen, truths, whole, in_windows
@@ -119,15 +118,15 @@ class _Job:
     folder: OutputFolder
     chosen: Chosen
     truths: Truths | None
-    whole: list[ImageRecord]
-    rasters: list[ImageRecord]
+    whole: Todo
+    rasters: Todo
     costs: Costs = field(default_factory=Costs)
     score: float | None = None
 
     @property
-    def todo(self) -> list[ImageRecord]:
-        """Return the images to do."""
-        return [*self.whole, *self.rasters]
+    def todo(self) -> int:
+        """Return how many images are to do."""
+        return len(self.whole) + len(self.rasters)
 
     @cached_property
     def weights(self) -> dict[str, Any]:
@@ -135,14 +134,14 @@ class _Job:
         return {name: model.describe_files() for name, model in self.recipe.plan.models.items()}
 
     def run(self) -> int:
-        self.callbacks.begin(len(self.todo))
+        self.callbacks.begin(self.todo)
         if self.todo:
             self._work()
         elif self.folder.stale or self.options.frame_rate:
             self._publish(last=True)
         else:
             self._measure()
-        records = list(self.folder.records.values())
+        records = self.folder.records
         gallery = self.folder.path / GALLERY
         costs = self.folder.costs.plus(self.costs)
         self.callbacks.end(
@@ -150,13 +149,13 @@ class _Job:
                 self.folder.path,
                 gallery,
                 records,
-                len(self.todo),
+                self.todo,
                 costs,
                 self.score,
                 self.chosen.left_out,
             )
         )
-        return int(any(record.state == "failed" for record in records))
+        return int(records.counts()["failed"] > 0)
 
     def _work(self) -> None:
         for name, model in self.pipeline.models.items():
@@ -192,40 +191,37 @@ class _Job:
         try:
             runner.run(self.whole)
             rasters.run(self.rasters)
-            self.folder.see_done([record.name for record in self.todo])
+            self.folder.see_done(chain(self.whole.names, self.rasters.names))
         finally:
             self._publish(last=True)
 
     def _publish(self, *, last: bool = False) -> None:
         """Bring `run.json`, the classes and the gallery up to date; at last also the videos."""
-        records = list(self.folder.records.values())
         self._measure()
         self._note_facts()
         if not self.folder.is_claimed:
             self.folder.save(self.costs)
-        facts = self._gallery_facts(records)
-        pages = {
-            CLASSES: write_classes(self.folder, self.pipeline.plan.vocabulary),
-            GALLERY: write_gallery(
-                self.folder,
-                self.recipe.title,
-                facts,
-                records,
-                self.pipeline.plan.vocabulary,
-                self.folder.facts["notices"],
-            ),
-        }
+        records = self.folder.records
+        pages = {CLASSES: write_classes(self.folder, self.pipeline.plan.vocabulary)}
+        pages |= write_gallery(
+            self.folder,
+            self.recipe.title,
+            self._gallery_facts(records),
+            records,
+            self.pipeline.plan.vocabulary,
+            self.folder.facts["notices"],
+        )
         if last:
             words = self.pipeline.plan.vocabulary
             pages |= write_videos(
-                self.folder, records, words, self.options.reading, self.options.frame_rate
+                self.folder, records.values(), words, self.options.reading, self.options.frame_rate
             )
         self.folder.save(self.costs, pages)  # last: it is this that ends the journal
 
     def _measure(self) -> None:
         """Compare masks of the sample scenes with the true ones."""
         if self.chosen.samples:
-            done = [one for one in self.folder.records.values() if one.state == "done"]
+            done = self.folder.records.each("done")
             names = [one.name for one in done if self.folder.has(one)]
             masks = [self.folder.path / "masks" / f"{name}.png" for name in names]
             self.score = sample_score(masks, self.pipeline.plan.vocabulary)
@@ -248,16 +244,15 @@ class _Job:
             "sample_miou": self.score,
         }
 
-    def _gallery_facts(self, records: Sequence[ImageRecord]) -> list[str]:
-        done = sum(record.state == "done" for record in records)
+    def _gallery_facts(self, records: Records) -> list[str]:
         seconds = self.folder.costs.plus(self.costs).seconds
         facts = [self.recipe.header.about] if self.recipe.header.about else []
         facts += [
-            f"{done} of {len(records)} images",
+            f"{records.counts()['done']} of {len(records)} images",
             f"{len(self.pipeline.plan.vocabulary.names)} classes",
         ]
         facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
-        empty = sum(record.shows_nothing for record in records)
+        empty = records.count_empty()
         facts += [f"{empty} without any class"] if empty else []
         return (
             facts

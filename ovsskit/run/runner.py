@@ -33,6 +33,8 @@ from ovsskit.run.truths import Truths
 WRITERS = 2
 SAVE_EVERY = 20.0
 """Seconds after which `run.json` and the gallery are brought up to date."""
+AT_MOST = 0.1
+"""The share of the time that this may take: it takes the longer the more images there are."""
 
 
 @dataclass
@@ -65,7 +67,8 @@ class Runner:
             CannotWrite: the disk is full, or the folder cannot be written any more.
             OvsskitError: the recipe cannot be run at all, for example because weights are missing.
         """
-        start, published = time.perf_counter(), time.perf_counter()
+        start = time.perf_counter()
+        due = start + SAVE_EVERY
         writing = ThreadPoolExecutor(WRITERS, "write")
         stream = Stream[ImageRecord](
             self.pipeline,
@@ -82,10 +85,11 @@ class Runner:
                     self._settle(2 * self.pipeline.batch)
                     self._writing.append(writing.submit(self._save, self._prediction(*found)))
                 self._settle(self.pipeline.batch)
-                if time.perf_counter() - published > SAVE_EVERY:
+                if (before := time.perf_counter()) > due:
                     with self._noting:
                         self.publish()
-                    published = time.perf_counter()
+                    now = time.perf_counter()
+                    due = now + max(SAVE_EVERY, (now - before) / AT_MOST)
         finally:
             try:
                 self._settle(0)

@@ -4,7 +4,6 @@ its files.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 import PIL.Image
 import pytest
+from run_records import read_run
 
 from ovsskit.cli.__main__ import main
 from ovsskit.files.own import measure
@@ -47,19 +47,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def states(out: Path) -> list[str]:
-    return [one["state"] for one in json.loads((out / "run.json").read_text())["images"]]
+    return [one["state"] for one in read_run(out)["images"]]
 
 
 def see_whole(out: Path) -> None:
     """See that record, gallery and files agree."""
-    record = json.loads((out / "run.json").read_text())
+    record = read_run(out)
     assert [one["state"] for one in record["images"]] == ["done"] * 3
     written = {**record["pages"]}
     for one in record["images"]:
         written |= one["files"]
     assert {"index.html", "classes.json"} < written.keys()
     assert written == {name: list(measure(out / name)) for name in written}
-    shown = (out / "index.html").read_text()
+    shown = (out / "gallery/pages/000000.js").read_text()
     assert all(f'"name": "{index}", "' in shown for index in range(3))
     assert not (out / "finished.jsonl").exists()
     assert not (out / ".parts").exists()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 import PIL.Image
 import pytest
+from run_records import read_run
 
 from ovsskit.cli.__main__ import main
 
@@ -62,8 +63,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def record(out: Path) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    return plain
+    return read_run(out)
 
 
 def test_a_run_leaves_masks_overlays_and_a_gallery(run: Run, photos: Path, tmp_path: Path) -> None:

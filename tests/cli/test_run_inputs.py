@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy
 import PIL.Image
 import pytest
 import tifffile
+from run_records import read_run
 from small_videos import write_video
 
 from ovsskit.cli.__main__ import main
@@ -39,8 +39,7 @@ def run(
 
 
 def record(folder: str = "out") -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(Path(folder, "run.json").read_text(encoding="utf-8"))
-    return plain
+    return read_run(folder)
 
 
 def mask(name: str) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import PIL.Image
 import pytest
 import rasterio
 from painted_rasters import patches, write_raster
+from run_records import read_run
 
 from ovsskit.cli.__main__ import main
 
@@ -56,7 +56,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 def record() -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(Path("out/run.json").read_text(encoding="utf-8"))
+    plain = read_run("out")
     return plain
 
 

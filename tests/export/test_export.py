@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 import tifffile
 from finished_runs import CASES, finish_run, one_pixel, tree
+from run_records import change_images
 from small_videos import write_video
 
 import ovsskit
@@ -108,9 +109,7 @@ def test_masks_that_are_missing_or_changed_are_named_and_left_out(run: Run) -> N
 
 
 def test_a_mask_larger_than_its_image_is_left_out(run: Run) -> None:
-    plain = json.loads(Path("found/run.json").read_text())
-    plain["images"][0]["size"] = [8, 6]
-    Path("found/run.json").write_text(json.dumps(plain))
+    change_images("found", lambda images: images[0].update(size=[8, 6]))
     status, _, err = run(*export())
     assert status == 1
     assert "It is 9 x 6 pixels, and its image 8 x 6." in err
@@ -154,9 +153,7 @@ def test_what_is_exported_already_is_not_read_again(run: Run) -> None:
 def test_files_of_images_that_are_no_longer_in_the_run_are_removed(run: Run) -> None:
     run(*export("--copy-images"))
     assert Path("out/images/b.png").exists()
-    plain = json.loads(Path("found/run.json").read_text())
-    del plain["images"][1]
-    Path("found/run.json").write_text(json.dumps(plain))
+    change_images("found", lambda images: images.pop(1))
     Path("out/images/mine.png").write_bytes(b"mine")
     assert run(*export("--copy-images"))[0] == 0
     assert tree(Path("out/images")) == {"a.png", "c.png", "mine.png"}
@@ -249,9 +246,7 @@ def test_images_are_linked_and_the_export_can_be_given_again(run: Run) -> None:
     run(*export("--link-images"))
     assert Path("out/images/b.png").is_symlink()
     before = Path("photos/a.png").read_bytes()
-    plain = json.loads(Path("found/run.json").read_text())
-    del plain["images"][0]
-    Path("found/run.json").write_text(json.dumps(plain))
+    change_images("found", lambda images: images.pop(0))
     run(*export("--link-images"))
     assert not linked.is_symlink()
     assert Path("photos/a.png").read_bytes() == before

@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 from finished_runs import block_mask, finish_run
 from painted_rasters import patches, write_raster
+from run_records import change_images
 from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
@@ -42,8 +43,8 @@ def test_a_mask_with_numbers_of_no_class_is_refused(tmp_path: Path) -> None:
     folder = finish_run(tmp_path / "run", {"a": MASK})
     path = folder / "masks/a.png"
     PIL.Image.fromarray(numpy.full(MASK.shape, 9, "uint8")).save(path)
+    change_images(folder, lambda images: images[0]["files"].update({"masks/a.png": measure(path)}))
     run = FinishedRun(folder)
-    run.records[0].files["masks/a.png"] = measure(path)
     with pytest.raises(BadFile, match="numbers of no class of the run"):
         run.mask(run.records[0])
 
@@ -64,8 +65,8 @@ def test_scores_run_no_code(tmp_path: Path) -> None:
     )
     path = folder / "scores/a.npz"
     numpy.savez(path, scores=numpy.array([{}], object), ids=[1], names=["x"], kind="x")
+    change_images(folder, lambda images: images[0]["files"].update({"scores/a.npz": measure(path)}))
     run = FinishedRun(folder)
-    run.records[0].files["scores/a.npz"] = measure(path)
     with pytest.raises(BadFile, match="The scores cannot be read"):
         run.scores(run.records[0])
 

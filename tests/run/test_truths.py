@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy
 import PIL.Image
 import pytest
+from run_records import read_run
 from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
@@ -64,7 +64,7 @@ TRUTH = ("--truth", "truth", "--truth-classes", "classes.txt")
 
 def test_masks_of_a_folder_are_compared_with(scenes: Path) -> None:
     assert CliRunner().invoke(app, [*TOY, *TRUTH, *PLUGIN]).exit_code == 0
-    [record] = json.loads((scenes / "out" / "run.json").read_text())["images"]
+    [record] = read_run(scenes / "out")["images"]
     assert record["miou"] == pytest.approx((20 / 30 + 10 / 20) / 2)
     with PIL.Image.open(scenes / "out" / "gallery" / "errors" / "a.jpg") as errors:
         red, green, blue = numpy.asarray(errors)[10, 25].astype(int)
@@ -72,7 +72,7 @@ def test_masks_of_a_folder_are_compared_with(scenes: Path) -> None:
         assert red > blue + 60
         right = numpy.asarray(errors)[10, 5].astype(int)
     assert right.max() - right.min() < 20
-    assert '"miou": 0.58' in (scenes / "out" / "index.html").read_text()
+    assert '"miou": 0.58' in (scenes / "out" / "gallery/pages/000000.js").read_text()
 
 
 def test_a_run_without_truth_gets_it_when_it_is_named_later(scenes: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_run_without_truth_gets_it_when_it_is_named_later(scenes: Path) -> Non
 def test_a_mask_of_another_size_is_noted_and_the_image_done(scenes: Path) -> None:
     PIL.Image.new("L", (3, 3), 1).save(scenes / "truth" / "a.png")
     assert CliRunner().invoke(app, [*TOY, *TRUTH, *PLUGIN]).exit_code == 0
-    [record] = json.loads((scenes / "out" / "run.json").read_text())["images"]
+    [record] = read_run(scenes / "out")["images"]
     assert record["state"] == "done"
     assert record["miou"] is None
     assert "The true mask is 3 x 3 pixels, and the image 40 x 20." in record["notes"][0]
@@ -102,5 +102,5 @@ def test_masks_lie_as_images_do_in_the_folder_that_was_named(scenes: Path) -> No
         (scenes / folder / "inside").mkdir()
         (scenes / folder / "a.png").rename(scenes / folder / "inside" / "a.png")
     assert CliRunner().invoke(app, [*TOY, *TRUTH, *PLUGIN]).exit_code == 0
-    [record] = json.loads((scenes / "out" / "run.json").read_text())["images"]
+    [record] = read_run(scenes / "out")["images"]
     assert record["miou"] is not None

@@ -1,6 +1,7 @@
 """The output folder of a run: who may write it, which images are done, and `run.json`.
 
-    run.json         what was run, with what, at what cost, and what became of every image
+    run.json         what was run, with what, at what cost, and how many images are done
+    images.sqlite    what became of every image
     index.html       the gallery
     classes.json     number, name and colour of every class
     masks/           label maps of the images' own sizes: pixel values are ids of classes
@@ -16,24 +17,26 @@ Below these folders, files lie as the images do below the folders that were name
 
 While a run goes on, every finished image adds a line to `finished.jsonl`: a killed run has lost
 only what was in flight.
-The record says of every file how large it is, so that a later run finds what is missing. After a
-power cut it is whole, and images whose files did not reach the disk are done again.
+The records say of every file how large it is, so that a later run finds what is missing. After a
+power cut they are whole, and images whose files did not reach the disk are done again. No record is
+held in memory: an image costs as much in a run of a million as in one of ten.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from ovsskit.files.image_names import name_images
 from ovsskit.files.own import RUN, Written, read_files
+from ovsskit.run.output.gallery import PAGES
 from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
 from ovsskit.run.output.recorded import RecordedFolder, versions
+from ovsskit.run.output.records import IMAGES, Records, open_records
 
 JOURNAL = "finished.jsonl"
 
@@ -44,23 +47,31 @@ class OutputFolder(RecordedFolder):
     """Hold an output folder that is locked for one run, or raise BadOutput."""
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.records = Records()
         super().__init__(path, RUN, identity)
 
     def begin(self) -> None:
         """Hold what a new folder holds."""
         self.costs, self.facts, self.stale = Costs(), dict[str, Any](), False
-        self.records: dict[str, ImageRecord] = {}
+        self.pages: dict[str, Written] = {}
+        self.records = Records()
 
     def restore(self, plain: dict[str, Any]) -> None:
         """Hold what a record says, and what was finished since it was written."""
-        listed = [ImageRecord.from_plain(one) for one in plain["images"]]
-        pages = read_files(plain.get("pages", {}))
+        self.pages = read_files(plain.get("pages", {}))
         self.costs = Costs.from_plain(plain["costs"])
         self.facts = {key: plain[key] for key in ("notices",) if key in plain}
-        self.records = {record.name: record for record in [*listed, *self._journal()]}
+        self.records = open_records(self.path, plain)
+        for record in self._journal():
+            self.records[record.name] = record
         self.stale = (self.path / JOURNAL).exists() or not (
-            pages and all(self.holds(name, written) for name, written in pages.items())
+            self.pages and all(self.holds(name, written) for name, written in self.pages.items())
         )
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        self.records.close()
+        super().close()
 
     @property
     def holds_work(self) -> bool:
@@ -76,7 +87,7 @@ class OutputFolder(RecordedFolder):
         verify: bool = False,
         roots: Sequence[Path] = (),
         rasters: Collection[Path] = (),
-    ) -> list[ImageRecord]:
+    ) -> Todo:
         """Enter images into the record, and return those that are still to do, in order.
 
         They are named by where they lie below the folders `roots`. Of those that are rasters only
@@ -86,9 +97,9 @@ class OutputFolder(RecordedFolder):
         also its maps if it is one of the explained, and all of that is still there: files of the
         size that was written, and with `verify` of the content.
         """
-        known = {record.source: record.name for record in self.records.values()}
-        names = name_images(images, known, roots)
-        todo, damaged = [], 0
+        names = name_images(images, self.records.names, roots)
+        explained, rasters = {*explained}, {*rasters}
+        todo, damaged = list[str](), 0
         for name, path in zip(names, images, strict=True):
             old = self.records.get(name)
             parts = wanted | {"maps"} if path in explained else wanted
@@ -102,15 +113,14 @@ class OutputFolder(RecordedFolder):
                     continue
                 damaged += 1
             self.records[name] = new if old is None else replace(new, files=old.files)
-            todo.append(self.records[name])
-        self.records = dict(sorted(self.records.items()))  # whatever came first
+            todo.append(name)
         if damaged:
             log.warning(
                 "%d of the %d images that were done are done again: files are missing or changed",
                 damaged,
                 len(images),
             )
-        return todo
+        return Todo(self, todo)
 
     def has(self, record: ImageRecord, *, verify: bool = False) -> bool:
         """Tell whether everything that was written of an image is there as it was written."""
@@ -118,11 +128,11 @@ class OutputFolder(RecordedFolder):
             self.holds(name, written, verify=verify) for name, written in record.files.items()
         )
 
-    def explain_first(self, todo: list[ImageRecord]) -> None:
+    def explain_first(self, todo: Todo) -> None:
         """Have the maps of the first image saved, unless those of another were."""
-        if todo and not any("maps" in record.saved for record in self.records.values()):
-            todo[0] = replace(todo[0], saved=tuple(sorted({*todo[0].saved, "maps"})))
-            self.records[todo[0].name] = todo[0]
+        if todo and not self.records.first("explained", 1):
+            first = todo[0]
+            self.records[first.name] = replace(first, saved=tuple(sorted({*first.saved, "maps"})))
 
     def finish(self, record: ImageRecord) -> None:
         """Note that an image is done or has failed, and remove older files of it.
@@ -136,7 +146,7 @@ class OutputFolder(RecordedFolder):
         for name in before.keys() - record.files.keys():
             self.delete(name)
 
-    def see_done(self, names: Collection[str]) -> None:
+    def see_done(self, names: Iterable[str]) -> None:
         """See that what was written of these images is still there, else note that it failed."""
         for name in names:
             record = self.records[name]
@@ -144,7 +154,7 @@ class OutputFolder(RecordedFolder):
                 self.finish(failed(record, "Its files were taken away while the run went on."))
 
     def save(self, costs: Costs, pages: Mapping[str, Written] | None = None) -> None:
-        """Write `run.json`; `costs` are those of this session, what earlier ones cost is added.
+        """Write `run.json` and the records of the images; costs of earlier sessions are added.
 
         `pages` are the files that show the run as a whole. What is named in the record is on the
         disk before it is.
@@ -152,38 +162,86 @@ class OutputFolder(RecordedFolder):
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
-        states = [record.state for record in self.records.values()]
+        if self.is_claimed:  # nothing is to be in a folder before its record
+            self._keep()
         self.write_record(
             written=datetime.now(UTC).isoformat(timespec="seconds"),
-            counts={state: states.count(state) for state in ("done", "failed", "pending")},
-            without_a_class=sum(one.shows_nothing for one in self.records.values()),
+            counts=self.records.counts(),
+            without_a_class=self.records.count_empty(),
             **self.facts,
             costs=asdict(self.costs.plus(costs)),
             identity=self.identity,
             versions=versions(),
             pages=pages or {},
-            images=[asdict(record) for record in self.records.values()],
         )
+        self._keep()
         self.delete(JOURNAL)
+        for name in self.pages.keys() - (pages or self.pages).keys():
+            if name.startswith(PAGES):  # the gallery has fewer pages now
+                self.delete(name)
+        self.pages = {**(pages or {})}
 
-    def _journal(self) -> list[ImageRecord]:
+    def _keep(self) -> None:
+        """Bring the records of the images to the disk."""
+        if self.records.path is None:
+            self.delete(f"{IMAGES}-journal")  # of an older file of this name
+            self.records = Records(self.write_by_path(IMAGES, self.records.copy_to))
+        else:
+            with self.telling(self.records.path):
+                self._see_folder()
+                self.records.commit()
+
+    def _journal(self) -> Iterator[ImageRecord]:
         """Read what was finished since the record was written; unreadable lines are passed over."""
         path = self.path / JOURNAL
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        records, broken = [], 0
-        for line in lines:
-            try:
-                records.append(ImageRecord.from_plain(json.loads(line)))
-            except (ValueError, RecursionError):
-                broken += 1
+        lines = broken = 0
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            for line in file:
+                lines += 1
+                try:
+                    yield ImageRecord.from_line(line)
+                except (ValueError, RecursionError):
+                    broken += 1
         if broken:
             log.warning(
                 "%d of %d lines of %s cannot be read; what they alone tell of is done again",
                 broken,
-                len(lines),
+                lines,
                 path,
             )
-        return records
+
+
+class Todo(Sequence[ImageRecord]):
+    """The images of a folder that are to do, by their names; each record is read when asked for."""
+
+    def __init__(self, folder: OutputFolder, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, place: int) -> ImageRecord: ...
+    @overload
+    def __getitem__(self, place: slice) -> Todo: ...
+    def __getitem__(self, place: int | slice) -> ImageRecord | Todo:
+        """Return one, or some, by place."""
+        if isinstance(place, slice):
+            return Todo(self.folder, self.names[place])
+        return self.folder.records[self.names[place]]
+
+    def split(self, sources: Collection[str]) -> tuple[Todo, Todo]:
+        """Return the images of other sources, and those of these, by their full paths."""
+        if not sources:
+            return self, self[:0]
+        inside = [one.name for one in self if one.source in sources]
+        names = {*inside}
+        return Todo(self.folder, [one for one in self.names if one not in names]), Todo(
+            self.folder, inside
+        )
 
 
 def failed(record: ImageRecord, reason: str) -> ImageRecord:

@@ -3,55 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.own import OwnFolder, Written
 from ovsskit.run.output.page import render_page
 from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.output.records import Records
 
-GALLERY, CLASSES = "index.html", "classes.json"
+GALLERY, CLASSES, PAGES = "index.html", "classes.json", "gallery/pages/"
+PAGE = 200
+"""How many images a file of the gallery lists."""
+SHOWN_FAILED = 200
+"""Of how many images that failed the gallery says why; the records say it of all."""
 
 
 def write_gallery(
     folder: OwnFolder,
     title: str,
     facts: Sequence[str],
-    records: Sequence[ImageRecord],
+    records: Records,
     vocabulary: Vocabulary,
     notices: Sequence[str] = (),
-) -> Written:
-    """Write the gallery of a run; `facts` and `notices` stand under the title.
+) -> dict[str, Written]:
+    """Write the gallery of a run, and return its files; `facts` and `notices` stand on top.
+
+    The images are in files of `PAGE` each, which the page loads when they are to be seen.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written any more.
     """
+    written: dict[str, Written] = {}
+    counts, pages = Counter[int](), list[dict[str, Any]]()
+    for number, shown in enumerate(_pages(records.each("done"))):
+        name = f"{PAGES}{number:06d}.js"
+        found = {number for record in shown for number, _ in record.areas}
+        counts.update(number for record in shown for number, _ in record.areas)
+        pages.append({"file": name, "last": shown[-1].name, "classes": sorted(found)})
+        script = f"page({number}, {json.dumps([_shown(record) for record in shown])});\n"
+        written[name] = folder.write_text(name, script)
+    failed = records.counts()["failed"]
+    listed = islice(records.each("failed"), SHOWN_FAILED)
     data = {
         "title": title,
         "facts": list(facts),
         "notices": list(notices),
         "classes": list_classes(vocabulary),
-        "images": [
-            {
-                "name": record.name,
-                "source": record.source,
-                "size": record.size,
-                "areas": record.areas,
-                "presence": record.presence,
-                "notes": record.notes,
-                "miou": record.miou,
-            }
-            for record in records
-            if record.state == "done"
-        ],
-        "failed": [
-            {"source": _clean(record.source), "reason": record.reason}
-            for record in records
-            if record.state == "failed"
-        ],
+        "counts": sorted(counts.items()),
+        "pages": pages,
+        "failed": [{"source": _clean(one.source), "reason": _clean(one.reason)} for one in listed],
+        "failed_more": max(0, failed - SHOWN_FAILED),
     }
-    return folder.write_text(GALLERY, render_page("ovsskit.run.output", "gallery.html", data=data))
+    page = render_page("ovsskit.run.output", "gallery.html", data=data)
+    return {**written, GALLERY: folder.write_text(GALLERY, page)}
+
+
+def _pages(records: Iterator[ImageRecord]) -> Iterator[list[ImageRecord]]:
+    while shown := list(islice(records, PAGE)):
+        yield shown
+
+
+def _shown(record: ImageRecord) -> dict[str, Any]:
+    """Return what the gallery shows of an image."""
+    return {
+        "name": record.name,
+        "source": record.source,
+        "size": record.size,
+        "areas": record.areas,
+        "presence": record.presence,
+        "notes": record.notes,
+        "miou": record.miou,
+    }
 
 
 def write_classes(folder: OwnFolder, vocabulary: Vocabulary) -> Written:

@@ -56,6 +56,16 @@ class ImageRecord:
         return json.dumps(asdict(self))
 
     @classmethod
+    def from_line(cls, line: Any) -> ImageRecord:
+        """Read a record back from one line of JSON.
+
+        Raises:
+            ValueError: it is not a record, or a name in it would leave the folder.
+        """
+        record: ImageRecord = _READ_RECORD(json.loads(line))
+        return record
+
+    @classmethod
     def from_plain(cls, plain: Any) -> ImageRecord:
         """Read a record back from what JSON gave.
 

@@ -11,6 +11,7 @@ import numpy
 import PIL.Image
 import pytest
 from browsing import browsing, needs_browser, wait
+from run_records import read_run
 
 import ovsskit
 from ovsskit.cli.app import app
@@ -119,7 +120,8 @@ def test_an_image_in_folders_is_found_by_the_gallery(tmp_path: Path) -> None:
     arguments += ["--out", str(tmp_path / "run"), "--plugin", str(TESTS / "toy_stages.py")]
     assert CliRunner().invoke(app, [*arguments, "--quiet"]).exit_code == 0
     with browsing((tmp_path / "run" / "index.html").as_uri()) as page:
-        page.execute_script("open(data.images[0])")
+        wait(page, "shown.length === 1")
+        page.execute_script("open(shown[0])")
         wait(page, "ranks && document.querySelectorAll('#maps img').length > 0")
         page.execute_script("for (const one of document.images) one.loading = 'eager'")
         wait(page, "[...document.images].every(one => one.complete || !one.src)")
@@ -139,7 +141,7 @@ def test_the_gallery_says_which_words_the_model_does_not_know_and_why_a_class_is
     arguments = ["run", "quickstart", str(scene), "--classes", "giraffe, bus, tree"]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    record = json.loads((tmp_path / "out/run.json").read_text())
+    record = read_run(tmp_path / "out")
     told = "the tiny model knows 30 words, and these are others: giraffe"
     assert any(notice.startswith(told) for notice in record["notices"])
     presence = record["images"][0]["presence"]
@@ -147,6 +149,7 @@ def test_the_gallery_says_which_words_the_model_does_not_know_and_why_a_class_is
     assert all(0 <= value <= 1 for _, value in presence)
     with browsing((tmp_path / "out/index.html").as_uri()) as page:
         assert any(told in text for text in texts(page, "header .notice"))
+        wait(page, "shown.length === 1")
         page.execute_script("document.querySelector('.card').click()")
         [shown] = texts(page, "#presence")
         for name in ("giraffe", "bus", "tree"):
