@@ -50,6 +50,14 @@ Batch = Annotated[
     str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take the first N images only.")]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="2/4",
+        help="Do the second part of four, beside others; auto asks torchrun or SLURM.",
+    ),
+]
 MaxPixels = Annotated[
     int, typer.Option("--max-pixels", min=1, help="Refuse images with more pixels.")
 ]

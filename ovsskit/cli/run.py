@@ -21,6 +21,7 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    ShardOption,
     Stretched,
     TruthClasses,
     Window,
@@ -29,6 +30,7 @@ from ovsskit.cli.options import (
     load_plugins,
 )
 from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.files.shard import read_shard
 from ovsskit.run.rasters.grid import USUAL, choose_windows
 
 
@@ -56,6 +58,7 @@ def run(
     device: Device = "auto",
     batch: Batch = "auto",
     limit: Limit = None,
+    shard: ShardOption = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     stretch: Stretched = "percentile",
     bands: Bands = None,
@@ -138,6 +141,7 @@ def run(
         device=device,
         batch=batch,
         limit=limit,
+        shard=read_shard(shard),
         reading=choose_reading(max_pixels, stretch, bands),
         windows=choose_windows(window, overlap),
         profile=profile,

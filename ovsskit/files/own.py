@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from pydantic import AfterValidator, TypeAdapter
 
 from ovsskit.errors import BadOutput, CannotWrite, Place
+from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
 
 RUN, STUDY, FIT, EVAL = "run.json", "study.json", "fit.json", "eval.json"
@@ -29,11 +30,16 @@ EXPORT = "export.json"
 KINDS = {RUN: "run", STUDY: "study", FIT: "tuning", EVAL: "evaluation", EXPORT: "export"}
 """The record that marks a folder as ours, and what the folder then holds."""
 
-LOCK, PARTS = ".lock", ".parts"
+LOCK, PARTS, SHARDS = ".lock", ".parts", ".shards"
 FIX = "Name another folder with --out."
 
 PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}(-journal)?")
 """The names of what is still being written, and of what SQLite keeps beside it."""
+
+SHARD_LOCK = re.compile(r"(\d+)-of-(\d+)\.lock")
+"""The names of files that shards hold locked while they are at work."""
+PATIENCE = 120.0
+"""Seconds that a shard waits for others which bring the record up to date."""
 
 HEAD = re.compile(rb'\s*\{\s*"ovsskit"\s*:')
 """How every record of ours begins."""
@@ -66,40 +72,12 @@ read_files = TypeAdapter(Files).validate_python
 """Read such a table back from what JSON gave; a ValueError says that it is none."""
 
 
-class OwnFolder:
-    """Hold our folder, locked; `record` is the file that marks and describes it."""
+class OpenFolder:
+    """Write into a folder of ours that is there; `record` is what marks and describes it."""
 
     def __init__(self, path: Path, record: str) -> None:
-        """Make and lock the folder.
-
-        Raises:
-            BadOutput: it is not ours, holds something else or a symbolic link, is in use, or cannot
-                be written.
-        """
         self.path, self.record = path, record
-        self._see_owner()
-        make_folder(path)
-        self._lock = FileLock(path / LOCK)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            what = f"Another {KINDS[record]} is writing into this folder."
-            fix = "Wait until it ends, or name another with --out."
-            raise BadOutput(what, fix=fix, where=Place(str(path))) from error
         self._real, self._here = Path(os.path.realpath(path)), path.stat()
-        for part in _parts(path):
-            part.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Let others use the folder."""
-        with suppress(OSError):  # there is none, or the disk is in trouble
-            (self.path / PARTS).rmdir()
-        self._lock.release()
-
-    @property
-    def is_claimed(self) -> bool:
-        """Tell whether the record is there; nothing else is to be written before it."""
-        return is_record(self.path / self.record)
 
     def write(
         self, name: str, write: Callable[[BinaryIO], object], *, flush: bool = False
@@ -162,10 +140,6 @@ class OwnFolder:
             part.symlink_to(target)
             part.replace(path)
 
-    def may_be_link(self, path: Path) -> bool:
-        """Tell whether a symbolic link in the folder is one that was made here."""
-        return False
-
     def delete(self, name: str) -> None:
         """Remove a file that was written here, if it is there."""
         path = self._place(name)
@@ -195,12 +169,6 @@ class OwnFolder:
         except OSError:
             return False
 
-    def broken(self) -> BadOutput:
-        """Return the error that says that the record cannot be read."""
-        what = f"The record of the {KINDS[self.record]} in this folder is broken."
-        fix = "Name another folder with --out, or remove this one."
-        return BadOutput(what, fix=fix, where=Place(str(self.path / self.record)))
-
     def _place(self, name: str) -> Path:
         """Return where a file goes, with its folder made."""
         parts = PurePosixPath(_see_inside(name)).parts
@@ -209,7 +177,7 @@ class OwnFolder:
         for index, part in enumerate(parts[:-1], 1):
             folder = folder / part
             with self.telling(folder):
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)  # others may tidy up around it
             if Path(os.path.realpath(folder)) != self._real.joinpath(*parts[:index]):
                 raise self._link("/".join(parts[:index]))
         return folder / parts[-1]
@@ -238,6 +206,122 @@ class OwnFolder:
     def _link(self, name: str) -> CannotWrite:
         what = f"`{name}` is a symbolic link now, and nothing is written through links."
         return CannotWrite(what, fix="Remove the link.", where=Place(str(self.path / name)))
+
+
+class OwnFolder(OpenFolder):
+    """Hold our folder, locked; `record` is the file that marks and describes it.
+
+    A shard shares it with the others: it holds a lock of its own while it is at work, and that of
+    the folder while it begins, until `let_others`, and within `alone`.
+    """
+
+    def __init__(self, path: Path, record: str, shard: Shard = WHOLE) -> None:
+        """Make and lock the folder.
+
+        Raises:
+            BadOutput: it is not ours, holds something else or a symbolic link, is in use, or cannot
+                be written.
+        """
+        self.path, self.record, self.shard = path, record, shard
+        if shard.is_whole or not (path / LOCK).exists():
+            self._see_owner()
+        make_folder(path)
+        self._lock = FileLock(path / LOCK)
+        try:
+            self._lock.acquire(timeout=0 if shard.is_whole else PATIENCE)
+        except Timeout as error:
+            raise self._in_use(f"Another {KINDS[record]}") from error
+        super().__init__(path, record)
+        try:
+            if not shard.is_whole:
+                self._see_owner()  # now that no other shard changes anything
+            self.others = self._join()
+        except BaseException:
+            self._lock.release()
+            raise
+        if not self.others:
+            for part in _parts(path):
+                part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        if self._own is not None:
+            self._own.release()
+        with suppress(Timeout, OSError):  # others are at it, or the disk is in trouble
+            self._lock.acquire(timeout=0)
+            if not list(self._living()):
+                for name in (PARTS, SHARDS):
+                    with suppress(OSError):  # there is none
+                        (self.path / name).rmdir()
+        self._lock.release(force=True)
+
+    def let_others(self) -> None:
+        """Let other shards begin, and bring the record up to date."""
+        self._lock.release()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other shards from the record, which they may have brought up to date.
+
+        Raises:
+            CannotWrite: another holds it for too long.
+        """
+        try:
+            self._lock.acquire(timeout=PATIENCE)
+        except Timeout as error:
+            what = "Another shard holds the record for too long."
+            fix = "Run the same command again: it goes on where it stopped."
+            raise CannotWrite(what, fix=fix, where=Place(str(self.path))) from error
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _join(self) -> list[Shard]:
+        """See which shards are at work, and be one of them; the folder is locked."""
+        self._own: FileLock | None = None
+        others = list(self._living())
+        for other in others:
+            if self.shard.is_whole or other.count != self.shard.count or other == self.shard:
+                raise self._in_use(f"Shard {other} of {_one(KINDS[self.record])}")
+        if not self.shard.is_whole:
+            self._own = FileLock(self._place(f"{SHARDS}/{self.shard.label}.lock"))
+            self._own.acquire(timeout=0)
+        return others
+
+    def _living(self) -> Iterator[Shard]:
+        """Yield the shards that are at work; the locks of others are removed."""
+        folder = self.path / SHARDS
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if found := SHARD_LOCK.fullmatch(path.name):
+                lock = FileLock(path)
+                try:
+                    lock.acquire(timeout=0)
+                except Timeout:
+                    yield Shard(int(found[1]), int(found[2]))
+                else:
+                    lock.release()
+                    path.unlink(missing_ok=True)
+
+    def _in_use(self, who: str) -> BadOutput:
+        fix = "Wait until it ends, or name another with --out."
+        what = f"{who} is writing into this folder."
+        return BadOutput(what, fix=fix, where=Place(str(self.path)))
+
+    @property
+    def is_claimed(self) -> bool:
+        """Tell whether the record is there; nothing else is to be written before it."""
+        return is_record(self.path / self.record)
+
+    def may_be_link(self, path: Path) -> bool:
+        """Tell whether a symbolic link in the folder is one that was made here."""
+        return False
+
+    def broken(self) -> BadOutput:
+        """Return the error that says that the record cannot be read."""
+        what = f"The record of the {KINDS[self.record]} in this folder is broken."
+        fix = "Name another folder with --out, or remove this one."
+        return BadOutput(what, fix=fix, where=Place(str(self.path / self.record)))
 
     def _see_owner(self) -> None:
         if not self.path.is_dir():
@@ -348,4 +432,6 @@ def _is_trace(path: Path) -> bool:
         return False
     if path.name == PARTS:
         return path.is_dir() and len(_parts(path.parent)) == len(list(path.iterdir()))
+    if path.name == SHARDS:
+        return path.is_dir() and all(SHARD_LOCK.fullmatch(one.name) for one in path.iterdir())
     return path.name == LOCK and path.is_file() and path.stat().st_size == 0

@@ -34,7 +34,9 @@ class Shard:
 
     def has(self, name: str) -> bool:
         """Tell whether an item is in this part."""
-        return self.is_whole or xxhash.xxh3_64_intdigest(name) % self.count == self.number - 1
+        return (
+            self.is_whole or xxhash.xxh3_64_intdigest(name.encode()) % self.count == self.number - 1
+        )
 
     @property
     def label(self) -> str:

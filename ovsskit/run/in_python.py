@@ -12,6 +12,7 @@ from ovsskit.engine.notices import Silent
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.files.own import RUN
+from ovsskit.files.shard import read_shard
 from ovsskit.run.callbacks import Callbacks
 from ovsskit.run.options import RunOptions, as_option
 from ovsskit.run.output.records import InState, Records, open_records
@@ -35,12 +36,14 @@ def run_images(
     bands: Sequence[int] = (),
     window: int = USUAL.side,
     overlap: int = USUAL.overlap,
+    shard: str | None = None,
     callbacks: Callbacks | None = None,
 ) -> dict[str, Any]:
     """Write masks, overlays and a gallery of images into a folder, and return the record of that.
 
     Images are files, folders, globs and addresses, also rasters of any size, which run in windows
     of `window` x `window` pixels that share `overlap`. `save` names what is written beside masks.
+    `shard` is a part of the images, such as `2/4`; other processes do the others.
     The same call goes on with a run that was stopped. An image that fails stops no other. The
     record's `images` is a sequence that reads each when it is asked for.
 
@@ -66,6 +69,7 @@ def run_images(
         save=frozenset(save),
         explain=tuple(explain),
         windows=choose_windows(window, overlap),
+        shard=read_shard(shard),
     )
     run_job(options, callbacks or Silent())
     record: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ from ovsskit.errors import (
 )
 from ovsskit.files.bringing import is_address
 from ovsskit.files.inputs import Found, find_images, search_images
+from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
 from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
@@ -63,6 +64,7 @@ class ImageOptions(RecipeOptions):
     batch: str = "auto"
     limit: int | None = None
     reading: Reading = AS_USUAL
+    shard: Shard = WHOLE
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     )
     identity = identify(plan) | identify_rendering(options.reading.rendering)
     identity |= {} if options.windows == USUAL else {"windows": asdict(options.windows)}
-    folder = OutputFolder(options.out or OUT / recipe.title, identity)
+    folder = OutputFolder(options.out or OUT / recipe.title, identity, options.shard)
     wanted = options.save if truths is None else options.save | {"truth"}
     todo = folder.add(
         images, wanted, explained, verify=options.verify, roots=chosen.roots, rasters=rasters
@@ -137,7 +137,7 @@ class _Job:
         self.callbacks.begin(self.todo)
         if self.todo:
             self._work()
-        elif self.folder.stale or self.options.frame_rate:
+        elif self.folder.stale or self.options.frame_rate or not self.options.shard.is_whole:
             self._publish(last=True)
         else:
             self._measure()
@@ -155,7 +155,7 @@ class _Job:
                 self.chosen.left_out,
             )
         )
-        return int(records.counts()["failed"] > 0)
+        return int(any(self.options.shard.has(one.name) for one in records.each("failed")))
 
     def _work(self) -> None:
         for name, model in self.pipeline.models.items():
@@ -196,7 +196,15 @@ class _Job:
             self._publish(last=True)
 
     def _publish(self, *, last: bool = False) -> None:
-        """Bring `run.json`, the classes and the gallery up to date; at last also the videos."""
+        """Bring `run.json`, the classes and the gallery up to date; at last also the videos.
+
+        A shard does so at its end only.
+        """
+        if last or self.options.shard.is_whole:
+            with self.folder.alone():
+                self._bring_up_to_date(last=last)
+
+    def _bring_up_to_date(self, *, last: bool) -> None:
         self._measure()
         self._note_facts()
         if not self.folder.is_claimed:

@@ -24,8 +24,11 @@ held in memory: an image costs as much in a run of a million as in one of ten.
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +36,14 @@ from typing import Any, overload
 
 from ovsskit.files.image_names import name_images
 from ovsskit.files.own import RUN, Written, read_files
+from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.gallery import PAGES
 from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
 from ovsskit.run.output.recorded import RecordedFolder, versions
 from ovsskit.run.output.records import IMAGES, Records, open_records
 
 JOURNAL = "finished.jsonl"
+JOURNAL_NAME = re.compile(r"finished(-\d+-of-\d+)?\.jsonl")
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +51,10 @@ log = logging.getLogger(__name__)
 class OutputFolder(RecordedFolder):
     """Hold an output folder that is locked for one run, or raise BadOutput."""
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, path: Path, identity: dict[str, Any], shard: Shard = WHOLE) -> None:
         self.records = Records()
-        super().__init__(path, RUN, identity)
+        self.journal = JOURNAL if shard.is_whole else f"finished-{shard.label}.jsonl"
+        super().__init__(path, RUN, identity, shard)
 
     def begin(self) -> None:
         """Hold what a new folder holds."""
@@ -62,11 +68,56 @@ class OutputFolder(RecordedFolder):
         self.costs = Costs.from_plain(plain["costs"])
         self.facts = {key: plain[key] for key in ("notices",) if key in plain}
         self.records = open_records(self.path, plain)
-        for record in self._journal():
-            self.records[record.name] = record
-        self.stale = (self.path / JOURNAL).exists() or not (
+        journals = [name for name in self._journals() if (self.path / name).exists()]
+        for name in journals:
+            for record in self._read_journal(name):
+                self.records[record.name] = record
+        self.stale = bool(journals) or not (
             self.pages and all(self.holds(name, written) for name, written in self.pages.items())
         )
+
+    def claim(self) -> None:
+        """Write the record of a run of which nothing is done yet, for all shards."""
+        self.save(Costs())
+
+    def share(self) -> None:
+        """Let other shards work in the folder; what this one finds is brought to it `alone`."""
+        if not self.shard.is_whole:
+            self._keep()
+            for name in self._journals():
+                self.delete(name)
+            held, self.records = self.records, self.records.copy()
+            held.close()
+        super().share()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder alone, with all that was found by now: by this shard and by others.
+
+        Raises:
+            CannotWrite: another shard holds it for too long, or it cannot be written any more.
+        """
+        if self.shard.is_whole:
+            yield
+            return
+        with super().alone():
+            plain = json.loads((self.path / RUN).read_text(encoding="utf-8"))
+            notices = [*plain.get("notices", ()), *self.facts.get("notices", ())]
+            self.facts["notices"] = list(dict.fromkeys(notices))
+            self.costs, self.pages = Costs.from_plain(plain["costs"]), read_files(plain["pages"])
+            mine, self.records = self.records, open_records(self.path, plain)
+            for record in mine.each():
+                is_own, known = self.shard.has(record.name), self.records.get(record.name)
+                if known is None or (is_own and known != record):
+                    self.records[record.name] = record
+            mine.close()
+            yield
+
+    def _journals(self) -> list[str]:
+        """Return where images are noted by this and by killed commands, but not by others."""
+        living = {f"finished-{other.label}.jsonl" for other in self.others}
+        noted = {path.name for path in self.path.glob("finished*.jsonl")}
+        return sorted(one for one in noted - living if JOURNAL_NAME.fullmatch(one))
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -98,15 +149,18 @@ class OutputFolder(RecordedFolder):
         size that was written, and with `verify` of the content.
         """
         names = name_images(images, self.records.names, roots)
+        self.leader = ""
         explained, rasters = {*explained}, {*rasters}
         todo, damaged = list[str](), 0
         for name, path in zip(names, images, strict=True):
             old = self.records.get(name)
             parts = wanted | {"maps"} if path in explained else wanted
             parts = parts & {"confidence"} if path in rasters else parts
-            new = ImageRecord(
-                name, str(path.absolute()), stamp=stamp_of(path), saved=tuple(sorted(parts))
-            )
+            kept = tuple(sorted(parts))
+            if not self.shard.has(name):
+                self._leave(ImageRecord(name, str(path.absolute()), saved=kept), path in rasters)
+                continue
+            new = ImageRecord(name, str(path.absolute()), stamp=stamp_of(path), saved=kept)
             same = old is not None and (old.state, old.stamp) == ("done", new.stamp)
             if old is not None and same and parts <= {*old.saved}:
                 if self.has(old, verify=verify):
@@ -114,6 +168,7 @@ class OutputFolder(RecordedFolder):
                 damaged += 1
             self.records[name] = new if old is None else replace(new, files=old.files)
             todo.append(name)
+            self.leader = self.leader or ("" if path in rasters else name)
         if damaged:
             log.warning(
                 "%d of the %d images that were done are done again: files are missing or changed",
@@ -122,6 +177,12 @@ class OutputFolder(RecordedFolder):
             )
         return Todo(self, todo)
 
+    def _leave(self, record: ImageRecord, is_raster: bool) -> None:
+        """Enter an image that another shard does."""
+        if record.name not in self.records:
+            self.records[record.name] = record
+            self.leader = self.leader or ("" if is_raster else record.name)
+
     def has(self, record: ImageRecord, *, verify: bool = False) -> bool:
         """Tell whether everything that was written of an image is there as it was written."""
         return bool(record.files) and all(
@@ -129,8 +190,8 @@ class OutputFolder(RecordedFolder):
         )
 
     def explain_first(self, todo: Todo) -> None:
-        """Have the maps of the first image saved, unless those of another were."""
-        if todo and not self.records.first("explained", 1):
+        """Have the maps of the first image of all saved, unless those of another were."""
+        if todo and todo.names[0] == self.leader and not self.records.first("explained", 1):
             first = todo[0]
             self.records[first.name] = replace(first, saved=tuple(sorted({*first.saved, "maps"})))
 
@@ -142,7 +203,7 @@ class OutputFolder(RecordedFolder):
         """
         before = self.records[record.name].files
         self.records[record.name] = record
-        self.append(JOURNAL, record.to_line())
+        self.append(self.journal, record.to_line())
         for name in before.keys() - record.files.keys():
             self.delete(name)
 
@@ -175,7 +236,7 @@ class OutputFolder(RecordedFolder):
             pages=pages or {},
         )
         self._keep()
-        self.delete(JOURNAL)
+        self.delete(self.journal)
         for name in self.pages.keys() - (pages or self.pages).keys():
             if name.startswith(PAGES):  # the gallery has fewer pages now
                 self.delete(name)
@@ -191,12 +252,9 @@ class OutputFolder(RecordedFolder):
                 self._see_folder()
                 self.records.commit()
 
-    def _journal(self) -> Iterator[ImageRecord]:
+    def _read_journal(self, name: str) -> Iterator[ImageRecord]:
         """Read what was finished since the record was written; unreadable lines are passed over."""
-        path = self.path / JOURNAL
-        lines = broken = 0
-        if not path.exists():
-            return
+        path, lines, broken = self.path / name, 0, 0
         with path.open("rb") as file:
             for line in file:
                 lines += 1

@@ -14,8 +14,9 @@ from typing import Any
 
 from ovsskit._version import __version__
 from ovsskit.engine.identity import differences
-from ovsskit.errors import BadOutput, Place
+from ovsskit.errors import BadFile, BadOutput, Place
 from ovsskit.files.own import KINDS, OwnFolder
+from ovsskit.files.shard import WHOLE, Shard
 
 PACKAGES = (
     "torch",
@@ -40,19 +41,22 @@ SHOWN = 4
 class RecordedFolder(OwnFolder, ABC):
     """Hold a folder that is locked for what has this identity, and go on from its record."""
 
-    def __init__(self, path: Path, record: str, identity: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, record: str, identity: dict[str, Any], shard: Shard = WHOLE
+    ) -> None:
         """Make, lock and read the folder.
 
         Raises:
             BadOutput: it cannot be written, is in use, or holds other files or work of another
                 identity.
         """
-        super().__init__(path, record)
+        super().__init__(path, record, shard)
         self.identity: dict[str, Any] = json.loads(json.dumps(identity))
         try:
             self.begin()
-            if self.is_claimed:
-                self._read()
+            if not (self.is_claimed and self._read()) and not shard.is_whole:
+                self.claim()
+            self.share()
         except BaseException:
             self.close()
             raise
@@ -64,6 +68,15 @@ class RecordedFolder(OwnFolder, ABC):
     @abstractmethod
     def restore(self, plain: dict[str, Any]) -> None:
         """Hold what a record says; any error of its form is told as that of a broken record."""
+
+    def claim(self) -> None:
+        """Write the record of a folder in which nothing is done yet, for all shards."""
+        raise NotImplementedError
+
+    def share(self) -> None:
+        """Let other shards work in the folder, too."""
+        if not self.shard.is_whole:
+            self.let_others()
 
     @property
     def holds_work(self) -> bool:
@@ -79,14 +92,15 @@ class RecordedFolder(OwnFolder, ABC):
         text = json.dumps({"ovsskit": __version__, **plain}, indent=1)
         self.write_text(self.record, text, flush=True)
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Go on from the record; return whether it is of the same identity."""
         try:
             plain = json.loads((self.path / self.record).read_text(encoding="utf-8"))
             changed = differences(plain["identity"], self.identity) if self.identity else []
             self.restore(plain)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadFile) as error:
             raise self.broken() from error
-        if changed and self.holds_work:
+        if changed and (self.others or self.holds_work):
             more = [f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
             raise BadOutput(
                 f"The folder holds another {KINDS[self.record]}.",
@@ -96,6 +110,7 @@ class RecordedFolder(OwnFolder, ABC):
             )
         if changed:
             self.begin()
+        return not changed
 
 
 def versions() -> dict[str, str]:

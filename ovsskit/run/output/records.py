@@ -105,6 +105,14 @@ class Records(MutableMapping[str, ImageRecord]):
         with self._telling():
             self._file.execute("VACUUM INTO ?", (str(path),))
 
+    def copy(self) -> Records:
+        """Return a copy, in a file that vanishes."""
+        self.commit()
+        copied = Records()
+        with self._telling():
+            self._file.backup(copied._file)
+        return copied
+
     def __getitem__(self, name: str) -> ImageRecord:
         """Return a record; a KeyError says that there is none."""
         found = self._one("SELECT name, record FROM images WHERE name = ?", name)

@@ -167,7 +167,7 @@ def test_a_broken_file_is_refused(tmp_path: Path, harm: Any) -> None:
     path = write(tmp_path / IMAGES, DONE)
     harm(path)
     with pytest.raises(BadFile, match="The records of the images are broken"):
-        list(Records(path).values())
+        list(Records(path).each())
 
 
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_records_that_an_older_version_kept_in_run_json_are_read_and_moved(tmp_p
     files = {"masks/a.png": folder.write_text("masks/a.png", "mask")}
     folder.finish(replace(record, state="done", files=files))
     old = [asdict(one) for one in folder.records.values()]
-    folder.write_record(costs=asdict(Costs(seconds=4)), identity=identity, pages={}, images=old)
+    folder.write_record(costs=asdict(Costs(seconds=4.0)), identity=identity, pages={}, images=old)
     (out / "finished.jsonl").unlink()
     folder.close()
     again = OutputFolder(out, identity)
