@@ -162,6 +162,8 @@ WRONG = {
     "ifseg_notebook": ("dense_crf.channels", "rgb"),
     "gem": ("self_similarity.iterations", 0),
     "maskclip_refined": ("prompt_denoising.below", 0.6),
+    "pearl_ade20k": ("procrustes_similarity.key_weight", 0.08),
+    "pearl_cityscapes": ("edge_graph.cells", 80),
     "clip_es": ("spread_by_attention.divisions", 2),
     "tagclip_voc21": ("presence_by_patches.votes", 5),
     "tagclip_coco_stuff": ("presence_by_patches.fraction", 0.5),
