@@ -30,6 +30,7 @@ FAMILIES = {
     "network": "The network",
     "attention": "What patches look at",
     "maps": "Maps",
+    "regions": "Regions",
     "wrap": "Wrappers",
     "refine": "Refining by the image",
     "reward": "Rewards",

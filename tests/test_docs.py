@@ -223,7 +223,9 @@ def test_every_stage_and_backbone_is_in_the_reference(hooks: ModuleType) -> None
         )
         assert f"stages/{module.split('.')[2]}.md#{name}" in pages["reference/index.md"]
     for name in registry.backbone_files():
-        assert "| `weights` |" in pages[f"reference/backbones/{name}.md"]
+        backbone: Any = registry.find_backbone(name)
+        page = pages[f"reference/backbones/{name}.md"]
+        assert all(f"| `{field}` |" in page for field in backbone.model_fields)
 
 
 def test_every_error_command_recipe_and_public_name_is_in_the_reference(hooks: ModuleType) -> None:

@@ -21,6 +21,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "dino": {"weights": dino_twin()},
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
+    "slic": {"pieces": 20},
 }
 SMALLER: dict[str, Any] = {
     "select_head.layer": 2,

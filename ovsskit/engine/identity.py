@@ -67,14 +67,22 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
     entry: dict[str, Any] = {"address": stage.address, "use": use_of(cls), "version": cls.version}
     entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)
     for name in paths_of(cls):
-        file = Path(getattr(stage, name))
-        if file.is_file():
-            entry[f"{name} (content)"] = digest_path(file)
+        path = Path(getattr(stage, name))
+        if getattr(stage, name) and path.exists():
+            entry[f"{name} (content)"] = digest_path(path) if path.is_file() else _inside(path)
     return entry | (
         {"inner": [stage_identity(inner) for inner in stage.inner]}
         if isinstance(stage, Wrapper)
         else {}
     )
+
+
+def _inside(folder: Path) -> str:
+    """Return one digest of all files in a folder and the folders in it."""
+    from ovsskit.files.digests import digest_files
+
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
+    return digest_files({name: file for name, file in files.items() if file.is_file()})
 
 
 def model_identity(model: Backbone) -> dict[str, Any]:

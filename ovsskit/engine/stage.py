@@ -87,10 +87,11 @@ class RecipePath:
     """Mark a field as a file; in a recipe it is relative to the recipe's file, and must be there.
 
     A shipped recipe may leave open one that is `needed`: the file is the person's, and nothing
-    runs without it.
+    runs without it. It may be a `folder` of files.
     """
 
     needed: bool = False
+    folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class PerClass:
 
 PathOfRecipe = Annotated[str, RecipePath()]
 NeededPath = Annotated[str, RecipePath(needed=True)]
+NeededFolder = Annotated[str, RecipePath(needed=True, folder=True)]
 
 
 class Capability(ABC):  # noqa: B024 - each capability has methods of its own

@@ -35,17 +35,18 @@ def validate(cls: type[M], table: Table, who: str, keys: Sequence[str] = ()) -> 
     """
     values = {key: _tuples(value) for key, value in table.items()}
     missing = list[OvsskitError]()
-    for name in paths_of(cls):
+    for name, path in paths_of(cls).items():
+        kind = "folder" if path.folder else "file"
         text = values.get(name)
         if isinstance(text, str) and text:
             place = table.place_of(name)
             # What the command line gives has no line, and is relative to the present folder.
             beside = Path(place.file).parent if place.line else Path()
             reason = why_no_path(text)
-            if reason or not (beside / text).is_file():
-                what = f"{who}.{name} names a file that is not there: {shorten(text)}"
+            if reason or not (Path.is_dir if path.folder else Path.is_file)(beside / text):
+                what = f"{who}.{name} names a {kind} that is not there: {shorten(text)}"
                 start = "the recipe's file" if place.line else "the present folder"
-                there = f"No file has such a name: {reason}." if reason else ""
+                there = f"No {kind} has such a name: {reason}." if reason else ""
                 fix = f"Paths start at {start}."
                 missing.append(BadFile(what, there=there, fix=fix, where=place))
             else:

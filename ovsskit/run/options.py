@@ -229,6 +229,7 @@ def check_files(stages: Sequence[Stage]) -> None:
     for stage in walk(stages):
         for name, path in paths_of(type(stage)).items():
             if path.needed and not getattr(stage, name):
-                what = f"`{stage.address}` reads a file, and none is named."
-                fix = f"Name one: --set {stage.address}.{name}=FILE"
+                kind = "folder" if path.folder else "file"
+                what = f"`{stage.address}` reads a {kind}, and none is named."
+                fix = f"Name one: --set {stage.address}.{name}={kind.upper()}"
                 raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))

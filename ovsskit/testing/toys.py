@@ -14,6 +14,7 @@ from ovsskit.engine.model.encodes_regions import ToyEncodesRegions
 from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.finds_foreground import ToyFindsForeground
 from ovsskit.engine.model.matches_text import ToyMatchesText
+from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Labels, Present, Saliency, TokenMaps
 
@@ -27,6 +28,7 @@ class ToyBackbone(
     ToyExplainsPatches,
     ToyDecodesPatches,
     ToyFindsForeground,
+    ToyProposesMasks,
 ):
     """Do all that the package's models do by brightness, without weights."""
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from ovsskit.engine.stage import Stage, Wrapper, wiring
+from ovsskit.engine.values import Regions
 from ovsskit.recipe.registry import find_stage, stage_files
 from ovsskit.testing import ToyBackbone, check_stage, check_wrapper, example
 
@@ -33,7 +35,12 @@ def make(name: str, folder: Path) -> Any:
     (folder / "texts.toml").write_text(
         'dog = "a pet"\n"ice cream" = "a sweet"\ngrass = "green blades"\n'
     )
+    for seed in (0, 7):
+        numbers = example(Regions, seed).data.numpy().astype("uint8")
+        Pillow.fromarray(numbers).save(folder / f"image{seed}.png")
     files = {"presence_from_file": "present.json", "expand_text": "texts.toml"}
+    if name == "regions_from_files":
+        return cls(folder=str(folder))  # type: ignore[call-arg]
     return cls(**{"file": str(folder / files[name])} if name in files else {})
 
 

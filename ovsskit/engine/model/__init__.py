@@ -15,3 +15,4 @@ from ovsskit.engine.model.explains_patches import ExplainsPatches as ExplainsPat
 from ovsskit.engine.model.finds_foreground import FindsForeground as FindsForeground
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone
+from ovsskit.engine.model.proposes_masks import ProposesMasks as ProposesMasks

@@ -21,9 +21,12 @@ from ovsskit.engine.values.foreground_map import ForegroundMap as ForegroundMap
 from ovsskit.engine.values.hidden import Hidden as Hidden
 from ovsskit.engine.values.image import Image as Image
 from ovsskit.engine.values.labels import Labels as Labels
+from ovsskit.engine.values.masks import Masks as Masks
 from ovsskit.engine.values.patch_attention import PatchAttention as PatchAttention
 from ovsskit.engine.values.patch_features import PatchFeatures as PatchFeatures
 from ovsskit.engine.values.present import Present as Present
+from ovsskit.engine.values.regions import Regions as Regions
+from ovsskit.engine.values.regions import Uncovered as Uncovered
 from ovsskit.engine.values.reward import Reward as Reward
 from ovsskit.engine.values.scores import Confidences as Confidences
 from ovsskit.engine.values.scores import Logits as Logits

@@ -1,0 +1,1 @@
+"""Models that propose masks of what an image shows, whatever it is."""
