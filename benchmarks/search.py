@@ -1,7 +1,7 @@
 """Measure whether studies find better settings by rewards, and whether they do harm.
 
     python benchmarks/search.py quickstart
-    python benchmarks/search.py quickstart --samplers
+    python benchmarks/search.py quickstart_coarse --parts samplers halving
     python benchmarks/search.py itaclip_tiny --seeds 30 --trials 40 --keep judged
 
 A recipe is judged once at every point of a grid, on newly painted scenes, by every reward and by
@@ -29,13 +29,14 @@ from rich.progress import track
 from rich.table import Table
 
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.search.trials import Row, best_row
+from ovsskit.study.search.trials import best_row
 from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
 from ovsskit.study.spec.search import starting_values
 from reward import rank_correlation
-from searching.lookup import point_of, study_of
+from searching.costs import Costs
+from searching.lookup import is_numeric, nearest, point_of, study_of
 from searching.spaces import GRIDS, Grid
-from searching.table import NAMES, Judged, Judging, key_of, paint
+from searching.table import USES, Judged, Judging, key_of, paint
 
 SEARCHED, UNSEEN = 210_000_000, 220_000_000
 """Seeds of the first scene to search on, and of the first to compare on: far from all others."""
@@ -61,16 +62,11 @@ CONFIRMED = {
     "wins": ("regions * edges", "reference"),
 }
 """Rewards of other kinds that confirm an objective, tried one by one."""
-USES = {
-    "wins": 'use = "clip_reward"',
-    "share": 'use = "clip_reward", form = "share", among = "all"',
-    "regions": 'use = "region_reward"',
-    "edges": 'use = "edge_reward"',
-    "reference": 'use = "reference_reward"',
-    "agreement": 'use = "agreement_reward", alterations = ["horizontal_flip"]',
-}
+BY_RULE = ("share * reference", "share * regions * edges", "reference * regions * edges")
+"""What a study without an objective may choose."""
+PARTS = ("ranks", "studies", "starts", "samplers", "halving")
+"""What is measured: rewards over the grid, studies, studies from bad starts, samplers, halving."""
 SAMPLERS = ("tpe", "gp", "random", "annealing", "cmaes")
-BUDGETS = (2, 4, 8, 16)
 console = Console(width=150)
 
 
@@ -112,7 +108,7 @@ class Comparison:
 
     def __init__(self, chosen: Grid, folder: Path, count: int, drawings: str) -> None:
         paint(folder, count, UNSEEN, drawings, backgrounds=chosen.backgrounds)
-        self.judging = Judging.of(chosen, folder, rewards=False)
+        self.judging = Judging.of(chosen, folder)
         self.indices = range(len(self.judging.plan.images))
 
     def miou(self, point: Mapping[str, Any]) -> float:
@@ -120,7 +116,9 @@ class Comparison:
         return self.judging.judge(point).miou(self.indices)
 
 
-def rank(table: Mapping[str, Judged], comparison: Comparison, points: Mapping[str, Any]) -> None:
+def rank(
+    asked: Any, table: Mapping[str, Judged], comparison: Comparison, points: Mapping[str, Any]
+) -> None:
     """Print rank correlation, regret and cost of every reward over the grid."""
     images = range(len(next(iter(table.values())).matrices))
     scores = [one.miou(images) for one in table.values()]
@@ -128,7 +126,7 @@ def rank(table: Mapping[str, Judged], comparison: Comparison, points: Mapping[st
     shown = Table(
         "reward", "rank correlation", "mIoU where it is best", "of the best", "s an image"
     )
-    for name, factors in OBJECTIVES.items():
+    for name, factors in chosen_objectives(asked).items():
         means = [_mean(one, factors) for one in table.values()]
         place = means.index(max(means))
         cost = sum(
@@ -148,6 +146,17 @@ def rank(table: Mapping[str, Judged], comparison: Comparison, points: Mapping[st
     console.print(shown)
     unseen = comparison.miou(points[[*table][scores.index(best)]])
     print(f"the point that is best by the masks of the searched scenes: {100 * unseen:.1f} unseen")
+
+
+def chosen_objectives(asked: Any) -> dict[str, tuple[str, ...]]:
+    """Return the rewards and products that are asked for, with their factors."""
+    return {name: OBJECTIVES[name] for name in asked.only if name in OBJECTIVES}
+
+
+def confirmations(asked: Any, name: str) -> list[str]:
+    """List the rewards that confirm an objective, of those that were judged."""
+    listed = CONFIRMED.get(name, ())
+    return [one for one in listed if {*OBJECTIVES[one]} <= {*asked.rewards}]
 
 
 def _mean(judged: Judged, factors: Sequence[str]) -> float:
@@ -175,17 +184,23 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder that keeps what was judged")
     names = [*OBJECTIVES, "true masks"]
     parser.add_argument("--only", nargs="+", choices=names, help="search by these objectives alone")
-    parser.add_argument("--samplers", action="store_true", help="compare samplers, too")
-    parser.add_argument("--pruning", action="store_true", help="say what halving costs and finds")
+    parser.add_argument("--rewards", nargs="+", choices=[*USES], help="judge by these alone")
+    parser.add_argument("--budgets", nargs="+", type=int, default=[2, 4, 8, 16])
+    parser.add_argument("--samplers", nargs="+", choices=SAMPLERS, default=SAMPLERS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:3])
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
+    asked.rewards = asked.rewards or [*USES]
+    asked.only = [
+        name for name in asked.only or names if {*OBJECTIVES.get(name, ())} <= {*asked.rewards}
+    ]
     torch.set_num_threads(asked.threads)
     chosen = GRIDS[asked.recipe]
     chosen = replace(chosen, reference=asked.reference or chosen.reference)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "searched"
         paint(folder, asked.images, SEARCHED, "training", backgrounds=chosen.backgrounds)
-        judging = Judging.of(chosen, folder)
+        judging = Judging.of(chosen, folder, asked.rewards)
         begun = time.perf_counter()
         recall(judging, asked.keep, "searched")
         table = judging.all("grid")
@@ -195,22 +210,35 @@ def main() -> None:
             end="",
         )
         print(f"{len(table)} points judged in {time.perf_counter() - begun:.0f} s")
-        sides = {
-            "unseen": Comparison(chosen, Path(name) / "unseen", asked.unseen, "training"),
-            "held-out drawings": Comparison(chosen, Path(name) / "other", asked.unseen, "held-out"),
-        }
         points = {key_of(point): point for point in judging.points()}
-        for side, comparison in sides.items():
-            recall(comparison.judging, asked.keep, side)
-        rank(table, sides["unseen"], points)
-        search_by_rewards(asked, chosen, folder, table, points, sides)
-        for side, comparison in sides.items():
-            keep(comparison.judging, asked.keep, side)
-        search_from_bad_starts(asked, chosen, folder, table, points, sides["unseen"])
-        if asked.samplers:
+        if {*PARTS[:3]} & {*asked.parts}:
+            compare_on_new_scenes(asked, chosen, folder, table, points)
+        if "samplers" in asked.parts:
             compare_samplers(asked, chosen, folder, table, judging)
-        if asked.pruning:
+        if "halving" in asked.parts:
             measure_halving(asked, chosen, folder, table)
+
+
+def compare_on_new_scenes(
+    asked: Any, chosen: Grid, folder: Path, table: Mapping[str, Judged], points: Mapping[str, Any]
+) -> None:
+    """Print what the rewards and studies find on scenes that no study saw."""
+    sides = {
+        "unseen": Comparison(chosen, folder.with_name("unseen"), asked.unseen, "training"),
+        "held-out drawings": Comparison(
+            chosen, folder.with_name("other"), asked.unseen, "held-out"
+        ),
+    }
+    for side, comparison in sides.items():
+        recall(comparison.judging, asked.keep, side)
+    if "ranks" in asked.parts:
+        rank(asked, table, sides["unseen"], points)
+    if "studies" in asked.parts:
+        search_by_rewards(asked, chosen, folder, table, points, sides)
+    if "starts" in asked.parts:
+        search_from_bad_starts(asked, chosen, folder, table, points, sides["unseen"])
+    for side, comparison in sides.items():
+        keep(comparison.judging, asked.keep, side)
 
 
 def recall(judging: Judging, folder: Path | None, name: str) -> None:
@@ -244,9 +272,9 @@ def search_by_rewards(
         before[side] = comparison.miou(start)
         for column in (f"{side}: {100 * before[side]:.1f}", "gain", "harm"):
             shown.add_column(column)
-    objectives = {**OBJECTIVES, "true masks": ()}
-    for name, factors in ((one, objectives[one]) for one in asked.only or objectives):
-        for confirm in ("", *CONFIRMED.get(name, ())):
+    for name in asked.only:
+        factors = OBJECTIVES.get(name, ())
+        for confirm in ("", *confirmations(asked, name)):
             plan = plan_of(folder, chosen, factors, confirm)
             start = starting_values(plan.search)
             choices = {one.address: one.choices for one in plan.search.space}
@@ -280,8 +308,8 @@ def search_from_bad_starts(
     images = range(len(next(iter(table.values())).matrices))
     best = max(comparison.miou(points[key]) for key in _best(table, images, 5))
     keys = [*points]
-    for name in ("share * reference", "share * regions * edges"):
-        confirm = CONFIRMED[name][0]
+    for name in [one for one in BY_RULE if one in asked.only]:
+        confirm = confirmations(asked, name)[0]
         plan = plan_of(folder, chosen, OBJECTIVES[name], confirm)
         choices = {one.address: one.choices for one in plan.search.space}
         before, after = [], []
@@ -307,75 +335,102 @@ def compare_samplers(
     asked: Any, chosen: Grid, folder: Path, table: Mapping[str, Judged], judging: Judging
 ) -> None:
     """Print how good the best candidate is after equal cost, for every sampler."""
-    plan = plan_of(folder, chosen, OBJECTIVES["share * reference"])
-    start, images = starting_values(plan.search), range(len(judging.plan.images))
+    costs = Costs.of(judging)
+    print(f"a plain run takes {costs.plain:.1f} s; of it, and of what is judged, parts by stage:")
+    parts = sorted(costs.seconds.items(), key=lambda one: -one[1])
+    print(", ".join(f"{stage} {some / costs.plain:.3f}" for stage, some in parts))
+    for name in [one for one in BY_RULE if one in asked.only]:
+        factors = OBJECTIVES[name]
+        plan = plan_of(folder, chosen, factors)
+        numbers = all(map(is_numeric, plan.search.space))
+        most = max(_mean(one, factors) for one in table.values())
+        shown = Table("sampler", title=f"{name}: reward of the best candidate, share of the most")
+        for budget in asked.budgets:
+            shown.add_column(f"{budget} plain runs")
+        shown.add_column("mIoU after the last")
+        shown.add_column("candidates")
+        for sampler in asked.samplers:
+            if sampler == "cmaes" and not numbers:
+                continue
+            runs = [
+                best_after(plan, table, costs.afresh(), asked.budgets, sampler, seed)
+                for seed in track(range(asked.seeds), sampler)
+            ]
+            cells = [
+                shares([_mean(table[run[budget][0]], factors) / most for run in runs])
+                for budget in asked.budgets
+            ]
+            last = [run[asked.budgets[-1]] for run in runs]
+            images = range(len(judging.plan.images))
+            found = spread([table[point].miou(images) for point, _ in last])
+            shown.add_row(sampler, *cells, found, f"{mean(count for _, count in last):.0f}")
+        console.print(shown)
+
+
+def best_after(
+    plan: StudyPlan,
+    table: Mapping[str, Judged],
+    costs: Costs,
+    budgets: Sequence[int],
+    sampler: str,
+    seed: int,
+) -> dict[int, tuple[str, int]]:
+    """Return the best point of a study, and its candidates, after each budget of plain runs.
+
+    All images are searched. The last candidate may exceed the budget, as it would in a study that
+    is given so much time; it does not count.
+    """
+    start = starting_values(plan.search)
     choices = {one.address: one.choices for one in plan.search.space}
-    cheap, dear = costs(judging, chosen)
-    shown = Table("sampler", title="mIoU of the best candidate by the reward, after equal cost")
-    for budget in BUDGETS:
-        shown.add_column(f"{budget} plain runs")
-    numbers = all(isinstance(value, float | int) for one in choices.values() for value in one)
-    for sampler in SAMPLERS if numbers else SAMPLERS[:-1]:
-        found: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
-        for seed in track(range(asked.seeds), sampler):
-            options = {"sampler": sampler, "trials": asked.trials * 2}
-            state = study_of(plan, table, start, seed, **options)
-            for budget in BUDGETS:
-                row = best_row(affordable(state, budget, cheap / dear, chosen.network), 1)
-                found[budget].append(table[point_of(start, choices, row)].miou(images))
-        shown.add_row(sampler, *(spread(found[budget]) for budget in BUDGETS))
-    console.print(shown)
-    print(f"a candidate whose networks' results are known costs {cheap / dear:.2f} of a plain run")
+    spent: list[float] = []
+
+    def is_spent(state: StudyState) -> bool:
+        values = {**start, **nearest(choices, state.rows[-1].params)}
+        known = state.rows[-1].candidate in {row.candidate for row in state.rows[:-1]}
+        spent.append((spent or [0.0])[-1] + (0.0 if known else costs.spend(values)))
+        return spent[-1] > budgets[-1]
+
+    again = sum(costs.seconds[one] for one in costs.depends if one not in costs.kept)
+    trials = round(budgets[-1] * costs.plain / again)  # from which annealing takes its steps
+    state = study_of(
+        plan, table, start, seed, ranges=True, enough=is_spent, sampler=sampler, trials=trials
+    )
+    found = {}
+    for budget in budgets:
+        rows = state.rows[: max(1, sum(one <= budget for one in spent))]
+        found[budget] = point_of(start, choices, best_row(rows, 1)), len(rows)
+    return found
+
+
+def shares(values: Sequence[float]) -> str:
+    """Return mean, median and lowest tenth of shares as text."""
+    tenth = sorted(values)[len(values) // 10]
+    return f"{mean(values):.3f} ({median(values):.3f}, {tenth:.3f})"
 
 
 def measure_halving(asked: Any, chosen: Grid, folder: Path, table: Mapping[str, Judged]) -> None:
     """Print how many images studies of 100 trials judge with halving, and what they find."""
     images = range(len(next(iter(table.values())).matrices))
-    for name in [one for one in CONFIRMED if not asked.only or one in asked.only]:
-        plan = plan_of(folder, chosen, OBJECTIVES[name], CONFIRMED[name][0])
+    for name in [one for one in CONFIRMED if one in asked.only]:
+        plan = plan_of(folder, chosen, OBJECTIVES[name], confirmations(asked, name)[0])
         start = starting_values(plan.search)
         choices = {one.address: one.choices for one in plan.search.space}
         worth = {point: _mean(one, OBJECTIVES[name]) for point, one in table.items()}
         states = [
-            study_of(plan, table, start, seed, trials=100, pruner="halving")
+            study_of(plan, table, start, seed, ranges=True, trials=100, pruner="halving")
             for seed in track(range(asked.seeds), name)
         ]
         found = [point_of(start, choices, state.best) for state in states]
-        judged = mean(len(row.result["images"]) for state in states for row in state.rows)
+        counts = [
+            mean(sum(row.result[key] for row in state.rows) for state in states)
+            for key in ("calls", "judge_calls")
+        ]
+        reward = mean(worth[one] for one in found) / max(worth.values())
         print(
-            f"halving, {name}: {100 * judged:.0f} images judged in 100 trials; the best trial has "
-            f"{mean(worth[point] for point in found) / max(worth.values()):.3f} of the best "
-            f"point's reward, and {100 * mean(table[point].miou(images) for point in found):.1f} "
-            "mIoU"
+            f"halving, {name}: {counts[0]:.0f} images seen in 100 trials, {counts[1]:.0f} of them "
+            f"by the judge; the best trial has {reward:.3f} of the best point's reward, and "
+            f"{100 * mean(table[one].miou(images) for one in found):.1f} mIoU"
         )
-
-
-def affordable(state: StudyState, budget: float, cheap: float, network: Sequence[str]) -> list[Row]:
-    """Return the first trials that a budget of plain runs pays for, the first in any case."""
-    seen: set[str] = set()
-    spent = 0.0
-    rows: list[Row] = []
-    for row in sorted(state.rows, key=lambda row: row.turn):
-        key = key_of({address: row.params[address] for address in network})
-        spent += cheap if key in seen else 1.0
-        seen.add(key)
-        if spent > budget and rows:
-            break
-        rows.append(row)
-    return rows
-
-
-def costs(judging: Judging, chosen: Grid) -> tuple[float, float]:
-    """Return the median seconds of points whose networks' results were known, and of the others."""
-    seen: set[str] = set()
-    seconds: tuple[list[float], list[float]] = [], []
-    for point in judging.points():
-        key = key_of({address: point[address] for address in chosen.network})
-        judged = judging.judge(point)
-        spent = [one for address, one in judged.seconds.items() if address not in NAMES]
-        seconds[key not in seen].append(sum(spent))
-        seen.add(key)
-    return median(seconds[False]), median(seconds[True])
 
 
 if __name__ == "__main__":

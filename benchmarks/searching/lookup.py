@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from ovsskit.study.spec.objectives import Objective, mean_of
 from ovsskit.study.spec.plan import StudyPlan, searched_of
 from ovsskit.study.spec.space import Dimension
 from searching.table import Judged, key_of
+
+JUDGED = ("wins", "share")
+"""The rewards that ask a judge."""
 
 
 @dataclass
@@ -57,11 +61,19 @@ class LookUp:
     def judge(
         self, values: Mapping[str, Any], order: Sequence[int], report: Any = None
     ) -> TrialResult:
-        """Return what images give at the point."""
+        """Return what images give at the point; `calls` counts images, and those of the judge."""
         known, goals = self._at(values), self.plan.search.objectives
         found: list[dict[int, float]] = [{} for _ in goals]
-        whole = True
+        others = [name for name in goals[0].addresses if name not in JUDGED]
+        waits = bool(others) and len(others) < len(goals[0].addresses)
+        whole, images, asked = True, 0, 0
         for index in order:
+            images += 1
+            most = math.prod(known.rewards[name][index] for name in others)
+            if report is not None and waits and report.is_hopeless({index: most}):
+                whole = False
+                break
+            asked += len(others) < len(goals[0].addresses)
             for goal, one in zip(goals, found, strict=True):
                 one[index] = self._of(goal, known, index)
             if report is not None and report(index, found[0][index]):
@@ -71,7 +83,7 @@ class LookUp:
             known.miou([*one]) if goal.metric else mean_of([*one.values()])
             for goal, one in zip(goals, found, strict=True)
         ]
-        return TrialResult(totals, found[0], 0.0, None, whole, 0, 0, 0, 0)
+        return TrialResult(totals, found[0], 0.0, None, whole, images, 0, asked, 0)
 
     def values_of(
         self, values: Mapping[str, Any], goal: Objective, order: Sequence[int]
@@ -90,18 +102,25 @@ class LookUp:
 
 
 def study_of(
-    plan: StudyPlan, table: Mapping[str, Judged], start: Mapping[str, Any], seed: int, **more: Any
+    plan: StudyPlan,
+    table: Mapping[str, Judged],
+    start: Mapping[str, Any],
+    seed: int,
+    *,
+    ranges: bool = False,
+    enough: Callable[[StudyState], bool] = lambda _: False,
+    **more: Any,
 ) -> StudyState:
     """Search the table with one seed, and decide whether the best point is accepted.
 
     The seed decides, too, which half of the images is held back; `start` is the unchanged recipe.
-    CMA-ES, which takes no choices, searches from the lowest of them to the highest; so does a study
-    with a pruner, whose candidates are then as different as those of shipped spaces.
+    With `ranges`, choices of numbers are searched from the lowest to the highest, so that
+    candidates are as different as those of shipped spaces. A study that is `enough` ends.
     """
     choices = {one.address: one.choices for one in plan.search.space}
     settings = plan.search.settings.model_copy(update={"seed": seed, **more})
     search = replace(plan.search, settings=settings)
-    if settings.sampler == "cmaes" or settings.pruner != "none":
+    if ranges:
         search = replace(search, space=tuple(map(as_range, search.space)))
     plan = replace(plan, search=search, searched=searched_of(len(plan.images), settings))
     evaluator: Any = LookUp(plan, table, start, choices)
@@ -110,15 +129,32 @@ def study_of(
     default = describe(evaluator.judge({}, plan.searched))
     queue.study.set_user_attr(DEFAULT, default)
     state = StudyState(plan, queue.count, Path(), default=default, start=dict(start))
-    work(queue, plan, evaluator, lambda: None)
-    state.rows = read_rows(queue.study, search)
+
+    def after() -> None:
+        state.rows = read_rows(queue.study, search)
+        if enough(state):
+            raise Enough
+
+    with suppress(Enough):
+        work(queue, plan, evaluator, after)
     if settings.accept == "proved":
         state.acceptance = Finals(state, evaluator, queue.study).decide()
     return state
 
 
+class Enough(Exception):
+    """End a study before all its turns are done."""
+
+
+def is_numeric(one: Dimension) -> bool:
+    """Say whether a dimension's choices are numbers."""
+    return all(type(choice) in (int, float) for choice in one.choices)
+
+
 def as_range(one: Dimension) -> Dimension:
-    """Return choices of numbers as the range from the lowest to the highest."""
+    """Return choices of numbers as the range from the lowest to the highest, others unchanged."""
+    if not is_numeric(one):
+        return one
     return replace(one, kind="float", choices=(), low=min(one.choices), high=max(one.choices))
 
 

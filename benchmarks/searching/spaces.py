@@ -33,6 +33,16 @@ GRIDS = {
 """,
         network=("select_head.layer", "select_head.head"),
     ),
+    "quickstart_coarse": Grid(
+        "quickstart",
+        "naclip_tiny",
+        """
+"select_head.layer"   = { choices = [1, 2, 3] }
+"select_head.head"    = { choices = [0, 1, 2, 3] }
+"threshold.at"        = { choices = [0.05, 0.2, 0.45] }
+"gaussian_blur.sigma" = { choices = [0.02, 0.1] }
+""",
+    ),
     "itaclip_tiny": Grid(
         "itaclip_tiny",
         "quickstart",
@@ -76,5 +86,16 @@ bilateral_weight = 0.0
 "label_map.background_below" = { choices = [0.0, 0.25, 0.5] }
 """,
         network=("sliding_window.stride",),
+    ),
+    "naclip_tiny": Grid(
+        "naclip_tiny",
+        "quickstart",
+        """
+"neighbourhood.sigma"        = { choices = [2.0, 5.0, 10.0] }
+"attend.residual"            = { choices = [true, false] }
+"attend.feed_forward"        = { choices = [true, false] }
+"softmax.scale"              = { choices = [20.0, 40.0, 80.0] }
+"label_map.background_below" = { choices = [0.0, 0.25, 0.5] }
+""",
     ),
 }

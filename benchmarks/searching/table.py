@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,39 +25,25 @@ from ovsskit.study.spec.truth import miou_of
 from searching.spaces import Grid
 from tiny_models.evaluate import evaluation_scenes
 
-REWARDS = """
-[[objective]]
-use  = "clip_reward"
-name = "wins"
-[[objective]]
-use   = "clip_reward"
-name  = "share"
-form  = "share"
-among = "all"
-[[objective]]
-use  = "region_reward"
-name = "regions"
-[[objective]]
-use  = "edge_reward"
-name = "edges"
-[[objective]]
-use  = "reference_reward"
-name = "reference"
-[[objective]]
-use         = "agreement_reward"
-name        = "agreement"
-alterations = ["horizontal_flip"]
-[[objective]]
-metric = "miou"
-masks  = "masks"
-"""
-NAMES = ("wins", "share", "regions", "edges", "reference", "agreement")
+USES = {
+    "wins": 'use = "clip_reward"',
+    "share": 'use = "clip_reward", form = "share", among = "all"',
+    "regions": 'use = "region_reward"',
+    "edges": 'use = "edge_reward"',
+    "reference": 'use = "reference_reward"',
+    "agreement": 'use = "agreement_reward", alterations = ["horizontal_flip"]',
+}
+"""The rewards that a table may hold, as recipes have them."""
+MASKS = '{ metric = "miou", masks = "masks" }'
 Point = str
 
 
 @dataclass
 class Judged:
-    """Hold what the images gave at a point: rewards by name, pixels counted by class, seconds."""
+    """Hold what the images gave at a point: rewards by name, pixels counted by class.
+
+    `seconds` are those of the processor, by the stage that took them.
+    """
 
     rewards: dict[str, list[float]]
     matrices: torch.Tensor
@@ -74,21 +61,24 @@ class Judging:
 
     plan: StudyPlan
     evaluator: Evaluator
+    rewards: tuple[str, ...] = ()
     known: dict[Point, Judged] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, chosen: Grid, folder: Path, *, rewards: bool = True) -> Judging:
-        """Make a study of a grid's recipe on the scenes of a folder, and what judges it."""
+    def of(cls, chosen: Grid, folder: Path, rewards: Collection[str] = ()) -> Judging:
+        """Make a study of a grid's recipe on the scenes of a folder, judged by some rewards."""
         (folder / "recipe.toml").write_text(
             f'name = "searched"\nextends = "{chosen.recipe}"\n{chosen.added}'
         )
-        goals = REWARDS if rewards else '[objective]\nmetric = "miou"\nmasks = "masks"\n'
+        goals = [f'{{ {USES[name]}, name = "{name}" }}' for name in rewards]
         (folder / "judged.toml").write_text(
             f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
-            f'accept = "best"\npruner = "none"\n{goals}\n[space]\n{chosen.space}'
+            f'accept = "best"\npruner = "none"\nobjective = [{", ".join([*goals, MASKS])}]\n'
+            f"[space]\n{chosen.space}"
         )
         plan = make_plan(StudyOptions(str(folder / "judged.toml")))
-        return cls(plan, Evaluator(plan, "cpu", 8, Store(memory_bytes=2 << 30)))
+        store = Store(memory_bytes=2 << 30)
+        return cls(plan, Evaluator(plan, "cpu", 8, store), tuple(rewards))
 
     def points(self) -> list[dict[str, Any]]:
         """Return all points of the grid, so ordered that what networks wrote is used again."""
@@ -105,12 +95,15 @@ class Judging:
         search, truth = self.plan.search, self.plan.truth
         assert truth is not None
         pipeline = self.evaluator.pipeline(values, search.objectives)
-        rewards: dict[str, list[float]] = {name: [] for name in NAMES}
+        rewards: dict[str, list[float]] = {name: [] for name in self.rewards}
         seconds: dict[str, float] = {}
-        matrices = []
+        matrices, last = [], 0.0
 
-        def watch(stage: Stage, states: Any, spent: float) -> None:
-            seconds[stage.address] = seconds.get(stage.address, 0.0) + spent
+        def watch(stage: Stage, states: Any, _: float) -> None:
+            nonlocal last
+            now = time.process_time()
+            seconds[stage.address] = seconds.get(stage.address, 0.0) + now - last
+            last = now
             if stage.address in rewards:
                 rewards[stage.address] += [float(state["reward"].data) for state in states]
 
@@ -119,6 +112,7 @@ class Judging:
             image = self.evaluator._image(path_index)
             with remembering(self.evaluator._memo):
                 filled = self.evaluator._given.fill([image], pipeline.plan)
+                last = time.process_time()
                 [[state]] = pipeline.run_states([filled], watch)
             matrices.append(truth.confusion(self.plan.images[path_index], state["labels"].ids))
         calls = self.evaluator.store.calls - before

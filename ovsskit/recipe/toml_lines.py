@@ -7,6 +7,7 @@ noted with its line.
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from collections.abc import Iterator
@@ -38,6 +39,11 @@ class Table(dict[str, Any]):
     def __init__(self, items: dict[str, Any], place: Place, places: dict[str, Place]) -> None:
         super().__init__(items)
         self.place, self.places = place, places
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Table:
+        """Copy what it holds; places never change."""
+        content = {key: copy.deepcopy(value, memo) for key, value in self.items()}
+        return Table(content, self.place, {**self.places})
 
     def place_of(self, key: str) -> Place:
         """Return the place of a key, or that of the table where the key is not written."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -111,3 +111,12 @@ class ToyJudged(Stage, writes="reward"):
 
     def run(self, image: Image, labels: Labels, judge: EncodesImage) -> ToyReward:
         return ToyReward(judge.encode_image([image]).mean())
+
+
+class ToyBounded(Stage, writes="reward"):
+    """Reward by a model of its own, half or less."""
+
+    most: ClassVar[float] = 0.5
+
+    def run(self, image: Image, labels: Labels, judge: EncodesImage) -> ToyReward:
+        return ToyReward(0.5 / (1 + judge.encode_image([image]).mean().abs()))

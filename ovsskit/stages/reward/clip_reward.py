@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -64,6 +65,11 @@ class ClipReward(Stage, writes="reward"):
     prompt: Annotated[
         str, Field(description="words before the name of the class; none in the released code")
     ] = ""
+
+    @property
+    def most(self) -> float:
+        """Return the greatest reward; infinity for a sum or a released ratio."""
+        return 1.0 if self.total == "mean" and self.form != "released_ratio" else math.inf
 
     def run_batch(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import shlex
 from dataclasses import dataclass
 from typing import Any
@@ -174,12 +175,9 @@ def _pairs(state: StudyState, evaluator: Evaluator, best: Row) -> list[Pair]:
     """
     was, now = state.default.get("images", {}), best.result.get("images", {})
     sign = state.plan.search.objectives[0].sign
-    known = [
-        int(index)
-        for index in was
-        if index in now and was[index] == was[index] and now[index] == now[index]
-    ]
-    ranked = sorted(known, key=lambda index: -sign * (now[str(index)] - was[str(index)]))
+    gains = {index: now.get(index, math.nan) - value for index, value in was.items()}
+    known = [int(index) for index, gain in gains.items() if not math.isnan(gain)]
+    ranked = sorted(known, key=lambda index: -sign * gains[str(index)])
     count = min(SHOWN_IMAGES, len(ranked))
     chosen = [
         ranked[round(place * (len(ranked) - 1) / max(1, count - 1))] for place in range(count)

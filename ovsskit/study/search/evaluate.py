@@ -7,10 +7,10 @@ candidate that differs only behind the network runs none.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import State
@@ -24,6 +24,7 @@ from ovsskit.engine.values import Image, Labels
 from ovsskit.errors import NothingFound
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.study.search.given import GivenSlots
+from ovsskit.study.search.late import late_stages, most_of
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.samplers import rungs
 from ovsskit.study.spec.objectives import Objective, mean_of
@@ -36,8 +37,16 @@ IMAGES_BYTES = 1 << 30
 MEMO_BYTES = 1 << 30
 """How many bytes are kept of lattices of dense CRFs, and of what they refined."""
 
-Report = Callable[[int, float], bool]
-"""Hear of the image of an index, and what it gave; say whether the rest can be left out."""
+
+@runtime_checkable
+class Report(Protocol):
+    """Hear of single images, and say whether the rest can be left out."""
+
+    def __call__(self, index: int, value: float) -> bool:
+        """Hear what the image of an index gave."""
+
+    def is_hopeless(self, most: Mapping[int, float]) -> bool:
+        """Hear what the next images give at most; say whether even that is too little."""
 
 
 @dataclass
@@ -126,14 +135,15 @@ class Evaluator:
         goals = self.plan.search.objectives
         before = self._count(goals)
         gathered, meter, whole = self._run(values, goals, order, report)
-        seen = len(gathered[0])
+        totals = [math.nan] * len(goals)  # of a candidate that was left before the first reward
+        if gathered[0] or whole:
+            totals = [
+                self._total(one, found, meter) for one, found in zip(goals, gathered, strict=True)
+            ]
         return TrialResult(
-            [
-                self._total(one, found, meter, seen)
-                for one, found in zip(goals, gathered, strict=True)
-            ],
+            totals,
             {index: _of_image(gathered[0], index) for index in gathered[0]},
-            meter.seconds / max(1, seen),
+            meter.seconds / max(1, meter.images),
             meter.megabytes,
             whole=whole,
             **{key: count - before[key] for key, count in self._count(goals).items()},
@@ -159,6 +169,8 @@ class Evaluator:
     ) -> tuple[list[dict[int, Any]], CostMeter, bool]:
         """Return what each goal got of each image, the costs, and whether all images were run."""
         pipeline = self.pipeline(values, goals)
+        late = {} if report is None else late_stages(pipeline.plan, goals)
+        pipeline, judging = self._divided(pipeline, late)
         judges = addresses_of(goals)
         last = next(
             stage.address for stage in reversed(pipeline.plan.stages) if stage.address not in judges
@@ -173,6 +185,12 @@ class Evaluator:
             for group, states in zip(
                 groups, pipeline.run_states(filled, meter, timed=True), strict=True
             ):
+                meter.images += len(group)
+                if judging is not None and report is not None:
+                    if report.is_hopeless(most_of(goals[0], meter.rewards, late, group)):
+                        whole = False
+                        break
+                    [states] = judging.run_states([states], meter, timed=True)
                 self._gather(goals, group, states, meter, gathered)
                 if report is not None and any(
                     report(one, _of_image(gathered[0], one)) for one in group
@@ -181,6 +199,23 @@ class Evaluator:
                     break
         self.batch = pipeline.batch
         return gathered, meter, whole
+
+    def _divided(
+        self, pipeline: Pipeline, late: Collection[str]
+    ) -> tuple[Pipeline, Pipeline | None]:
+        """Return a recipe without the stages that can wait, and these, if there are any."""
+        if not late:
+            return pipeline, None
+        stages = pipeline.plan.stages
+        first, last = (
+            tuple(one for one in stages if (one.address in late) == waits)
+            for waits in (False, True)
+        )
+        options: dict[str, Any] = {"device": self.device, "batch": self.batch, "store": self.store}
+        return (
+            Pipeline(replace(pipeline.plan, stages=first), **options),
+            Pipeline(replace(pipeline.plan, stages=last), **options),
+        )
 
     def _count(self, goals: Sequence[Objective]) -> dict[str, int]:
         """Return the calls of networks made and saved so far, the recipe's and the judges'."""
@@ -256,9 +291,9 @@ class Evaluator:
         labels: Labels = state["labels"]
         return self.plan.truth.confusion(self.plan.images[index], labels.ids)
 
-    def _total(self, one: Objective, found: dict[int, Any], meter: CostMeter, seen: int) -> float:
+    def _total(self, one: Objective, found: dict[int, Any], meter: CostMeter) -> float:
         if one.metric == "seconds":
-            return meter.seconds / max(1, seen)
+            return meter.seconds / max(1, meter.images)
         if one.metric == "megabytes":
             return meter.megabytes or math.nan
         listed = list(found.values())
@@ -292,6 +327,7 @@ class CostMeter:
         self.costs, self.store, self.judges, self.last = costs, store, judges, last
         self.memo, self._remembered = memo, (memo.hits, memo.misses)
         self.rewards: dict[str, list[float]] = {}
+        self.images = 0
         self.seconds, self.peak = 0.0, None if (memory := PeakMemory.start(device)) is None else 0
         self._memory = memory
         self._runs: dict[str, int] = {}

@@ -33,10 +33,10 @@ class Finals:
     def decide(self) -> Acceptance:
         """Return which candidate is proposed, and how it compares with the unchanged recipe."""
         first, confirm = self.state.plan.search.objectives[0], self.state.plan.search.confirm
-        before = self._images(DEFAULT, {}, self.state.default)
         finalists = [(row, self._images(*_of(row))) for row in self._finalists()]
         if not finalists:
             return Acceptance(None)
+        before = self._images(DEFAULT, {}, self.state.default)
         row, after = max(finalists, key=lambda one: first.sign * mean_of([*one[1].values()]))
         found = [compare(first.name, first.sign, before, after)]
         if confirm is not None and found[0].is_better:

@@ -106,20 +106,26 @@ class Halving(optuna.pruners.BasePruner):
         step = trial.last_step
         if step is None:
             return False
-        reached = [
-            one.intermediate_values[step]
-            for one in study.get_trials(deepcopy=False)
-            if step in one.intermediate_values
-            and one.state != TrialState.FAIL
-            and one.user_attrs.get(TURN) != trial.user_attrs.get(TURN)
-        ][-LAST:]
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        own = trial.intermediate_values[step]
-        ahead = (
-            sum(sign * other > sign * own for other in reached)
-            + sum(other == own for other in reached) / 2
-        )
-        return ahead >= max(1, (len(reached) + 1) // KEPT)
+        return is_left(study, trial.user_attrs.get(TURN), step, trial.intermediate_values[step])
+
+
+def is_left(study: optuna.Study, turn: int | None, step: int, own: float) -> bool:
+    """Say whether successive halving leaves a trial that reports this value at a step.
+
+    What is left with one value is left with all that are worse.
+    """
+    reached = []
+    for one in study.get_trials(deepcopy=False):
+        is_other = one.state != TrialState.FAIL and one.user_attrs.get(TURN) != turn
+        if is_other and step in one.intermediate_values:
+            reached.append(one.intermediate_values[step])
+    reached = reached[-LAST:]
+    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+    ahead = (
+        sum(sign * other > sign * own for other in reached)
+        + sum(other == own for other in reached) / 2
+    )
+    return ahead >= max(1, (len(reached) + 1) // KEPT)
 
 
 def rungs(images: int) -> list[int]:
@@ -255,11 +261,10 @@ class AnnealingSampler(optuna.samplers.BaseSampler):
         return int(value) if isinstance(param_distribution, IntDistribution) else float(value)
 
     def _best(self, study: optuna.Study, address: str) -> Any:
-        done = [
-            one
-            for one in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            if one.user_attrs.get(TURN) in self.group and address in one.params
-        ]
+        done = []
+        for one in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if one.user_attrs.get(TURN) in self.group and address in one.params:
+                done.append(one)
         sign = self.search.objectives[0].sign
         return (
             max(done, key=lambda one: (sign * one.values[0], -one.number)).params[address]

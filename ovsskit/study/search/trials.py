@@ -53,11 +53,8 @@ class Row:
 
 def read_rows(study: optuna.Study, search: Search) -> list[Row]:
     """Return the finished trials in the order in which they ended; of a repeated turn the last."""
-    spent = [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if TURN in trial.user_attrs and is_spent(trial)
-    ]
+    ours = [trial for trial in study.get_trials(deepcopy=False) if TURN in trial.user_attrs]
+    spent = [*filter(is_spent, ours)]
     spent.sort(key=lambda trial: (trial.datetime_complete or trial.datetime_start, trial.number))
     rows, at = [], 0.0
     for trial in spent:
@@ -89,7 +86,7 @@ def _row(trial: FrozenTrial, search: Search, took: float, at: float) -> Row:
 
 def best_row(rows: Sequence[Row], sign: int) -> Row | None:
     """Return the row with the best first value, the earliest of equals; None if none counts."""
-    counting = [row for row in rows if row.counts and row.values]
+    counting = [row for row in rows if row.counts]
     return (
         max(counting, key=lambda row: (sign * (row.values or [0.0])[0], -row.turn))
         if counting

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ovsskit.errors import StudyFailed, reason_of
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.search.evaluate import Evaluator, Report, TrialResult
 from ovsskit.study.search.queue import DEFAULT, ERROR, PAUSE, RESULT, Failed, TrialQueue
-from ovsskit.study.search.samplers import TURN, rungs
+from ovsskit.study.search.samplers import TURN, is_left, rungs
 from ovsskit.study.search.storage import TrialStorage, open_storage
 from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.plan import StudyPlan
@@ -122,36 +122,74 @@ def in_json(found: Mapping[int, float]) -> dict[str, float]:
 
 
 def _reports(plan: StudyPlan, trial: optuna.Trial) -> Report | None:
-    """Return a function that receives single images and asks the pruner, if any.
-
-    Wilcoxon compares image by image. Halving compares means over few images, others in each trial:
-    of what is better there than with the unchanged recipe, since images differ more than candidates
-    do.
-    """
+    """Return what receives single images and asks the pruner, if any."""
     pruner = plan.search.settings.pruner
     if pruner == "none":
         return None
+    if pruner == "wilcoxon":
+        return ImageReports(trial)
     before = by_index(trial.study.user_attrs[DEFAULT]["images"])
-    gains: list[float] = []
+    return GainReports(trial, before, rungs(len(before)))
 
-    def report(index: int, value: float) -> bool:
-        gain = value - before[index]
-        if math.isnan(
-            value if pruner == "wilcoxon" else gain
-        ):  # an image without any class says nothing
-            return False
-        gains.append(gain)
-        if pruner == "wilcoxon":
-            trial.report(value, index)
-        elif len(gains) in rungs(
-            len(before)
-        ):  # nothing is asked in between, and a report waits for the disk
-            trial.report(sum(gains) / len(gains), len(gains))
-        else:
-            return False
-        return trial.should_prune()
 
-    return report
+@dataclass
+class ImageReports:
+    """Report image by image, as Wilcoxon compares; an image without any class says nothing."""
+
+    trial: optuna.Trial
+
+    def __call__(self, index: int, value: float) -> bool:
+        """Hear what an image gave; say whether the trial is left."""
+        if math.isnan(value):
+            return False
+        self.trial.report(value, index)
+        return self.trial.should_prune()
+
+    def is_hopeless(self, most: Mapping[int, float]) -> bool:
+        """Say no: a test looks at values, and not at what they are at most."""
+        return False
+
+
+@dataclass
+class GainReports:
+    """Report means over few images, others in each trial, as halving compares.
+
+    They are of what is better there than with the unchanged recipe, since images differ more than
+    candidates do. Optuna is asked after the images that `steps` counts alone, for a report waits
+    for the disk.
+    """
+
+    trial: optuna.Trial
+    before: Mapping[int, float]
+    steps: Sequence[int]
+    gains: list[float] = field(default_factory=list)
+
+    def __call__(self, index: int, value: float) -> bool:
+        """Hear what an image gave; say whether the trial is left."""
+        gains = self._gains({index: value})
+        self.gains += gains
+        if not gains or len(self.gains) not in self.steps:
+            return False
+        self.trial.report(sum(self.gains) / len(self.gains), len(self.gains))
+        return self.trial.should_prune()
+
+    def is_hopeless(self, most: Mapping[int, float]) -> bool:
+        """Say whether the trial is left if the next images give their most; report it if so."""
+        more = self._gains(most)
+        gains = [*self.gains, *more]
+        if not more or len(gains) not in self.steps or not self._is_left(gains):
+            return False
+        self.trial.report(sum(gains) / len(gains), len(gains))
+        return True
+
+    def _is_left(self, gains: Sequence[float]) -> bool:
+        mean, turn = sum(gains) / len(gains), self.trial.user_attrs[TURN]
+        return is_left(self.trial.study, turn, len(gains), mean)
+
+    def _gains(self, found: Mapping[int, float]) -> list[float]:
+        """Return the gains of images; those without any class say nothing."""
+        gains = (value - self.before[index] for index, value in found.items())
+        return [gain for gain in gains if not math.isnan(gain)]
 
 
 def describe(result: TrialResult) -> dict[str, Any]:

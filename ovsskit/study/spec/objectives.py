@@ -97,13 +97,20 @@ class Objective:
 
     def apart(self, taken: Collection[str]) -> Objective:
         """Return it with other addresses for stages whose own are taken."""
-        used, stages = {*taken}, []
-        for stage in self.stages:
-            name = free_name(stage["name"], used)
-            used.add(name)
-            stages.append(Table({**stage, "name": name}, stage.place, stage.places))
-        renamed = self.name == self.stages[0]["name"] if len(stages) == 1 else False
-        return replace(self, stages=tuple(stages), name=stages[0]["name"] if renamed else self.name)
+        stages = stages_apart(self.stages, taken)
+        is_named_after_it = self.addresses == (self.name,)
+        return replace(
+            self, stages=stages, name=stages[0]["name"] if is_named_after_it else self.name
+        )
+
+
+def stages_apart(stages: Sequence[Table], taken: Collection[str] = ()) -> tuple[Table, ...]:
+    """Return the tables of stages, those with other names whose own are taken or stand before."""
+    used, found = [*taken], []
+    for stage in stages:
+        used.append(free_name(stage["name"], used))
+        found.append(Table({**stage, "name": used[-1]}, stage.place, stage.places))
+    return tuple(found)
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
@@ -171,20 +178,18 @@ def read_objective(entry: Table) -> list[Objective]:
 
 
 def _product(entry: Table) -> list[Objective]:
-    known = ["product", "name"]
+    keys = ["product", "name"]
     for key in entry:
-        if key not in known:
-            what, there = f"A product has no key `{key}`.", ", ".join(known)
+        if key not in keys:
+            what, there = f"A product has no key `{key}`.", ", ".join(keys)
             report(UnknownKey(what, there=f"There are: {there}", where=entry.place_of(key)))
     factors = [_stage(one) for one in entry["product"]]
-    stages: list[Table] = []
-    for stage in factors:
-        if stage is None:
-            return []
-        name = free_name(stage["name"], [one["name"] for one in stages])
-        stages.append(Table({**stage, "name": name}, stage.place, stage.places))
+    known = [stage for stage in factors if stage is not None]
+    if len(known) < len(factors):
+        return []
+    stages = stages_apart(known)
     name = entry.get("name") or TIMES.join(stage["name"] for stage in stages)
-    return [Objective(name, "maximize", entry.place, tuple(stages))]
+    return [Objective(name, "maximize", entry.place, stages)]
 
 
 def _stage(entry: Table) -> Table | None:

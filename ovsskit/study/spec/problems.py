@@ -73,7 +73,8 @@ def problems_of_sampler(search: Search, where: Place) -> Iterator[OvsskitError]:
     name, tpe, count = f"The sampler `{sampler}`", 'sampler = "tpe".', len(search.objectives)
     worded = [one.address for one in space if one.choices]
     switched = {one.address for one in space if one.kind == "switch"}
-    depending = [one.address for one in space if one.kind != "switch" and one.owner in switched]
+    owned = {one.address: one.owner for one in space if one.kind != "switch"}
+    depending = [address for address, owner in owned.items() if owner in switched]
     endless = [one.address for one in space if one.values() is None]
     if sampler == "grid" and endless:
         what = f"{name} needs steps, and these are continuous: {', '.join(endless)}."
