@@ -410,27 +410,29 @@ def shares(values: Sequence[float]) -> str:
 
 def measure_halving(asked: Any, chosen: Grid, folder: Path, table: Mapping[str, Judged]) -> None:
     """Print how many images studies of 100 trials judge with halving, and what they find."""
+    shown = Table("objective", "judge", "images", "judged", "reward of the best", "mIoU")
     images = range(len(next(iter(table.values())).matrices))
     for name in [one for one in CONFIRMED if one in asked.only]:
         plan = plan_of(folder, chosen, OBJECTIVES[name], confirmations(asked, name)[0])
         start = starting_values(plan.search)
         choices = {one.address: one.choices for one in plan.search.space}
         worth = {point: _mean(one, OBJECTIVES[name]) for point, one in table.items()}
-        states = [
-            study_of(plan, table, start, seed, ranges=True, trials=100, pruner="halving")
-            for seed in track(range(asked.seeds), name)
-        ]
-        found = [point_of(start, choices, state.best) for state in states]
-        counts = [
-            mean(sum(row.result[key] for row in state.rows) for state in states)
-            for key in ("calls", "judge_calls")
-        ]
-        reward = mean(worth[one] for one in found) / max(worth.values())
-        print(
-            f"halving, {name}: {counts[0]:.0f} images seen in 100 trials, {counts[1]:.0f} of them "
-            f"by the judge; the best trial has {reward:.3f} of the best point's reward, and "
-            f"{100 * mean(table[one].miou(images) for one in found):.1f} mIoU"
-        )
+        for late in (False, True) if "share" in OBJECTIVES[name] else (False,):
+            options: dict[str, Any] = {"trials": 100, "pruner": "halving", "late": late}
+            states = [
+                study_of(plan, table, start, seed, ranges=True, **options)
+                for seed in track(range(asked.seeds), name)
+            ]
+            found = [point_of(start, choices, state.best) for state in states]
+            counts = [
+                mean(sum(row.result[key] for row in state.rows) for state in states)
+                for key in ("calls", "judge_calls")
+            ]
+            rewards = shares([worth[one] / max(worth.values()) for one in found])
+            gained = spread([table[one].miou(images) for one in found])
+            cells = [f"{count:.0f}" for count in counts]
+            shown.add_row(name, "late" if late else "always", *cells, rewards, gained)
+    console.print(shown)
 
 
 if __name__ == "__main__":

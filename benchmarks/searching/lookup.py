@@ -57,6 +57,7 @@ class LookUp:
     table: Mapping[str, Judged]
     start: Mapping[str, Any]
     choices: Mapping[str, Sequence[Any]]
+    late: bool = True
 
     def judge(
         self, values: Mapping[str, Any], order: Sequence[int], report: Any = None
@@ -65,7 +66,7 @@ class LookUp:
         known, goals = self._at(values), self.plan.search.objectives
         found: list[dict[int, float]] = [{} for _ in goals]
         others = [name for name in goals[0].addresses if name not in JUDGED]
-        waits = bool(others) and len(others) < len(goals[0].addresses)
+        waits = self.late and bool(others) and len(others) < len(goals[0].addresses)
         whole, images, asked = True, 0, 0
         for index in order:
             images += 1
@@ -108,6 +109,7 @@ def study_of(
     seed: int,
     *,
     ranges: bool = False,
+    late: bool = True,
     enough: Callable[[StudyState], bool] = lambda _: False,
     **more: Any,
 ) -> StudyState:
@@ -115,7 +117,8 @@ def study_of(
 
     The seed decides, too, which half of the images is held back; `start` is the unchanged recipe.
     With `ranges`, choices of numbers are searched from the lowest to the highest, so that
-    candidates are as different as those of shipped spaces. A study that is `enough` ends.
+    candidates are as different as those of shipped spaces. Unless the judge is asked `late`, it is
+    asked about every image. A study that is `enough` ends.
     """
     choices = {one.address: one.choices for one in plan.search.space}
     settings = plan.search.settings.model_copy(update={"seed": seed, **more})
@@ -123,7 +126,7 @@ def study_of(
     if ranges:
         search = replace(search, space=tuple(map(as_range, search.space)))
     plan = replace(plan, search=search, searched=searched_of(len(plan.images), settings))
-    evaluator: Any = LookUp(plan, table, start, choices)
+    evaluator: Any = LookUp(plan, table, start, choices, late)
     storage: Any = Memory()
     queue = TrialQueue(search, storage, {})
     default = describe(evaluator.judge({}, plan.searched))
