@@ -9,6 +9,7 @@ from ovsskit._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ovsskit.compare.in_python import run_compare as run_compare
+    from ovsskit.distil.in_python import run_distil as run_distil
     from ovsskit.engine.model import Backbone as Backbone
     from ovsskit.engine.model import CrossAttends as CrossAttends
     from ovsskit.engine.model import DecodesPatches as DecodesPatches
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import FindsForeground as FindsForeground
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
+    from ovsskit.engine.model import SegmentsClasses as SegmentsClasses
     from ovsskit.engine.stage import Batch as Batch
     from ovsskit.engine.stage import Capability as Capability
     from ovsskit.engine.stage import Demand as Demand
@@ -69,10 +71,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "compare.in_python": "run_compare",
+    "distil.in_python": "run_distil",
     "engine.model": (
         "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
         "EncodesRegions EncodesText EncodesTokens ExplainsPatches FindsForeground MatchesText "
-        "PretrainedBackbone"
+        "PretrainedBackbone SegmentsClasses"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"

@@ -10,6 +10,7 @@ from typing import Any
 from clip_twin import clip_twin
 from dino_twin import decoder_twin, dino_twin
 from ofa_twin import ofa_twin
+from segformer_twin import segformer_twin
 
 PARITY = Path(__file__).parent / "parity"
 TWINS: dict[str, dict[str, Any]] = {
@@ -22,6 +23,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},
+    "segformer": {"weights": segformer_twin(), "image_size": 64},
 }
 SMALLER: dict[str, Any] = {
     "select_head.layer": 2,

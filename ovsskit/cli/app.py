@@ -9,6 +9,7 @@ import typer
 from ovsskit.cli.check import check
 from ovsskit.cli.compare import compare
 from ovsskit.cli.datasets import datasets
+from ovsskit.cli.distil import distil
 from ovsskit.cli.eval import eval
 from ovsskit.cli.expand import expand
 from ovsskit.cli.export import export
@@ -41,6 +42,7 @@ COMMANDS = (
     report,
     study,
     fit,
+    distil,
     check,
     plan,
     stages,

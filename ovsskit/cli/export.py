@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 def export(
     run: Annotated[
         Path | None,
-        typer.Argument(help="The folder of a finished run; without it, formats are listed."),
+        typer.Argument(
+            help="The folder of a finished run, or of a student; without it, formats are listed."
+        ),
     ] = None,
     to: Annotated[
         str,
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help=f"The format: {', '.join(format_files())}.",
+            help=f"The format: {', '.join(format_files())}; of a student onnx.",
             autocompletion=complete_format,
         ),
     ] = "",
@@ -69,7 +71,7 @@ def export(
 
     An export that was stopped goes on where it was when the same command is given again.
     """
-    from ovsskit.cli.console import resumable
+    from ovsskit.cli.console import console, resumable
     from ovsskit.cli.export_report import ExportReport, list_formats
     from ovsskit.errors import BadValue, Place
     from ovsskit.export.export import export_run
@@ -81,6 +83,13 @@ def export(
     if run is None:
         fix = "Name the folder that `ovsskit run --out` wrote."
         raise BadValue("Nothing says which run to export.", fix=fix, where=Place("RUN"))
+    if to == "onnx":
+        from ovsskit.distil.onnx_file import write_onnx
+
+        written = write_onnx(run, out or Path("ovsskit-export") / f"{run.resolve().name}-onnx")
+        if not quiet:
+            console.print(f"wrote {written}", highlight=False)
+        return
     if copy_images and link_images:
         fix = "Give --copy-images or --link-images, not both."
         raise BadValue("Images are to be copied and linked.", fix=fix, where=Place("--link-images"))

@@ -19,6 +19,11 @@ class TakesNotice(Protocol):
 class Silent:
     """Hear whatever goes on, and say nothing: the callbacks of those who want none."""
 
+    @property
+    def teacher(self) -> Silent:
+        """Return what passes over the run of a teacher."""
+        return self
+
     def begin(self, *what: Any) -> None:
         """Pass over the beginning."""
 

@@ -1,8 +1,8 @@
 """A folder of ours: one that a record of ours marks, or an empty one; locked while it is used.
 
-Everything that `run`, `study`, `fit`, `eval` and `export` leave goes through here. So they refuse
-folders of other people, write and delete only inside, never through a symbolic link, and notice
-when the folder is taken away under them.
+Everything that commands leave goes through here (`run`, `study`, `fit`, `distil`, `eval` and
+`export`). So they refuse folders of other people, write and delete only inside, never through a
+symbolic link, and notice when the folder is taken away under them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,15 @@ from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
 
 RUN, STUDY, FIT, EVAL = "run.json", "study.json", "fit.json", "eval.json"
-EXPORT = "export.json"
-KINDS = {RUN: "run", STUDY: "study", FIT: "tuning", EVAL: "evaluation", EXPORT: "export"}
+EXPORT, DISTIL = "export.json", "distil.json"
+KINDS = {
+    RUN: "run",
+    STUDY: "study",
+    FIT: "tuning",
+    EVAL: "evaluation",
+    EXPORT: "export",
+    DISTIL: "student",
+}
 """The record that marks a folder as ours, and what the folder then holds."""
 
 LOCK, PARTS, SHARDS = ".lock", ".parts", ".shards"
@@ -387,7 +394,7 @@ def is_record(path: Path) -> bool:
 
 
 def is_ours(folder: Path) -> bool:
-    """Tell whether a folder was written by `run`, `study`, `fit`, `eval` or `export`."""
+    """Tell whether a folder was written by one of these commands."""
     return any(is_record(folder / record) for record in KINDS)
 
 

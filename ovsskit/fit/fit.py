@@ -17,10 +17,11 @@ from ovsskit.engine.devices import (
 from ovsskit.engine.notices import TakesNotice, hearing
 from ovsskit.engine.stage import use_of
 from ovsskit.errors import MissingCapability, OutOfMemory, Place
-from ovsskit.fit.folder import Progress, TunedFolder
+from ovsskit.fit.folder import TunedFolder
 from ovsskit.fit.table import FitTable
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.options import RecipeOptions, choose_named
+from ovsskit.run.output.training import Progress
 
 OUT = Path("ovsskit-fit")
 

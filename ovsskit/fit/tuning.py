@@ -51,6 +51,10 @@ class Tuner:
         """Return the parameters that are tuned."""
         return {name: one for name, one in self.network.named_parameters() if one.requires_grad}
 
+    def buffers(self) -> dict[str, Tensor]:
+        """Return nothing: what is no parameter stays as it was."""
+        return {}
+
     def step(self, number: int) -> float:
         """Do a step (numbers from 0) and return its loss.
 

@@ -56,15 +56,37 @@ class Truths:
         Raises:
             BadFile: the mask cannot be read, or is not that of the image.
         """
+        truth, found = self._pair(source, ids)
+        miou = mean_iou(self._count(truth, found))
+        return Comparison(truth, found, None if miou != miou else miou)
+
+    def count(
+        self, source: str, ids: Int[numpy.ndarray, "h w"]
+    ) -> Int[torch.Tensor, "true predicted"]:
+        """Count an image's pixels by true and found class; the last column is of no class.
+
+        Raises:
+            BadFile: the mask cannot be read, or is not that of the image.
+        """
+        return self._count(*self._pair(source, ids))
+
+    def _pair(
+        self, source: str, ids: Int[numpy.ndarray, "h w"]
+    ) -> tuple[Int[numpy.ndarray, "h w"], Int[numpy.ndarray, "h w"]]:
+        """Return true and found classes by their numbers in the truth."""
         item = self.items[source]
         truth = item.read_truth()
         check_size(item, truth, ids.shape)
         found, facts = self.matching.translate(ids), self.dataset.facts
         if facts.background is not None:
             found = numpy.where(found < 0, facts.background, found)
+        return truth, found
+
+    def _count(
+        self, truth: Int[numpy.ndarray, "h w"], found: Int[numpy.ndarray, "h w"]
+    ) -> Int[torch.Tensor, "true predicted"]:
         true, other = (torch.from_numpy(one.astype("int64")) for one in (truth, found))
-        miou = mean_iou(confusion(true, other, len(facts.classes), others=True))
-        return Comparison(truth, found, None if miou != miou else miou)
+        return confusion(true, other, len(self.dataset.facts.classes), others=True)
 
 
 def find_truths(

@@ -15,6 +15,7 @@ from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.finds_foreground import ToyFindsForeground
 from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.model.proposes_masks import ToyProposesMasks
+from ovsskit.engine.model.segments_classes import ToySegmentsClasses
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Labels, Present, Saliency, TokenMaps
 
@@ -29,6 +30,7 @@ class ToyBackbone(
     ToyDecodesPatches,
     ToyFindsForeground,
     ToyProposesMasks,
+    ToySegmentsClasses,
 ):
     """Do all that the package's models do by brightness, without weights."""
 

@@ -27,7 +27,7 @@ ORDER = (
     ("stages",),
     ("run",),
     ("compare", "eval", "export", "fit", "sentences", "words", "study.spec"),
-    ("reproduce", "report"),
+    ("distil", "reproduce", "report"),
     ("serve",),
     ("study.search",),
     ("study.report",),

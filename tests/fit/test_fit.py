@@ -261,7 +261,7 @@ def test_a_broken_state_is_passed_over(
         state.write_bytes(state.read_bytes()[:-100])
     status, _, error = fit()
     assert status == 0
-    assert "tuning begins again" in error
+    assert "training begins again" in error
     record = json.loads((tmp_path / "out" / "fit.json").read_text())
     assert len(record["progress"]["losses"]) == 6
 
@@ -275,13 +275,13 @@ def test_tuned_weights_that_are_damaged_are_tuned_again(fit: Fit, tmp_path: Path
     assert "Nothing to do" in fit()[1], "of the same size"
     status, out, error = fit("out", "dog, grass", "--verify")
     assert (status, "Nothing to do" in out) == (0, False)
-    assert "the tuned weights are missing or changed" in error
+    assert "the weights are missing or changed" in error
     again = load_file(model)
     assert all(torch.equal(again[name], tensor) for name, tensor in load_file(whole).items())
     record = json.loads((tmp_path / "out" / "fit.json").read_text())
     assert len(record["progress"]["losses"]) == 6
     model.unlink()
-    assert "the tuned weights are missing or changed" in fit()[2]
+    assert "the weights are missing or changed" in fit()[2]
 
 
 def test_a_folder_in_which_nothing_was_tuned_is_no_other_tuning(

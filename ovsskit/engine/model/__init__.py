@@ -16,3 +16,4 @@ from ovsskit.engine.model.finds_foreground import FindsForeground as FindsForegr
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone
 from ovsskit.engine.model.proposes_masks import ProposesMasks as ProposesMasks
+from ovsskit.engine.model.segments_classes import SegmentsClasses as SegmentsClasses

@@ -38,23 +38,24 @@ class Vocabulary(Value):
         return cls(NAMES, (0, 1, 2, 3), colours)
 
     @property
+    def words(self) -> tuple[tuple[str, ...], ...]:
+        """Return all words of each class, its name first."""
+        others = self.synonyms or ((),) * len(self.names)
+        return tuple((name, *more) for name, more in zip(self.names, others, strict=True))
+
+    @property
     def queries(self) -> tuple[tuple[int, str], ...]:
         """Return label and text of all words: the background's, then every class's."""
-        others = self.synonyms or ((),) * len(self.names)
-        words = [(name, *more) for name, more in zip(self.names, others, strict=True)]
         return tuple(
             (label, word)
-            for label, mine in enumerate((self.background_words, *words))
+            for label, mine in enumerate((self.background_words, *self.words))
             for word in mine
         )
 
     @property
     def joined(self) -> tuple[str, ...]:
         """Return all words of each class in one text, with commas between them."""
-        others = self.synonyms or ((),) * len(self.names)
-        return tuple(
-            ", ".join((name, *more)) for name, more in zip(self.names, others, strict=True)
-        )
+        return tuple(map(", ".join, self.words))
 
     def pick(self, labels: Sequence[int]) -> Vocabulary:
         """Return a vocabulary of these classes alone, in this order; their ids stay."""

@@ -1,0 +1,1 @@
+"""SegFormer: small, fast networks that segment a fixed list of classes."""

@@ -1,0 +1,1 @@
+"""Teach a small, fast network what a recipe finds in images without labels."""

@@ -1,0 +1,95 @@
+"""The settings of teaching a student, as they stand in a recipe's table `[distil]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, PositiveInt
+
+from ovsskit.recipe.describe import field_schemas, table_schema
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+StudentName = Literal[
+    "segformer-tiny",
+    "segformer-b0",
+    "segformer-b1",
+    "segformer-b2",
+    "segformer-b3",
+    "segformer-b4",
+    "segformer-b5",
+]
+
+
+class DistilTable(BaseModel, frozen=True, extra="forbid", strict=True):
+    """Say how a student is taught.
+
+    The optimiser, the decay of the rate and the tenfold rate of what starts at random are those of
+    SegFormer (Xie et al. 2021, section 4.1).
+    """
+
+    student: Annotated[StudentName, Field(description="the network that is taught")] = (
+        "segformer-b0"
+    )
+    start: Annotated[
+        str,
+        Field(
+            description="what the student's encoder starts from: a hub id such as nvidia/mit-b0, or"
+            " a folder; if empty, it starts at random"
+        ),
+    ] = ""
+    image_size: Annotated[
+        int, Field(ge=32, description="side of the parts of images that it is taught on, in pixels")
+    ] = 512
+    updates: Annotated[PositiveInt, Field(description="how many steps")] = 20_000
+    batch: Annotated[PositiveInt, Field(ge=2, description="images in one step")] = 8
+    rate: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="learning rate of what starts from weights; ten times as high for what "
+            "starts at random; it falls to 0 along a line",
+        ),
+    ] = 6e-5
+    warm_up: Annotated[
+        Share, Field(description="share of the steps in which the rate rises from 0")
+    ] = 0.05
+    weight_decay: Annotated[
+        float, Field(ge=0, description="decay of all parameters, apart from the gradient")
+    ] = 0.01
+    smallest_part: Annotated[
+        float, Field(gt=0, le=1, description="least share of an image's area that a step shows")
+    ] = 0.3
+    colour_change: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="how far brightness, contrast and saturation are changed at most",
+        ),
+    ] = 0.3
+    held_out: Annotated[
+        Share,
+        Field(description="share of the images that it is not taught on, and is judged by"),
+    ] = 0.1
+    seed: Annotated[
+        int, Field(ge=0, description="of the first weights, the order of images and their changes")
+    ] = 0
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        Field(
+            description=(
+                "`auto` is bf16 on a GPU that has it, where weights stay in fp32, and fp32 else"
+            )
+        ),
+    ] = "auto"
+    save_every: Annotated[
+        PositiveInt, Field(description="steps after which the state is saved, to go on from")
+    ] = 500
+
+
+SETTINGS = DistilTable
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the table."""
+    return table_schema(field_schemas(DistilTable))
