@@ -142,7 +142,7 @@ def plain_tags(
     scores = weights @ coarse
     for text in range(scores.shape[1]):
         one = scale(scores[:, text].view(grid))
-        box = inside_boxes(one, float(one.mean())).flatten()
+        box = inside_boxes(one[None], [float(one.mean())]).flatten()
         scores[:, text] = (weights * box) @ coarse[:, text]
     classes = [row for row, label in enumerate(texts.labels) if label > 0]
     peaks, looks = scores.amax(0)[classes], 0
@@ -213,7 +213,7 @@ def plain_maps(
             balanced = balanced / balanced.sum(1, keepdim=True)
         balanced = (balanced + balanced.T) / 2
         balanced = balanced @ balanced
-        box = inside_boxes(cam, 0.4).flatten()
+        box = inside_boxes(cam[None], [0.4]).flatten()
         found.append(scale(((balanced * box) @ cam.flatten()).view(grid), EPSILON))
     last.zero_grad()
     last.requires_grad_(False)

@@ -190,6 +190,11 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     version: ClassVar[int] = 1
     writes: ClassVar[str] = ""
     batches: ClassVar[bool] = False
+    waits: ClassVar[str] = ""
+    """Why it waits for the device, if it does: for which numbers, or shapes that follow from them.
+
+    On a GPU the program is ahead of the device. A stage that asks for a number lets both wait.
+    """
 
     name: Annotated[
         str, Field(description="address in the recipe, if the stage is used more than once")

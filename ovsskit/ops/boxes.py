@@ -7,7 +7,10 @@ lies in its holes lies in its rectangle, too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ovsskit._lazy import Bool, Float, torch
+from ovsskit.engine.sending import send
 
 Rectangle = tuple[slice, slice]
 """Rows and columns."""
@@ -16,11 +19,18 @@ BYTE = 255
 
 
 def hot_places(
-    scaled: Float[torch.Tensor, "rows cols"], at: float
-) -> Bool[torch.Tensor, "rows cols"]:
-    """Return where a map from 0 to 1, in bytes, is above a share `at` of its highest byte."""
-    bytes_ = (scaled * BYTE).to(torch.uint8)
-    return bytes_ > int(at * int(bytes_.max()))
+    scaled: Float[torch.Tensor, "map rows cols"], at: Sequence[float]
+) -> Bool[torch.Tensor, "map rows cols"]:
+    """Return where maps from 0 to 1, in bytes, are above a share of their highest byte.
+
+    The processor finds them, which looks for the boxes around them next.
+    """
+    bytes_ = (scaled * BYTE).to(torch.uint8).cpu()
+    least = [
+        int(share * highest)
+        for share, highest in zip(at, bytes_.amax((1, 2)).tolist(), strict=True)
+    ]
+    return bytes_ > torch.tensor(least)[:, None, None]
 
 
 def rectangle_of(hot: Bool[torch.Tensor, "rows cols"]) -> Rectangle:
@@ -44,7 +54,7 @@ def rectangles(hot: Bool[torch.Tensor, "rows cols"]) -> list[Rectangle]:
     """
     from scipy import ndimage
 
-    parts, _ = ndimage.label(hot.cpu().numpy(), structure=torch.ones(3, 3).numpy())
+    parts, _ = ndimage.label(hot.numpy(), structure=torch.ones(3, 3).numpy())
     last_row, last_column = (side - 1 for side in hot.shape)
     return [
         (
@@ -56,18 +66,20 @@ def rectangles(hot: Bool[torch.Tensor, "rows cols"]) -> list[Rectangle]:
 
 
 def inside_boxes(
-    scaled: Float[torch.Tensor, "rows cols"], at: float
-) -> Bool[torch.Tensor, "rows cols"]:
-    """Return which places lie in a rectangle around a part of the map that is hot.
+    scaled: Float[torch.Tensor, "map rows cols"], at: Sequence[float]
+) -> Bool[torch.Tensor, "map rows cols"]:
+    """Return which places lie in a rectangle around a part of a map that is hot.
 
     Args:
-        scaled: a map from 0 to 1.
-        at: share of the highest value above which a place is hot.
+        scaled: maps from 0 to 1.
+        at: of each map the share of its highest value above which a place is hot.
     """
-    inside = torch.zeros_like(scaled, dtype=torch.bool)
-    for box in rectangles(hot_places(scaled, at)):
-        inside[box] = True
-    return inside
+    hot = hot_places(scaled, at)
+    inside = torch.zeros_like(hot)
+    for places, mine in zip(hot, inside, strict=True):
+        for box in rectangles(places):
+            mine[box] = True
+    return send(inside, scaled.device)
 
 
 def scale(

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from ovsskit._lazy import Float, UInt8, torch
 from ovsskit.engine.memo import remember
+from ovsskit.engine.sending import send_numbers
 from ovsskit.ops.permutohedral import Lattice
 
 Lattices: TypeAlias = tuple[Lattice | None, Lattice | None]
@@ -49,11 +50,12 @@ def build_lattices(
 def build_lattice(values: UInt8[torch.Tensor, "h w _"], sigmas: Sequence[float]) -> Lattice:
     """Build the kernel of column, row and values, by the standard deviations of each."""
     height, width, _ = values.shape
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    place = torch.stack([columns, rows], -1).to(values.device, torch.float32)
+    sides = (torch.arange(side, device=values.device) for side in (height, width))
+    rows, columns = torch.meshgrid(*sides, indexing="ij")
+    place = torch.stack([columns, rows], -1).float()
     # By a tensor on the device: CUDA divides by a number as a product with its reciprocal, which
     # rounds otherwise.
-    deviations = torch.tensor(sigmas, dtype=torch.float32, device=values.device)
+    deviations = send_numbers(sigmas, place)
     return Lattice.build((torch.cat([place, values], -1) / deviations).flatten(0, 1))
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 from ovsskit._lazy import Float, Int, torch
+from ovsskit.engine.sending import send
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +140,18 @@ def _codes(
     places = [math.prod(extents[axis:]) * len(order) for axis in range(len(order))]
     assert places[0] < 2**63, "the features span too many standard deviations"
     kind = torch.int32 if places[0] < 2**31 else torch.int64
-    units = torch.tensor([0, *places[1:], 0], dtype=kind, device=features.device)
-    steps = units.diff()
-    codes = steps.new_zeros(order.shape)
+    digits = [0, *places[1:], 0]
+    steps = [following - digit for digit, following in pairwise(digits)]
+    units, less = (
+        send(torch.tensor(numbers, dtype=kind), features.device)
+        for numbers in (digits, [step - 1 for step in steps])
+    )
+    codes = units.new_zeros(order.shape)
     for axis, difference in enumerate(differences - low):
         codes[0] += difference.to(kind) * units[axis + 1]
     for remainder in range(1, len(order)):
-        codes[remainder] = codes[remainder - 1] - (steps - 1).index_select(
-            0, order[-remainder].int()
-        )
-    return codes, steps.tolist(), weights
+        codes[remainder] = codes[remainder - 1] - less.index_select(0, order[-remainder].int())
+    return codes, steps, weights
 
 
 def _simplices(
@@ -166,8 +170,8 @@ def _simplices(
     d = features.shape[1]
     numbers = torch.arange(1, d + 1, dtype=torch.float64)
     deviation = torch.tensor(math.sqrt(2 / 3) * (d + 1), dtype=torch.float32)
-    scale = ((numbers * (numbers + 1)).sqrt().reciprocal() * deviation).to(
-        features.device, torch.float32
+    scale = send(
+        ((numbers * (numbers + 1)).sqrt().reciprocal() * deviation).float(), features.device
     )
     shrink = torch.tensor(1 / (d + 1), dtype=torch.float32).item()
     axes = torch.arange(d + 1, dtype=torch.int8, device=features.device)[:, None]

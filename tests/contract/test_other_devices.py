@@ -12,7 +12,7 @@ import numpy
 import PIL.Image
 import pytest
 import torch
-from pretend_device import NAME, PretendDevice, There
+from pretend_device import NAME, PretendDevice, There, Wait
 from test_stages import STAGES, WRAPPERS, make
 from twins import TWINS
 
@@ -68,6 +68,34 @@ def test_stage_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
                 **dict.fromkeys(plan.models, ToyBackbone().to(NAME)),
             )
     see_equal(there, here)
+
+
+def see_declared(waits: list[Wait], classes: dict[str, type]) -> None:
+    """See that whoever waits for the device says why, and that nobody else does."""
+    for wait in waits:
+        cls = classes.get(wait.owner)
+        assert wait.kind == "send" or cls is None or getattr(cls, "waits", ""), (
+            f"{wait}: on a GPU the program waits there for the device. Do without, on the device "
+            "(torch.where, index_select), or bring numbers there by ovsskit.engine.sending. If it "
+            f'must be, say why in the class {cls.__name__}: `waits: ClassVar[str] = "..."`.'
+        )
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_waits_for_the_device_says_why(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make(name, tmp_path)
+    plan = wiring(type(stage))
+    toy = ToyBackbone().to(NAME)
+    monkeypatch.setattr("ovsskit.engine.devices.NO_FLOAT64", ())
+    with torch.no_grad(), PretendDevice(float64=True) as device:
+        slots = {slot: example(kind).to(NAME) for slot, kind in plan.reads.items()}
+        device.waits.clear()
+        stage.run(**slots, **dict.fromkeys(plan.models, toy))
+    see_declared(device.waits, {name: type(stage)})
+    waited = any(wait.owner == name and wait.kind != "send" for wait in device.waits)
+    assert waited or not stage.waits, "it does not wait any more: take `waits` away"
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +173,9 @@ def test_a_used_backbone_moves_as_a_whole(name: str) -> None:
     with PretendDevice():
         moved = backbone.to(NAME)
         there = use(moved, NAME)
+    with PretendDevice() as device:  # the network is there
+        use(moved, NAME)
+    see_declared(device.waits, {name: cls})
     for one, other in zip(there, here, strict=True):
         assert isinstance(one, There)
         torch.testing.assert_close(one.here, other, rtol=1e-4, atol=1e-5)

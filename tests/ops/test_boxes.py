@@ -32,7 +32,7 @@ def flooded(hot: torch.Tensor) -> torch.Tensor:
 @given(HOT)
 def test_boxes_are_those_around_parts_that_touch_at_a_side_or_corner(hot: object) -> None:
     places = torch.as_tensor(hot)
-    assert torch.equal(inside_boxes(places.float(), 0.5), flooded(places))
+    assert torch.equal(inside_boxes(places[None].float(), [0.5])[0], flooded(places))
 
 
 @given(HOT)
@@ -55,15 +55,15 @@ def test_the_last_row_and_column_never_belong_to_a_box() -> None:
     everywhere = torch.ones(3, 4)
     expected = torch.ones(3, 4, dtype=torch.bool)
     expected[-1], expected[:, -1] = False, False
-    assert torch.equal(inside_boxes(everywhere, 0.4), expected)
+    assert torch.equal(inside_boxes(everywhere[None], [0.4])[0], expected)
     for line in (torch.ones(1, 5), torch.ones(5, 1), torch.ones(1, 1)):
-        assert not inside_boxes(line, 0.4).any()
+        assert not inside_boxes(line[None], [0.4]).any()
 
 
 def test_a_place_is_hot_by_its_byte_not_by_its_fraction() -> None:
     values = torch.tensor([[102.9, 103.0, 101.0, 255.0]]) / 255
-    assert hot_places(values, 0.4).tolist() == [[False, True, False, True]]
-    assert not hot_places(torch.zeros(2, 2), 0.4).any()
+    assert hot_places(values[None], [0.4]).tolist() == [[[False, True, False, True]]]
+    assert not hot_places(torch.zeros(1, 2, 2), [0.4]).any()
 
 
 def test_a_map_is_scaled_and_a_constant_one_becomes_zero() -> None:

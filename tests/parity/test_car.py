@@ -222,7 +222,7 @@ def test_maps_follow_from_recorded_weights(car: Recording, case: str) -> None:
             cut = torch.einsum("td,dhw->thw", weights, activation).clamp(min=0)
             cam = scale(scale(cut, CAM_EPSILON), CAM_EPSILON)
             limited(cam, tensors, f"{name}cam")
-            inside = torch.stack([inside_boxes(one, box) for one in cam])
+            inside = inside_boxes(cam, [box] * len(cam))
             assert torch.equal(inside.byte(), tensors[f"{name}box_mask"])
 
 
@@ -280,7 +280,7 @@ def check_maps(
     limited(weights, tensors, f"{name}channel_weights")
     cam = ours.written["channel_cam"]
     limited(cam, tensors, f"{name}cam")
-    inside = torch.stack([inside_boxes(one, box) for one in scale(cam)])
+    inside = inside_boxes(scale(cam), [box] * len(cam))
     assert torch.equal(inside.byte(), tensors[f"{name}box_mask"])
     limited(ours.written["spread_by_attention"], tensors, f"{name}refined")
 

@@ -400,7 +400,8 @@ def test_what_the_segmenter_makes_of_the_network(
     close(raw, theirs["cam.raw"], 1e-5)
     cam = scale(scale(theirs["cam.raw"].clamp(min=0), 1e-7), 1e-7)
     close(cam, theirs["cam.cam"], 2e-4)
-    boxes = [inside_boxes(one, method(recording, case)["cam_box"]) for one in theirs["cam.cam"]]
+    cams = theirs["cam.cam"]
+    boxes = inside_boxes(cams, [method(recording, case)["cam_box"]] * len(cams))
     same(torch.stack(boxes).to(torch.uint8), theirs["cam.box_mask"])
     rows, seen = facts["matrix_rows"], theirs["cam.cam"] * torch.stack(boxes)
     if len(rows) == len(theirs["tagger.coarse"]):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ovsskit._lazy import Float, open_clip, torch
 from ovsskit.engine.readable import Reading, reading_of
+from ovsskit.engine.sending import pick, send
 from ovsskit.errors import BadWeights, Place
 from ovsskit.hub.weights import ANY, HubFiles, need_weights
 
@@ -154,10 +155,10 @@ def encode_texts(
     for start in range(0, len(order), TEXTS_AT_ONCE):
         some = [rows[index] for index in order[start : start + TEXTS_AT_ONCE]]
         padded = [row + [reader.padding] * (reader.limit - len(row)) for row in some]
-        ids = torch.tensor(padded, device=network.logit_scale.device)
+        ids = send(torch.tensor(padded), network.logit_scale.device)
         parts.append(_run(network, ids, max(map(len, some))))
-    places = torch.tensor(order, device=parts[0].device).argsort()
-    return torch.cat(parts)[places]
+    places = sorted(range(len(order)), key=order.__getitem__)
+    return pick(torch.cat(parts), places)
 
 
 def _run(network: Any, ids: Any, longest: int) -> Any:

@@ -42,6 +42,7 @@ from ovsskit.engine.model import (
 )
 from ovsskit.engine.model.explains_patches import Explained, Score
 from ovsskit.engine.readable import Reading
+from ovsskit.engine.sending import pick, send, send_numbers
 from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
 from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
 from ovsskit.hub.weights import HubFiles, Published, commit_of, fetch_weights, read_files
@@ -69,6 +70,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
     Source: Radford et al. 2021; open_clip.
     """
 
+    waits: ClassVar[str] = "open_clip prepares whole images on the processor"
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "clip"
     hub_files: ClassVar[HubFiles] = HUB_FILES
     published: ClassVar[Mapping[str, Published]] = CLIP
@@ -246,7 +248,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             different = {text: row for row, text in enumerate(dict.fromkeys(key))}
             with torch.no_grad():
                 features = encode_texts(self.network, self.reader, list(different))
-            self._texts[key] = features[[different[text] for text in key]]
+            self._texts[key] = pick(features, [different[text] for text in key])
             if len(self._texts) > KEPT_CALLS:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(key)
@@ -265,7 +267,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             self.preprocess(Pillow.fromarray(image.pixels.cpu().numpy())) for image in images
         ]
         with torch.no_grad():
-            pixels = torch.stack(prepared).to(self._device, self.dtype)
+            pixels = send(torch.stack(prepared).to(self.dtype), self._device)
             features: torch.Tensor = self._encode_whole(pixels).float()
         return features
 
@@ -360,7 +362,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             255 * value for value in settings.get("std", constants.OPENAI_DATASET_STD)
         ]
         middle, width = (
-            image.data.new_tensor(values)[:, None, None] for values in (mean, deviation)
+            send_numbers(values, image.data)[:, None, None] for values in (mean, deviation)
         )
         data = (image.data * 255 - middle) / width
         if image.hidden is not None:

@@ -14,6 +14,7 @@ from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._published import DINO
 from ovsskit.engine.model import EncodesTokens, PretrainedBackbone
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.values import Hidden, Image
 from ovsskit.errors import BadValue
 from ovsskit.hub.weights import HubFiles, Published
@@ -103,7 +104,7 @@ class Dino(PretrainedBackbone, EncodesTokens):
             BadValue: the image is smaller than a patch, and is not to be padded.
         """
         middle, spread = (
-            image.data.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION)
+            send_numbers(values, image.data)[:, None, None] for values in (MEAN, DEVIATION)
         )
         data = (image.data - middle) / spread
         missing = [-side % self.patch for side in image.size]

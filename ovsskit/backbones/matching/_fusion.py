@@ -12,6 +12,7 @@ from ovsskit.backbones.matching._family import AUTHORS_FILES
 from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.backbones.matching._text import Tokens, batch
 from ovsskit.backbones.matching._tokenizer import read_tokenizer
+from ovsskit.engine.sending import send
 from ovsskit.hub.weights import HubFiles
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class FusionBackbone(ItmBackbone):
         wanted: Sequence[int],
     ) -> tuple[Float[torch.Tensor, "image caption 2"], list[Float[torch.Tensor, "_ head _ key"]]]:
         """Run the layers of text; the matching head reads the first token."""
-        ids, mask = (tensor.to(self._device) for tensor in batch(rows))
+        ids, mask = (send(tensor, self._device) for tensor in batch(rows))
         with torch.no_grad():
             hidden = self.network.text_encoder.embeddings(input_ids=ids.flatten(0, 1))
         hidden, attention = fuse(self.steps, hidden, mask.flatten(0, 1), features, wanted)

@@ -18,6 +18,7 @@ from ovsskit.backbones.matching._text import TextReader, Tokens, read_word
 from ovsskit.backbones.matching._tokenizer import WORDPIECES, Kind, read_tokenizer
 from ovsskit.engine.model import CrossAttends, MatchesText, Objective, PretrainedBackbone
 from ovsskit.engine.readable import Reading
+from ovsskit.engine.sending import pick, send, send_places
 from ovsskit.engine.values import Caption, Captions, CrossAttention, Image
 from ovsskit.errors import BadValue
 from ovsskit.hub.weights import EMBEDDED
@@ -35,6 +36,7 @@ HALF_SCALE = 256.0
 class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
     """Attend and match with an image encoder, text layers that look at it, and a matching head."""
 
+    waits: ClassVar[str] = "Pillow resizes images on the processor, as in the released codes"
     family: ClassVar[Family]
     """What is particular about the model's checkpoints."""
     text: ClassVar[Kind] = WORDPIECES
@@ -224,7 +226,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         if fresh:
             pixels = torch.stack([self.pixels(image) for image in fresh])
             with torch.no_grad():
-                features = self.encode_image(pixels.to(self._device, self.dtype))
+                features = self.encode_image(send(pixels.to(self.dtype), self._device))
             self._seen.update(zip(fresh, features.unbind(), strict=True))
         return torch.stack([self._seen[image] for image in images])
 
@@ -255,7 +257,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         features = self.encode(images)
         parts: list[list[Any]] = [[] for _ in rows]
         for some, group in self._groups(rows):
-            attended = self._attend(features[some], group, wanted, objective)
+            attended = self._attend(pick(features, some), group, wanted, objective)
             for index, part in zip(some, attended, strict=True):
                 parts[index].append(part)
         found = []
@@ -266,7 +268,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
                 CrossAttention(
                     probability,
                     gradient,
-                    positions=torch.tensor(marks, device=self._device),
+                    positions=send_places(marks, self._device),
                     layers=wanted,
                     heads=tuple(range(probability.shape[1])),
                     grid=self.grid,
@@ -290,7 +292,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         with torch.no_grad():
             features = self.encode(images)
             for some, group in self._groups(rows):
-                logits = self.fuse_text(features[some], group, ())[0].float()
+                logits = self.fuse_text(pick(features, some), group, ())[0].float()
                 for index, row, one in zip(some, group, logits, strict=True):
                     found[index].append(one[: len(row)])
         return [torch.cat(parts) for parts in found]
@@ -328,13 +330,15 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         ]
         longest = max(len(tokens.ids) for row in rows for tokens in row)
         for index, row in enumerate(rows):
-            places = [
+            tokens_of_row = [
                 start * longest + token
                 for start, tokens in enumerate(row)
                 for token in range(len(tokens.ids))
             ]
+            places = send_places(tokens_of_row, features.device)
             probability, gradient = (
-                torch.stack([one[index][:, places] for one in tensors]) for tensors in kept
+                torch.stack([one[index].index_select(1, places) for one in tensors])
+                for tensors in kept
             )
             yield probability, gradient / scale
 

@@ -17,6 +17,7 @@ from ovsskit.backbones.matching._family import Family
 from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.backbones.matching._text import TextReader, Tokens, batch
 from ovsskit.backbones.matching._tokenizer import BYTE_PAIRS, Kind
+from ovsskit.engine.sending import send
 from ovsskit.hub.weights import HubFiles
 
 
@@ -99,7 +100,7 @@ class Bridgetower(ItmBackbone):
         The matching head reads the first tokens of text and image.
         """
         model = self.network.bridgetower
-        ids, mask = (tensor.to(self._device) for tensor in batch(rows, self.reader.padding))
+        ids, mask = (send(tensor, self._device) for tensor in batch(rows, self.reader.padding))
         lowest = torch.finfo(self.dtype).min
         padding = (1 - mask.flatten(0, 1)[:, None, None]).to(self.dtype) * lowest
         images = features if ids.shape[1] == 1 else features.repeat_interleave(ids.shape[1], 0)

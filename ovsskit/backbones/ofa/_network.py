@@ -13,6 +13,7 @@ from ovsskit.backbones.ofa._decoder import Decoder, DecoderBiases
 from ovsskit.backbones.ofa._encoder import Encoder, EncoderBiases, padding_mask
 from ovsskit.backbones.ofa._positions import Grid
 from ovsskit.backbones.ofa._shape import Shape
+from ovsskit.engine.sending import pick
 
 START = 0
 """The id of the token that a text begins with."""
@@ -44,7 +45,7 @@ class OfaNetwork(nn.Module):
     def words(self, pieces: Sequence[Sequence[int]]) -> Float[Tensor, "word d"]:
         """Return for every word the mean of the embeddings of its pieces."""
         table = self.encoder.embed_tokens.weight
-        return torch.stack([table[list(one)].mean(0) for one in pieces])
+        return torch.stack([pick(table, one).mean(0) for one in pieces])
 
     def forward(
         self, tokens: Float[Tensor, "b n d"], ids: Int[Tensor, "b t"], biases: Biases

@@ -17,6 +17,7 @@ from ovsskit.backbones._checkpoint import FOLDER_FILES
 from ovsskit.backbones.ofa._resize import resize
 from ovsskit.engine.model import DecodesPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading, reading_of
+from ovsskit.engine.sending import send
 from ovsskit.engine.values import Image, PatchFeatures, Vocabulary
 from ovsskit.errors import BadClasses, Place, first_of
 from ovsskit.hub.weights import HubFiles
@@ -44,6 +45,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
     al. 2023, IFSeg, released code.
     """
 
+    waits: ClassVar[str] = "images are resized on the processor, as in the released code"
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "ofa"
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, beside=("dict.txt",))
 
@@ -169,7 +171,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
             features = torch.stack([self._see(images[place]) for place in places])
             grid = (features.shape[2], features.shape[3])
             with torch.no_grad():
-                ids = batch([texts[place] for place in places]).to(self._device)
+                ids = send(batch([texts[place] for place in places]), self._device)
                 tokens = self.network.encoder.project(features)
                 decoded = self.network(tokens, ids, self._biases_of(grid, ids.shape[1]))
                 for place, one in zip(places, decoded, strict=True):
@@ -205,7 +207,9 @@ class Ofa(PretrainedBackbone, DecodesPatches):
         for size in dict.fromkeys(one.shape for one in pixels):
             same = [place for place, one in enumerate(pixels) if one.shape == size]
             with torch.no_grad():
-                batch = torch.stack([pixels[place] for place in same]).to(self._device, self.dtype)
+                batch = send(
+                    torch.stack([pixels[place] for place in same]).to(self.dtype), self._device
+                )
                 for place, features in zip(same, self.network.encoder.patches(batch), strict=True):
                     self._seen[new[place]] = features
         grids: dict[Any, list[int]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, PrivateAttr
 
@@ -22,6 +22,9 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
     What such a model is follows from its code and its fields. One with weights inherits
     `PretrainedBackbone`.
     """
+
+    waits: ClassVar[str] = ""
+    """Why it waits for the device, if it does, as of a stage."""
 
     _device: str = PrivateAttr("cpu")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ovsskit._lazy import Float, Int, torch
 from ovsskit.engine.examples import GRID, HEADS, LAYERS, PATCH_TOKENS, uniform
+from ovsskit.engine.sending import pick
 from ovsskit.engine.values.value import Value
 
 PROMPT, END, PADDING = -1, -2, -3
@@ -51,7 +52,7 @@ class CrossAttention(Value):
             [self.heads.index(head) for head in heads],
         )
         probability, gradient = (
-            tensor[rows][:, columns] for tensor in (self.probability, self.gradient)
+            pick(pick(tensor, rows), columns, 1) for tensor in (self.probability, self.gradient)
         )
         return replace(self, probability=probability, gradient=gradient, layers=layers, heads=heads)
 
@@ -66,7 +67,8 @@ class CrossAttention(Value):
         starts = {sum(self.lengths[:index]) for index in range(len(self.lengths))}
         kept = [token for token in range(len(self.positions)) if token not in starts]
         lengths = tuple(length - 1 for length in self.lengths)
-        return TokenMaps(summed[kept].unflatten(1, (rows, columns)), self.positions[kept], lengths)
+        maps = pick(summed, kept).unflatten(1, (rows, columns))
+        return TokenMaps(maps, pick(self.positions, kept), lengths)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, NAMES, WIDTH, uniform
+from ovsskit.engine.sending import pick
 from ovsskit.engine.values.value import Value
 from ovsskit.engine.values.vocabulary import NEGATIVE
 
@@ -42,7 +43,7 @@ class Explanation(Value):
         rows = list(texts)
         return replace(
             self,
-            logits=self.logits[rows],
-            gradients=self.gradients[rows],
+            logits=pick(self.logits, rows),
+            gradients=pick(self.gradients, rows),
             labels=tuple(self.labels[row] for row in rows),
         )

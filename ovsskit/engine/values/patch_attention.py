@@ -7,6 +7,7 @@ from typing import Any
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, uniform
+from ovsskit.engine.sending import pick
 from ovsskit.engine.values.value import Value
 
 
@@ -39,7 +40,7 @@ class PatchAttention(Value):
 
     def of(self, layers: tuple[int, ...]) -> Float[torch.Tensor, "layer patch patch"]:
         """Return what these blocks hold."""
-        return self.data[[self.layers.index(layer) for layer in layers]]
+        return pick(self.data, [self.layers.index(layer) for layer in layers])
 
     def on_grid(self, maps: Float[torch.Tensor, "map h w"]) -> Float[torch.Tensor, "map rows cols"]:
         """Return maps on the grid of the patches, resized bilinearly if they lie on another."""

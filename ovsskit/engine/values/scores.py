@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import NAMES, SIZE, uniform
+from ovsskit.engine.sending import pick
 from ovsskit.engine.values.value import Value
 from ovsskit.engine.values.vocabulary import NEGATIVE
 
@@ -42,7 +43,8 @@ class Scores(Value):
         kept = [row for row, label in enumerate(self.labels) if label != NEGATIVE]
         if len(kept) == len(self.labels):
             return self
-        return replace(self, data=self.data[kept], labels=tuple(self.labels[row] for row in kept))
+        labels = tuple(self.labels[row] for row in kept)
+        return replace(self, data=pick(self.data, kept), labels=labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from ovsskit._lazy import torch
+from ovsskit.engine.sending import send
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Value:
             for f in fields(self)
             if isinstance(getattr(self, f.name), torch.Tensor)
         }
-        return replace(self, **{name: tensor.to(device) for name, tensor in tensors.items()})
+        return replace(self, **{name: send(tensor, device) for name, tensor in tensors.items()})
 
 
 V = TypeVar("V", bound=Value)

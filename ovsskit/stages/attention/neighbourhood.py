@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import send
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Similarity
 
@@ -30,7 +31,8 @@ class Neighbourhood(Stage, writes="self_similarity"):
 
     def run(self, self_similarity: Similarity) -> Similarity:
         """Return the similarity with the Gaussian added."""
-        gaussian = distance_gaussian(self_similarity.grid, self.sigma).to(self_similarity.data)
+        data = self_similarity.data
+        gaussian = send(distance_gaussian(self_similarity.grid, self.sigma), data.device).to(data)
         return Similarity(
             self_similarity.data + gaussian, self_similarity.layers, self_similarity.grid
         )

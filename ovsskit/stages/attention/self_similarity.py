@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,8 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         of = ["query_query", "key_key"]
         layers = [-1]
     """
+
+    waits: ClassVar[str] = "a scale of `norms` is the mean length of a block's tokens"
 
     of: Annotated[
         tuple[Term, ...],

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import pick
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import NEGATIVE, Explanation, Saliency
 from ovsskit.ops.boxes import scale
@@ -43,12 +44,10 @@ class ChannelCam(Stage, writes="scores"):
         if not kept:
             whole = torch.ones_like(explanation.activations[:1])
             return Saliency(whole, (0,))
-        maps = self._maps(explanation)[kept]
+        maps = pick(self._maps(explanation), kept)
         if self.if_blank == "without_negatives":
-            blank = ~maps.flatten(1).any(1)
-            if blank.any():
-                alone = self._maps(explanation.pick(kept))
-                maps = torch.where(blank[:, None, None], alone, maps)
+            blank = ~maps.flatten(1).any(1)  # on a GPU, to ask whether one is costs more than maps
+            maps = torch.where(blank[:, None, None], self._maps(explanation.pick(kept)), maps)
         return Saliency(maps, tuple(explanation.labels[row] for row in kept))
 
     def _maps(self, explanation: Explanation) -> Float[torch.Tensor, "text rows cols"]:

@@ -46,8 +46,7 @@ class ForegroundByKeys(Stage, writes="foreground"):
         layers = layers_in(self.address, self.layers, hidden, backbone)
         alike = torch.stack([self._compare(hidden, layer, backbone) for layer in layers]).mean(0)
         low, high = alike.aminmax()
-        is_flat = bool(high == low)
-        rare = torch.zeros_like(alike) if is_flat else (high - alike) / (high - low)
+        rare = torch.where(high > low, (high - alike) / (high - low), 0)
         return ForegroundMap(rare.unflatten(0, hidden.grid))
 
     def _compare(self, hidden: Hidden, layer: int, backbone: EncodesTokens) -> torch.Tensor:

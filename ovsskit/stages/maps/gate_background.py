@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import send_places
 from ovsskit.engine.stage import S, Stage
 from ovsskit.engine.values import ForegroundMap, Probabilities
 
@@ -41,7 +42,7 @@ class GateBackground(Stage, writes="scores"):
         if 0 not in labels:
             data, labels = torch.cat([data.amax(0, keepdim=True), data]), (0, *labels)
         gate = fit(foreground.data, data.shape[1:]).to(data)
-        is_background = torch.tensor(labels, device=data.device) == 0
+        is_background = send_places(labels, data.device) == 0
         gated = torch.where(is_background[:, None, None], 1 - gate, gate) * data
         if isinstance(scores, Probabilities):
             gated = gated / gated.sum(0).clamp(min=torch.finfo(gated.dtype).tiny)

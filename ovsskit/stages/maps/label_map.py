@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Bool, Float, Int, torch
+from ovsskit.engine.sending import send_numbers, send_places
 from ovsskit.engine.stage import PerClass, Stage
 from ovsskit.engine.values import Image, Labels, Scores, Vocabulary
 from ovsskit.stages.maps.upsample import Align
@@ -56,7 +57,7 @@ class LabelMap(Stage, writes="labels"):
         best, labels = self._best(scores.data, image.size)
         below = self._below(best, labels, scores, vocabulary)
         if self.relabel == "lookup":
-            labels = torch.tensor(numbers, device=labels.device)[labels]
+            labels = send_places(numbers, labels.device)[labels]
         else:
             for index in reversed(range(len(numbers))):
                 if scores.labels[index]:
@@ -71,7 +72,8 @@ class LabelMap(Stage, writes="labels"):
             return best_map(maps, size, self.align)
         best, indices = maps.max(0)
         rows, columns = (
-            torch.arange(new) * old // new for old, new in zip(best.shape, size, strict=True)
+            torch.arange(new, device=maps.device) * old // new
+            for old, new in zip(best.shape, size, strict=True)
         )
         return best[rows[:, None], columns], indices[rows[:, None], columns]
 
@@ -87,7 +89,7 @@ class LabelMap(Stage, writes="labels"):
             return best < self.background_below if self.background_below else None
         names = [vocabulary.labels[label] for label in scores.labels]
         least = [self.background_below_class.get(name, self.background_below) for name in names]
-        return best < best.new_tensor(least)[indices]
+        return best < send_numbers(least, best)[indices]
 
 
 def best_map(
@@ -105,5 +107,6 @@ def best_map(
             data, size, mode="bilinear", align_corners=corners
         )[0, 0]
         higher = enlarged > best
-        best[higher], indices[higher] = enlarged[higher], index
+        best = torch.where(higher, enlarged, best)
+        indices = indices.masked_fill(higher, index)
     return best, indices

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit._lazy import torch
+from ovsskit.engine.sending import pick
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Present, Saliency, TokenMaps
 
@@ -26,6 +27,8 @@ class MergeTokens(Stage, writes="scores"):
         pieces = "mean"
     """
 
+    waits: ClassVar[str] = "the places of a class's tokens say which maps are merged"
+
     pieces: Annotated[
         Literal["mean", "released"],
         Field(description="mean of a class's tokens; `released`: the last class's are summed"),
@@ -36,8 +39,11 @@ class MergeTokens(Stage, writes="scores"):
         if not present.labels:
             return Saliency(token_maps.data.new_ones(1, *token_maps.data.shape[1:]), (0,))
         maps = token_maps.data.new_zeros(len(present.labels), *token_maps.data.shape[1:])
+        positions = token_maps.positions.tolist()
         for position in range(len(present.labels)):
-            mine = token_maps.data[token_maps.positions == position]
+            mine = pick(
+                token_maps.data, [row for row, place in enumerate(positions) if place == position]
+            )
             if len(mine):
                 is_summed = self.pieces == "released" and position == len(present.labels) - 1
                 maps[position] = mine.sum(0) if is_summed else torch.mean(mine, 0)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
 
@@ -36,6 +37,6 @@ class PadImage(Stage, writes="padded"):
     def run(self, image: Image) -> Image:
         """Return the padded image."""
         height, width = (-(-side // self.multiple) * self.multiple for side in image.size)
-        data = (image.data.new_tensor(self.colour) / 255)[:, None, None].repeat(1, height, width)
+        data = (send_numbers(self.colour, image.data) / 255)[:, None, None].repeat(1, height, width)
         data[:, : image.size[0], : image.size[1]] = image.data
         return replace(image, data=data)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ovsskit._lazy import Float, Int, torch
+from ovsskit.engine.sending import send
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage
@@ -68,10 +69,12 @@ def resize_bytes(
     ends = (
         first == second
     )  # along rows a pixel at the end stands alone; along columns it is added to itself
-    left, right = weights.where(~ends, ONE * torch.tensor([[1], [0]])).to(pixels.device)
+    left, right = send(weights.where(~ends, ONE * torch.tensor([[1], [0]])), pixels.device)
+    first, second = send(first, pixels.device), send(second, pixels.device)
     rows = (pixels[:, :, first] * left + pixels[:, :, second] * right) >> 4
     first, second, weights = neighbours(image.shape[1], size[0])
-    upper, lower = weights[:, :, None].to(pixels.device)
+    upper, lower = send(weights[:, :, None], pixels.device)
+    first, second = send(first, pixels.device), send(second, pixels.device)
     mixed = ((rows[:, first] * upper) >> 16) + ((rows[:, second] * lower) >> 16)
     resized: torch.Tensor = ((mixed + 2) >> 2).to(image.dtype) / 255
     return resized
@@ -84,6 +87,6 @@ def neighbours(
     steps = torch.arange(target, dtype=torch.float64)
     places = ((steps + 0.5) * (length / target) - 0.5).float()
     share = places - places.floor()
-    first = places.floor().int()
+    first = places.floor().long()
     weights = torch.stack([1 - share, share]).mul(ONE).round().int()
     return first.clamp(0, length - 1), (first + 1).clamp(0, length - 1), weights

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit._lazy import Float, numpy, torch
+from ovsskit.engine.sending import send
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image
 from ovsskit.stages.maps.resize_image import resize_bytes
@@ -27,6 +28,8 @@ class SquareImage(Stage, writes="resized"):
         side = 336
     """
 
+    waits: ClassVar[str] = "Pillow resizes on the processor, as the released code does"
+
     side: Annotated[int, Field(ge=1, description="length of the sides, in pixels")] = 448
     interpolation: Annotated[
         Literal["bicubic", "bilinear", "nearest"],
@@ -41,7 +44,8 @@ class SquareImage(Stage, writes="resized"):
         if self.interpolation == "bilinear":
             return resize_bytes(image.data, (self.side, self.side))
         if self.interpolation == "nearest":
-            rows, columns = (torch.arange(self.side) * side // self.side for side in image.size)
+            places = torch.arange(self.side, device=image.data.device)
+            rows, columns = (places * side // self.side for side in image.size)
             return image.data[:, rows[:, None], columns]
         return resize_bicubic(image, (self.side, self.side))
 
@@ -53,4 +57,4 @@ def resize_bicubic(image: Image, size: tuple[int, int]) -> Float[torch.Tensor, "
     resized = Pillow.fromarray(image.pixels.cpu().numpy()).resize(
         size[::-1], Pillow.Resampling.BICUBIC
     )
-    return torch.from_numpy(numpy.array(resized)).permute(2, 0, 1).to(image.data) / 255
+    return send(torch.from_numpy(numpy.array(resized)), image.data.device).permute(2, 0, 1) / 255

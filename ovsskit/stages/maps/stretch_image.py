@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class StretchImage(Stage, writes="resized"):
         use = "stretch_image"
         multiple = 16
     """
+
+    waits: ClassVar[str] = "Pillow resizes on the processor, as the released code does"
 
     multiple: Annotated[
         int, Field(ge=1, description="what the sides become multiples of, in pixels")

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit._lazy import torch
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.stage import PerClass, S, Stage
 from ovsskit.engine.values import Vocabulary
 
@@ -41,5 +42,5 @@ class Threshold(Stage, writes="scores"):
         low, high = scores.data.amin((1, 2), keepdim=True), scores.data.amax((1, 2), keepdim=True)
         scaled = (scores.data - low) / (high - low)
         names = [vocabulary.name_of(label) for label in scores.labels]
-        least = scaled.new_tensor([self.at_class.get(name, self.at) for name in names])
+        least = send_numbers([self.at_class.get(name, self.at) for name in names], scaled)
         return scores.with_data(torch.where(scaled >= least[:, None, None], scores.data, 0))

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import ExplainsPatches
+from ovsskit.engine.sending import send_places
 from ovsskit.engine.stage import Stage, TakesLayers
 from ovsskit.engine.values import NEGATIVE, Explanation, Hidden, Present, TextFeatures
 from ovsskit.stages.attention._layers import Layer, layers_in
@@ -63,9 +64,7 @@ class ExplainQueries(Stage, writes="explanation"):
         ]
         against = [row for row, label in enumerate(text_features.labels) if label == NEGATIVE]
         texts = torch.nn.functional.normalize(text_features.data.float(), dim=-1)
-        chosen = [
-            torch.tensor(some, dtype=torch.int64, device=texts.device) for some in (rows, against)
-        ]
+        chosen = [send_places(some, texts.device) for some in (rows, against)]
 
         def score(vector: Float[torch.Tensor, " width"]) -> Float[torch.Tensor, " score"]:
             logits = self.scale * (texts @ torch.nn.functional.normalize(vector.float(), dim=0))

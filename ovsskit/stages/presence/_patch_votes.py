@@ -33,7 +33,7 @@ def boxes_of(
 ) -> Bool[torch.Tensor, "text rows cols"]:
     """Return what lies in the boxes around the places of each map that are above its mean."""
     scaled = scale(maps)
-    return torch.stack([inside_boxes(one, float(one.mean())) for one in scaled])
+    return inside_boxes(scaled, torch.stack([one.mean() for one in scaled]).tolist())
 
 
 def refine(

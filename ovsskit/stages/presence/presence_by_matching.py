@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class PresenceByMatching(Stage, writes="present"):
         at_least = 0.6
         at_most = 5
     """
+
+    waits: ClassVar[str] = "which classes are present is a list of names"
 
     prompt: Annotated[str, Field(description="words before the name of the class")] = (
         "A picture of "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit._lazy import Bool, Float, torch
 from ovsskit.engine.model import EncodesRegions
+from ovsskit.engine.sending import pick
 from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import (
     Image,
@@ -57,6 +58,8 @@ class PresenceByPatches(Stage, writes="present"):
         layers = [9, 10, 11]
         votes = 4
     """
+
+    waits: ClassVar[str] = "boxes are found on the processor, and the classes are a list"
 
     layers: Layers = (-1,)
     votes: Annotated[
@@ -148,12 +151,13 @@ class PresenceByPatches(Stage, writes="present"):
             fix = 'Stretch it first, and read that: reads = { image = "resized" }.'
             raise BadValue(what, fix=fix)
         height, width = image.size[0] // rows, image.size[1] // columns
-        least = above(maps, self.fraction)
-        for text, (one, label) in enumerate(zip(maps, labels, strict=True)):
-            if label < 1 or one.amax() <= least:
+        *highest, least = torch.cat([maps.amax((1, 2)), above(maps, self.fraction)[None]]).tolist()
+        regions = scale(maps) > HALF
+        seen = regions.cpu()
+        for text, label in enumerate(labels):
+            if label < 1 or highest[text] <= least:
                 continue
-            region = scale(one) > HALF
-            tall, wide = rectangle_of(region)
+            tall, wide = rectangle_of(seen[text])
             if tall.stop <= tall.start or wide.stop <= wide.start:
                 if self.empty_box == "stop":
                     return
@@ -161,7 +165,7 @@ class PresenceByPatches(Stage, writes="present"):
             crop = image.data[
                 :, tall.start * height : tall.stop * height, wide.start * width : wide.stop * width
             ]
-            yield Look(text, Image(crop, image.name), region[tall, wide])
+            yield Look(text, Image(crop, image.name), regions[text, tall, wide])
 
     def sure(
         self, vector: Float[torch.Tensor, " width"], texts: TextFeatures, look: Look
@@ -178,15 +182,16 @@ class PresenceByPatches(Stage, writes="present"):
         classes = range(1, len(vocabulary.names) + 1)
         best = torch.stack(
             [
-                peaks[[row for row, label in enumerate(labels) if label == one]].amax()
+                pick(peaks, [row for row, label in enumerate(labels) if label == one]).amax()
                 for one in classes
             ]
         )
-        taken = (best > above(best, self.fraction)).nonzero()[:, 0].tolist()
-        first = int(best.argmax())
+        *values, least = torch.cat([best, above(best, self.fraction)[None]]).tolist()
+        taken = [place for place, value in enumerate(values) if value > least]
+        first = max(range(len(values)), key=values.__getitem__)
         note = "" if taken else f"no class stands out: `{vocabulary.names[first]}` is taken"
         found = tuple(place + 1 for place in taken or [first])
-        return Present(found, tuple(best.tolist()), note)
+        return Present(found, tuple(values), note)
 
 
 def above(values: Float[torch.Tensor, "*places"], fraction: float) -> Float[torch.Tensor, ""]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesImageAndText
+from ovsskit.engine.sending import pick, send_places
 from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.texts.templates import NAME, Templates, sentences
@@ -28,6 +29,8 @@ class PresenceBySentences(Stage, writes="present"):
         use = "presence_by_sentences"
         above = 0.3
     """
+
+    waits: ClassVar[str] = "which classes are present is a list of names"
 
     templates: Annotated[
         Templates, Field(description="sentences to put the names into; {} stands for the name")
@@ -66,9 +69,9 @@ class PresenceBySentences(Stage, writes="present"):
                 texts[names] = self._encode(names, backbone)
             labels = range(1, len(names) + 1) if known is None else known.labels
             rows = [label - 1 for label in labels]
-            score = merge_sentences(self.scale * texts[names][:, rows] @ feature, self.merge)
-            scores = score.new_zeros(len(names))
-            scores[rows] = score
+            score = merge_sentences(self.scale * pick(texts[names], rows, 1) @ feature, self.merge)
+            places = send_places(rows, score.device)
+            scores = score.new_zeros(len(names)).index_copy(0, places, score)
             found.append(self.choose(rows, scores))
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class PresenceBySimilarity(Stage, writes="present"):
         at_least = 0.2
         at_most = 5
     """
+
+    waits: ClassVar[str] = "which classes are present is a list of names"
 
     prompt: Annotated[str, Field(description="words before the name of the class")] = (
         "A picture of "
@@ -64,15 +66,13 @@ class PresenceBySimilarity(Stage, writes="present"):
     def choose(self, similarity: Float[torch.Tensor, " class"]) -> Present:
         """Return the classes that are near, given the cosines of their words with the image."""
         probability = (self.scale * similarity.float()).softmax(0)
-        best = probability.argsort(descending=True, stable=True)[: self.at_most].tolist()
-        enough = [
-            index
-            for index in best
-            if index == best[0] or probability[index] >= self.at_least * probability[best[0]]
-        ]
-        rounded = tuple(round(value, 4) for value in probability.tolist())
-        nearest = float(similarity[best[0]])
+        near = probability >= self.at_least * probability.amax()
+        values, cosines, is_near = torch.stack([probability, similarity.float(), near]).tolist()
+        best = sorted(range(len(values)), key=values.__getitem__, reverse=True)[: self.at_most]
+        rounded = tuple(round(value, 4) for value in values)
+        nearest = cosines[best[0]]
         if nearest < self.none_below:
             note = f"none of the classes is near: the best cosine is {nearest:.2f}"
             return Present((), rounded, note)
+        enough = [index for index in best if index == best[0] or is_near[index]]
         return Present(tuple(index + 1 for index in sorted(enough)), rounded)

@@ -39,6 +39,7 @@ class DenseCrf(Stage, writes="scores"):
         bilateral_weight = 4.0
     """
 
+    waits: ClassVar[str] = "a lattice has as many vertices as the image's colours need"
     version: ClassVar[int] = 2
 
     steps: Annotated[int, Field(ge=0, description="iterations of mean field")] = 10

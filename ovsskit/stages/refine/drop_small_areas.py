@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class DropSmallAreas(Stage, writes="scores"):
         use = "drop_small_areas"
         fraction = 0.05
     """
+
+    waits: ClassVar[str] = "which maps are dropped is decided by counts of pixels"
 
     fraction: Annotated[
         float, Field(ge=0, le=1, description="share of the foreground that a class must exceed")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, kornia, torch
 from ovsskit.engine.devices import in_float64
+from ovsskit.engine.sending import send
 from ovsskit.engine.stage import S, Stage
 
 TRUNCATE = 4.0
@@ -57,8 +58,5 @@ def blur_matrix(size: int, sigma: float, device: torch.device) -> Float[torch.Te
     kernel = kornia.filters.get_gaussian_kernel1d(2 * radius + 1, sigma, dtype=torch.float64)[0]
     sources = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)).remainder(2 * size)
     mirrored = torch.where(sources < size, sources, 2 * size - 1 - sources)
-    return (
-        torch.zeros(size, size, dtype=torch.float64)
-        .scatter_add_(1, mirrored, kernel.expand(size, -1))
-        .to(device)
-    )
+    matrix = torch.zeros(size, size, dtype=torch.float64)
+    return send(matrix.scatter_add_(1, mirrored, kernel.expand(size, -1)), device)

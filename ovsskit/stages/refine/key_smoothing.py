@@ -41,7 +41,7 @@ class KeySmoothing(Stage, writes="scores"):
 
     def run(self, scores: Logits, hidden: Hidden, backbone: EncodesPatches) -> Logits:
         """Return one map per text, over the patches."""
-        maps = scores.data
+        maps = scores.data.float()
         if tuple(maps.shape[1:]) != hidden.grid:
             maps = torch.nn.functional.interpolate(maps[None], hidden.grid, mode="bilinear")[0]
         layer = hidden.layers[-1]
@@ -49,4 +49,5 @@ class KeySmoothing(Stage, writes="scores"):
         keys = torch.nn.functional.normalize(keys, dim=0)
         sure = (maps * self.scale).softmax(0)
         summed = ((sure.flatten(1) @ keys) @ keys.T).view_as(sure)
-        return scores.with_data(torch.where(sure.amax(0) < self.below, summed, sure))
+        found = torch.where(sure.amax(0) < self.below, summed, sure)
+        return scores.with_data(found.to(scores.data.dtype))

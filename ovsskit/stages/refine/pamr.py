@@ -62,7 +62,7 @@ class Pamr(Stage, writes="scores"):
 
     def run(self, scores: S, image: Image) -> S:
         """Return the refined maps."""
-        maps, photo = scores.data, image.data
+        maps, photo = scores.data.float(), image.data  # steps would add up what half loses
         if maps.shape[1:] != photo.shape[1:]:
             resize = partial(torch.nn.functional.interpolate, mode="bilinear")
             if self.at == "maps":
@@ -70,10 +70,9 @@ class Pamr(Stage, writes="scores"):
             else:
                 maps = resize(maps[None], photo.shape[1:], align_corners=True)[0]
         if not self.steps:
-            return scores.with_data(maps)
-        return scores.with_data(
-            refine(maps, affinity(photo, self.dilations), self.dilations, self.steps)
-        )
+            return scores.with_data(maps.to(scores.data.dtype))
+        found = refine(maps, affinity(photo, self.dilations), self.dilations, self.steps)
+        return scores.with_data(found.to(scores.data.dtype))
 
 
 def directions(dilations: Sequence[int]) -> list[tuple[int, int]]:

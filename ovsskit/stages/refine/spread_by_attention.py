@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class SpreadByAttention(Stage, writes="scores"):
         box_at = 0.4
     """
 
+    waits: ClassVar[str] = "the processor finds the boxes around what is hot"
+
     layers: Layers = (-1,)
     divisions: Annotated[
         int, Field(ge=0, description="how often columns, then rows are divided by their sums")
@@ -52,8 +54,7 @@ class SpreadByAttention(Stage, writes="scores"):
         layers = layer_numbers(self.address, self.layers, patch_attention)
         refuse_missing(self.address, layers, patch_attention)
         maps = patch_attention.on_grid(scores.data)
-        inside = [inside_boxes(one, self.box_at) for one in scale(maps, self.epsilon)]
-        seen = maps * torch.stack(inside)
+        seen = maps * inside_boxes(scale(maps, self.epsilon), [self.box_at] * len(maps))
         weights = affinity(patch_attention.of(layers).mean(0), self.divisions)
         spread = seen.flatten(1) @ weights.T
         return scores.with_data(spread.unflatten(1, patch_attention.grid))

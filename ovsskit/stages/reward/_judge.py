@@ -7,6 +7,7 @@ from typing import Literal
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesImage
+from ovsskit.engine.sending import pick, send_places
 from ovsskit.engine.values import Image
 
 Among = Literal["none", "present", "all"]
@@ -44,8 +45,8 @@ def agreement_with_words(
     All vectors have unit length.
     """
     places = torch.arange(len(own), device=images.device)
-    similarity = images @ (texts if among == "all" else texts[list(own)]).T
-    column = torch.tensor(own, device=images.device) if among == "all" else places
+    similarity = images @ (texts if among == "all" else pick(texts, own)).T
+    column = send_places(own, images.device) if among == "all" else places
     values = (similarity + 1) / 2 if among == "none" else (scale * similarity).softmax(-1)
     return values[..., places, column]
 

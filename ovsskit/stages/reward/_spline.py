@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.devices import in_float64
+from ovsskit.engine.sending import send
 
 PADDING = 12
 """Zeros on either side of the spline; any further ones change it by less than a millionth."""
@@ -15,7 +16,9 @@ def resize_cubic(
 ) -> Float[torch.Tensor, "class size size"]:
     """Return maps of `size` times `size`, blurred before they shrink, within each map's range."""
     exact = in_float64(maps)
-    vertical, horizontal = (resize_matrix(side, size).to(exact.device) for side in maps.shape[1:])
+    vertical, horizontal = (
+        send(resize_matrix(side, size), exact.device) for side in maps.shape[1:]
+    )
     found = vertical @ exact @ horizontal.T
     within = found.clamp(exact.amin((1, 2), keepdim=True), exact.amax((1, 2), keepdim=True))
     return within.to(maps.dtype).to(maps.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -38,6 +38,10 @@ class EdgeReward(Stage, writes="reward"):
         recall_distance = 3
     """
 
+    waits: ClassVar[str] = (
+        "a reward is one number, made of counts; edges are found once for an image"
+    )
+
     precision_share: Annotated[
         Share, Field(description="share of the pixels, the strongest, that are edges in precision")
     ] = 0.10
@@ -63,7 +67,7 @@ class EdgeReward(Stage, writes="reward"):
         reached = within(border, self.recall_distance)
         precision, recall = share_of(near, border), share_of(reached, strong)
         either = precision + recall
-        return Reward(image.data.new_tensor(2 * precision * recall / either if either else 0.0))
+        return Reward(image.data.new_full((), 2 * precision * recall / either if either else 0.0))
 
     def _edges(self, data: Float[torch.Tensor, "3 h w"]) -> Bool[torch.Tensor, "2 rows cols"]:
         """Return what is near an edge of those for precision, and the edges for recall."""
@@ -102,5 +106,5 @@ def within(mask: Bool[torch.Tensor, "h w"], distance: int) -> Bool[torch.Tensor,
 
 def share_of(one: Bool[torch.Tensor, "h w"], whole: Bool[torch.Tensor, "h w"]) -> float:
     """Return which share of the whole is in the one, 0 if there is no whole."""
-    count = int(whole.sum())
-    return int((one & whole).sum()) / count if count else 0.0
+    found, count = torch.stack([(one & whole).sum(), whole.sum()]).tolist()
+    return float(found / count) if count else 0.0

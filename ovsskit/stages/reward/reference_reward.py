@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from ovsskit._lazy import Int, torch
+from ovsskit.engine.sending import send_places
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Labels, Reward, Vocabulary
 from ovsskit.ops.metrics import confusion, mean_iou_of_true_classes
@@ -30,18 +32,20 @@ class ReferenceReward(Stage, writes="reward"):
         reads = { reference = "labels_of_another" }
     """
 
+    waits: ClassVar[str] = "the mean IoU is one number"
+
     def run(self, labels: Labels, reference: Labels, vocabulary: Vocabulary) -> Reward:
         """Return the reward of one image."""
         wanted = places(reference.ids, vocabulary.ids)
         found = places(nearest(labels.ids, wanted.shape), vocabulary.ids)
         others = len(vocabulary.ids)
         counts = confusion(wanted, found.where(found >= 0, others), others + 1)
-        return Reward(torch.tensor(mean_iou_of_true_classes(counts), device=labels.ids.device))
+        return Reward(torch.full((), mean_iou_of_true_classes(counts), device=labels.ids.device))
 
 
 def places(ids: Int[torch.Tensor, "h w"], among: Sequence[int]) -> Int[torch.Tensor, "h w"]:
     """Return the place of every id among these, and -1 for any other."""
     top = max(among) + 1
     table = torch.full((top + 1,), -1, device=ids.device)
-    table[torch.tensor(among, device=ids.device)] = torch.arange(len(among), device=ids.device)
+    table[send_places(among, ids.device)] = torch.arange(len(among), device=ids.device)
     return table[ids.long().clamp(-1, top)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -32,6 +32,10 @@ class RegionReward(Stage, writes="reward"):
         scale = 100
     """
 
+    waits: ClassVar[str] = (
+        "the processor finds the regions, once for an image, and a reward is one number"
+    )
+
     scale: Annotated[
         float, Field(gt=0, description="how readily regions merge; more gives larger regions")
     ] = 60.0
@@ -57,7 +61,7 @@ class RegionReward(Stage, writes="reward"):
         how = self.scale, self.sigma, self.minimum, self.shrink, self.longest
         regions = remember(("regions", image.data, *how), partial(self._regions, image.data))
         share = foretold(nearest(labels.ids, regions.shape), regions)
-        return Reward(image.data.new_tensor(share))
+        return Reward(image.data.new_full((), share))
 
     def _regions(self, data: Float[torch.Tensor, "3 h w"]) -> Int[torch.Tensor, "rows cols"]:
         """Return the number of every pixel's region, from 0; the processor finds them."""

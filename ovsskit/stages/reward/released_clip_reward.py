@@ -10,6 +10,7 @@ from pydantic import Field
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.devices import in_float64
 from ovsskit.engine.model import EncodesImageAndText
+from ovsskit.engine.sending import pick, send
 from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Reward, Saliency, Vocabulary
 from ovsskit.stages.refine.gaussian_blur import blur_matrix
@@ -77,7 +78,7 @@ class ReleasedClipReward(Stage, writes="reward"):
         """Show the judge the masked images of all classes of all images together."""
         kept = [[place for place, label in enumerate(maps.labels) if label] for maps in scores]
         masks = [
-            soft_masks(maps.data[places], self.at, self.size, self.sigma)
+            soft_masks(pick(maps.data, places), self.at, self.size, self.sigma)
             for maps, places in zip(scores, kept, strict=True)
         ]
         blank = replace(image[0], data=masks[0].new_zeros(3, self.size, self.size), hidden=None)
@@ -120,9 +121,9 @@ def soft_masks(
     """Return the maps, cut, enlarged, blurred and scaled to 0 to 1; above `at` they show."""
     cut = (scaled(maps) > at).to(maps.dtype)
     blur = (
-        blur_matrix(size, sigma * size, torch.device("cpu")).to(maps.dtype).to(maps.device)
+        send(blur_matrix(size, sigma * size, torch.device("cpu")).to(maps.dtype), maps.device)
         if sigma
-        else torch.eye(size).to(maps)
+        else torch.eye(size, device=maps.device, dtype=maps.dtype)
     )
     return scaled(blur @ resize_cubic(cut, size) @ blur.T)
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesText
+from ovsskit.engine.sending import pick, send_places
 from ovsskit.engine.stage import Batch, PathOfRecipe, Stage
 from ovsskit.engine.values import TextFeatures, Vocabulary
 from ovsskit.errors import first_of
@@ -101,11 +102,9 @@ def mix(
     """Return the vectors of words, those of the texts of the same label mixed in."""
     place = {label: index for index, label in enumerate(labels_of_texts)}
     rows = [row for row, label in enumerate(labels) if label in place]
-    mixed = words.clone()
-    mixed[rows] = (1 - weight) * words[rows] + weight * texts[
-        [place[labels[row]] for row in rows]
-    ].to(words)
-    return mixed
+    theirs = pick(texts, [place[labels[row]] for row in rows]).to(words)
+    mixed = (1 - weight) * pick(words, rows) + weight * theirs
+    return words.index_copy(0, send_places(rows, words.device), mixed)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import send
 from ovsskit.engine.stage import S, Wrapper, Wraps
 from ovsskit.engine.values import Image
 from ovsskit.stages.wrap.sliding_window import spans
@@ -86,7 +87,7 @@ class CropGrid(Wrapper, writes="scores"):
             return enlarged
         grid = torch.stack([one.mean((1, 2)) for one in maps], 1)
         down, along = (
-            between(self._places(crops, length), length).to(grid)
+            send(between(self._places(crops, length), length), grid.device).to(grid)
             for crops, length in zip((rows, columns), size, strict=True)
         )
         planes: torch.Tensor = grid.unflatten(1, (len(rows), len(columns)))

@@ -35,6 +35,7 @@ class FilterTexts(Wrapper, writes="scores", sees={"present": Present}):
           use = "presence_by_similarity"
     """
 
+    waits: ClassVar[str] = "whether a round leaves nothing decides what is asked next"
     neutral: ClassVar[dict[str, Any]] = {"rounds": 1}
 
     rounds: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Bool, Float, torch
+from ovsskit.engine.sending import pick
 from ovsskit.engine.stage import Wrapper, Wraps
 from ovsskit.engine.values import PROMPT, Image, TokenMaps
 
@@ -30,6 +31,7 @@ class SalienceDropout(Wrapper, writes="token_maps"):
           use = "cross_attend"
     """
 
+    waits: ClassVar[str] = "the places of tokens say which maps count"
     version: ClassVar[int] = 2
     neutral: ClassVar[dict[str, Any]] = {
         "rounds": 1,
@@ -97,10 +99,12 @@ class SalienceDropout(Wrapper, writes="token_maps"):
     ) -> Float[torch.Tensor, "token rows cols"]:
         """Return a round's maps, zero at what was hidden, and scaled if this is asked for."""
         data = maps.data.masked_fill(hidden, 0)
-        is_class = maps.positions >= 0
-        is_whole = maps.positions[is_class].unique().numel() == int(is_class.sum())
-        if self.rescale == "never" or (self.rescale == "released" and not is_whole):
+        if self.rescale == "never":
             return data
+        classes = [position for position in maps.positions.tolist() if position >= 0]
+        if self.rescale == "released" and len(set(classes)) < len(classes):
+            return data
+        is_class = maps.positions >= 0
         low, high = data.amin((1, 2), keepdim=True), data.amax((1, 2), keepdim=True)
         return torch.where(
             is_class[:, None, None] & (high > low), (data - low) / (high - low), data
@@ -109,15 +113,17 @@ class SalienceDropout(Wrapper, writes="token_maps"):
 
 def salience_of(maps: TokenMaps, tokens: Salience) -> Float[torch.Tensor, "rows cols"]:
     """Return each patch's salience: the sum over the classes' tokens, or the released tokens."""
+    positions = maps.positions.tolist()
     if tokens == "class_tokens":
-        return maps.data[maps.positions >= 0].sum(0)
+        kept = [token for token, position in enumerate(positions) if position >= 0]
+        return pick(maps.data, kept).sum(0)
     ends = {sum(maps.lengths[: index + 1]) - 1 for index in range(len(maps.lengths))}
     kept = [
         token
-        for token, position in enumerate(maps.positions.tolist())
+        for token, position in enumerate(positions)
         if position != PROMPT and token not in ends
     ]
-    return maps.data[kept].sum(0)
+    return pick(maps.data, kept).sum(0)
 
 
 def choose_patches(
@@ -127,5 +133,4 @@ def choose_patches(
     left = salience.masked_fill(hidden, 0).flatten()
     best = left.topk(min(count, left.numel()))
     chosen = torch.zeros_like(hidden).flatten()
-    chosen[best.indices[best.values > 0]] = True
-    return chosen.view_as(hidden)
+    return chosen.scatter(0, best.indices, best.values > 0).view_as(hidden)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.stage import S, Wrapper, Wraps
 from ovsskit.engine.values import Image
 
@@ -102,7 +103,7 @@ class SlidingWindow(Wrapper, writes="scores"):
         )
         if not bottom and not right:
             return crop
-        colour = crop.new_tensor(self.colour)[:, None, None] / 255
+        colour = send_numbers(self.colour, crop)[:, None, None] / 255
         return torch.nn.functional.pad(crop - colour, (left, right, top, bottom)) + colour
 
 

@@ -41,6 +41,7 @@ class VisualPrompts(Wrapper, writes="present"):
           if_none = "none"
     """
 
+    waits: ClassVar[str] = "marks are drawn on the processor"
     neutral: ClassVar[dict[str, Any]] = {"marks": ()}
 
     marks: Annotated[

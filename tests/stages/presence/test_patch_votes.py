@@ -31,7 +31,7 @@ def test_boxes_lie_around_what_is_above_a_map_s_mean() -> None:
     maps = attention(3, 6)
     for found, one in zip(boxes_of(maps), maps, strict=True):
         scaled = (one - one.min()) / (one.max() - one.min())
-        assert torch.equal(found, inside_boxes(scaled, float(scaled.mean())))
+        assert torch.equal(found, inside_boxes(scaled[None], [float(scaled.mean())])[0])
     assert not boxes_of(torch.ones(1, 3, 3)).any()
 
 
@@ -41,7 +41,7 @@ def test_coarse_maps_are_taken_in_again_from_the_boxes() -> None:
     for one, map_ in zip(found, coarse, strict=True):
         first = weights @ map_.flatten()
         scaled = (first - first.min()) / (first.max() - first.min())
-        box = inside_boxes(scaled.view(3, 4), float(scaled.mean())).flatten()
+        box = inside_boxes(scaled.view(1, 3, 4), [float(scaled.mean())]).flatten()
         masked = weights.clone()
         masked[:, ~box] = 0
         close(one.flatten(), masked @ map_.flatten())

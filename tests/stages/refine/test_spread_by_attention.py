@@ -35,7 +35,7 @@ def test_patches_take_in_what_lies_in_the_boxes() -> None:
     assert found.labels == (2, 1)
     weights = affinity((attention.data[2] + attention.data[11]) / 2, 3)
     for mine, one in zip(found.data, maps.data, strict=True):
-        box = inside_boxes(scale(one), 0.6).flatten()
+        box = inside_boxes(scale(one)[None], [0.6]).flatten()
         masked = weights.clone()
         masked[:, ~box] = 0
         close(mine.flatten(), masked @ one.flatten())
