@@ -6,6 +6,7 @@ import gc
 import logging
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from ovsskit._lazy import torch
 from ovsskit.errors import BadValue, Place, UnknownDevice
@@ -78,6 +79,11 @@ def has_native_bf16(device: str) -> bool:
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device == "cpu" and not BF16.isdisjoint(_abilities_of_processor())
+
+
+def choose_precision(device: str) -> Literal["bf16", "fp32"]:
+    """Return the number format for a network that is left to the device."""
+    return "bf16" if has_native_bf16(device) else "fp32"
 
 
 def _abilities_of_processor() -> set[str]:

@@ -180,7 +180,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
-        network = build_network(self.blueprint.config, self.precision)
+        network = build_network(self.blueprint.config, self.number_format)
         fill_network(network, self.blueprint.file)
         for module in network.visual.modules():
             if isinstance(module, torch.nn.LayerNorm):

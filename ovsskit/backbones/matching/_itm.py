@@ -320,7 +320,7 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
         """Yield, for every image, probabilities and gradients of its tokens, without padding."""
         with torch.inference_mode(False), torch.enable_grad():
             logits, attention = self.fuse_text(features, rows, wanted)
-            scale = HALF_SCALE if self.precision == "fp16" else 1.0
+            scale = HALF_SCALE if self.number_format == "fp16" else 1.0
             if objective == "match_loss":
                 logits = logits.log_softmax(-1)
             gradients = torch.autograd.grad(logits[..., 1].sum() * scale, attention)

@@ -38,12 +38,17 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
 
     def to(self: B, device: str) -> B:
         """Return a new backbone on another device: what this one keeps lies on its own."""
-        if device == self._device:
+        settled = self.settle_on(device)
+        if device == self._device and not settled:
             return self
-        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        settings = {name: getattr(self, name) for name in type(self).model_fields} | settled
         moved: Any = type(self).model_construct(set(self.model_fields_set), **settings)
         moved._device = device
         return cast("B", moved)
+
+    def settle_on(self, device: str) -> dict[str, Any]:
+        """Return the fields that are left to the device, such as a precision of `auto`."""
+        return {}
 
     @property
     def device(self) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from ovsskit._lazy import torch
+from ovsskit.engine.devices import choose_precision
 from ovsskit.engine.model.backbone import Backbone
 from ovsskit.engine.readable import note_untrained
 from ovsskit.engine.values import Vocabulary
@@ -58,7 +59,11 @@ class PretrainedBackbone(Backbone):
         ),
     ] = ""
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16"], Field(description="number format of the network")
+        Literal["fp32", "bf16", "fp16", "auto"],
+        Field(
+            description="number format of the network; `auto`: bf16 where the device computes in "
+            "it itself, else fp32"
+        ),
     ] = "fp32"
 
     @field_validator("weights")
@@ -74,6 +79,10 @@ class PretrainedBackbone(Backbone):
         if "digest" in self.__dict__:  # to take it again would read all weights
             moved.__dict__["digest"] = self.digest
         return moved
+
+    def settle_on(self, device: str) -> dict[str, Any]:
+        """Return the precision, if it is left to the device."""
+        return {"precision": choose_precision(device)} if self.precision == "auto" else {}
 
     @property
     def source(self) -> str:
@@ -193,11 +202,15 @@ class PretrainedBackbone(Backbone):
         return self.weights.partition(":")[0] == EMBEDDED
 
     @property
+    def number_format(self) -> Literal["fp32", "bf16", "fp16"]:
+        """Return the precision, chosen for the device if it is left to it."""
+        return choose_precision(self._device) if self.precision == "auto" else self.precision
+
+    @property
     def dtype(self) -> Any:
-        """Return the torch number format of `precision`."""
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[
-            self.precision
-        ]
+        """Return the torch number format of the network."""
+        formats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        return formats[self.number_format]
 
     @cached_property
     def network(self) -> Any:

@@ -10,6 +10,7 @@ from pydantic import Field
 from ovsskit._lazy import Float, UInt8, numpy, torch
 from ovsskit.engine.devices import place_of_float64
 from ovsskit.engine.memo import remember
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Confidences, Image, Probabilities
 from ovsskit.errors import MissingExtra
@@ -142,5 +143,5 @@ class DenseCrf(Stage, writes="scores"):
 
 def wrap_bytes(pixels: UInt8[torch.Tensor, "h w 3"]) -> UInt8[torch.Tensor, "h w 3"]:
     """Return blue, green and red less their mean, cut to whole numbers towards 0, modulo 256."""
-    mean = torch.tensor(MEAN_BGR, device=pixels.device)
-    return (pixels.float() - mean).trunc().int().remainder(256).to(torch.uint8)
+    colours = pixels.float()
+    return (colours - send_numbers(MEAN_BGR, colours)).trunc().int().remainder(256).to(torch.uint8)

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from ovsskit._lazy import torch
+from ovsskit.engine.sending import send_places
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Confidences
 
@@ -41,9 +42,7 @@ class DropSmallAreas(Stage, writes="scores"):
             if label and count <= self.fraction * foreground
         ]
         return (
-            scores.with_data(
-                scores.data.index_fill(0, torch.tensor(dropped, device=best.device), 0)
-            )
+            scores.with_data(scores.data.index_fill(0, send_places(dropped, best.device), 0))
             if dropped
             else scores
         )

@@ -53,7 +53,7 @@ class AgreementReward(Rerun, writes="reward"):
         nothing = present is not None and not present.labels
         outs = yield [] if nothing else [{"image": alter(image, name)} for name in self.alterations]
         if nothing:
-            return Reward(image.data.new_tensor(torch.nan))
+            return Reward(image.data.new_full((), torch.nan))
         ids = (
             [vocabulary.ids[label] for label in dict.fromkeys(present.labels)] if present else None
         )
@@ -62,7 +62,7 @@ class AgreementReward(Rerun, writes="reward"):
             agreement(labels.ids, restore(out["labels"].ids, name, labels.ids.shape), ids)
             for name, out in pairs
         ]
-        return Reward(image.data.new_tensor(sum(agreed) / len(agreed)))
+        return Reward(image.data.new_full((), sum(agreed) / len(agreed)))
 
 
 def alter(image: Image, name: str) -> Image:

@@ -92,7 +92,7 @@ class ClipReward(Stage, writes="reward"):
             count = len(images[place])
             mine, features = features[:count], features[count:]
             if not shown:
-                found.append(Reward(image[place].data.new_tensor(torch.nan)))
+                found.append(Reward(image[place].data.new_full((), torch.nan)))
                 continue
             texts = judge.encode_text([self.prompt + name for name in vocabulary[place].names])
             unit = torch.nn.functional.normalize(texts.float(), dim=-1)

@@ -34,7 +34,7 @@ class EntropyReward(Stage, writes="reward"):
         """Return the reward of one image."""
         count = len(scores.data)
         if count == 1:
-            return Reward(scores.data.new_tensor(torch.nan))
+            return Reward(scores.data.new_full((), torch.nan))
         flat = scores.data.flatten(1)
         unsure, varied = (
             entropy(flat).mean() / math.log(count),

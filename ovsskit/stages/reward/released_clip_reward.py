@@ -93,7 +93,7 @@ class ReleasedClipReward(Stage, writes="reward"):
         for maps, words, places, some in zip(scores, vocabulary, kept, masks, strict=True):
             mine, rest = rest[: len(places)], rest[len(places) :]
             if not places:
-                found.append(Reward(some.new_tensor(torch.nan)))
+                found.append(Reward(some.new_full((), torch.nan)))
                 continue
             names = [words.names[maps.labels[place] - 1] for place in places]
             texts = torch.nn.functional.normalize(judge.encode_text(names).float(), dim=-1)

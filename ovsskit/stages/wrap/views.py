@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, kornia, torch
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.stage import S, Wrapper, Wraps
 from ovsskit.engine.values import Image
 
@@ -155,7 +156,7 @@ def grey(
 ) -> Float[torch.Tensor, "3 h w"]:
     """Return an image whose normalised channels all are the luma of the normalised channels."""
     weights, middle, spread = (
-        image.new_tensor(values)[:, None, None] for values in (GREY, mean, deviation)
+        send_numbers(values, image)[:, None, None] for values in (GREY, mean, deviation)
     )
     return (weights * (image - middle) / spread).sum(0) * spread + middle
 
