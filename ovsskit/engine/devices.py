@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -52,11 +53,13 @@ def choose_device(name: str) -> str:
 def choose_batch(batch: int | str, device: str) -> int:
     """Return the largest number of items that a network sees at once; `auto` depends on the device.
 
+    Where a device tells its memory, the driver gives a network no more than fit.
+
     Raises:
         BadValue: it is neither `auto` nor a positive whole number.
     """
     if batch == "auto":
-        return 4 if device == "cpu" else 32
+        return 4 if device == "cpu" else 64 if device.startswith("cuda") else 32
     try:
         size = int(batch)
     except ValueError:
@@ -134,6 +137,24 @@ def wait_for(device: str) -> None:
 def peak_memory_of(device: str) -> int | None:
     """Return the most bytes that this process has allocated on a device, if the device tells."""
     return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Hold bytes of a device: what is free, what is in use, and the most that ever was in use."""
+
+    free: int
+    used: int
+    peak: int
+
+
+def memory_of(device: str) -> Memory | None:
+    """Return how much memory a device has for this process, if it tells."""
+    if not device.startswith("cuda"):
+        return None
+    used = torch.cuda.memory_allocated(device)
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - used
+    return Memory(free, used, torch.cuda.max_memory_allocated(device))
 
 
 def free_memory_of(device: str) -> None:

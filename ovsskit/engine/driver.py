@@ -17,6 +17,7 @@ from typing import Any
 from ovsskit._version import __version__
 from ovsskit.engine.devices import free_memory_of, is_out_of_memory, wait_for
 from ovsskit.engine.identity import model_identity, stage_identity
+from ovsskit.engine.room import Room
 from ovsskit.engine.stage import Rerun, Slots, Stage, Wrapper, wiring
 from ovsskit.engine.store import Store
 from ovsskit.errors import OutOfMemory
@@ -49,10 +50,11 @@ class Driver:
     """Run chains of stages; `batch` is the largest number of items that a network sees at once.
 
     A wrapper's requests for all images are gathered, so that windows, views and images share
-    batches. When memory runs out, networks get fewer items at once from then on, and `batch` says
-    how many. What follows from the vocabulary and the models alone, such as text features, is
-    computed once for all images and kept in `known`. With `timed` the driver waits for the device
-    after every stage, so that work counts with the stage that asked for it.
+    batches. Networks get no more items at once than `room` says that memory holds. When it runs out
+    all the same, they get fewer from then on, and `batch` says how many. What follows from the
+    vocabulary and the models alone, such as text features, is computed once for all images and kept
+    in `known`. With `timed` the driver waits for the device after every stage, so that work counts
+    with the stage that asked for it.
     """
 
     models: dict[str, Any]
@@ -63,6 +65,7 @@ class Driver:
     device: str = "cpu"
     timed: bool = False
     known: dict[str, Known] = field(default_factory=dict)
+    room: Room = field(default_factory=lambda: Room("cpu"))
     inner_seconds: float = field(default=0.0, init=False)
     _identities: dict[int, str] = field(default_factory=dict, init=False)
 
@@ -195,13 +198,19 @@ class Driver:
         size = self.batch if stage.batches else 1
         while len(values) < len(inputs):
             group = inputs[len(values) : len(values) + size]
+            if stage.batches:
+                group = group[: self.room.most(stage, group)]
+            before = self.room.used()
             found = _run_unless_full(stage, group)
             if not isinstance(found, Full):
                 values += found
+                if stage.batches:
+                    self.room.note(stage, group, before)
                 if stage.batches and size < self.batch:
                     self._stay_at(size, stage)
                 continue
             free_memory_of(self.device)
+            self.room.forget(stage)
             if len(group) == 1:
                 raise OutOfMemory(
                     f"{stage.address} does not fit into memory with one item at a time.",

@@ -22,6 +22,7 @@ from ovsskit.engine.model import Backbone, PretrainedBackbone
 from ovsskit.engine.objections import check_classes
 from ovsskit.engine.plan import NO_WORDS, Plan
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
+from ovsskit.engine.room import Room
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels, Scores, Value, Vocabulary
@@ -192,6 +193,7 @@ class Pipeline:
             if isinstance(model, PretrainedBackbone):
                 note_slow_precision(model.precision, self.device)
         self._known: dict[str, Known] = {}
+        self._room = Room(self.device)
         self._checked: Vocabulary | None = None
         self._replace = lru_cache(maxsize=1)(
             lambda names, ids: replace_classes(names, plan.vocabulary, ids)
@@ -366,6 +368,7 @@ class Pipeline:
             device=self.device,
             timed=timed,
             known=self._known,
+            room=self._room,
         )
         for states in groups:
             try:

@@ -25,6 +25,7 @@ ABOUT_ONE = {
     "synchronize",
     "max_memory_allocated",
     "memory_allocated",
+    "memory_reserved",
     "memory_stats",
     "mem_get_info",
 }
