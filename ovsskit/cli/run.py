@@ -105,6 +105,10 @@ def run(
         bool,
         typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
     ] = False,
+    compile: Annotated[
+        bool,
+        typer.Option("--compile", help="Let torch compile networks: worth it for many images."),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Read what was done before, and do again what has changed."),
@@ -145,6 +149,7 @@ def run(
         reading=choose_reading(max_pixels, stretch, bands),
         windows=choose_windows(window, overlap),
         profile=profile,
+        compile=compile,
         save=frozenset(
             word
             for word, wanted in (("scores", save_scores), ("confidence", save_confidence))

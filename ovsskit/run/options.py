@@ -72,6 +72,7 @@ class RunOptions(ImageOptions):
     """Hold what a person asked of `ovsskit run`."""
 
     profile: bool = False
+    compile: bool = False
     save: frozenset[str] = frozenset()
     explain: tuple[str, ...] = ()
     verify: bool = False

@@ -8,7 +8,7 @@ result.overlay().show()
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -180,8 +180,11 @@ class Pipeline:
         device: str = "auto",
         batch: int | str = "auto",
         store: Store | None = None,
+        compile: bool = False,
     ) -> None:
         """Prepare a plan to run; weights are read at first use, a store keeps what networks wrote.
+
+        With `compile` torch compiles the networks' blocks, which takes a minute or two at first.
 
         Raises:
             UnknownDevice: this machine has no such device.
@@ -189,6 +192,8 @@ class Pipeline:
         self.device = choose_device(device)
         self.batch = choose_batch(batch, self.device)
         self.plan, self.store = plan.on(self.device), store
+        if compile:
+            self.plan = replace(self.plan, models=compiled(self.models))
         for model in self.models.values():
             if isinstance(model, PretrainedBackbone):
                 note_slow_precision(model.precision, self.device)
@@ -379,6 +384,14 @@ class Pipeline:
             yield found
 
 
+def compiled(models: Mapping[str, Backbone]) -> dict[str, Backbone]:
+    """Return models whose blocks torch compiles, where they have weights."""
+    return {
+        name: model.compiled() if isinstance(model, PretrainedBackbone) else model
+        for name, model in models.items()
+    }
+
+
 def _keep(
     kept: dict[str, list[Value]], stage: Stage, states: Sequence[State], seconds: float
 ) -> None:
@@ -391,6 +404,7 @@ def load(
     device: str = "auto",
     batch: int | str = "auto",
     store: Store | None = None,
+    compile: bool = False,
 ) -> Pipeline:
     """Read a recipe, by path or by the name of a shipped one; overrides are `"address=value"`.
 
@@ -398,4 +412,4 @@ def load(
         OvsskitError: the recipe cannot be read, has problems, or the device does not exist.
     """
     plan = load_recipe(recipe, overrides).plan
-    return Pipeline(plan, device=device, batch=batch, store=store)
+    return Pipeline(plan, device=device, batch=batch, store=store, compile=compile)

@@ -100,7 +100,7 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     whole, in_windows = todo.split({str(path.absolute()) for path in rasters})
     if not options.explain:
         folder.explain_first(whole)
-    pipeline = Pipeline(plan, device=device, batch=batch)
+    pipeline = Pipeline(plan, device=device, batch=batch, compile=options.compile)
     return _Job(
         options, callbacks, notices, recipe, pipeline, folder, chosen, truths, whole, in_windows
     )
@@ -246,6 +246,7 @@ class _Job:
             "models": self.weights,
             "device": self.pipeline.device,
             "batch": self.pipeline.batch,
+            "compiled": self.options.compile,
             "reading": asdict(self.options.reading.rendering),
             "windows": asdict(self.options.windows),
             "notices": [*known, *(text for text in self.notices.seen if text not in known)],

@@ -16,7 +16,7 @@ import torch
 from test_other_devices import BACKBONES, use
 from test_recipes import load
 from test_stages import STAGES, make
-from test_waits import WAYS, few_of
+from ways import WAYS, few_of
 
 import ovsskit
 from ovsskit.engine.driver import State

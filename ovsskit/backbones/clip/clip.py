@@ -71,6 +71,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
     """
 
     waits: ClassVar[str] = "open_clip prepares whole images on the processor"
+    compiles: ClassVar[str] = r"(visual\.)?transformer\.resblocks\.\d+\.mlp"
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "clip"
     hub_files: ClassVar[HubFiles] = HUB_FILES
     published: ClassVar[Mapping[str, Published]] = CLIP
@@ -172,7 +173,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
     @cached_property
     def network(self) -> Any:
         """Return the network, for evaluation and without gradients; layer norms stay in fp32."""
-        return self.load().to(self._device).eval().requires_grad_(False)
+        return self.ready(self.load().to(self._device))
 
     def load(self) -> Any:
         """Read the network from its weights.

@@ -31,6 +31,7 @@ class Dino(PretrainedBackbone, EncodesTokens):
     Source: Caron et al. 2021, DINO; Oquab et al. 2023, DINOv2; Darcet et al. 2023, registers.
     """
 
+    compiles: ClassVar[str] = r"encoder\.layer\.\d+"
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, beside=("config.json",))
     published: ClassVar[Mapping[str, Published]] = DINO
 

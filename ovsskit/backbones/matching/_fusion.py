@@ -12,6 +12,7 @@ from ovsskit.backbones.matching._family import AUTHORS_FILES
 from ovsskit.backbones.matching._itm import ItmBackbone
 from ovsskit.backbones.matching._text import Tokens, batch
 from ovsskit.backbones.matching._tokenizer import read_tokenizer
+from ovsskit.backbones.matching._vit import run_vit
 from ovsskit.engine.sending import send
 from ovsskit.hub.weights import HubFiles
 
@@ -42,8 +43,7 @@ class FusionBackbone(ItmBackbone):
         self, pixels: Float[torch.Tensor, "image 3 h w"]
     ) -> Float[torch.Tensor, "image key width"]:
         """Return the image encoder's output, class token first."""
-        found: torch.Tensor = self.network.vision_model(pixels).last_hidden_state
-        return found
+        return run_vit(self.network.vision_model, pixels)
 
     def fuse_text(
         self,

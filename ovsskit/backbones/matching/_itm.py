@@ -37,6 +37,9 @@ class ItmBackbone(PretrainedBackbone, CrossAttends, MatchesText):
     """Attend and match with an image encoder, text layers that look at it, and a matching head."""
 
     waits: ClassVar[str] = "Pillow resizes images on the processor, as in the released codes"
+    compiles: ClassVar[str] = (
+        r"vision_model\.encoder\.layers\.\d+\.mlp|.*\.visual\.transformer\.resblocks\.\d+"
+    )
     family: ClassVar[Family]
     """What is particular about the model's checkpoints."""
     text: ClassVar[Kind] = WORDPIECES

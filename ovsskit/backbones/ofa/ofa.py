@@ -45,6 +45,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
     al. 2023, IFSeg, released code.
     """
 
+    compiles: ClassVar[str] = r"(encoder|decoder)\.layers\.\d+"
     waits: ClassVar[str] = "images are resized on the processor, as in the released code"
     embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "ofa"
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, beside=("dict.txt",))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from ovsskit._lazy import torch
 from ovsskit.engine.devices import choose_precision
@@ -36,6 +37,9 @@ from ovsskit.hub.weights import (
 
 P = TypeVar("P", bound="PretrainedBackbone")
 
+COMPILER = "inductor"
+"""What torch compiles with: on processors it needs a C++ compiler, on GPUs Triton."""
+
 
 class PretrainedBackbone(Backbone):
     """Describe a model with weights: which, at which size and precision.
@@ -45,6 +49,8 @@ class PretrainedBackbone(Backbone):
 
     embedded: ClassVar[Path] = Path()
     hub_files: ClassVar[HubFiles] = ANY
+    compiles: ClassVar[str] = ""
+    """A regular expression of the names of modules that torch may compile: those of blocks."""
     published: ClassVar[Mapping[str, Published]] = {}
     """What is known of published checkpoints, by what recipes call them."""
 
@@ -66,6 +72,8 @@ class PretrainedBackbone(Backbone):
         ),
     ] = "fp32"
 
+    _compiled: bool = PrivateAttr(default=False)
+
     @field_validator("weights")
     @classmethod
     def _can_be_a_path(cls, weights: str) -> str:
@@ -76,6 +84,7 @@ class PretrainedBackbone(Backbone):
     def to(self: P, device: str) -> P:
         """Return the same backbone on another device, which reads its network anew."""
         moved = super().to(device)
+        moved._compiled = self._compiled
         if "digest" in self.__dict__:  # to take it again would read all weights
             moved.__dict__["digest"] = self.digest
         return moved
@@ -212,10 +221,29 @@ class PretrainedBackbone(Backbone):
         formats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         return formats[self.number_format]
 
+    def compiled(self: P) -> P:
+        """Return the same backbone, whose blocks torch compiles when they first run.
+
+        Compiled blocks add in another order, so that the last bits differ.
+        """
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        other: Any = type(self).model_construct(set(self.model_fields_set), **settings)
+        other._device, other._compiled = self._device, True
+        return cast("P", other)
+
     @cached_property
     def network(self) -> Any:
         """Return the network on the backbone's device, to be evaluated without gradients."""
-        return self.load().to(device=self._device, dtype=self.dtype).eval().requires_grad_(False)
+        return self.ready(self.load().to(device=self._device, dtype=self.dtype))
+
+    def ready(self, network: Any) -> Any:
+        """Return a network as it runs: evaluated without gradients, and compiled if it shall be."""
+        network.eval().requires_grad_(False)
+        if self._compiled:
+            for name, module in network.named_modules():
+                if re.fullmatch(self.compiles, name):
+                    module.compile(backend=COMPILER, dynamic=True)
+        return network
 
     def prepare(self) -> None:
         """Read the network."""
