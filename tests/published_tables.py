@@ -21,6 +21,7 @@ COLUMNS = {
     "context59": "Context59",
     "coco_object": "COCO-Object",
     "coco_stuff171": "COCO-Stuff",
+    "coco_stuff27": "COCO-Stuff 27",
     "coco_stuff10k": "COCO-Stuff 10k",
     "ade20k": "ADE20K",
     "cityscapes": "Cityscapes",

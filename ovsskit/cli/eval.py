@@ -73,6 +73,13 @@ def eval(
         Path | None,
         typer.Option("--masks", help="Measure the masks in this folder of a finished run."),
     ] = None,
+    coarse: Annotated[
+        str,
+        typer.Option(
+            "--coarse",
+            help="Count in coarser classes: coco_stuff27, or a file with `animal: dog, cat`.",
+        ),
+    ] = "",
     protocol: Annotated[
         str,
         typer.Option(
@@ -124,7 +131,9 @@ def eval(
         limit=limit,
         reading=choose_reading(max_pixels, stretch, bands),
         masks=masks,
-        truth=TruthOptions(dataset, root, split, layout, truth, truth_classes, tuple(ignore)),
+        truth=TruthOptions(
+            dataset, root, split, layout, truth, truth_classes, tuple(ignore), coarse
+        ),
         protocol=protocol,
         save_masks=save_masks,
     )

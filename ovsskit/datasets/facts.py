@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,10 @@ def _read(name: str) -> Facts:
     plain = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     rows: list[dict[str, Any]] = plain.pop("classes")
     numbers = [row.get("number") for row in rows]
+    names = [row["name"] for row in rows]
     given = {
         "name": name,
-        "classes": [row["name"] for row in rows],
+        "classes": names,
         "palette": [bytes.fromhex(row["colour"].removeprefix("#")) for row in rows],
         "own_words": {row["name"]: row["words"] for row in rows if "words" in row},
         "numbers": numbers if any(one is not None for one in numbers) else [],
@@ -71,4 +73,15 @@ def _read(name: str) -> Facts:
     if "coarse_of" in plain:  # its masks are those of the other, read coarsely
         base = tomllib.loads((FOLDER / f"{plain['coarse_of']}.toml").read_text(encoding="utf-8"))
         plain["layouts"] = [*plain["layouts"], *base["layouts"]]
+        given["own_words"] = _words_of_parts(names, plain["coarse"], base["classes"])
     return TypeAdapter(Facts).validate_python({**plain, **given})
+
+
+def _words_of_parts(
+    names: Sequence[str], coarse: Sequence[int], parts: Sequence[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """Return for each coarse class the names and words of the classes that it is made of."""
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for number, part in zip(coarse, parts, strict=True):
+        found[names[number]] += [part["name"], *part.get("words", ())]
+    return found

@@ -104,7 +104,8 @@ def _official(vocabulary: Vocabulary, own: Facts | None) -> list[tuple[str, ...]
 def _numbers(facts: Facts, own: Facts | None) -> dict[str, int]:
     """Return the number of a class by its plain words; of equal ones the first class's."""
     if own is not None and facts.coarse_of == own.name:
-        return {plain(name): number for name, number in zip(own.classes, facts.coarse, strict=True)}
+        pairs = zip(own.classes, facts.coarse, strict=True)
+        return {plain(name): number for name, number in pairs if number != NONE}
     found: dict[str, int] = {}
     for number, name in enumerate(facts.classes):
         if number != facts.background:

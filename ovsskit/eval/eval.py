@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from ovsskit.datasets.coarse import coarsen
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.facts import facts_of
 from ovsskit.datasets.matching import Matching, match_classes
-from ovsskit.datasets.protocol import Counting, find_protocol
+from ovsskit.datasets.protocol import Counting, Protocol, find_protocol
 from ovsskit.engine.devices import choose_batch, choose_device
 from ovsskit.engine.images import allow_pixels
 from ovsskit.engine.notices import Notices, Silent, hearing
@@ -83,7 +84,7 @@ def _prepare(options: EvalOptions, callbacks: EvalCallbacks, notices: Notices) -
             raise BadValue(what, fix="Give one of them.", where=Place("--masks"))
         saved = SavedPredictions(options.masks, options.reading.max_pixels)
         dataset = choose_dataset(options.truth, options.images or saved.images)
-        return _job(options, callbacks, notices, dataset, saved, Counting(protocol, dataset.facts))
+        return _job(options, callbacks, notices, dataset, saved, protocol)
     if not options.recipe:
         fix = "Name one, or the folder of a finished run: --masks DIR"
         raise BadValue("Nothing says which recipe to measure.", fix=fix, where=Place("RECIPE"))
@@ -106,8 +107,7 @@ def _prepare(options: EvalOptions, callbacks: EvalCallbacks, notices: Notices) -
         facts_of(own) if own else None,
         _describe(recipe, pipeline, options),
     )
-    counting = Counting(protocol, dataset.facts)
-    return _job(options, callbacks, notices, dataset, predictions, counting)
+    return _job(options, callbacks, notices, dataset, predictions, protocol)
 
 
 def _describe(
@@ -133,8 +133,11 @@ def _job(
     notices: Notices,
     dataset: Dataset,
     predictions: Predictions,
-    counting: Counting,
+    protocol: Protocol,
 ) -> _Job:
+    if options.truth.coarse:  # only now: the classes to look for are the fine ones
+        dataset = coarsen(dataset, options.truth.coarse)
+    counting = Counting(protocol, dataset.facts)
     matching = match_classes(predictions.vocabulary, dataset.facts, predictions.own)
     _say(matching, dataset)
     described = describe_dataset(dataset)

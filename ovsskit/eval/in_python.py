@@ -26,6 +26,7 @@ def run_eval(
     truth: str | Path | None = None,
     truth_classes: str | Path | None = None,
     ignored: Sequence[int] = IGNORED,
+    coarse: str | Path = "",
     protocol: str = "mmsegmentation",
     classes: str | Sequence[str] | None = None,
     out: str | Path | None = None,
@@ -39,9 +40,10 @@ def run_eval(
     """Measure a recipe on images with true masks, and return the record of the result.
 
     They are a data set below `root`, one of the hub (`hf:NAME`), parquet files at `root`
-    (`parquet`), or a folder of images and one of masks. Overrides are `"address=value"`; `stretch`
-    and `bands` say how numbers that are no bytes become colours. The same call goes on with an
-    evaluation that was stopped.
+    (`parquet`), or a folder of images and one of masks. `coarse` names the data set or the file by
+    whose coarser classes is counted. Overrides are `"address=value"`; `stretch` and `bands` say how
+    numbers that are no bytes become colours. The same call goes on with an evaluation that was
+    stopped.
 
         record = ovsskit.run_eval("naclip", dataset="voc21", root="data")
         print(record["metrics"]["miou"], record["interval"]["miou"])
@@ -58,6 +60,7 @@ def run_eval(
         None if truth is None else Path(truth),
         None if truth_classes is None else Path(truth_classes),
         tuple(ignored),
+        str(coarse),
     )
     options = EvalOptions(
         str(recipe),

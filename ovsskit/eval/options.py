@@ -28,7 +28,10 @@ HUB, PARQUET = "hf:", "parquet"
 
 @dataclass(frozen=True)
 class TruthOptions:
-    """Hold which images with true masks a person named: a data set, or folders of their own."""
+    """Hold which images with true masks a person named: a data set, or folders of their own.
+
+    `coarse` is the mapping by which they are counted in coarser classes, if one is named.
+    """
 
     dataset: str = ""
     root: Path | None = None
@@ -37,6 +40,7 @@ class TruthOptions:
     truth: Path | None = None
     truth_classes: Path | None = None
     ignored: tuple[int, ...] = IGNORED
+    coarse: str = ""
 
 
 @dataclass(frozen=True)

@@ -243,3 +243,38 @@ def test_an_evaluation_from_python_returns_the_record(scenes: Path) -> None:
         TESTS / "toy.toml", images="photos", truth="truth", truth_classes="classes.txt", out="out"
     )
     assert found["metrics"] == record()["metrics"]
+
+
+def test_classes_are_counted_coarsely_and_looked_for_finely(run: Run) -> None:
+    """Red and blue together are right in 10 blocks of 12, and green in 3 of 5 as before."""
+    Path("kinds.txt").write_text("purple: red, blue\n")
+    status, out, err = run(*evaluation("--coarse", "kinds.txt"))
+    assert status == 0, err
+    found = record()
+    assert found["dataset"]["classes"] == ["purple", "green"]
+    assert found["dataset"]["files"].keys() == {"classes.txt", "kinds.txt"}
+    assert found["identity"]["numbers"] == {"1": 0, "2": 1, "3": 0}
+    by_class = {one["name"]: one["iou"] for one in found["classes"]}
+    assert by_class == pytest.approx({"purple": 10 / 12, "green": 3 / 5})
+    assert "photos, 2 coarse classes" in out
+
+
+def test_masks_of_a_run_are_counted_coarsely(run: Run) -> None:
+    toy = (str(TESTS / "toy.toml"), "photos", "--classes", "red, green, blue")
+    run("run", *toy, "--out", "found")
+    Path("kinds.txt").write_text("purple: red, blue\n")
+    truth = ("--truth", "truth", "--truth-classes", "classes.txt", "--coarse", "kinds.txt")
+    status, _, err = run("eval", "--masks", "found", *truth, "--out", "out")
+    assert status == 0, err
+    assert {one["name"]: one["iou"] for one in record()["classes"]} == pytest.approx(
+        {"purple": 10 / 12, "green": 3 / 5}
+    )
+
+
+def test_a_bad_mapping_is_refused_before_anything_runs(run: Run) -> None:
+    Path("kinds.txt").write_text("purple: red, yellow\n")
+    status, _, err = run(*evaluation("--coarse", "kinds.txt"))
+    assert status == 2
+    assert "photos has no class `yellow`." in err
+    assert "Traceback" not in err
+    assert not Path("out").exists()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from ovsskit._lazy import Bool, Float, torch
-from ovsskit.engine.model.explains_patches import Score
 
 Positions = Literal["scale", "size", "size_antialias", "half", "half_always"]
 
@@ -200,34 +199,3 @@ def project_to_text(
     """Bring tokens after the last block into the space of texts."""
     projected: torch.Tensor = visual.ln_post(tokens) @ visual.proj
     return projected
-
-
-def explain(
-    visual: Any,
-    tokens: Float[torch.Tensor, "token width"],
-    layer: int,
-    score: Score,
-    precision: float = 1.0,
-) -> tuple[
-    Float[torch.Tensor, "token width"],
-    Float[torch.Tensor, " score"],
-    Float[torch.Tensor, "score width"],
-]:
-    """Return a block's normalised tokens, the image's scores, and their mean gradients in patches.
-
-    Scores are multiplied by `precision` on the way back, so that half precision holds what is
-    small.
-    """
-    first, *others = blocks_of(visual)[layer - 1 :]
-    with torch.enable_grad():
-        start = tokens.clone()
-        channels = first.ln_1(start).requires_grad_()
-        left = attend_as_trained(first, start, project_channels(first, channels))
-        for block in others:
-            left = attend_as_trained(block, left, project(block, left))
-        scores = score(project_to_text(visual, left)[1:].float().mean(0))
-        rows = [
-            torch.autograd.grad(one * precision, channels, retain_graph=True)[0][1:].float().mean(0)
-            for one in scores
-        ]
-    return channels.detach().float(), scores.detach(), torch.stack(rows) / precision

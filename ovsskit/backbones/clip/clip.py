@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, field_validator
 from ovsskit._lazy import Bool, Float, open_clip, torch
 from ovsskit.backbones._checkpoint import has_marks
 from ovsskit.backbones.clip import _vision as vision
+from ovsskit.backbones.clip._explain import explain
 from ovsskit.backbones.clip._published import CLIP
 from ovsskit.backbones.clip._text import (
     TOKENIZER,
@@ -478,5 +479,5 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         """Score the mean of an image's patches among the texts, and derive that in a block."""
         precision = HALF_SCALE if self.dtype == torch.float16 else 1.0
         tokens = hidden.entering(layer)
-        channels, scores, gradients = vision.explain(self.visual, tokens, layer, score, precision)
+        channels, scores, gradients = explain(self.visual, tokens, layer, score, precision)
         return Explained(channels[1:].T.unflatten(1, hidden.grid), scores, gradients)

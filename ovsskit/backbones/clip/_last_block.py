@@ -1,0 +1,124 @@
+"""Go back through the last block of open_clip's vision transformer, for many scores at once.
+
+What is wanted is the gradient of scores in the block's input after its first normalisation, in the
+mean over the patches: what each score gains if all patches move alike. That is less work than a
+gradient. The final normalisation is given the same vector for all patches, so the product with the
+largest matrix serves all scores; of the heads' projections only sums over the patches are needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ovsskit._lazy import Float, torch
+from ovsskit.backbones.clip import _vision as vision
+
+
+class Normalised:
+    """Know the way back through a layer norm."""
+
+    def __init__(self, norm: Any, tokens: Float[torch.Tensor, "token width"]) -> None:
+        spread, mean = torch.var_mean(tokens.float(), -1, correction=0, keepdim=True)
+        self.rate: torch.Tensor = (spread + norm.eps).rsqrt()
+        self.unit: torch.Tensor = (tokens.float() - mean) * self.rate
+        self.weight = norm.weight.float()
+
+    def back(
+        self, gradients: Float[torch.Tensor, "score token width"]
+    ) -> Float[torch.Tensor, "score token width"]:
+        """Return gradients in the tokens, of those in what the norm made of them."""
+        even, along = self.parts(gradients)
+        return (even - self.unit * along) * self.rate
+
+    def parts(
+        self, gradients: Float[torch.Tensor, "score _ width"]
+    ) -> tuple[Float[torch.Tensor, "score _ width"], Float[torch.Tensor, "score token 1"]]:
+        """Return what goes back to every token, and how much of its unit vector does not.
+
+        There may be one gradient for all tokens.
+        """
+        inner = gradients * self.weight
+        return inner - inner.mean(-1, keepdim=True), (inner * self.unit).mean(-1, keepdim=True)
+
+
+class LastBlock:
+    """Run the last block as trained, and go back through it for many scores at once.
+
+    `vector` is the mean of the patches among the texts.
+    """
+
+    def __init__(self, visual: Any, block: Any, tokens: Float[torch.Tensor, "token width"]) -> None:
+        self.visual, self.block = visual, block
+        self.channels = block.ln_1(tokens)
+        self.projection = vision.project_channels(block, self.channels)
+        self.mixed = torch.nn.functional.scaled_dot_product_attention(*self.projection)
+        attended = tokens + vision.join_heads(block, self.mixed)
+        self.second = Normalised(block.ln_2, attended)
+        inside = block.mlp.c_fc(block.ln_2(attended))
+        left = attended + block.ls_2(block.mlp.c_proj(block.mlp.gelu(inside)))
+        self.last = Normalised(visual.ln_post, left)
+        self.vector = vision.project_to_text(visual, left)[1:].float().mean(0)
+        [steepness] = torch.func.vjp(block.mlp.gelu, inside)[1](torch.ones_like(inside))
+        self.steepness = steepness.float()
+        self.units = self._into_feed_forward(self.last.unit)
+
+    def mean_gradients(
+        self, slopes: Float[torch.Tensor, "score out"]
+    ) -> Float[torch.Tensor, "score width"]:
+        """Return what scores gain by the channels, in the mean over the patches.
+
+        Args:
+            slopes: what each score gains by the image's vector.
+        """
+        patches = len(self.channels) - 1
+        each = slopes @ self.visual.proj.float().T / patches  # the same for all patches
+        return self._through_attention(self._through_feed_forward(each[:, None])) / patches
+
+    def _through_feed_forward(
+        self, each: Float[torch.Tensor, "score 1 width"]
+    ) -> Float[torch.Tensor, "score token width"]:
+        """Go back from the final norm's output to what the attention has left.
+
+        Of the product with the large matrix that leads out of the feed-forward part only the unit
+        vectors' is one of all tokens, and that serves all scores.
+        """
+        even, along = self.last.parts(each)
+        inside = self._into_feed_forward(even) - self.units * along
+        inside *= self.steepness * self.last.rate
+        back = inside.to(self.channels.dtype) @ self.block.mlp.c_fc.weight
+        found = (even - self.last.unit * along) * self.last.rate + self.second.back(back.float())
+        found[:, 0] = 0  # the class token is no part of the mean
+        return found
+
+    def _into_feed_forward(
+        self, gradients: Float[torch.Tensor, "*batch width"]
+    ) -> Float[torch.Tensor, "*batch inside"]:
+        """Bring gradients in what the feed-forward part adds back to its inside."""
+        scaled = self.block.ls_2(gradients.to(self.channels.dtype))
+        back: torch.Tensor = (scaled @ self.block.mlp.c_proj.weight).float()
+        return back
+
+    def _through_attention(
+        self, gradients: Float[torch.Tensor, "score token width"]
+    ) -> Float[torch.Tensor, "score width"]:
+        """Go back through the heads, and sum over the patches.
+
+        A row of attention sums to 1: what it gains by all patches' keys together it loses by the
+        class token's, so of the gradients in scores of attention one column is needed there.
+        """
+        attention = self.block.attn
+        scaled = self.block.ls_1(gradients.to(self.channels.dtype))
+        parts = (scaled @ attention.out_proj.weight).unflatten(-1, (attention.num_heads, -1))
+        sums: list[torch.Tensor] = []
+        for head, back in enumerate(parts.float().unbind(-2)):
+            queries, keys, values = (one[head].float() for one in self.projection)
+            scale = queries.shape[-1] ** -0.5
+            weights = (queries * scale @ keys.T).softmax(-1)
+            mean = (back * self.mixed[head].float()).sum(-1, keepdim=True)
+            gathered, taken = (weights.T @ torch.cat([back, mean], -1)).split([len(keys.T), 1], -1)
+            by_key = (gathered * values).sum(-1) - taken[..., 0]
+            by_query = (mean[..., 0] - back @ values[0]) * weights[:, 0]
+            sums += [by_key @ keys * scale, by_query @ queries * scale, gathered[:, 1:].sum(1)]
+        packed = torch.cat([part for which in range(3) for part in sums[which::3]], -1)
+        found: torch.Tensor = packed @ attention.in_proj_weight.float()
+        return found
