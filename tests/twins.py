@@ -10,6 +10,7 @@ from typing import Any
 from clip_twin import clip_twin
 from dino_twin import decoder_twin, dino_twin
 from ofa_twin import ofa_twin
+from proposer_twins import proposer_twin
 from segformer_twin import segformer_twin
 
 PARITY = Path(__file__).parent / "parity"
@@ -24,6 +25,8 @@ TWINS: dict[str, dict[str, Any]] = {
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},
     "segformer": {"weights": segformer_twin(), "image_size": 64},
+    **{name: {"weights": proposer_twin(name), "points": 3} for name in ("sam", "sam2")},
+    **{name: {"weights": proposer_twin(name)} for name in ("mask2former", "eomt")},
 }
 SMALLER: dict[str, Any] = {
     "select_head.layer": 2,
