@@ -35,7 +35,7 @@ Distil = Callable[..., tuple[int, str, str]]
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for scene in sample_scenes()[:6]:
+    for scene in sample_scenes()[:4]:
         shutil.copy(scene.image, folder)
     return folder
 
@@ -146,7 +146,7 @@ def test_what_is_done_is_not_done_again_until_images_change(
     assert status == 0
     assert "other images or labels than before" in error
     assert model.stat().st_mtime_ns != before
-    taught = load_file(model)
+    taught = {name: tensor.clone() for name, tensor in load_file(model).items()}
     model.write_bytes(model.read_bytes()[:-1])
     status, _, error = distil()
     assert status == 0
@@ -157,7 +157,7 @@ def test_what_is_done_is_not_done_again_until_images_change(
 def test_true_masks_judge_teacher_and_student(distil: Distil, tmp_path: Path) -> None:
     truth = tmp_path / "truth"
     truth.mkdir()
-    for scene in sample_scenes()[:6]:
+    for scene in sample_scenes()[:4]:
         shutil.copy(scene.mask, truth / f"{scene.image.stem}.png")
     words = tmp_path / "words.txt"
     words.write_text("\n".join(f"{number} {word}" for number, word in enumerate(CLASSES, 1)))
