@@ -54,10 +54,12 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Saliency as Saliency
     from ovsskit.engine.values import Scores as Scores
     from ovsskit.engine.values import Similarity as Similarity
+    from ovsskit.engine.values import Spatial as Spatial
     from ovsskit.engine.values import TextFeatures as TextFeatures
     from ovsskit.engine.values import TokenMaps as TokenMaps
     from ovsskit.engine.values import Value as Value
     from ovsskit.engine.values import Vocabulary as Vocabulary
+    from ovsskit.engine.values import Window as Window
     from ovsskit.errors import OvsskitError as OvsskitError
     from ovsskit.eval.in_python import run_eval as run_eval
     from ovsskit.export.in_python import run_export as run_export
@@ -84,7 +86,7 @@ _HOMES = {
     "engine.values": (
         "Attention Captions Confidences CrossAttention Explanation ForegroundMap Hidden Image "
         "Labels Logits PatchAttention PatchFeatures Present Probabilities Reward Saliency Scores "
-        "Similarity TextFeatures TokenMaps Value Vocabulary"
+        "Similarity Spatial TextFeatures TokenMaps Value Vocabulary Window"
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from ovsskit.engine.identity import model_identity, stage_identity
 from ovsskit.engine.room import Room
 from ovsskit.engine.stage import Rerun, Slots, Stage, Wrapper, wiring
 from ovsskit.engine.store import Store
+from ovsskit.engine.values import Spatial, Value, Window
 from ovsskit.errors import OutOfMemory
 from ovsskit.files.digests import digest_texts
 
@@ -239,13 +240,13 @@ class Driver:
         results: list[Any] = [None] * len(runs)
         active = list(range(len(runs)))
         while active:
-            requests = [{**inside[i], **override} for i in active for override in wanted[i]]
+            overrides = [_override(stage, inside[i], one) for i in active for one in wanted[i]]
             counts = [len(wanted[i]) for i in active]
-            outs = self._inner(
-                stage,
-                requests,
-                shared.difference(*(override for i in active for override in wanted[i])),
-            )
+            states = [
+                inside[i] for i, count in zip(active, counts, strict=True) for _ in range(count)
+            ]
+            requests = [{**one, **new} for one, new in zip(states, overrides, strict=True)]
+            outs = self._inner(stage, requests, shared.difference(*overrides))
             still = []
             for i, count in zip(active, counts, strict=True):
                 mine, outs = outs[:count], outs[count:]
@@ -292,6 +293,19 @@ class Full:
     reason: str
 
 
+def _override(
+    stage: Wrapper, inside: State, wanted: Mapping[str, Value] | Window
+) -> Mapping[str, Value]:
+    """Return what the inner chain sees in place of what the wrapper saw."""
+    if not isinstance(wanted, Window):
+        return wanted
+    found = {slot: inside.get(slot) for slot in read_inside(stage)}
+    parts = {
+        slot: (one, one.crop(wanted)) for slot, one in found.items() if isinstance(one, Spatial)
+    }
+    return {slot: part for slot, (one, part) in parts.items() if part is not one}
+
+
 def _run_unless_full(stage: Stage, group: Sequence[State]) -> Sequence[Any] | Full:
     """Run a stage; if memory runs out, hold no traceback, which would hold all its tensors."""
     try:
@@ -318,8 +332,14 @@ def run_together(stage: Stage, many: Sequence[Slots]) -> Sequence[Any]:
 def reads_from_outside(stage: Stage) -> set[str]:
     """Return the slots that a stage reads, and those that the chain inside reads from outside."""
     own = _slots(stage)
-    slots, written = set(own.values()), set(own)
-    for inner in stage.inner if isinstance(stage, Wrapper) else ():
+    inside = read_inside(stage) if isinstance(stage, Wrapper) else set()
+    return set(own.values()) | (inside - own.keys())
+
+
+def read_inside(wrapper: Wrapper) -> set[str]:
+    """Return the slots that an inner chain reads from outside, by their names inside."""
+    slots, written = set[str](), set[str]()
+    for inner in wrapper.inner:
         slots |= reads_from_outside(inner) - written
         written.add(inner.writes)
     return slots

@@ -32,6 +32,10 @@ What it receives is the slot that it writes, and those that its class line names
 `class FilterTexts(Wrapper, writes="scores", sees={"present": Present})`.
 `neutral` holds parameters under which a wrapper equals its inner chain. A `Rerun` has no inner
 own chain: it runs the stages before it again.
+A wrapper that looks at parts of the image yields a `Window` in place of overrides: of every slot
+that its inner chain reads, and that lies over the image, the chain sees what the window shows. Its
+class says so, `places = "cut"`; one that moves what an image shows says `"moved"`, and its inner
+chain may read nothing else that lies over the image.
 
 What a stage asks of a slot beyond its kind stands beside the kind:
 `Annotated[CrossAttention, TakesLayers("layer")]`.
@@ -56,6 +60,7 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Literal,
     TypeAlias,
     TypeVar,
     get_args,
@@ -67,13 +72,13 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, SerializeAsAny
 from pydantic_core import CoreSchema, core_schema
 
 from ovsskit.engine.values import S as S
-from ovsskit.engine.values import V, Value, Vocabulary
+from ovsskit.engine.values import V, Value, Vocabulary, Window
 
 T = TypeVar("T")
 Batch: TypeAlias = Sequence[T]
 """What a stage that batches reads from a slot, or writes to it: one value for each image."""
 Slots: TypeAlias = Mapping[str, Any]
-Wraps: TypeAlias = Generator[list[dict[str, Value]], Sequence[Slots], V]
+Wraps: TypeAlias = Generator[Sequence[Mapping[str, Value] | Window], Sequence[Slots], V]
 
 CALLED_NO_MORE = {
     "objections": "what it asks of a slot is said by a `Demand` on that slot now",
@@ -259,11 +264,13 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 class Wrapper(Stage):
     """Run an inner chain any number of times on changed inputs and merge what it writes.
 
-    `sees` are slots, and their kinds, that it receives of the inner chain beside its own.
+    `sees` are slots, and their kinds, that it receives of the inner chain beside its own. `places`
+    says what becomes of places in the image: they are kept, cut into windows, or moved.
     """
 
     neutral: ClassVar[dict[str, Any]] = {}
     sees: ClassVar[Mapping[str, type[Value]]] = {}
+    places: ClassVar[Literal["kept", "cut", "moved"]] = "kept"
 
     inner: Annotated[
         tuple[SerializeAsAny[Stage], ...], Field(description="the stages to run inside")

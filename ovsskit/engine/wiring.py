@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ovsskit.engine.model import capabilities
 from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, wiring
-from ovsskit.engine.values import Image, Value, Vocabulary
+from ovsskit.engine.values import Image, Spatial, Value, Vocabulary
 from ovsskit.errors import (
     BadInner,
     DuplicateAddress,
@@ -139,6 +139,7 @@ class _Wirer:
                 what = f"{node.address} runs the stages before it again, and takes no inner stages."
                 report(BadInner(what, fix="Leave `inner` out.", where=node.where))
             inner = self.chain(node.inner, inside)
+            report(*_uncut(node, cls, plan, outside))
             kind = plan.kind
             if not reruns:
                 kind = self._merged(node, plan.writes, plan.kind, outside, inside)
@@ -253,6 +254,39 @@ def _inside(node: Node, plan: Wiring, slots: dict[str, Written]) -> dict[str, Wr
         if slot in slots or parameter not in plan.optional
     }
     return {**{slot: one for slot, one in slots.items() if slot not in names}, **handed}
+
+
+def _uncut(
+    node: Node, cls: type[Wrapper], plan: Wiring, outside: Mapping[str, Written]
+) -> Iterator[OvsskitError]:
+    """Refuse what lies over the image, and does not follow where a wrapper moves its places."""
+    if cls.places == "kept":
+        return
+    for slot in sorted(_read_inside(node)):
+        kind = outside[slot].kind if slot in outside else None
+        if not isinstance(kind, type) or not issubclass(kind, Spatial):
+            continue
+        which = f"its inner chain reads `{slot}` ({_kind_name(kind)})"
+        if cls.places == "cut" and kind.crop is Spatial.crop:
+            what = f"{node.address} looks through windows, and {which}, which cannot be cut."
+        elif cls.places == "moved" and slot not in plan.reads:
+            what = f"{node.address} changes where things are in the image, and {which} of before."
+        else:
+            continue
+        by = outside[slot].by
+        yield BadInner(what, fix=f"Let {by}, which writes it, stand inside.", where=node.where)
+
+
+def _read_inside(node: Node) -> set[str]:
+    """Return the slots that an inner chain reads from outside, by their names inside."""
+    slots, written = set[str](), set[str]()
+    for inner in node.inner:
+        if inner.cls is not None:
+            plan = wiring(inner.cls)
+            own = {inner.reads.get(name, name) for name in plan.reads}
+            slots |= (own | (_read_inside(inner) - plan.reads.keys())) - written
+            written.add(plan.writes)
+    return slots
 
 
 def _unknown_reads(node: Node, known: Sequence[str]) -> Iterator[OvsskitError]:

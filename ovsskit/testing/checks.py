@@ -31,7 +31,7 @@ from ovsskit.engine.stage import (
     wiring,
 )
 from ovsskit.engine.store import Store
-from ovsskit.engine.values import Image, Value, Vocabulary
+from ovsskit.engine.values import Image, Value, Vocabulary, Window
 from ovsskit.testing.examples import example, kinds_of
 from ovsskit.testing.toys import ToyLabels, ToyPresent, ToyScores, ToyTokenMaps
 
@@ -102,7 +102,10 @@ def check_wrapper(wrapper: Wrapper, inner: Stage | None = None) -> None:
     assert together == _wrapped(real, batch=1), "its result depends on the batch"
     inputs = {name: example(kind) for name, kind in plan.reads.items()}
     requests = next(wrapper.run(**inputs, **_toys(plan)))
-    assert all(set(request) <= set(plan.reads) for request in requests), (
+    looks = [request for request in requests if isinstance(request, Window)]
+    assert not looks or cls.places == "cut", 'it yields windows: say so, places = "cut"'
+    overrides = [set(request) for request in requests if not isinstance(request, Window)]
+    assert all(slots <= set(plan.reads) for slots in overrides), (
         "it overrides a slot that it does not read"
     )
 

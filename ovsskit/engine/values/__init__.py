@@ -35,6 +35,8 @@ from ovsskit.engine.values.scores import S as S
 from ovsskit.engine.values.scores import Saliency as Saliency
 from ovsskit.engine.values.scores import Scores as Scores
 from ovsskit.engine.values.similarity import Similarity as Similarity
+from ovsskit.engine.values.spatial import Spatial as Spatial
+from ovsskit.engine.values.spatial import Window as Window
 from ovsskit.engine.values.text_features import TextFeatures as TextFeatures
 from ovsskit.engine.values.value import V as V
 from ovsskit.engine.values.value import Value as Value

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, uniform
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial
 
 
 @dataclass(frozen=True, eq=False)
-class Attention(Value):
+class Attention(Spatial):
     """Hold with what weight every token of `Hidden` takes in every other, for blocks and heads."""
 
     data: Float[torch.Tensor, "layer head token token"]

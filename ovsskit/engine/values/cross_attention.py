@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from ovsskit._lazy import Float, Int, torch
 from ovsskit.engine.examples import GRID, HEADS, LAYERS, PATCH_TOKENS, uniform
 from ovsskit.engine.sending import pick
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial
 
 PROMPT, END, PADDING = -1, -2, -3
 """Marks, in `positions`, of tokens that name no class: of the prompt, the end, and padding."""
 
 
 @dataclass(frozen=True, eq=False)
-class CrossAttention(Value):
+class CrossAttention(Spatial):
     """Hold what text tokens look at: probabilities, and the matching objective's gradient in them.
 
     The last rows x cols columns of the key axis are the patches, row by row; a class token may
@@ -72,7 +72,7 @@ class CrossAttention(Value):
 
 
 @dataclass(frozen=True, eq=False)
-class TokenMaps(Value):
+class TokenMaps(Spatial):
     """Hold one map over the patches for every text token, first token of each caption removed."""
 
     data: Float[torch.Tensor, "token rows cols"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, NAMES, WIDTH, uniform
 from ovsskit.engine.sending import pick
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial
 from ovsskit.engine.values.vocabulary import NEGATIVE
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation(Value):
+class Explanation(Spatial):
     """Hold how the channels inside an image encoder speak for texts.
 
     `activations` are the channels over the patches; `logits` say how like the image is to each

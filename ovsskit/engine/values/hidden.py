@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, WIDTH, uniform
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial
 
 
 @dataclass(frozen=True, eq=False)
-class Hidden(Value):
+class Hidden(Spatial):
     """Hold the tokens that enter blocks of an image encoder: the class token, then the patches.
 
     `layers` are the blocks' numbers, from 1.

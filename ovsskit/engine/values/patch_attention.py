@@ -8,11 +8,11 @@ from typing import Any
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, uniform
 from ovsskit.engine.sending import pick
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial
 
 
 @dataclass(frozen=True, eq=False)
-class PatchAttention(Value):
+class PatchAttention(Spatial):
     """Hold with what weight patches take in each other in blocks, in the mean over their heads.
 
     `layers` are the blocks' numbers, from 1, of an encoder with `block_count` blocks. Rows do not

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Int, torch
 from ovsskit.engine.examples import SIZE, uniform
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial, Window
 
 Uncovered = Annotated[
     Literal["zero", "lowest"],
@@ -22,7 +22,7 @@ Uncovered = Annotated[
 
 
 @dataclass(frozen=True, eq=False)
-class Regions(Value):
+class Regions(Spatial):
     """Hold the number of every place's region, from 1; places of number 0 are in none."""
 
     data: Int[torch.Tensor, "h w"]
@@ -52,3 +52,16 @@ class Regions(Value):
             for old, new in zip(self.data.shape, size, strict=True)
         )
         return Regions(self.data[rows[:, None], columns])
+
+    def crop(self, window: Window) -> Regions:
+        """Return what a window shows, at the size of its image; margins are a region of their own.
+
+        That region's number is above those of all others.
+        """
+        if window.is_whole and window.size == tuple(self.data.shape):
+            return self
+        data = self.resized(window.size).data
+        shown = data[window.row, window.column]
+        top, bottom, left, right = window.margins
+        own = int(data.max()) + 1
+        return Regions(torch.nn.functional.pad(shown, (left, right, top, bottom), value=own))

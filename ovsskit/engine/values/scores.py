@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import NAMES, SIZE, uniform
 from ovsskit.engine.sending import pick
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial, Window
 from ovsskit.engine.values.vocabulary import NEGATIVE
 
 
 @dataclass(frozen=True, eq=False)
-class Scores(Value):
+class Scores(Spatial):
     """Hold maps; `labels` says which label each is for, and may hold one twice.
 
     It is 0 for the background, and `NEGATIVE` for words that only compete.
@@ -37,6 +37,14 @@ class Scores(Value):
     def with_data(self: S, data: Float[torch.Tensor, "class h w"]) -> S:
         """Return scores of the same kind and classes with other maps."""
         return replace(self, data=data)
+
+    def crop(self: S, window: Window) -> S:
+        """Return the part of the maps that a window shows; margins are 0.
+
+        Raises:
+            BadValue: an edge of the window lies inside one of the maps' places.
+        """
+        return self if window.is_whole else self.with_data(window.cut(self.data))
 
     def without_negatives(self: S) -> S:
         """Return the maps of what may be an answer."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.examples import GRID, LAYERS, PATCH_TOKENS, uniform
-from ovsskit.engine.values.value import Value
+from ovsskit.engine.values.spatial import Spatial
 
 
 @dataclass(frozen=True, eq=False)
-class Similarity(Value):
+class Similarity(Spatial):
     """Hold how alike tokens are, for some blocks and heads: a softmax makes weights of it.
 
     A `term` is one way to compare, such as queries with queries. Tokens are those of `Hidden`.

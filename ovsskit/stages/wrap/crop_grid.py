@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,8 +11,8 @@ from pydantic import Field
 from ovsskit._lazy import Float, torch
 from ovsskit.engine.sending import send
 from ovsskit.engine.stage import S, Wrapper, Wraps
-from ovsskit.engine.values import Image
-from ovsskit.stages.wrap.sliding_window import spans
+from ovsskit.engine.values import Image, Window
+from ovsskit.stages.wrap._windows import spans
 
 
 class CropGrid(Wrapper, writes="scores"):
@@ -36,6 +35,7 @@ class CropGrid(Wrapper, writes="scores"):
     """
 
     neutral: ClassVar[dict[str, Any]] = {"sizes": (0,)}
+    places: ClassVar[Literal["kept", "cut", "moved"]] = "cut"
 
     sizes: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...],
@@ -54,7 +54,7 @@ class CropGrid(Wrapper, writes="scores"):
         """Return the mean of the maps of all sizes, at the size of the image."""
         grids = [self._grid(image.size, size) for size in self.sizes]
         boxes = [box for rows, columns in grids for box in product(rows, columns)]
-        outs = yield [{"image": crop(image, row, column)} for row, column in boxes]
+        outs = yield [Window(image.size, row, column) for row, column in boxes]
         scores: S = outs[0]["scores"]
         total = scores.data.new_zeros(len(scores.data), *image.size)
         start = 0
@@ -98,12 +98,6 @@ class CropGrid(Wrapper, writes="scores"):
         if self.place == "stretched":
             return (torch.arange(len(crops)) + 0.5) * length / len(crops)
         return torch.tensor([(one.start + one.stop) / 2 for one in crops])
-
-
-def crop(image: Image, row: slice, column: slice) -> Image:
-    """Return what a crop shows; the image itself if it is the whole."""
-    data = image.data[:, row, column]
-    return image if data.shape == image.data.shape else replace(image, data=data, hidden=None)
 
 
 def between(

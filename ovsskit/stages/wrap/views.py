@@ -58,6 +58,7 @@ class Views(Wrapper, writes="scores"):
     """
 
     neutral: ClassVar[dict[str, Any]] = {"same": ("identity",), "altered": ()}
+    places: ClassVar[Literal["kept", "cut", "moved"]] = "moved"
 
     same: Annotated[
         tuple[View, ...],

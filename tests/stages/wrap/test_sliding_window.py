@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Logits, Saliency
-from ovsskit.stages.wrap.sliding_window import SlidingWindow, spans
+from ovsskit.stages.wrap._windows import spans
+from ovsskit.stages.wrap.sliding_window import SlidingWindow
 from ovsskit.stages.wrap.views import Views
 from ovsskit.testing import ToyScores, check_wrapper
 
@@ -156,14 +157,18 @@ def test_hidden_patches_stay_hidden_where_a_window_shows_all() -> None:
     hidden = torch.eye(4, dtype=torch.bool)
     image = Image(torch.rand(3, 16, 32)).hide(hidden)
     [[whole], halves, [padded]] = (
-        next(SlidingWindow(window=window, stride=16, multiple=multiple).run(image))
+        shown(SlidingWindow(window=window, stride=16, multiple=multiple), image)
         for window, multiple in ((0, 16), (16, 16), (0, 20))
     )
-    assert whole["image"] is image
-    assert [one["image"].hidden for one in (*halves, padded)] == [None] * 3  # type: ignore[attr-defined]
+    assert whole is image
+    assert [one.hidden for one in (*halves, padded)] == [None] * 3
     # Padded to the very size of the image, a window is still not the image.
-    some = next(SlidingWindow(window=30, stride=2, multiple=16).run(image))
-    assert [one["image"].hidden for one in some] == [None] * 2  # type: ignore[attr-defined]
+    some = shown(SlidingWindow(window=30, stride=2, multiple=16), image)
+    assert [one.hidden for one in some] == [None] * 2
+
+
+def shown(stage: SlidingWindow, image: Image) -> list[Image]:
+    return [image.crop(window) for window in stage.windows(image)]
 
 
 def test_it_nests_with_views_and_shares_batches() -> None:
