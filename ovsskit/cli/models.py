@@ -57,19 +57,16 @@ def models(
     from ovsskit.files.writing import see_free
     from ovsskit.recipe.build import load_recipe
     from ovsskit.run.weights import check_model, convert_model, models_of
-    from ovsskit.study.spec.plan import StudyOptions, read_search
+    from ovsskit.study.spec.plan import recipes_of_study
 
     load_plugins(plugins)
     if convert is not None:
         see_free(convert, force=force)
     names = [recipe] if recipe else sorted(str(path) for path in recipe_folder().rglob("*.toml"))
     with hearing(Notes()):
-        if study:
-            options = [StudyOptions(name, overrides=tuple(sets)) for name in names]
-            searches = [read_search(one, set_is_settled=True) for one in options]
-            found = [recipe for search in searches for recipe in search.recipes()]
-        else:
-            found = [load_recipe(name, sets) for name in names]
+        found = []
+        for name in names:
+            found += recipes_of_study(name, sets) if study else [load_recipe(name, sets)]
     needed = models_of(found)
     if not needed:
         console.print("No model of this recipe has weights.")

@@ -23,7 +23,7 @@ from ovsskit.errors import (
     report,
 )
 from ovsskit.recipe.addresses import parse_override, set_value
-from ovsskit.recipe.build import build
+from ovsskit.recipe.build import Recipe, build
 from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
@@ -220,6 +220,17 @@ def read_search(options: StudyOptions, *, set_is_settled: bool = False) -> Searc
     """
     with all_at_once():
         return _read_search(options, set_is_settled)
+
+
+def recipes_of_study(recipe: str, overrides: Sequence[str] = ()) -> list[Recipe]:
+    """Return all recipes that a study of a recipe runs, without its images: the reference, too.
+
+    Raises:
+        Problems: all that is wrong, with files and lines.
+        MissingRecipe, BrokenToml, ExtendsCycle: a file cannot be read at all.
+    """
+    options = StudyOptions(recipe, overrides=tuple(overrides))
+    return read_search(options, set_is_settled=True).recipes()
 
 
 def _read_search(options: StudyOptions, set_is_settled: bool) -> Search:
