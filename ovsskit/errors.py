@@ -263,6 +263,12 @@ class CannotWrite(OvsskitError):
     code, title, status = "OV503", "writing stopped", 1
 
 
+class ReplicasDied(OvsskitError):
+    """The processes of `--devices` die again and again; what they had finished is kept."""
+
+    code, title, status = "OV504", "processes died", 1
+
+
 class BadPlugin(OvsskitError):
     """A plugin file cannot be imported or defines nothing, or a backbone lacks methods."""
 

@@ -20,6 +20,7 @@ from ovsskit.cli.options import (
     Plugins,
     Quiet,
     Sets,
+    ShardOption,
     Stretched,
     TruthClasses,
     choose_reading,
@@ -27,6 +28,7 @@ from ovsskit.cli.options import (
     load_plugins,
 )
 from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.files.shard import read_shard
 
 
 def eval(
@@ -98,6 +100,7 @@ def eval(
     device: Device = "auto",
     batch: Batch = "auto",
     limit: Limit = None,
+    shard: ShardOption = None,
     max_pixels: MaxPixels = MAX_PIXELS,
     stretch: Stretched = "percentile",
     bands: Bands = None,
@@ -129,6 +132,7 @@ def eval(
         device=device,
         batch=batch,
         limit=limit,
+        shard=read_shard(shard),
         reading=choose_reading(max_pixels, stretch, bands),
         masks=masks,
         truth=TruthOptions(

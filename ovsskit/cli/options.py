@@ -50,6 +50,10 @@ Batch = Annotated[
     str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take the first N images only.")]
+Devices = Annotated[
+    str | None,
+    typer.Option("--devices", metavar="0,1", help="A replica on each of these: 0,1 or cpu,cpu."),
+]
 ShardOption = Annotated[
     str | None,
     typer.Option(

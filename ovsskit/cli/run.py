@@ -14,6 +14,7 @@ from ovsskit.cli.options import (
     Classes,
     ClassesFile,
     Device,
+    Devices,
     Ignore,
     Limit,
     MaxPixels,
@@ -56,6 +57,7 @@ def run(
     ] = None,
     sets: Sets = [],  # noqa: B006
     device: Device = "auto",
+    devices: Devices = None,
     batch: Batch = "auto",
     limit: Limit = None,
     shard: ShardOption = None,
@@ -128,7 +130,7 @@ def run(
     from ovsskit.cli.export_report import export_each
     from ovsskit.cli.run_report import Report
     from ovsskit.export.registry import find_format
-    from ovsskit.run.options import RunOptions
+    from ovsskit.run.options import RunOptions, choose_devices
     from ovsskit.run.run import run_job
 
     for name in export:
@@ -143,6 +145,7 @@ def run(
         out=out,
         overrides=tuple(sets),
         device=device,
+        devices=choose_devices(device, devices),
         batch=batch,
         limit=limit,
         shard=read_shard(shard),

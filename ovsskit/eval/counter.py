@@ -37,14 +37,28 @@ class Counter:
     pictures: Pictures
     save_masks: bool
     tell: Callable[[ImageCounts, float], None]
+    in_order: bool = True
+    _last: int = -1
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "count"))
     _waiting: deque[Future[None]] = field(default_factory=deque)
 
     def recall(self) -> None:
         """Add what earlier sessions have counted."""
         for counts in self.folder.read():
-            self.totals.add(counts)
+            self._add(counts)
             self.pictures.remember(self._score(counts), counts.index)
+
+    def recount(self) -> Totals:
+        """Return the sums over all that was counted by now, in the order of the data set.
+
+        Others may have counted, too, and sums of fractions depend on the order.
+        """
+        self.folder.gather(again=False)
+        self.totals = Totals(self.totals.counting)
+        self.pictures.forget()
+        self.recall()
+        self.pictures.drop_others()
+        return self.totals
 
     def count(self, prediction: Prediction) -> None:
         """Have a prediction counted, and wait while too many do."""
@@ -100,8 +114,13 @@ class Counter:
 
     def _note(self, counts: ImageCounts) -> None:
         self.folder.add(counts)
-        self.totals.add(counts)
+        self._add(counts)
         self.tell(counts, mean_iou(self.totals.scored, self.totals.counting.protocol.mean))
+
+    def _add(self, counts: ImageCounts) -> None:
+        self.in_order &= counts.index > self._last
+        self._last = counts.index
+        self.totals.add(counts)
 
     def _score(self, counts: ImageCounts) -> float:
         """Return the mean IoU of an image alone."""

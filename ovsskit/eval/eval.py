@@ -148,7 +148,7 @@ def _job(
         "numbers": {str(key): value for key, value in matching.numbers.items()},
     }
     path = options.out or OUT / safe_name(f"{predictions.title}-{dataset.facts.name}")
-    folder = EvalFolder(path, identity)
+    folder = EvalFolder(path, identity, options.shard)
     totals = Totals(counting)
     return _Job(options, callbacks, notices, dataset, matching, predictions, folder, totals)
 
@@ -192,15 +192,19 @@ class _Job:
         items = self.dataset.items[: self.options.limit]
         spots = [Spot(*one) for one in enumerate(items) if self.predictions.has(one[1])]
         self._see_some(len(spots), len(items))
-        todo = [spot for spot in spots if spot.number not in done]
+        shard = self.options.shard
+        todo = [one for one in spots if one.number not in done and shard.has(one.item.name)]
         self.callbacks.begin(len(todo))
         try:
             if todo:
                 self._work(todo, counter)
         finally:
             counter.close()
-            record = self._save()
-            write_page(self.folder, record, self.totals, counter.drawn())
+            with self.folder.alone():
+                if not (shard.is_whole and counter.in_order):
+                    self.totals = counter.recount()
+                record = self._save()
+                write_page(self.folder, record, self.totals, counter.drawn())
         self.callbacks.end(self.folder.path, record)
         return record
 
@@ -220,7 +224,7 @@ class _Job:
         try:
             for prediction in self.predictions.run(todo, counter.leave_out):
                 counter.count(prediction)
-                if time.perf_counter() - saved > SAVE_EVERY:
+                if time.perf_counter() - saved > SAVE_EVERY and self.options.shard.is_whole:
                     counter.settle()
                     self._save()
                     saved = time.perf_counter()

@@ -7,30 +7,35 @@
     masks/           optional: what was found in each image, in the recipe's numbers
 
 A line is added as soon as an image is counted: a killed evaluation has lost what was in flight, and
-all sums are computed from the lines.
+all sums are computed from the lines. A shard has a file of lines of its own while it is at work.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ovsskit.eval.counts import ImageCounts
 from ovsskit.files.own import EVAL
+from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.record import Costs
 from ovsskit.run.output.recorded import RecordedFolder
 
 LINES = "images.jsonl"
+LINES_NAME = re.compile(r"images(-\d+-of-\d+)?\.jsonl")
 
 
 class EvalFolder(RecordedFolder):
     """Hold an output folder that is locked for one evaluation, or raise BadOutput."""
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        super().__init__(path, EVAL, identity)
+    def __init__(self, path: Path, identity: dict[str, Any], shard: Shard = WHOLE) -> None:
+        self.lines = LINES if shard.is_whole else f"images-{shard.label}.jsonl"
+        super().__init__(path, EVAL, identity, shard)
 
     def begin(self) -> None:
         """Hold what a new folder holds."""
@@ -43,7 +48,33 @@ class EvalFolder(RecordedFolder):
     @property
     def holds_work(self) -> bool:
         """Tell whether an image was counted."""
-        return next(self.read(), None) is not None
+        return any(next(self._lines_of(name), None) is not None for name in self._files())
+
+    def claim(self) -> None:
+        """Write the record of an evaluation of which nothing is counted yet."""
+        self.save(Costs(), {})
+
+    def share(self) -> None:
+        """Let other shards count into the folder, too."""
+        if not self.shard.is_whole:
+            self.gather(again=True)
+        super().share()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder alone, with what was counted by now: by this shard and by others.
+
+        Raises:
+            CannotWrite: another shard holds it for too long, or it cannot be written any more.
+        """
+        if self.shard.is_whole:
+            yield
+            return
+        with super().alone():
+            plain = json.loads((self.path / EVAL).read_text(encoding="utf-8"))
+            self.costs = Costs.from_plain(plain["costs"])
+            self.gather(again=False)
+            yield
 
     def start(self) -> set[int]:
         """Claim the folder, or go on in it; return the places of the images that are counted.
@@ -55,24 +86,49 @@ class EvalFolder(RecordedFolder):
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
         if not self.is_claimed:
-            self.save(Costs(), {})
-        path = self.path / LINES
-        if not path.exists():
-            return set()
-        with path.open("rb") as file:
-            lines = sum(1 for _ in file)
-        done = {counts.index for counts in self.read() if not counts.left_out}
-        if len(done) < lines:
-            self.write(LINES, self._copy)
-        return done
+            self.claim()
+        if self.shard.is_whole:
+            self.gather(again=True)
+        return {counts.index for counts in self.read() if not counts.left_out}
 
-    def _copy(self, file: BinaryIO) -> None:
-        """Write the line of every image that is counted, once."""
-        seen: set[int] = set()
-        for counts in self.read():
-            if not counts.left_out and counts.index not in seen:
-                seen.add(counts.index)
-                file.write(f"{counts.to_line()}\n".encode())
+    def gather(self, *, again: bool) -> None:
+        """Have one line for each image, in the order of the data set, also of ended shards.
+
+        With `again`, images that were left out lose theirs: they are to be tried again.
+        """
+        others = [name for name in self._files() if name != LINES]
+        kept: dict[int, tuple[str, int, bool]] = {}
+        lines = 0
+        for name in (LINES, *others):
+            for offset, counts in self._lines_of(name):
+                lines += 1
+                if counts is None or (counts.left_out and again and self.shard.has(counts.name)):
+                    continue
+                before = kept.get(counts.index)
+                if before is None or (before[2] and not counts.left_out):
+                    kept[counts.index] = (name, offset, bool(counts.left_out))
+        if others or lines != len(kept) or [*kept] != sorted(kept):
+            self.write(LINES, lambda file: self._copy(file, kept))
+            for name in others:
+                self.delete(name)
+
+    def _copy(self, file: BinaryIO, kept: dict[int, tuple[str, int, bool]]) -> None:
+        with ExitStack() as stack:
+            opened: dict[str, BinaryIO] = {}
+            for _, (name, offset, _) in sorted(kept.items()):
+                if name not in opened:
+                    opened[name] = stack.enter_context((self.path / name).open("rb"))
+                opened[name].seek(offset)
+                file.write(opened[name].readline())
+
+    def _files(self) -> list[str]:
+        """Return the files of lines, but not those of other shards that are at work."""
+        living = {f"images-{other.label}.jsonl" for other in self.others}
+        return sorted(
+            path.name
+            for path in self.path.glob("images*.jsonl")
+            if path.name not in living and LINES_NAME.fullmatch(path.name)
+        )
 
     def add(self, counts: ImageCounts) -> None:
         """Note what was counted of an image.
@@ -80,17 +136,25 @@ class EvalFolder(RecordedFolder):
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
-        self.append(LINES, counts.to_line())
+        self.append(self.lines, counts.to_line())
 
     def read(self) -> Iterator[ImageCounts]:
         """Yield what was counted, image by image; a half-written line is passed over."""
-        path = self.path / LINES
+        for name in dict.fromkeys((LINES, self.lines)):
+            yield from (counts for _, counts in self._lines_of(name) if counts is not None)
+
+    def _lines_of(self, name: str) -> Iterator[tuple[int, ImageCounts | None]]:
+        """Yield every line of a file, and where it begins; None in the place of a broken one."""
+        path, offset = self.path / name, 0
         if not path.exists():
             return
         with path.open("rb") as file:
             for line in file:
-                with suppress(ValueError):
-                    yield ImageCounts.from_line(line)
+                try:
+                    yield offset, ImageCounts.from_line(line)
+                except ValueError:
+                    yield offset, None
+                offset += len(line)
 
     def save(self, costs: Costs, plain: dict[str, Any]) -> dict[str, Any]:
         """Write the record, and return it.

@@ -12,6 +12,7 @@ from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.eval.callbacks import EvalCallbacks
 from ovsskit.eval.eval import evaluate
 from ovsskit.eval.options import EvalOptions, TruthOptions
+from ovsskit.files.shard import read_shard
 from ovsskit.run.options import as_option
 
 
@@ -31,6 +32,7 @@ def run_eval(
     classes: str | Sequence[str] | None = None,
     out: str | Path | None = None,
     limit: int | None = None,
+    shard: str | None = None,
     device: str = "auto",
     batch: int | str = "auto",
     stretch: Stretch | tuple[float, float] = "percentile",
@@ -42,8 +44,8 @@ def run_eval(
     They are a data set below `root`, one of the hub (`hf:NAME`), parquet files at `root`
     (`parquet`), or a folder of images and one of masks. `coarse` names the data set or the file by
     whose coarser classes is counted. Overrides are `"address=value"`; `stretch` and `bands` say how
-    numbers that are no bytes become colours. The same call goes on with an evaluation that was
-    stopped.
+    numbers that are no bytes become colours. `shard` is a part of the images, such as `2/4`, of
+    which other processes do the others. The same call goes on with an evaluation that was stopped.
 
         record = ovsskit.run_eval("naclip", dataset="voc21", root="data")
         print(record["metrics"]["miou"], record["interval"]["miou"])
@@ -72,6 +74,7 @@ def run_eval(
         batch=str(batch),
         reading=Reading(rendering=Rendering(stretch, tuple(bands))),
         limit=limit,
+        shard=read_shard(shard),
         truth=named,
         protocol=protocol,
     )

@@ -18,6 +18,7 @@ from ovsskit.run.output.overlay import resize_both
 
 KEPT = 12
 """How many of the worst images are kept, and how many of the best."""
+PICTURES = "pictures"
 SIDE = 320
 """The longer side of each part of a picture, in pixels."""
 
@@ -32,8 +33,18 @@ class Pictures:
         self.vocabulary = Vocabulary(
             facts.classes, ids, (BLACK, *facts.palette), "none of the classes"
         )
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of no image."""
         self.worst: list[tuple[float, int]] = []
         self.best: list[tuple[float, int]] = []
+
+    def drop_others(self) -> None:
+        """Remove the pictures of images that are not among the worst and the best."""
+        for path in (self.folder.path / PICTURES).glob("*.jpg"):
+            if path.stem.isdecimal() and int(path.stem) not in self.kept:
+                self.folder.delete(place(int(path.stem)))
 
     @property
     def kept(self) -> set[int]:
@@ -77,7 +88,7 @@ class Pictures:
 
 def place(index: int) -> str:
     """Return where the picture of an image lies in the folder."""
-    return f"pictures/{index}.jpg"
+    return f"{PICTURES}/{index}.jpg"
 
 
 def draw_comparison(

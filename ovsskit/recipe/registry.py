@@ -25,6 +25,8 @@ from ovsskit.files.shipped import PACKAGE
 
 PLUGINS: dict[str, type] = {}
 """What `load_plugin` has brought in, by name."""
+PLUGIN_FILES: list[Path] = []
+"""The files that it was brought in from, for other processes."""
 
 
 @cache
@@ -101,6 +103,8 @@ def load_plugin(path: Path) -> list[str]:
         fix = "Define a class that inherits `ovsskit.Stage` or `ovsskit.Backbone`."
         raise BadPlugin("The file defines no stage and no backbone.", fix=fix, where=where)
     PLUGINS.update(found)
+    if path.absolute() not in PLUGIN_FILES:
+        PLUGIN_FILES.append(path.absolute())
     return list(found)
 
 

@@ -14,7 +14,7 @@ from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.files.own import RUN
 from ovsskit.files.shard import read_shard
 from ovsskit.run.callbacks import Callbacks
-from ovsskit.run.options import RunOptions, as_option
+from ovsskit.run.options import RunOptions, as_option, choose_devices
 from ovsskit.run.output.records import InState, Records, open_records
 from ovsskit.run.rasters.grid import USUAL, choose_windows
 from ovsskit.run.run import run_job
@@ -31,6 +31,7 @@ def run_images(
     limit: int | None = None,
     max_pixels: int = MAX_PIXELS,
     device: str = "auto",
+    devices: Sequence[str] = (),
     batch: int | str = "auto",
     stretch: Stretch | tuple[float, float] = "percentile",
     bands: Sequence[int] = (),
@@ -43,6 +44,7 @@ def run_images(
 
     Images are files, folders, globs and addresses, also rasters of any size, which run in windows
     of `window` x `window` pixels that share `overlap`. `save` names what is written beside masks.
+    `devices` are several, with a replica of the models on each.
     `shard` is a part of the images, such as `2/4`; other processes do the others.
     The same call goes on with a run that was stopped. An image that fails stops no other. The
     record's `images` is a sequence that reads each when it is asked for.
@@ -62,6 +64,7 @@ def run_images(
         out=folder,
         overrides=overrides,
         device=device,
+        devices=choose_devices(device, ",".join(devices) if devices else None),
         images=tuple(map(str, listed)),
         batch=str(batch),
         limit=limit,

@@ -81,6 +81,7 @@ class RunOptions(ImageOptions):
     ignored: tuple[int, ...] = IGNORED
     frame_rate: int | None = None
     windows: WindowSize = USUAL
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -234,3 +235,22 @@ def check_files(stages: Sequence[Stage]) -> None:
                 what = f"`{stage.address}` reads a {kind}, and none is named."
                 fix = f"Name one: --set {stage.address}.{name}={kind.upper()}"
                 raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))
+
+
+def choose_devices(device: str, devices: str | None) -> tuple[str, ...]:
+    """Return the devices of `--devices 0,1,cpu`, a replica on each; none if it is not given.
+
+    Raises:
+        BadValue: `--device` is given too, or it names no device.
+    """
+    if devices is None:
+        return ()
+    where = Place("--devices")
+    if device != "auto":
+        what = "Devices are named by --device and by --devices."
+        raise BadValue(what, fix="Give one of them.", where=where)
+    names = [name.strip() for name in devices.split(",")]
+    if not all(names) or "auto" in names:
+        fix = "Name them, separated by commas: --devices 0,1 or --devices cpu,cpu."
+        raise BadValue(f"`{devices}` is no list of devices.", fix=fix, where=where)
+    return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)

@@ -17,6 +17,7 @@ from ovsskit.engine.objections import check_inputs
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.files.videos import need_av
 from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.recipe.registry import PLUGIN_FILES
 from ovsskit.run.callbacks import Callbacks, Summary
 from ovsskit.run.options import (
     Chosen,
@@ -29,14 +30,16 @@ from ovsskit.run.options import (
 )
 from ovsskit.run.output.folder import OutputFolder, Todo
 from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
-from ovsskit.run.output.record import Costs
+from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.records import Records
 from ovsskit.run.output.video import write_videos
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.rasters.checking import choose_rasters
 from ovsskit.run.rasters.grid import USUAL
 from ovsskit.run.rasters.raster_runner import RasterRunner
-from ovsskit.run.runner import Runner
+from ovsskit.run.replica import Work
+from ovsskit.run.replicas import Replicas
+from ovsskit.run.runner import Pace, Runner
 from ovsskit.run.samples import sample_score
 from ovsskit.run.truths import Truths, find_truths
 
@@ -76,7 +79,8 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         need_av()
     explained = choose_explained(images, options.explain)
     allow_pixels(options.reading.max_pixels)
-    device = choose_device(options.device)
+    devices = [choose_device(one) for one in options.devices or (options.device,)]
+    device = devices[0]
     batch = choose_batch(options.batch, device)
     for model in plan.models.values():
         model.check_vocabulary(plan.vocabulary)
@@ -102,7 +106,16 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         folder.explain_first(whole)
     pipeline = Pipeline(plan, device=device, batch=batch, compile=options.compile)
     return _Job(
-        options, callbacks, notices, recipe, pipeline, folder, chosen, truths, whole, in_windows
+        replace(options, devices=tuple(devices)),
+        callbacks,
+        notices,
+        recipe,
+        pipeline,
+        folder,
+        chosen,
+        truths,
+        whole,
+        in_windows,
     )
 
 
@@ -158,6 +171,40 @@ class _Job:
         return int(any(self.options.shard.has(one.name) for one in records.each("failed")))
 
     def _work(self) -> None:
+        try:
+            if len(self.options.devices) > 1:
+                self._work_in_replicas()
+            else:
+                self._work_here()
+            self.folder.see_done(chain(self.whole.names, self.rasters.names))
+        finally:
+            self._publish(last=True)
+
+    def _work_in_replicas(self) -> None:
+        self._publish()
+        start = time.perf_counter()
+        options = replace(self.options, images=(), explain=())
+        work = Work(
+            options,
+            self.pipeline.plan.vocabulary,
+            self.folder.path.absolute(),
+            self.pipeline.batch,
+            self.truths,
+            tuple(PLUGIN_FILES),
+        )
+        look = Pace(self._publish).look
+        try:
+            passed, costs = self.callbacks.tell_window, self.costs
+            replicas = Replicas(work, self.options.devices, self._finish, passed, look, costs)
+            replicas.run(self.whole, self.rasters)
+        finally:
+            self.costs.seconds += time.perf_counter() - start
+
+    def _finish(self, record: ImageRecord) -> None:
+        self.folder.finish(record)
+        self.callbacks.tell(record)
+
+    def _work_here(self) -> None:
         for name, model in self.pipeline.models.items():
             start = time.perf_counter()
             with self.callbacks.phase(f"reading {name}"):
@@ -188,12 +235,8 @@ class _Job:
             self.costs,
             self.options.reading.rendering,
         )
-        try:
-            runner.run(self.whole)
-            rasters.run(self.rasters)
-            self.folder.see_done(chain(self.whole.names, self.rasters.names))
-        finally:
-            self._publish(last=True)
+        runner.run(self.whole)
+        rasters.run(self.rasters)
 
     def _publish(self, *, last: bool = False) -> None:
         """Bring `run.json`, the classes and the gallery up to date; at last also the videos.
@@ -244,7 +287,7 @@ class _Job:
             },
             "overrides": list(self.options.overrides),
             "models": self.weights,
-            "device": self.pipeline.device,
+            "device": ", ".join(self.options.devices),
             "batch": self.pipeline.batch,
             "compiled": self.options.compile,
             "reading": asdict(self.options.reading.rendering),
@@ -260,7 +303,7 @@ class _Job:
             f"{records.counts()['done']} of {len(records)} images",
             f"{len(self.pipeline.plan.vocabulary.names)} classes",
         ]
-        facts += [f"{seconds:.1f} s on {self.pipeline.device}"]
+        facts += [f"{seconds:.1f} s on {', '.join(self.options.devices)}"]
         empty = records.count_empty()
         facts += [f"{empty} without any class"] if empty else []
         return (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from ovsskit.engine.rendering import Reading
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import CannotWrite, reason_of
-from ovsskit.run.output.folder import OutputFolder, failed
+from ovsskit.run.output.folder import HeldFolder, OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
 from ovsskit.run.output.record import Costs, ImageRecord
@@ -37,6 +37,20 @@ AT_MOST = 0.1
 """The share of the time that this may take: it takes the longer the more images there are."""
 
 
+class Pace:
+    """Call something now and then, the less often the longer it takes."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call, self.due = call, time.perf_counter() + SAVE_EVERY
+
+    def look(self) -> None:
+        """Call it if it is time to."""
+        if (before := time.perf_counter()) > self.due:
+            self.call()
+            now = time.perf_counter()
+            self.due = now + max(SAVE_EVERY, (now - before) / AT_MOST)
+
+
 @dataclass
 class Runner:
     """Run a pipeline on the images of a folder's record, and write what it finds into the folder.
@@ -48,7 +62,7 @@ class Runner:
     """
 
     pipeline: Pipeline
-    folder: OutputFolder
+    folder: OutputFolder | HeldFolder
     vocabulary: Vocabulary
     reading: Reading
     profile: bool
@@ -60,7 +74,7 @@ class Runner:
     _noting: Lock = field(default_factory=Lock)
     _collector: MapCollector | None = None
 
-    def run(self, todo: Sequence[ImageRecord]) -> None:
+    def run(self, todo: Iterable[ImageRecord]) -> None:
         """Run on these images; when stopped, what has been found is still written.
 
         Raises:
@@ -68,7 +82,7 @@ class Runner:
             OvsskitError: the recipe cannot be run at all, for example because weights are missing.
         """
         start = time.perf_counter()
-        due = start + SAVE_EVERY
+        pace = Pace(self._publish)
         writing = ThreadPoolExecutor(WRITERS, "write")
         stream = Stream[ImageRecord](
             self.pipeline,
@@ -85,11 +99,7 @@ class Runner:
                     self._settle(2 * self.pipeline.batch)
                     self._writing.append(writing.submit(self._save, self._prediction(*found)))
                 self._settle(self.pipeline.batch)
-                if (before := time.perf_counter()) > due:
-                    with self._noting:
-                        self.publish()
-                    now = time.perf_counter()
-                    due = now + max(SAVE_EVERY, (now - before) / AT_MOST)
+                pace.look()
         finally:
             try:
                 self._settle(0)
@@ -99,6 +109,10 @@ class Runner:
                 self.costs.peak_memory, self.costs.peak_device_memory = peak_memory(
                     self.pipeline.device
                 )
+
+    def _publish(self) -> None:
+        with self._noting:
+            self.publish()
 
     def _read(self, record: ImageRecord) -> Image:
         return read_image(Path(record.source), self.reading)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ from run_records import read_run
 from ovsskit.cli.__main__ import main
 from ovsskit.errors import BadOutput
 from ovsskit.files.shard import Shard
+from ovsskit.run import replicas
 from ovsskit.run.output.folder import OutputFolder
+from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.replica import Replica
+from ovsskit.run.replicas import serve
 
 TESTS = Path(__file__).parent.parent
 COMMAND = ("run", str(TESTS / "toy.toml"), "photos", "--classes", "red, green, blue")
@@ -156,3 +161,75 @@ def test_a_shard_that_is_killed_holds_nothing(photos: Path) -> None:
     said = process.communicate()[1]
     assert process.returncode == 0, said
     assert not locks.exists()
+
+
+def test_replicas_on_several_devices_leave_what_one_process_would(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "broken.png").write_bytes(b"no image")
+    assert run_here(monkeypatch, "--out", "whole") == 1
+    process = start("parts", "--devices", "cpu,cpu", "--batch", "2")
+    _, said = process.communicate()
+    assert process.returncode == 1, said
+    for folder in ("whole", "parts"):
+        plain = json.loads(Path(folder, "run.json").read_text())
+        plain["device"], plain["batch"] = "cpu", 2
+        Path(folder, "run.json").write_text(json.dumps(plain, indent=1))
+    see_same("whole", "parts")
+
+
+class Deadly(Replica):
+    """Die over one image, always or once."""
+
+    def run(self, todo: Iterable[ImageRecord], *, in_windows: bool = False) -> None:
+        def watched() -> Iterator[ImageRecord]:
+            for record in todo:
+                once = Path("once")
+                if record.name == "7" or (record.name == "3" and not once.exists()):
+                    once.touch()
+                    os._exit(9)
+                yield record
+
+        super().run(watched(), in_windows=in_windows)
+
+
+def serve_deadly(*arguments: Any) -> None:
+    replicas.Replica = Deadly  # type: ignore[attr-defined]
+    serve(*arguments)
+
+
+def test_what_a_dead_process_had_is_done_again_and_what_kills_them_fails(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_here(monkeypatch, "--out", "whole") == 0
+    monkeypatch.setattr(replicas, "serve", serve_deadly)
+    assert run_here(monkeypatch, "--out", "parts", "--devices", "cpu,cpu", "--batch", "2") == 1
+    states = {one["name"]: one["state"] for one in read_run("parts")["images"]}
+    assert [name for name, state in states.items() if state != "done"] == ["7"]
+    reasons = [one["reason"] for one in read_run("parts")["images"] if one["reason"]]
+    assert reasons == ["3 processes died over it."]
+    for name in states.keys() - {"7"}:
+        mask = f"masks/{name}.png"
+        assert Path("parts", mask).read_bytes() == Path("whole", mask).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--devices", "cpu,nowhere"), "There is no device `nowhere` here."),
+        (("--devices", "cpu,"), "`cpu,` is no list of devices."),
+        (("--devices", "auto,cpu"), "is no list of devices."),
+        (("--devices", "cpu,cpu", "--device", "cpu"), "named by --device and by --devices."),
+        (("--shard", "3/2"), "There is no part 3/2."),
+    ],
+)
+def test_devices_and_parts_that_are_not_there_are_refused(
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    what: str,
+) -> None:
+    assert run_here(monkeypatch, "--out", "parts", *arguments) == 2
+    assert what in capfd.readouterr().err
+    assert not Path("parts").exists()

@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ovsskit.files.image_names import name_images
-from ovsskit.files.own import RUN, Written, read_files
+from ovsskit.files.own import RUN, OpenFolder, Written, read_files
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.gallery import PAGES
 from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
@@ -269,6 +269,14 @@ class OutputFolder(RecordedFolder):
                 lines,
                 path,
             )
+
+
+class HeldFolder(OpenFolder):
+    """Write into the folder of a run that another process holds, which `finish` tells of images."""
+
+    def __init__(self, path: Path, finish: Callable[[ImageRecord], None]) -> None:
+        super().__init__(path, RUN)
+        self.finish = finish
 
 
 class Todo(Sequence[ImageRecord]):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.errors import CannotWrite, MissingExtra, OvsskitError
 from ovsskit.files.digests import digest_texts
-from ovsskit.run.output.folder import OutputFolder, failed
+from ovsskit.run.output.folder import HeldFolder, OutputFolder, failed
 from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.save import winning_scores
 from ovsskit.run.pipeline import Pipeline
@@ -43,7 +43,7 @@ class RasterRunner:
     """
 
     pipeline: Pipeline
-    folder: OutputFolder
+    folder: OutputFolder | HeldFolder
     vocabulary: Vocabulary
     windows: WindowSize
     profile: bool
@@ -52,7 +52,7 @@ class RasterRunner:
     costs: Costs = field(default_factory=Costs)
     rendering: Rendering = PLAIN
 
-    def run(self, todo: Sequence[ImageRecord]) -> None:
+    def run(self, todo: Iterable[ImageRecord]) -> None:
         """Run on these rasters one after the other; when stopped, finished windows are kept.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from ovsskit._lazy import Float, Shaped, numpy
 from ovsskit.errors import CannotWrite, Place
-from ovsskit.files.own import OwnFolder
+from ovsskit.files.own import OpenFolder
 from ovsskit.run.rasters.grid import Window
 
 WINDOWS = "windows"
@@ -32,7 +32,7 @@ class Tile:
 class Tiles:
     """Write and read the tiles of one raster; `key` distinguishes what they are made of."""
 
-    folder: OwnFolder
+    folder: OpenFolder
     name: str
     key: str
 
