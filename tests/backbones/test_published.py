@@ -100,6 +100,7 @@ MAKERS = {
     "timm/vit_base_patch16_clip_224": lambda: clip("ViT-B-16"),
     "timm/vit_large_patch14_clip_224": lambda: clip("ViT-L-14"),
     "timm/vit_large_patch14_clip_336": lambda: clip("ViT-L-14-336"),
+    "laion/CLIP-ViT-B-32": lambda: clip("ViT-B-32"),
     "Salesforce/blip-itm-large": lambda: blip(1024, 24),
     "Salesforce/blip-itm-base": lambda: blip(768, 12),
     "BridgeTower/bridgetower-large": lambda: bridgetower(1024, 24, 14, 294),

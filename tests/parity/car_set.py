@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -12,11 +11,12 @@ from typing import Any
 
 import torch
 from pydantic import PrivateAttr
+from recording import CaseFiles
 from safetensors.torch import load_file
 from small_clip import unpacked, write_small_clip
 
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.engine.values import Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.texts.templates import CAR
 
@@ -50,12 +50,8 @@ class Tower(Clip):
         return torch.stack([self._texts_known[text] for text in texts])
 
 
-class Recording:
+class Recording(CaseFiles):
     """Hold one recording: what was given, and what came of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.facts: dict[str, Any] = json.loads((folder / "case.json").read_text())
 
     @property
     def has_weights(self) -> bool:
@@ -111,10 +107,6 @@ class Recording:
     def negatives(self, case: str) -> list[str]:
         """Return a word for every negative."""
         return [f"negative{number}" for number in range(self.facts["cases"][case]["negatives"])]
-
-    def image(self, case: str) -> Image:
-        """Return the picture of a case."""
-        return Image(self.tensors(case)["picture"].permute(2, 0, 1).float() / 255, case)
 
     def vocabulary(self, case: str) -> Vocabulary:
         """Return the names of a case with their numbers, which are those of the labels."""

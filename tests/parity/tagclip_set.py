@@ -9,26 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recording import CaseFiles
 from safetensors.torch import load_file
 from small_clip import unpacked, write_small_clip
 
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.engine.values import NEGATIVE, Image, TextFeatures, Vocabulary
+from ovsskit.engine.values import NEGATIVE, TextFeatures, Vocabulary
 from ovsskit.recipe.vocabulary import make_vocabulary
 
 Tensor = torch.Tensor
 
 
-class Recording:
+class Recording(CaseFiles):
     """Hold one recording: what was given, and what came of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.facts: dict[str, Any] = json.loads((folder / "case.json").read_text())
-
-    def tensors(self, case: str) -> dict[str, Tensor]:
-        """Return what is recorded of a case."""
-        return load_file(self.folder / self.facts["cases"][case]["file"])
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -47,10 +40,6 @@ class Recording:
             positions=positions,
             epsilon=self.facts["weights"]["layer_norm_eps"],
         )
-
-    def image(self, case: str) -> Image:
-        """Return the picture of a case."""
-        return Image(self.tensors(case)["picture"].permute(2, 0, 1).float() / 255, case)
 
     def vocabulary(self, case: str) -> Vocabulary:
         """Return a word for every class of a case, and for every negative."""

@@ -32,6 +32,14 @@ CLIP = {
         ),
     )
 }
+CLIP["laion/CLIP-ViT-B-32-laion2B-s34B-b79K"] = Published(
+    "https://huggingface.co/laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+    "LAION's ViT-B/32, trained by open_clip on LAION-2B",
+    "MIT",
+    "of the model's card",
+    4 * 151_277_313,
+    is_on_hub=True,
+)
 """The commits are those that several public projects pin, with the files that are read here."""
 
 OPENAI = "openai"

@@ -6,7 +6,6 @@ scale what they add.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,65 +15,32 @@ from pydantic import BaseModel, Field
 from ovsskit._lazy import torch, transformers
 from ovsskit.backbones._checkpoint import (
     count_of,
-    has_marks,
     read_tensors,
     too_large,
     weights_file,
     write_tensors,
 )
+from ovsskit.backbones.dino._names import (
+    BLOCK,
+    PATCHES,
+    POSITIONS,
+    REGISTERS,
+    UNREAD,
+    recognise,
+    rename,
+)
 from ovsskit.errors import BadWeights, Place, first_of
 from ovsskit.files.reading import Unreadable, read_json
 
-NAME = "DINO"
 FIX = "Give a vision transformer of DINO or DINOv2, such as facebook/dino-vits8."
-PATCHES = "embeddings.patch_embeddings.projection.weight"
-POSITIONS = "embeddings.position_embeddings"
-REGISTERS = "embeddings.register_tokens"
-BLOCK = r"^encoder\.layer\.(\d+)\."
 HEAD_WIDTH = 64
 """Of all published models."""
-RENAMES = (
-    # what some trainings put before names
-    (r"^((teacher|backbone|module|vit|dinov2|dinov2_with_registers)\.)+", ""),
-    # the authors' names
-    (r"^(cls_token|register_tokens|mask_token)$", r"embeddings.\1"),
-    (r"^pos_embed$", POSITIONS),
-    (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
-    (r"^blocks\.", "encoder.layer."),
-    (r"\.attn\.proj\.", ".attention.o_proj."),
-    (r"\.ls(\d)\.gamma$", r".layer_scale\1.lambda1"),
-    # the hub's names
-    (r"^layers\.", "encoder.layer."),
-    (r"\.attention\.attention\.(\w)\w+\.", r".attention.\1_proj."),
-    (r"\.attention\.output\.dense\.", ".attention.o_proj."),
-    (r"\.intermediate\.dense\.", ".mlp.fc1."),
-    (r"\.output\.dense\.", ".mlp.fc2."),
-    (r"\.layernorm_before\.", ".norm1."),
-    (r"\.layernorm_after\.", ".norm2."),
-)
-"""From the names of checkpoints to those of the network, one after the other."""
-UNREAD = ("embeddings.mask_token", "layernorm.weight", "layernorm.bias")
-"""What only trainings and what follows the last block look at."""
 
 
 class Configuration(BaseModel, extra="allow"):
     """Give the shape of a `config.json` of the hub, as far as it is read here."""
 
     num_attention_heads: int = Field(default=0, ge=0, le=1000)
-
-
-def recognise(names: Collection[str]) -> str:
-    """Return DINO's name if tensors of such names are those of its network, else an empty text."""
-    renamed = [rename(name) for name in names]
-    marks = (rf"^{PATCHES}$", rf"{BLOCK}norm1", rf"{BLOCK}(attn\.qkv|attention\.q_proj)")
-    return NAME if has_marks(renamed, marks) else ""
-
-
-def rename(name: str) -> str:
-    """Return the name in the network of a tensor in a checkpoint."""
-    for old, new in RENAMES:
-        name = re.sub(old, new, name)
-    return name
 
 
 def read_network(path: Path, dtype: Any, epsilon: float) -> Any:

@@ -12,6 +12,7 @@ from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
+from ovsskit.backbones.dino._names import recognise
 from ovsskit.backbones.dino._published import DINO
 from ovsskit.engine.model import EncodesTokens, PretrainedBackbone
 from ovsskit.engine.sending import send_numbers
@@ -59,7 +60,7 @@ class Dino(PretrainedBackbone, EncodesTokens):
     @classmethod
     def recognise(cls, names: Collection[str]) -> str:
         """Return DINO's name if tensors of such names are one of it, else an empty text."""
-        return checkpoint.recognise(names)
+        return recognise(names)
 
     def load(self) -> Any:
         """Read the network from its weights.
