@@ -385,20 +385,24 @@ def _records(file: str) -> Reader:
         mine = OutputFolder(Path(folder, "out"), identity)
         mine.records["a"] = record
         mine.save(Costs(1.0, {"softmax": 0.5}, 100))
-        whole = Path(folder, "out", "run.json").read_bytes()
         mine.close()
+        whole = Path(folder, "out", "run.json").read_bytes()
+        images = Path(folder, "out", "images.sqlite").read_bytes()
+    older = json.dumps({**json.loads(whole), "images": [dataclasses.asdict(record)]}).encode()
 
     def read(path: Path) -> object:
         if file != "run.json":
             path.with_name("run.json").write_bytes(whole)
         mine = OutputFolder(path.parent, identity)
-        mine.add([Path("/a.jpg"), Path("/b.jpg")], frozenset(), [])
-        mine.save(Costs())
-        mine.close()
-        return mine
+        try:
+            mine.add([Path("/a.jpg"), Path("/b.jpg")], frozenset(), [])
+            mine.save(Costs())
+            return list(mine.records.values())
+        finally:
+            mine.close()
 
     line = f"{record.to_line()}\n".encode()
-    good = (whole,) if file == "run.json" else (line, line * 3)
+    good = {"run.json": (whole, older), "images.sqlite": (images,)}.get(file, (line, line * 3))
     return Reader(file, good, file, read)
 
 
@@ -636,6 +640,7 @@ READERS: dict[str, Callable[[], Reader]] = {
     "answers": _answers,
     "run.json": lambda: _records("run.json"),
     "finished.jsonl": lambda: _records("finished.jsonl"),
+    "images.sqlite": lambda: _records("images.sqlite"),
     "fit.json": _tuned,
     "trials.json": _trials,
     "journals": _journals,

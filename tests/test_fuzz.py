@@ -38,7 +38,15 @@ def test_a_broken_file_is_explained(name: str) -> None:
 
 
 def test_the_files_that_are_broken_are_good_before(tmp_path: Path) -> None:
-    for name in ("studies", "trials.json", "fit.json", "run.json", "presence", "classes"):
+    for name in (
+        "studies",
+        "trials.json",
+        "fit.json",
+        "run.json",
+        "images.sqlite",
+        "presence",
+        "classes",
+    ):
         reader = fuzz.READERS[name]()
         for number, content in enumerate(reader.good):
             path = tmp_path / f"{name}{number}" / reader.file

@@ -54,6 +54,9 @@ Devices = Annotated[
     str | None,
     typer.Option("--devices", metavar="0,1", help="A replica on each of these: 0,1 or cpu,cpu."),
 ]
+Engine = Annotated[
+    str, typer.Option("--engine", help="here, or ray: actors of a Ray cluster do the images.")
+]
 ShardOption = Annotated[
     str | None,
     typer.Option(

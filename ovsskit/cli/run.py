@@ -15,6 +15,7 @@ from ovsskit.cli.options import (
     ClassesFile,
     Device,
     Devices,
+    Engine,
     Ignore,
     Limit,
     MaxPixels,
@@ -58,6 +59,7 @@ def run(
     sets: Sets = [],  # noqa: B006
     device: Device = "auto",
     devices: Devices = None,
+    engine: Engine = "here",
     batch: Batch = "auto",
     limit: Limit = None,
     shard: ShardOption = None,
@@ -146,6 +148,7 @@ def run(
         overrides=tuple(sets),
         device=device,
         devices=choose_devices(device, devices),
+        engine=engine,
         batch=batch,
         limit=limit,
         shard=read_shard(shard),

@@ -31,6 +31,9 @@ from ovsskit.recipe.vocabulary import read_classes, refuse_file, replace_classes
 from ovsskit.run.rasters.grid import USUAL, WindowSize
 from ovsskit.run.samples import sample_images
 
+HERE, RAY = "here", "ray"
+"""What runs a recipe on images: this process and its replicas, or actors of a Ray cluster."""
+
 NAME_SOME = 'Name some: --classes "dog, cat, grass".'
 
 log = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class RunOptions(ImageOptions):
     frame_rate: int | None = None
     windows: WindowSize = USUAL
     devices: tuple[str, ...] = ()
+    engine: str = HERE
 
 
 @dataclass(frozen=True)
@@ -254,3 +258,17 @@ def choose_devices(device: str, devices: str | None) -> tuple[str, ...]:
         fix = "Name them, separated by commas: --devices 0,1 or --devices cpu,cpu."
         raise BadValue(f"`{devices}` is no list of devices.", fix=fix, where=where)
     return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)
+
+
+def see_engine(engine: str, devices: Sequence[str]) -> None:
+    """See that there is such an engine, and that it takes devices if some are named.
+
+    Raises:
+        BadValue: there is none, or Ray shall choose the devices.
+    """
+    where = Place("--engine")
+    if engine not in (HERE, RAY):
+        raise BadValue(f"There is no engine `{engine}`.", fix=f"Give {HERE} or {RAY}.", where=where)
+    if engine == RAY and devices:
+        fix = "Leave out --devices: Ray gives each actor a GPU, where there are some."
+        raise BadValue("Ray chooses the devices.", fix=fix, where=where)

@@ -20,6 +20,7 @@ from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.registry import PLUGIN_FILES
 from ovsskit.run.callbacks import Callbacks, Summary
 from ovsskit.run.options import (
+    RAY,
     Chosen,
     RunOptions,
     check_files,
@@ -27,6 +28,7 @@ from ovsskit.run.options import (
     choose_classes,
     choose_explained,
     choose_images,
+    see_engine,
 )
 from ovsskit.run.output.folder import OutputFolder, Todo
 from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
@@ -37,6 +39,7 @@ from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.rasters.checking import choose_rasters
 from ovsskit.run.rasters.grid import USUAL
 from ovsskit.run.rasters.raster_runner import RasterRunner
+from ovsskit.run.ray_engine import RayEngine
 from ovsskit.run.replica import Work
 from ovsskit.run.replicas import Replicas
 from ovsskit.run.runner import Pace, Runner
@@ -79,6 +82,7 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
         need_av()
     explained = choose_explained(images, options.explain)
     allow_pixels(options.reading.max_pixels)
+    see_engine(options.engine, options.devices)
     devices = [choose_device(one) for one in options.devices or (options.device,)]
     device = devices[0]
     batch = choose_batch(options.batch, device)
@@ -172,15 +176,15 @@ class _Job:
 
     def _work(self) -> None:
         try:
-            if len(self.options.devices) > 1:
-                self._work_in_replicas()
+            if len(self.options.devices) > 1 or self.options.engine == RAY:
+                self._work_elsewhere()
             else:
                 self._work_here()
             self.folder.see_done(chain(self.whole.names, self.rasters.names))
         finally:
             self._publish(last=True)
 
-    def _work_in_replicas(self) -> None:
+    def _work_elsewhere(self) -> None:
         self._publish()
         start = time.perf_counter()
         options = replace(self.options, images=(), explain=())
@@ -194,9 +198,12 @@ class _Job:
         )
         look = Pace(self._publish).look
         try:
-            passed, costs = self.callbacks.tell_window, self.costs
-            replicas = Replicas(work, self.options.devices, self._finish, passed, look, costs)
-            replicas.run(self.whole, self.rasters)
+            if self.options.engine == RAY:
+                RayEngine(work, self._finish, look).run(self.whole, self.rasters)
+            else:
+                passed, costs = self.callbacks.tell_window, self.costs
+                replicas = Replicas(work, self.options.devices, self._finish, passed, look, costs)
+                replicas.run(self.whole, self.rasters)
         finally:
             self.costs.seconds += time.perf_counter() - start
 

@@ -297,6 +297,18 @@ class _Names(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.records)
 
+    def values(self) -> ValuesView[str]:
+        return _NamesAlone(self.records)
+
+
+class _NamesAlone(ValuesView[str]):
+    def __init__(self, records: Records) -> None:
+        super().__init__({})
+        self.records = records
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records)
+
 
 class _Values(ValuesView[ImageRecord]):
     def __init__(self, records: Records) -> None:

@@ -1,0 +1,162 @@
+"""Kill `run`, its shards, `eval` and `export` at random; each image may count once, and no other.
+
+    python benchmarks/kills_of_runs.py --kills 50
+
+Every command works on images of one colour with a toy recipe, in turn as one process, as three
+shards, and as two replicas. It is killed (`kill -9`) after a random time, started again, killed
+again, and at last left to end. What it leaves is then compared with what an undisturbed one left:
+the same files, byte by byte, and the same records of the same images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+from PIL import Image
+
+TESTS = Path(__file__).parent.parent / "tests"
+RECIPE, PLUGIN = TESTS / "toy.toml", TESTS / "toy_stages.py"
+TIMES = {"run.json", "eval.json", "export.json", "index.html", "images.sqlite", ".lock"}
+"""Files that hold times, or that are compared by what they hold."""
+KEPT = {"written", "costs", "pages", "notices", "identity", "device", "run"}
+"""What a record holds of times and places."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Name a way to work, and its commands, all of which run at the same time."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+
+
+def kinds(home: Path) -> list[Kind]:
+    """Return the ways to work on the images of a folder; `OUT` stands for the output folder."""
+    photos, classes = str(home / "photos"), ("--classes", "red, green, blue")
+    toy = (str(RECIPE), photos, *classes, "--plugin", str(PLUGIN), "--out", "OUT", "--quiet")
+    run = ("run", *toy, "--batch", "1")
+    truth = ("--truth", str(home / "truth"), "--truth-classes", str(home / "classes.txt"))
+    measured = ("eval", *toy, *truth, "--batch", "1")
+    shards = [("--shard", f"{number}/3") for number in (1, 2, 3)]
+    exported = ("export", str(home / "whole run"), "--to", "coco", "--out", "OUT", "--quiet")
+    return [
+        Kind("run", (run,)),
+        Kind("run in shards", tuple((*run, *shard) for shard in shards)),
+        Kind("run in replicas", ((*run, "--devices", "cpu,cpu"),)),
+        Kind("eval", (measured,)),
+        Kind("eval in shards", tuple((*measured, *shard) for shard in shards)),
+        Kind("export", (exported,)),
+    ]
+
+
+def paint(home: Path, count: int) -> None:
+    """Write images and their true masks."""
+    for kind in ("photos", "truth"):
+        (home / kind).mkdir()
+    for number in range(count):
+        pixels = numpy.zeros((24, 24, 3), "uint8")
+        pixels[..., number % 3] = 255
+        pixels[: number % 24, :, 1] = 200
+        Image.fromarray(pixels).save(home / "photos" / f"{number:03d}.png")
+        truth = numpy.full((24, 24), 1 + number % 3, "uint8")
+        Image.fromarray(truth).save(home / "truth" / f"{number:03d}.png")
+    (home / "classes.txt").write_text("1 red\n2 green\n3 blue\n")
+
+
+def start(kind: Kind, out: Path) -> list[subprocess.Popen[bytes]]:
+    """Start all commands of a kind."""
+    return [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "ovsskit",
+                *(str(out) if one == "OUT" else one for one in command),
+            ],
+            start_new_session=True,
+        )
+        for command in kind.commands
+    ]
+
+
+def end(processes: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Wait for all of them; return their exit statuses."""
+    return [process.wait() for process in processes]
+
+
+def content(out: Path) -> dict[str, Any]:
+    """Return what an output folder holds, but for times and places."""
+    found: dict[str, Any] = {}
+    for path in sorted(out.rglob("*")):
+        if path.is_file() and path.name not in TIMES:
+            found[path.relative_to(out).as_posix()] = path.read_bytes()
+    for name in ("run.json", "eval.json", "export.json"):
+        if (out / name).exists():
+            plain = json.loads((out / name).read_text())
+            found[name] = {key: value for key, value in plain.items() if key not in KEPT}
+    if (out / "images.sqlite").exists():
+        with sqlite3.connect(out / "images.sqlite") as file:
+            found["images.sqlite"] = file.execute("SELECT * FROM images ORDER BY name").fetchall()
+    return found
+
+
+def torture(kind: Kind, home: Path, kills: int, chance: random.Random) -> tuple[int, list[str]]:
+    """Kill commands this many times; return how many were killed, and what differs at the end."""
+    whole, out = home / f"whole {kind.name}", home / f"killed {kind.name}"
+    begun = time.perf_counter()
+    if any(end(start(kind, whole))):
+        raise SystemExit(f"{kind.name} fails undisturbed")
+    lasts = time.perf_counter() - begun
+    killed = 0
+    while killed < kills:
+        processes = start(kind, out)
+        time.sleep(chance.uniform(0.2, 1.1) * lasts)
+        victims = [one for one in processes if one.poll() is None]
+        for victim in chance.sample(victims, chance.randint(0, len(victims))):
+            os.killpg(victim.pid, signal.SIGKILL)
+            killed += 1
+        end(processes)
+    end(start(kind, out))
+    expected, found = content(whole), content(out)
+    names = sorted(expected.keys() | found.keys())
+    return killed, [name for name in names if expected.get(name) != found.get(name)]
+
+
+def main() -> None:
+    """Kill as often as asked, and print what came of it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=50, help="in all")
+    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", default=[], help="some of the ways to work")
+    given = parser.parse_args()
+    chance, broken = random.Random(given.seed), 0
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        paint(home, given.images)
+        ways = [one for one in kinds(home) if not given.only or one.name in given.only]
+        for kind in ways:
+            killed, differs = torture(kind, home, -(-given.kills // len(ways)), chance)
+            broken += bool(differs)
+            told = f"differs: {', '.join(differs[:5])}" if differs else "as undisturbed"
+            print(f"{kind.name:16} {killed:3} kills: {told}", flush=True)
+    sys.exit(broken)
+
+
+if __name__ == "__main__":
+    main()
