@@ -231,7 +231,7 @@ class PlainLoop:
             attention = attention / attention.sum(0, keepdim=True)
             attention = attention / attention.sum(1, keepdim=True)
         both = (attention + attention.T) / 2
-        spread = (both @ both) @ (cam * inside_boxes(cam, step.box_at)).flatten()
+        spread = (both @ both) @ (cam * inside_boxes(cam[None], [step.box_at])[0]).flatten()
         return stretched(spread.view(grid))
 
     def cam(self, tokens: Tensor, grid: tuple[int, int], texts: Sequence[str], row: int) -> Tensor:

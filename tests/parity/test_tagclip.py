@@ -402,8 +402,8 @@ def test_what_the_segmenter_makes_of_the_network(
     close(cam, theirs["cam.cam"], 2e-4)
     cams = theirs["cam.cam"]
     boxes = inside_boxes(cams, [method(recording, case)["cam_box"]] * len(cams))
-    same(torch.stack(boxes).to(torch.uint8), theirs["cam.box_mask"])
-    rows, seen = facts["matrix_rows"], theirs["cam.cam"] * torch.stack(boxes)
+    same(boxes.to(torch.uint8), theirs["cam.box_mask"])
+    rows, seen = facts["matrix_rows"], theirs["cam.cam"] * boxes
     if len(rows) == len(theirs["tagger.coarse"]):
         close(affinity(theirs["cam.attention_mean_rows"], 3), theirs["cam.affinity_rows"], 1e-5)
     spread_rows = theirs["cam.affinity_rows"] @ seen.flatten(1).T
