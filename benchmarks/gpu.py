@@ -9,6 +9,7 @@ ITACLIP at stride 28, beside a plain loop that does as the released code does; P
 BLIP-large; the dense CRF and PAMR of 480 x 640 pixels and 21 classes; tuning OFA-base for a list of
 classes; and a study of 100 trials. Products of matrices and copies of the device alone say what it
 can do, and so what bounds each task. A part that fails is said at the end; the others go on.
+It needs a checkout with the extra `test`, and no network.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from ovsskit.backbones.ofa._network import OfaNetwork
 from ovsskit.backbones.ofa._shape import Shape
 from ovsskit.engine.devices import choose_device, free_memory_of, peak_memory_of, wait_for
 from ovsskit.engine.driver import Driver
+from ovsskit.engine.room import Room
 from ovsskit.engine.values import Image
 from ovsskit.fit.table import FitTable
 from ovsskit.fit.tuning import Tuner
@@ -225,10 +227,10 @@ def run_itaclip(device: str, sizes: Sizes, folder: Path) -> list[Measured]:
     plan = Pipeline.of(recipe.plan.stages, {"backbone": backbone}, device=device).plan
     stages = [stage for stage in plan.stages if stage.address not in itaclip.GIVEN]
     state = {"image": image, "vocabulary": recipe.plan.vocabulary, "text_features": texts}
-    labels = {}
+    labels, room = {}, Room(device)
 
     def ours() -> None:
-        driver = Driver(dict(plan.models), plan.models_of, 64, device=device)
+        driver = Driver(dict(plan.models), plan.models_of, 64, device=device, room=room)
         with torch.no_grad():
             labels["ours"] = driver.run(stages, [state])[0]["labels"].ids
 
