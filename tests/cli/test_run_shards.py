@@ -22,7 +22,7 @@ from ovsskit.errors import BadOutput
 from ovsskit.files.shard import Shard
 from ovsskit.run import replicas
 from ovsskit.run.output.folder import OutputFolder
-from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.replica import Replica
 from ovsskit.run.replicas import serve
 
@@ -138,6 +138,20 @@ def test_who_may_be_in_a_folder_together(tmp_path: Path) -> None:
     second.close()
     assert not (out / ".shards").exists()
     opened(out, Shard())[0].close()
+
+
+def test_one_image_of_all_is_explained_also_by_shards_that_begin_anew(photos: Path) -> None:
+    images = sorted(photos.iterdir())
+    for _ in range(2):  # the first time both end before they have done anything
+        explained = []
+        for folder in opened(Path("out"), Shard(1, 2), Shard(2, 2)):
+            todo = folder.add(images, frozenset(), [])
+            folder.explain_first(todo)
+            explained += [record.name for record in todo if "maps" in record.saved]
+            with folder.alone():
+                folder.save(Costs())
+            folder.close()
+        assert explained == [images[0].stem]
 
 
 def test_a_shard_does_not_begin_while_a_whole_run_goes_on(

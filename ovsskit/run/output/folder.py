@@ -179,8 +179,10 @@ class OutputFolder(RecordedFolder):
 
     def _leave(self, record: ImageRecord, is_raster: bool) -> None:
         """Enter an image that another shard does."""
-        if record.name not in self.records:
+        known = self.records.get(record.name)
+        if known is None:
             self.records[record.name] = record
+        if known is None or known.state != "done":
             self.leader = self.leader or ("" if is_raster else record.name)
 
     def has(self, record: ImageRecord, *, verify: bool = False) -> bool:
