@@ -80,7 +80,7 @@ read_files = TypeAdapter(Files).validate_python
 
 
 class OpenFolder:
-    """Write into a folder of ours that is there; `record` is what marks and describes it."""
+    """Write into a folder of ours that is there; `record` is the file that marks it."""
 
     def __init__(self, path: Path, record: str) -> None:
         self.path, self.record = path, record

@@ -74,7 +74,7 @@ class RecordedFolder(OwnFolder, ABC):
         raise NotImplementedError
 
     def share(self) -> None:
-        """Let other shards work in the folder, too."""
+        """Let other shards work in the folder, also."""
         if not self.shard.is_whole:
             self.let_others()
 
