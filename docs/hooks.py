@@ -39,8 +39,8 @@ FAMILIES = {
 VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden",
     "Similarity", "Attention", "PatchAttention", "Explanation", "PatchFeatures", "TextFeatures",
-    "ForegroundMap", "Scores", "Saliency", "Logits", "Confidences", "Probabilities", "Labels",
-    "Reward",
+    "ForegroundMap", "Groups", "Scores", "Saliency", "Logits", "Confidences", "Probabilities",
+    "Prototypes", "Labels", "Reward",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import Backbone as Backbone
     from ovsskit.engine.model import CrossAttends as CrossAttends
     from ovsskit.engine.model import DecodesPatches as DecodesPatches
+    from ovsskit.engine.model import DescribesPatches as DescribesPatches
     from ovsskit.engine.model import EncodesImage as EncodesImage
     from ovsskit.engine.model import EncodesImageAndText as EncodesImageAndText
     from ovsskit.engine.model import EncodesPatches as EncodesPatches
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import EncodesTokens as EncodesTokens
     from ovsskit.engine.model import ExplainsPatches as ExplainsPatches
     from ovsskit.engine.model import FindsForeground as FindsForeground
+    from ovsskit.engine.model import GroundsText as GroundsText
+    from ovsskit.engine.model import GroupsPatches as GroupsPatches
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.model import SegmentsClasses as SegmentsClasses
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import CrossAttention as CrossAttention
     from ovsskit.engine.values import Explanation as Explanation
     from ovsskit.engine.values import ForegroundMap as ForegroundMap
+    from ovsskit.engine.values import Groups as Groups
     from ovsskit.engine.values import Hidden as Hidden
     from ovsskit.engine.values import Image as Image
     from ovsskit.engine.values import Labels as Labels
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import PatchFeatures as PatchFeatures
     from ovsskit.engine.values import Present as Present
     from ovsskit.engine.values import Probabilities as Probabilities
+    from ovsskit.engine.values import Prototypes as Prototypes
     from ovsskit.engine.values import Reward as Reward
     from ovsskit.engine.values import Saliency as Saliency
     from ovsskit.engine.values import Scores as Scores
@@ -75,8 +80,9 @@ _HOMES = {
     "compare.in_python": "run_compare",
     "distil.in_python": "run_distil",
     "engine.model": (
-        "Backbone CrossAttends DecodesPatches EncodesImage EncodesImageAndText EncodesPatches "
-        "EncodesRegions EncodesText EncodesTokens ExplainsPatches FindsForeground MatchesText "
+        "Backbone CrossAttends DecodesPatches DescribesPatches EncodesImage "
+        "EncodesImageAndText EncodesPatches EncodesRegions EncodesText EncodesTokens "
+        "ExplainsPatches FindsForeground GroundsText GroupsPatches MatchesText "
         "PretrainedBackbone SegmentsClasses"
     ),
     "engine.stage": (
@@ -84,9 +90,9 @@ _HOMES = {
     ),
     "engine.store": "Store",
     "engine.values": (
-        "Attention Captions Confidences CrossAttention Explanation ForegroundMap Hidden Image "
-        "Labels Logits PatchAttention PatchFeatures Present Probabilities Reward Saliency Scores "
-        "Similarity Spatial TextFeatures TokenMaps Value Vocabulary Window"
+        "Attention Captions Confidences CrossAttention Explanation ForegroundMap Groups Hidden "
+        "Image Labels Logits PatchAttention PatchFeatures Present Probabilities Prototypes Reward "
+        "Saliency Scores Similarity Spatial TextFeatures TokenMaps Value Vocabulary Window"
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from clip_twin import clip_twin
+from deit_twin import deit_twin
 from dino_twin import decoder_twin, dino_twin
+from groupvit_twin import groupvit_twin
 from ofa_twin import ofa_twin
 from proposer_twins import proposer_twin
 from segformer_twin import segformer_twin
+from tcl_twin import tcl_twin
 
 PARITY = Path(__file__).parent / "parity"
 TWINS: dict[str, dict[str, Any]] = {
@@ -20,8 +23,12 @@ TWINS: dict[str, dict[str, Any]] = {
     "albef": {"weights": str(PARITY / "albef"), "image_size": 64},
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
     "clip": {"weights": clip_twin(), "model": ""},
+    "clip_dense": {"weights": clip_twin(), "model": ""},
+    "deit": {"weights": deit_twin()},
     "dino": {"weights": dino_twin()},
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
+    "groupvit": {"weights": groupvit_twin()},
+    "tcl": {"weights": tcl_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},
     "segformer": {"weights": segformer_twin(), "image_size": 64},
@@ -33,6 +40,7 @@ SMALLER: dict[str, Any] = {
     "encode_text.templates": "simple",
     "resize_image.short_side": 64,
     "square_image.side": 64,
+    "crop_image.short_side": 64,
     "sliding_window.window": 48,
     "sliding_window.stride": 32,
 }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ovsskit.cli.bank import bank
 from ovsskit.cli.check import check
 from ovsskit.cli.compare import compare
 from ovsskit.cli.datasets import datasets
@@ -58,6 +59,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(bank, name="bank")
 
 
 def show_version(wanted: bool) -> bool:

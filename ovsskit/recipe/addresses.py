@@ -29,7 +29,7 @@ from ovsskit.recipe.shapes import ModelShape, StageShape, odd_values, wrong_shap
 from ovsskit.recipe.toml_lines import Table, parse, tabled
 from ovsskit.recipe.vocabulary import NAMING
 
-SECTIONS = ("backbone", "vocabulary", "input", "fit", "distil")
+SECTIONS = ("backbone", "vocabulary", "input", "fit", "distil", "bank")
 
 
 def address_of(entry: Table) -> str:

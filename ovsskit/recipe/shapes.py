@@ -89,6 +89,7 @@ class FileShape(StudyShape):
     vocabulary: Tables = {}
     input: Tables = {}
     fit: Tables = {}
+    bank: Tables = {}
     study: StudyShape = StudyShape()
     stage: Annotated[list[StageShape], Field(max_length=MOST_TABLES)] = []
     published: Annotated[list[Tables], Field(max_length=MOST_TABLES)] = []

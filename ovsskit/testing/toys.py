@@ -9,10 +9,13 @@ from ovsskit.engine.examples import brightness
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.model.cross_attends import ToyCrossAttends
 from ovsskit.engine.model.decodes_patches import ToyDecodesPatches
+from ovsskit.engine.model.describes_patches import ToyDescribesPatches
 from ovsskit.engine.model.encodes_image_and_text import ToyEncodesImageAndText
 from ovsskit.engine.model.encodes_regions import ToyEncodesRegions
 from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.finds_foreground import ToyFindsForeground
+from ovsskit.engine.model.grounds_text import ToyGroundsText
+from ovsskit.engine.model.groups_patches import ToyGroupsPatches
 from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.model.segments_classes import ToySegmentsClasses
@@ -27,10 +30,13 @@ class ToyBackbone(
     ToyEncodesRegions,
     ToyEncodesImageAndText,
     ToyExplainsPatches,
+    ToyGroundsText,
     ToyDecodesPatches,
     ToyFindsForeground,
     ToyProposesMasks,
     ToySegmentsClasses,
+    ToyGroupsPatches,
+    ToyDescribesPatches,
 ):
     """Do all that the package's models do by brightness, without weights."""
 

@@ -19,7 +19,7 @@ NAME = "{}"
 
 Sentence = Annotated[str, Field(pattern=r"\{\}", description="text with {} for the name")]
 Templates = (
-    Literal["imagenet_80", "scene_5", "clip_surgery_85", "car_15", "simple", "name"]
+    Literal["imagenet_80", "scene_5", "clip_surgery_85", "car_15", "tcl_9", "simple", "name"]
     | Annotated[tuple[Sentence, ...], Field(min_length=1)]
 )
 """A known set of sentences, or sentences of a person's own."""
@@ -42,6 +42,18 @@ CAR = (
     *(f"This is a photo of a {size} {{}}." for size in ("small", "medium", "large")),
     *(f"There is a {size} {{}} in the scene." for size in ("small", "medium", "large")),
 )
+TCL = (
+    "itap of a {}.",
+    "a bad photo of a {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+    "a photo of many {}.",
+    "a photo of {}s.",
+)
+"""The seven sentences that CLIP's authors chose of their 80, and two of many things."""
 
 
 def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
@@ -54,8 +66,8 @@ def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
         return _read(Path(file))
     if isinstance(templates, tuple):
         return templates
-    if templates == "car_15":
-        return CAR
+    if templates in ("car_15", "tcl_9"):
+        return CAR if templates == "car_15" else TCL
     if templates in ("simple", "name"):
         return ("a photo of a {}." if templates == "simple" else NAME,)
     imagenet = tuple(fill(NAME) for fill in open_clip.OPENAI_IMAGENET_TEMPLATES)
@@ -65,21 +77,23 @@ def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
 
 
 def encode_words(
-    words: Sequence[str], templates: Sequence[str], backbone: EncodesText
+    words: Sequence[str], templates: Sequence[str], backbone: EncodesText, *, unit: bool = True
 ) -> Float[torch.Tensor, "text width"]:
-    """Return for every word the mean of the vectors of all sentences with it, all of length 1.
+    """Return for every word the mean of the vectors of all sentences with it, of length 1.
 
-    Each sentence's vector is brought to length 1 before the mean, and the mean after it (CLIP's
-    prompt ensemble).
+    Each sentence's vector is brought to length 1 before the mean, too (CLIP's prompt ensemble),
+    unless not `unit`: then longer vectors count for more.
     What was encoded in an earlier run is taken from the user's cache.
     """
 
     def encode() -> Float[torch.Tensor, "text width"]:
         filled = [template.replace(NAME, word) for word in words for template in templates]
         vectors = backbone.encode_text(filled).float()
-        return ensemble(vectors.unflatten(0, (len(words), len(templates))))
+        apart = vectors.unflatten(0, (len(words), len(templates)))
+        return ensemble(apart) if unit else torch.nn.functional.normalize(apart.mean(1), dim=-1)
 
-    return recall(backbone, words, templates, encode)
+    known_by = templates if unit else [*templates, "lengths kept"]
+    return recall(backbone, words, known_by, encode)
 
 
 def ensemble(

@@ -26,7 +26,7 @@ ORDER = (
     ("backbones",),
     ("stages",),
     ("run",),
-    ("compare", "eval", "export", "fit", "sentences", "words", "study.spec"),
+    ("bank", "compare", "eval", "export", "fit", "sentences", "words", "study.spec"),
     ("distil", "reproduce", "report"),
     ("serve",),
     ("study.search",),

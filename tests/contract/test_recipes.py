@@ -16,6 +16,7 @@ from twins import SMALLER, TWINS
 import ovsskit
 from ovsskit.datasets.facts import facts_of
 from ovsskit.engine.driver import Driver
+from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.stage import use_of, walk
 from ovsskit.engine.values import ForegroundMap, Hidden, Image, PatchFeatures, Present
 from ovsskit.engine.wiring import flatten
@@ -56,7 +57,26 @@ def load(path: Path, folder: Path) -> Pipeline:
             json.dumps({f"image{seed}": names for seed in (0, 1, 2)})
         )
         changes.append(f"presence_from_file.file={folder / 'present.json'}")
+    if "read_bank" in addresses:
+        [model] = [
+            link.models["backbone"]
+            for link in recipe.plan.links
+            if link.node.address == "read_bank"
+        ]
+        words = [word for _, word in (recipe.plan.vocabulary.queries)]
+        changes.append(f"read_bank.file={write_bank_for(words, model, changes, path, folder)}")
     return ovsskit.load(path, *changes)
+
+
+def write_bank_for(
+    words: Sequence[str], model: str, changes: Sequence[str], path: Path, folder: Path
+) -> Path:
+    """Write random prototypes of words, as wide as a model's patches."""
+    described: Any = load_recipe(path, changes).plan.models[model]
+    [features] = described.describe_patches([example(Image)])
+    vectors = torch.rand(len(words), features.data.shape[0])
+    write_bank(folder / "bank.safetensors", Bank(tuple(words), vectors, ""))
+    return folder / "bank.safetensors"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+from ovsskit.engine.examples import WIDTH
+from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.stage import Stage, Wrapper, wiring
-from ovsskit.engine.values import Regions
+from ovsskit.engine.values import Regions, Vocabulary
 from ovsskit.recipe.registry import find_stage, stage_files
 from ovsskit.testing import ToyBackbone, check_stage, check_wrapper, example
 
@@ -38,9 +40,15 @@ def make(name: str, folder: Path) -> Any:
     for seed in (0, 7):
         numbers = example(Regions, seed).data.numpy().astype("uint8")
         Pillow.fromarray(numbers).save(folder / f"image{seed}.png")
-    files = {"presence_from_file": "present.json", "expand_text": "texts.toml"}
     if name == "regions_from_files":
         return cls(folder=str(folder))  # type: ignore[call-arg]
+    words = (*example(Vocabulary).names,)
+    write_bank(folder / "bank.safetensors", Bank(words, torch.rand(len(words), WIDTH), ""))
+    files = {
+        "presence_from_file": "present.json",
+        "expand_text": "texts.toml",
+        "read_bank": "bank.safetensors",
+    }
     return cls(**{"file": str(folder / files[name])} if name in files else {})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import PrivateAttr
@@ -19,11 +19,13 @@ from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.model import PretrainedBackbone
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 
 Tensor = torch.Tensor
+W = TypeVar("W", bound="RecordedWords")
 OWN = Path(__file__).parent
 METHODS = ("sclip", "naclip", "clearclip", "maskclip", "gem")
 """What recipes compute; folders of other methods are passed over."""
@@ -250,15 +252,13 @@ class Method:
         return write_recipe(folder, base, values)
 
 
-class Tower(Clip):
-    """Be the small tower: it encodes patches by its weights, and has a recorded vector for every
-    word.
-    """
+class RecordedWords(PretrainedBackbone):
+    """Have a recorded vector for every word, in place of a text encoder."""
 
     _words: dict[str, Tensor] = PrivateAttr(default_factory=dict)
 
-    def with_words(self, vectors: Tensor) -> Tower:
-        """Return a tower that knows these words."""
+    def with_words(self: W, vectors: Tensor) -> W:
+        """Return a model that knows these words."""
         tower = self.model_copy()
         tower._words = {word_of(query): vector for query, vector in enumerate(vectors)}
         return tower
@@ -269,9 +269,15 @@ class Tower(Clip):
         vectors = torch.stack([*self._words.values()])
         return hashlib.sha256(self.weights.encode() + vectors.numpy().tobytes()).hexdigest()
 
-    def encode_text(self, texts: Iterable[str]) -> Tensor:  # type: ignore[override]
+    def encode_text(self, texts: Iterable[str]) -> Tensor:
         """Return the vector of the word that is in each sentence."""
         return torch.stack([self._words[re.findall(r"word\d{3}", text)[0]] for text in texts])
+
+
+class Tower(RecordedWords, Clip):  # type: ignore[misc]
+    """Be the small tower: it encodes patches by its weights, and has a recorded vector for every
+    word.
+    """
 
 
 def word_of(query: int) -> str:

@@ -47,6 +47,7 @@ REPOSITORIES = {
     ("ViT-B-16", OPENAI): "timm/vit_base_patch16_clip_224.openai",
     ("ViT-L-14", OPENAI): "timm/vit_large_patch14_clip_224.openai",
     ("ViT-L-14-336", OPENAI): "timm/vit_large_patch14_clip_336.openai",
+    ("RN50x16", OPENAI): "timm/resnet50x16_clip.openai",
     ("ViT-B-32", "laion2b_s34b_b79k"): "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
 }
 """Where these tags of architectures lie, as open_clip has it, whose import takes torch."""

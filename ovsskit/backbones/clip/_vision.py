@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from ovsskit._lazy import Bool, Float, torch
 
-Positions = Literal["scale", "size", "size_antialias", "half", "half_always"]
+Positions = Literal["scale", "size", "size_antialias", "size_exact", "half", "half_always"]
 
 
 HIDDEN = -1000.0
@@ -77,12 +77,15 @@ def place_embeddings(
     """Return position embeddings for a grid; unchanged if it has the trained number of patches.
 
     `scale` samples the table at steps of `trained / (grid + 0.1)`, as DINO's and the dense CLIP
-    methods' code does. `half` resizes it bilinearly and rounds all of it to half precision, and
-    `half_always` does so to the trained grid as well, as TagCLIP's and CLIP-ES's code do.
+    methods' code does. `size_exact` is `size`, but leaves the table unchanged for the trained rows
+    and columns alone, as TCL's code does. `half` resizes it bilinearly and rounds all of it to half
+    precision, and `half_always` does so to the trained grid as well, as TagCLIP's and CLIP-ES's
+    code do.
     """
     if how in ("half", "half_always"):
         return _rounded_places(table, trained, grid, is_always=how == "half_always")
-    if grid[0] * grid[1] == trained[0] * trained[1]:
+    is_kept = grid[0] * grid[1] == trained[0] * trained[1]
+    if grid == trained or (is_kept and how != "size_exact"):
         return table
     planes = table[1:].float().T.unflatten(1, trained)[None]
     if how == "scale":

@@ -99,7 +99,8 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         Field(
             description=(
                 "how position embeddings are resized to other grids: bicubic by scale, with 0.1 "
-                "patches added (most methods), to the size (MaskCLIP), or to the size with "
+                "patches added (most methods), to the size (MaskCLIP), to the size also where as "
+                "many patches lie otherwise (TCL), or to the size with "
                 "antialiasing (GEM); bilinear and rounded to half precision (TagCLIP), to the grid "
                 "of the training, too (CLIP-ES)"
             )
@@ -353,8 +354,8 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         """Return the number of blocks of the image encoder."""
         return len(vision.blocks_of(self.visual))
 
-    def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
-        """Return an image as the network sees it: normalised, own size, hidden patches at 0."""
+    def normalise(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
+        """Return an image's colours less the mean, divided by the deviation, at its own size."""
         settings = self.blueprint.preprocessing
         constants = open_clip.constants
         mean = self.mean or [
@@ -366,7 +367,11 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         middle, width = (
             send_numbers(values, image.data)[:, None, None] for values in (mean, deviation)
         )
-        data = (image.data * 255 - middle) / width
+        return (image.data * 255 - middle) / width
+
+    def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
+        """Return an image as the network sees it: normalised, own size, hidden patches at 0."""
+        data = self.normalise(image)
         if image.hidden is not None:
             patch = self.visual.patch_size[0]
             hidden = image.hidden.repeat_interleave(patch, 0).repeat_interleave(patch, 1)

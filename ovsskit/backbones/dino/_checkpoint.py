@@ -43,17 +43,18 @@ class Configuration(BaseModel, extra="allow"):
     num_attention_heads: int = Field(default=0, ge=0, le=1000)
 
 
-def read_network(path: Path, dtype: Any, epsilon: float) -> Any:
+def read_network(path: Path, dtype: Any, epsilon: float, *, with_norm: bool = False) -> Any:
     """Return the network of a checkpoint or its folder, whose layer norms add this epsilon.
 
-    What leaves its last block is not normalised.
+    What leaves its last block is normalised only `with_norm`.
 
     Raises:
         BadWeights: a file is missing or broken, or belongs to another architecture.
     """
-    network, state, _ = _read(path, dtype)
+    network, state, _ = _read(path, dtype, unread=UNREAD[:1] if with_norm else UNREAD)
     network.load_state_dict(state, strict=False, assign=True)
-    network.layernorm, network.embeddings.mask_token = torch.nn.Identity(), None
+    network.embeddings.mask_token = None
+    network.layernorm = network.layernorm if with_norm else torch.nn.Identity()
     for module in network.modules():
         if isinstance(module, torch.nn.LayerNorm):
             module.eps = epsilon
@@ -81,15 +82,20 @@ def convert(path: Path, file: Path, beside: Collection[Path]) -> None:
 
 
 def _read(
-    path: Path, dtype: Any = None, *, shapes_only: bool = False
+    path: Path,
+    dtype: Any = None,
+    *,
+    shapes_only: bool = False,
+    unread: Collection[str] = UNREAD,
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Return the empty network, its tensors, and those of the file that they are made of."""
     tensors = read_tensors(weights_file(path, FIX), FIX, dtype, shapes_only=shapes_only)
     if not recognise(tensors):
         there = f"They begin with {', '.join(sorted(tensors)[:3])}."
         raise _unfit(path, "These weights are not those of a DINO.", there)
-    taken = {name: one for name, one in tensors.items() if rename(name) not in UNREAD}
+    taken = {name: one for name, one in tensors.items() if rename(name) not in unread}
     state = _split_attention({rename(name): tensor for name, tensor in taken.items()})
+    _fold_distillation(state)
     try:
         config = _configure(state, _heads(path))
     except KeyError as error:
@@ -104,7 +110,7 @@ def _read(
     except (ArithmeticError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise _unfit(path, f"The shapes of these weights describe no DINO: {reason}") from error
-    needed = {name: one for name, one in network.state_dict().items() if name not in UNREAD}
+    needed = {name: one for name, one in network.state_dict().items() if name not in unread}
     ones = {name: torch.ones_like(state[PATCHES][:, 0, 0, 0]) for name in needed if "scale" in name}
     empty = {REGISTERS: torch.zeros_like(state[POSITIONS][:, :0])}
     state = {**ones, **empty, **state}
@@ -130,6 +136,16 @@ def _split_attention(state: Mapping[str, Any]) -> dict[str, Any]:
         for part, one in zip("qkv", tensor.chunk(3), strict=True):
             found[name.replace(".attn.qkv.", f".attention.{part}_proj.")] = one
     return found
+
+
+def _fold_distillation(state: dict[str, Any]) -> None:
+    """Let DeiT's distillation token be a register: its place in the table is added to it."""
+    registers, table = state.get(REGISTERS), state.get(POSITIONS)
+    is_square = table is not None and round((table.shape[1] - 2) ** 0.5) ** 2 == table.shape[1] - 2
+    if registers is None or registers.shape[1] != 1 or table is None or not is_square:
+        return
+    state[REGISTERS] = registers + table[:, 1:2]
+    state[POSITIONS] = torch.cat([table[:, :1], table[:, 2:]], 1)
 
 
 def _configure(state: Mapping[str, Any], heads: int) -> dict[str, Any]:

@@ -17,6 +17,8 @@ RENAMES = (
     (r"^((teacher|backbone|module|vit|dinov2|dinov2_with_registers)\.)+", ""),
     # the authors' names
     (r"^(cls_token|register_tokens|mask_token)$", r"embeddings.\1"),
+    (r"^dist_token$", REGISTERS),
+    (r"^norm\.", "layernorm."),
     (r"^pos_embed$", POSITIONS),
     (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
     (r"^blocks\.", "encoder.layer."),

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from ovsskit.hub.weights import Published
 
+DEIT = {
+    "deit_s_sin_dist.pth": Published(
+        "https://github.com/Muzammal-Naseer/Intriguing-Properties-of-Vision-Transformers",
+        "DeiT's ViT-S/16, distilled on stylised images",
+        "none stated",
+        "of a release of that repository, where we looked",
+        4 * 22_436_432,
+    )
+}
 LICENCE = ("Apache-2.0", "of the repositories facebookresearch/dino and facebookresearch/dinov2")
 DINO = {
     f"facebook/{name}": Published(

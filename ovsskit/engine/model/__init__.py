@@ -5,6 +5,7 @@ from ovsskit.engine.model.backbone import capabilities as capabilities
 from ovsskit.engine.model.cross_attends import CrossAttends as CrossAttends
 from ovsskit.engine.model.cross_attends import Objective as Objective
 from ovsskit.engine.model.decodes_patches import DecodesPatches as DecodesPatches
+from ovsskit.engine.model.describes_patches import DescribesPatches as DescribesPatches
 from ovsskit.engine.model.encodes_image import EncodesImage as EncodesImage
 from ovsskit.engine.model.encodes_image_and_text import EncodesImageAndText as EncodesImageAndText
 from ovsskit.engine.model.encodes_patches import EncodesPatches as EncodesPatches
@@ -13,6 +14,8 @@ from ovsskit.engine.model.encodes_text import EncodesText as EncodesText
 from ovsskit.engine.model.encodes_tokens import EncodesTokens as EncodesTokens
 from ovsskit.engine.model.explains_patches import ExplainsPatches as ExplainsPatches
 from ovsskit.engine.model.finds_foreground import FindsForeground as FindsForeground
+from ovsskit.engine.model.grounds_text import GroundsText as GroundsText
+from ovsskit.engine.model.groups_patches import GroupsPatches as GroupsPatches
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone
 from ovsskit.engine.model.proposes_masks import ProposesMasks as ProposesMasks

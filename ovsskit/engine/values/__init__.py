@@ -18,6 +18,7 @@ from ovsskit.engine.values.cross_attention import CrossAttention as CrossAttenti
 from ovsskit.engine.values.cross_attention import TokenMaps as TokenMaps
 from ovsskit.engine.values.explanation import Explanation as Explanation
 from ovsskit.engine.values.foreground_map import ForegroundMap as ForegroundMap
+from ovsskit.engine.values.groups import Groups as Groups
 from ovsskit.engine.values.hidden import Hidden as Hidden
 from ovsskit.engine.values.image import Image as Image
 from ovsskit.engine.values.labels import Labels as Labels
@@ -25,6 +26,7 @@ from ovsskit.engine.values.masks import Masks as Masks
 from ovsskit.engine.values.patch_attention import PatchAttention as PatchAttention
 from ovsskit.engine.values.patch_features import PatchFeatures as PatchFeatures
 from ovsskit.engine.values.present import Present as Present
+from ovsskit.engine.values.prototypes import Prototypes as Prototypes
 from ovsskit.engine.values.regions import Regions as Regions
 from ovsskit.engine.values.regions import Uncovered as Uncovered
 from ovsskit.engine.values.reward import Reward as Reward

@@ -18,6 +18,8 @@ from ovsskit.ops.mean_field import mean_field
 
 CLIP = 1e-5
 """Lowest probability before the logarithm, as in pydensecrf's `unary_from_softmax`."""
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation of red, green and blue, which ReCo's images are normalised with."""
 MEAN_BGR = (104.008, 116.669, 122.675)
 """Blue, green and red that Caffe's networks subtract, to 255."""
 
@@ -31,7 +33,8 @@ class DenseCrf(Stage, writes="scores"):
     is reduced to their size.
     Source: Kraehenbuehl & Koltun 2011; parameters of PnP-OVSS, released code; `bgr` as IFSeg's
     notebook; `bgr_wrapped` as CLIP-ES's, TagCLIP's and CaR's released code, where a byte less than
-    the mean that is subtracted becomes a high one.
+    the mean that is subtracted becomes a high one; `bgr_cut` as ReCo's, where many bytes become one
+    less.
 
     Example:
         [[stage]]
@@ -60,11 +63,12 @@ class DenseCrf(Stage, writes="scores"):
         10.0
     )
     channels: Annotated[
-        Literal["rgb", "bgr", "bgr_wrapped"],
+        Literal["rgb", "bgr", "bgr_wrapped", "bgr_cut"],
         Field(
             description=(
                 "in which order the lattice takes the colours: it only approximates the "
-                "appearance term, not symmetrically; `bgr_wrapped`: less a mean, modulo 256"
+                "appearance term, not symmetrically; `bgr_wrapped`: less a mean, modulo 256; "
+                "`bgr_cut`: after a normalisation that is undone, cut to whole numbers"
             )
         ),
     ] = "rgb"
@@ -99,6 +103,8 @@ class DenseCrf(Stage, writes="scores"):
             image = Image(data[0].clamp(0, 1))
         if self.channels == "rgb":
             return image.pixels
+        if self.channels == "bgr_cut":
+            return cut_bytes(image.pixels).flip(-1)
         pixels = image.pixels.flip(-1)
         return pixels if self.channels == "bgr" else wrap_bytes(pixels)
 
@@ -145,3 +151,11 @@ def wrap_bytes(pixels: UInt8[torch.Tensor, "h w 3"]) -> UInt8[torch.Tensor, "h w
     """Return blue, green and red less their mean, cut to whole numbers towards 0, modulo 256."""
     colours = pixels.float()
     return (colours - send_numbers(MEAN_BGR, colours)).trunc().int().remainder(256).to(torch.uint8)
+
+
+def cut_bytes(pixels: UInt8[torch.Tensor, "h w 3"]) -> UInt8[torch.Tensor, "h w 3"]:
+    """Return what is left of bytes when ImageNet's normalisation is undone in single precision."""
+    colours = pixels.float()
+    mean, deviation = (send_numbers(values, colours) for values in IMAGENET)
+    normalised = (colours / 255 - mean) / deviation
+    return ((normalised * deviation + mean) * 255).to(torch.uint8)

@@ -36,7 +36,7 @@ class Pamr(Stage, writes="scores"):
     weight. Shifts and scales of a channel do not matter, so that it is the same whether an image is
     normalised for a network or not.
     Source: pixel-adaptive mask refinement (Araslanov & Roth 2020), with the settings of ITACLIP's
-    released code.
+    released code; TCL's is inside its windows.
 
     Example:
         [[stage]]
@@ -59,6 +59,15 @@ class Pamr(Stage, writes="scores"):
             )
         ),
     ] = "maps"
+    align: Annotated[
+        Literal["corners", "edges"],
+        Field(
+            description=(
+                "what coincides where the image is brought to the maps: the middles of their "
+                "corner pixels (TCL), or their edges"
+            )
+        ),
+    ] = "edges"
 
     def run(self, scores: S, image: Image) -> S:
         """Return the refined maps."""
@@ -66,7 +75,8 @@ class Pamr(Stage, writes="scores"):
         if maps.shape[1:] != photo.shape[1:]:
             resize = partial(torch.nn.functional.interpolate, mode="bilinear")
             if self.at == "maps":
-                photo = resize(photo[None], maps.shape[1:])[0]
+                corners = self.align == "corners"
+                photo = resize(photo[None], maps.shape[1:], align_corners=corners)[0]
             else:
                 maps = resize(maps[None], photo.shape[1:], align_corners=True)[0]
         if not self.steps:

@@ -18,12 +18,13 @@ class EncodeText(Stage, writes="text_features"):
 
     The words are the background's, each class's name and synonyms, then the negatives. The vectors
     of the sentences with a word are brought to length 1 and averaged, and the mean is brought to
-    length 1; or each sentence stays a text of its own, those of a word one after the other.
+    length 1 (TCL averages them as they are); or each sentence stays a text of its own, those of a
+    word one after the other.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
-    the bare name. In `word_of`, `all`, `first` and `joined` say for a class what they say in
-    `words`. In
-    `sentences_of`, what says the same as `templates` counts as left out.
+    the bare name; `tcl_9` and `car_15` are TCL's and CaR's. In `word_of`, `all`, `first` and
+    `joined` say for a class what they say in `words`. In `sentences_of`, what says the same as
+    `templates` counts as left out.
     Source: Radford et al. 2021, CLIP (prompt ensembling); the 80 sentences serve ITACLIP, SCLIP,
     NACLIP and ClearCLIP. That each class has sentences which serve it best: Benigmim et al. 2025,
     FLOSS.
@@ -67,6 +68,12 @@ class EncodeText(Stage, writes="text_features"):
         Literal["mean", "apart"],
         Field(description="one vector for a word, the mean of its sentences, or one for each"),
     ] = "mean"
+    lengths: Annotated[
+        Literal["unit", "kept"],
+        Field(
+            description="of the sentences' vectors before their mean: brought to 1, or as they are"
+        ),
+    ] = "unit"
 
     def run_batch(
         self, vocabulary: Batch[Vocabulary], backbone: EncodesText
@@ -89,7 +96,8 @@ class EncodeText(Stage, writes="text_features"):
         for templates, some in groups.items():
             words = [queries[index][1] for index in some]
             together = [templates] if self.merge == "mean" else [(one,) for one in templates]
-            found = [encode_words(words, one, backbone) for one in together]
+            unit = self.lengths == "unit"
+            found = [encode_words(words, one, backbone, unit=unit) for one in together]
             vectors |= dict(zip(some, torch.stack(found, 1), strict=True))
         labels = (label for index, (label, _) in enumerate(queries) for _ in vectors[index])
         data = torch.cat([vectors[index] for index in range(len(queries))])

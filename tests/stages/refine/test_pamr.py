@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
+from sampling import bilinear
 
 from ovsskit.engine.values import Image, Logits
 from ovsskit.stages.refine import pamr
@@ -116,3 +118,13 @@ def test_maps_and_image_may_differ_in_one_side_alone(size: tuple[int, int]) -> N
 def test_maps_of_the_size_of_the_image_are_not_copied() -> None:
     scores, image = Logits(torch.rand(2, 10, 15), (1, 2)), Image(torch.rand(3, 10, 15))
     assert Pamr(steps=0, at="image").run(scores, image).data is scores.data
+
+
+@pytest.mark.parametrize("align", ["edges", "corners"])
+def test_image_is_brought_to_the_maps_as_is_said(align: Literal["edges", "corners"]) -> None:
+    maps, image = torch.rand(2, 9, 12), torch.rand(3, 20, 31)
+    stage = Pamr(steps=3, dilations=(1, 2), align=align)
+    found = stage.run(Logits(maps, (1, 2)), Image(image))
+    small = bilinear(image, (9, 12), corners=align == "corners")
+    expected = by_hand(maps, small, (1, 2), 3).float()
+    torch.testing.assert_close(found.data, expected, atol=1e-5, rtol=1e-4)

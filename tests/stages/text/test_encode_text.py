@@ -45,6 +45,16 @@ def test_words_and_sentences_are_encoded_and_averaged_at_length_one() -> None:
     )
 
 
+def test_sentences_may_count_by_the_lengths_of_their_vectors() -> None:
+    """The mean alone is made unit, as in TCL; the toy's vectors have lengths of their own."""
+    templates = ("a photo of a {}.", "art of the {}.", "{}")
+    found = EncodeText(templates=templates, lengths="kept").run(make_vocabulary(["cat"]), TOY)
+    vectors = TOY.encode_text([template.format("cat") for template in templates])
+    torch.testing.assert_close(found.data, unit(vectors.sum(0))[None])
+    plain = EncodeText(templates=templates).run(make_vocabulary(["cat"]), TOY)
+    assert not torch.allclose(found.data, plain.data, atol=1e-4)
+
+
 def test_sentences_may_stay_apart() -> None:
     templates = ("a photo of a {}.", "{}")
     words = make_vocabulary(["cat", "dog"], negatives=["wall"])

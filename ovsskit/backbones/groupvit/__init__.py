@@ -1,0 +1,1 @@
+"""GroupViT: an image encoder that groups patches by what they show."""

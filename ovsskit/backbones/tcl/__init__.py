@@ -1,0 +1,1 @@
+"""TCL: CLIP with a grounder that was trained on captions."""

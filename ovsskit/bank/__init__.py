@@ -1,0 +1,1 @@
+"""Build a bank: what classes look like to a model, learned from images without labels."""

@@ -1,0 +1,96 @@
+"""A bank: prototypes of words, and of which model and images they are, in a file of safetensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ovsskit._lazy import Float, torch
+from ovsskit.errors import BadFile, Place
+from ovsskit.files.writing import write_whole
+
+FIX = "Build one: ovsskit bank build RECIPE --images FOLDER"
+TENSOR, NOTE = "prototypes", "ovsskit_bank"
+PICKLED = (b"PK\x03\x04", b"\x80")
+"""How files begin that Python's pickle or torch wrote."""
+HEADER = b"{"
+"""What safetensors have after the eight bytes of a length, which may look like a pickle's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Hold a prototype for every word, and notes on how they were made.
+
+    `digest` is that of the model of whose patches they are.
+    """
+
+    words: tuple[str, ...]
+    prototypes: Float[torch.Tensor, "word width"]
+    digest: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_bank(path: Path, bank: Bank) -> None:
+    """Write a bank, whole or not at all.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    note = {**bank.notes, "words": bank.words, "digest": bank.digest}
+    tensors = {TENSOR: bank.prototypes.float().contiguous()}
+    content = save(tensors, {NOTE: json.dumps(note, ensure_ascii=False)})
+    write_whole(path, partial(_write, content))
+
+
+def _write(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+def read_bank(path: Path) -> Bank:
+    """Read a bank with its prototypes.
+
+    Raises:
+        BadFile: there is no such file, or it is broken, or is no bank.
+    """
+    from safetensors.torch import load
+
+    words, note = read_words(path)
+    found = load(path.read_bytes()).get(TENSOR)
+    if found is None or found.dim() != 2 or len(found) != len(words):
+        raise _bad(path, "The file holds no prototype for each of its words.")
+    return Bank(words, found, str(note.get("digest", "")), note)
+
+
+def read_words(path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the words and notes of a bank, from its header alone.
+
+    Raises:
+        BadFile: there is no such file, or it is broken, or is no bank.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with path.open("rb") as opened:
+            start = opened.read(9)
+        if start.startswith(PICKLED) and start[8:] != HEADER:
+            what = "The file is a pickle; it is not read, since reading such things can run code."
+            raise _bad(path, what)
+        with safe_open(path, "np") as file:
+            notes = json.loads((file.metadata() or {})[NOTE])
+        words = tuple(map(str, notes["words"]))
+    except (OSError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise _bad(path, f"The bank cannot be read: {reason}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise _bad(path, "The file is no bank: nothing in it says of which words.") from error
+    return words, notes
+
+
+def _bad(path: Path, what: str) -> BadFile:
+    return BadFile(what, fix=FIX, where=Place(str(path)))

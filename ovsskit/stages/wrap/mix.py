@@ -1,0 +1,62 @@
+"""Make one of two scores."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ovsskit._lazy import torch
+from ovsskit.engine.stage import Wrapper, Wraps
+from ovsskit.engine.values import Confidences
+from ovsskit.errors import BadValue
+
+
+class Mix(Wrapper, writes="scores"):
+    """Add what the inner chain scores to the scores before it, by weights, or multiply the two.
+
+    The inner chain compares the same texts in another way. Its maps are enlarged to the size of
+    those before it, bilinearly, edges on edges. Both are confidences, and so on one scale: where
+    `text_similarity` wrote them, `sigmoid` or `softmax` comes first.
+    Source: TCL (0.3 of the frozen branch) and ReCo (the product), released code.
+
+    Example:
+        [[stage]]
+        use = "mix"
+        weight = 0.3
+          [[stage.inner]]
+          use = "text_similarity"
+          [[stage.inner]]
+          use = "sigmoid"
+    """
+
+    neutral: ClassVar[dict[str, Any]] = {"how": "sum", "weight": 1.0}
+
+    how: Annotated[Literal["sum", "product"], Field(description="what is made of them")] = "sum"
+    weight: Annotated[
+        float,
+        Field(ge=0, le=1, description="of the inner chain in the sum; what is before has the rest"),
+    ] = 0.5
+
+    def run(self, scores: Confidences) -> Wraps[Confidences]:
+        """Return maps of the size of those before it.
+
+        Raises:
+            BadValue: they are not of the same texts in the same order.
+        """
+        [out] = yield [{}]
+        other: Confidences = out["scores"]
+        if scores.labels != other.labels:
+            what = f"{self.address} mixes scores of different texts: {len(scores.labels)} and "
+            raise BadValue(
+                f"{what}{len(other.labels)} maps, or in another order.",
+                fix="Let both be compared with the same text_features.",
+            )
+        data = other.data
+        if data.shape[1:] != scores.data.shape[1:]:
+            size = scores.data.shape[1:]
+            data = torch.nn.functional.interpolate(data[None], size, mode="bilinear")[0]
+        if self.how == "product":
+            return Confidences(scores.data * data, scores.labels)
+        mixed = data if self.weight == 1 else self.weight * data + (1 - self.weight) * scores.data
+        return Confidences(mixed, scores.labels)
