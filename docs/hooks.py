@@ -150,6 +150,7 @@ def shipped() -> list[Path]:
 
 def overview() -> str:
     """Return the page that lists every stage and backbone."""
+    from ovsskit.engine.stage import own_slot
     from ovsskit.recipe.describe import summary
     from ovsskit.recipe.registry import find_backbone, find_stage
 
@@ -170,7 +171,7 @@ def overview() -> str:
             cls: Any = find_stage(name)
             reads = ", ".join(f"`{slot}`" for slot, _ in reads_of(cls))
             lines.append(
-                f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{cls.writes}` | "
+                f"| [`{name}`](stages/{family}.md#{name}) | {reads} | `{own_slot(cls)}` | "
                 f"{cell(summary(cls))} |"
             )
         lines.append("")

@@ -31,7 +31,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     """Return every setting of a recipe by its address, defaults too, as plain TOML values."""
     found: dict[str, Any] = {"stages": chain(recipe.plan.stages)}
     for stage in walk(recipe.plan.stages):
-        fields = stage.model_dump(mode="json", exclude={"name", "reads", "inner"})
+        fields = stage.model_dump(mode="json", exclude={"name", "reads", "writes", "inner"})
         found |= prefixed(stage.address, {**fields, "reads": stage.reads})
     for name, model in recipe.plan.models.items():
         found |= prefixed(name, {"use": use_of(type(model)), **model.model_dump(mode="json")})

@@ -61,6 +61,7 @@ def _list() -> None:
     from rich.table import Table
 
     from ovsskit.cli.console import console, show
+    from ovsskit.engine.stage import own_slot
     from ovsskit.recipe.describe import summary
     from ovsskit.recipe.registry import backbone_names, find_backbone, find_stage, stage_names
 
@@ -69,7 +70,7 @@ def _list() -> None:
         cls = find_stage(name)
         if cls is not None:
             reads = ", ".join(_reads(cls))
-            table.add_row(f"[cyan]{name}[/]", reads, cls.writes, summary(cls))
+            table.add_row(f"[cyan]{name}[/]", reads, own_slot(cls), summary(cls))
     show(table, prose=PROSE)
     table = Table("backbone", PROSE, **LOOK)
     for name in backbone_names():
@@ -85,13 +86,13 @@ def _explain(name: str, cls: Any) -> None:
     from rich.table import Table
 
     from ovsskit.cli.console import console, show
-    from ovsskit.engine.stage import Stage
+    from ovsskit.engine.stage import Stage, own_slot
     from ovsskit.recipe.describe import field_rows
 
     console.print(f"[bold cyan]{name}[/]\n{escape(inspect.getdoc(cls) or '')}\n", highlight=False)
     if issubclass(cls, Stage):
         console.print(
-            f"reads   {', '.join(_reads(cls))}\nwrites  {cls.writes}\nversion {cls.version}\n",
+            f"reads   {', '.join(_reads(cls))}\nwrites  {own_slot(cls)}\nversion {cls.version}\n",
             highlight=False,
         )
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))

@@ -18,7 +18,7 @@ from ovsskit._version import __version__
 from ovsskit.engine.devices import free_memory_of, is_out_of_memory, wait_for
 from ovsskit.engine.identity import model_identity, stage_identity
 from ovsskit.engine.room import Room
-from ovsskit.engine.stage import Rerun, Slots, Stage, Wrapper, wiring
+from ovsskit.engine.stage import Rerun, Slots, Stage, Wrapper, own_slot, wiring
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Spatial, Value, Window
 from ovsskit.errors import OutOfMemory
@@ -153,7 +153,8 @@ class Driver:
 
     def _identify(self, stage: Stage) -> dict[str, Any]:
         """Return what a stage's results follow from besides its slots, not where weights lie."""
-        identity = {key: item for key, item in stage_identity(stage).items() if key != "address"}
+        unasked = ("address", "writes")  # neither changes what is written
+        identity = {key: item for key, item in stage_identity(stage).items() if key not in unasked}
         models = {
             name: model_identity(self.models[slot])
             for name, slot in self.links.get(stage.address, {}).items()
@@ -263,7 +264,7 @@ class Driver:
     ) -> list[Slots]:
         """Run the inner chain batch by batch, and keep only what the wrapper merges."""
         outs: list[Slots] = []
-        kept = {stage.writes, *stage.sees}
+        kept = {own_slot(type(stage)), *stage.sees}
         if isinstance(stage, Rerun):
             kept = _slots(stage).keys() & {one.writes for one in stage.inner}
         while len(outs) < len(requests):

@@ -18,7 +18,7 @@ from uuid import uuid4
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.plan import Plan
 from ovsskit.engine.rendering import PLAIN, Rendering
-from ovsskit.engine.stage import Stage, Wrapper, paths_of, use_of
+from ovsskit.engine.stage import Stage, Wrapper, own_slot, paths_of, use_of
 from ovsskit.files.digests import digest_path
 from ovsskit.files.shipped import PACKAGE
 
@@ -65,7 +65,9 @@ def stage_identity(stage: Stage) -> dict[str, Any]:
     """Return what a stage is and does, and the content of its code and of its files."""
     cls = type(stage)
     entry: dict[str, Any] = {"address": stage.address, "use": use_of(cls), "version": cls.version}
-    entry |= stage.model_dump(mode="json", exclude={"name", "inner"}) | _code(cls)
+    is_renamed = stage.writes != own_slot(cls)
+    left_out = {"name", "inner"} | ({"writes"} if not is_renamed else set())
+    entry |= stage.model_dump(mode="json", exclude=left_out) | _code(cls)
     for name in paths_of(cls):
         path = Path(getattr(stage, name))
         if getattr(stage, name) and path.exists():

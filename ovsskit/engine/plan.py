@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ovsskit.engine.model import Backbone
-from ovsskit.engine.stage import Rerun, Stage, Wrapper
+from ovsskit.engine.stage import Rerun, Stage, Wrapper, own_slot
 from ovsskit.engine.values import Vocabulary
 from ovsskit.engine.wiring import NOTHING, Catalogue, Link, Node, flatten, wire
 from ovsskit.errors import all_at_once
@@ -64,7 +64,8 @@ def settle(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     settled: list[Stage] = []
     for index, stage in enumerate(stages):
         if isinstance(stage, Wrapper):
-            before = tuple(one for one in settled if one.writes != stage.writes)
+            own = own_slot(type(stage))
+            before = tuple(one for one in settled if one.writes != own)
             inner = before if isinstance(stage, Rerun) else settle(stage.inner)
             stage = stage.model_copy(update={"inner": inner})
         settled.append(stage.settle(stages[index + 1 :]))

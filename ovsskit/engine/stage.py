@@ -4,7 +4,7 @@ A stage is a frozen model: its fields are its parameters, and the signature of i
 `run` is its wiring. The parameter names of `run` are the slots it reads and their annotations the
 kinds it asks for; `writes="..."` in the class line and the return annotation are what it writes. A
 parameter annotated with a capability reads a model; one annotated `Kind | None`, with the default
-None, reads a slot if there is one.
+None, reads a slot if there is one. A recipe may name other slots, by `reads` and `writes`.
 
     class Threshold(Stage, writes="scores"):
         "Zero what lies under a fraction of each class's range."
@@ -26,8 +26,8 @@ per run of the inner chain that it wants, receives what those runs wrote, and re
 
 Five rules let wrappers nest in any order: a wrapper overrides only slots that it reads; it writes a
 slot, of the same kind, that its inner chain writes; what it reads under another name
-(`reads = { image = "resized" }`) has the wrapper's own name inside; what it does not override
-passes through; what is written inside stays inside.
+(`reads = { image = "resized" }`) or writes under another has the wrapper's own name inside; what it
+does not override passes through; what is written inside stays inside.
 What it receives is the slot that it writes, and those that its class line names beside it:
 `class FilterTexts(Wrapper, writes="scores", sees={"present": Present})`.
 `neutral` holds parameters under which a wrapper equals its inner chain. A `Rerun` has no inner
@@ -174,6 +174,12 @@ class Demand:
     unmet: Callable[[Any, int], tuple[str, str] | None]
 
 
+def own_slot(cls: type) -> str:
+    """Return the slot that a stage class writes unless a recipe names another; "" if none."""
+    field = getattr(cls, "model_fields", {}).get("writes")
+    return "" if field is None else str(field.default)
+
+
 @dataclass(frozen=True)
 class Wiring:
     """Say what a stage class reads (slot to kind), which models it needs, and the kind it writes.
@@ -193,7 +199,6 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
     """Do one pure step: fields are parameters, the signature of `run` or `run_batch` the wiring."""
 
     version: ClassVar[int] = 1
-    writes: ClassVar[str] = ""
     batches: ClassVar[bool] = False
     waits: ClassVar[str] = ""
     """Why it waits for the device, if it does: for which numbers, or shapes that follow from them.
@@ -208,6 +213,9 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
         dict[str, str],
         Field(description="other slots or models to read than those of the same name"),
     ] = {}
+    writes: Annotated[
+        str, Field(min_length=1, description="another slot to write than the stage's own")
+    ] = ""
 
     def __init_subclass__(cls, writes: str = "", **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -216,9 +224,11 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
                 raise TypeError(
                     f"The stage {cls.__name__} defines `{name}`, which nothing calls: {instead}."
                 )
-        cls.writes = writes or cls.writes
+        if writes:
+            cls.writes = writes  # becomes the field's default in this class
         cls.batches = cls.run_batch is not Stage.run_batch
-        if cls.writes and cls.batches != (cls.run is Stage.run):
+        defines_one = cls.batches == (cls.run is Stage.run)
+        if not defines_one and (writes or any(map(own_slot, cls.__mro__[1:]))):
             found = "both `run` and `run_batch`" if cls.batches else "neither `run` nor `run_batch`"
             raise TypeError(f"The stage {cls.__name__} defines {found}; it needs one of them.")
 
@@ -341,7 +351,7 @@ def wiring(cls: type[Stage]) -> Wiring:
     return Wiring(
         {name: get_args(hint)[0] if name in optional else hint for name, hint in slots.items()},
         models,
-        cls.writes,
+        own_slot(cls),
         get_args(kind)[2] if issubclass(cls, Wrapper) else kind,
         optional,
         tuple(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ovsskit.engine.model import capabilities
-from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, wiring
+from ovsskit.engine.stage import Capability, Rerun, Stage, Wiring, Wrapper, own_slot, wiring
 from ovsskit.engine.values import Image, Spatial, Value, Vocabulary
 from ovsskit.errors import (
     BadInner,
+    BadValue,
     DuplicateAddress,
     MissingCapability,
     OvsskitError,
@@ -50,6 +51,7 @@ class Node:
     reads: dict[str, str] = field(default_factory=dict)
     inner: tuple[Node, ...] = ()
     where: Place = NOWHERE
+    writes: str = ""
 
     @classmethod
     def of(cls, stage: Stage) -> Node:
@@ -59,7 +61,8 @@ class Node:
             if isinstance(stage, Wrapper) and not isinstance(stage, Rerun)
             else ()
         )
-        return cls(type(stage), stage.address, stage.reads, inner, Place(stage.address))
+        where = Place(stage.address)
+        return cls(type(stage), stage.address, stage.reads, inner, where, stage.writes)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ def wire(
     """
     report(*_duplicates(nodes))
     slots = {name: Written(kind, "the recipe") for name, kind in {**ROOTS, **given}.items()}
-    return _Wirer(models, catalogue).chain(nodes, slots)
+    links = _Wirer(models, catalogue).chain(nodes, slots)
+    report(*_unread(links, {*slots, *_usual_slots(nodes, catalogue)}))
+    return links
 
 
 def flatten(chain: Sequence[Part]) -> Iterator[Part]:
@@ -146,8 +151,29 @@ class _Wirer:
                 for slot, seen in cls.sees.items():
                     self._merged(node, slot, seen, outside, inside)
         kind = None if isinstance(kind, TypeVar) else kind
-        slots[plan.writes] = Written(kind, node.address)
-        return Link(node, reads, chosen, (plan.writes, _kind_name(kind)), tuple(inner))
+        slot = node.writes or plan.writes
+        if slot != plan.writes:
+            report(*self._misplaced(node, slot, kind))
+        slots[slot] = Written(kind, node.address)
+        return Link(node, reads, chosen, (slot, _kind_name(kind)), tuple(inner))
+
+    def _misplaced(self, node: Node, slot: str, kind: Any) -> Iterator[OvsskitError]:
+        """Yield why a stage cannot write a slot under this name."""
+        writes = f"{node.address} writes `{slot}`"
+        if slot in ROOTS or not slot.isidentifier():
+            why = "is filled before the first stage" if slot in ROOTS else "is no name of a slot"
+            fix = "Choose a name of letters, digits and underscores that nothing else has."
+            yield BadValue(f"{writes}, which {why}.", fix=fix, where=node.where)
+            return
+        usual = {
+            one: wiring(cls).kind
+            for one, cls in self.catalogue.stages().items()
+            if own_slot(cls) == slot
+        }
+        if kind is not None and usual and not any(_shares(one, kind) for one in usual.values()):
+            kinds = f"writes {_kind_name(next(iter(usual.values())))} there"
+            what = f"{writes} as {_kind_name(kind)}; {next(iter(usual))} {kinds}."
+            yield WrongKind(what, fix="Choose another name for it.", where=node.where)
 
     def _reads(
         self, node: Node, plan: Wiring, slots: dict[str, Written]
@@ -285,7 +311,7 @@ def _read_inside(node: Node) -> set[str]:
             plan = wiring(inner.cls)
             own = {inner.reads.get(name, name) for name in plan.reads}
             slots |= (own | (_read_inside(inner) - plan.reads.keys())) - written
-            written.add(plan.writes)
+            written.add(inner.writes or plan.writes)
     return slots
 
 
@@ -299,6 +325,24 @@ def _unknown_reads(node: Node, known: Sequence[str]) -> Iterator[OvsskitError]:
 
 def _abilities(cls: type) -> str:
     return ", ".join(sorted(one.__name__ for one in capabilities(cls))) or "of no known capability"
+
+
+def _usual_slots(nodes: Sequence[Node], catalogue: Catalogue) -> set[str]:
+    """Return the slots that stages write unless they are told another."""
+    there = [node.cls for node in flatten(nodes) if node.cls is not None]
+    return {own_slot(cls) for cls in (*there, *catalogue.stages().values())}
+
+
+def _unread(links: Sequence[Link], usual: set[str]) -> Iterator[OvsskitError]:
+    """Yield slots with a name of their own that no stage reads."""
+    read = {(slot, by) for link in flatten(links) for slot, _, by in link.reads.values()}
+    for link in flatten(links):
+        slot, address = link.writes[0], link.node.address
+        if slot not in usual and (slot, address) not in read:
+            names = sorted({name for name, _ in read})
+            what = f"{address} writes `{slot}`, and no stage reads it."
+            fix = did_you_mean(slot, names) or f'Read it: reads = {{ ... = "{slot}" }}'
+            yield UnfilledSlot(what, fix=fix, where=link.node.where)
 
 
 def _duplicates(nodes: Sequence[Node]) -> Iterable[OvsskitError]:
@@ -321,6 +365,11 @@ def _writes(cls: type[Stage], slot: str, hint: Any) -> bool:
 def _accepts(hint: Any, kind: Any) -> bool:
     wanted: Any = hint.__bound__ if isinstance(hint, TypeVar) else hint
     return isinstance(kind, type) and issubclass(kind, wanted)
+
+
+def _shares(hint: Any, kind: Any) -> bool:
+    """Tell whether a value of a kind may be in a slot that holds what a hint says."""
+    return _accepts(hint, kind) or _accepts(kind, hint)
 
 
 def _kind_name(hint: Any) -> str:

@@ -57,5 +57,5 @@ def describe_models(models: Mapping[str, Backbone]) -> dict[str, Any]:
 
 
 def _parameters(stage: Stage) -> dict[str, Any]:
-    plain: dict[str, Any] = stage.model_dump(mode="json", exclude={*COMMON, "inner"})
+    plain: dict[str, Any] = stage.model_dump(mode="json", exclude=set(COMMON))
     return plain

@@ -229,7 +229,14 @@ def _build_stages(entries: Sequence[Table]) -> tuple[list[Node], list[Stage]]:
         if cls is None:
             report(_unknown_stage(entry))
         inner_nodes, inner = _build_stages(entry.get("inner", []))
-        node = Node(cls, address_of(entry), entry.get("reads", {}), tuple(inner_nodes), entry.place)
+        node = Node(
+            cls,
+            address_of(entry),
+            entry.get("reads", {}),
+            tuple(inner_nodes),
+            entry.place,
+            entry.get("writes", ""),
+        )
         nodes.append(node)
         if cls is not None:
             own = _without(entry, "use", *(["inner"] if issubclass(cls, Wrapper) else []))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-COMMON = ("name", "reads", "inner")
+COMMON = ("name", "reads", "writes", "inner")
 """Fields that every stage, or every wrapper, has."""
 
 

@@ -41,6 +41,7 @@ class StageShape(_Shape):
     use: str
     name: str = ""
     reads: dict[str, str] = {}
+    writes: str = ""
     inner: Annotated[list[StageShape], Field(max_length=MOST_TABLES)] = []
     before: str = ""
     after: str = ""

@@ -25,6 +25,7 @@ from ovsskit.engine.stage import (
     Stage,
     Wiring,
     Wrapper,
+    own_slot,
     per_class,
     use_of,
     walk,
@@ -87,12 +88,12 @@ def check_wrapper(wrapper: Wrapper, inner: Stage | None = None) -> None:
     check_round_trip(wrapper)
     plan, reruns = wiring(cls), isinstance(wrapper, Rerun)
     wanted = tuple(plan.reads) if reruns else (wrapper.writes,)
-    toy = inner or next((one() for one in TOYS if one.writes in wanted), None)
+    toy = inner or next((one() for one in TOYS if own_slot(one) in wanted), None)
     assert toy is not None, (
         f"No toy writes `{'` or `'.join(wanted)}`. Say what stands inside: "
         f"check_wrapper({cls.__name__}(), inner=...), a stage that writes it."
     )
-    beside = tuple(one() for one in TOYS if one.writes in cls.sees)
+    beside = tuple(one() for one in TOYS if own_slot(one) in cls.sees)
     real = wrapper.model_copy(update={"inner": (toy, *beside)})
     if not reruns:
         _check_neutral(wrapper, toy, beside)

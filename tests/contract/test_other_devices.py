@@ -29,7 +29,7 @@ from ovsskit.engine.model import (
     EncodesTokens,
     MatchesText,
 )
-from ovsskit.engine.stage import wiring
+from ovsskit.engine.stage import own_slot, wiring
 from ovsskit.engine.values import Attention, Captions, Image, Value
 from ovsskit.recipe.registry import backbone_names, find_backbone
 from ovsskit.run.options import RunOptions
@@ -107,7 +107,7 @@ def _no_float64_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrapper_on_a_device_without_float64(name: str, tmp_path: Path) -> None:
     wrapper = make(name, tmp_path)
     reads = wiring(type(wrapper)).reads
-    toys = {one.writes: one for one in TOYS} | {"reward": ToyLabels}
+    toys = {own_slot(one): one for one in TOYS} | {"reward": ToyLabels}
     inner = tuple(toys[slot]() for slot in (wrapper.writes, *type(wrapper).sees))
     stages = [wrapper.model_copy(update={"inner": inner})]
     state = {slot: example(kind) for slot, kind in {"image": Image, **reads}.items()}
