@@ -38,9 +38,10 @@ FAMILIES = {
 """Titles of the families of stages in the order of a method; other families come last."""
 VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden",
-    "Similarity", "Attention", "PatchAttention", "Explanation", "PatchFeatures", "TextFeatures",
-    "ForegroundMap", "Groups", "Scores", "Saliency", "Logits", "Confidences", "Probabilities",
-    "Prototypes", "Labels", "Reward",
+    "Similarity", "Attention", "PatchAttention", "PatchAffinity", "PatchSimilarity",
+    "PatchWeights", "Explanation", "Features", "PatchFeatures", "GuideFeatures", "Gathered",
+    "TextFeatures", "ForegroundMap", "Groups", "Scores", "Saliency", "Logits", "Confidences",
+    "Probabilities", "Prototypes", "Labels", "Reward",
 )  # fmt: skip
 
 

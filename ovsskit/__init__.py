@@ -44,14 +44,20 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Confidences as Confidences
     from ovsskit.engine.values import CrossAttention as CrossAttention
     from ovsskit.engine.values import Explanation as Explanation
+    from ovsskit.engine.values import Features as Features
     from ovsskit.engine.values import ForegroundMap as ForegroundMap
+    from ovsskit.engine.values import Gathered as Gathered
     from ovsskit.engine.values import Groups as Groups
+    from ovsskit.engine.values import GuideFeatures as GuideFeatures
     from ovsskit.engine.values import Hidden as Hidden
     from ovsskit.engine.values import Image as Image
     from ovsskit.engine.values import Labels as Labels
     from ovsskit.engine.values import Logits as Logits
+    from ovsskit.engine.values import PatchAffinity as PatchAffinity
     from ovsskit.engine.values import PatchAttention as PatchAttention
     from ovsskit.engine.values import PatchFeatures as PatchFeatures
+    from ovsskit.engine.values import PatchSimilarity as PatchSimilarity
+    from ovsskit.engine.values import PatchWeights as PatchWeights
     from ovsskit.engine.values import Present as Present
     from ovsskit.engine.values import Probabilities as Probabilities
     from ovsskit.engine.values import Prototypes as Prototypes
@@ -90,8 +96,9 @@ _HOMES = {
     ),
     "engine.store": "Store",
     "engine.values": (
-        "Attention Captions Confidences CrossAttention Explanation ForegroundMap Groups Hidden "
-        "Image Labels Logits PatchAttention PatchFeatures Present Probabilities Prototypes Reward "
+        "Attention Captions Confidences CrossAttention Explanation Features ForegroundMap "
+        "Gathered Groups GuideFeatures Hidden Image Labels Logits PatchAffinity PatchAttention "
+        "PatchFeatures PatchSimilarity PatchWeights Present Probabilities Prototypes Reward "
         "Saliency Scores Similarity Spatial TextFeatures TokenMaps Value Vocabulary Window"
     ),
     "errors": "OvsskitError",

@@ -174,7 +174,12 @@ class Demand:
     unmet: Callable[[Any, int], tuple[str, str] | None]
 
 
-def own_slot(cls: type) -> str:
+def _slot_field(own: str) -> Any:
+    """Return the field of the slot that a stage writes, its class's own unless it says another."""
+    return Field(own, min_length=1, description="another slot to write than the stage's own")
+
+
+def own_slot(cls: type | None) -> str:
     """Return the slot that a stage class writes unless a recipe names another; "" if none."""
     field = getattr(cls, "model_fields", {}).get("writes")
     return "" if field is None else str(field.default)
@@ -213,9 +218,7 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
         dict[str, str],
         Field(description="other slots or models to read than those of the same name"),
     ] = {}
-    writes: Annotated[
-        str, Field(min_length=1, description="another slot to write than the stage's own")
-    ] = ""
+    writes: str = _slot_field("")
 
     def __init_subclass__(cls, writes: str = "", **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -225,7 +228,7 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
                     f"The stage {cls.__name__} defines `{name}`, which nothing calls: {instead}."
                 )
         if writes:
-            cls.writes = writes  # becomes the field's default in this class
+            cls.writes = _slot_field(writes)
         cls.batches = cls.run_batch is not Stage.run_batch
         defines_one = cls.batches == (cls.run is Stage.run)
         if not defines_one and (writes or any(map(own_slot, cls.__mro__[1:]))):

@@ -100,7 +100,7 @@ def wire(
     report(*_duplicates(nodes))
     slots = {name: Written(kind, "the recipe") for name, kind in {**ROOTS, **given}.items()}
     links = _Wirer(models, catalogue).chain(nodes, slots)
-    report(*_unread(links, {*slots, *_usual_slots(nodes, catalogue)}))
+    report(*_unread(links, _usual_slots(nodes, catalogue)))
     return links
 
 
@@ -151,29 +151,31 @@ class _Wirer:
                 for slot, seen in cls.sees.items():
                     self._merged(node, slot, seen, outside, inside)
         kind = None if isinstance(kind, TypeVar) else kind
-        slot = node.writes or plan.writes
-        if slot != plan.writes:
-            report(*self._misplaced(node, slot, kind))
+        slot = self._slot(node, plan.writes, kind)
         slots[slot] = Written(kind, node.address)
         return Link(node, reads, chosen, (slot, _kind_name(kind)), tuple(inner))
 
-    def _misplaced(self, node: Node, slot: str, kind: Any) -> Iterator[OvsskitError]:
-        """Yield why a stage cannot write a slot under this name."""
+    def _slot(self, node: Node, own: str, kind: Any) -> str:
+        """Return the slot that a stage writes, its own where it cannot write the one it names."""
+        slot = node.writes or own
+        if slot == own:
+            return own
         writes = f"{node.address} writes `{slot}`"
         if slot in ROOTS or not slot.isidentifier():
             why = "is filled before the first stage" if slot in ROOTS else "is no name of a slot"
-            fix = "Choose a name of letters, digits and underscores that nothing else has."
-            yield BadValue(f"{writes}, which {why}.", fix=fix, where=node.where)
-            return
+            fix = "Choose another name, of letters, digits and underscores."
+            report(BadValue(f"{writes}, which {why}.", fix=fix, where=node.where))
+            return own
         usual = {
-            one: wiring(cls).kind
-            for one, cls in self.catalogue.stages().items()
+            name: wiring(cls).kind
+            for name, cls in self.catalogue.stages().items()
             if own_slot(cls) == slot
         }
         if kind is not None and usual and not any(_shares(one, kind) for one in usual.values()):
-            kinds = f"writes {_kind_name(next(iter(usual.values())))} there"
-            what = f"{writes} as {_kind_name(kind)}; {next(iter(usual))} {kinds}."
-            yield WrongKind(what, fix="Choose another name for it.", where=node.where)
+            other, hint = next(iter(usual.items()))
+            what = f"{writes} as {_kind_name(kind)}; {other} writes {_kind_name(hint)} there."
+            report(WrongKind(what, fix="Choose another name for it.", where=node.where))
+        return slot
 
     def _reads(
         self, node: Node, plan: Wiring, slots: dict[str, Written]

@@ -212,6 +212,13 @@ def test_neither_names_nor_batches_count() -> None:
     }
 
 
+def test_neither_does_the_name_of_the_slot_that_is_written() -> None:
+    store = Store()
+    run([Look(name="first")], store)
+    run([Look(name="second", writes="others"), Solve(reads={"scores": "others"})], store)
+    assert store.counts["second"].calls == 0
+
+
 def test_only_what_is_missing_is_batched() -> None:
     store = Store()
     images = [example(Image, seed) for seed in range(6)]

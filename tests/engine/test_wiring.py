@@ -7,7 +7,7 @@ import pytest
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.model import Backbone, MatchesText
-from ovsskit.engine.stage import Stage, Wrapper, Wraps, wiring
+from ovsskit.engine.stage import Stage, Wrapper, Wraps, own_slot, wiring
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Present, Saliency, Vocabulary
 from ovsskit.engine.wiring import Node, wire
@@ -209,3 +209,52 @@ def test_an_optional_slot_under_a_name_that_nobody_writes_is_not_seen_inside() -
     )
     [problem] = problems_of(*nodes)
     assert "needs_present reads `present`" in problem
+
+
+def test_a_stage_writes_the_slot_that_it_is_told_to() -> None:
+    first, second = ToyScores(), ToyScores(name="second", writes="others")
+    softmax = stage("softmax", reads={"scores": "others"})
+    links = wire([Node.of(one) for one in (first, second, softmax)], {})
+    assert [link.writes[0] for link in links] == ["scores", "others", "scores"]
+    assert links[2].reads["scores"] == ("others", "Saliency", "second")
+    image, vocabulary = example(Image), example(Vocabulary)
+    pipeline = Pipeline.of([first, second, softmax], device="cpu")
+    [slots] = pipeline.run_many([image], vocabulary)
+    assert torch.equal(slots["others"].data, image.data)
+    assert torch.equal(slots["scores"].data, image.data.softmax(0))
+
+
+def test_a_wrapper_has_its_own_slot_inside_and_another_outside() -> None:
+    wrapper = Choose(inner=(ToyScores(), ToyPresent()), writes="chosen")
+    reader = stage("softmax", reads={"scores": "chosen"})
+    links = wire([Node.of(wrapper), Node.of(reader)], {})
+    assert [link.writes[0] for link in links] == ["chosen", "scores"]
+    [state] = Driver({}, {}).run([wrapper], [{"image": example(Image)}])
+    [plain] = Driver({}, {}).run(
+        [wrapper.model_copy(update={"writes": "scores"})], [{"image": example(Image)}]
+    )
+    assert torch.equal(state["chosen"].data, plain["scores"].data)
+    assert "scores" not in state
+
+
+def test_a_slot_of_another_name_must_be_read() -> None:
+    [unread] = problems_of(Node.of(ToyScores(writes="others")))
+    assert "toy_scores writes `others`, and no stage reads it." in unread
+    reader = Node.of(stage("softmax", reads={"scores": "others"}))
+    assert not problems_of(Node.of(ToyScores(writes="others")), reader)
+
+
+def test_a_class_below_another_keeps_its_slot_unless_it_says_another() -> None:
+    class Same(ToyScores):
+        """Write what the parent writes."""
+
+    class Other(ToyScores, writes="others"):
+        """Write another slot."""
+
+    assert [own_slot(cls) for cls in (ToyScores, Same, Other)] == ["scores", "scores", "others"]
+    assert (Same().writes, Other().writes, Same(writes="mine").writes) == (
+        "scores",
+        "others",
+        "mine",
+    )
+    assert {info.description for info in (Same.model_fields["writes"],)} != {None}

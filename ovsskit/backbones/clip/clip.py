@@ -44,7 +44,7 @@ from ovsskit.engine.model import (
 from ovsskit.engine.model.explains_patches import Explained, Score
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.sending import pick, send, send_numbers
-from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
+from ovsskit.engine.values import Hidden, Image
 from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
 from ovsskit.hub.weights import HubFiles, Published, commit_of, fetch_weights, read_files
 
@@ -447,7 +447,8 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
     ) -> Float[torch.Tensor, "token width"]:
         """Put the heads' vectors together, and project them as a block projects what it gathers."""
         with torch.no_grad():
-            return vision.join_heads(vision.blocks_of(self.visual)[layer - 1], vectors)
+            block = vision.blocks_of(self.visual)[layer - 1]
+            return vision.join_heads(block, vectors.to(self.dtype))
 
     def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
         """Return the lengths of the tokens that enter a block, after its first normalisation."""
@@ -456,29 +457,29 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             lengths: torch.Tensor = normalised.float().norm(dim=-1)
         return lengths
 
-    def finish(
-        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
-    ) -> PatchFeatures:
-        """Sum what the blocks of `attention` gather, and project patches among the texts."""
-        tokens = self.finish_tokens(hidden, attention, residual=residual, feed_forward=feed_forward)
-        return PatchFeatures(tokens[1:].T.unflatten(1, hidden.grid))
-
-    def finish_tokens(
-        self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
+    def feed_forward(
+        self, layer: int, tokens: Float[torch.Tensor, "token width"]
     ) -> Float[torch.Tensor, "token width"]:
-        """Return what `finish` does, of the class token too."""
-        blocks = vision.blocks_of(self.visual)
+        """Return tokens with a block's second half added."""
         with torch.no_grad():
-            start = hidden.entering(attention.layers[0])
-            total = start if residual else torch.zeros_like(start)
-            for layer, weights in zip(attention.layers, attention.data, strict=True):
-                values = self.project(hidden, layer).values
-                total = total + vision.join_heads(
-                    blocks[layer - 1], weights.to(values.dtype) @ values
-                )
-            if feed_forward:
-                total = vision.feed_forward(blocks[attention.layers[-1] - 1], total)
-            return vision.project_to_text(self.visual, total).float()
+            block = vision.blocks_of(self.visual)[layer - 1]
+            return vision.feed_forward(block, tokens.to(self.dtype))
+
+    def normalise(
+        self, tokens: Float[torch.Tensor, "token width"]
+    ) -> Float[torch.Tensor, "token width"]:
+        """Normalise tokens as the model does after its last block."""
+        with torch.no_grad():
+            normalised: torch.Tensor = self.visual.ln_post(tokens.to(self.dtype))
+        return normalised
+
+    def into_texts(
+        self, tokens: Float[torch.Tensor, "token width"]
+    ) -> Float[torch.Tensor, "token out"]:
+        """Project normalised tokens into the space of texts."""
+        with torch.no_grad():
+            projected: torch.Tensor = tokens.to(self.dtype) @ self.visual.proj
+        return projected
 
     def explain(self, hidden: Hidden, layer: int, score: Score) -> Explained:
         """Score the mean of an image's patches among the texts, and derive that in a block."""

@@ -7,6 +7,9 @@ A *label* counts from the vocabulary: label 0 is the background, label i is the 
 in the mask (`Vocabulary.ids`), which the person may choose.
 """
 
+from ovsskit.engine.values.affinity import PatchAffinity as PatchAffinity
+from ovsskit.engine.values.affinity import PatchSimilarity as PatchSimilarity
+from ovsskit.engine.values.affinity import PatchWeights as PatchWeights
 from ovsskit.engine.values.attention import Attention as Attention
 from ovsskit.engine.values.captions import Caption as Caption
 from ovsskit.engine.values.captions import Captions as Captions
@@ -17,6 +20,11 @@ from ovsskit.engine.values.cross_attention import PROMPT as PROMPT
 from ovsskit.engine.values.cross_attention import CrossAttention as CrossAttention
 from ovsskit.engine.values.cross_attention import TokenMaps as TokenMaps
 from ovsskit.engine.values.explanation import Explanation as Explanation
+from ovsskit.engine.values.features import F as F
+from ovsskit.engine.values.features import Features as Features
+from ovsskit.engine.values.features import Gathered as Gathered
+from ovsskit.engine.values.features import GuideFeatures as GuideFeatures
+from ovsskit.engine.values.features import PatchFeatures as PatchFeatures
 from ovsskit.engine.values.foreground_map import ForegroundMap as ForegroundMap
 from ovsskit.engine.values.groups import Groups as Groups
 from ovsskit.engine.values.hidden import Hidden as Hidden
@@ -24,7 +32,6 @@ from ovsskit.engine.values.image import Image as Image
 from ovsskit.engine.values.labels import Labels as Labels
 from ovsskit.engine.values.masks import Masks as Masks
 from ovsskit.engine.values.patch_attention import PatchAttention as PatchAttention
-from ovsskit.engine.values.patch_features import PatchFeatures as PatchFeatures
 from ovsskit.engine.values.present import Present as Present
 from ovsskit.engine.values.prototypes import Prototypes as Prototypes
 from ovsskit.engine.values.regions import Regions as Regions

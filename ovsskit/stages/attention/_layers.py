@@ -75,6 +75,21 @@ def refuse_missing(address: str, layers: Sequence[int], attention: PatchAttentio
         raise BadValue(what, fix="Name them in patch_attention.layers.")
 
 
+def refuse_unkept(address: str, layers: Sequence[int], hidden: Hidden) -> None:
+    """Refuse attention of blocks whose tokens were not kept.
+
+    Raises:
+        BadValue: those of one were not.
+    """
+    missing = ", ".join(str(layer) for layer in layers if layer not in hidden.layers)
+    if missing:
+        held = ", ".join(map(str, hidden.layers))
+        raise BadValue(
+            f"{address} reads attention of block {missing}; the tokens of block {held} were kept "
+            "only."
+        )
+
+
 def layers_in(
     address: str, layers: Sequence[int], hidden: Hidden, backbone: EncodesTokens
 ) -> tuple[int, ...]:

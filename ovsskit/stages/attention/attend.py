@@ -9,14 +9,15 @@ from pydantic import Field
 from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Attention, Hidden, PatchFeatures
-from ovsskit.errors import BadValue
+from ovsskit.stages.attention._layers import refuse_unkept
 
 
 class Attend(Stage, writes="patch_features"):
     """Sum what tokens gather in the blocks of `self_attention`, and project it as the model does.
 
     With attention of several blocks a second path runs beside the model's own: it starts from what
-    enters the first of them (if `residual`) and takes in what each gathers. Source: the residual
+    enters the first of them (if `residual`) and takes in what each gathers. `gather_values` and
+    `project_patches` are its two halves, between which other stages can stand. Source: the residual
     and the feed-forward part are kept by CLIP, SCLIP and MaskCLIP and dropped by ClearCLIP and
     NACLIP; ITACLIP and GEM keep the residual only.
 
@@ -37,20 +38,12 @@ class Attend(Stage, writes="patch_features"):
     def run(
         self, hidden: Hidden, self_attention: Attention, backbone: EncodesPatches
     ) -> PatchFeatures:
-        """Return one vector per patch, not normalised.
+        """Return one vector per patch of the attention's grid, not normalised.
 
         Raises:
             BadValue: what enters a block of the attention was not kept.
         """
-        missing = ", ".join(
-            str(layer) for layer in self_attention.layers if layer not in hidden.layers
-        )
-        if missing:
-            held = ", ".join(map(str, hidden.layers))
-            raise BadValue(
-                f"{self.address} reads attention of block {missing}; the tokens of block "
-                f"{held} were kept only."
-            )
+        refuse_unkept(self.address, self_attention.layers, hidden)
         return backbone.finish(
             hidden, self_attention, residual=self.residual, feed_forward=self.feed_forward
         )

@@ -16,7 +16,7 @@ from ovsskit.engine.values import Similarity
 class Neighbourhood(Stage, writes="self_similarity"):
     """Add to how alike two patches are a Gaussian of their distance, in every block, term and head.
 
-    It is 1 for a patch and itself, and falls to 0 far away; the class token gets none. Source:
+    It is 1 for a patch and itself, and falls to 0 far away; a class token gets none. Source:
     NACLIP, released code.
 
     Example:
@@ -33,6 +33,8 @@ class Neighbourhood(Stage, writes="self_similarity"):
         """Return the similarity with the Gaussian added."""
         data = self_similarity.data
         gaussian = send(distance_gaussian(self_similarity.grid, self.sigma), data.device).to(data)
+        if not self_similarity.has_class_token:
+            gaussian = gaussian[1:, 1:]
         return Similarity(
             self_similarity.data + gaussian, self_similarity.layers, self_similarity.grid
         )

@@ -56,6 +56,10 @@ class SelfSimilarity(Stage, writes="self_similarity"):
             "length, or a number"
         ),
     ] = "width"
+    tokens: Annotated[
+        Literal["all", "patches"],
+        Field(description="what is compared: all tokens, or the patches without the class token"),
+    ] = "all"
 
     def run(
         self, hidden: Annotated[Hidden, TakesLayers("layers")], backbone: EncodesTokens
@@ -66,8 +70,8 @@ class SelfSimilarity(Stage, writes="self_similarity"):
             BadValue: the image encoder has no such block, or its input was not kept.
         """
         layers = layers_in(self.address, self.layers, hidden, backbone)
-        count, (heads, tokens) = len(self.of), backbone.project(hidden, layers[0])[0].shape[:2]
-        data = hidden.data.new_empty(len(layers), count, heads, tokens, tokens)
+        heads, tokens, _ = self._parts(hidden, layers[0], backbone)[0].shape
+        data = hidden.data.new_empty(len(layers), len(self.of), heads, tokens, tokens)
         for target, layer in zip(data, layers, strict=True):
             self._compare(hidden, layer, backbone, target)
         return Similarity(data, layers, hidden.grid)
@@ -79,7 +83,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         backbone: EncodesTokens,
         target: Float[torch.Tensor, "term head token token"],
     ) -> None:
-        parts = dict(zip(PARTS, backbone.project(hidden, layer), strict=True))
+        parts = dict(zip(PARTS, self._parts(hidden, layer, backbone), strict=True))
         scale = self._scale(hidden, layer, backbone, parts["query"].shape[-1])
         ready = {
             name: self._prepare(part, scale)
@@ -89,6 +93,12 @@ class SelfSimilarity(Stage, writes="self_similarity"):
         for found, term in zip(target, self.of, strict=True):
             left, right = term.split("_")
             torch.matmul(ready[left] * scale, ready[right].transpose(-1, -2), out=found)
+
+    def _parts(
+        self, hidden: Hidden, layer: int, backbone: EncodesTokens
+    ) -> tuple[Float[torch.Tensor, "head token depth"], ...]:
+        first = 1 if self.tokens == "patches" else 0
+        return tuple(part[:, first:] for part in backbone.project(hidden, layer))
 
     def _scale(self, hidden: Hidden, layer: int, backbone: EncodesTokens, width: int) -> float:
         if not isinstance(self.scale, str):

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ovsskit.engine.stage import own_slot
 from ovsskit.errors import (
     BadStudy,
     BadValue,
@@ -153,7 +154,7 @@ def objective_of(word: str) -> Table:
 
 def rewards() -> list[str]:
     """List the stages that write `reward`."""
-    return [name for name in stage_names() if getattr(find_stage(name), "writes", "") == "reward"]
+    return [name for name in stage_names() if own_slot(find_stage(name)) == "reward"]
 
 
 def read_objective(entry: Table) -> list[Objective]:

@@ -13,5 +13,5 @@ def test_patches_keep_their_own_values() -> None:
     found = IdentityAttention().run(hidden, toy)
     assert found.layers == (12,)
     attended = Attend(residual=False, feed_forward=False).run(hidden, found, toy)
-    values = toy.project(hidden, 12)[2].transpose(0, 1).flatten(1)
+    values = toy.join_heads(12, toy.project(hidden, 12)[2])
     torch.testing.assert_close(attended.data.flatten(1).T, values[1:])

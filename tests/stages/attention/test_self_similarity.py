@@ -75,3 +75,13 @@ def test_blocks_that_are_not_there_or_were_not_kept() -> None:
         BadValue, match="asks for 7, and what enters the blocks was kept for 11, 12 only"
     ):
         SelfSimilarity(layers=(7, 12)).run(example(Hidden), TOY)
+
+
+def test_patches_alone_are_compared_as_among_all_tokens() -> None:
+    hidden = example(Hidden)
+    every, patches = (
+        SelfSimilarity(of=("key_key", "query_key"), tokens=tokens).run(hidden, TOY)
+        for tokens in ("all", "patches")
+    )
+    assert (every.has_class_token, patches.has_class_token) == (True, False)
+    close(patches.data, every.data[..., 1:, 1:])

@@ -11,9 +11,10 @@ import pytest
 
 import ovsskit
 from ovsskit.embedded import sample_scenes
+from ovsskit.engine.stage import own_slot
 from ovsskit.recipe.registry import find_stage, stage_files
 
-REWARDS = [name for name in stage_files() if getattr(find_stage(name), "writes", "") == "reward"]
+REWARDS = [name for name in stage_files() if own_slot(find_stage(name)) == "reward"]
 RECIPE = """extends = "quickstart.toml"
 [models.judge]
 use = "clip"
