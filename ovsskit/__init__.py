@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import FindsForeground as FindsForeground
     from ovsskit.engine.model import GroundsText as GroundsText
     from ovsskit.engine.model import GroupsPatches as GroupsPatches
+    from ovsskit.engine.model import GuidesPatches as GuidesPatches
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
     from ovsskit.engine.model import SegmentsClasses as SegmentsClasses
@@ -88,8 +89,8 @@ _HOMES = {
     "engine.model": (
         "Backbone CrossAttends DecodesPatches DescribesPatches EncodesImage "
         "EncodesImageAndText EncodesPatches EncodesRegions EncodesText EncodesTokens "
-        "ExplainsPatches FindsForeground GroundsText GroupsPatches MatchesText "
-        "PretrainedBackbone SegmentsClasses"
+        "ExplainsPatches FindsForeground GroundsText GroupsPatches GuidesPatches "
+        "MatchesText PretrainedBackbone SegmentsClasses"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"

@@ -16,6 +16,7 @@ from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.finds_foreground import ToyFindsForeground
 from ovsskit.engine.model.grounds_text import ToyGroundsText
 from ovsskit.engine.model.groups_patches import ToyGroupsPatches
+from ovsskit.engine.model.guides_patches import ToyGuidesPatches
 from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.model.segments_classes import ToySegmentsClasses
@@ -37,6 +38,7 @@ class ToyBackbone(
     ToySegmentsClasses,
     ToyGroupsPatches,
     ToyDescribesPatches,
+    ToyGuidesPatches,
 ):
     """Do all that the package's models do by brightness, without weights."""
 

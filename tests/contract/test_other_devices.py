@@ -27,6 +27,7 @@ from ovsskit.engine.model import (
     EncodesPatches,
     EncodesText,
     EncodesTokens,
+    GuidesPatches,
     MatchesText,
 )
 from ovsskit.engine.stage import own_slot, wiring
@@ -154,6 +155,9 @@ def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
             attention = Attention(alike.softmax(-1)[None], (last,), hidden.grid)  # type: ignore[attr-defined]
             done = backbone.finish(hidden, attention, residual=True, feed_forward=True)
             found.append(done.data)
+    if isinstance(backbone, GuidesPatches):
+        for facet in ("token", "query_key"):
+            found += [one.data for one in backbone.guide(images, facet)]
     if isinstance(backbone, DecodesPatches):
         found += backbone.decode_patches(images, [("dog", "grass"), ("grass",)])
         found += [features.data for features in backbone.trunk_features(images)]

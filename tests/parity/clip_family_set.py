@@ -7,7 +7,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.model import PretrainedBackbone
+from ovsskit.backbones.dino.dino import Dino
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -27,7 +29,7 @@ from ovsskit.recipe.vocabulary import make_vocabulary
 Tensor = torch.Tensor
 W = TypeVar("W", bound="RecordedWords")
 OWN = Path(__file__).parent
-METHODS = ("sclip", "naclip", "clearclip", "maskclip", "gem")
+METHODS = ("sclip", "naclip", "clearclip", "maskclip", "gem", "proxyclip", "sc_clip", "resclip")
 """What recipes compute; folders of other methods are passed over."""
 SETTINGS = {
     "logit_scale": "softmax.scale",
@@ -43,8 +45,23 @@ SETTINGS = {
     "short_side": "resize_image.short_side",
     "longer_side": "resize_image.longer_side",
     "side": "square_image.side",
+    "beta": "sharpen_affinity.shift",
+    "gamma": "sharpen_affinity.scale",
+    "temp_thd": "layout_similarity.unsure_below",
+    "tau_r": "mix_attention.scale",
+    "l_r": "mix_attention.weight",
+    "tau_s": "mix_similarity.scale",
+    "l_s": "mix_similarity.weight",
 }
 """From a run's settings to the parameters of recipes."""
+ALSO = {
+    "logit_scale": "first_softmax.scale",
+    "tau_r": "first_mixture.scale",
+    "l_r": "first_mixture.weight",
+}
+"""Parameters of a recipe that two stages share."""
+PAIRS = {"attn_rcs_weights": ("tau_r", "l_r"), "attn_sfr_weights": ("tau_s", "l_s")}
+"""Settings that a code writes as one."""
 SYNONYMS = {
     "slide_crop": "crop",
     "slide_stride": "stride",
@@ -58,6 +75,11 @@ FULL = {"weights", "model", "revision", "precision"}
 """Fields of a recipe's backbone that say where the weights are; the others are how the method
 changes it.
 """
+ENCODED = (
+    *("tokens", "key_map", "tokens_correct_split", "attention_rows", "attention_output"),
+    *("lof_scores", "outlier_indices", "attn_out_1", "attn_out_2", "mid_similarity_rows"),
+)
+"""What the network alone gives, by the names under which it is recorded."""
 VARIANTS = {
     "vanilla": ("clearclip", {"self_similarity.of": ["query_key"]}),
     "SCLIP": ("clearclip", {"self_similarity.of": ["query_query", "key_key"]}),
@@ -127,8 +149,7 @@ class Method:
     @cached_property
     def runs(self) -> dict[str, Run]:
         return {
-            name: Run(name, {SYNONYMS.get(key, key): value for key, value in run.items()})
-            for name, run in self.facts.get("runs", {}).items()
+            name: Run(name, dict(apart(run))) for name, run in self.facts.get("runs", {}).items()
         }
 
     @cached_property
@@ -159,9 +180,11 @@ class Method:
         the tensors.
         """
         images = dict(self.tensors)
+        name = self.facts.get("encoder", {}).get(name, {}).get("image", name)
         for file in files_in(self.facts.get("images", "")):
             images |= load_file(self.find(file))
-        [found] = [images[key] for key in (name, f"image.{name}", f"{name}.image") if key in images]
+        keys = (name, f"image.{name}", f"{name}.image", name.split("_")[0])
+        found = next(images[key] for key in keys if key in images)
         return Image(found.permute(2, 0, 1).float() / 255, name)
 
     def text(self, run: Run) -> Tensor:
@@ -223,6 +246,11 @@ class Method:
             for key, value in run.facts.items()
             if key in SETTINGS and SETTINGS[key].split(".")[0] in there - removed
         }
+        values |= {
+            ALSO[key]: value
+            for key, value in run.facts.items()
+            if key in ALSO and ALSO[key].split(".")[0] in there
+        }
         background = '[[stage]]\nuse = "softmax"\nafter = "min_max"\n'
         added = background if str(self) == "gem" and "background_threshold" in run.facts else ""
         return base, values, sorted(removed & there), added
@@ -247,9 +275,19 @@ class Method:
             values = {"self_similarity.layers": [-1], "attend.residual": False}
         elif what == "tokens_original_path":
             base, values = "clip_baseline", {"backbone.positions": "size_antialias"}
-        elif what not in ("tokens", "key_map"):
+        elif what not in ENCODED:
             return None
         return write_recipe(folder, base, values)
+
+    def guide(self, folder: Path) -> Dino | None:
+        """Return the recorded guide, if there is one: a small DINO."""
+        if "guide" not in self.facts:
+            return None
+        facts = self.facts["guide"]
+        folder.mkdir(exist_ok=True)
+        shutil.copy(self.find(facts["weights"]), folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps({"num_attention_heads": facts["heads"]}))
+        return Dino(weights=str(folder))
 
 
 class RecordedWords(PretrainedBackbone):
@@ -278,6 +316,15 @@ class Tower(RecordedWords, Clip):  # type: ignore[misc]
     """Be the small tower: it encodes patches by its weights, and has a recorded vector for every
     word.
     """
+
+
+def apart(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a run by one name each."""
+    for key, value in run.items():
+        if key in PAIRS:
+            yield from zip(PAIRS[key], value, strict=True)
+        else:
+            yield SYNONYMS.get(key, key), value
 
 
 def word_of(query: int) -> str:

@@ -10,21 +10,41 @@ settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from clip_family_set import FULL, METHODS, SETTINGS, Method, Run, Tower, methods_in, write_tower
+from clip_family_set import (
+    ENCODED,
+    FULL,
+    METHODS,
+    SETTINGS,
+    Method,
+    Run,
+    Tower,
+    methods_in,
+    write_tower,
+)
+from pydantic import PrivateAttr
 
 from ovsskit.engine.driver import State
+from ovsskit.engine.model import Backbone
 from ovsskit.engine.stage import Stage, Wrapper, walk
-from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.engine.values import GuideFeatures, Image, Vocabulary
 from ovsskit.recipe.build import Recipe
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.stages.attention.gather_values import GatherValues
+from ovsskit.stages.attention.layout_similarity import (
+    LayoutSimilarity,
+    patch_words,
+    same_place,
+    smooth_rows,
+)
 from ovsskit.stages.attention.neighbourhood import distance_gaussian
-from ovsskit.testing import example
+from ovsskit.stages.attention.repair_outliers import find_outliers, outlier_scores
+from ovsskit.testing import ToyBackbone, example
 
 Tensor = torch.Tensor
 MARGIN = 8.0
@@ -46,6 +66,7 @@ WRITTEN_BY = {
     "final_logits": ("pamr", "upsample"),
     "logits": ("pamr", "upsample", "sliding_window", "to_resized", "text_similarity"),
     "heat_maps": ("min_max",),
+    "first_pass_scores": ("first_softmax",),
     "class_scores": ("drop_small_areas", "merge_queries", "softmax"),
 }
 """Which stage writes what is recorded under a name: of those in a recipe, the first whose maps have
@@ -86,11 +107,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             )
 
 
+KINDS = ("tokens", "variant", "key_map", "cls_token", *ENCODED)
+
+
 def is_of_encoder(method: Method, name: str) -> bool:
     """Tell whether a tensor is what the network alone gives for an image."""
     first, _, what = name.partition(".")
-    kinds = ("tokens", "variant", "key_map", "cls_token")
-    return first.startswith("omega_") or (first not in method.runs and what.startswith(kinds))
+    if first in method.runs:
+        return False
+    run, _, rest = what.partition(".")
+    return first.startswith("omega_") or (rest if run in method.runs else what).startswith(KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +149,8 @@ def is_read(method: Method, name: str) -> bool:
     first, _, what = name.partition(".")
     bare, _ = thinning(what)
     if first in method.runs:
-        return bare in (*WRITTEN_BY, *LABELS_OF, "labels", "text", "image")
-    is_input = first.startswith("text") or first == "image" or bare == "image"
+        return bare in (*WRITTEN_BY, *LABELS_OF, *LAYOUT, "labels", "text", "image", GUIDE)
+    is_input = first.startswith("text") or first == "image" or bare in ("image", GUIDE)
     return is_input or is_of_encoder(method, name)
 
 
@@ -134,22 +160,56 @@ def test_tokens(
     method, name = tokens
     theirs = method.tensors[name]
     first, _, what = name.partition(".")
-    bare, (kind, step) = thinning(what or first)
+    of_run, _, rest = what.partition(".")
+    run = method.runs.get(of_run)
+    bare, (kind, step) = thinning((rest if run else what) or first)
     if found := re.fullmatch(r"omega_(\d+)x(\d+)", bare):
         ours = distance_gaussian((int(found[1]), int(found[2])), 5.0)
     elif bare == "cls_token" or (recipe := method.encoder_recipe(bare, tmp_path)) is None:
         pytest.skip(f"{name}: no recipe gives it")
     else:
-        slots, backbone = run_encoder(recipe, tower_of(method), method.image(first))
+        recipe = recipe if run is None else method.recipe(run, tmp_path)
+        text = None if run is None else (run, method.text(run))
+        given = method.tensors.get(f"{first}.{GUIDE}")
+        slots, kept, backbone = run_encoder(
+            recipe, tower_of(method), method.image(first), text, given
+        )
         if bare == "key_map":
             layer = slots["hidden"].layers[-1]
             ours = backbone.join_heads(layer, backbone.project(slots["hidden"], layer)[1])[1:]
+        elif bare in INSIDE:
+            ours = INSIDE[bare](slots, kept, backbone)
         else:
-            ours = slots["patch_features"].data.flatten(1).T
+            ours = slots["patch_features"].vectors
             theirs = theirs.reshape(-1, theirs.shape[-1])
             ours = with_class_token(ours, theirs, step)
     assert kind in ("", "step")
-    check(ours[::step], theirs, method, name, "tokens" if what else "omega")
+    if not theirs.is_floating_point():
+        assert ours.tolist() == theirs.tolist(), name
+    else:
+        check(ours[::step], theirs, method, name, "tokens" if what else "omega")
+
+
+GUIDE = "external_features"
+"""What a guide said of an image, where it is recorded in place of the guide."""
+LAYOUT = ("patch_labels", "sfr_rows")
+"""What ResCLIP makes of its first result."""
+INSIDE: dict[str, Callable[[State, State, Tower], Tensor]] = {
+    "attention_rows": lambda slots, kept, backbone: slots["self_attention"].data[0, 0],
+    "attention_output": lambda slots, kept, backbone: (
+        GatherValues().run(slots["hidden"], slots["self_attention"], backbone).vectors
+    ),
+    "lof_scores": lambda slots, kept, backbone: outlier_scores(
+        slots["hidden"].entering(12)[1:], 30
+    ),
+    "outlier_indices": lambda slots, kept, backbone: find_outliers(
+        slots["hidden"].entering(12)[1:], 30, 0.05
+    ).nonzero()[:, 0],
+    "attn_out_1": lambda slots, kept, backbone: kept["gather_values"].vectors,
+    "attn_out_2": lambda slots, kept, backbone: kept["gather_summed"].vectors,
+    "mid_similarity_rows": lambda slots, kept, backbone: kept["feature_similarity"].data,
+}
+"""How what is recorded inside an encoder is read off the slots and what stages wrote."""
 
 
 def with_class_token(ours: Tensor, theirs: Tensor, step: int) -> Tensor:
@@ -165,33 +225,73 @@ def close(one: Tensor, other: Tensor) -> bool:
     return bool((one - other).abs().max() < 1e-3)
 
 
-def run_encoder(recipe: Recipe, folder: Path, image: Image) -> tuple[State, Tower]:
-    """Run a recipe's stages from padding to `attend` on the image as it is."""
-    backbone = tower(recipe, folder)
+def run_encoder(
+    recipe: Recipe,
+    folder: Path,
+    image: Image,
+    text: tuple[Run, Tensor] | None = None,
+    given: Tensor | None = None,
+) -> tuple[State, State, Tower]:
+    """Run a recipe's stages from padding to the patches' vectors on the image as it is.
+
+    `text` is the run whose words a recipe reads on the way, with their vectors, and `given` what a
+    guide says.
+    """
+    backbone, kept = tower(recipe, folder), dict[str, Any]()
     outer = [stage for stage in recipe.plan.stages if stage.writes == "padded"]
+    vocabulary = example(Vocabulary)
+    if text is not None:
+        backbone, vocabulary = backbone.with_words(text[1]), text[0].vocabulary
+        outer += [stage for stage in recipe.plan.stages if stage.writes == "text_features"]
     chain = [
         stage.model_copy(update={"reads": reads_of_chain(stage, bool(outer))})
         for stage in (*outer, *inner_chain(recipe.plan.stages))
     ]
-    [slots] = Pipeline.of(chain, {"backbone": backbone}, device="cpu").run_many(
-        [image], example(Vocabulary)
-    )
-    return slots, backbone
+    models = {"backbone": backbone, **({"guide": GivenGuide(given)} if given is not None else {})}
+
+    def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
+        kept[stage.address] = states[-1][stage.writes]
+
+    pipeline = Pipeline.of(chain, models, device="cpu")
+    [slots] = pipeline.run_many([image], vocabulary, keep)
+    return slots, kept, backbone
+
+
+class GivenGuide(ToyBackbone):
+    """Say what was recorded of a guide, window by window if there are several."""
+
+    _features: list[Tensor] = PrivateAttr(default_factory=list)
+
+    def __init__(self, features: Tensor | None = None) -> None:
+        super().__init__()
+        if features is not None:
+            self._features = list(features[None] if features.dim() == 3 else features)
+
+    def to(self, device: str) -> GivenGuide:
+        return self
+
+    def guide(self, images: Sequence[Image], facet: str) -> list[GuideFeatures]:
+        many = self._features * len(images) if len(self._features) == 1 else self._features
+        return [GuideFeatures(one.float()) for one in many[: len(images)]]
 
 
 def reads_of_chain(stage: Stage, is_padded: bool) -> dict[str, str]:
-    return {"image": "padded"} if is_padded and stage.writes == "hidden" else {}
+    is_network = stage.address == "encode_hidden"
+    return {"image": "padded"} if is_padded and is_network else stage.reads
 
 
 def inner_chain(stages: Sequence[Stage]) -> list[Stage]:
-    """Return a recipe's stages from the one that runs the network to the one that attends."""
+    """Return a recipe's stages from the one that runs the network to the last that gives patches
+    their vectors.
+    """
     for stage in stages:
         if isinstance(stage, Wrapper) and (found := inner_chain(stage.inner)):
             return found
     addresses = [stage.address for stage in stages]
     if "encode_hidden" not in addresses:
         return []
-    return list(stages[addresses.index("encode_hidden") : addresses.index("attend") + 1])
+    last = max(index for index, stage in enumerate(stages) if stage.writes == "patch_features")
+    return list(stages[addresses.index("encode_hidden") : last + 1])
 
 
 def tower(recipe: Recipe, folder: Path) -> Tower:
@@ -235,9 +335,33 @@ def test_run(run: tuple[Method, Run], tower_of: Callable[[Method], Path], tmp_pa
         elif hasattr(value, "labels"):
             kept[stage.address] = value.data
 
-    pipeline = Pipeline.of(stages, {"backbone": backbone}, device="cpu")
+    models: dict[str, Backbone] = {"backbone": backbone}
+    if guide := method.guide(tmp_path / "guide"):
+        models["guide"] = guide
+    elif "guide" in recipe.plan.models:
+        given = method.tensors.get(f"{case.name}.{GUIDE}")
+        if given is None:
+            pytest.skip(f"{case.name}: what the guide said is not recorded")
+        models["guide"] = GivenGuide(given)
+    pipeline = Pipeline.of(stages, models, device="cpu")
     [slots] = pipeline.run_many([image], case.vocabulary, keep)
+    if "layout_similarity" in {stage.address for stage in walk(stages)}:
+        kept |= layout(stages, kept, case, method)
     assert compare_run(method, case, kept, slots["labels"].ids)
+
+
+def layout(
+    stages: Sequence[Stage], kept: Mapping[str, Tensor], run: Run, method: Method
+) -> dict[str, Tensor]:
+    """Return what ResCLIP makes of its first result, if the image was seen in one piece."""
+    if run.facts.get("crop"):
+        return {}
+    [stage] = [one for one in walk(stages) if isinstance(one, LayoutSimilarity)]
+    maps, patch = kept["first_softmax"], method.facts["vision"]["patch_size"]
+    height, width = maps.shape[1:]
+    words = patch_words(maps, (height // patch, width // patch), stage.unsure_below)
+    rows = smooth_rows(same_place(words), stage.sigma)
+    return {"patch_labels": words, "sfr_rows": torch.nn.functional.pad(rows, (1, 0, 1, 0))}
 
 
 def settings_of(recipe: Recipe, run: Run) -> Iterator[tuple[str, Any]]:
@@ -258,7 +382,10 @@ def compare_run(method: Method, run: Run, kept: dict[str, Tensor], labels: Tenso
     for name, theirs in method.recorded(run.name).items():
         bare, (_, step) = thinning(name)
         full = f"{run.name}.{name}"
-        if bare == "labels":
+        if bare in LAYOUT:
+            if bare in kept:
+                check_layout(kept[bare], theirs, order, method, full)
+        elif bare == "labels":
             check_labels(run.classes_of(labels)[::step, ::step], theirs, full)
         elif bare in LABELS_OF:
             check_labels(kept[LABELS_OF[bare]].argmax(0)[::step, ::step], theirs, full)
@@ -281,6 +408,17 @@ def compare_run(method: Method, run: Run, kept: dict[str, Tensor], labels: Tenso
             continue
         count += 1
     return count
+
+
+def check_layout(
+    ours: Tensor, theirs: Tensor, order: Sequence[int], method: Method, name: str
+) -> None:
+    """Compare patches' words, in the code's order of queries, or rows of their similarity."""
+    if theirs.is_floating_point():
+        _, (_, step) = thinning(name.partition(".")[2])
+        check(ours[::step], theirs, method, name, "scores")
+    else:
+        assert torch.equal(torch.tensor(order)[ours], theirs.long()), name
 
 
 def chosen(

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from ovsskit._lazy import Bool, Float, open_clip, torch
 from ovsskit.backbones._checkpoint import has_marks
+from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip._explain import explain
 from ovsskit.backbones.clip._published import CLIP
@@ -39,12 +40,16 @@ from ovsskit.engine.model import (
     EncodesImageAndText,
     EncodesRegions,
     ExplainsPatches,
+    Facet,
+    GuidesPatches,
     PretrainedBackbone,
 )
 from ovsskit.engine.model.explains_patches import Explained, Score
+from ovsskit.engine.model.guides_patches import facet_of
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.sending import pick, send, send_numbers
-from ovsskit.engine.values import Hidden, Image
+from ovsskit.engine.values import GuideFeatures, Hidden, Image
+from ovsskit.engine.values.features import on_grid
 from ovsskit.errors import BadValue, BadWeights, MissingWeights, did_you_mean, refusal
 from ovsskit.hub.weights import HubFiles, Published, commit_of, fetch_weights, read_files
 
@@ -61,7 +66,7 @@ HALF_SCALE = 2.0**12
 Colour = tuple[()] | tuple[float, float, float]
 
 
-class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatches):
+class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatches, GuidesPatches):
     """Encode texts, images and (with vision transformers) patches with any CLIP of open_clip.
 
     Weights are a pretrained tag of open_clip (with `model`, such as ViT-B-16), a hub id or folder
@@ -392,21 +397,12 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
                 f"Layers {', '.join(map(str, wanted))} are asked for; the image encoder has "
                 f"1 to {self.block_count}."
             )
-        found: dict[int, Hidden] = {}
-        sizes: dict[tuple[int, int], list[int]] = {}
-        for index, image in enumerate(images):
-            sizes.setdefault(image.size, []).append(index)
-        for size, indices in sizes.items():
-            if min(size) < self.visual.patch_size[0]:
-                what = (
-                    f"An image is {size[1]} x {size[0]} pixels, smaller than a patch of "
-                    f"{self.visual.patch_size[0]}."
-                )
+        patch = self.visual.patch_size[0]
+        for height, width in (image.size for image in images):
+            if min(height, width) < patch:
+                what = f"An image is {width} x {height} pixels, smaller than a patch of {patch}."
                 raise BadValue(what, fix="Enlarge it first: resize_image.")
-            found.update(
-                zip(indices, self._run([images[index] for index in indices], wanted), strict=True)
-            )
-        return [found[index] for index in range(len(images))]
+        return run_by_size(images, lambda alike: self._run(alike, wanted))
 
     def _run(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
         """Run images of one size together; keep the wanted blocks' queries, keys and values too."""
@@ -480,6 +476,24 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         with torch.no_grad():
             projected: torch.Tensor = tokens.to(self.dtype) @ self.visual.proj
         return projected
+
+    def guide(self, images: Sequence[Image], facet: Facet) -> list[GuideFeatures]:
+        """Return the features of the patches of each image, by the model as it was trained.
+
+        Raises:
+            BadValue: an image is smaller than a patch.
+        """
+        last = self.block_count
+        return [self._guide(hidden, last, facet) for hidden in self.hidden(images, [last])]
+
+    def _guide(self, hidden: Hidden, last: int, facet: Facet) -> GuideFeatures:
+        projection = self.project(hidden, last)
+        if facet != "token":
+            return GuideFeatures(on_grid(facet_of(projection, facet)[1:].float(), hidden.grid))
+        with torch.no_grad():
+            block, tokens = vision.blocks_of(self.visual)[last - 1], hidden.entering(last)
+            left = self.normalise(vision.attend_as_trained(block, tokens, projection))
+        return GuideFeatures(on_grid(left[1:].float(), hidden.grid))
 
     def explain(self, hidden: Hidden, layer: int, score: Score) -> Explained:
         """Score the mean of an image's patches among the texts, and derive that in a block."""

@@ -22,6 +22,7 @@ from ovsskit.backbones._checkpoint import (
 )
 from ovsskit.backbones.dino._names import (
     BLOCK,
+    FINAL,
     PATCHES,
     POSITIONS,
     REGISTERS,
@@ -46,15 +47,16 @@ class Configuration(BaseModel, extra="allow"):
 def read_network(path: Path, dtype: Any, epsilon: float, *, with_norm: bool = False) -> Any:
     """Return the network of a checkpoint or its folder, whose layer norms add this epsilon.
 
-    What leaves its last block is normalised only `with_norm`.
+    Where the final normalisation is missing it has none, or is refused if it is to be `with_norm`.
 
     Raises:
         BadWeights: a file is missing or broken, or belongs to another architecture.
     """
-    network, state, _ = _read(path, dtype, unread=UNREAD[:1] if with_norm else UNREAD)
+    network, state, _ = _read(path, dtype, with_norm=with_norm)
     network.load_state_dict(state, strict=False, assign=True)
     network.embeddings.mask_token = None
-    network.layernorm = network.layernorm if with_norm else torch.nn.Identity()
+    if FINAL[0] not in state:
+        network.layernorm = None
     for module in network.modules():
         if isinstance(module, torch.nn.LayerNorm):
             module.eps = epsilon
@@ -86,14 +88,14 @@ def _read(
     dtype: Any = None,
     *,
     shapes_only: bool = False,
-    unread: Collection[str] = UNREAD,
+    with_norm: bool = False,
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Return the empty network, its tensors, and those of the file that they are made of."""
     tensors = read_tensors(weights_file(path, FIX), FIX, dtype, shapes_only=shapes_only)
     if not recognise(tensors):
         there = f"They begin with {', '.join(sorted(tensors)[:3])}."
         raise _unfit(path, "These weights are not those of a DINO.", there)
-    taken = {name: one for name, one in tensors.items() if rename(name) not in unread}
+    taken = {name: one for name, one in tensors.items() if rename(name) not in UNREAD}
     state = _split_attention({rename(name): tensor for name, tensor in taken.items()})
     _fold_distillation(state)
     try:
@@ -110,7 +112,8 @@ def _read(
     except (ArithmeticError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise _unfit(path, f"The shapes of these weights describe no DINO: {reason}") from error
-    needed = {name: one for name, one in network.state_dict().items() if name not in unread}
+    unneeded = UNREAD if with_norm or FINAL[0] in state else (*UNREAD, *FINAL)
+    needed = {name: one for name, one in network.state_dict().items() if name not in unneeded}
     ones = {name: torch.ones_like(state[PATCHES][:, 0, 0, 0]) for name in needed if "scale" in name}
     empty = {REGISTERS: torch.zeros_like(state[POSITIONS][:, :0])}
     state = {**ones, **empty, **state}

@@ -22,6 +22,7 @@ RENAMES = (
     (r"^pos_embed$", POSITIONS),
     (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
     (r"^blocks\.", "encoder.layer."),
+    (r"^norm\.", "layernorm."),
     (r"\.attn\.proj\.", ".attention.o_proj."),
     (r"\.ls(\d)\.gamma$", r".layer_scale\1.lambda1"),
     # the hub's names
@@ -34,8 +35,10 @@ RENAMES = (
     (r"\.layernorm_after\.", ".norm2."),
 )
 """From the names of checkpoints to those of the network, one after the other."""
-UNREAD = ("embeddings.mask_token", "layernorm.weight", "layernorm.bias")
-"""What only trainings and what follows the last block look at."""
+UNREAD = ("embeddings.mask_token",)
+"""What only trainings look at."""
+FINAL = ("layernorm.weight", "layernorm.bias")
+"""What follows the last block; without it the weights give what is inside, but not what leaves."""
 
 
 def recognise(names: Collection[str]) -> str:

@@ -10,21 +10,24 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._names import recognise
 from ovsskit.backbones.dino._published import DINO
-from ovsskit.engine.model import EncodesTokens, PretrainedBackbone
+from ovsskit.engine.model import EncodesTokens, Facet, GuidesPatches, PretrainedBackbone
+from ovsskit.engine.model.guides_patches import facet_of
 from ovsskit.engine.sending import send_numbers
-from ovsskit.engine.values import Hidden, Image
-from ovsskit.errors import BadValue
+from ovsskit.engine.values import GuideFeatures, Hidden, Image
+from ovsskit.engine.values.features import on_grid
+from ovsskit.errors import BadValue, BadWeights
 from ovsskit.hub.weights import HubFiles, Published
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, which all these models were trained with."""
 
 
-class Dino(PretrainedBackbone, EncodesTokens):
+class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
     """Give the tokens of any vision transformer of DINO or DINOv2, with registers or without.
 
     Weights are a hub id, a folder in Hugging Face format, or a checkpoint of the authors (`.pth`).
@@ -132,27 +135,51 @@ class Dino(PretrainedBackbone, EncodesTokens):
         if not wanted or min(wanted) < 1 or max(wanted) > self.block_count:
             asked = ", ".join(map(str, wanted))
             raise BadValue(f"Layers {asked} are asked for; the model has 1 to {self.block_count}.")
-        sizes: dict[tuple[int, int], list[int]] = {}
-        for index, image in enumerate(images):
-            sizes.setdefault(image.size, []).append(index)
-        found: dict[int, Hidden] = {}
-        for indices in sizes.values():
-            alike = self._run([images[index] for index in indices], wanted)
-            found.update(zip(indices, alike, strict=True))
-        return [found[index] for index in range(len(images))]
+        return run_by_size(images, lambda alike: self._enter(alike, wanted))
 
-    def _run(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
-        """Run images of one size together."""
+    def _enter(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
         network, kept = self.network, []
         with torch.no_grad():
-            pixels = torch.stack([self.pixels(image) for image in images]).to(self._device)
-            tokens, grid = vision.embed(network, pixels, self.positions)
+            tokens, grid = vision.embed(network, self._stack(images), self.positions)
             for number, block in enumerate(network.encoder.layer[: wanted[-1]], 1):
                 if number in wanted:
                     kept.append(vision.without_registers(network, tokens))
                 if number < wanted[-1]:
                     tokens = block(tokens)
         return [Hidden(data, wanted, grid) for data in torch.stack(kept, 1)]
+
+    def _stack(self, images: Sequence[Image]) -> Float[torch.Tensor, "image 3 h w"]:
+        return torch.stack([self.pixels(image) for image in images]).to(self._device)
+
+    def guide(self, images: Sequence[Image], facet: Facet) -> list[GuideFeatures]:
+        """Return the features of the patches of each image.
+
+        Raises:
+            BadValue: an image is smaller than a patch, and is not to be padded.
+            BadWeights: the weights lack the final normalisation of tokens.
+        """
+        if facet == "token":
+            return run_by_size(images, self._leave)
+        last = self.block_count
+        return [
+            GuideFeatures(on_grid(vectors[1:].float(), hidden.grid))
+            for hidden in self.hidden(images, [last])
+            for vectors in [facet_of(self.project(hidden, last), facet)]
+        ]
+
+    def _leave(self, images: Sequence[Image]) -> list[GuideFeatures]:
+        """Return what leaves the network for images of one size."""
+        network = self.network
+        if network.layernorm is None:
+            what = "These weights have no final normalisation, which the tokens of a guide need."
+            fix = 'Give the whole weights, or take another facet, such as "key".'
+            raise BadWeights(what, fix=fix)
+        with torch.no_grad():
+            tokens, grid = vision.embed(network, self._stack(images), self.positions)
+            for block in network.encoder.layer:
+                tokens = block(tokens)
+            patches = vision.without_registers(network, network.layernorm(tokens))[:, 1:].float()
+        return [GuideFeatures(on_grid(one, grid)) for one in patches]
 
     def project(
         self, hidden: Hidden, layer: int

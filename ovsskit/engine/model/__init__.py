@@ -16,6 +16,8 @@ from ovsskit.engine.model.explains_patches import ExplainsPatches as ExplainsPat
 from ovsskit.engine.model.finds_foreground import FindsForeground as FindsForeground
 from ovsskit.engine.model.grounds_text import GroundsText as GroundsText
 from ovsskit.engine.model.groups_patches import GroupsPatches as GroupsPatches
+from ovsskit.engine.model.guides_patches import Facet as Facet
+from ovsskit.engine.model.guides_patches import GuidesPatches as GuidesPatches
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone
 from ovsskit.engine.model.proposes_masks import ProposesMasks as ProposesMasks
