@@ -22,7 +22,6 @@ RENAMES = (
     (r"^pos_embed$", POSITIONS),
     (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
     (r"^blocks\.", "encoder.layer."),
-    (r"^norm\.", "layernorm."),
     (r"\.attn\.proj\.", ".attention.o_proj."),
     (r"\.ls(\d)\.gamma$", r".layer_scale\1.lambda1"),
     # the hub's names

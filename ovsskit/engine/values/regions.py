@@ -39,9 +39,9 @@ class Regions(Spatial):
         super().check(value)
         assert int(value.data.min()) >= 0, "a number is negative"
 
-    def uncovered(self, how: Literal["zero", "lowest"]) -> int:
+    def uncovered(self, how: Literal["zero", "lowest"]) -> Int[torch.Tensor, ""]:
         """Return the number of places that are in no region."""
-        return int(self.data.min()) if how == "lowest" else 0
+        return self.data.min() if how == "lowest" else self.data.new_zeros(())
 
     def resized(self, size: Sequence[int]) -> Regions:
         """Return the regions at another size, by nearest neighbour: place i is i * old // new."""

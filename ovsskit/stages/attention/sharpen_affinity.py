@@ -36,7 +36,9 @@ class SharpenAffinity(Stage, writes="patch_weights"):
     def run(self, patch_similarity: PatchSimilarity) -> PatchWeights:
         """Return weights that sum to 1 in each row."""
         data = patch_similarity.data
-        sharp = self.scale * (data - self.shift * data.mean())
+        there = data.isfinite()  # others were taken out of it
+        mean = torch.where(there, data, 0.0).sum() / there.sum()
+        sharp = self.scale * (data - self.shift * mean)
         if self.negatives == "drop":
             dropped = sharp < 0
             alone = dropped.all(1)

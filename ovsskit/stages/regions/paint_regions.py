@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class PaintRegions(Stage, writes="regions"):
         use = "paint_regions"
         order = "score"
     """
+
+    waits: ClassVar[str] = "for the order of masks, in which they are painted one after the other"
 
     order: Annotated[
         Literal["area", "score", "given"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ovsskit._lazy import Int, torch
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Labels, Regions, Uncovered
@@ -20,6 +22,8 @@ class RegionVote(Stage, writes="labels"):
         use = "region_vote"
         uncovered = "lowest"
     """
+
+    waits: ClassVar[str] = "for the regions and ids that there are, which follow from their numbers"
 
     uncovered: Uncovered = "zero"
 

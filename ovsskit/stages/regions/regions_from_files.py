@@ -6,7 +6,7 @@ import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class RegionsFromFiles(Stage, writes="regions"):
         use = "regions_from_files"
         add = 1
     """
+
+    waits: ClassVar[str] = "for the lowest number of a file, which may not be below 0"
 
     folder: Annotated[NeededFolder, Field(description="the folder, relative to the recipe")] = ""
     add: Annotated[
