@@ -15,13 +15,6 @@ from ovsskit.engine.values.features import on_grid
 Facet = Literal["token", "query", "key", "value", "query_key"]
 """What of a patch guides: what leaves the network, or what the last block makes of it."""
 
-Parts = tuple[
-    Float[torch.Tensor, "head token depth"],
-    Float[torch.Tensor, "head token depth"],
-    Float[torch.Tensor, "head token depth"],
-]
-"""Queries, keys and values."""
-
 
 class GuidesPatches(Capability):
     """Give every patch a vector that says which others it belongs to."""
@@ -58,7 +51,14 @@ class GuidesPatches(Capability):
         return ToyGuidesPatches()
 
 
-def facet_of(parts: Parts, facet: Facet) -> Float[torch.Tensor, "token width"]:
+def facet_of(
+    parts: tuple[
+        Float[torch.Tensor, "head token depth"],
+        Float[torch.Tensor, "head token depth"],
+        Float[torch.Tensor, "head token depth"],
+    ],
+    facet: Facet,
+) -> Float[torch.Tensor, "token width"]:
     """Return queries, keys, values, or the sum of the first two, with the heads side by side."""
     queries, keys, values = (part.transpose(0, 1).flatten(1) for part in parts)
     return {"query": queries, "key": keys, "value": values, "query_key": queries + keys}[facet]
