@@ -14,6 +14,7 @@ from typing import Any
 import open_clip
 import torch
 from dino_twin import fill
+from safetensors.torch import save_file
 
 from ovsskit.backbones.tcl._grounder import add_grounder
 
@@ -54,6 +55,6 @@ def tcl_twin() -> str:
     atexit.register(folder.cleanup)
     network = open_clip.CLIP(**SHAPE)
     add_grounder(network)
-    file = Path(folder.name) / "tcl.pth"
-    torch.save({"model": authors_names(fill(network))}, file)
+    file = Path(folder.name) / "tcl.safetensors"
+    save_file(authors_names(fill(network)), file)
     return str(file)

@@ -219,7 +219,7 @@ def test_every_stage_and_backbone_is_in_the_reference(hooks: ModuleType) -> None
         assert all(
             f"| `{field}` |" in part
             for field in cls.model_fields
-            if field not in ("name", "reads", "inner")
+            if field not in ("name", "reads", "writes", "inner")
         )
         assert f"stages/{module.split('.')[2]}.md#{name}" in pages["reference/index.md"]
     for name in registry.backbone_files():

@@ -14,11 +14,10 @@ from typing import Literal
 from ovsskit._lazy import Bool, Float, torch
 
 Steps = Literal["own", "shared"]
-Operator = Callable[[Float[torch.Tensor, " side *place"]], Float[torch.Tensor, " side *place"]]
 
 
 def conjugate_gradient(
-    operator: Operator,
+    operator: Callable[[Float[torch.Tensor, " side *place"]], Float[torch.Tensor, " side *place"]],
     right: Float[torch.Tensor, " side *place"],
     start: Float[torch.Tensor, " side *place"] | None = None,
     *,

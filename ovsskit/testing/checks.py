@@ -34,9 +34,15 @@ from ovsskit.engine.stage import (
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Value, Vocabulary, Window
 from ovsskit.testing.examples import example, kinds_of
-from ovsskit.testing.toys import ToyLabels, ToyPresent, ToyScores, ToyTokenMaps
+from ovsskit.testing.toys import (
+    ToyLabels,
+    ToyPatchFeatures,
+    ToyPresent,
+    ToyScores,
+    ToyTokenMaps,
+)
 
-TOYS = (ToyTokenMaps, ToyScores, ToyLabels, ToyPresent)
+TOYS = (ToyTokenMaps, ToyPatchFeatures, ToyScores, ToyLabels, ToyPresent)
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:

@@ -21,7 +21,7 @@ from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.model.segments_classes import ToySegmentsClasses
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Image, Labels, Present, Saliency, TokenMaps
+from ovsskit.engine.values import Image, Labels, PatchFeatures, Present, Saliency, TokenMaps
 
 
 class ToyBackbone(
@@ -65,6 +65,14 @@ class ToyScores(Stage, writes="scores"):
     def run(self, image: Image) -> Saliency:
         """Return one map per colour channel."""
         return Saliency(image.data.clone(), (1, 2, 3))
+
+
+class ToyPatchFeatures(Stage, writes="patch_features"):
+    """Write features that follow from the image alone; a patch is a pixel."""
+
+    def run(self, image: Image) -> PatchFeatures:
+        """Return the colours."""
+        return PatchFeatures(image.data.clone())
 
 
 class ToyLabels(Stage, writes="labels"):

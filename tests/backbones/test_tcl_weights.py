@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from tcl_twin import tcl_twin
 
 from ovsskit.backbones.clip._vision import place_embeddings
@@ -27,7 +28,7 @@ def ground(backbone: Tcl) -> torch.Tensor:
 
 def change(file: Path, changed: dict[str, torch.Tensor | None]) -> Path:
     """Write the small checkpoint with other tensors; None leaves one out."""
-    state = torch.load(tcl_twin(), weights_only=True)["model"] | changed
+    state = load_file(tcl_twin()) | changed
     torch.save({"model": {name: one for name, one in state.items() if one is not None}}, file)
     return file
 
@@ -36,7 +37,7 @@ def test_grounder_is_read_and_answers_on_a_grid_four_times_as_fine(tmp_path: Pat
     backbone = Tcl(weights=tcl_twin())
     found = ground(backbone)
     assert found.shape == (16, 16, 24)
-    state = torch.load(tcl_twin(), weights_only=True)["model"]
+    state = load_file(tcl_twin())
     learned = [float(state[f"masker.sim2mask.{name}"]) for name in "wb"]
     assert list(backbone.calibration) == pytest.approx(learned)
     # the gates at 0 leave the block's own tokens, each repeated 4 x 4 times

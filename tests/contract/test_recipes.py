@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from pydantic import PrivateAttr
@@ -16,6 +17,7 @@ from twins import SMALLER, TWINS
 import ovsskit
 from ovsskit.datasets.facts import facts_of
 from ovsskit.engine.driver import Driver
+from ovsskit.engine.examples import SIZE
 from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.stage import use_of, walk
 from ovsskit.engine.values import ForegroundMap, Hidden, Image, PatchFeatures, Present
@@ -57,6 +59,12 @@ def load(path: Path, folder: Path) -> Pipeline:
             json.dumps({f"image{seed}": names for seed in (0, 1, 2)})
         )
         changes.append(f"presence_from_file.file={folder / 'present.json'}")
+    if "regions_from_files" in addresses:
+        (folder / "regions").mkdir(exist_ok=True)
+        for seed in (0, 1, 2):
+            halves = numpy.repeat(numpy.arange(2, dtype="uint8"), SIZE[1] // 2 + 1)[: SIZE[1]]
+            numpy.savez(folder / "regions" / f"image{seed}.npz", numpy.tile(halves, (SIZE[0], 1)))
+        changes.append(f"regions_from_files.folder={folder / 'regions'}")
     if "read_bank" in addresses:
         [model] = [
             link.models["backbone"]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from ovsskit.engine.examples import WIDTH
+from ovsskit.engine.examples import WIDTH, uniform
 from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.stage import Stage, Wrapper, wiring
 from ovsskit.engine.values import Regions, Vocabulary
@@ -43,7 +43,7 @@ def make(name: str, folder: Path) -> Any:
     if name == "regions_from_files":
         return cls(folder=str(folder))  # type: ignore[call-arg]
     words = (*example(Vocabulary).names,)
-    write_bank(folder / "bank.safetensors", Bank(words, torch.rand(len(words), WIDTH), ""))
+    write_bank(folder / "bank.safetensors", Bank(words, uniform(0, len(words), WIDTH), ""))
     files = {
         "presence_from_file": "present.json",
         "expand_text": "texts.toml",
@@ -100,7 +100,8 @@ def summary(value: Any) -> list[float]:
     ]
     if not tensors:
         return [float(len(next(iter(vars(value).values()))))]
-    data = torch.cat([tensor.double().flatten() for tensor in tensors])
+    # -inf is what is taken out of attention
+    data = torch.cat([tensor.double().flatten() for tensor in tensors]).nan_to_num(neginf=-1.0)
     weights = torch.rand(len(data), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     return [
         float(len(data)),

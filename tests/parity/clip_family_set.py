@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.engine.model import PretrainedBackbone
 from ovsskit.backbones.dino.dino import Dino
+from ovsskit.engine.model import PretrainedBackbone
+from ovsskit.engine.stage import walk
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -240,7 +241,7 @@ class Method:
         }
         if run.facts.get("model_type") == "MaskCLIP":
             base = "maskclip_reduced"
-        there = {stage.address for stage in load_recipe(base).plan.stages}
+        there = {stage.address for stage in walk(load_recipe(base).plan.stages)}
         values = {
             SETTINGS[key]: value
             for key, value in run.facts.items()
@@ -287,7 +288,27 @@ class Method:
         folder.mkdir(exist_ok=True)
         shutil.copy(self.find(facts["weights"]), folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps({"num_attention_heads": facts["heads"]}))
-        return Dino(weights=str(folder))
+        return SeenThroughClip(weights=str(folder))
+
+
+ROUNDED = ((122.771, 116.746, 104.094), (68.501, 66.632, 70.323))
+EXACT = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+"""Mean and deviation of CLIP's colours as ProxyCLIP's code puts them in, and takes them out."""
+
+
+class SeenThroughClip(Dino):
+    """See images as ProxyCLIP's code hands them on: what it takes out is not quite what it put in.
+
+    That moves colours by up to 3e-6, which lets similarities next to the threshold fall to its
+    other side.
+    """
+
+    def pixels(self, image: Image) -> Tensor:
+        """Return the pixels of what is left of an image."""
+        (mean, deviation), (middle, spread) = (
+            [torch.tensor(one)[:, None, None] for one in pair] for pair in (ROUNDED, EXACT)
+        )
+        return super().pixels(Image((image.data * 255 - mean) / deviation * spread + middle))
 
 
 class RecordedWords(PretrainedBackbone):
@@ -312,12 +333,6 @@ class RecordedWords(PretrainedBackbone):
         return torch.stack([self._words[re.findall(r"word\d{3}", text)[0]] for text in texts])
 
 
-class Tower(RecordedWords, Clip):  # type: ignore[misc]
-    """Be the small tower: it encodes patches by its weights, and has a recorded vector for every
-    word.
-    """
-
-
 def apart(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the settings of a run by one name each."""
     for key, value in run.items():
@@ -325,6 +340,12 @@ def apart(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from zip(PAIRS[key], value, strict=True)
         else:
             yield SYNONYMS.get(key, key), value
+
+
+class Tower(RecordedWords, Clip):  # type: ignore[misc]
+    """Be the small tower: it encodes patches by its weights, and has a recorded vector for every
+    word.
+    """
 
 
 def word_of(query: int) -> str:

@@ -461,7 +461,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             block = vision.blocks_of(self.visual)[layer - 1]
             return vision.feed_forward(block, tokens.to(self.dtype))
 
-    def normalise(
+    def normalise_tokens(
         self, tokens: Float[torch.Tensor, "token width"]
     ) -> Float[torch.Tensor, "token width"]:
         """Normalise tokens as the model does after its last block."""
@@ -492,7 +492,7 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
             return GuideFeatures(on_grid(facet_of(projection, facet)[1:].float(), hidden.grid))
         with torch.no_grad():
             block, tokens = vision.blocks_of(self.visual)[last - 1], hidden.entering(last)
-            left = self.normalise(vision.attend_as_trained(block, tokens, projection))
+            left = self.normalise_tokens(vision.attend_as_trained(block, tokens, projection))
         return GuideFeatures(on_grid(left[1:].float(), hidden.grid))
 
     def explain(self, hidden: Hidden, layer: int, score: Score) -> Explained:

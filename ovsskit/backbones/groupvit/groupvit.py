@@ -16,6 +16,7 @@ from ovsskit.backbones.groupvit import _checkpoint as checkpoint
 from ovsskit.backbones.groupvit._published import GROUPVIT
 from ovsskit.engine.model import EncodesText, GroupsPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading
+from ovsskit.engine.sending import send
 from ovsskit.engine.values import Groups, Image
 from ovsskit.errors import BadValue
 from ovsskit.hub.weights import HubFiles, Published
@@ -81,13 +82,13 @@ class Groupvit(PretrainedBackbone, EncodesText, GroupsPatches):
     def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Return one vector per text, not normalised; what is too long is cut, and said."""
         rows, network = self.reader.read_all(texts), self.network
-        ids = torch.zeros(len(rows), self.reader.limit, dtype=torch.int64, device=self._device)
+        ids = torch.zeros(len(rows), self.reader.limit, dtype=torch.int64)
         for padded, row in zip(ids, rows, strict=True):
             padded[: len(row)] = torch.tensor(row)
         with torch.no_grad():
             parts = [
                 network.text_projection(network.text_model(input_ids=some).pooler_output).float()
-                for some in ids.split(TEXTS_AT_ONCE)
+                for some in send(ids, self._device).split(TEXTS_AT_ONCE)
             ]
         return torch.cat(parts)
 

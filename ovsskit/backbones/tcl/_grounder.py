@@ -27,10 +27,10 @@ def add_grounder(network: Any) -> None:
             "net": torch.nn.ModuleList(
                 torch.nn.ModuleDict({"conv": _gated(width, like), "conv2": _gated(width, like)})
                 for _ in range(STEPS)
-            ),
-            "ln": torch.nn.LayerNorm(width, **like),
+            ).to(visual.proj.dtype),
+            "ln": torch.nn.LayerNorm(width, **like).to(visual.proj.dtype),
         }
-    ).to(visual.proj.dtype)
+    )
     network.grounder.proj = torch.nn.Parameter(torch.empty_like(visual.proj))
     network.grounder.w, network.grounder.b = (
         torch.nn.Parameter(torch.empty((), **like)) for _ in "wb"

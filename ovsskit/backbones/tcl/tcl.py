@@ -104,7 +104,7 @@ class Tcl(Clip, GroundsText):
     def ground(self, hidden: Hidden) -> PatchFeatures:
         """Return vectors on a grid four times as fine as the patches."""
         with torch.no_grad():
-            tokens = hidden.entering(self.block_count)
+            tokens = hidden.entering(self.block_count).to(self.dtype)
             return PatchFeatures(ground(self.network.grounder, tokens, hidden.grid).float())
 
     @property

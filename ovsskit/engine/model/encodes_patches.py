@@ -16,7 +16,8 @@ class EncodesPatches(EncodesTokens, Capability):
     """Give the tokens inside an image encoder, and bring them to the end by any attention.
 
     A model says what its blocks do with tokens that have gathered. The steps are: `join_heads` of a
-    block, perhaps `feed_forward`, `normalise`, `into_texts`. All take tokens in any precision.
+    block, perhaps `feed_forward`, `normalise_tokens`, `into_texts`. All take tokens in any
+    precision.
     """
 
     @abstractmethod
@@ -32,7 +33,7 @@ class EncodesPatches(EncodesTokens, Capability):
         """Return tokens with a block's second half added."""
 
     @abstractmethod
-    def normalise(
+    def normalise_tokens(
         self, tokens: Float[torch.Tensor, "token width"]
     ) -> Float[torch.Tensor, "token width"]:
         """Normalise tokens as the model does after its last block."""
@@ -65,7 +66,7 @@ class EncodesPatches(EncodesTokens, Capability):
         tokens = self.gather(hidden, attention, residual=residual)
         if feed_forward:
             tokens = self.feed_forward(attention.layers[-1], tokens)
-        return self.into_texts(self.normalise(tokens)).float()
+        return self.into_texts(self.normalise_tokens(tokens)).float()
 
     def finish(
         self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
@@ -142,7 +143,7 @@ class ToyEncodesPatches(ToyEncodesTokens, EncodesPatches):
         """Add a sine."""
         return tokens + tokens.sin()
 
-    def normalise(
+    def normalise_tokens(
         self, tokens: Float[torch.Tensor, "token width"]
     ) -> Float[torch.Tensor, "token width"]:
         """Leave tokens as they are."""

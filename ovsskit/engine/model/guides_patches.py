@@ -52,12 +52,7 @@ class GuidesPatches(Capability):
 
 
 def facet_of(
-    parts: tuple[
-        Float[torch.Tensor, "head token depth"],
-        Float[torch.Tensor, "head token depth"],
-        Float[torch.Tensor, "head token depth"],
-    ],
-    facet: Facet,
+    parts: Sequence[Float[torch.Tensor, "head token depth"]], facet: Facet
 ) -> Float[torch.Tensor, "token width"]:
     """Return queries, keys, values, or the sum of the first two, with the heads side by side."""
     queries, keys, values = (part.transpose(0, 1).flatten(1) for part in parts)

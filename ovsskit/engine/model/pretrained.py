@@ -241,7 +241,7 @@ class PretrainedBackbone(Backbone):
         network.eval().requires_grad_(False)
         if self._compiled:
             for name, module in network.named_modules():
-                if re.fullmatch(self.compiles, name):
+                if self.compiles and re.fullmatch(self.compiles, name):
                     module.compile(backend=COMPILER, dynamic=True)
         return network
 

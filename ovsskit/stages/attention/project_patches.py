@@ -32,5 +32,5 @@ class ProjectPatches(Stage, writes="patch_features"):
         tokens = gathered.vectors
         if self.feed_forward:
             tokens = backbone.feed_forward(gathered.layer, tokens)
-        projected = backbone.into_texts(backbone.normalise(tokens))
+        projected = backbone.into_texts(backbone.normalise_tokens(tokens))
         return PatchFeatures(on_grid(projected.float(), gathered.grid))

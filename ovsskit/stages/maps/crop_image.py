@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ class CropImage(Stage, writes="resized"):
         short_side = 320
         crop = false
     """
+
+    waits: ClassVar[str] = "Pillow resizes images on the processor, as in the released code"
 
     short_side: Annotated[
         int, Field(ge=16, description="length of the shorter side, in pixels")

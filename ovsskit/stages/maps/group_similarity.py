@@ -38,7 +38,7 @@ class GroupSimilarity(Stage, writes="scores"):
     def run(self, image: Image, groups: Groups, text_features: TextFeatures) -> Confidences:
         """Return one map per text, that of the background (label 0) first, at the image's size."""
         enlarged = torch.nn.functional.interpolate(
-            groups.assignment[None], image.size, mode="bilinear"
+            groups.assignment[None].float(), image.size, mode="bilinear"
         )[0]
         sure = self._sure(groups, text_features.data.float())
         maps = sure[enlarged.argmax(0)].permute(2, 0, 1)
@@ -54,8 +54,8 @@ class GroupSimilarity(Stage, writes="scores"):
     ) -> Float[torch.Tensor, "group text"]:
         """Return how sure groups are of texts."""
         unit = torch.nn.functional.normalize
-        logits = groups.scale * (unit(groups.features, dim=1) @ texts.T)
-        likeness = texts @ unit(groups.image, dim=0)
+        logits = groups.scale * (unit(groups.features.float(), dim=1) @ texts.T)
+        likeness = texts @ unit(groups.image.float(), dim=0)
         allowed = torch.zeros_like(likeness, dtype=torch.bool)
         allowed[likeness.topk(min(self.top, len(texts))).indices] = True
         some = logits.masked_fill(~allowed, -torch.inf).softmax(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ovsskit.engine.model import SegmentsClasses
 from ovsskit.engine.model.segments_classes import rows_of
+from ovsskit.engine.sending import pick
 from ovsskit.engine.stage import Batch, Stage
 from ovsskit.engine.values import Image, Logits, Vocabulary
 
@@ -31,5 +32,5 @@ class SegmentClasses(Stage, writes="scores"):
         maps = backbone.segment_classes(image)
         for words, mine in zip(vocabulary, maps, strict=True):
             rows = rows_of(words, backbone.class_names)
-            found.append(Logits(mine[list(rows.values())], tuple(rows)))
+            found.append(Logits(pick(mine, list(rows.values())), tuple(rows)))
         return found

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.stage import S, Stage
 from ovsskit.engine.values import Image, TextFeatures
 from ovsskit.ops.conjugate_gradient import conjugate_gradient
@@ -96,8 +97,8 @@ class EdgeGraph(Stage, writes="scores"):
 
     def grey(self, image: Image, size: torch.Size) -> Float[torch.Tensor, "1 h w"]:
         """Return the grey of the colours that the network sees, but for a constant."""
-        deviation = image.data.new_tensor(self.deviation) / 255
-        channels = image.data.new_tensor(GREY) / deviation
+        deviation = send_numbers(self.deviation, image.data) / 255
+        channels = send_numbers(GREY, image.data) / deviation
         grey = (channels[:, None, None] * image.data).sum(0)[None, None]
         return torch.nn.functional.interpolate(grey, size, mode="bilinear")[0]
 
@@ -144,7 +145,9 @@ def texts_of(scores: S, texts: TextFeatures) -> Float[torch.Tensor, "map width"]
     vectors = texts.data.float()
     if scores.labels == texts.labels:
         return vectors
-    maps, rows = (vectors.new_tensor(one) for one in (scores.labels, texts.labels))
+    maps, rows = (
+        send_numbers(tuple(map(float, one)), vectors) for one in (scores.labels, texts.labels)
+    )
     is_of = (maps[:, None] == rows).to(vectors)
     mean: torch.Tensor = is_of @ vectors / is_of.sum(1, keepdim=True).clamp_min(1)
     return mean

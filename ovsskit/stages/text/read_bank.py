@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ovsskit.engine.model import Backbone, DescribesPatches
 from ovsskit.engine.prototype_bank import FIX, read_bank, read_words
+from ovsskit.engine.sending import send
 from ovsskit.engine.stage import Batch, NeededPath, Stage
 from ovsskit.engine.values import Prototypes, Vocabulary
 from ovsskit.errors import BadFile, Place, first_of
@@ -63,7 +64,7 @@ class ReadBank(Stage, writes="prototypes"):
             rows = self._rows(words, bank.words)
             data = bank.prototypes[[row for _, row in rows]]
             device = backbone.device if isinstance(backbone, Backbone) else "cpu"
-            found.append(Prototypes(data.to(device), tuple(label for label, _ in rows)))
+            found.append(Prototypes(send(data, device), tuple(label for label, _ in rows)))
         return found
 
     def _words(self) -> tuple[str, ...]:

@@ -58,5 +58,6 @@ class Mix(Wrapper, writes="scores"):
             data = torch.nn.functional.interpolate(data[None], size, mode="bilinear")[0]
         if self.how == "product":
             return Confidences(scores.data * data, scores.labels)
-        mixed = data if self.weight == 1 else self.weight * data + (1 - self.weight) * scores.data
-        return Confidences(mixed, scores.labels)
+        if self.weight == 1:
+            return other.with_data(data)
+        return Confidences(self.weight * data + (1 - self.weight) * scores.data, scores.labels)
