@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ovsskit.backbones.matching import _fusion
+from ovsskit.backbones.matching._vit import run_vit
 from ovsskit.backbones.matching.blip_itm import BlipItm
 from ovsskit.engine.values import Caption, Captions, Image, Present
 from ovsskit.errors import BadClasses, BadValue, BadWeights, MissingWeights
@@ -307,11 +309,10 @@ def test_an_image_is_encoded_once_while_it_lives(
     backbone: BlipItm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
-    vision, forward = backbone.network.vision_model, backbone.network.vision_model.forward
     monkeypatch.setattr(
-        vision,
-        "forward",
-        lambda pixels, **options: counts.append(len(pixels)) or forward(pixels, **options),
+        _fusion,
+        "run_vit",
+        lambda vision, pixels: counts.append(len(pixels)) or run_vit(vision, pixels),
     )
     first, second = example(Image, 11), example(Image, 12)
     expected = backbone.encode([first])

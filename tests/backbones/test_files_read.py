@@ -25,7 +25,8 @@ def make(name: str, weights: str) -> Any:
 def read(model: Any) -> None:
     """Read all of a model."""
     model.prepare()
-    assert not hasattr(type(model), "reader") or model.reader is not None
+    reading = getattr(model, "clip", model)  # `clip_dense` reads as `clip` does
+    assert not hasattr(type(reading), "reader") or reading.reader is not None
 
 
 def digest_of(model: Any) -> str:
