@@ -25,6 +25,7 @@ from ovsskit.run.output.gallery import write_classes, write_gallery
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.overlay import TINT, draw_overlay
 from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.output.records import Records
 from ovsskit.run.output.save import Prediction, save_prediction
 from ovsskit.stages.maps.label_map import LabelMap
 
@@ -67,7 +68,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = OwnFolder(out, RUN)
     record = save_prediction(own, Prediction(ImageRecord("a", "a.jpg"), PIXELS, LABELS), VOCABULARY)
     write_classes(own, VOCABULARY)
-    write_gallery(own, "run", [], [record], VOCABULARY)
+    records = Records()
+    records[record.name] = record
+    write_gallery(own, "run", [], records, VOCABULARY)
+    records.close()
     own.close()
     return out
 
@@ -78,6 +82,12 @@ def gallery_data(folder: Path) -> dict[str, list[dict[str, object]]]:
     assert found
     data: dict[str, list[dict[str, object]]] = json.loads(found[1])
     return data
+
+
+def gallery_page(folder: Path) -> str:
+    """Return the script that hands the gallery its images."""
+    [one] = gallery_data(folder)["pages"]
+    return (folder / str(one["file"])).read_text()
 
 
 def test_the_colours_of_a_vocabulary_are_told_apart() -> None:
@@ -147,9 +157,8 @@ def test_the_gallery_tells_the_class_of_every_pixel(folder: Path) -> None:
     text = (folder / "gallery" / "layers" / "a.js").read_text()
     found = json.loads(text.removeprefix("show(").removesuffix(");\n"))
     ranks = numpy.frombuffer(zlib.decompress(base64.b64decode(found["ranks"])), "uint8")
-    [image] = gallery_data(folder)["images"]
+    [image] = json.loads(gallery_page(folder).removeprefix("page(0, ").removesuffix(");\n"))
     areas = image["areas"]
-    assert isinstance(areas, list)
     numbers = numpy.array([number for number, _ in areas])[ranks]
     assert numpy.array_equal(numbers.reshape(found["height"], found["width"]), LABELS)
     assert dict(areas) == pytest.approx({number: width / 640 for number, width in WIDTHS.items()})
@@ -191,6 +200,7 @@ globalThis.document = {
 };
 globalThis.location = { hash: "#a" };
 globalThis.history = { replaceState() {} };
+globalThis.IntersectionObserver = class { observe() {} unobserve() {} };
 """
 """As much of a browser as the gallery's script needs to open an image."""
 
@@ -217,7 +227,8 @@ def test_the_page_shows_them(folder: Path) -> None:
     assert data
     assert script
     layer = (folder / "gallery" / "layers" / "a.js").read_text().strip()[len("show(") : -len(");")]
-    program = BROWSER.replace("DATA", json.dumps(data[1])) + script[1] + LOOK
+    program = BROWSER.replace("DATA", json.dumps(data[1])) + script[1]
+    program += gallery_page(folder) + LOOK
     program = program.replace("LAYER", layer).replace("COLUMNS", json.dumps([*MIDDLES.values()]))
     done = subprocess.run(
         ["node"], input=program, capture_output=True, text=True, check=False, timeout=60

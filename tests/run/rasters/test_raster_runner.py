@@ -85,9 +85,9 @@ def run(
             rendering=rendering,
         )
         runner.run(todo)
+        [record] = folder.records.values()
     finally:
         folder.close()
-    [record] = folder.records.values()
     if record.state == "done":
         total = told[-1][1]
         assert told == [(number, total) for number in range(1, total + 1)]
