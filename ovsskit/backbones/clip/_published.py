@@ -40,14 +40,25 @@ CLIP["laion/CLIP-ViT-B-32-laion2B-s34B-b79K"] = Published(
     4 * 151_277_313,
     is_on_hub=True,
 )
+CLIP["timm/vit_base_patch16_clip_224.metaclip_2pt5b"] = Published(
+    "https://huggingface.co/timm/vit_base_patch16_clip_224.metaclip_2pt5b",
+    "MetaCLIP's ViT-B/16, trained on 2.5 billion pairs of CommonCrawl",
+    "CC-BY-NC-4.0",
+    "of the card of facebook/metaclip-b16-fullcc2.5b; not for commercial use",
+    4 * 149_620_737,
+    is_on_hub=True,
+)
 """The commits are those that several public projects pin, with the files that are read here."""
 
-OPENAI = "openai"
+OPENAI, METACLIP = "openai", "metaclip_fullcc"
 REPOSITORIES = {
     ("ViT-B-16", OPENAI): "timm/vit_base_patch16_clip_224.openai",
     ("ViT-L-14", OPENAI): "timm/vit_large_patch14_clip_224.openai",
     ("ViT-L-14-336", OPENAI): "timm/vit_large_patch14_clip_336.openai",
     ("RN50x16", OPENAI): "timm/resnet50x16_clip.openai",
     ("ViT-B-32", "laion2b_s34b_b79k"): "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+    ("ViT-B-16-quickgelu", METACLIP): "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
+    ("ViT-L-14-quickgelu", METACLIP): "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
+    ("ViT-H-14-quickgelu", METACLIP): "timm/vit_huge_patch14_clip_224.metaclip_2pt5b",
 }
 """Where these tags of architectures lie, as open_clip has it, whose import takes torch."""
