@@ -74,19 +74,13 @@ def make_texts(backbone: Clip, recipe: Recipe, image: Image) -> TextFeatures:
     labels = [label for label, _ in vocabulary.queries]
     chain = {stage.address: stage for stage in flat(recipe.plan.stages)}
     small = ResizeImage(short_side=224).run(image)
-    state: State = {"image": Image(small.data[:, :224, :224]), "backbone": backbone}
+    state: State = {"image": Image(small.data[:, :224, :224])}
     inside = [
         chain[name]
         for name in ("encode_hidden", "self_similarity", "self_attention", "merge_layers", "attend")
     ]
-    for stage in inside:
-        state[stage.writes] = stage.run(
-            **{
-                name: state[name]
-                for name in (*type(stage).run.__annotations__,)
-                if name != "return"
-            }
-        )
+    models = {"backbone": backbone}
+    [state] = Driver(models, recipe.plan.models_of, device=backbone.device).run(inside, [state])
     patches = functional.normalize(state["patch_features"].data, dim=0).flatten(1).T
     chosen = patches[
         torch.randperm(len(patches), generator=torch.Generator().manual_seed(2))[: len(labels)]

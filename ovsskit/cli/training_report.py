@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from rich.table import Table
@@ -15,7 +16,7 @@ ENDS = 20
 """Steps over which the first and the last loss are averaged."""
 
 
-class TrainingReport(LiveReport):
+class TrainingReport(LiveReport, ABC):
     """Show a progress bar, notices and a summary, or nothing."""
 
     doing = "training"
@@ -64,6 +65,6 @@ class TrainingReport(LiveReport):
             table.add_row(label, text)
         show(table)
 
+    @abstractmethod
     def rows(self, folder: Path, progress: Done) -> list[tuple[str, str]]:
         """Return what else is to be shown, and in the end how to use it."""
-        raise NotImplementedError

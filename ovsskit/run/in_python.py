@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -15,6 +14,7 @@ from ovsskit.files.own import RUN
 from ovsskit.files.shard import read_shard
 from ovsskit.run.callbacks import Callbacks
 from ovsskit.run.options import RunOptions, as_option, choose_devices
+from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.records import InState, Records, open_records
 from ovsskit.run.rasters.grid import USUAL, choose_windows
 from ovsskit.run.run import run_job
@@ -91,7 +91,7 @@ class _Plain(Sequence[dict[str, Any]]):
         return len(self.records)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (asdict(record) for record in self.records.each())
+        return (_plain(record) for record in self.records.each())
 
     @overload
     def __getitem__(self, place: int) -> dict[str, Any]: ...
@@ -99,5 +99,10 @@ class _Plain(Sequence[dict[str, Any]]):
     def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
     def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
         if isinstance(place, slice):
-            return [asdict(one) for one in InState(self.records, "")[place]]
-        return asdict(InState(self.records, "")[place])
+            return [_plain(one) for one in InState(self.records, "")[place]]
+        return _plain(InState(self.records, "")[place])
+
+
+def _plain(record: ImageRecord) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(record.to_line())
+    return plain

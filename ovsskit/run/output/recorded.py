@@ -70,7 +70,10 @@ class RecordedFolder(OwnFolder, ABC):
         """Hold what a record says; any error of its form is told as that of a broken record."""
 
     def claim(self) -> None:
-        """Write the record of a folder in which nothing is done yet, for all shards."""
+        """Write the record of a folder in which nothing is done yet, for all shards.
+
+        Only folders that shards may share need it.
+        """
         raise NotImplementedError
 
     def share(self) -> None:
