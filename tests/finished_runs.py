@@ -81,8 +81,7 @@ def finish_run(
     identity = {"stages": [], "models": {}, "classes": _plain(vocabulary)}
     output = OutputFolder(folder, identity)
     try:
-        known = {record.source: name for name, record in output.records.items()}
-        names_of = name_images(paths, known)
+        names_of = name_images(paths, output.records.name_of, output.records)
         for name, path, mask in zip(names_of, paths, masks.values(), strict=True):
             record = ImageRecord(name, str(path.absolute()), stamp=stamp_of(path))
             output.records[name] = record

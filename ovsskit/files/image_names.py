@@ -5,25 +5,28 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ovsskit.files.names import safe_name
 
 
 def name_images(
-    paths: Sequence[Path], known: Mapping[str, str], roots: Sequence[Path] = ()
+    paths: Sequence[Path],
+    name_of: Callable[[str], str | None],
+    taken: Iterable[str],
+    roots: Sequence[Path] = (),
 ) -> list[str]:
     """Give every image a unique name: its path below the outermost root, without its ending.
 
     Parts of a name are separated by `/`. Outside of all roots it is the stem. Images that would
     share a name get the name of their folder before it, else their ending after it, else a digest
-    of their path; so no name depends on the order of the images. `known` holds the names given
-    before, by full path; they are kept.
+    of their path; so no name depends on the order of the images. `name_of` returns the name that
+    was given to a full path before, or None; `taken` are all those names, and they are kept.
     """
     tops = sorted({str(_whole(root)) for root in roots}, key=len)
-    names = {source: known[source] for source in map(_full, paths) if known.get(source)}
-    taken = {name.casefold() for name in known.values()}
+    names = {source: name for source in map(_full, paths) if (name := name_of(source))}
+    used = {name.casefold() for name in taken}
     missing = {source: path for path in paths if (source := _full(path)) not in names}
     for form in FORMS:
         tried = {source: form(path, tops) for source, path in missing.items()}
@@ -31,9 +34,9 @@ def name_images(
         given = {
             source: name
             for source, name in tried.items()
-            if counts[name.casefold()] == 1 and name.casefold() not in taken
+            if counts[name.casefold()] == 1 and name.casefold() not in used
         }
-        taken |= {name.casefold() for name in given.values()}
+        used |= {name.casefold() for name in given.values()}
         names |= given
         missing = {source: path for source, path in missing.items() if source not in given}
     return [names[_full(path)] for path in paths]

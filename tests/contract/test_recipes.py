@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,14 @@ from ovsskit.engine.driver import Driver
 from ovsskit.engine.examples import SIZE
 from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.stage import use_of, walk
-from ovsskit.engine.values import ForegroundMap, Hidden, Image, PatchFeatures, Present
+from ovsskit.engine.values import (
+    ForegroundMap,
+    Hidden,
+    Image,
+    PatchFeatures,
+    Present,
+    Vocabulary,
+)
 from ovsskit.engine.wiring import flatten
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
@@ -87,6 +96,22 @@ def write_bank_for(
     return folder / "bank.safetensors"
 
 
+def share_of_others(ids: torch.Tensor, others: torch.Tensor) -> float:
+    return float((ids != others).float().mean())
+
+
+def moved_by_rounding(
+    pipeline: Pipeline, image: Image, vocabulary: Vocabulary, labels: torch.Tensor
+) -> float:
+    """Return the share of labels that move with the last bits of an image, 0.02 at most.
+
+    Random weights can make many classes almost equally likely.
+    """
+    nudged = replace(image, data=image.data * (1 - 2**-22))
+    [found] = pipeline.run_many([nudged], vocabulary)
+    return min(0.02, share_of_others(found["labels"].ids, labels))
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipe_runs_and_images_do_not_depend_on_each_other(path: Path, tmp_path: Path) -> None:
     pipeline = load(path, tmp_path)
@@ -98,7 +123,9 @@ def test_recipe_runs_and_images_do_not_depend_on_each_other(path: Path, tmp_path
         assert labels.shape == image.size
         assert set(labels.unique().tolist()) <= set(vocabulary.ids)
         [alone] = pipeline.run_many([image], vocabulary)
-        assert (alone["labels"].ids == labels).float().mean() >= 0.998
+        other = share_of_others(alone["labels"].ids, labels)
+        rounding = partial(moved_by_rounding, pipeline, image, vocabulary, labels)
+        assert other <= 0.002 or other <= 5 * rounding()
     again = [state["labels"].ids for state in pipeline.run_many(images, vocabulary)]
     assert all(map(torch.equal, again, together))
 

@@ -15,7 +15,9 @@ from ovsskit.files.names import NestedName
 
 
 def names(*paths: str, known: dict[str, str] | None = None, roots: tuple[str, ...] = ()) -> object:
-    return name_images([Path(one) for one in paths], known or {}, [Path(one) for one in roots])
+    known = known or {}
+    tops = [Path(one) for one in roots]
+    return name_images([Path(one) for one in paths], known.get, known.values(), tops)
 
 
 def test_names_mirror_the_tree_below_the_outermost_root() -> None:
@@ -38,7 +40,7 @@ def test_names_given_before_are_kept() -> None:
 
 
 def test_at_last_a_digest_tells_paths_apart() -> None:
-    first, second = name_images([Path("/p/a/x.jpg"), Path("/q/a/x.jpg")], {})
+    first, second = name_images([Path("/p/a/x.jpg"), Path("/q/a/x.jpg")], {}.get, ())
     assert first != second
     assert re.fullmatch("a/x_[0-9a-f]{16}", first)
 

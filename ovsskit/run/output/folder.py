@@ -148,7 +148,7 @@ class OutputFolder(RecordedFolder):
         also its maps if it is one of the explained, and all of that is still there: files of the
         size that was written, and with `verify` of the content.
         """
-        names = name_images(images, self.records.names, roots)
+        names = name_images(images, self.records.name_of, self.records, roots)
         self.leader = ""
         explained, rasters = {*explained}, {*rasters}
         todo, damaged = list[str](), 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence, ValuesView
+from collections.abc import Iterator, MutableMapping, Sequence, ValuesView
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
@@ -185,17 +185,10 @@ class Records(MutableMapping[str, ImageRecord]):
         text = f"SELECT name, record FROM images WHERE {kind} ORDER BY name LIMIT ?"
         return [self._read(*row) for row in self._all(text, most)]
 
-    @property
-    def names(self) -> Mapping[str, str]:
-        """Return the names of the images by their full paths."""
-        return _Names(self)
-
-    def name_of(self, source: str) -> str:
-        """Return the name of an image by its full path; a KeyError says that there is none."""
+    def name_of(self, source: str) -> str | None:
+        """Return the name of an image by its full path, or None."""
         rows = self._all("SELECT name FROM images WHERE source = ?", _text(source))
-        if not rows:
-            raise KeyError(source)
-        return str(rows[0][0])
+        return str(rows[0][0]) if rows else None
 
     def of_source(self, source: str) -> ImageRecord | None:
         """Return the record of an image by its full path."""
@@ -282,32 +275,6 @@ def open_records(folder: Path, plain: dict[str, Any]) -> Records:
         record = ImageRecord.from_plain(one)
         records[record.name] = record
     return records
-
-
-class _Names(Mapping[str, str]):
-    def __init__(self, records: Records) -> None:
-        self.records = records
-
-    def __getitem__(self, source: str) -> str:
-        return self.records.name_of(source)
-
-    def __iter__(self) -> Iterator[str]:
-        return (record.source for record in self.records.each())
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def values(self) -> ValuesView[str]:
-        return _NamesAlone(self.records)
-
-
-class _NamesAlone(ValuesView[str]):
-    def __init__(self, records: Records) -> None:
-        super().__init__({})
-        self.records = records
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.records)
 
 
 class _Values(ValuesView[ImageRecord]):
