@@ -24,10 +24,13 @@ from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.stage import use_of, walk
 from ovsskit.engine.values import (
     ForegroundMap,
+    Groups,
     Hidden,
     Image,
     PatchFeatures,
     Present,
+    Prototypes,
+    Regions,
     Vocabulary,
 )
 from ovsskit.engine.wiring import flatten
@@ -194,10 +197,22 @@ SEEN = {
     "maskclip_tiny": (112, 152),
     "gem_tiny": (112, 112),
     "itaclip_tiny": (112, 112),
-    "corrclip": (336, 448),
-    "corrclip_ade20k": (336, 448),
+    "corrclip": (336, 336),
     "corrclip_cityscapes": (224, 224),
     "corrclip_tiny": (112, 112),
+    "groupvit": (448, 448),
+    "proxyclip": (336, 336),
+    "proxyclip_cityscapes": (224, 224),
+    "proxyclip_tiny": (112, 112),
+    "reco": (320, 426),
+    "reco_tiny": (112, 149),
+    "resclip": (224, 224),
+    "resclip.toml": (336, 448),
+    "resclip_voc20": (336, 448),
+    "resclip_tiny": (112, 112),
+    "sc_clip": (224, 224),
+    "sc_clip_tiny": (112, 112),
+    "tcl": (448, 448),
     "clip_es": (80, 112),
     "tagclip": (80, 112),
     "clip_es_tiny": (80, 104),
@@ -227,6 +242,14 @@ class Looking(ToyBackbone):
         self._sizes |= {image.size for image in images}
         return super().trunk_features(images)
 
+    def describe_patches(self, images: Sequence[Image]) -> list[PatchFeatures]:
+        self._sizes |= {image.size for image in images}
+        return super().describe_patches(images)
+
+    def group_patches(self, images: Sequence[Image]) -> list[Groups]:
+        self._sizes |= {image.size for image in images}
+        return super().group_patches(images)
+
     def cross_attention(self, images: Sequence[Image], captions: Any, **how: Any) -> list[Any]:
         self._sizes |= {image.size for image in images}
         return super().cross_attention(images, captions, **how)
@@ -234,10 +257,18 @@ class Looking(ToyBackbone):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path) -> None:
-    recipe = load_recipe(path)
-    if any(stage.address == "sliding_window" for stage in recipe.plan.stages):
-        recipe = load_recipe(path, ["sliding_window.stride=448"])  # fewer windows, of the same size
-    stages = [stage for stage in recipe.plan.stages if stage.writes != "present"]
+    addresses = {stage.address for stage in walk(load_recipe(path).plan.stages)}
+    changes = {
+        "sliding_window": "stride=448",  # fewer windows, of the same size
+        "region_tokens": f"layers={[*range(1, Looking().block_count + 1)]}",
+    }
+    recipe = load_recipe(path, [f"{on}.{one}" for on, one in changes.items() if on in addresses])
+    given = {
+        "present": Present((1, 2)),
+        "prototypes": Prototypes(example(Prototypes).data[:2], (1, 2)),
+        "regions": Regions(torch.ones(75, 100, dtype=torch.int64)),
+    }
+    stages = [stage for stage in recipe.plan.stages if stage.writes not in given]
     while not any(one.batches for one in walk(stages[-1:])):
         stages.pop()  # nothing after the network is asked for
     model = Looking()
@@ -248,7 +279,7 @@ def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path)
     state = {
         "image": Image(torch.rand(3, 75, 100)),
         "vocabulary": make_vocabulary(["dog", "grass"]),
-        "present": Present((1, 2)),
+        **given,
     }
     with torch.no_grad():
         Driver({"backbone": model}, links).run(stages, [state])

@@ -93,8 +93,8 @@ def tower_of(recording: Recording, folder: Path) -> Tower:
 
 def crops_of(case: Case, recipe: Recipe) -> list[Image]:
     """Return the crops that the recipe cuts from the recorded square, in order."""
-    requests = next(stage_of(recipe, "crop_grid").run(case.resized))
-    return [request["image"] for request in requests]
+    windows = next(stage_of(recipe, "crop_grid").run(case.resized))
+    return [case.resized.crop(window) for window in windows]
 
 
 def lay_out(case: Case, grid: CropGrid, first: int = 0) -> Logits:

@@ -50,7 +50,7 @@ def test_images_that_cvat_cannot_tell_apart_are_named(tmp_path: Path) -> None:
     for path in images:
         PIL.Image.new("L", mask.shape[::-1]).save(path)
     run = finish_run(tmp_path / "run", {"a": mask, "b": mask}, images=images)
-    with pytest.raises(BadValue, match=r"CVAT cannot tell .*x.png. and .*x.bmp. apart"):
+    with pytest.raises(BadValue, match=r"CVAT cannot tell .*x.bmp. and .*x.png. apart"):
         ovsskit.run_export(run, "cvat", out=tmp_path / "out")
     ovsskit.run_export(run, "cvat", out=tmp_path / "copies", images="copy")
     assert len(read(tmp_path / "copies/cvat.zip")[1]) == 2

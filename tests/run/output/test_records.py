@@ -60,8 +60,8 @@ def test_images_are_found_by_path_and_by_stem(tmp_path: Path) -> None:
     assert held.of_source("/p/b.jpg") == held["b"]
     assert held.of_source("/p/\udcff.jpg") == odd
     assert held.of_source("/p/\\udcff.jpg") is None, "a path that is only written alike"
-    assert held.names.get("/p/a.jpg") == "a"
-    assert held.names.get("/q/a.jpg") is None
+    assert held.name_of("/p/a.jpg") == "a"
+    assert held.name_of("/q/a.jpg") is None
     assert held.of_stem("b", "done") == held["b"]
     assert held.of_stem("b", "failed") is None
 
