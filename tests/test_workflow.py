@@ -12,6 +12,6 @@ def test_the_workflow_tests_three_systems_the_docs_and_a_wheel() -> None:
     systems = {name.partition("-")[0] for name in jobs["tests"]["strategy"]["matrix"]["os"]}
     assert systems == {"ubuntu", "macos", "windows"}
     run = {name: " && ".join(step.get("run", "") for step in jobs[name]["steps"]) for name in jobs}
-    assert run["tests"].endswith("python -m pytest")
+    assert run["tests"].endswith("python -m pytest -n auto")
     assert run["docs"].endswith("mkdocs build --strict")
     assert run["wheel"].endswith("ovsskit --help && ovsskit check quickstart")
