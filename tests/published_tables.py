@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from unittest.mock import patch
 
 from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import Recipe, load_recipe
+from ovsskit.recipe.extends import base_of
 from ovsskit.recipe.published import PublishedNumber
-from ovsskit.reproduce.variants import variants_of
+from ovsskit.reproduce import variants
 
 MARK = re.compile(r"(<!-- published([^>]*)-->\n)(.*?)(<!-- end of published -->)", re.DOTALL)
 COLUMNS = {
@@ -41,7 +43,9 @@ class Line(NamedTuple):
 def numbers() -> dict[Line, dict[str, PublishedNumber]]:
     """Return every published number by its line and data set, recipes in their order."""
     recipes = [load_recipe(path) for path in sorted(recipe_folder().glob("*.toml"))]
-    families = {recipe.path.stem: [recipe, *variants_of(recipe)] for recipe in recipes}
+    # each recipe is asked for by every other
+    with patch.multiple(variants, base_of=cache(base_of), load_recipe=cache(load_recipe)):
+        families = {one.path.stem: [one, *variants.variants_of(one)] for one in recipes}
     bases = {one.path.stem: base for base, ones in families.items() for one in ones[1:]}
     found: dict[Line, dict[str, PublishedNumber]] = {}
     for name, ones in families.items():

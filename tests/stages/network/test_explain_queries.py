@@ -17,7 +17,7 @@ close = torch.testing.assert_close
 SCALE = 20.0
 
 
-@pytest.fixture(scope="module", params=["embedded", clip_twin()])
+@pytest.fixture(scope="module", params=["embedded", clip_twin()], ids=["embedded", "twin"])
 def backbone(request: pytest.FixtureRequest) -> Clip:
     return Clip(weights=request.param)
 

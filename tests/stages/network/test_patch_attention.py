@@ -17,7 +17,7 @@ from ovsskit.stages.network.patch_attention import PatchAttention, mean_over_hea
 from ovsskit.testing import ToyBackbone, example
 
 
-@pytest.mark.parametrize("weights", ["embedded", clip_twin()])
+@pytest.mark.parametrize("weights", ["embedded", clip_twin()], ids=["embedded", "twin"])
 def test_it_is_what_torch_gives_for_a_block_as_the_mean_of_its_heads(weights: str) -> None:
     backbone = Clip(weights=weights)
     image = Image(torch.rand(3, 48, 80, generator=torch.Generator().manual_seed(1)))
