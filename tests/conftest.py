@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-WRITTEN = pytest.StashKey[list[Path]]()
+WRITTEN = pytest.StashKey[dict[Path, None]]()
 """The golden files that were written anew."""
 
 
@@ -67,7 +67,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], str]:
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if request.config.getoption("--write-golden") and old != found:
             path.write_text(found, encoding="utf-8")
-            request.config.stash.setdefault(WRITTEN, []).append(path)
+            request.config.stash.setdefault(WRITTEN, {})[path] = None
             return found
         return old
 
@@ -77,7 +77,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], str]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    for path in config.stash.get(WRITTEN, []):
+    for path in config.stash.get(WRITTEN, {}):
         terminalreporter.write_line(f"written: {path.relative_to(config.rootpath)}")
 
 
