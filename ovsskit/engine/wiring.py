@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from ovsskit.errors import (
     report,
 )
 
+log = logging.getLogger(__name__)
 ROOTS: dict[str, Any] = {"image": Image, "vocabulary": Vocabulary}
 """The slots that are filled before the first stage runs."""
 NONE_GIVEN: Mapping[str, type[Value]] = {}
@@ -101,6 +103,7 @@ def wire(
     slots = {name: Written(kind, "the recipe") for name, kind in {**ROOTS, **given}.items()}
     links = _Wirer(models, catalogue).chain(nodes, slots)
     report(*_unread(links, _usual_slots(nodes, catalogue)))
+    _note_lost(links)
     return links
 
 
@@ -345,6 +348,17 @@ def _unread(links: Sequence[Link], usual: set[str]) -> Iterator[OvsskitError]:
             what = f"{address} writes `{slot}`, and no stage reads it."
             fix = did_you_mean(slot, names) or f'Read it: reads = {{ ... = "{slot}" }}'
             yield UnfilledSlot(what, fix=fix, where=link.node.where)
+
+
+def _note_lost(links: Sequence[Link]) -> None:
+    """Note classes that are found for nothing, in a chain that ends with labels."""
+    if not links or links[-1].writes[0] != "labels":
+        return
+    read = {(slot, by) for link in flatten(links) for slot, _, by in link.reads.values()}
+    for link in links:
+        if link.writes[0] == "present" and ("present", link.node.address) not in read:
+            text = "%s says which classes are there, and the labels do not follow: add keep_present"
+            log.warning(text, link.node.address)
 
 
 def _duplicates(nodes: Sequence[Node]) -> Iterable[OvsskitError]:

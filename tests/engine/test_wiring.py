@@ -258,3 +258,15 @@ def test_a_class_below_another_keeps_its_slot_unless_it_says_another() -> None:
         "mine",
     )
     assert {info.description for info in (Same.model_fields["writes"],)} != {None}
+
+
+def test_classes_that_are_found_for_nothing_are_noted(caplog: pytest.LogCaptureFixture) -> None:
+    alone = [Node.of(stage("all_classes")), Node.of(ToyScores()), Node.of(stage("label_map"))]
+    wire(alone, {}, CATALOGUE)
+    assert [record.message for record in caplog.records] == [
+        "all_classes says which classes are there, and the labels do not follow: add keep_present"
+    ]
+    caplog.clear()
+    wire([*alone[:2], Node.of(stage("keep_present")), alone[2]], {}, CATALOGUE)
+    wire(alone[:2], {}, CATALOGUE)
+    assert not caplog.records
