@@ -40,7 +40,8 @@ from ovsskit.stages.maps.rest_background import RestBackground
 from ovsskit.stages.maps.upsample import Upsample
 from ovsskit.stages.network.explain_queries import ExplainQueries
 from ovsskit.stages.presence._patch_votes import boxes_of, count_votes, spread, vote
-from ovsskit.stages.presence.presence_by_patches import PresenceByPatches, above
+from ovsskit.stages.presence._second_look import above
+from ovsskit.stages.presence.presence_by_patches import PresenceByPatches
 from ovsskit.stages.refine.dense_crf import DenseCrf
 from ovsskit.stages.refine.spread_by_attention import affinity
 
@@ -235,7 +236,7 @@ def check_second_look(
     close(first.flatten(1).T, theirs["tagger.first"], 1e-5)
     maps = stage.refine(coarse, ours["patch_attention"])
     check_refined(stage, first, maps, theirs)
-    looks = list(stage.looks(image, maps, coarse.labels))
+    looks = stage.looks(image, maps, coarse.labels)
     looked_at = [look.text for look in looks]
     assert looked_at == theirs["second.candidates"].tolist()[: facts["second_looks"]]
     if not looks:
@@ -251,7 +252,7 @@ def check_second_look(
     close(vectors, theirs["second.class_token"], 1e-4)
     texts = recording.texts(case, "tagger")
     for look, vector, recorded in zip(looks, vectors, theirs["second.probability"], strict=True):
-        close(stage.sure(vector, texts, look), recorded[look.text], 2e-5)
+        close(look.sure(vector, texts, stage.scale), recorded[look.text], 2e-5)
         logits = stage.scale * (texts.data @ torch.nn.functional.normalize(vector, dim=0))
         close(logits.softmax(0), recorded, 2e-5)
     check_class_rows(backbone, regions, theirs["second.attention_class_row"])

@@ -10,7 +10,7 @@ from ovsskit.backbones.clip._last_block import LastBlock
 from ovsskit.engine.model.explains_patches import Score
 
 AT_ONCE = 8
-"""How many scores are derived together; each takes the memory of the feed-forward part."""
+"""How many scores are derived together; each takes the memory of the tokens a few times."""
 
 
 class Derived(NamedTuple):

@@ -2,8 +2,9 @@
 
 What is wanted is the gradient of scores in the block's input after its first normalisation, in the
 mean over the patches: what each score gains if all patches move alike. That is less work than a
-gradient. The final normalisation is given the same vector for all patches, so the product with the
-largest matrix serves all scores; of the heads' projections only sums over the patches are needed.
+gradient. The final normalisation is given the same vector for all patches, so most products with
+the largest matrices serve all scores; of the heads' projections only sums over the patches are
+needed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class LastBlock:
         self.visual, self.block = visual, block
         self.channels = block.ln_1(tokens)
         self.projection = vision.project_channels(block, self.channels)
-        self.mixed = torch.nn.functional.scaled_dot_product_attention(*self.projection)
+        self.mixed = vision.gather(self.projection)
         attended = tokens + vision.join_heads(block, self.mixed)
         self.second = Normalised(block.ln_2, attended)
         inside = block.mlp.c_fc(block.ln_2(attended))
@@ -59,8 +60,8 @@ class LastBlock:
         self.last = Normalised(visual.ln_post, left)
         self.vector = vision.project_to_text(visual, left)[1:].float().mean(0)
         [steepness] = torch.func.vjp(block.mlp.gelu, inside)[1](torch.ones_like(inside))
-        self.steepness = steepness.float()
-        self.units = self._into_feed_forward(self.last.unit)
+        self.steepness = steepness.float() * self.last.rate
+        self.units = self._out_of_inside(self._into_feed_forward(self.last.unit))
 
     def mean_gradients(
         self, slopes: Float[torch.Tensor, "score out"]
@@ -79,14 +80,14 @@ class LastBlock:
     ) -> Float[torch.Tensor, "score token width"]:
         """Go back from the final norm's output to what the attention has left.
 
-        Of the product with the large matrix that leads out of the feed-forward part only the unit
-        vectors' is one of all tokens, and that serves all scores.
+        What the final norm takes away along the tokens' unit vectors goes through both large
+        matrices once, for all scores; what it leaves is the same for all tokens, so that for each
+        score one product with one of the matrices is left.
         """
         even, along = self.last.parts(each)
-        inside = self._into_feed_forward(even) - self.units * along
-        inside *= self.steepness * self.last.rate
-        back = inside.to(self.channels.dtype) @ self.block.mlp.c_fc.weight
-        found = (even - self.last.unit * along) * self.last.rate + self.second.back(back.float())
+        alike = torch.stack([self._out_of_inside(one) for one in self._into_feed_forward(even)])
+        back = alike - self.units * along
+        found = (even - self.last.unit * along) * self.last.rate + self.second.back(back)
         found[:, 0] = 0  # the class token is no part of the mean
         return found
 
@@ -96,6 +97,17 @@ class LastBlock:
         """Bring gradients in what the feed-forward part adds back to its inside."""
         scaled = self.block.ls_2(gradients.to(self.channels.dtype))
         back: torch.Tensor = (scaled @ self.block.mlp.c_proj.weight).float()
+        return back
+
+    def _out_of_inside(
+        self, gradients: Float[torch.Tensor, "_ inside"]
+    ) -> Float[torch.Tensor, "token width"]:
+        """Bring gradients inside the feed-forward part, or one for all tokens, back to its input.
+
+        The final norm's rate, which is each token's own, is taken in on the way.
+        """
+        inside = (gradients * self.steepness).to(self.channels.dtype)
+        back: torch.Tensor = (inside @ self.block.mlp.c_fc.weight).float()
         return back
 
     def _through_attention(
@@ -115,7 +127,9 @@ class LastBlock:
             scale = queries.shape[-1] ** -0.5
             weights = (queries * scale @ keys.T).softmax(-1)
             mean = (back * self.mixed[head].float()).sum(-1, keepdim=True)
-            gathered, taken = (weights.T @ torch.cat([back, mean], -1)).split([len(keys.T), 1], -1)
+            side_by_side = torch.cat([back, mean], -1).transpose(0, 1)  # one product for all scores
+            taken_in = (weights.T @ side_by_side.flatten(1)).view_as(side_by_side).transpose(0, 1)
+            gathered, taken = taken_in.split([len(keys.T), 1], -1)
             by_key = (gathered * values).sum(-1) - taken[..., 0]
             by_query = (mean[..., 0] - back @ values[0]) * weights[:, 0]
             sums += [by_key @ keys * scale, by_query @ queries * scale, gathered[:, 1:].sum(1)]

@@ -176,8 +176,23 @@ def attend_as_trained(
 
     The mask is added to the scores before the softmax.
     """
-    mixed = torch.nn.functional.scaled_dot_product_attention(*projection, attn_mask=mask)
-    return feed_forward(block, tokens + join_heads(block, mixed))
+    return feed_forward(block, tokens + join_heads(block, gather(projection, mask)))
+
+
+def gather(
+    projection: Projection, mask: Float[torch.Tensor, "image 1 query key"] | None = None
+) -> Float[torch.Tensor, "*batch head query depth"]:
+    """Return what every head's queries gather of the values, by its attention.
+
+    Without an axis of images torch makes the attention of all heads at once; with one, it makes
+    parts of it, and never the whole.
+    """
+    is_alone = projection.queries.dim() == 3
+    queries, keys, values = (one[None] if is_alone else one for one in projection)
+    mixed: torch.Tensor = torch.nn.functional.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask
+    )
+    return mixed[0] if is_alone else mixed
 
 
 def join_heads(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ovsskit._lazy import Bool, Float, torch
+from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesRegions
 from ovsskit.engine.sending import pick
 from ovsskit.engine.stage import Batch, Stage
@@ -20,22 +18,15 @@ from ovsskit.engine.values import (
     TextFeatures,
     Vocabulary,
 )
-from ovsskit.errors import BadValue
-from ovsskit.ops.boxes import rectangle_of, scale
 from ovsskit.stages.attention._layers import Layers, layer_numbers, refuse_missing
 from ovsskit.stages.presence._patch_votes import refine, vote
-
-HALF = 0.5
-"""Share of a map's range above which a patch belongs to what is looked at again."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """Hold a part of an image that is looked at again, and for which text."""
-
-    text: int
-    crop: Image
-    region: Bool[torch.Tensor, "rows cols"]
+from ovsskit.stages.presence._second_look import (
+    EmptyBox,
+    Look,
+    above,
+    look_again,
+    refuse_other_image,
+)
 
 
 class PresenceByPatches(Stage, writes="present"):
@@ -80,7 +71,7 @@ class PresenceByPatches(Stage, writes="present"):
         bool, Field(description="look again at each class that seems present")
     ] = True
     empty_box: Annotated[
-        Literal["skip", "stop"],
+        EmptyBox,
         Field(description="pass over a class with an empty box, or end there, as released"),
     ] = "skip"
 
@@ -102,10 +93,7 @@ class PresenceByPatches(Stage, writes="present"):
         refined = [self.refine(*pair) for pair in zip(scores, patch_attention, strict=True)]
         labels = [one.labels for one in scores]
         peaks = [maps.amax((1, 2)) for maps in refined]
-        looks = [
-            list(self.looks(*each)) if self.second_look else []
-            for each in zip(image, refined, labels, strict=True)
-        ]
+        looks = [self.looks(*each) for each in zip(image, refined, labels, strict=True)]
         every = [look for some in looks for look in some]
         if every:
             vectors = iter(
@@ -115,7 +103,8 @@ class PresenceByPatches(Stage, writes="present"):
             )
             for peak, some, texts in zip(peaks, looks, text_features, strict=True):
                 for look in some:
-                    peak[look.text] = (peak[look.text] + self.sure(next(vectors), texts, look)) / 2
+                    seen = look.sure(next(vectors), texts, self.scale)
+                    peak[look.text] = (peak[look.text] + seen) / 2
         return [self.choose(*each) for each in zip(peaks, labels, vocabulary, strict=True)]
 
     def refine(
@@ -136,44 +125,16 @@ class PresenceByPatches(Stage, writes="present"):
         image: Image,
         maps: Float[torch.Tensor, "text rows cols"],
         labels: tuple[int, ...],
-    ) -> Iterator[Look]:
-        """Yield what is looked at again, in the order of texts.
+    ) -> list[Look]:
+        """Return what is looked at again, in the order of texts.
 
         Raises:
             BadValue: the image is not the one whose patches these are.
         """
-        rows, columns = maps.shape[1:]
-        if image.size[0] % rows or image.size[1] % columns:
-            what = (
-                f"{self.address} reads an image of {image.size[1]} x {image.size[0]} pixels, and "
-                f"scores of {columns} x {rows} patches, which are not parts of it."
-            )
-            fix = 'Stretch it first, and read that: reads = { image = "resized" }.'
-            raise BadValue(what, fix=fix)
-        height, width = image.size[0] // rows, image.size[1] // columns
-        *highest, least = torch.cat([maps.amax((1, 2)), above(maps, self.fraction)[None]]).tolist()
-        regions = scale(maps) > HALF
-        seen = regions.cpu()
-        for text, label in enumerate(labels):
-            if label < 1 or highest[text] <= least:
-                continue
-            tall, wide = rectangle_of(seen[text])
-            if tall.stop <= tall.start or wide.stop <= wide.start:
-                if self.empty_box == "stop":
-                    return
-                continue
-            crop = image.data[
-                :, tall.start * height : tall.stop * height, wide.start * width : wide.stop * width
-            ]
-            yield Look(text, Image(crop, image.name), regions[text, tall, wide])
-
-    def sure(
-        self, vector: Float[torch.Tensor, " width"], texts: TextFeatures, look: Look
-    ) -> Float[torch.Tensor, ""]:
-        """Return the probability, among all texts, of the one that was looked at."""
-        unit = torch.nn.functional.normalize(vector.float(), dim=0)
-        words = torch.nn.functional.normalize(texts.data.float(), dim=-1)
-        return (self.scale * (words @ unit)).softmax(0)[look.text]
+        if not self.second_look:
+            return []
+        refuse_other_image(self.address, image, (maps.shape[1], maps.shape[2]))
+        return list(look_again(image, maps, labels, self.fraction, self.empty_box))
 
     def choose(
         self, peaks: Float[torch.Tensor, " text"], labels: tuple[int, ...], vocabulary: Vocabulary
@@ -192,9 +153,3 @@ class PresenceByPatches(Stage, writes="present"):
         note = "" if taken else f"no class stands out: `{vocabulary.names[first]}` is taken"
         found = tuple(place + 1 for place in taken or [first])
         return Present(found, tuple(values), note)
-
-
-def above(values: Float[torch.Tensor, "*places"], fraction: float) -> Float[torch.Tensor, ""]:
-    """Return the value at a fraction of the range of all values."""
-    low, high = values.aminmax()
-    return low + fraction * (high - low)

@@ -10,10 +10,13 @@ from torch.utils._pytree import tree_leaves
 
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip.clip import KEPT_BLOCKS, Clip
-from ovsskit.engine.values import Image
+from ovsskit.engine.values import NEGATIVE, Image, TextFeatures
 from ovsskit.errors import BadValue
+from ovsskit.stages.maps.channel_cam import ChannelCam
 from ovsskit.stages.network.encode_hidden import EncodeHidden
+from ovsskit.stages.network.explain_queries import ExplainQueries
 from ovsskit.stages.network.patch_attention import PatchAttention, mean_over_heads
+from ovsskit.stages.refine.spread_by_attention import SpreadByAttention
 from ovsskit.testing import ToyBackbone, example
 
 
@@ -52,7 +55,7 @@ def test_a_block_whose_input_was_not_kept() -> None:
 
 
 class Largest(TorchDispatchMode):
-    """Note how many numbers the largest tensor holds that is made."""
+    """Note how many numbers the largest tensor that is made holds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,3 +76,19 @@ def test_an_image_of_512_pixels_takes_the_memory_of_one_head() -> None:
     with Largest() as seen:
         mean_over_heads(queries, keys)
     assert seen.numbers <= tokens**2 < heads * tokens**2
+
+
+def test_no_line_of_stages_makes_the_attention_of_all_heads() -> None:
+    backbone = Clip(weights=clip_twin(), positions="half")
+    heads = backbone.visual.transformer.resblocks[0].attn.num_heads
+    image = Image(torch.rand(3, 512, 512, generator=torch.Generator().manual_seed(2)))
+    layers = tuple(range(1, backbone.block_count + 1))
+    texts = TextFeatures(torch.eye(backbone.visual.proj.shape[1])[:3], (1, 2, NEGATIVE))
+    with Largest() as seen:
+        hidden = EncodeHidden(layers=layers).run(image, backbone)
+        attention = PatchAttention(layers=(-1,)).run(hidden, backbone)
+        maps = ChannelCam().run(ExplainQueries().run(hidden, texts, backbone))
+        SpreadByAttention(layers=(-1,)).run(maps, attention)
+    tokens = 1 + hidden.grid[0] * hidden.grid[1]
+    assert heads > 1
+    assert seen.numbers <= tokens**2

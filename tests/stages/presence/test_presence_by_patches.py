@@ -17,7 +17,8 @@ from ovsskit.errors import BadValue
 from ovsskit.ops.boxes import rectangle_of, scale
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.stages.presence._patch_votes import refine, vote
-from ovsskit.stages.presence.presence_by_patches import PresenceByPatches, above
+from ovsskit.stages.presence._second_look import above
+from ovsskit.stages.presence.presence_by_patches import PresenceByPatches
 from ovsskit.testing import ToyBackbone, example
 
 GRID = (6, 7)
