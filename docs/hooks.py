@@ -31,6 +31,7 @@ FAMILIES = {
     "attention": "What patches look at",
     "maps": "Maps",
     "regions": "Regions",
+    "graph": "Graphs of patches",
     "wrap": "Wrappers",
     "refine": "Refining by the image",
     "reward": "Rewards",
@@ -40,8 +41,8 @@ VALUES = (
     "Image", "Vocabulary", "Present", "Captions", "CrossAttention", "TokenMaps", "Hidden",
     "Similarity", "Attention", "PatchAttention", "PatchAffinity", "PatchSimilarity",
     "PatchWeights", "Explanation", "Features", "PatchFeatures", "GuideFeatures", "Gathered",
-    "TextFeatures", "ForegroundMap", "Groups", "Scores", "Saliency", "Logits", "Confidences",
-    "Probabilities", "Prototypes", "Labels", "Reward",
+    "TextFeatures", "ForegroundMap", "Groups", "Nodes", "Scores", "Saliency", "Logits",
+    "Confidences", "Probabilities", "Prototypes", "Labels", "Reward",
 )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Image as Image
     from ovsskit.engine.values import Labels as Labels
     from ovsskit.engine.values import Logits as Logits
+    from ovsskit.engine.values import Nodes as Nodes
     from ovsskit.engine.values import PatchAffinity as PatchAffinity
     from ovsskit.engine.values import PatchAttention as PatchAttention
     from ovsskit.engine.values import PatchFeatures as PatchFeatures
@@ -98,9 +99,10 @@ _HOMES = {
     "engine.store": "Store",
     "engine.values": (
         "Attention Captions Confidences CrossAttention Explanation Features ForegroundMap "
-        "Gathered Groups GuideFeatures Hidden Image Labels Logits PatchAffinity PatchAttention "
-        "PatchFeatures PatchSimilarity PatchWeights Present Probabilities Prototypes Reward "
-        "Saliency Scores Similarity Spatial TextFeatures TokenMaps Value Vocabulary Window"
+        "Gathered Groups GuideFeatures Hidden Image Labels Logits Nodes PatchAffinity "
+        "PatchAttention PatchFeatures PatchSimilarity PatchWeights Present Probabilities "
+        "Prototypes Reward Saliency Scores Similarity Spatial TextFeatures TokenMaps Value "
+        "Vocabulary Window"
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",

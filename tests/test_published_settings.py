@@ -164,6 +164,8 @@ WRONG = {
     "maskclip_refined": ("prompt_denoising.below", 0.6),
     "pearl_ade20k": ("procrustes_similarity.key_weight", 0.08),
     "pearl_cityscapes": ("edge_graph.cells", 80),
+    "lposs_ade20k": ("patch_graph.neighbours", 100),
+    "lposs_plus": ("pixel_graph.radius", 13),
     "clip_es": ("spread_by_attention.divisions", 2),
     "tagclip_voc21": ("presence_by_patches.votes", 5),
     "tagclip_coco_stuff": ("presence_by_patches.fraction", 0.5),

@@ -43,5 +43,7 @@ SMALLER: dict[str, Any] = {
     "crop_image.short_side": 64,
     "sliding_window.window": 48,
     "sliding_window.stride": 32,
+    "window_nodes.window": 48,
+    "window_nodes.stride": 32,
 }
 """Parameters of recipes, by address, that go with them."""

@@ -36,13 +36,14 @@ from ovsskit.engine.values import Image, Value, Vocabulary, Window
 from ovsskit.testing.examples import example, kinds_of
 from ovsskit.testing.toys import (
     ToyLabels,
+    ToyNodes,
     ToyPatchFeatures,
     ToyPresent,
     ToyScores,
     ToyTokenMaps,
 )
 
-TOYS = (ToyTokenMaps, ToyPatchFeatures, ToyScores, ToyLabels, ToyPresent)
+TOYS = (ToyTokenMaps, ToyPatchFeatures, ToyScores, ToyLabels, ToyPresent, ToyNodes)
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:

@@ -21,7 +21,16 @@ from ovsskit.engine.model.matches_text import ToyMatchesText
 from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.model.segments_classes import ToySegmentsClasses
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import Image, Labels, PatchFeatures, Present, Saliency, TokenMaps
+from ovsskit.engine.values import (
+    Image,
+    Labels,
+    Nodes,
+    PatchFeatures,
+    Present,
+    Saliency,
+    Tile,
+    TokenMaps,
+)
 
 
 class ToyBackbone(
@@ -73,6 +82,18 @@ class ToyPatchFeatures(Stage, writes="patch_features"):
     def run(self, image: Image) -> PatchFeatures:
         """Return the colours."""
         return PatchFeatures(image.data.clone())
+
+
+class ToyNodes(Stage, writes="nodes"):
+    """Write nodes that follow from the image alone; a patch is a pixel."""
+
+    def run(self, image: Image) -> Nodes:
+        """Return the colours, as scores and as vectors."""
+        height, width = image.size
+        colours, box = image.data.flatten(1).clone(), (0, height, 0, width)
+        return Nodes(
+            colours, colours.T.clone(), (1, 2, 3), (Tile(image.size, box, box),), image.size
+        )
 
 
 class ToyLabels(Stage, writes="labels"):

@@ -48,6 +48,14 @@ CLIP["timm/vit_base_patch16_clip_224.metaclip_2pt5b"] = Published(
     4 * 149_620_737,
     is_on_hub=True,
 )
+CLIP["laion/CLIP-ViT-B-16-laion2B-s34B-b88K"] = Published(
+    "https://huggingface.co/laion/CLIP-ViT-B-16-laion2B-s34B-b88K",
+    "LAION's ViT-B/16, trained by open_clip on LAION-2B",
+    "MIT",
+    "of the model's page",
+    4 * 149_620_737,
+    is_on_hub=True,
+)
 """The commits are those that several public projects pin, with the files that are read here."""
 
 OPENAI, METACLIP = "openai", "metaclip_fullcc"
@@ -56,6 +64,7 @@ REPOSITORIES = {
     ("ViT-L-14", OPENAI): "timm/vit_large_patch14_clip_224.openai",
     ("ViT-L-14-336", OPENAI): "timm/vit_large_patch14_clip_336.openai",
     ("RN50x16", OPENAI): "timm/resnet50x16_clip.openai",
+    ("ViT-B-16", "laion2b_s34b_b88k"): "laion/CLIP-ViT-B-16-laion2B-s34B-b88K",
     ("ViT-B-32", "laion2b_s34b_b79k"): "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
     ("ViT-B-16-quickgelu", METACLIP): "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
     ("ViT-L-14-quickgelu", METACLIP): "timm/vit_large_patch14_clip_224.metaclip_2pt5b",

@@ -31,6 +31,8 @@ from ovsskit.engine.values.hidden import Hidden as Hidden
 from ovsskit.engine.values.image import Image as Image
 from ovsskit.engine.values.labels import Labels as Labels
 from ovsskit.engine.values.masks import Masks as Masks
+from ovsskit.engine.values.nodes import Nodes as Nodes
+from ovsskit.engine.values.nodes import Tile as Tile
 from ovsskit.engine.values.patch_attention import PatchAttention as PatchAttention
 from ovsskit.engine.values.present import Present as Present
 from ovsskit.engine.values.prototypes import Prototypes as Prototypes

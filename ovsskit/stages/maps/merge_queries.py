@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ovsskit._lazy import torch
+from collections.abc import Sequence
+
+from ovsskit._lazy import Float, torch
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import NEGATIVE, Confidences, Probabilities
+from ovsskit.engine.values import NEGATIVE, Confidences, Probabilities, Scores
 
 
 class MergeQueries(Stage, writes="scores"):
@@ -23,14 +25,19 @@ class MergeQueries(Stage, writes="scores"):
     def run(self, scores: Probabilities) -> Confidences:
         """Return one map per label, in the order of labels."""
         labels = tuple(sorted(set(scores.labels) - {NEGATIVE}))
-        if labels == scores.labels:
-            return Confidences(scores.data, labels)
-        merged = scores.data.new_empty(len(labels), *scores.data.shape[1:])
-        for found, label in zip(merged, labels, strict=True):
-            first, *others = (
-                one for one, mine in zip(scores.data, scores.labels, strict=True) if mine == label
-            )
-            found.copy_(first)
-            for other in others:
-                torch.maximum(found, other, out=found)
-        return Confidences(merged, labels)
+        return Confidences(best_maps(scores, labels), labels)
+
+
+def best_maps(scores: Scores, labels: Sequence[int]) -> Float[torch.Tensor, "label h w"]:
+    """Return the highest score at every place among the maps of each of these labels."""
+    if tuple(labels) == scores.labels:
+        return scores.data
+    merged = scores.data.new_empty(len(labels), *scores.data.shape[1:])
+    for found, label in zip(merged, labels, strict=True):
+        first, *others = (
+            one for one, mine in zip(scores.data, scores.labels, strict=True) if mine == label
+        )
+        found.copy_(first)
+        for other in others:
+            torch.maximum(found, other, out=found)
+    return merged
