@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from remote_photos import bucket as bucket
+from remote_photos import memory as memory
+from remote_photos import s3 as s3
 
 from ovsskit.recipe import registry
 from ovsskit.torchvision_names import declare_torchvision

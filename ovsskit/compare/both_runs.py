@@ -6,12 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ovsskit._lazy import Int, numpy
 from ovsskit.compare.pixel_counts import count_pixels, disagreement
 from ovsskit.compare.shared_classes import SharedClasses, match_classes
 from ovsskit.errors import BadValue, Place
+from ovsskit.files.remote import image_path
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord, stamp_of
 
@@ -113,5 +113,5 @@ class BothRuns:
 
 def _is_as_seen(pair: SharedImage) -> bool:
     """Tell whether an image is still the one that both runs saw."""
-    stamp = stamp_of(Path(pair.first.source))
+    stamp = stamp_of(image_path(pair.first.source))
     return pair.first.stamp == pair.second.stamp == stamp

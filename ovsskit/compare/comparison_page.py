@@ -6,7 +6,6 @@ import base64
 import io
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -16,6 +15,7 @@ from ovsskit.compare.both_runs import BothRuns, Compared, SharedImage
 from ovsskit.compare.pixel_counts import class_differences
 from ovsskit.engine.images import read_image
 from ovsskit.engine.rendering import Reading
+from ovsskit.files.remote import image_path
 from ovsskit.run.output.overlay import resize_both
 from ovsskit.run.output.page import render_page
 
@@ -61,7 +61,7 @@ def render_comparison(
 def _draw(both: BothRuns, image: SharedImage, max_pixels: int) -> dict[str, Any]:
     """Return the entry of an image: its picture, and the classes of both runs at that size."""
     reading = Reading(max_pixels, both.runs[0].rendering)
-    pixels = read_image(Path(image.first.source), reading).pixels.numpy()
+    pixels = read_image(image_path(image.first.source), reading).pixels.numpy()
     first, second = both.masks(image)
     scale = min(1.0, SIDE / max(first.shape))
     small, one = resize_both(pixels, first, scale)

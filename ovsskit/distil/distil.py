@@ -24,6 +24,7 @@ from ovsskit.engine.devices import (
 )
 from ovsskit.engine.notices import TakesNotice, hearing
 from ovsskit.errors import NoImages, OutOfMemory
+from ovsskit.files.remote import image_path
 from ovsskit.fit.fit import computes_in_bf16
 from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.run.callbacks import Callbacks
@@ -196,7 +197,7 @@ class _Job:
         return first
 
     def _truths(self, held_out: Labelled) -> Truths | None:
-        images = [Path(held_out.record(index).source) for index in range(len(held_out))]
+        images = [image_path(held_out.record(index).source) for index in range(len(held_out))]
         return find_truths(
             images,
             self.options.images,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from ovsskit._lazy import Float, Int, numpy, torch
@@ -13,6 +12,7 @@ from ovsskit.engine.rendering import Reading
 from ovsskit.errors import NoImages, Place
 from ovsskit.export.images import see_unchanged
 from ovsskit.files.digests import digest_texts
+from ovsskit.files.remote import image_path
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord
 
@@ -60,7 +60,7 @@ class Labelled:
         record = self.record(index)
         see_unchanged(record)
         reading = Reading(self.max_pixels, self.run.rendering)
-        image = read_image(Path(record.source), reading).data
+        image = read_image(image_path(record.source), reading).data
         ids = self.run.vocabulary.ids
         label_of = numpy.zeros(max(ids) + 1, "int64")
         label_of[list(ids)] = range(len(ids))

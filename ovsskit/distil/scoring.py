@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ovsskit._lazy import torch
 from ovsskit.distil.labelled import Labelled
+from ovsskit.files.remote import image_path
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.recipe.build import load_recipe
 from ovsskit.run.pipeline import Pipeline
@@ -31,7 +32,9 @@ def judge(
     true: dict[str, torch.Tensor] = {}
     for index in range(len(held_out)):
         record = held_out.record(index)
-        result = pipeline(Path(record.source), stretch=rendering.stretch, bands=rendering.bands)
+        result = pipeline(
+            image_path(record.source), stretch=rendering.stretch, bands=rendering.bands
+        )
         found += confusion(held_out[index].labels, result.labels.cpu(), classes)
         if truths is None or record.source not in truths.items:
             continue

@@ -23,6 +23,7 @@ from ovsskit.engine.rendering import AS_USUAL, PLAIN, Reading
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage, Place
 from ovsskit.files.bringing import fetch, is_address
+from ovsskit.files.remote import RemotePath, as_local, image_path
 from ovsskit.files.sizes import see_size
 from ovsskit.files.videos import is_frame, read_frame
 
@@ -58,7 +59,9 @@ def read_image(source: ImageSource, reading: Reading = AS_USUAL) -> Image:
             shape or other numbers than those that are taken.
     """
     if isinstance(source, str | Path):
-        path = fetch(source) if isinstance(source, str) and is_address(source) else Path(source)
+        path = _path_of(source)
+        if isinstance(path, RemotePath):
+            return read_encoded(path.read_bytes(), str(path), path.stem, reading)
         if is_frame(path):
             frame = PIL.Image.fromarray(read_frame(path, reading.max_pixels))
             return _to_image(draw(frame, reading.rendering), path.name)
@@ -69,6 +72,12 @@ def read_image(source: ImageSource, reading: Reading = AS_USUAL) -> Image:
         return from_array(source, reading)
     see_size(*source.size, reading.max_pixels)
     return _to_image(draw(source, reading.rendering), "image")
+
+
+def _path_of(source: str | Path) -> Path:
+    if isinstance(source, Path):
+        return source
+    return fetch(source) if is_address(source) else image_path(as_local(source))
 
 
 def read_encoded(content: bytes, where: str, name: str = "", reading: Reading = AS_USUAL) -> Image:

@@ -29,6 +29,7 @@ from ovsskit.export.registry import find_format
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.files.digests import digest_texts
 from ovsskit.files.own import Written
+from ovsskit.files.remote import image_path
 from ovsskit.recipe.class_lists import parse_classes
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord, stamp_of
@@ -217,7 +218,7 @@ class _Job:
         """Return what distinguishes all that an image's files are made of."""
         kinds = ("scores",) if self.format.reads == "scores" else ("masks", "confidence")
         read = {name: written for name, written in record.files.items() if name.startswith(kinds)}
-        source = Path(record.source)
+        source = image_path(record.source)
         needed = self.options.images or self.format.reads_images
         stamp = stamp_of(source) if needed else (0, 0)
         path = _below(record.source, root)

@@ -16,6 +16,7 @@ from ovsskit.engine.rendering import Reading, Rendering
 from ovsskit.errors import BadFile, BadImage, Place
 from ovsskit.files.inputs import SUFFIXES
 from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.remote import RemotePath, image_path
 from ovsskit.files.videos import is_frame
 from ovsskit.run.output.record import ImageRecord, stamp_of
 
@@ -53,7 +54,7 @@ def bring_image(
         BadFile: it has changed since the run.
         CannotWrite: the disk is full, or the system makes no links.
     """
-    source = Path(record.source)
+    source = image_path(record.source)
     see_unchanged(record)
     if rendering is not None and not is_as_stored(record, rendering):
         name = f"{where}/{record.name}.png"
@@ -61,6 +62,9 @@ def bring_image(
         return Brought(name, {name: written}, "", True)
     known = source.suffix.lower() in SUFFIXES
     name = f"{where}/{record.name}{source.suffix.lower() if known else _ending(source)}"
+    if link and isinstance(source, RemotePath):
+        what = "No link leads to a remote image."
+        raise BadImage(what, fix="Give --copy-images.", where=Place(record.source))
     if link:
         folder.link(name, source)
         return Brought(name, {}, record.source, False)
@@ -75,7 +79,7 @@ def is_as_stored(record: ImageRecord, rendering: Rendering) -> bool:
     Raises:
         BadImage: it cannot be read.
     """
-    source = Path(record.source)
+    source = image_path(record.source)
     try:
         return not is_frame(source) and is_drawn_as_stored(source, rendering)
     except (OSError, ValueError, SyntaxError) as error:
@@ -90,14 +94,14 @@ def draw_image(record: ImageRecord, rendering: Rendering, file: BinaryIO | Bytes
         BadImage: it cannot be read.
     """
     width, height = record.size
-    image = read_image(Path(record.source), Reading(width * height, rendering))
+    image = read_image(image_path(record.source), Reading(width * height, rendering))
     PIL.Image.fromarray(image.pixels.numpy()).save(file, "PNG")
 
 
 def _ending(source: Path) -> str:
     formats = (*FORMATS, HEIF) if has_heif() else FORMATS
     try:
-        with PIL.Image.open(source, formats=formats) as image:
+        with source.open("rb") as file, PIL.Image.open(file, formats=formats) as image:
             return ENDINGS.get(image.format or "", "")
     except PIL.UnidentifiedImageError:  # a TIFF of many bands or numbers, which Pillow cannot read
         return ENDINGS["TIFF"]
@@ -110,7 +114,7 @@ def see_unchanged(record: ImageRecord) -> None:
         BadImage: it is missing.
         BadFile: it has changed.
     """
-    if (stamp := stamp_of(Path(record.source))) == record.stamp:
+    if (stamp := stamp_of(image_path(record.source))) == record.stamp:
         return
     if stamp == (0, 0):
         raise BadImage("The image is not there any more.", where=Place(record.source))

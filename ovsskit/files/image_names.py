@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ovsskit.files.names import safe_name
+from ovsskit.files.remote import RemotePath
 
 
 def name_images(
@@ -47,6 +48,8 @@ def _full(path: Path) -> str:
 
 
 def _whole(path: Path) -> Path:
+    if isinstance(path, RemotePath):
+        return path
     return Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are
 
 

@@ -14,6 +14,8 @@ from ovsskit.errors import NoImages, Place, shorten
 from ovsskit.files.bringing import STANDARD_INPUT, fetch, is_address, keep_input
 from ovsskit.files.own import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
+from ovsskit.files.remote import RemotePath, as_local, image_path, is_remote, see_address
+from ovsskit.files.remote_listing import list_remote, root_of
 from ovsskit.files.signatures import begins_as_image
 from ovsskit.files.sizes import MAX_PIXELS as MAX_PIXELS
 from ovsskit.files.videos import is_video, list_frames
@@ -81,7 +83,8 @@ def search_images(inputs: str | Sequence[str]) -> Found:
     content is an image's, and say so; what is inside a folder of results counts only where it is
     named itself. A `.txt` file is a list: one file, folder or glob on each line, relative to the
     list; blank lines and lines that start with `#` are passed over, and what a list names need not
-    exist yet. Addresses (`https://...`) are fetched, and `-` is standard input.
+    exist yet. Addresses (`https://...`) are fetched, and `-` is standard input. Remote files,
+    folders, globs and lists (`s3://...`) are those of fsspec, and are read when they are needed.
 
     Raises:
         NoImages: an input does not exist, or holds no image.
@@ -91,13 +94,13 @@ def search_images(inputs: str | Sequence[str]) -> Found:
     left_out, roots = LeftOut(), list[Path]()
     for text in map(_bring, texts):
         images = list(
-            _read_list(Path(text), left_out) if _is_list(text) else _expand(text, left_out)
+            _read_list(image_path(text), left_out) if _is_list(text) else _expand(text, left_out)
         )
         if not images:
             raise _nothing(text, left_out.describe())
         roots.append(_root(text))
         for path in images:
-            found.setdefault(os.path.realpath(path), path)
+            found.setdefault(_identity(path), path)
     left_out.files -= {*found.values(), *(path.parent for path in found.values())}
     said = left_out.describe()
     if said:
@@ -109,11 +112,17 @@ def _bring(text: str) -> str:
     """Return the file into which an address or standard input was brought, else the text itself."""
     if text == STANDARD_INPUT:
         return str(keep_input())
-    return str(fetch(text)) if is_address(text) else text
+    return str(fetch(text)) if is_address(text) else as_local(text)
+
+
+def _identity(path: Path) -> str:
+    return str(path) if isinstance(path, RemotePath) else os.path.realpath(path)
 
 
 def _root(text: str) -> Path:
     """Return the folder below which an input names images."""
+    if is_remote(text):
+        return root_of(text)
     path = Path(text).expanduser()
     if path.is_dir():
         return path
@@ -121,7 +130,9 @@ def _root(text: str) -> Path:
 
 
 def _is_list(text: str) -> bool:
-    return text.lower().endswith(".txt") and not why_no_path(text) and Path(text).is_file()
+    if not text.lower().endswith(".txt"):
+        return False
+    return is_remote(text) or (not why_no_path(text) and Path(text).is_file())
 
 
 def _expand(text: str, left_out: LeftOut) -> list[Path]:
@@ -129,6 +140,8 @@ def _expand(text: str, left_out: LeftOut) -> list[Path]:
 
     Folders of earlier results, and files that are no images, are left out and collected.
     """
+    if is_remote(text):
+        return [*list_remote(text, left_out.takes, left_out.results.add)]
     if why_no_path(text):
         return []
     path = Path(text).expanduser()
@@ -194,6 +207,8 @@ def _walk(folder: Path, left_out: LeftOut) -> Iterator[Path]:
 
 
 def _read_list(path: Path, left_out: LeftOut) -> Iterator[Path]:
+    if isinstance(path, RemotePath):
+        see_address(str(path))
     try:
         lines = read_text(path).splitlines()
     except Unreadable as error:
@@ -202,12 +217,14 @@ def _read_list(path: Path, left_out: LeftOut) -> Iterator[Path]:
     for number, line in enumerate(map(str.strip, lines), 1):
         if is_address(line):
             yield fetch(line)
+        elif is_remote(line):
+            yield from _expand(as_local(line), left_out)
         elif line and not line.startswith("#"):
             if reason := why_no_path(line):
                 what = f"No file has the name `{shorten(line)}`: {reason}."
                 raise NoImages(what, where=Place(str(path), number))
             entry = str(path.parent / line)
-            yield from _expand(entry, left_out) or [Path(entry)]
+            yield from _expand(entry, left_out) or [image_path(entry)]
 
 
 def _nothing(text: str, left_out: str) -> NoImages:
@@ -218,6 +235,9 @@ def _nothing(text: str, left_out: str) -> NoImages:
         return NoImages(
             "The list names no image.", fix="Write one file on each line.", where=Place(text)
         )
+    if is_remote(text):
+        what = "No image is there, or there is no such bucket, folder or file."
+        return NoImages(what, there=there, where=Place(text))
     if Path(text).is_dir():
         return NoImages(
             "This folder holds no image.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ovsskit.files.remote import RemotePath
+
 TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG = b"\x89PNG\r\n\x1a\n"
 BEGINNINGS = (
@@ -30,8 +32,7 @@ def is_heif(head: bytes) -> bool:
 def begins_as_image(path: Path) -> bool:
     """Tell whether a file begins as images of the formats that are read do; False if unreadable."""
     try:
-        with path.open("rb") as file:
-            head = file.read(64)
+        head = path.read_start(64) if isinstance(path, RemotePath) else _start(path)
     except OSError:
         return False
     if head[:2] == b"BM":
@@ -39,3 +40,8 @@ def begins_as_image(path: Path) -> bool:
     boxed = head[4:8] == b"ftyp" and head[8:12] in (*HEIF_BRANDS, *AVIF_BRANDS)
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     return boxed or is_webp or head.startswith(BEGINNINGS)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ovsskit._lazy import UInt8, numpy
 from ovsskit.errors import BadImage, MissingExtra, Place
+from ovsskit.files.remote import RemotePath
 from ovsskit.files.sizes import see_size
 
 CONTAINERS = {
@@ -32,8 +33,9 @@ KEPT = 64
 
 
 def is_video(path: Path) -> bool:
-    """Tell whether a file is a video, by its ending."""
-    return path.suffix.lower() in CONTAINERS and path.is_file()
+    """Tell whether a file of this machine is a video, by its ending."""
+    is_here = not isinstance(path, RemotePath)
+    return is_here and path.suffix.lower() in CONTAINERS and path.is_file()
 
 
 def is_frame(path: Path) -> bool:

@@ -24,6 +24,7 @@ from ovsskit.errors import (
 )
 from ovsskit.files.bringing import is_address
 from ovsskit.files.inputs import Found, find_images, search_images
+from ovsskit.files.remote import is_remote
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.class_lists import COMMAND_LINE, parse_classes
@@ -118,7 +119,7 @@ def see_own_images(recipe: Recipe) -> None:
     """
     for said, text in zip(recipe.input.images, _own_images(recipe), strict=True):
         try:
-            if not is_address(said):
+            if not (is_address(said) or is_remote(said)):
                 find_images(text)
         except NoImages as error:
             where = recipe.images_at
@@ -130,7 +131,10 @@ def see_own_images(recipe: Recipe) -> None:
 def _own_images(recipe: Recipe) -> tuple[str, ...]:
     """Return the images that a recipe names; relative paths start where it names them."""
     folder = Path(recipe.images_at.file).parent if recipe.images_at.line else Path()
-    return tuple(text if is_address(text) else str(folder / text) for text in recipe.input.images)
+    return tuple(
+        text if is_address(text) or is_remote(text) else str(folder / text)
+        for text in recipe.input.images
+    )
 
 
 def choose_classes(options: ImageOptions, recipe: Recipe, samples: bool) -> Vocabulary:

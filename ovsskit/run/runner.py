@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Lock
 
 from ovsskit._lazy import Int, numpy, torch
@@ -21,6 +20,7 @@ from ovsskit.engine.rendering import Reading
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import Image, Present, Vocabulary
 from ovsskit.errors import CannotWrite, reason_of
+from ovsskit.files.remote import image_path
 from ovsskit.run.output.folder import HeldFolder, OutputFolder, failed
 from ovsskit.run.output.maps import MapCollector
 from ovsskit.run.output.notes import notes_on, rank_presence
@@ -115,7 +115,7 @@ class Runner:
             self.publish()
 
     def _read(self, record: ImageRecord) -> Image:
-        return read_image(Path(record.source), self.reading)
+        return read_image(image_path(record.source, record.stamp), self.reading)
 
     def _watch(self, group: Sequence[ImageRecord]) -> Watch:
         """Return what hears of the stages of a group, and collects its maps if they are saved."""

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from ovsskit.errors import BadImage
 from ovsskit.files.names import NestedName
 from ovsskit.files.own import Files
+from ovsskit.files.remote import RemotePath, stamp_of_remote
 from ovsskit.files.videos import is_frame
 from ovsskit.run.rasters.mosaic import is_mosaic, sources_of
 
@@ -119,8 +120,11 @@ _READ_COSTS = TypeAdapter(Costs).validate_python
 def stamp_of(path: Path) -> tuple[int, int]:
     """Return size and time of change of a file, or of a frame's video; zeros if there is none.
 
-    Of a mosaic they are the size of all parts together, and the time of the last change.
+    Of a mosaic they are the size of all parts together, and the time of the last change; of a
+    remote file its size, and a number that follows from its tag or else its time of change.
     """
+    if isinstance(path, RemotePath):
+        return path.stamp or stamp_of_remote(path)
     files = [path.parent if is_frame(path) else path]
     if is_mosaic(path):
         with suppress(BadImage):

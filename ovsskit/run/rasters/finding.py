@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.errors import BadImage
+from ovsskit.files.remote import RemotePath
 from ovsskit.files.signatures import TIFF_HEADS, begins_as_image
 from ovsskit.files.videos import is_frame, is_video
 from ovsskit.run.rasters.mosaic import is_mosaic
@@ -45,8 +46,8 @@ def find_rasters(images: Sequence[Path], max_pixels: int) -> list[Path]:
 
 
 def is_raster(path: Path, max_pixels: int) -> bool:
-    """Tell whether a file is a raster; False where it is missing or broken."""
-    if is_frame(path) or is_video(path):
+    """Tell whether a file is a raster; False where it is missing, broken, or far away."""
+    if isinstance(path, RemotePath) or is_frame(path) or is_video(path):
         return False
     try:
         with path.open("rb") as file:
