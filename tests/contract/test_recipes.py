@@ -217,6 +217,8 @@ SEEN = {
     "lposs": (224, 224),
     "lposs_tiny": (112, 112),
     "lposs_plus_tiny": (112, 112),
+    "ovsskit_clip": (224, 224),
+    "ovsskit_clip_tiny": (112, 112),
     "clip_es": (80, 112),
     "tagclip": (80, 112),
     "clip_es_tiny": (80, 104),

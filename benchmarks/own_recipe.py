@@ -1,6 +1,6 @@
 """Choose the parts of a recipe of our own, one after the other, and say what each is worth.
 
-Run `python benchmarks/own_recipes.py ovsskit_clip [--scenes 48]`.
+Run `python benchmarks/own_recipe.py [--guide] [--scenes 48]`.
 It begins with plain CLIP. For each part, every choice is scored on newly painted scenes; the best
 one stays if 9 in 10 paired bootstraps over the scenes prefer it to what was there. In the end the
 recipe is scored on other scenes, with the drawings of the training and with held-out ones, as a
@@ -55,8 +55,15 @@ class Change:
 
     def text(self) -> str:
         """Return a recipe that changes the tiny ITACLIP, which has a place for every part."""
-        table: dict[str, Any] = {"extends": "itaclip_tiny", "remove": list(self.remove)}
-        table |= {"set": self.set, "models": self.models, "stage": list(self.stages)}
+        gone = {*self.remove}
+        values = {key: one for key, one in self.set.items() if key.split(".")[0] not in gone}
+        table: dict[str, Any] = {
+            "extends": "itaclip_tiny",
+            "remove": [name for name in self.remove if name not in OURS],
+            "set": values,
+            "models": self.models,
+            "stage": [one for one in self.stages if one["use"] not in gone & OURS],
+        }
         return tomlkit.dumps({key: value for key, value in table.items() if value})
 
 
@@ -65,6 +72,8 @@ def stage(use: str, after: str, **settings: Any) -> dict[str, Any]:
     return {"use": use, "after": after, **settings}
 
 
+OURS = {"neighbourhood"}
+"""Stages of choices that later choices may take away again."""
 PLAIN = Change(
     remove=("pamr", "drop_small_areas", "close_labels"),
     set={
@@ -139,11 +148,14 @@ COMMON: dict[str, Part] = {
         ),
     },
     "views": {
+        "a mirrored one": Change(set={"views.altered": ["horizontal_flip"]}),
         "flips (ITACLIP)": Change(set={"views.altered": ["vertical_flip", "horizontal_flip"]}),
     },
-    "windows": {
-        "the image in one piece": Change(set={"sliding_window.window": 0}),
-        "a step of a quarter": Change(set={"sliding_window.stride": 28}),
+    "size": {
+        "half as large again, in windows": Change(set={"resize_image.short_side": 168}),
+        "half as large again, in one piece": Change(
+            set={"resize_image.short_side": 168, "sliding_window.window": 0}
+        ),
     },
     "sentences": {
         name: Change(set={"encode_text.templates": name})
@@ -167,6 +179,12 @@ COMMON: dict[str, Part] = {
         ),
         "dense CRF": Change((stage("dense_crf", "merge_queries", **CRF),)),
     },
+    "small areas": {
+        f"classes of less than {share:.0%} dropped (ITACLIP)": Change(
+            (stage("drop_small_areas", "merge_queries", fraction=share),)
+        )
+        for share in (0.01, 0.03, 0.1)
+    },
     "labels": {
         "closed (ITACLIP)": Change((stage("close_labels", "label_map", size=3),)),
         "a vote in SLIC's pieces (CorrCLIP)": Change(
@@ -174,22 +192,22 @@ COMMON: dict[str, Part] = {
         ),
     },
 }
+INSTEAD = ("self_similarity", "neighbourhood", "self_attention", "merge_layers")
 GUIDED: dict[str, Part] = {
     "guide": {
         "a middle block (ProxyCLIP)": Change(
-            (*GUIDE, stage("guided_attention", "sharpen_affinity", layer=-1)),
-            remove=("self_similarity", "self_attention", "merge_layers"),
+            (*GUIDE, stage("guided_attention", "sharpen_affinity", layer=-1)), remove=INSTEAD
         ),
         "half of it (SC-CLIP)": Change(
             (
                 *GUIDE,
                 stage("guided_attention", "sharpen_affinity", layer=-1, writes="guided"),
                 stage("mix_attention", "self_attention", reads={"other": "guided"}, weight=0.5),
-            )
+            ),
+            set={"self_similarity.tokens": "patches"},
         ),
     },
 }
-RECIPES = {"ovsskit_clip": COMMON, "ovsskit_guided": COMMON | GUIDED}
 
 
 def score(change: Change, examples: Sequence[Example], folder: Path) -> Confusions:
@@ -278,14 +296,15 @@ def judge(
 def main() -> None:
     """Print what was tried, what was chosen, and what it is worth."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recipe", choices=RECIPES)
+    parser.add_argument("--guide", action="store_true", help="try a guide, too")
     parser.add_argument("--scenes", type=int, default=48)
     arguments = parser.parse_args()
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as temporary, torch.no_grad():
         folder = Path(temporary)
         examples = fresh(arguments.scenes, "training", SEARCHED)
-        chosen = choose(RECIPES[arguments.recipe], examples, folder, console)
+        parts = COMMON | GUIDED if arguments.guide else COMMON
+        chosen = choose(parts, examples, folder, console)
         judge(chosen, 2 * arguments.scenes, folder, console)
         change = PLAIN
         for _, one in chosen.values():
