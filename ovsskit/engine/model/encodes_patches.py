@@ -62,7 +62,7 @@ class EncodesPatches(EncodesTokens, Capability):
     def finish_tokens(
         self, hidden: Hidden, attention: Attention, *, residual: bool, feed_forward: bool
     ) -> Float[torch.Tensor, "token out"]:
-        """Return what `finish` does, of the class token too if it takes part."""
+        """Return what `finish` does, of the tokens before the patches too if they take part."""
         tokens = self.gather(hidden, attention, residual=residual)
         if feed_forward:
             tokens = self.feed_forward(attention.layers[-1], tokens)
@@ -76,14 +76,13 @@ class EncodesPatches(EncodesTokens, Capability):
         With `feed_forward` the last block's second half follows what is gathered.
         """
         tokens = self.finish_tokens(hidden, attention, residual=residual, feed_forward=feed_forward)
-        patches = tokens[1:] if attention.has_class_token else tokens
-        return PatchFeatures(patches.T.unflatten(1, attention.grid))
+        return PatchFeatures(tokens[attention.others :].T.unflatten(1, attention.grid))
 
     @classmethod
     def check(cls, model: Any) -> None:
         """Test what comes of the last two blocks, for images of unlike sizes.
 
-        Without the class token, and on another grid, there are as many vectors as places. Steps
+        Without the other tokens, and on another grid, there are as many vectors as places. Steps
         take every token for itself.
         """
         image = Image.example()
@@ -99,7 +98,11 @@ class EncodesPatches(EncodesTokens, Capability):
                 assert fed.shape == joined.shape
                 alone = model.feed_forward(layer, joined[1:2])
                 torch.testing.assert_close(alone, fed[1:2], atol=1e-4, rtol=1e-4)
-            for tokens, grid in ((1 + count, hidden.grid), (count, hidden.grid), (6, (2, 3))):
+            for tokens, grid in (
+                (hidden.others + count, hidden.grid),
+                (count, hidden.grid),
+                (6, (2, 3)),
+            ):
                 itself = torch.eye(tokens).expand(len(layers), 1, -1, -1).to(hidden.data)
                 attention = Attention(itself, layers, grid)
                 for both in (True, False):
@@ -118,9 +121,9 @@ def _brought(
     vectors: Float[torch.Tensor, "head token depth"], hidden: Hidden, attention: Attention
 ) -> Float[torch.Tensor, "head place depth"]:
     """Return the vectors of the tokens that take part in an attention, on its grid."""
-    if attention.has_class_token:
+    if attention.others:
         return vectors
-    patches = vectors[:, 1:]
+    patches = vectors[:, hidden.others :]
     if attention.grid == hidden.grid:
         return patches
     maps = torch.stack([on_grid(one, hidden.grid) for one in patches.float()])

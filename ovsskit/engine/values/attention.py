@@ -14,7 +14,8 @@ from ovsskit.engine.values.spatial import Spatial
 class Attention(Spatial):
     """Hold with what weight every token of `Hidden` takes in every other, for blocks and heads.
 
-    The class token may be left out; what patches alone take in may be on another grid than theirs.
+    Tokens that are no patches may be left out; what patches alone take in may be on another grid
+    than theirs.
     """
 
     data: Float[torch.Tensor, "layer head token token"]
@@ -29,14 +30,14 @@ class Attention(Spatial):
 
     @classmethod
     def check(cls, value: Any) -> None:
-        """Test that there is a matrix for every block, of the grid's patches or one token more."""
+        """Test that there is a matrix for every block, of the grid's patches and perhaps others."""
         super().check(value)
         check_tokens(value.data, value.layers, value.grid)
 
     @property
-    def has_class_token(self) -> bool:
-        """Tell whether the class token takes part: it is the first."""
-        return bool(self.data.shape[-1] == self.grid[0] * self.grid[1] + 1)
+    def others(self) -> int:
+        """Return how many tokens before the patches take part: class tokens and registers."""
+        return int(self.data.shape[-1]) - self.grid[0] * self.grid[1]
 
 
 def check_tokens(
@@ -44,7 +45,7 @@ def check_tokens(
     layers: tuple[int, ...],
     grid: tuple[int, int],
 ) -> None:
-    """Test that there are matrices for every block, of the grid's patches or one token more."""
+    """Test that there are matrices for every block, of the grid's patches and perhaps others."""
     assert len(data) == len(layers), "not every block has a matrix"
     more = data.shape[-1] - grid[0] * grid[1]
-    assert more in (0, 1), f"{data.shape[-1]} tokens are not those of the grid {grid}"
+    assert more >= 0, f"{data.shape[-1]} tokens are not those of the grid {grid}"

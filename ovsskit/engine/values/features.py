@@ -67,9 +67,10 @@ class GuideFeatures(Features):
 
 @dataclass(frozen=True, eq=False)
 class Gathered(Features):
-    """Hold what patches gathered in a block, before its second half and the final normalisation.
+    """Hold what patches gathered in a block, before the model's final normalisation.
 
-    `layer` is the block's number, from 1. The grid is that of the attention.
+    The block's second half may have followed: `feed_forward`. `layer` is the block's number, from
+    1. The grid is that of the attention.
     """
 
     layer: int

@@ -11,8 +11,9 @@ from ovsskit.engine.values.spatial import Spatial
 
 @dataclass(frozen=True, eq=False)
 class Hidden(Spatial):
-    """Hold the tokens that enter blocks of an image encoder: the class token, then the patches.
+    """Hold the tokens that enter blocks of an image encoder: those of patches stand last.
 
+    Before them stands the class token, or several and registers, or none, as the model has it.
     `layers` are the blocks' numbers, from 1.
     """
 
@@ -24,6 +25,11 @@ class Hidden(Spatial):
     def example(cls, seed: int = 0) -> Hidden:
         """Return random tokens of the last two layers."""
         return cls(uniform(seed, 2, PATCH_TOKENS, WIDTH) - 0.5, (LAYERS - 1, LAYERS), GRID)
+
+    @property
+    def others(self) -> int:
+        """Return how many tokens stand before the patches: class tokens and registers."""
+        return int(self.data.shape[1]) - self.grid[0] * self.grid[1]
 
     def entering(self, layer: int) -> Float[torch.Tensor, "token width"]:
         """Return the tokens that enter this block."""

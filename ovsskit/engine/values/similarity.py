@@ -36,6 +36,6 @@ class Similarity(Spatial):
         check_tokens(value.data, value.layers, value.grid)
 
     @property
-    def has_class_token(self) -> bool:
-        """Tell whether the class token takes part: it is the first."""
-        return bool(self.data.shape[-1] == self.grid[0] * self.grid[1] + 1)
+    def others(self) -> int:
+        """Return how many tokens before the patches take part: class tokens and registers."""
+        return int(self.data.shape[-1]) - self.grid[0] * self.grid[1]

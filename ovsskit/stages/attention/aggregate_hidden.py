@@ -15,7 +15,7 @@ from ovsskit.stages.attention._layers import Layers, layers_in
 class AggregateHidden(Stage, writes="hidden"):
     """Replace the patches that enter blocks by the means of those that they take in.
 
-    The class token stays, and so do the other blocks. Source: SC-CLIP, before the last block.
+    Other tokens stay, and so do the other blocks. Source: SC-CLIP, before the last block.
 
     Example:
         [[stage]]
@@ -37,7 +37,8 @@ class AggregateHidden(Stage, writes="hidden"):
             BadValue: the weights are on another grid, or a block's tokens were not kept.
         """
         refuse_other_grid(self.address, hidden.grid, patch_weights.grid)
+        others = hidden.others
         data, weights = hidden.data.clone(), patch_weights.data.to(hidden.data.dtype)
         for layer in layers_in(self.address, self.layers, hidden, backbone):
-            data[hidden.layers.index(layer), 1:] = weights @ hidden.entering(layer)[1:]
+            data[hidden.layers.index(layer), others:] = weights @ hidden.entering(layer)[others:]
         return replace(hidden, data=data)

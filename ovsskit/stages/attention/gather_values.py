@@ -39,5 +39,5 @@ class GatherValues(Stage, writes="gathered"):
         """
         refuse_unkept(self.address, self_attention.layers, hidden)
         tokens = backbone.gather(hidden, self_attention, residual=self.residual).float()
-        patches = tokens[1:] if self_attention.has_class_token else tokens
+        patches = tokens[self_attention.others :]
         return Gathered(on_grid(patches, self_attention.grid), self_attention.layers[-1])

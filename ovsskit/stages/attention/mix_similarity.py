@@ -14,7 +14,7 @@ from ovsskit.stages.attention._grids import refuse_other_grid
 
 
 class MixSimilarity(Stage, writes="self_similarity"):
-    """Mix the similarity of patches into every block, term and head; a class token gets 0 of it.
+    """Mix the similarity of patches into every block, term and head; other tokens get 0 of it.
 
     Source: ResCLIP, which mixes in where patches were first found to show the same.
 
@@ -35,8 +35,7 @@ class MixSimilarity(Stage, writes="self_similarity"):
             BadValue: the patches are on another grid.
         """
         refuse_other_grid(self.address, self_similarity.grid, patch_similarity.grid)
-        own, mixed = self_similarity.data, patch_similarity.data
-        if self_similarity.has_class_token:
-            mixed = torch.nn.functional.pad(mixed, (1, 0, 1, 0))
+        own, others = self_similarity.data, self_similarity.others
+        mixed = torch.nn.functional.pad(patch_similarity.data, (others, 0, others, 0))
         data = self.scale * ((1 - self.weight) * own + (self.weight * mixed).to(own))
         return replace(self_similarity, data=data)

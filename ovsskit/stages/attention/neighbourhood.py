@@ -16,7 +16,7 @@ from ovsskit.engine.values import Similarity
 class Neighbourhood(Stage, writes="self_similarity"):
     """Add to how alike two patches are a Gaussian of their distance, in every block, term and head.
 
-    It is 1 for a patch and itself, and falls to 0 far away; a class token gets none. Source:
+    It is 1 for a patch and itself, and falls to 0 far away; other tokens get none. Source:
     NACLIP, released code.
 
     Example:
@@ -32,19 +32,17 @@ class Neighbourhood(Stage, writes="self_similarity"):
     def run(self, self_similarity: Similarity) -> Similarity:
         """Return the similarity with the Gaussian added."""
         data = self_similarity.data
-        gaussian = send(distance_gaussian(self_similarity.grid, self.sigma), data.device).to(data)
-        if not self_similarity.has_class_token:
-            gaussian = gaussian[1:, 1:]
-        return Similarity(
-            self_similarity.data + gaussian, self_similarity.layers, self_similarity.grid
-        )
+        patches = send(distance_gaussian(self_similarity.grid, self.sigma), data.device).to(data)
+        others = self_similarity.others
+        gaussian = torch.nn.functional.pad(patches, (others, 0, others, 0))
+        return Similarity(data + gaussian, self_similarity.layers, self_similarity.grid)
 
 
 @lru_cache(maxsize=8)
-def distance_gaussian(grid: tuple[int, int], sigma: float) -> Float[torch.Tensor, "token token"]:
-    """Return exp(-distance^2 / (2 sigma^2)) for every two patches of a grid; 0 for class tokens."""
+def distance_gaussian(grid: tuple[int, int], sigma: float) -> Float[torch.Tensor, "patch patch"]:
+    """Return exp(-distance^2 / (2 sigma^2)) for every two patches of a grid."""
     rows, columns = (
         torch.exp(-((torch.arange(side)[:, None] - torch.arange(side)) ** 2) / (2 * sigma**2))
         for side in grid
     )
-    return torch.nn.functional.pad(torch.kron(rows, columns), (1, 0, 1, 0))
+    return torch.kron(rows, columns)

@@ -50,11 +50,10 @@ class ProcrustesSimilarity(Stage, writes="self_similarity"):
             BadValue: the image encoder has no such block, or its input was not kept.
         """
         layers = layers_in(self.address, self.layers, hidden, backbone)
-        others = hidden.data.shape[1] - hidden.grid[0] * hidden.grid[1]
         found = []
         for layer in layers:
             queries, keys, _ = (part.float() for part in backbone.project(hidden, layer))
-            found.append(self._compare(queries, keys, others))
+            found.append(self._compare(queries, keys, hidden.others))
         return Similarity(torch.stack(found)[:, None], layers, hidden.grid)
 
     def _compare(

@@ -52,13 +52,13 @@ class RepairOutliers(Stage, writes="hidden"):
             BadValue: the image encoder has no such block, or its input was not kept.
         """
         [source] = layers_in(self.address, (self.found_in,), hidden, backbone)
-        patches = hidden.entering(source)[1:].float()
+        patches = hidden.entering(source)[hidden.others :].float()
         outliers = find_outliers(patches, self.neighbours, self.share).unflatten(0, hidden.grid)
         data = hidden.data.clone()
         for layer in layer_numbers(self.address, self.layers, backbone):
             row = hidden.layers.index(layer)
-            maps = hidden.data[row, 1:].T.unflatten(1, hidden.grid)
-            data[row, 1:] = repair(maps, outliers).flatten(1).T
+            maps = hidden.data[row, hidden.others :].T.unflatten(1, hidden.grid)
+            data[row, hidden.others :] = repair(maps, outliers).flatten(1).T
         return replace(hidden, data=data)
 
 

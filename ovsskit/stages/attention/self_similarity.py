@@ -58,7 +58,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
     ] = "width"
     tokens: Annotated[
         Literal["all", "patches"],
-        Field(description="what is compared: all tokens, or the patches without the class token"),
+        Field(description="what is compared: all tokens, or the patches alone"),
     ] = "all"
 
     def run(
@@ -97,7 +97,7 @@ class SelfSimilarity(Stage, writes="self_similarity"):
     def _parts(
         self, hidden: Hidden, layer: int, backbone: EncodesTokens
     ) -> tuple[Float[torch.Tensor, "head token depth"], ...]:
-        first = 1 if self.tokens == "patches" else 0
+        first = hidden.others if self.tokens == "patches" else 0
         return tuple(part[:, first:] for part in backbone.project(hidden, layer))
 
     def _scale(self, hidden: Hidden, layer: int, backbone: EncodesTokens, width: int) -> float:

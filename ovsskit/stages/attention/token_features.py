@@ -48,4 +48,4 @@ class TokenFeatures(Stage, writes="guide_features"):
             vectors = hidden.entering(layer)
         else:
             vectors = facet_of(backbone.project(hidden, layer), self.facet)
-        return GuideFeatures(on_grid(vectors[1:].float(), hidden.grid))
+        return GuideFeatures(on_grid(vectors[hidden.others :].float(), hidden.grid))

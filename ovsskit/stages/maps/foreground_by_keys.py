@@ -52,6 +52,6 @@ class ForegroundByKeys(Stage, writes="foreground"):
     def _compare(self, hidden: Hidden, layer: int, backbone: EncodesTokens) -> torch.Tensor:
         """Return the mean cosine of every patch with all patches."""
         part = backbone.project(hidden, layer)[PARTS.index(self.part)]
-        vectors = part[:, 1:].transpose(0, 1).flatten(1).float()
+        vectors = part[:, hidden.others :].transpose(0, 1).flatten(1).float()
         unit = torch.nn.functional.normalize(vectors, dim=-1)
         return unit @ unit.mean(0)

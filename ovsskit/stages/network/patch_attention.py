@@ -36,23 +36,25 @@ class PatchAttention(Stage, writes="patch_attention"):
             BadValue: the image encoder has no such block, or its input was not kept.
         """
         layers = layers_in(self.address, self.layers, hidden, backbone)
-        patches = hidden.data.shape[1] - 1
+        patches = hidden.grid[0] * hidden.grid[1]
         data = torch.empty(len(layers), patches, patches, device=hidden.data.device)
         for target, layer in zip(data, layers, strict=True):
             queries, keys, _ = backbone.project(hidden, layer)
-            target.copy_(mean_over_heads(queries.float(), keys.float()))
+            target.copy_(mean_over_heads(queries.float(), keys.float(), hidden.others))
         return Kind(data, layers, hidden.grid, backbone.block_count)
 
 
 def mean_over_heads(
-    queries: Float[torch.Tensor, "head token depth"], keys: Float[torch.Tensor, "head token depth"]
+    queries: Float[torch.Tensor, "head token depth"],
+    keys: Float[torch.Tensor, "head token depth"],
+    others: int,
 ) -> Float[torch.Tensor, "patch patch"]:
-    """Return the mean of the heads' attention from patches to patches; the first token is left out.
+    """Return the mean of the heads' attention from patches to patches; `others` are left out.
 
-    The first token, the class token, takes its share of what a patch looks at.
+    These first tokens, such as the class token, take their share of what a patch looks at.
     """
     count, tokens, depth = queries.shape
-    total = queries.new_zeros(tokens - 1, tokens - 1)
-    for query, key in zip(queries[:, 1:], keys, strict=True):
-        total += (query * depth**-0.5 @ key.T).softmax(-1)[:, 1:]
+    total = queries.new_zeros(tokens - others, tokens - others)
+    for query, key in zip(queries[:, others:], keys, strict=True):
+        total += (query * depth**-0.5 @ key.T).softmax(-1)[:, others:]
     return total / count

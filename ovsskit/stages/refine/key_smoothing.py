@@ -45,7 +45,8 @@ class KeySmoothing(Stage, writes="scores"):
         if tuple(maps.shape[1:]) != hidden.grid:
             maps = torch.nn.functional.interpolate(maps[None], hidden.grid, mode="bilinear")[0]
         layer = hidden.layers[-1]
-        keys = backbone.join_heads(layer, backbone.project(hidden, layer)[1])[1:].float()
+        keys = backbone.join_heads(layer, backbone.project(hidden, layer)[1])
+        keys = keys[hidden.others :].float()
         keys = torch.nn.functional.normalize(keys, dim=0)
         sure = (maps * self.scale).softmax(0)
         summed = ((sure.flatten(1) @ keys) @ keys.T).view_as(sure)

@@ -83,5 +83,5 @@ def test_patches_alone_are_compared_as_among_all_tokens() -> None:
         SelfSimilarity(of=("key_key", "query_key"), tokens=tokens).run(hidden, TOY)
         for tokens in ("all", "patches")
     )
-    assert (every.has_class_token, patches.has_class_token) == (True, False)
+    assert (every.others, patches.others) == (1, 0)
     close(patches.data, every.data[..., 1:, 1:])

@@ -74,7 +74,7 @@ def test_an_image_of_512_pixels_takes_the_memory_of_one_head() -> None:
     tokens, heads = 1 + 32 * 32, 12
     queries, keys = torch.rand(2, heads, tokens, 8)
     with Largest() as seen:
-        mean_over_heads(queries, keys)
+        mean_over_heads(queries, keys, 1)
     assert seen.numbers <= tokens**2 < heads * tokens**2
 
 
