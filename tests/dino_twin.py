@@ -57,3 +57,16 @@ def decoder_twin() -> str:
     save_file(tensors, file)
     atexit.register(file.unlink)
     return str(file)
+
+
+@cache
+def dinov3_twin() -> str:
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    config = transformers.DINOv3ViTConfig(**SHAPE, intermediate_size=64, num_register_tokens=2)
+    network = fill(transformers.DINOv3ViTModel(config))
+    chatter = transformers.utils.logging
+    chatter.disable_progress_bar()
+    network.save_pretrained(folder.name)
+    chatter.enable_progress_bar()
+    return folder.name

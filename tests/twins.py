@@ -9,10 +9,11 @@ from typing import Any
 
 from clip_twin import clip_twin
 from deit_twin import deit_twin
-from dino_twin import decoder_twin, dino_twin
+from dino_twin import decoder_twin, dino_twin, dinov3_twin
 from groupvit_twin import groupvit_twin
 from ofa_twin import ofa_twin
 from proposer_twins import proposer_twin
+from radio_twin import radio_twin
 from segformer_twin import segformer_twin
 from tcl_twin import tcl_twin
 
@@ -26,8 +27,10 @@ TWINS: dict[str, dict[str, Any]] = {
     "clip_dense": {"weights": clip_twin(), "model": ""},
     "deit": {"weights": deit_twin()},
     "dino": {"weights": dino_twin()},
+    "dinov3": {"weights": dinov3_twin()},
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "groupvit": {"weights": groupvit_twin()},
+    "radio": {"weights": radio_twin()},
     "tcl": {"weights": tcl_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},
@@ -45,5 +48,9 @@ SMALLER: dict[str, Any] = {
     "sliding_window.stride": 32,
     "window_nodes.window": 48,
     "window_nodes.stride": 32,
+    "window_gathered.window": 48,
+    "window_gathered.stride": 32,
+    "fill_windows.window": 48,
+    "fill_windows.stride": 32,
 }
 """Parameters of recipes, by address, that go with them."""

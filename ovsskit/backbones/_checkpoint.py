@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ovsskit._lazy import torch
-from ovsskit.errors import BadWeights, Place
+from ovsskit.errors import BadWeights, Place, first_of
 from ovsskit.files.writing import see_same, write_whole
 
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -22,8 +22,9 @@ HEADER = 100_000_000
 """The longest header, in bytes, that safetensors allows."""
 MOST_LAYERS, MOST_ROWS = 200, 10_000_000
 """Layers of a network, and rows of its largest table: more than any that is published."""
-ENVELOPES = ("model", "module", "state_dict")
-"""Keys under which a training's checkpoint holds the tensors of its model."""
+ENVELOPES = ("model", "module", "state_dict_ema", "state_dict")
+"""Keys under which a training's checkpoint holds the tensors of its model, or their mean over its
+last steps."""
 
 
 def weights_file(path: Path, fix: str) -> Path:
@@ -51,10 +52,18 @@ def read_tensors(
     Raises:
         BadWeights: the file is missing, broken, or holds something else; `fix` would fix it.
     """
-    from safetensors import SafetensorError, safe_open
+    return read_checkpoint(file, fix, dtype, shapes_only=shapes_only)[0]
 
-    def unfit(what: str, there: str = "") -> BadWeights:
-        return BadWeights(what, there=there, fix=fix, where=Place(str(file)))
+
+def read_checkpoint(
+    file: Path, fix: str, dtype: Any = None, *, shapes_only: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read what `read_tensors` does, and the settings of the training beside them, if any.
+
+    Raises:
+        BadWeights: the file is missing, broken, or holds something else; `fix` would fix it.
+    """
+    from safetensors import SafetensorError, safe_open
 
     def converted(tensor: Any) -> Any:
         return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
@@ -68,37 +77,67 @@ def read_tensors(
             with safe_open(file, "pt") as opened:
                 names = list(opened.keys())
                 if shapes_only:
-                    return {name: empty(opened.get_slice(name)) for name in names}
-                return {name: converted(opened.get_tensor(name)) for name in names}
-        place = "meta" if shapes_only else "cpu"
+                    return {name: empty(opened.get_slice(name)) for name in names}, {}
+                return {name: converted(opened.get_tensor(name)) for name in names}, {}
+        tensors = _unpickle(file, fix, "meta" if shapes_only else "cpu")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise _broken(file, fix, error) from error
+    settings = tensors.get("args") if isinstance(tensors, dict) else None
+    for envelope in ENVELOPES:
+        if isinstance(tensors, dict) and isinstance(tensors.get(envelope), dict):
+            tensors = tensors[envelope]
+    if not isinstance(tensors, dict):
+        what = f"The file holds a {type(tensors).__name__}, not the tensors of a model by name."
+        raise BadWeights(what, fix=fix, where=Place(str(file)))
+    found = {str(name): one for name, one in tensors.items() if isinstance(one, torch.Tensor)}
+    said = vars(settings) if isinstance(settings, argparse.Namespace) else {}
+    return {name: converted(tensor) for name, tensor in found.items()}, said
+
+
+def _unpickle(file: Path, fix: str, place: str) -> Any:
+    """Return what a file of torch holds: tensors and plain values, which run nothing.
+
+    Raises:
+        BadWeights: it is missing or broken, or holds things that could run code.
+    """
+    try:
         # The settings of a training: it holds values, and runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
-            tensors = torch.load(file, map_location=place, weights_only=True)
-    except (
-        OSError,
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
+            return torch.load(file, map_location=place, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         if known := re.search(r"GLOBAL (\S+)", str(error)):
             what = (
                 f"The file holds more than tensors ({known[1]}); it is not read, since reading such"
                 " things can run code."
             )
             there = "A file of tensors alone can be made of it where it can be trusted."
-            raise unfit(what, there) from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise unfit(f"The file of weights is broken or incomplete: {reason}") from error
-    for envelope in ENVELOPES:
-        if isinstance(tensors, dict) and isinstance(tensors.get(envelope), dict):
-            tensors = tensors[envelope]
-    if not isinstance(tensors, dict):
-        what = f"The file holds a {type(tensors).__name__}, not the tensors of a model by name."
-        raise unfit(what)
-    found = {str(name): one for name, one in tensors.items() if isinstance(one, torch.Tensor)}
-    return {name: converted(tensor) for name, tensor in found.items()}
+            raise BadWeights(what, there=there, fix=fix, where=Place(str(file))) from error
+        raise _broken(file, fix, error) from error
+
+
+def _broken(file: Path, fix: str, error: Exception) -> BadWeights:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    what = f"The file of weights is broken or incomplete: {reason}"
+    return BadWeights(what, fix=fix, where=Place(str(file)))
+
+
+def see_fit(
+    state: Mapping[str, Any], needed: Mapping[str, Any], whose: str, path: Path, fix: str
+) -> None:
+    """See that tensors have the names and shapes of those that a network needs.
+
+    Raises:
+        BadWeights: some are missing or have another shape; `fix` would fix it.
+    """
+    there = needed.keys() & state.keys()
+    wrong = {
+        "lack": needed.keys() - state.keys(),
+        "have in another shape": {one for one in there if needed[one].shape != state[one].shape},
+    }
+    parts = [f"{verb}: {first_of(sorted(names), most=3)}" for verb, names in wrong.items() if names]
+    if parts:
+        what = f"These weights of {whose} {'; they '.join(parts)}."
+        raise BadWeights(what, fix=fix, where=Place(str(path)))
 
 
 def write_tensors(

@@ -32,7 +32,7 @@ def models(
         Path | None,
         typer.Option(
             "--convert",
-            help="Write a local checkpoint as safetensors into this file, tokenizer beside it.",
+            help="Write the backbone's local checkpoint as safetensors, tokenizer beside it.",
         ),
     ] = None,
     study: Annotated[
@@ -97,7 +97,7 @@ def models(
     if misfits:
         raise typer.Exit(2)
     if convert is not None:
-        convert_model(needed, convert)
+        convert_model(found, convert)
         console.print(f"Written: {escape(str(convert))}", highlight=False)
 
 

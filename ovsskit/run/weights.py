@@ -52,12 +52,15 @@ def check_model(model: PretrainedBackbone, *, fetch: bool = False) -> Checked:
     return Checked(model, info, content, "yes")
 
 
-def convert_model(models: list[PretrainedBackbone], path: Path) -> None:
-    """Write the weights of the one model as safetensors.
+def convert_model(recipes: list[Recipe], path: Path) -> None:
+    """Write the weights of the one model as safetensors, of several in one recipe its backbone's.
 
     Raises:
         BadValue: there is not one.
     """
+    models = models_of(recipes)
+    if len(recipes) == 1 and len(models) > 1:
+        models = [one for one in models if one is recipes[0].plan.models.get("backbone")]
     if len(models) != 1:
         what = "--convert writes the weights of one model."
         raise BadValue(what, fix="Name a recipe with one.")

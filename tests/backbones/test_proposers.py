@@ -51,6 +51,24 @@ def test_points_in_batches_give_what_each_gives_alone(name: str) -> None:
             assert (mask == ours).float().mean() > 0.99
 
 
+def test_sam_guides_by_what_its_encoder_computes() -> None:
+    model, image = Sam(weights=proposer_twin("sam")), Image(torch.rand(3, 20, 50))
+    encoder, seen = model.network.vision_encoder, {}
+    hook = encoder.layers[-1].attn.qkv.register_forward_hook(
+        lambda _, __, out: seen.update(qkv=out[0])
+    )
+    with torch.no_grad():
+        expected = encoder(model.prepare_images([image])["pixel_values"]).last_hidden_state[0]
+    hook.remove()
+    rows, columns = 4, 8  # 50 pixels become 64, eight patches; 20 become 26, which four hold
+    [found] = model.guide([image], "token")
+    torch.testing.assert_close(found.data, expected[:, :rows, :columns], atol=1e-5, rtol=1e-5)
+    parts = seen["qkv"].permute(2, 0, 1)[:, :rows, :columns].chunk(3)
+    for facet, one in zip(("query", "key", "value"), parts, strict=True):
+        [found] = model.guide([image], facet)
+        torch.testing.assert_close(found.data, one, atol=1e-5, rtol=1e-5)
+
+
 def test_the_grid_is_of_middles_row_by_row() -> None:
     grid = point_grid(2)
     assert grid.tolist() == [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]

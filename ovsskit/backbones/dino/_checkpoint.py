@@ -16,6 +16,7 @@ from ovsskit._lazy import torch, transformers
 from ovsskit.backbones._checkpoint import (
     count_of,
     read_tensors,
+    see_fit,
     too_large,
     weights_file,
     write_tensors,
@@ -30,7 +31,7 @@ from ovsskit.backbones.dino._names import (
     recognise,
     rename,
 )
-from ovsskit.errors import BadWeights, Place, first_of
+from ovsskit.errors import BadWeights, Place
 from ovsskit.files.reading import Unreadable, read_json
 
 FIX = "Give a vision transformer of DINO or DINOv2, such as facebook/dino-vits8."
@@ -117,15 +118,7 @@ def _read(
     ones = {name: torch.ones_like(state[PATCHES][:, 0, 0, 0]) for name in needed if "scale" in name}
     empty = {REGISTERS: torch.zeros_like(state[POSITIONS][:, :0])}
     state = {**ones, **empty, **state}
-    wrong = {
-        "lack": needed.keys() - state.keys(),
-        "have in another shape": {
-            name for name in needed.keys() & state.keys() if needed[name].shape != state[name].shape
-        },
-    }
-    parts = [f"{verb}: {first_of(sorted(names), most=3)}" for verb, names in wrong.items() if names]
-    if parts:
-        raise _unfit(path, f"These weights of a DINO {'; they '.join(parts)}.")
+    see_fit(state, needed, "a DINO", path, FIX)
     return network, {name: state[name] for name in needed}, taken
 
 

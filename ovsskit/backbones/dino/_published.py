@@ -29,3 +29,17 @@ DINO = {
         ),
     )
 }
+DINOV3 = {
+    f"facebook/{name}-pretrain-lvd1689m": Published(
+        f"https://huggingface.co/facebook/{name}-pretrain-lvd1689m",
+        f"DINOv3's {letter}, trained on LVD-1689M without labels",
+        "DINOv3 License",
+        "Meta's own terms, to be accepted on the hub",
+        4 * parameters,
+        is_on_hub=True,
+    )
+    for name, letter, parameters in (
+        ("dinov3-vitb16", "ViT-B/16", 85_660_416),
+        ("dinov3-vitl16", "ViT-L/16", 303_129_600),
+    )
+}

@@ -14,11 +14,12 @@ from ovsskit.backbones._checkpoint import (
     count_of,
     has_marks,
     read_tensors,
+    see_fit,
     too_large,
     weights_file,
     write_tensors,
 )
-from ovsskit.errors import BadWeights, Place, first_of
+from ovsskit.errors import BadWeights, Place
 from ovsskit.files.reading import Unreadable, read_json
 
 NAME = "GroupViT"
@@ -142,15 +143,7 @@ def _read(path: Path, *, shapes_only: bool = False) -> tuple[Any, dict[str, Any]
         reason = " ".join(str(error).split())[:200]
         raise _unfit(path, f"The shapes of these weights describe no GroupViT: {reason}") from error
     needed = {name: one for name, one in network.state_dict().items() if COUNTED not in name}
-    wrong = {
-        "lack": needed.keys() - state.keys(),
-        "have in another shape": {
-            name for name in needed.keys() & state.keys() if needed[name].shape != state[name].shape
-        },
-    }
-    parts = [f"{verb}: {first_of(sorted(names), most=3)}" for verb, names in wrong.items() if names]
-    if parts:
-        raise _unfit(path, f"These weights of GroupViT {'; they '.join(parts)}.")
+    see_fit(state, needed, "GroupViT", path, FIX)
     taken = {name: one for name, one in tensors.items() if needed.keys() & _to_hub({name: one})}
     return network, {name: state[name] for name in needed}, taken
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ovsskit._lazy import torch, transformers
 from ovsskit.backbones._checkpoint import FOLDER_FILES, has_marks
+from ovsskit.backbones._hub_network import read_hub_network
 from ovsskit.engine.model import PretrainedBackbone, ProposesMasks
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadWeights, Place
@@ -45,25 +46,9 @@ class Proposer(PretrainedBackbone, ProposesMasks):
         Raises:
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
-        folder = self.need_weights()
         fix = f"Give a folder in the format of the hub, such as {next(iter(self.published))}."
-        if not folder.is_dir():
-            what = f"{self.called} is read from a folder with a config.json."
-            raise BadWeights(what, fix=fix, where=Place(str(folder)))
-        transformers.utils.logging.disable_progress_bar()
-        kind = getattr(transformers, self.network_class)
-        try:
-            network, found = kind.from_pretrained(
-                str(folder), local_files_only=True, output_loading_info=True, dtype=self.dtype
-            )
-        except Exception as error:  # readers of broken files raise whatever they stumble over
-            reason = " ".join(str(error).split())[:300]
-            what = f"These weights cannot be read as a {self.called}."
-            raise BadWeights(what, there=reason, fix=fix, where=Place(str(folder))) from error
-        if lacking := sorted(found["missing_keys"]):
-            what = f"These weights of a {self.called} lack {len(lacking)} tensors: {lacking[0]}."
-            raise BadWeights(what, fix=fix, where=Place(str(folder)))
-        return network
+        folder = self.need_weights()
+        return read_hub_network(folder, self.network_class, self.dtype, self.called, fix)
 
     def check_weights(self) -> None:
         """Refuse weights that do not fit.

@@ -13,11 +13,12 @@ from ovsskit._lazy import torch, transformers
 from ovsskit.backbones._checkpoint import (
     has_marks,
     read_tensors,
+    see_fit,
     too_large,
     weights_file,
     write_tensors,
 )
-from ovsskit.errors import BadWeights, Place, first_of, refusal
+from ovsskit.errors import BadWeights, Place, refusal
 from ovsskit.files.reading import Unreadable, read_json
 
 NAME = "SegFormer"
@@ -162,7 +163,7 @@ def read_encoder(path: Path, network: Any) -> list[str]:
         name if name.startswith("segformer.") else f"segformer.{name}": one
         for name, one in tensors.items()
     }
-    _see_whole(path, mine, found)
+    see_fit(found, mine, "a SegFormer", path, FIX)
     network.load_state_dict({name: found[name] for name in mine}, strict=False)
     return sorted(mine)
 
@@ -195,17 +196,5 @@ def _read(
         reason = " ".join(str(error).split())[:200]
         raise unfit(path, f"The configuration describes no SegFormer: {reason}") from error
     needed = {name: one for name, one in network.state_dict().items() if name not in UNREAD}
-    _see_whole(path, needed, tensors)
+    see_fit(tensors, needed, "a SegFormer", path, FIX)
     return network, {name: tensors[name] for name in needed}
-
-
-def _see_whole(path: Path, needed: dict[str, Any], found: dict[str, Any]) -> None:
-    """Check that tensors are there in the shapes that a network needs."""
-    shared = needed.keys() & found.keys()
-    wrong = {
-        "lack": needed.keys() - found.keys(),
-        "have in another shape": {n for n in shared if needed[n].shape != found[n].shape},
-    }
-    parts = [f"{verb}: {first_of(sorted(names), most=3)}" for verb, names in wrong.items() if names]
-    if parts:
-        raise unfit(path, f"These weights of a SegFormer {'; they '.join(parts)}.")

@@ -12,13 +12,14 @@ from ovsskit.backbones._checkpoint import (
     count_of,
     has_marks,
     read_tensors,
+    see_fit,
     too_large,
     weights_file,
     write_tensors,
 )
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.tcl._grounder import add_grounder
-from ovsskit.errors import BadWeights, Place, first_of
+from ovsskit.errors import BadWeights, Place
 
 NAME = "TCL"
 FIX = "Give the checkpoint that TCL's authors publish, tcl.pth."
@@ -112,15 +113,7 @@ def _read(path: Path, *, shapes_only: bool = False) -> tuple[dict[str, Any], dic
     state = {rename(name): one for name, one in tensors.items()}
     needed = _build(path, state, "fp32", device="meta").state_dict()
     state[UNUSED] = torch.zeros_like(state["grounder.w"])
-    wrong = {
-        "lack": needed.keys() - state.keys(),
-        "have in another shape": {
-            name for name in needed.keys() & state.keys() if needed[name].shape != state[name].shape
-        },
-    }
-    parts = [f"{verb}: {first_of(sorted(names), most=3)}" for verb, names in wrong.items() if names]
-    if parts:
-        raise _unfit(path, f"These weights of TCL {'; they '.join(parts)}.")
+    see_fit(state, needed, "TCL", path, FIX)
     taken = {name: one for name, one in tensors.items() if rename(name) in needed}
     return {name: state[name] for name in needed}, taken
 

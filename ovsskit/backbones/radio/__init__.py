@@ -1,0 +1,1 @@
+"""RADIO: one network that was taught by several, and its heads into the spaces of its teachers."""
