@@ -35,6 +35,7 @@ from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Value, Vocabulary, Window
 from ovsskit.testing.examples import example, kinds_of
 from ovsskit.testing.toys import (
+    ToyGathered,
     ToyLabels,
     ToyNodes,
     ToyPatchFeatures,
@@ -43,7 +44,15 @@ from ovsskit.testing.toys import (
     ToyTokenMaps,
 )
 
-TOYS = (ToyTokenMaps, ToyPatchFeatures, ToyScores, ToyLabels, ToyPresent, ToyNodes)
+TOYS = (
+    ToyTokenMaps,
+    ToyPatchFeatures,
+    ToyGathered,
+    ToyScores,
+    ToyLabels,
+    ToyPresent,
+    ToyNodes,
+)
 
 
 def check_stage(stage: Stage, slots: Mapping[str, Value] | None = None) -> None:

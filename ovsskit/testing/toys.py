@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ovsskit._lazy import Float, torch
-from ovsskit.engine.examples import brightness
+from ovsskit.engine.examples import LAYERS, brightness
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.model.cross_attends import ToyCrossAttends
 from ovsskit.engine.model.decodes_patches import ToyDecodesPatches
@@ -22,6 +22,7 @@ from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.model.segments_classes import ToySegmentsClasses
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.values import (
+    Gathered,
     Image,
     Labels,
     Nodes,
@@ -94,6 +95,14 @@ class ToyNodes(Stage, writes="nodes"):
         return Nodes(
             colours, colours.T.clone(), (1, 2, 3), (Tile(image.size, box, box),), image.size
         )
+
+
+class ToyGathered(Stage, writes="gathered"):
+    """Write what patches gathered, which follows from the image alone; a patch is a pixel."""
+
+    def run(self, image: Image) -> Gathered:
+        """Return the colours, of the last block."""
+        return Gathered(image.data.clone(), LAYERS)
 
 
 class ToyLabels(Stage, writes="labels"):

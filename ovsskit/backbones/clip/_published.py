@@ -71,3 +71,23 @@ REPOSITORIES = {
     ("ViT-H-14-quickgelu", METACLIP): "timm/vit_huge_patch14_clip_224.metaclip_2pt5b",
 }
 """Where these tags of architectures lie, as open_clip has it, whose import takes torch."""
+
+SIGLIP = {
+    f"timm/{name}": Published(
+        f"https://huggingface.co/timm/{name}",
+        holds,
+        "Apache-2.0",
+        "of the models' cards at google/siglip2, which were not seen by us",
+        4 * parameters,
+        is_on_hub=True,
+    )
+    for name, holds, parameters in (
+        ("ViT-B-16-SigLIP2", "Google's SigLIP 2, ViT-B/16 at 224 pixels", 375_187_970),
+        (
+            "ViT-gopt-16-SigLIP2-384",
+            "Google's SigLIP 2, its largest, at 384 pixels; it taught C-RADIO",
+            1_871_885_426,
+        ),
+    )
+}
+CLIP |= {"timm/ViT-gopt-16-SigLIP2-384": SIGLIP["timm/ViT-gopt-16-SigLIP2-384"]}
