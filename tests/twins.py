@@ -15,6 +15,7 @@ from ofa_twin import ofa_twin
 from proposer_twins import proposer_twin
 from radio_twin import radio_twin
 from segformer_twin import segformer_twin
+from siglip_twin import siglip_twin
 from tcl_twin import tcl_twin
 
 PARITY = Path(__file__).parent / "parity"
@@ -31,6 +32,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "groupvit": {"weights": groupvit_twin()},
     "radio": {"weights": radio_twin()},
+    "siglip": {"weights": siglip_twin()},
     "tcl": {"weights": tcl_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},

@@ -188,6 +188,26 @@ def _read_config(file: Path) -> dict[str, Any]:
     return config
 
 
+def _lower(network: Any, dtype: Any, *, with_norms: bool) -> None:
+    """Convert a network to half precision; of timm's image encoders the layer norms, too.
+
+    open_clip's own conversion knows projections of texts that are matrices, not those that are
+    layers, as SigLIP's.
+    """
+    layers = [
+        (module, module.text_projection)
+        for module in network.modules()
+        if isinstance(getattr(module, "text_projection", None), torch.nn.Linear)
+    ]
+    for module, _ in layers:
+        module.text_projection = None
+    open_clip.convert_weights_to_lp(network, dtype=dtype)
+    for module, layer in layers:
+        module.text_projection = layer.to(dtype)
+    if with_norms:
+        network.visual.to(dtype)
+
+
 def build_network(config: Mapping[str, Any], precision: str, *, device: str = "cpu") -> Any:
     """Return a network without weights: its memory is reserved, and nothing is computed to fill it.
 
@@ -224,7 +244,7 @@ def build_network(config: Mapping[str, Any], precision: str, *, device: str = "c
             f"The configuration describes no CLIP that open_clip can build: {error}"
         ) from error
     if precision != "fp32":
-        open_clip.convert_weights_to_lp(network, dtype=open_clip.get_cast_dtype(precision))
+        _lower(network, open_clip.get_cast_dtype(precision), with_norms="timm_model_name" in vision)
     if not is_foreign and device != "meta":
         network.to_empty(device=device)
         for module in network.modules():
