@@ -1,15 +1,14 @@
 """Measure what the attention of all blocks takes, of a ViT-B/16 with random weights.
 
-Run `python benchmarks/attention_memory.py`.
-Every run has a process of its own, so that its peak memory can be told: up to the tokens of all
-blocks, up to the attention between patches as `patch_attention` gives it, and with every head of
-every block kept at once, whose mean is the same.
+Run `python benchmarks/attention_memory.py`, on Linux.
+Every run has a process of its own. When it has the tokens of all blocks its peak memory is reset,
+and told again after the attention between patches: as `patch_attention` gives it, or with every
+head of every block kept at once, whose mean is the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,11 +25,7 @@ from ovsskit.engine.values import Hidden
 from ovsskit.stages.network.encode_hidden import EncodeHidden
 from ovsskit.stages.network.patch_attention import PatchAttention
 
-RUNS = {
-    "tokens": "tokens of all blocks",
-    "ours": "and `patch_attention`",
-    "heads": "and every head of every block",
-}
+RUNS = {"ours": "`patch_attention`", "heads": "every head of every block kept"}
 
 
 def keep_every_head(hidden: Hidden, backbone: Clip) -> torch.Tensor:
@@ -42,20 +37,27 @@ def keep_every_head(hidden: Hidden, backbone: Clip) -> torch.Tensor:
     return torch.stack([one[:, 1:, 1:].mean(0) for one in kept])
 
 
+def memory(field: str) -> float:
+    """Return what the kernel says of this process's memory, in MB."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    [line] = [line for line in status if line.startswith(f"{field}:")]
+    return int(line.split()[1]) / 1024
+
+
 def run(name: str, weights: str, side: int) -> None:
-    """Do one run, and print seconds of the processor, the peak, and a sum to compare by."""
+    """Do one run, and print seconds of the processor, MB at the peak, and a sum to compare by."""
     torch.set_num_threads(1)
     backbone = Clip(weights=weights, model=MODEL, positions="half")
     layers = tuple(range(1, backbone.block_count + 1))
     hidden = EncodeHidden(layers=layers).run(random_image(side, side), backbone)
-    start, total = time.process_time(), 0.0
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = memory("VmRSS"), time.process_time()
     if name == "ours":
-        total = float(PatchAttention(layers=layers).run(hidden, backbone).data.double().sum())
-    elif name == "heads":
-        total = float(keep_every_head(hidden, backbone).double().sum())
-    seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{seconds:.2f} {peak:.0f} {total:.3f}")
+        found = PatchAttention(layers=layers).run(hidden, backbone).data
+    else:
+        found = keep_every_head(hidden, backbone)
+    seconds, peak = time.process_time() - start, memory("VmHWM") - before
+    print(f"{seconds:.2f} {peak:.0f} {float(found.double().sum()):.3f}")
 
 
 def main() -> None:
@@ -68,20 +70,19 @@ def main() -> None:
     if arguments.run:
         run(arguments.run, arguments.weights, arguments.side)
         return
-    table = Table("", "processor's seconds", "peak MB of the process", "more MB than the tokens")
+    table = Table("", "processor's seconds", "MB at the peak")
     with tempfile.TemporaryDirectory() as temporary:
         make_weights(Path(temporary))
-        least, sums = 0.0, []
+        sums = []
         for name, words in RUNS.items():
             command = [sys.executable, __file__, "--run", name, "--side", str(arguments.side)]
             command += ["--weights", str(Path(temporary) / "weights.safetensors")]
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             seconds, peak, total = out.split()[-3:]
-            least = least or float(peak)
-            sums.append(float(total))
-            table.add_row(words, seconds, peak, f"{float(peak) - least:.0f}")
+            sums.append(total)
+            table.add_row(words, seconds, peak)
     Console().print(table)
-    Console().print(f"sums of all attention: {sums[1]:.3f}, {sums[2]:.3f}")
+    Console().print(f"sums of all attention: {', '.join(sums)}")
 
 
 if __name__ == "__main__":
