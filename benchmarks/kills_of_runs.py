@@ -1,11 +1,12 @@
-"""Kill `run`, its shards, `eval` and `export` at random; each image may count once, and no other.
+"""Kill `run`, its shards, `eval`, `fit` and `export` at random; each image may count once.
 
     python benchmarks/kills_of_runs.py --kills 50
 
 Every command works on images of one colour with a toy recipe, in turn as one process, as three
-shards, and as two replicas. It is killed (`kill -9`) after a random time, started again, killed
-again, and at last left to end. What it leaves is then compared with what an undisturbed one left:
-the same files, byte by byte, and the same records of the same images.
+shards, and as two replicas; `fit` tunes a tiny model for a few updates. It is killed (`kill -9`)
+after a random time, started again, killed again, and at last left to end. What it leaves is then
+compared with what an undisturbed one left: the same files, byte by byte, and the same records of
+the same images.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from PIL import Image
 
 TESTS = Path(__file__).parent.parent / "tests"
 RECIPE, PLUGIN = TESTS / "toy.toml", TESTS / "toy_stages.py"
-TIMES = {"run.json", "eval.json", "export.json", "index.html", "images.sqlite", ".lock"}
+RECORDS = ("run.json", "eval.json", "fit.json", "export.json")
+TIMES = {*RECORDS, "index.html", "images.sqlite", ".lock"}
 """Files that hold times, or that are compared by what they hold."""
 KEPT = {"written", "costs", "pages", "notices", "identity", "device", "run"}
 """What a record holds of times and places."""
+UPDATES = ("updates=10", "batch=2", "at_once=2", "save_every=2")
+"""What `fit` is told, so that it is soon done."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,16 @@ def kinds(home: Path) -> list[Kind]:
     measured = ("eval", *toy, *truth, "--batch", "1")
     shards = [("--shard", f"{number}/3") for number in (1, 2, 3)]
     exported = ("export", str(home / "whole run"), "--to", "coco", "--out", "OUT", "--quiet")
+    sets = [part for one in UPDATES for part in ("--set", f"fit.{one}")]
+    words = ("--classes", "dog, grass")
+    tuned = ("fit", "ifseg_tiny", *words, *sets, "--out", "OUT", "--quiet")
     return [
         Kind("run", (run,)),
         Kind("run in shards", tuple((*run, *shard) for shard in shards)),
         Kind("run in replicas", ((*run, "--devices", "cpu,cpu"),)),
         Kind("eval", (measured,)),
         Kind("eval in shards", tuple((*measured, *shard) for shard in shards)),
+        Kind("fit", (tuned,)),
         Kind("export", (exported,)),
     ]
 
@@ -103,9 +111,11 @@ def content(out: Path) -> dict[str, Any]:
     for path in sorted(out.rglob("*")):
         if path.is_file() and path.name not in TIMES:
             found[path.relative_to(out).as_posix()] = path.read_bytes()
-    for name in ("run.json", "eval.json", "export.json"):
+    for name in RECORDS:
         if (out / name).exists():
             plain = json.loads((out / name).read_text())
+            for cost in ("seconds", "peak_memory", "peak_device_memory"):
+                plain.get("progress", {}).pop(cost, None)
             found[name] = {key: value for key, value in plain.items() if key not in KEPT}
     if (out / "images.sqlite").exists():
         with sqlite3.connect(out / "images.sqlite") as file:
