@@ -26,7 +26,7 @@ class PatchGraph(Stage, writes="nodes"):
     Every patch is tied to those that its vector is most like, more where they are near; S are the
     ties, divided by the roots of how strongly both ends are tied. Ten steps of conjugate gradients,
     one system for each text, are part of the method: that is not the end of the solution. N patches
-    take 5 N^2 bytes (60 MB for 15 windows of 14 x 14).
+    make a matrix of 4 N^2 bytes (35 MB for 15 windows of 14 x 14).
     Source: LPOSS (CVPR 2025, arXiv 2503.19777), released code, which solves in double precision,
     and fails where there are fewer patches than neighbours.
 
