@@ -54,5 +54,7 @@ SMALLER: dict[str, Any] = {
     "window_gathered.stride": 32,
     "fill_windows.window": 48,
     "fill_windows.stride": 32,
+    "window_features.window": 48,
+    "window_features.stride": 16,
 }
 """Parameters of recipes, by address, that go with them."""

@@ -6,22 +6,24 @@ when the same command is given again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from ovsskit._lazy import Float, torch
+from ovsskit.bank.callbacks import BankCallbacks
+from ovsskit.bank.regions import build_regions, retrieving
 from ovsskit.bank.table import BankTable
+from ovsskit.engine.bank_file import note_model
 from ovsskit.engine.images import read_image
 from ovsskit.engine.model import (
     Backbone,
     DescribesPatches,
     EncodesImageAndText,
     EncodesText,
-    PretrainedBackbone,
 )
-from ovsskit.engine.notices import TakesNotice, hearing
+from ovsskit.engine.notices import hearing
 from ovsskit.engine.prototype_bank import Bank, write_bank
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Vocabulary
@@ -60,36 +62,29 @@ class BankOptions(RecipeOptions):
     force: bool = False
 
 
-@runtime_checkable
-class BankCallbacks(TakesNotice, Protocol):
-    """Receive the progress of a build."""
-
-    def begin(self, doing: str, total: int) -> None:
-        """Receive what begins, and how many steps it has."""
-
-    def tell(self, done: int) -> None:
-        """Receive that some steps are done."""
-
-    def end(self, path: Path, bank: Bank) -> None:
-        """Receive the finished bank."""
-
-
 def build_bank(options: BankOptions, callbacks: BankCallbacks) -> Path:
-    """Build a bank of a recipe's classes from images without labels, and return its file.
+    """Build the bank that a recipe reads from images without labels, and return its file.
+
+    A recipe that retrieves regions gets a bank of regions; every other one a bank of its classes.
 
     Raises:
         OvsskitError: something is wrong with the recipe, classes, images, output or weights.
     """
     with hearing(callbacks):
         recipe = load_recipe(options.recipe, options.overrides)
-        classes = choose_named(options.classes, options.classes_file, recipe.plan.vocabulary)
         path = options.out or OUT / f"{recipe.title}.safetensors"
         see_free(path, force=options.force)
         images = find_images(options.images)
+        stage = retrieving(recipe)
+        if stage is not None:
+            held = build_regions(recipe, stage, images, path, options.device, callbacks)
+            callbacks.end(path, held, f"{stage.address}.file")
+            return path
+        classes = choose_named(options.classes, options.classes_file, recipe.plan.vocabulary)
         builder = Builder(recipe, recipe.settings_of(BankTable), options.device, callbacks)
         bank = builder.build(images, [*classes.background_words, *classes.names])
         write_bank(path, bank)
-        callbacks.end(path, bank)
+        callbacks.end(path, {"classes": str(len(bank.words))}, "read_bank.file")
         return path
 
 
@@ -120,7 +115,7 @@ class Builder:
             self.callbacks.tell(1)
         vectors = [found[settings.same_as.get(word, word)] for word in classes]
         notes = {
-            "models": {role: _identity(model) for role, model in self.models.items()},
+            "models": {role: note_model(model) for role, model in self.models.items()},
             "settings": settings.model_dump(mode="json"),
             "images": {word: [images[i].name for i in rows] for word, rows in retrieved.items()},
         }
@@ -199,8 +194,3 @@ def _model(recipe: Recipe, name: str, role: str) -> Backbone:
     there = f"Its models: {', '.join(recipe.plan.models) or 'none'}"
     fix = f"Add [models.{name}], or name another under [bank]."
     raise MissingCapability(what, there=there, fix=fix, where=Place(str(recipe.path)))
-
-
-def _identity(model: Backbone) -> Mapping[str, Any]:
-    digest = model.digest if isinstance(model, PretrainedBackbone) else ""
-    return {"source": model.source, "digest": digest}

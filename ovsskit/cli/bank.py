@@ -1,4 +1,4 @@
-"""`ovsskit bank build`: learn from images without labels what classes look like to a model."""
+"""`ovsskit bank build`: learn from images without labels what things look like to a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ovsskit.cli.options import (
 )
 
 bank = typer.Typer(
-    help="Make a bank: what classes look like to a model.",
+    help="Make a bank: what things look like to a model.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -53,7 +53,9 @@ def build(
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Find images of every class among unlabelled ones, and keep what they have in common.
+    """Learn from unlabelled images what classes look like, or what their regions look like.
+
+    Which of them, the recipe says: by its stage read_bank or retrieve.
 
     A build that was stopped goes on when the same command is given again: what the models made of
     an image is kept in the user's cache.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from ovsskit.cli.console import LiveReport, progress_bar, show, stderr
-from ovsskit.engine.prototype_bank import Bank
 
 
 class BankReport(LiveReport):
@@ -29,13 +29,14 @@ class BankReport(LiveReport):
         """Show that some steps are done."""
         self.progress.update(self.task, advance=done)
 
-    def end(self, path: Path, bank: Bank) -> None:
+    def end(self, path: Path, summary: Mapping[str, str], use: str) -> None:
         """Show what came out, and how to use it."""
         self.progress.stop()
         if self.quiet:
             return
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_row("classes", str(len(bank.words)))
+        for what, much in summary.items():
+            table.add_row(what, much)
         table.add_row("bank", escape(str(path)))
         show(table)
-        print(f"Use it: --set read_bank.file={path}")
+        print(f"Use it: --set {use}={path}")

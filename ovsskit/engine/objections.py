@@ -67,7 +67,25 @@ def find_objections(
                 known = [models[name] for name in read if name in models]
                 yield from _unmet(stage, slot, mark, writers, known)
         if isinstance(stage, Wrapper) and not isinstance(stage, Rerun):
+            yield from _cut_up(stage)
             yield from find_objections(stage.inner, models, links, ahead)
+
+
+def _cut_up(wrapper: Wrapper) -> Iterator[Objection]:
+    """Yield stages that must see the image as it was read, and stand where it is not."""
+    for one in _seen_through(wrapper) if wrapper.places != "kept" else ():
+        if one.whole:
+            what = f"{one.address} must see the image as it was read, and {wrapper.address} shows"
+            fix = f"Let it stand before or after {wrapper.address}."
+            yield one.address, "use", BadValue(f"{what} parts or copies of it.", fix=fix)
+
+
+def _seen_through(wrapper: Wrapper) -> Iterator[Stage]:
+    """Yield the stages inside a wrapper, but for those inside others that say it themselves."""
+    for stage in wrapper.inner:
+        yield stage
+        if isinstance(stage, Wrapper) and stage.places == "kept":
+            yield from _seen_through(stage)
 
 
 def _unmet(

@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ovsskit._lazy import Float, torch
-from ovsskit.errors import BadFile, Place
+from ovsskit.engine.bank_file import NOTE, bad_bank, read_notes
 from ovsskit.files.writing import write_whole
 
-FIX = "Build one: ovsskit bank build RECIPE --images FOLDER"
-TENSOR, NOTE = "prototypes", "ovsskit_bank"
-PICKLED = (b"PK\x03\x04", b"\x80")
-"""How files begin that Python's pickle or torch wrote."""
-HEADER = b"{"
-"""What safetensors have after the eight bytes of a length, which may look like a pickle's."""
+TENSOR = "prototypes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +58,7 @@ def read_bank(path: Path) -> Bank:
     words, note = read_words(path)
     found = load(path.read_bytes()).get(TENSOR)
     if found is None or found.dim() != 2 or len(found) != len(words):
-        raise _bad(path, "The file holds no prototype for each of its words.")
+        raise bad_bank(path, "The file holds no prototype for each of its words.")
     return Bank(words, found, str(note.get("digest", "")), note)
 
 
@@ -73,24 +68,8 @@ def read_words(path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
     Raises:
         BadFile: there is no such file, or it is broken, or is no bank.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with path.open("rb") as opened:
-            start = opened.read(9)
-        if start.startswith(PICKLED) and start[8:] != HEADER:
-            what = "The file is a pickle; it is not read, since reading such things can run code."
-            raise _bad(path, what)
-        with safe_open(path, "np") as file:
-            notes = json.loads((file.metadata() or {})[NOTE])
-        words = tuple(map(str, notes["words"]))
-    except (OSError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise _bad(path, f"The bank cannot be read: {reason}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise _bad(path, "The file is no bank: nothing in it says of which words.") from error
-    return words, notes
-
-
-def _bad(path: Path, what: str) -> BadFile:
-    return BadFile(what, fix=FIX, where=Place(str(path)))
+    notes = read_notes(path)
+    if not isinstance(notes.get("words"), list):
+        what = "The bank is not of classes: nothing in it says of which words."
+        raise bad_bank(path, what)
+    return tuple(map(str, notes["words"])), notes

@@ -210,6 +210,8 @@ class Stage(BaseModel, frozen=True, extra="forbid", strict=True):
 
     On a GPU the program is ahead of the device. A stage that asks for a number lets both wait.
     """
+    whole: ClassVar[bool] = False
+    """Whether it must see the image as it was read, and so not stand inside windows or views."""
 
     name: Annotated[
         str, Field(description="address in the recipe, if the stage is used more than once")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from ovsskit.datasets.facts import facts_of
 from ovsskit.engine.driver import Driver
 from ovsskit.engine.examples import SIZE
 from ovsskit.engine.prototype_bank import Bank, write_bank
+from ovsskit.engine.region_bank import RegionBankWriter
 from ovsskit.engine.stage import Stage, Wraps, use_of, walk
 from ovsskit.engine.values import (
     ForegroundMap,
@@ -31,6 +32,7 @@ from ovsskit.engine.values import (
     PatchFeatures,
     Present,
     Prototypes,
+    RegionFeatures,
     Regions,
     Vocabulary,
 )
@@ -40,6 +42,7 @@ from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.describe import toml
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.stages.regions.retrieve import Retrieve
 from ovsskit.stages.wrap.window_gathered import WindowGathered
 from ovsskit.study.spec.plan import StudyOptions, read_search
 from ovsskit.testing import ToyBackbone, example
@@ -87,7 +90,24 @@ def load(path: Path, folder: Path, overrides: Sequence[str] = ()) -> Pipeline:
         ]
         words = [word for _, word in (recipe.plan.vocabulary.queries)]
         changes.append(f"read_bank.file={write_bank_for(words, model, changes, path, folder)}")
+    for link in recipe.plan.links:
+        if link.node.cls is Retrieve:
+            file = write_regions_for(link.models, changes, path, folder / link.node.address)
+            changes.append(f"{link.node.address}.file={file}")
     return ovsskit.load(path, *changes)
+
+
+def write_regions_for(
+    models: Mapping[str, str], changes: Sequence[str], path: Path, folder: Path
+) -> Path:
+    """Write a bank of random regions, as wide as a guide's patches and a model's texts."""
+    having: Any = load_recipe(path, changes).plan.models
+    [looks] = having[models["guide"]].guide([example(Image)], "token")
+    texts = having[models["backbone"]].encode_text(["a dog"])
+    with RegionBankWriter(folder / "regions.safetensors") as writer:
+        writer.add(b"0" * 16, torch.rand(30, len(looks.data)), torch.rand(30, texts.shape[1]))
+        writer.finish({"of": "regions"})
+    return folder / "regions.safetensors"
 
 
 def write_bank_for(
@@ -203,6 +223,9 @@ SEEN = {
     "corrclip": (336, 336),
     "corrclip_cityscapes": (224, 224),
     "corrclip_tiny": (112, 112),
+    "corrclip_v2_bank": (448, 608),
+    "ovsskit_bank": (336, 448),
+    "ovsskit_bank_tiny": (112, 152),
     "groupvit": (448, 448),
     "proxyclip": (336, 336),
     "proxyclip_cityscapes": (224, 224),
@@ -287,6 +310,7 @@ def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path)
     addresses = {stage.address for stage in walk(load_recipe(path).plan.stages)}
     changes = {
         "sliding_window": "stride=448",  # fewer windows, of the same size
+        "window_features": "window=0",  # the toy's guide has patches that no window ends with
         "region_tokens": f"layers={[*range(1, Looking().block_count + 1)]}",
     }
     recipe = load_recipe(path, [f"{on}.{one}" for on, one in changes.items() if on in addresses])
@@ -294,6 +318,8 @@ def test_the_network_sees_the_image_at_the_size_that_the_method_says(path: Path)
         "present": Present((1, 2)),
         "prototypes": Prototypes(example(Prototypes).data[:2], (1, 2)),
         "regions": Regions(torch.ones(75, 100, dtype=torch.int64)),
+        "retrieved": example(RegionFeatures),
+        "retrieved_second": example(RegionFeatures),
     }
     stages = [first_window(one) for one in recipe.plan.stages if one.writes not in given]
     while not any(one.batches for one in walk(stages[-1:])):

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from ovsskit.engine.examples import WIDTH, uniform
 from ovsskit.engine.prototype_bank import Bank, write_bank
+from ovsskit.engine.region_bank import RegionBankWriter
 from ovsskit.engine.stage import Stage, Wrapper, wiring
 from ovsskit.engine.values import Regions, Vocabulary
 from ovsskit.recipe.registry import find_stage, stage_files
@@ -44,7 +45,11 @@ def make(name: str, folder: Path) -> Any:
         return cls(folder=str(folder))  # type: ignore[call-arg]
     words = (*example(Vocabulary).names,)
     write_bank(folder / "bank.safetensors", Bank(words, uniform(0, len(words), WIDTH), ""))
+    with RegionBankWriter(folder / "regions.safetensors") as writer:
+        writer.add(b"0" * 16, uniform(0, 30, WIDTH) - 0.5, uniform(1, 30, WIDTH) - 0.5)
+        writer.finish({"of": "regions"})
     files = {
+        "retrieve": "regions.safetensors",
         "presence_from_file": "present.json",
         "expand_text": "texts.toml",
         "read_bank": "bank.safetensors",

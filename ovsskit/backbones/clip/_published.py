@@ -56,6 +56,14 @@ CLIP["laion/CLIP-ViT-B-16-laion2B-s34B-b88K"] = Published(
     4 * 149_620_737,
     is_on_hub=True,
 )
+CLIP["apple/DFN2B-CLIP-ViT-B-16"] = Published(
+    "https://huggingface.co/apple/DFN2B-CLIP-ViT-B-16",
+    "Apple's ViT-B/16, trained on the 2 billion pairs of DFN-2B",
+    "Apple's own (apple-amlr)",
+    "for research, as others say; its card was not seen",
+    4 * 149_620_737,
+    is_on_hub=True,
+)
 """The commits are those that several public projects pin, with the files that are read here."""
 
 OPENAI, METACLIP = "openai", "metaclip_fullcc"
@@ -66,6 +74,7 @@ REPOSITORIES = {
     ("RN50x16", OPENAI): "timm/resnet50x16_clip.openai",
     ("ViT-B-16", "laion2b_s34b_b88k"): "laion/CLIP-ViT-B-16-laion2B-s34B-b88K",
     ("ViT-B-32", "laion2b_s34b_b79k"): "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+    ("ViT-B-16", "dfn2b"): "apple/DFN2B-CLIP-ViT-B-16",
     ("ViT-B-16-quickgelu", METACLIP): "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
     ("ViT-L-14-quickgelu", METACLIP): "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
     ("ViT-H-14-quickgelu", METACLIP): "timm/vit_huge_patch14_clip_224.metaclip_2pt5b",

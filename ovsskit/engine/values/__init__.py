@@ -36,6 +36,7 @@ from ovsskit.engine.values.nodes import Tile as Tile
 from ovsskit.engine.values.patch_attention import PatchAttention as PatchAttention
 from ovsskit.engine.values.present import Present as Present
 from ovsskit.engine.values.prototypes import Prototypes as Prototypes
+from ovsskit.engine.values.region_features import RegionFeatures as RegionFeatures
 from ovsskit.engine.values.regions import Regions as Regions
 from ovsskit.engine.values.regions import Uncovered as Uncovered
 from ovsskit.engine.values.reward import Reward as Reward

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ovsskit.engine.bank_file import FIX, refuse_other_weights
 from ovsskit.engine.model import Backbone, DescribesPatches
-from ovsskit.engine.prototype_bank import FIX, read_bank, read_words
+from ovsskit.engine.prototype_bank import read_bank, read_words
 from ovsskit.engine.sending import send
 from ovsskit.engine.stage import Batch, NeededPath, Stage
 from ovsskit.engine.values import Prototypes, Vocabulary
@@ -49,16 +50,8 @@ class ReadBank(Stage, writes="prototypes"):
         """
         self._words()
         bank = read_bank(Path(self.file))
-        digest = (
-            backbone.describe_content().get("digest") if isinstance(backbone, Backbone) else None
-        )
-        if digest and bank.digest and digest != bank.digest:
-            what = "The bank was built with other weights than those of the recipe's model."
-            models = bank.notes.get("models", {})
-            there = (
-                f"It was built with {models.get('features', {}).get('source', bank.digest[:12])}."
-            )
-            raise BadFile(what, there=there, fix=FIX, where=Place(self.file))
+        source = bank.notes.get("models", {}).get("features", {}).get("source", "")
+        refuse_other_weights(Path(self.file), bank.digest, source, backbone)
         found = []
         for words in vocabulary:
             rows = self._rows(words, bank.words)
