@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from pydantic import AfterValidator, TypeAdapter
 
 from ovsskit.errors import BadOutput, CannotWrite, Place
+from ovsskit.files.remote import address_of
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
 
@@ -230,6 +231,10 @@ class OwnFolder(OpenFolder):
                 be written.
         """
         self.path, self.record, self.shard = path, record, shard
+        if address := address_of(path):
+            fix = "Name a folder of this machine with --out, and copy it when all is done."
+            what = "Results are written to this machine, or to file systems that it mounts, alone."
+            raise BadOutput(what, fix=fix, where=Place(address))
         if shard.is_whole or not (path / LOCK).exists():
             self._see_owner()
         make_folder(path)

@@ -22,7 +22,7 @@ from ovsskit.files.bringing import MOST_BYTES, is_address
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
 """How a remote path begins; systems write two slashes as one."""
 SECRET = re.compile(r"://[^/@]*:[^/@]*@")
-LOCAL = re.compile(r"(file|local):/{1,3}(?=/)", re.IGNORECASE)
+LOCAL = re.compile(r"(file|local):(//)?(?=/)", re.IGNORECASE)
 PAUSES = (0.5, 2.0, 8.0)
 """Seconds before each further try to read what broke off."""
 TAGS = ("ETag", "etag", "generation", "md5Hash", "checksum", "sha256")
@@ -128,13 +128,12 @@ def image_path(source: str, stamp: Stamp | None = None) -> Path:
     return remote_path(source, stamp) if is_remote(source) else Path(source)
 
 
-def remote_of(path: Path) -> str:
-    """Return the address that a path stands for (`s3:/bucket` is one); nothing for a local one."""
+def address_of(path: Path) -> str:
+    """Return the address that a path was meant to be (`s3:/bucket`); nothing for a plain one."""
     text = path.as_posix()
-    found = SCHEME.match(text)
-    if isinstance(path, RemotePath) or (found and not LOCAL.match(text)):
-        return SCHEME.sub(r"\1://", text, count=1)
-    return ""
+    if LOCAL.match(text):
+        return SCHEME.sub(r"\1:///", text, count=1)
+    return SCHEME.sub(r"\1://", text, count=1) if SCHEME.match(text) else ""
 
 
 def file_system(address: str) -> Any:

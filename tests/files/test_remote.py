@@ -10,11 +10,12 @@ import fsspec
 import pytest
 from remote_photos import COLOURS, photo, put_photos
 
-from ovsskit.errors import BadImage, MissingExtra, NoImages
+from ovsskit.errors import BadImage, BadOutput, MissingExtra, NoImages
 from ovsskit.files import remote
 from ovsskit.files.image_names import name_images
 from ovsskit.files.inputs import search_images
-from ovsskit.files.remote import RemotePath, image_path, remote_of, stamp_from
+from ovsskit.files.own import OwnFolder
+from ovsskit.files.remote import RemotePath, address_of, image_path, stamp_from
 
 
 def test_a_folder_gives_images_as_a_local_one_does(bucket: str, tmp_path: Path) -> None:
@@ -139,8 +140,17 @@ def test_credentials_are_asked_for(memory: str, monkeypatch: pytest.MonkeyPatch)
         search_images(f"{memory}/photos")
 
 
-def test_local_paths_that_stand_for_addresses() -> None:
-    assert remote_of(Path("s3://bucket/found")) == "s3://bucket/found"
-    assert (
-        remote_of(Path("/tmp/found")) == remote_of(Path("C:/found")) == remote_of(Path("a")) == ""
-    )
+def test_paths_that_were_meant_as_addresses() -> None:
+    assert address_of(Path("s3://bucket/found")) == "s3://bucket/found"
+    assert [address_of(Path(one)) for one in ("/tmp/found", "C:/found", "a", "s3:")] == [""] * 4
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/found", "memory://found", "file:///tmp/found"])
+def test_no_folder_is_named_for_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadOutput, match="Results are written to this machine") as caught:
+        OwnFolder(Path(address), "run.json")
+    assert address.rstrip("/")[:9] in str(caught.value)
+    assert not list(tmp_path.iterdir())
