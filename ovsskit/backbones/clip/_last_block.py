@@ -52,7 +52,13 @@ class LastBlock:
         self.visual, self.block = visual, block
         self.channels = block.ln_1(tokens)
         self.projection = vision.project_channels(block, self.channels)
-        self.mixed = vision.gather(self.projection)
+        scale = self.projection.queries.shape[-1] ** -0.5
+        self.mixed = torch.stack(  # one head after the other: all at once take their memory
+            [
+                (queries * scale @ keys.T).softmax(-1) @ values
+                for queries, keys, values in zip(*self.projection, strict=True)
+            ]
+        )
         attended = tokens + vision.join_heads(block, self.mixed)
         self.second = Normalised(block.ln_2, attended)
         inside = block.mlp.c_fc(block.ln_2(attended))
