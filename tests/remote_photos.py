@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from urllib.request import urlopen
 
 import fsspec
 import PIL.Image
@@ -60,6 +61,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     s3fs.S3FileSystem.clear_instance_cache()
     try:
+        with urlopen(f"http://{host}:{port}/moto-api/reset", data=b""):
+            pass  # servers of a process share what they hold
         s3fs.S3FileSystem().mkdir("bucket")
         yield "s3://bucket"
     finally:

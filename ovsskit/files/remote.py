@@ -94,7 +94,7 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # the paths of this syste
         if size == 0:
             return b""
         try:
-            start: bytes = file_system(str(self)).cat_file(bare(self), 0, min(most, size))
+            start: bytes = file_system(str(self)).head(bare(self), min(most, size))
         except OSError:
             raise
         except Exception as error:
