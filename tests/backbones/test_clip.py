@@ -30,6 +30,8 @@ from ovsskit.backbones.clip._weights import (
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.values import Attention, Hidden, Image
 from ovsskit.errors import BadValue, BadWeights, MissingWeights
+from ovsskit.files.shipped import recipe_folder
+from ovsskit.recipe.build import load_recipe
 from ovsskit.testing import example
 
 EMBEDDED = Clip.embedded
@@ -550,6 +552,14 @@ def test_tags_whose_place_is_known_lie_where_open_clip_has_them() -> None:
         assert tag_settings(model, tag)["hf_hub"].rstrip("/") == repository
         # of others the licence, or the size, is not known
         assert repository in CLIP or tag != "openai" or model == "RN50x16"
+
+
+def test_the_place_of_every_tag_in_shipped_recipes_is_known() -> None:
+    """Else listing the recipes would import open_clip, and so torch."""
+    for path in recipe_folder().glob("*.toml"):
+        for model in load_recipe(path).plan.models.values():
+            if architecture := getattr(model, "model", ""):
+                assert (architecture, model.weights) in REPOSITORIES, path.stem  # type: ignore[attr-defined]
 
 
 def test_missing_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ REPOSITORIES = {
     ("ViT-B-16-quickgelu", METACLIP): "timm/vit_base_patch16_clip_224.metaclip_2pt5b",
     ("ViT-L-14-quickgelu", METACLIP): "timm/vit_large_patch14_clip_224.metaclip_2pt5b",
     ("ViT-H-14-quickgelu", METACLIP): "timm/vit_huge_patch14_clip_224.metaclip_2pt5b",
+    ("ViT-gopt-16-SigLIP2-384", "webli"): "timm/ViT-gopt-16-SigLIP2-384",
 }
 """Where these tags of architectures lie, as open_clip has it, whose import takes torch."""
 
