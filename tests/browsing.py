@@ -25,7 +25,7 @@ FLAGS = (
     "--no-first-run",
     "--window-size=1400,950",
 )
-PATIENCE = 120
+PATIENCE = 600
 """Seconds that an answer may take before a test gives up, on a machine that does other work."""
 
 
@@ -41,6 +41,7 @@ def browsing(address: str) -> Iterator[Any]:
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        driver.command_executor.client_config.timeout = PATIENCE
         driver.set_page_load_timeout(PATIENCE)
         driver.set_script_timeout(PATIENCE)
         try:
