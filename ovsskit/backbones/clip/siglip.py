@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.clip import _pooled as pooled
+from ovsskit.backbones.clip._as_clip import AsClip
 from ovsskit.backbones.clip._published import SIGLIP
-from ovsskit.backbones.clip._weights import HUB_FILES
-from ovsskit.backbones.clip.clip import Clip, Colour
 from ovsskit.engine.model import (
-    EncodesImageAndText,
     EncodesPatches,
     Facet,
     GuidesPatches,
-    PretrainedBackbone,
 )
 from ovsskit.engine.model.guides_patches import facet_of
-from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import GuideFeatures, Hidden, Image
 from ovsskit.engine.values.features import on_grid
 from ovsskit.errors import BadValue
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.weights import Published
 
 
-class Siglip(PretrainedBackbone, EncodesImageAndText, EncodesPatches, GuidesPatches):
+class Siglip(AsClip, EncodesPatches, GuidesPatches):
     """Encode texts, images and patches with a SigLIP or SigLIP 2 of open_clip.
 
     It has no class token: an attention pool looks at all patches, and its output is compared with
@@ -43,74 +36,12 @@ class Siglip(PretrainedBackbone, EncodesImageAndText, EncodesPatches, GuidesPatc
     """
 
     waits: ClassVar[str] = "open_clip prepares whole images on the processor"
-    hub_files: ClassVar[HubFiles] = HUB_FILES
     published: ClassVar[Mapping[str, Published]] = SIGLIP
-
-    model: Annotated[
-        str,
-        Field(
-            description="architecture as open_clip names it, such as ViT-B-16-SigLIP2: see `clip`"
-        ),
-    ] = ""
-    mean: Annotated[
-        Colour, Field(description="red, green and blue to subtract, to 255; the model's if empty")
-    ] = ()
-    deviation: Annotated[
-        Colour, Field(description="red, green and blue to divide by, to 255; the model's if empty")
-    ] = ()
 
     @classmethod
     def recognise(cls, names: Collection[str]) -> str:
         """Return SigLIP's name if tensors of such names are one of it, else an empty text."""
         return pooled.recognise(names)
-
-    @cached_property
-    def clip(self) -> Clip:
-        """Return the same model as `clip` has it, with this one's network."""
-        given = {name: getattr(self, name) for name in type(self).model_fields}
-        return Clip(**given).to(self._device)
-
-    @property
-    def source(self) -> str:
-        """Return where the weights come from: a hub id or a local path."""
-        return self.clip.source
-
-    @property
-    def network(self) -> Any:
-        """Return the network, for evaluation and without gradients."""
-        return self.clip.network
-
-    def load(self) -> Any:
-        """Read the network from its weights.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or they do not fit.
-        """
-        return self.clip.load()
-
-    def check_weights(self) -> None:
-        """Refuse weights that do not fit.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or they do not fit.
-        """
-        self.clip.check_weights()
-
-    def read_files(self) -> dict[str, Path]:
-        """Return the model's files by name."""
-        return self.clip.read_files()
-
-    def read_word(self, word: str) -> Reading:
-        """Return what the text encoder reads of a single word."""
-        return self.clip.read_word(word)
-
-    def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
-        """Return one vector per text, not normalised; what is too long is cut, and said."""
-        return self.clip.encode_text(texts)
-
-    def encode_image(self, images: Sequence[Image]) -> Float[torch.Tensor, "image width"]:
-        """Return one vector per image, not normalised; images are resized as in the training."""
-        return self.clip.encode_image(images)
 
     @cached_property
     def trunk(self) -> Any:
