@@ -42,7 +42,8 @@ VALUES = (
     "Similarity", "Attention", "PatchAttention", "PatchAffinity", "PatchSimilarity",
     "PatchWeights", "Explanation", "Features", "PatchFeatures", "GuideFeatures", "Gathered",
     "TextFeatures", "ForegroundMap", "Groups", "Nodes", "Scores", "Saliency", "Logits",
-    "Confidences", "Probabilities", "Prototypes", "Labels", "Reward",
+    "Confidences", "Probabilities", "Prototypes", "WordTokens", "WordMasks", "Labels",
+    "Reward",
 )  # fmt: skip
 
 

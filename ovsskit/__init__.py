@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import ExplainsPatches as ExplainsPatches
     from ovsskit.engine.model import FindsForeground as FindsForeground
     from ovsskit.engine.model import GroundsText as GroundsText
+    from ovsskit.engine.model import GroundsWords as GroundsWords
     from ovsskit.engine.model import GroupsPatches as GroupsPatches
     from ovsskit.engine.model import GuidesPatches as GuidesPatches
     from ovsskit.engine.model import MatchesText as MatchesText
@@ -73,6 +74,8 @@ if TYPE_CHECKING:
     from ovsskit.engine.values import Value as Value
     from ovsskit.engine.values import Vocabulary as Vocabulary
     from ovsskit.engine.values import Window as Window
+    from ovsskit.engine.values import WordMasks as WordMasks
+    from ovsskit.engine.values import WordTokens as WordTokens
     from ovsskit.errors import OvsskitError as OvsskitError
     from ovsskit.eval.in_python import run_eval as run_eval
     from ovsskit.export.in_python import run_export as run_export
@@ -90,8 +93,8 @@ _HOMES = {
     "engine.model": (
         "Backbone CrossAttends DecodesPatches DescribesPatches EncodesImage "
         "EncodesImageAndText EncodesPatches EncodesRegions EncodesText EncodesTokens "
-        "ExplainsPatches FindsForeground GroundsText GroupsPatches GuidesPatches "
-        "MatchesText PretrainedBackbone SegmentsClasses"
+        "ExplainsPatches FindsForeground GroundsText GroundsWords GroupsPatches "
+        "GuidesPatches MatchesText PretrainedBackbone SegmentsClasses"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"
@@ -102,7 +105,7 @@ _HOMES = {
         "Gathered Groups GuideFeatures Hidden Image Labels Logits Nodes PatchAffinity "
         "PatchAttention PatchFeatures PatchSimilarity PatchWeights Present Probabilities "
         "Prototypes Reward Saliency Scores Similarity Spatial TextFeatures TokenMaps Value "
-        "Vocabulary Window"
+        "Vocabulary Window WordMasks WordTokens"
     ),
     "errors": "OvsskitError",
     "eval.in_python": "run_eval",

@@ -14,6 +14,7 @@ from groupvit_twin import groupvit_twin
 from ofa_twin import ofa_twin
 from proposer_twins import proposer_twin
 from radio_twin import radio_twin
+from sam3_twin import sam3_twin
 from segformer_twin import segformer_twin
 from siglip_twin import siglip_twin
 from tcl_twin import tcl_twin
@@ -32,6 +33,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "groupvit": {"weights": groupvit_twin()},
     "radio": {"weights": radio_twin()},
+    "sam3": {"weights": sam3_twin()},
     "siglip": {"weights": siglip_twin()},
     "tcl": {"weights": tcl_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
@@ -42,6 +44,7 @@ TWINS: dict[str, dict[str, Any]] = {
 }
 SMALLER: dict[str, Any] = {
     "select_head.layer": 2,
+    "presence_by_grounding.side": 84,
     "encode_text.templates": "simple",
     "resize_image.short_side": 64,
     "square_image.side": 64,

@@ -15,6 +15,7 @@ from ovsskit.engine.model.encodes_regions import ToyEncodesRegions
 from ovsskit.engine.model.explains_patches import ToyExplainsPatches
 from ovsskit.engine.model.finds_foreground import ToyFindsForeground
 from ovsskit.engine.model.grounds_text import ToyGroundsText
+from ovsskit.engine.model.grounds_words import ToyGroundsWords
 from ovsskit.engine.model.groups_patches import ToyGroupsPatches
 from ovsskit.engine.model.guides_patches import ToyGuidesPatches
 from ovsskit.engine.model.matches_text import ToyMatchesText
@@ -47,6 +48,7 @@ class ToyBackbone(
     ToyProposesMasks,
     ToySegmentsClasses,
     ToyGroupsPatches,
+    ToyGroundsWords,
     ToyDescribesPatches,
     ToyGuidesPatches,
 ):

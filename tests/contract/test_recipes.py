@@ -238,6 +238,8 @@ SEEN = {
     "resclip.toml": (336, 448),
     "resclip_voc20": (336, 448),
     "resclip_tiny": (112, 112),
+    "sam3": (75, 100),
+    "active_sam": (75, 100),
     "sc_clip": (224, 224),
     "sc_clip_tiny": (112, 112),
     "tcl": (448, 448),
@@ -282,6 +284,10 @@ class Looking(ToyBackbone):
     def group_patches(self, images: Sequence[Image]) -> list[Groups]:
         self._sizes |= {image.size for image in images}
         return super().group_patches(images)
+
+    def ground_words(self, images: Sequence[Image], words: Any, least: float) -> list[Any]:
+        self._sizes |= {image.size for image in images}
+        return super().ground_words(images, words, least)
 
     def cross_attention(self, images: Sequence[Image], captions: Any, **how: Any) -> list[Any]:
         self._sizes |= {image.size for image in images}

@@ -15,6 +15,7 @@ from ovsskit.engine.model.encodes_tokens import EncodesTokens as EncodesTokens
 from ovsskit.engine.model.explains_patches import ExplainsPatches as ExplainsPatches
 from ovsskit.engine.model.finds_foreground import FindsForeground as FindsForeground
 from ovsskit.engine.model.grounds_text import GroundsText as GroundsText
+from ovsskit.engine.model.grounds_words import GroundsWords as GroundsWords
 from ovsskit.engine.model.groups_patches import GroupsPatches as GroupsPatches
 from ovsskit.engine.model.guides_patches import Facet as Facet
 from ovsskit.engine.model.guides_patches import GuidesPatches as GuidesPatches

@@ -8,12 +8,15 @@ from typing import Any, ClassVar, TypeVar, cast
 from pydantic import BaseModel, PrivateAttr
 
 from ovsskit.engine.model.encodes_text import EncodesText
+from ovsskit.engine.model.grounds_words import GroundsWords
 from ovsskit.engine.readable import Reading, check_words, note_unread
 from ovsskit.engine.stage import Capability, use_of
 from ovsskit.engine.values import NEGATIVE, Vocabulary
 from ovsskit.errors import Place
 
 B = TypeVar("B", bound="Backbone")
+READ_ALL = (EncodesText, GroundsWords)
+"""Capabilities of models that read synonyms and negatives, too."""
 
 
 class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -91,12 +94,12 @@ class Backbone(BaseModel, frozen=True, extra="forbid", strict=True):
         """
         words = self.words_of(vocabulary)
         check_words(words, self.read_word, Place(self.source))
-        if not isinstance(self, EncodesText) and any(vocabulary.synonyms):
+        if not isinstance(self, READ_ALL) and any(vocabulary.synonyms):
             note_unread([word for others in vocabulary.synonyms for word in others])
 
     def words_of(self, vocabulary: Vocabulary) -> tuple[tuple[int, str], ...]:
         """Return label and text of the words that it is to read."""
-        if isinstance(self, EncodesText):
+        if isinstance(self, READ_ALL):
             negatives = ((NEGATIVE, word) for word in vocabulary.negatives)
             return (*vocabulary.queries, *negatives)
         return tuple(enumerate(vocabulary.names, 1))

@@ -54,3 +54,5 @@ from ovsskit.engine.values.value import V as V
 from ovsskit.engine.values.value import Value as Value
 from ovsskit.engine.values.vocabulary import NEGATIVE as NEGATIVE
 from ovsskit.engine.values.vocabulary import Vocabulary as Vocabulary
+from ovsskit.engine.values.word_masks import WordMasks as WordMasks
+from ovsskit.engine.values.word_tokens import WordTokens as WordTokens

@@ -1,0 +1,1 @@
+"""SAM 3: a network that was trained to find any noun phrase in images."""
