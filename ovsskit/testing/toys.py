@@ -32,6 +32,7 @@ from ovsskit.engine.values import (
     Saliency,
     Tile,
     TokenMaps,
+    WordTokens,
 )
 
 
@@ -57,6 +58,10 @@ class ToyBackbone(
     def encode_text(self, texts: Sequence[str]) -> Float[torch.Tensor, "text width"]:
         """Make a vector of the letters of a text."""
         return super().encode_text(texts).to(self.device)
+
+    def encode_words(self, words: Sequence[tuple[int, str]], neighbours: int = 0) -> WordTokens:
+        """Make tokens of the letters of words."""
+        return super().encode_words(words, neighbours).to(self.device)
 
 
 class ToyTokenMaps(Stage, writes="token_maps"):
