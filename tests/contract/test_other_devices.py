@@ -83,7 +83,10 @@ def see_declared(waits: list[Wait], classes: dict[str, type]) -> None:
         )
 
 
-WAITING: dict[str, dict[str, Any]] = {"self_similarity": {"scale": "norms"}}
+WAITING: dict[str, dict[str, Any]] = {
+    "self_similarity": {"scale": "norms"},
+    "presence_by_grounding": {"at_most": 2},
+}
 """Parameters with which stages wait, of those that do not always."""
 
 

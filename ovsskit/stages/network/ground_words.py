@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -23,8 +23,6 @@ class GroundWords(Stage, writes="word_masks"):
         [[stage]]
         use = "ground_words"
     """
-
-    waits: ClassVar[str] = "for which things are sure enough to be kept"
 
     least: Annotated[
         float,
