@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import torch
 from PIL import Image as Pillow
 from rich.progress import track
@@ -20,7 +21,8 @@ from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
-from ovsskit.study.spec.space import grid
+from ovsskit.study.spec.search import starting_values
+from ovsskit.study.spec.space import grid, suggest
 from ovsskit.study.spec.truth import miou_of
 from searching.spaces import Grid
 from tiny_models.evaluate import evaluation_scenes
@@ -62,27 +64,40 @@ class Judging:
     plan: StudyPlan
     evaluator: Evaluator
     rewards: tuple[str, ...] = ()
+    drawn: int = 0
     known: dict[Point, Judged] = field(default_factory=dict)
 
     @classmethod
     def of(cls, chosen: Grid, folder: Path, rewards: Collection[str] = ()) -> Judging:
-        """Make a study of a grid's recipe on the scenes of a folder, judged by some rewards."""
+        """Make a study of a grid's recipe on the scenes of a folder, judged by some rewards.
+
+        Without a space or a reference it has the recipe's own.
+        """
         (folder / "recipe.toml").write_text(
             f'name = "searched"\nextends = "{chosen.recipe}"\n{chosen.added}'
         )
         goals = [f'{{ {USES[name]}, name = "{name}" }}' for name in rewards]
+        reference = f'reference = "{chosen.reference}"\n' if chosen.reference else ""
+        space = f"[space]\n{chosen.space}" if chosen.space else ""
         (folder / "judged.toml").write_text(
-            f'recipe = "recipe.toml"\nreference = "{chosen.reference}"\nimages = ["*.png"]\n'
-            f'accept = "best"\npruner = "none"\nobjective = [{", ".join([*goals, MASKS])}]\n'
-            f"[space]\n{chosen.space}"
+            f'recipe = "recipe.toml"\n{reference}images = ["*.png"]\n'
+            f'accept = "best"\npruner = "none"\nobjective = [{", ".join([*goals, MASKS])}]\n{space}'
         )
         plan = make_plan(StudyOptions(str(folder / "judged.toml")))
         store = Store(memory_bytes=2 << 30)
         return cls(plan, Evaluator(plan, "cpu", 8, store), tuple(rewards))
 
     def points(self) -> list[dict[str, Any]]:
-        """Return all points of the grid, so ordered that what networks wrote is used again."""
-        return sorted(grid(self.plan.search.space), key=json.dumps)
+        """Return all points of the grid, so ordered that what networks wrote is used again.
+
+        If points are to be `drawn`, they are the unchanged recipe's and so many random ones.
+        """
+        search = self.plan.search
+        if not self.drawn:
+            return sorted(grid(search.space), key=json.dumps)
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        drawn = [suggest(search.space, study.ask()) for _ in range(self.drawn)]
+        return sorted([starting_values(search), *drawn], key=json.dumps)
 
     def judge(self, values: Mapping[str, Any]) -> Judged:
         """Return what the images give at a point."""

@@ -20,7 +20,9 @@ PRODUCT = (
 )
 
 
+@pytest.mark.parametrize("batch", ["1", "4"])
 def test_a_candidate_is_left_unjudged_only_if_it_were_left_anyway(
+    batch: str,
     search: Callable[..., StudyState],
     study_file: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -30,8 +32,8 @@ def test_a_candidate_is_left_unjudged_only_if_it_were_left_anyway(
 
         def is_hopeless(self, most: Mapping[int, float]) -> bool:
             gains = [*self.gains, *self._gains(most)]
-            [index] = most
-            expected[self._turn, index] = len(gains) in self.steps and self._is_left(gains)
+            heard.add((len(self.gains), len(most)))
+            expected[self._turn, [*most][-1]] = len(gains) in self.steps and self._is_left(gains)
             return False
 
         def __call__(self, index: int, value: float) -> bool:
@@ -44,13 +46,17 @@ def test_a_candidate_is_left_unjudged_only_if_it_were_left_anyway(
         def _turn(self) -> int:
             return int(self.trial.user_attrs[TURN])
 
+    heard: set[tuple[int, int]] = set()
     expected: dict[tuple[int, int], bool] = {}
     decided: list[tuple[bool, bool]] = []
-    options: dict[str, Any] = {"trials": 16, "pruner": "halving", "batch": "1"}
+    options: dict[str, Any] = {"trials": 16, "pruner": "halving", "batch": batch}
     lazy = search(study_file(PRODUCT), **options)
     monkeypatch.setattr(workers, "GainReports", Patient)
     asked = search(study_file(PRODUCT), "asked", **options)
 
+    # of six images, candidates are left after one, two and four
+    in_stretches = {(0, 1), (1, 1), (2, 2), (4, 2)}
+    assert heard == (in_stretches if batch == "4" else {(before, 1) for before in range(6)})
     assert (True, False) not in decided
     assert (True, True) in decided
     assert not [row.reason for row in (*lazy.rows, *asked.rows) if row.state == "failed"]

@@ -19,8 +19,12 @@ PER_IMAGE = 8
 def encode(
     judge: EncodesImage, images: Sequence[Image], batch: int
 ) -> Float[torch.Tensor, "image width"]:
-    """Return a unit vector for every image; the judge sees a bounded number of images at once."""
-    size = PER_IMAGE * batch
+    """Return a unit vector for every image; the judge sees a bounded number of images at once.
+
+    On a processor more take longer, one by one, since what a block writes leaves its cache.
+    """
+    is_on_cpu = all(image.data.device.type == "cpu" for image in images)
+    size = PER_IMAGE * (1 if is_on_cpu else batch)
     parts = [
         judge.encode_image(images[start : start + size]) for start in range(0, len(images), size)
     ]

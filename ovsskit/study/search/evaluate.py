@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -178,7 +179,7 @@ class Evaluator:
         meter = CostMeter(self._costs, self.store, self._memo, judges, last, self.device)
         gathered: list[dict[int, Any]] = [{} for _ in goals]
         whole = True
-        groups = list(self._groups(order))
+        groups = list(self._groups(order, report))
         images = ([self._image(index) for index in group] for group in groups)
         filled = (self._given.fill(some, pipeline.plan) for some in images)
         with remembering(self._memo):
@@ -254,12 +255,16 @@ class Evaluator:
             self._images_bytes += image.data.nbytes
         return image
 
-    def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Yield images to run together: a batch, or fewer where the pruner may leave the rest."""
-        halves = self.plan.search.settings.pruner == "halving"
-        size = min([self.batch, *rungs(len(self.plan.searched))]) if halves else self.batch
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+    def _groups(self, order: Sequence[int], report: Report | None) -> Iterator[Sequence[int]]:
+        """Yield images to run together: a batch at most, and none beyond one that halving ends at.
+
+        So a judge that waits hears of all images up to there at once, as far as a batch holds them.
+        """
+        halves = report is not None and self.plan.search.settings.pruner == "halving"
+        ends = [0, *(rungs(len(order)) if halves else ()), len(order)]
+        for first, end in pairwise(ends):
+            for start in range(first, end, self.batch):
+                yield order[start : min(start + self.batch, end)]
 
     def _gather(
         self,

@@ -31,6 +31,7 @@ from ovsskit.study.search.samplers import (
 )
 from ovsskit.study.search.storage import TrialStorage
 from ovsskit.study.spec.search import Search
+from ovsskit.study.spec.space import suggest
 
 ERROR, IDENTITY, CANDIDATE = "error", "identity", "candidate"
 
@@ -176,12 +177,8 @@ class TrialQueue:
         return self.study.get_trials(deepcopy=False)[trial.number].state.is_finished()
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Return a trial's values by address; those of stages that it leaves out are left out."""
-        values: dict[str, Any] = {}
-        for one in sorted(self.search.space, key=lambda one: one.kind != "switch"):
-            if one.kind == "switch" or values.get(one.owner) != "off":
-                values[one.address] = one.suggest(trial)
-        return values
+        """Return a trial's values by address."""
+        return suggest(self.search.space, trial)
 
     def known(self, trial: optuna.Trial) -> tuple[dict[str, Any], bool] | None:
         """Return the result of an equal candidate, and whether it covers all images; None if none.

@@ -153,6 +153,15 @@ def read_space(space: Table, recipe: Recipe) -> tuple[Dimension, ...]:
     return tuple(one for one in found if one is not None)
 
 
+def suggest(space: Sequence[Dimension], trial: optuna.Trial) -> dict[str, Any]:
+    """Return a trial's values by address; those of stages that it leaves out are left out."""
+    values: dict[str, Any] = {}
+    for one in sorted(space, key=lambda one: one.kind != "switch"):
+        if one.kind == "switch" or values.get(one.owner) != "off":
+            values[one.address] = one.suggest(trial)
+    return values
+
+
 def grid(space: Sequence[Dimension]) -> Iterator[dict[str, Any]]:
     """Yield every point of a space without continuous ranges once, less what switches leave out."""
     seen = set()
