@@ -42,8 +42,10 @@ def memory() -> Iterator[str]:
     """Give an empty bucket in fsspec's memory."""
     files = fsspec.filesystem("memory")
     files.store.clear()
+    files.pseudo_dirs[:] = [""]
     yield "memory://bucket"
     files.store.clear()
+    files.pseudo_dirs[:] = [""]
 
 
 @pytest.fixture

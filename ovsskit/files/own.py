@@ -3,6 +3,10 @@
 Everything that commands leave goes through here (`run`, `study`, `fit`, `distil`, `eval` and
 `export`). So they refuse folders of other people, write and delete only inside, never through a
 symbolic link, and notice when the folder is taken away under them.
+
+A remote folder (`s3://bucket/found`) has a private working folder on this machine. Files are
+written there, put into the remote folder, and removed; the few that a command goes on from stay as
+long as it is at work.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Annotated, BinaryIO, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import Annotated, BinaryIO, ClassVar, NamedTuple
 from uuid import uuid4
 
 import xxhash
@@ -22,7 +27,10 @@ from filelock import FileLock, Timeout
 from pydantic import AfterValidator, TypeAdapter
 
 from ovsskit.errors import BadOutput, CannotWrite, Place
-from ovsskit.files.remote import address_of
+from ovsskit.files.cache import cache_folder
+from ovsskit.files.remote import meant_path
+from ovsskit.files.remote_folder import RemoteFolder, open_remote
+from ovsskit.files.remote_journal import JOURNAL, RemoteJournal
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.files.writing import PART, cannot_write, make_folder, write_text, write_whole
 
@@ -41,8 +49,8 @@ KINDS = {
 LOCK, PARTS, SHARDS = ".lock", ".parts", ".shards"
 FIX = "Name another folder with --out."
 
-PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}(-journal)?")
-"""The names of what is still being written, and of what SQLite keeps beside it."""
+PART_NAME = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(PART)}(-journal|\.\w+)?")
+"""The names of what is still being written or on its way, and of what SQLite keeps beside it."""
 
 SHARD_LOCK = re.compile(r"(\d+)-of-(\d+)\.lock")
 """The names of files that shards hold locked while they are at work."""
@@ -81,25 +89,67 @@ read_files = TypeAdapter(Files).validate_python
 
 
 class OpenFolder:
-    """Write into a folder of ours that is there; `record` is the file that marks it."""
+    """Write into a folder of ours that is there; `record` is the file that marks it.
 
-    def __init__(self, path: Path, record: str) -> None:
-        self.path, self.record = path, record
-        self._real, self._here = Path(os.path.realpath(path)), path.stat()
+    `where` is the folder as a person knows it, `path` where it is on this machine: of a `remote`
+    one the working folder, which all parts of a command share that do one `shard`.
+    """
+
+    state: ClassVar[Sequence[str] | None] = None
+    """The files beside the record from which a command goes on; None where a remote folder of this
+    kind is refused."""
+    log: ClassVar[str] = ""
+    """The file to which lines are added; in a remote folder they are in a journal until the file is
+    written as a whole or removed."""
+    session: RemoteJournal | None = None
+
+    def __init__(self, path: Path, record: str, shard: Shard = WHOLE) -> None:
+        self.where, self.record, self.shard = meant_path(path), record, shard
+        self.remote = open_remote(path)
+        self.path = self.where if self.remote is None else _working_folder(self.where, shard)
+
+    def enter(self) -> None:
+        """Hold on to the folder, which is there now."""
+        self._real, self._here = Path(os.path.realpath(self.path)), self.path.stat()
 
     def write(
-        self, name: str, write: Callable[[BinaryIO], object], *, flush: bool = False
+        self,
+        name: str,
+        write: Callable[[BinaryIO], object],
+        *,
+        flush: bool = False,
+        here: bool = False,
     ) -> Written:
         """Write a whole file by its path in the folder; return its entry. `flush` syncs the disk.
 
+        What is only to be `here` is not put into a remote folder.
+
         Raises:
-            CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.
+            CannotWrite: the disk is full, the folder is gone or not reached any more, or a symbolic
+                link is in the way.
         """
-        path = self._place(name)
-        part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
-        with self.telling(path):
-            write_whole(path, write, part=part, flush=flush)
-            return measure(path)
+        goes = self.remote is not None and not here and not self._stays(name)
+        path = self._part(PurePosixPath(name).suffix) if goes else self._place(name)
+        try:
+            with self.telling(path):
+                write_whole(path, write, part=self._part(), flush=flush)
+                written = measure(path)
+            if not here:
+                self.carry(name, path)
+        finally:
+            if goes:
+                path.unlink(missing_ok=True)
+        return written
+
+    def carry(self, name: str, path: Path | None = None) -> None:
+        """Put a file of this name, or what stands for it, where a remote folder has it.
+
+        Raises:
+            CannotWrite: it cannot be put.
+        """
+        if self.remote is not None:
+            self.remote.put(name, path or self.path / name)
+        self._settle(name)
 
     def write_text(self, name: str, text: str, *, flush: bool = False) -> Written:
         """Write a UTF-8 text file whole; see `write`."""
@@ -108,11 +158,12 @@ class OpenFolder:
     def write_by_path(self, name: str, write: Callable[[Path], object]) -> Path:
         """Have a whole file written under a temporary name, sync the disk, and rename it.
 
+        It may change from then on, and only `carry` puts it into a remote folder.
+
         Raises:
             CannotWrite: the disk is full, the folder is gone, or a symbolic link is in the way.
         """
-        path = self._place(name)
-        part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
+        path, part = self._place(name), self._part()
         with self.telling(path):
             try:
                 write(part)
@@ -135,6 +186,8 @@ class OpenFolder:
             raise self._link(name)
         with self.telling(path), path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
+        if self.session is not None:
+            self.session.append(line)
 
     def link(self, name: str, target: Path) -> None:
         """Make a symbolic link to a file elsewhere, or replace one.
@@ -142,17 +195,23 @@ class OpenFolder:
         Raises:
             CannotWrite: the system makes no links, or the folder is gone.
         """
-        path = self._place(name)
-        part = self._place(f"{PARTS}/{uuid4().hex}{PART}")
+        path, part = self._place(name), self._part()
         with self.telling(path):
             part.symlink_to(target)
             part.replace(path)
 
-    def delete(self, name: str) -> None:
-        """Remove a file that was written here, if it is there."""
+    def delete(self, name: str, *, here: bool = False) -> None:
+        """Remove a file that was written, if it is there, or what is only `here` of it.
+
+        Raises:
+            CannotWrite: it cannot be removed.
+        """
         path = self._place(name)
         with self.telling(path):
             path.unlink(missing_ok=True)
+        if self.remote is not None and not here:
+            self.remote.delete(name)
+        self._settle(name)
 
     def prune(self, name: str) -> None:
         """Remove a folder that was made here, and those around it, as far as they are empty."""
@@ -166,6 +225,10 @@ class OpenFolder:
 
     def holds(self, name: str, written: Written, *, verify: bool = False) -> bool:
         """Tell whether a plain file is unchanged in size and, if asked, in content."""
+        if self.remote is not None:
+            return self.remote.size_of(name) == written.size and (
+                not verify or _measure_remote(self.remote, name) == written
+            )
         path = self.path / name
         try:
             status = path.lstat()
@@ -176,6 +239,18 @@ class OpenFolder:
             )
         except OSError:
             return False
+
+    def _stays(self, name: str) -> bool:
+        """Tell whether a command reads a file that it has put into a remote folder."""
+        return name in (self.record, self.log, *(self.state or ()))
+
+    def _settle(self, name: str) -> None:
+        """Forget the journal of a file that was written as a whole or removed."""
+        if self.session is not None and name == self.log:
+            self.session.clear()
+
+    def _part(self, ending: str = "") -> Path:
+        return self._place(f"{PARTS}/{uuid4().hex}{PART}{ending}")
 
     def _place(self, name: str) -> Path:
         """Return where a file goes, with its folder made."""
@@ -220,7 +295,8 @@ class OwnFolder(OpenFolder):
     """Hold our folder, locked; `record` is the file that marks and describes it.
 
     A shard shares it with the others: it holds a lock of its own while it is at work, and that of
-    the folder while it begins, until `let_others`, and within `alone`.
+    the folder while it begins, until `let_others`, and within `alone`. A remote folder has no
+    locks: only the working folder is held, and what others find is read in their journals.
     """
 
     def __init__(self, path: Path, record: str, shard: Shard = WHOLE) -> None:
@@ -230,33 +306,63 @@ class OwnFolder(OpenFolder):
             BadOutput: it is not ours, holds something else or a symbolic link, is in use, or cannot
                 be written.
         """
-        self.path, self.record, self.shard = path, record, shard
-        if address := address_of(path):
+        super().__init__(path, record, shard)
+        if self.remote is not None and self.state is None:
             fix = "Name a folder of this machine with --out, and copy it when all is done."
-            what = "Results are written to this machine, or to file systems that it mounts, alone."
-            raise BadOutput(what, fix=fix, where=Place(address))
-        if shard.is_whole or not (path / LOCK).exists():
+            what = f"What {_one(KINDS[record])} leaves is written to this machine alone."
+            raise BadOutput(what, fix=fix, where=Place(str(self.where)))
+        if shard.is_whole or not (self.path / LOCK).exists():
             self._see_owner()
-        make_folder(path)
-        self._lock = FileLock(path / LOCK)
+        make_folder(self.path)
+        self._lock = FileLock(self.path / LOCK)
         try:
             self._lock.acquire(timeout=0 if shard.is_whole else PATIENCE)
         except Timeout as error:
             raise self._in_use(f"Another {KINDS[record]}") from error
-        super().__init__(path, record)
+        self.enter()
         try:
             if not shard.is_whole:
                 self._see_owner()  # now that no other shard changes anything
             self.others = self._join()
+            if not self.others:
+                for part in _parts(self.path):
+                    part.unlink(missing_ok=True)
+            self.session = self._bring(self.remote) if self.remote is not None else None
         except BaseException:
             self._lock.release()
             raise
-        if not self.others:
-            for part in _parts(path):
-                part.unlink(missing_ok=True)
+
+    def _bring(self, remote: RemoteFolder) -> RemoteJournal:
+        """Have on this machine what a command goes on from, and nothing else that an earlier left.
+
+        Raises:
+            BadOutput: the folder is not ours, or cannot be reached or written.
+        """
+        try:
+            self._see_remote_owner(remote)
+            self._clear()
+            journal = RemoteJournal(remote, self.shard)
+            for name in (self.record, *(self.state or ())):
+                remote.bring(name, self.path / name)
+            for lines in journal.read():
+                with (self.path / self.log).open("ab") as file:
+                    file.write(lines)
+        except CannotWrite as error:
+            raise BadOutput(error.what, fix=error.fix, where=error.where) from error
+        return journal
+
+    def _clear(self) -> None:
+        """Remove the files of a working folder; what is only here lies in folders in it."""
+        for path in self.path.iterdir():
+            if path.is_file() and path.name != LOCK:
+                path.unlink()
 
     def close(self) -> None:
         """Let others use the folder."""
+        if self.session is not None:
+            with suppress(CannotWrite, OSError):  # the command has said what is wrong
+                self.session.flush()
+                self._clear()
         if self._own is not None:
             self._own.release()
         with suppress(Timeout, OSError):  # others are at it, or the disk is in trouble
@@ -283,7 +389,7 @@ class OwnFolder(OpenFolder):
         except Timeout as error:
             what = "Another shard holds the record for too long."
             fix = "Run the same command again: it goes on where it stopped."
-            raise CannotWrite(what, fix=fix, where=Place(str(self.path))) from error
+            raise CannotWrite(what, fix=fix, where=Place(str(self.where))) from error
         try:
             yield
         finally:
@@ -318,7 +424,7 @@ class OwnFolder(OpenFolder):
     def _in_use(self, who: str) -> BadOutput:
         fix = "Wait until it ends, or name another with --out."
         what = f"{who} is writing into this folder."
-        return BadOutput(what, fix=fix, where=Place(str(self.path)))
+        return BadOutput(what, fix=fix, where=Place(str(self.where)))
 
     @property
     def is_claimed(self) -> bool:
@@ -333,34 +439,47 @@ class OwnFolder(OpenFolder):
         """Return the error that says that the record cannot be read."""
         what = f"The record of the {KINDS[self.record]} in this folder is broken."
         fix = "Name another folder with --out, or remove this one."
-        return BadOutput(what, fix=fix, where=Place(str(self.path / self.record)))
+        return BadOutput(what, fix=fix, where=Place(str(self.where / self.record)))
 
     def _see_owner(self) -> None:
-        if not self.path.is_dir():
+        if self.remote is not None or not self.path.is_dir():
             return
-        kind, where = KINDS[self.record], Place(str(self.path))
+        where = Place(str(self.path))
         try:
             names = sorted(os.listdir(self.path))  # noqa: PTH208 - names are what is asked for
             link = next((one for one in _links(self.path) if not self.may_be_link(one)), None)
         except OSError as error:
             what = f"The output folder cannot be read: {error.strerror or error}."
             raise BadOutput(what, fix=FIX, where=where) from error
-        if self.is_claimed:
-            if link is not None:
-                what = "A symbolic link is in the folder, and nothing is written through links."
-                fix = "Remove the link, or name another folder with --out."
-                raise BadOutput(what, fix=fix, where=Place(str(link)))
+        records = [name for name in KINDS if is_record(self.path / name)]
+        self._see_foreign(records, [one for one in names if not _is_trace(self.path / one)])
+        if self.is_claimed and link is not None:
+            what = "A symbolic link is in the folder, and nothing is written through links."
+            fix = "Remove the link, or name another folder with --out."
+            raise BadOutput(what, fix=fix, where=Place(str(link)))
+
+    def _see_remote_owner(self, remote: RemoteFolder) -> None:
+        entries = remote.entries()
+        names = [one.name for one in entries if one.name not in (PARTS, JOURNAL)]
+        sizes = {one.name: one.size for one in entries if not one.is_folder}
+        heads = {
+            name: remote.read(name, min(sizes[name], 200)) for name in KINDS if sizes.get(name)
+        }
+        self._see_foreign([name for name, head in heads.items() if HEAD.match(head)], names)
+
+    def _see_foreign(self, records: Sequence[str], names: Sequence[str]) -> None:
+        """Refuse a folder by the records of ours that are in it, and what else there is."""
+        kind, where = KINDS[self.record], Place(str(self.where))
+        if self.record in records:
             return
         if self.record in names:
             raise self.broken()
-        other = next((KINDS[name] for name in KINDS if is_record(self.path / name)), None)
-        if other is not None:
-            what = f"The folder holds {_one(other)}, not {_one(kind)}."
+        if records:
+            what = f"The folder holds {_one(KINDS[records[0]])}, not {_one(kind)}."
             raise BadOutput(what, fix=FIX, where=where)
-        strange = next((name for name in names if not _is_trace(self.path / name)), None)
-        if strange is not None:
+        if names:
             what = f"The folder holds files that are of no {kind}."
-            there = f"There is `{strange}`, and no `{self.record}`."
+            there = f"There is `{names[0]}`, and no `{self.record}`."
             raise BadOutput(what, there=there, fix=FIX, where=where)
 
 
@@ -408,6 +527,22 @@ def measure(path: Path) -> Written:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
         return Written(file.tell(), digest)
+
+
+def _working_folder(where: Path, shard: Shard) -> Path:
+    """Return where the files of a remote folder are made, which nobody else reads."""
+    digest = hashlib.sha256(str(where).encode()).hexdigest()[:16]
+    path = cache_folder() / "outputs" / f"{digest}-{shard.label}"
+    with suppress(OSError):  # whoever uses it says what is wrong
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path.absolute()
+
+
+def _measure_remote(remote: RemoteFolder, name: str) -> Written | None:
+    """Return size and digest of a remote file; None if it is not there."""
+    with TemporaryDirectory(prefix="ovsskit-") as folder:
+        path = Path(folder, "file")
+        return measure(path) if remote.bring(name, path) else None
 
 
 def measure_text(text: str) -> Written:

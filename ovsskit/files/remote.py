@@ -10,13 +10,21 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ovsskit.errors import BadImage, MissingExtra, NoImages, OvsskitError, Place, shorten
+from ovsskit.errors import (
+    BadImage,
+    CannotWrite,
+    MissingExtra,
+    NoImages,
+    OvsskitError,
+    Place,
+    shorten,
+)
 from ovsskit.files.bringing import MOST_BYTES, is_address
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
@@ -24,12 +32,14 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
 SECRET = re.compile(r"://[^/@]*:[^/@]*@")
 LOCAL = re.compile(r"(file|local):(//)?(?=/)", re.IGNORECASE)
 PAUSES = (0.5, 2.0, 8.0)
-"""Seconds before each further try to read what broke off."""
+"""Seconds before each further try of what broke off."""
 TAGS = ("ETag", "etag", "generation", "md5Hash", "checksum", "sha256")
 """What file systems tell of a content; where there is none, the time of its change counts."""
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
 
 Stamp = tuple[int, int]
+
+T = TypeVar("T")
 
 
 class RemotePath(type(Path())):  # type: ignore[misc]  # the paths of this system
@@ -55,6 +65,10 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # the paths of this syste
         """Return the path: it is whole."""
         return self
 
+    def resolve(self, strict: bool = False) -> RemotePath:
+        """Return the path: it is whole."""
+        return self
+
     def open(self, mode: str = "rb", *more: Any, **options: Any) -> io.BytesIO:
         """Return the whole content, to be read; nothing is written here."""
         assert mode == "rb"
@@ -72,17 +86,14 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # the paths of this syste
             if size > MOST_BYTES:
                 what = f"It has {size / 1e6:,.0f} MB, more than the {MOST_BYTES / 1e6:,.0f} read."
                 raise BadImage(what, where=Place(str(self)))
-            for pause in (*PAUSES, None):
-                try:
-                    content: bytes = file_system(str(self)).cat_file(bare(self))
-                    if len(content) == size:
-                        return content
+
+            def read() -> bytes:
+                content: bytes = file_system(str(self)).cat_file(bare(self))
+                if len(content) != size:
                     raise EOFError(f"{len(content)} of {size} bytes came")
-                except Exception as error:  # libraries raise whatever their networks do
-                    if pause is None or isinstance(error, FINAL):
-                        raise
-                time.sleep(pause)
-        raise AssertionError
+                return content
+
+            return trying(read)
 
     def read_start(self, most: int) -> bytes:
         """Return the first bytes; a smaller file gives what it has.
@@ -102,8 +113,23 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # the paths of this syste
         return start
 
 
-FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, ValueError)
+FINAL = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, ImportError, ValueError),
+    NotImplementedError,
+)
 """Errors that come again however often one tries."""
+
+
+def trying(call: Callable[[], T]) -> T:
+    """Return what a call gives; where it fails as networks do, it is tried three times more."""
+    for pause in PAUSES:
+        try:
+            return call()
+        except Exception as error:  # libraries raise whatever their networks do
+            if isinstance(error, FINAL) or _lacks_credentials(error):
+                raise
+        time.sleep(pause)
+    return call()
 
 
 def is_remote(text: str) -> bool:
@@ -121,6 +147,14 @@ def remote_path(address: str, stamp: Stamp | None = None) -> RemotePath:
     path = RemotePath(address)
     path.address, path.stamp = address, stamp
     return path
+
+
+def meant_path(path: Path) -> Path:
+    """Return the path that a person meant: of an address the remote path, or that of `file://`."""
+    address = address_of(path)
+    if LOCAL.match(address):
+        return Path(as_local(address))
+    return remote_path(address) if address else path
 
 
 def image_path(source: str, stamp: Stamp | None = None) -> Path:
@@ -183,18 +217,18 @@ def _number(when: Any) -> int:
     return int.from_bytes(hashlib.sha256(str(when).encode()).digest()[:7])
 
 
-def see_address(text: str) -> None:
+def see_address(text: str, kind: type[OvsskitError] = NoImages) -> None:
     """See that an address may be recorded, and that what it needs is installed.
 
     Raises:
-        NoImages: it holds a password, or there is no file system of this name.
+        OvsskitError: of this kind; it holds a password, or there is no file system of this name.
         MissingExtra: a package is missing.
     """
     if SECRET.search(text):
         what = "The address holds a password, and addresses are recorded."
         fix = "Leave it out, and set it in the environment."
-        raise NoImages(what, fix=fix, where=Place(SECRET.sub("://...@", text)))
-    with telling(text, NoImages):
+        raise kind(what, fix=fix, where=Place(SECRET.sub("://...@", text)))
+    with telling(text, kind):
         file_system(text)
 
 
@@ -222,10 +256,17 @@ def _explain(error: Exception, path: Path | str, kind: type[OvsskitError]) -> Ov
         there = f"Known are: {', '.join(sorted(known_implementations))}."
         return kind(f"There is no file system `{scheme}`.", there=there, where=where)
     fix = f"Credentials for {scheme}:// come from the environment, as its own tools read them."
-    if "redential" in name or "redential" in str(error):
+    if _lacks_credentials(error):
         return kind("There are no credentials.", fix=fix, where=where)
     if isinstance(error, PermissionError):
         return kind(f"Access is denied: {error}.", fix=fix, where=where)
     if isinstance(error, FileNotFoundError):
         return kind("There is no such bucket, folder or file.", where=where)
-    return kind(f"It cannot be reached: {str(error) or name}.", where=where)
+    if isinstance(error, NotImplementedError):
+        return kind(f"`{scheme}://` can only be read.", where=where)
+    again = "Run the same command again: it goes on where it stopped." * (kind is CannotWrite)
+    return kind(f"It cannot be reached: {str(error) or name}.", fix=again, where=where)
+
+
+def _lacks_credentials(error: Exception) -> bool:
+    return "redential" in type(error).__name__ or "redential" in str(error)

@@ -19,12 +19,14 @@ from ovsskit.datasets.masks import read_mask
 from ovsskit.engine.rendering import Rendering
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, Place
+from ovsskit.files.brought import Brought
 from ovsskit.files.own import RUN, is_record, measure
 from ovsskit.files.reading import Unreadable, read_json
+from ovsskit.files.remote import meant_path
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.gallery import CLASSES
 from ovsskit.run.output.record import ImageRecord
-from ovsskit.run.output.records import InState, open_records
+from ovsskit.run.output.records import IMAGES, InState, open_records
 from ovsskit.run.rasters.raster_file import cut_strips, read_strips, void_of
 
 WHITE = 65535
@@ -62,20 +64,22 @@ class FinishedRun:
         Raises:
             BadFile: the folder holds no run, or its record cannot be read.
         """
-        self.folder = folder
-        path = folder / RUN
+        self.folder = meant_path(folder)
+        self._brought = Brought(folder, RUN, IMAGES, CLASSES)
+        path, where = self._brought.path(RUN), Place(str(self.folder))
         if not is_record(path):
             what = "The folder holds no finished run: there is no `run.json` of ours in it."
             fix = "Name the folder that `ovsskit run --out` wrote."
-            raise BadFile(what, fix=fix, where=Place(str(folder)))
+            raise BadFile(what, fix=fix, where=where)
         try:
             self.record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            self.images = open_records(folder, self.record)
+            self.images = open_records(self._brought.folder, self.record)
             self.identity: dict[str, Any] = self.record["identity"]
-            self.vocabulary = _coloured(_vocabulary(self.identity["classes"]), folder / CLASSES)
+            classes = _vocabulary(self.identity["classes"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"The record of the run cannot be read: {error}."
-            raise BadFile(what, where=Place(str(path))) from error
+            raise BadFile(what, where=Place(str(self.folder / RUN))) from error
+        self.vocabulary = _coloured(classes, self._brought.path(CLASSES))
         self.records: Sequence[ImageRecord] = InState(self.images, "done")
         done, count = len(self.records), len(self.images)
         if done < count:
@@ -188,15 +192,16 @@ class FinishedRun:
         """Return where a file of an image lies that is the one that the run wrote."""
         if name not in record.files:
             raise _unsaved(what, record)
-        path = self.folder / name
+        where = Place(str(self.folder / name))
         try:
+            path = self._brought.path(name)
             same = not path.is_symlink() and measure(path) == record.files[name]
         except OSError as error:
             told = f"The {what} of the run cannot be read: {error.strerror or error}."
-            raise BadFile(told, fix="Run again.", where=Place(str(path))) from error
+            raise BadFile(told, fix="Run again.", where=where) from error
         if not same:
             told = f"The {what} is not the one that the run wrote."
-            raise BadFile(told, fix="Run again.", where=Place(str(path)))
+            raise BadFile(told, fix="Run again.", where=where)
         return path
 
 

@@ -9,13 +9,14 @@ from typing import Any, Literal, overload
 
 from ovsskit.engine.notices import Silent
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
+from ovsskit.files.brought import Brought
 from ovsskit.files.inputs import MAX_PIXELS
 from ovsskit.files.own import RUN
 from ovsskit.files.shard import read_shard
 from ovsskit.run.callbacks import Callbacks
 from ovsskit.run.options import RunOptions, as_option, choose_devices
 from ovsskit.run.output.record import ImageRecord
-from ovsskit.run.output.records import InState, Records, open_records
+from ovsskit.run.output.records import IMAGES, InState, Records, open_records
 from ovsskit.run.rasters.grid import USUAL, choose_windows
 from ovsskit.run.run import run_job
 
@@ -77,15 +78,16 @@ def run_images(
         shard=read_shard(shard),
     )
     run_job(options, callbacks or Silent())
-    record: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    return {**record, "images": _Plain(open_records(folder, record))}
+    state = Brought(folder, RUN, IMAGES)
+    record: dict[str, Any] = json.loads(state.path(RUN).read_text(encoding="utf-8"))
+    return {**record, "images": _Plain(open_records(state.folder, record), state)}
 
 
 class _Plain(Sequence[dict[str, Any]]):
     """The records of images as plain values, read when they are asked for."""
 
-    def __init__(self, records: Records) -> None:
-        self.records = records
+    def __init__(self, records: Records, state: Brought) -> None:
+        self.records, self._state = records, state
 
     def __len__(self) -> int:
         return len(self.records)

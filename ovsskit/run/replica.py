@@ -70,7 +70,7 @@ class Replica:
         pipeline = Pipeline(plan, device=options.device, batch=work.batch)
         for model in pipeline.models.values():
             model.prepare()
-        folder = HeldFolder(work.folder, finish)
+        folder = HeldFolder(work.folder, finish, options.shard)
         self._runner = Runner(
             pipeline,
             folder,

@@ -34,6 +34,7 @@ from ovsskit.run.output.folder import OutputFolder, Todo
 from ovsskit.run.output.gallery import CLASSES, GALLERY, write_classes, write_gallery
 from ovsskit.run.output.record import Costs, ImageRecord
 from ovsskit.run.output.records import Records
+from ovsskit.run.output.remote import open_output
 from ovsskit.run.output.video import write_videos
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.rasters.checking import choose_rasters
@@ -100,7 +101,7 @@ def _prepare(options: RunOptions, callbacks: Callbacks, notices: Notices) -> _Jo
     )
     identity = identify(plan) | identify_rendering(options.reading.rendering)
     identity |= {} if options.windows == USUAL else {"windows": asdict(options.windows)}
-    folder = OutputFolder(options.out or OUT / recipe.title, identity, options.shard)
+    folder = open_output(options.out or OUT / recipe.title, identity, options.shard)
     wanted = options.save if truths is None else options.save | {"truth"}
     todo = folder.add(
         images, wanted, explained, verify=options.verify, roots=chosen.roots, rasters=rasters
@@ -159,11 +160,11 @@ class _Job:
         else:
             self._measure()
         records = self.folder.records
-        gallery = self.folder.path / GALLERY
+        gallery = self.folder.where / GALLERY
         costs = self.folder.costs.plus(self.costs)
         self.callbacks.end(
             Summary(
-                self.folder.path,
+                self.folder.where,
                 gallery,
                 records,
                 self.todo,
@@ -191,7 +192,7 @@ class _Job:
         work = Work(
             options,
             self.pipeline.plan.vocabulary,
-            self.folder.path.absolute(),
+            self.folder.where.absolute(),
             self.pipeline.batch,
             self.truths,
             tuple(PLUGIN_FILES),
@@ -250,9 +251,11 @@ class _Job:
 
         A shard does so at its end only.
         """
-        if last or self.options.shard.is_whole:
+        due = last or self.options.shard.is_whole
+        while due:
             with self.folder.alone():
                 self._bring_up_to_date(last=last)
+            due = self.folder.is_outdated
 
     def _bring_up_to_date(self, *, last: bool) -> None:
         self._measure()
@@ -281,7 +284,7 @@ class _Job:
         if self.chosen.samples:
             done = self.folder.records.each("done")
             names = [one.name for one in done if self.folder.has(one)]
-            masks = [self.folder.path / "masks" / f"{name}.png" for name in names]
+            masks = [self.folder.where / "masks" / f"{name}.png" for name in names]
             self.score = sample_score(masks, self.pipeline.plan.vocabulary)
 
     def _note_facts(self) -> None:

@@ -30,7 +30,8 @@ from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.stream import Stream
 from ovsskit.run.truths import Truths
 
-WRITERS = 2
+WRITERS, REMOTE_WRITERS = 2, 16
+"""How many images are written at a time; a remote folder lets each wait for its network."""
 SAVE_EVERY = 20.0
 """Seconds after which `run.json` and the gallery are brought up to date."""
 AT_MOST = 0.1
@@ -83,7 +84,8 @@ class Runner:
         """
         start = time.perf_counter()
         pace = Pace(self._publish)
-        writing = ThreadPoolExecutor(WRITERS, "write")
+        writers = WRITERS if self.folder.remote is None else REMOTE_WRITERS
+        writing = ThreadPoolExecutor(writers, "write")
         stream = Stream[ImageRecord](
             self.pipeline,
             self.vocabulary,

@@ -43,7 +43,8 @@ def sample_score(masks: Sequence[Path], vocabulary: Vocabulary) -> float | None:
     total = torch.zeros((count, count), dtype=torch.int64)
     for mask in masks:
         truth = table[_places(scenes[mask.stem])]
-        found = numpy.asarray(PIL.Image.open(mask)).astype(int)
+        with mask.open("rb") as file:
+            found = numpy.asarray(PIL.Image.open(file)).astype(int)
         total += confusion(torch.from_numpy(truth), torch.from_numpy(found), count)
     return float(class_iou(total)[0 if has_background else 1 :].nanmean())
 

@@ -14,7 +14,7 @@ from ovsskit.errors import BadImage, BadOutput, MissingExtra, NoImages
 from ovsskit.files import remote
 from ovsskit.files.image_names import name_images
 from ovsskit.files.inputs import search_images
-from ovsskit.files.own import OwnFolder
+from ovsskit.files.own import DISTIL, FIT, RUN, STUDY, OwnFolder
 from ovsskit.files.remote import RemotePath, address_of, image_path, stamp_from
 
 
@@ -145,12 +145,24 @@ def test_paths_that_were_meant_as_addresses() -> None:
     assert [address_of(Path(one)) for one in ("/tmp/found", "C:/found", "a", "s3:")] == [""] * 4
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/found", "memory://found", "file:///tmp/found"])
-def test_no_folder_is_named_for_an_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+@pytest.mark.parametrize("address", ["s3://bucket/found", "memory://found"])
+@pytest.mark.parametrize("record", [STUDY, FIT, DISTIL])
+def test_what_is_not_written_to_remote_folders_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, record: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadOutput, match="Results are written to this machine") as caught:
-        OwnFolder(Path(address), "run.json")
-    assert address.rstrip("/")[:9] in str(caught.value)
+    with pytest.raises(BadOutput, match="is written to this machine alone") as caught:
+        OwnFolder(Path(address), record)
+    assert str(caught.value.where) == address
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_address_is_a_folder_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = OwnFolder(Path(f"file://{tmp_path}/found"), RUN)
+    assert folder.path == folder.where == tmp_path / "found"
+    folder.write_text("run.json", "{}")
+    folder.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["found"]

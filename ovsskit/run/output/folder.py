@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 class OutputFolder(RecordedFolder):
     """Hold an output folder that is locked for one run, or raise BadOutput."""
 
+    log = JOURNAL
+
     def __init__(self, path: Path, identity: dict[str, Any], shard: Shard = WHOLE) -> None:
         self.records = Records()
         self.journal = JOURNAL if shard.is_whole else f"finished-{shard.label}.jsonl"
@@ -112,6 +114,11 @@ class OutputFolder(RecordedFolder):
                     self.records[record.name] = record
             mine.close()
             yield
+
+    @property
+    def is_outdated(self) -> bool:
+        """Tell whether the record lacks what another shard found that has ended."""
+        return False
 
     def _journals(self) -> list[str]:
         """Return where images are noted by this and by killed commands, but not by others."""
@@ -276,8 +283,13 @@ class OutputFolder(RecordedFolder):
 class HeldFolder(OpenFolder):
     """Write into the folder of a run that another process holds, which `finish` tells of images."""
 
-    def __init__(self, path: Path, finish: Callable[[ImageRecord], None]) -> None:
-        super().__init__(path, RUN)
+    state = ()
+
+    def __init__(
+        self, path: Path, finish: Callable[[ImageRecord], None], shard: Shard = WHOLE
+    ) -> None:
+        super().__init__(path, RUN, shard)
+        self.enter()
         self.finish = finish
 
 

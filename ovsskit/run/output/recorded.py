@@ -109,7 +109,7 @@ class RecordedFolder(OwnFolder, ABC):
                 f"The folder holds another {KINDS[self.record]}.",
                 there="; ".join([*changed[:SHOWN], *more]),
                 fix="Name another folder with --out, or remove this one.",
-                where=Place(str(self.path)),
+                where=Place(str(self.where)),
             )
         if changed:
             self.begin()

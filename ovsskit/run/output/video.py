@@ -17,6 +17,7 @@ from ovsskit.engine.rendering import Reading
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadImage
 from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.remote import image_path
 from ovsskit.files.videos import is_frame, is_video, need_av, rate_of
 from ovsskit.run.output.overlay import tint_image
 from ovsskit.run.output.record import ImageRecord
@@ -43,7 +44,7 @@ def write_videos(
     """
     videos: dict[Path, list[ImageRecord]] = {}
     for record in records:
-        path = Path(record.source)
+        path = image_path(record.source)
         if frame_rate is not None or is_frame(path):
             videos.setdefault(path.parent, []).append(record)
     written = {}
@@ -51,7 +52,7 @@ def write_videos(
         if any(record.state == "pending" for record in frames):
             continue
         ordered = sorted(frames, key=lambda record: record.source)
-        shown = _tinted(folder.path, ordered, vocabulary, reading)
+        shown = _tinted(folder.where, ordered, vocabulary, reading)
         name = f"videos/{_name(video, ordered[0])}.mp4"
         rate = rate_of(video) if is_video(video) else Fraction(frame_rate or 0)
         written[name] = folder.write(name, partial(_encode, shown, rate))
@@ -68,12 +69,12 @@ def _tinted(
 ) -> Iterator[UInt8[numpy.ndarray, "h w 3"]]:
     for record in records:
         try:
-            pixels = read_image(Path(record.source), reading).pixels.numpy()
+            pixels = read_image(image_path(record.source), reading).pixels.numpy()
         except BadImage:  # it has failed, and the record says why
             continue
         if record.state == "done":
-            with PIL.Image.open(folder / f"masks/{record.name}.png", formats=("PNG",)) as mask:
-                ids = numpy.asarray(mask).astype("int64")
+            with (folder / f"masks/{record.name}.png").open("rb") as file:
+                ids = numpy.asarray(PIL.Image.open(file, formats=("PNG",))).astype("int64")
             pixels = numpy.asarray(tint_image(PIL.Image.fromarray(pixels), ids, vocabulary))
         yield pixels
 

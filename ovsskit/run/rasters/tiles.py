@@ -30,7 +30,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Write and read the tiles of one raster; `key` distinguishes what they are made of."""
+    """Write and read the tiles of one raster; `key` distinguishes what they are made of.
+
+    Those of a run with a remote folder stay on this machine.
+    """
 
     folder: OpenFolder
     name: str
@@ -52,7 +55,7 @@ class Tiles:
             arrays = {name: array for name, array in vars(tile).items() if array is not None}
             numpy.savez_compressed(file, allow_pickle=False, **arrays)
 
-        self.folder.write(f"{self.path}/{window.name}.npz", write)
+        self.folder.write(f"{self.path}/{window.name}.npz", write, here=True)
 
     def get(self, window: Window) -> Tile | None:
         """Return a tile; None if there is none, or it is broken."""
@@ -100,7 +103,7 @@ class Tiles:
         where = path.relative_to(self.folder.path).as_posix()
         for one in path.iterdir():
             if TILE.fullmatch(one.name):
-                self.folder.delete(f"{where}/{one.name}")
+                self.folder.delete(f"{where}/{one.name}", here=True)
         self.folder.prune(where)
 
     def _place(self, window: Window) -> Path:
