@@ -18,6 +18,7 @@ from ovsskit.datasets.truth import ReadTruth, read_numbers
 from ovsskit.engine.images import read_image
 from ovsskit.engine.rendering import AS_USUAL, Reading
 from ovsskit.engine.values import Image
+from ovsskit.files.remote import image_path
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class MaskFiles:
 
     def image(self, id: str) -> Path:
         """Return the file of an image."""
-        return Path(self.images.replace("{id}", id))
+        return image_path(self.images.replace("{id}", id))
 
     def mask(self, id: str) -> Path:
         """Return the file of its mask."""

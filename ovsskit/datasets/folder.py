@@ -11,8 +11,10 @@ from ovsskit.datasets.class_file import need_class_file
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.files import MaskFiles, MaskItem
 from ovsskit.datasets.truth import IGNORED, facts_from, truth_reader
-from ovsskit.errors import BadFile, Place, first_of
+from ovsskit.errors import BadFile, NoImages, Place, first_of
 from ovsskit.files.inputs import find_images
+from ovsskit.files.remote import address_of, image_path, is_remote, remote_path
+from ovsskit.files.remote_listing import root_of
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ def open_folder(
 ) -> Dataset:
     """Return the images of a folder that have a mask: `<image>.png` at the same place in another.
 
+    The images may be remote, the masks not.
+
     Only those `among` are returned, where that is given. `classes` is a file that says what the
     masks hold; see `ovsskit.datasets.class_file`. Numbers in `ignore` count nowhere, unless they
     are a class's.
@@ -35,7 +39,7 @@ def open_folder(
         NoImages: the folder holds no image.
         BadFile: no image has a mask, or two would share one.
     """
-    images, masks = Path(images).expanduser(), Path(masks).expanduser()
+    images, masks = image_path(str(images)).expanduser(), _here(masks)
     file = need_class_file(classes, masks)
     listed = find_images(str(images)) if among is None else among
     found = [path for path in listed if not _is_mask(path, images, masks)]
@@ -63,8 +67,26 @@ def open_folder(
     return Dataset(facts_from(file, title), "", "folder", items, (str(file.path),))
 
 
+def _here(masks: Path | str) -> Path:
+    """Return a folder of masks, which are on this machine."""
+    if address := address_of(Path(masks)):
+        fix = "Copy them, and name the copies."
+        raise BadFile("True masks are read from this machine alone.", fix=fix, where=Place(address))
+    return Path(masks).expanduser()
+
+
 def common_folder(inputs: Sequence[str]) -> Path:
-    """Return the folder in which files, folders and globs lie; for a single folder, that one."""
+    """Return the folder in which files, folders and globs lie; for a single folder, that one.
+
+    Raises:
+        NoImages: some are remote and some are not.
+    """
+    afar = [is_remote(one) for one in inputs]
+    if all(afar):
+        return remote_path(os.path.commonpath([str(root_of(one)) for one in inputs]))
+    if any(afar):
+        what = "Some images lie on this machine and some elsewhere: no folder holds all of them."
+        raise NoImages(what, fix="Name those of one place.", where=Place(inputs[afar.index(True)]))
     folder = Path(os.path.commonpath([Path(one).expanduser().absolute() for one in inputs]))
     return next(one for one in (folder, *folder.parents) if one.is_dir())
 

@@ -11,6 +11,7 @@ from ovsskit.datasets.dataset import Item
 from ovsskit.engine.rendering import Reading
 from ovsskit.errors import BadFile, OvsskitError, Place, reason_of
 from ovsskit.eval.predictions import Fail, Prediction, Predictions, Spot
+from ovsskit.files.remote import image_path
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import Costs, ImageRecord
 
@@ -70,7 +71,7 @@ class SavedPredictions(Predictions):
 
     def _record_of(self, item: Item) -> ImageRecord | None:
         images = self.finished.images
-        found = images.of_source(str(Path(item.where).absolute()))
+        found = images.of_source(str(image_path(item.where).absolute()))
         if found is not None and found.state == "done":
             return found
         return images.of_stem(Path(item.name).name, "done")

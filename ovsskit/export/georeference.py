@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ovsskit.errors import BadFile, BadImage, Place
 from ovsskit.export.found import Found
+from ovsskit.files.remote import RemotePath, image_path
 from ovsskit.run.rasters.georeference import Georeference
 from ovsskit.run.rasters.opening import opened
 
@@ -16,7 +15,10 @@ def read_georeference(found: Found) -> Georeference:
     Raises:
         BadFile: it does not say so, cannot be read, or is of another size than its mask.
     """
-    source, place = Path(found.record.source), Place(found.record.source)
+    source, place = image_path(found.record.source), Place(found.record.source)
+    if isinstance(source, RemotePath):
+        fix = "Copy the images to this machine, and run again on the copies."
+        raise BadFile("Where a remote image lies on earth is not read.", fix=fix, where=place)
     try:
         with opened(source) as image:
             known = Georeference.of(image)

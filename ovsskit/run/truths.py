@@ -14,6 +14,7 @@ from ovsskit.datasets.folder import common_folder, open_folder
 from ovsskit.datasets.matching import Matching, match_classes
 from ovsskit.embedded import CLASSES
 from ovsskit.engine.values import Vocabulary
+from ovsskit.files.remote import image_path
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.run.samples import sample_dataset
 
@@ -114,5 +115,5 @@ def find_truths(
         dataset = sample_dataset(vocabulary)
     else:
         return None
-    items = {str(Path(item.where).absolute()): item for item in dataset.items}
+    items = {str(image_path(item.where).absolute()): item for item in dataset.items}
     return Truths(items, match_classes(vocabulary, dataset.facts), dataset)

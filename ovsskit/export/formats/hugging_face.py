@@ -15,6 +15,7 @@ from ovsskit.export.format import Format, Part, Put
 from ovsskit.export.found import Found
 from ovsskit.export.images import draw_image, is_as_stored
 from ovsskit.export.packs import packs
+from ovsskit.files.remote import image_path
 from ovsskit.run.output.masks import mask_image
 
 MOST_ROWS, MOST_GROUP = 1000, 64
@@ -102,7 +103,7 @@ def _image(part: Part) -> dict[str, Any]:
     if "image" in part.kept:
         return {"bytes": base64.b64decode(part.kept["image"]), "path": f"{part.name}.png"}
     try:
-        content = Path(part.source).read_bytes()
+        content = image_path(part.source).read_bytes()
     except OSError as error:
         what = f"The image cannot be read any more: {error.strerror or error}."
         fix = "Run the same command again: the image is then left out."

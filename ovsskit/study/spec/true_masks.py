@@ -103,7 +103,7 @@ def _read(path: Path, changed: int) -> Int[numpy.ndarray, "h w"]:
 
 def _fault_of_size(image: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | None:
     try:
-        with PIL.Image.open(image) as opened:
+        with image.open("rb") as file, PIL.Image.open(file) as opened:
             size = opened.size
             if opened.getexif().get(0x0112) in SIDEWAYS:
                 size = size[::-1]
