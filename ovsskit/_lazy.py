@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovsskit.torchvision_names import declare_torchvision
 
-IMPORT_TORCHVISION = ("open_clip", "transformers")
+IMPORT_TORCHVISION = ("open_clip", "timm", "transformers")
 
 
 class Lazy(ModuleType):
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     import open_clip as open_clip
     import scipy as scipy
     import skimage as skimage
+    import timm as timm
     import torch as torch
     import transformers as transformers
     from jaxtyping import Bool as Bool
@@ -67,6 +68,7 @@ else:
     open_clip = Lazy("open_clip")
     scipy = Lazy("scipy")
     skimage = Lazy("skimage")
+    timm = Lazy("timm")
     torch = Lazy("torch")
     transformers = Lazy("transformers")
     Bool, Float, Int, Shaped, UInt8 = map(LazyShape, ("Bool", "Float", "Int", "Shaped", "UInt8"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clip_twin import clip_twin
+from deeplab_twin import deeplab_twin
 from deit_twin import deit_twin
 from dino_twin import decoder_twin, dino_twin, dinov3_twin
 from groupvit_twin import groupvit_twin
@@ -27,6 +28,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "mplug": {"weights": str(PARITY / "mplug" / "model_base.safetensors"), "image_size": 64},
     "clip": {"weights": clip_twin(), "model": ""},
     "clip_dense": {"weights": clip_twin(), "model": ""},
+    "deeplab": {"weights": deeplab_twin(), "image_size": 64},
     "deit": {"weights": deit_twin()},
     "dino": {"weights": dino_twin()},
     "dinov3": {"weights": dinov3_twin()},

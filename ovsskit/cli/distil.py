@@ -48,7 +48,8 @@ def distil(
         typer.Option(
             "--student",
             metavar="NAME",
-            help="The network that is taught: segformer-tiny, segformer-b0 to -b5.",
+            help="The network that is taught: segformer-tiny, segformer-b0 to -b5, deeplab-tiny, "
+            "maskclip_plus, maskclip_plus-r101.",
             show_default="segformer-b0, or the recipe's",
         ),
     ] = "",

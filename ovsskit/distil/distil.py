@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ovsskit._lazy import torch
-from ovsskit.backbones.segformer._checkpoint import build, read_encoder
-from ovsskit.backbones.segformer._sizes import SIZES
-from ovsskit.backbones.segformer.segformer import Segformer
 from ovsskit.datasets.truth import IGNORED
 from ovsskit.distil.folder import RECIPE, TEACHER, StudentFolder
 from ovsskit.distil.labelled import Labelled, split
 from ovsskit.distil.scoring import judge
+from ovsskit.distil.students import find_student
 from ovsskit.distil.table import DistilTable
+from ovsskit.distil.teacher import Teacher
 from ovsskit.engine.devices import (
     choose_batch,
     choose_device,
@@ -31,6 +30,7 @@ from ovsskit.run.callbacks import Callbacks
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.options import ImageOptions, RunOptions, choose_named
 from ovsskit.run.output.training import Progress
+from ovsskit.run.pipeline import Pipeline
 from ovsskit.run.run import run_job
 from ovsskit.run.runner import peak_memory
 from ovsskit.run.truths import Truths, find_truths
@@ -92,7 +92,7 @@ def distil(options: DistilOptions, callbacks: DistilCallbacks) -> Path:
     try:
         folder.claim()
         labelled = folder.path / TEACHER
-        run_job(_teach_by(options, labelled), callbacks.teacher)
+        run_job(_teach_by(options, labelled, settings), callbacks.teacher)
         with hearing(callbacks):
             job = _Job(options, recipe, settings, folder, FinishedRun(labelled), callbacks)
             job.run()
@@ -101,7 +101,7 @@ def distil(options: DistilOptions, callbacks: DistilCallbacks) -> Path:
         folder.close()
 
 
-def _teach_by(options: DistilOptions, out: Path) -> RunOptions:
+def _teach_by(options: DistilOptions, out: Path, settings: DistilTable) -> RunOptions:
     """Return what is asked of the teacher's run."""
     return RunOptions(
         options.recipe,
@@ -114,6 +114,7 @@ def _teach_by(options: DistilOptions, out: Path) -> RunOptions:
         batch=options.batch,
         limit=options.limit,
         reading=options.reading,
+        save=frozenset(["confidence"] if settings.unsure_below else []),
         verify=options.verify,
         truth=options.truth,
         truth_classes=options.truth_classes,
@@ -134,17 +135,21 @@ class _Job:
 
     def run(self) -> None:
         self.device = choose_device(self.options.device)
+        self.batch = choose_batch(self.options.batch, self.device)
+        settings = self.settings
         taught, held_out = split(
-            self.run_of_teacher, self.settings.held_out, self.options.reading.max_pixels
+            self.run_of_teacher,
+            settings.held_out,
+            self.options.reading.max_pixels,
+            settings.unsure_below,
         )
         truths = self._truths(held_out) if self.options.truth else None
         if self.folder.is_done_on(taught.digest, verify=self.options.verify):
             self.callbacks.end(self.folder.path, self.folder.progress, 0)
             return
         first = self._teach(taught)
-        batch = choose_batch(self.options.batch, self.device)
         self.folder.progress.scores = judge(
-            self.folder.path / RECIPE, held_out, truths, self.device, batch
+            self.folder.path / RECIPE, held_out, truths, self.device, self.batch
         )
         self.folder.note()
         self.callbacks.end(self.folder.path, self.folder.progress, self.settings.updates - first)
@@ -155,21 +160,26 @@ class _Job:
 
         settings, data = self.settings, taught.digest
         note_slow_precision(settings.precision, self.device)
-        shape = SIZES[settings.student].model_copy(update={"image_size": settings.image_size})
+        student = find_student(settings.student).at(settings.image_size)
+        teacher = self._teacher() if student.reads_texts or settings.labels == "each_step" else None
+        if teacher is not None and student.reads_texts:
+            student = student.with_texts(teacher.texts(taught[0].image))
         with torch.random.fork_rng([]):
             torch.manual_seed(settings.seed)
-            network = build(shape, len(self.folder.classes))
+            network = student.build(len(self.folder.classes))
         started: list[str] = []
         if settings.start:
-            encoder = Segformer(weights=settings.start).need_weights()
-            started = read_encoder(encoder, network)
+            encoder = student.backbone(weights=settings.start).need_weights()
+            started = student.backbone.family.read_encoder(encoder, network)
         teaching = Teaching(
+            student.backbone,
             network,
             taught,
             settings,
             torch.device(self.device),
             frozenset(started),
             computes_in_bf16(settings.precision, self.device),
+            teacher if settings.labels == "each_step" else None,
         )
         first = self.folder.resume(teaching, data)
         self.folder.note()
@@ -193,8 +203,12 @@ class _Job:
             what = f"{settings.batch} images at once do not fit into memory."
             raise OutOfMemory(what, fix=fix) from error
         progress.peak_memory, progress.peak_device_memory = peak_memory(self.device)
-        self.folder.finish(network.state_dict(), shape, self.run_of_teacher.vocabulary, data)
+        self.folder.finish(student, network.state_dict(), self.run_of_teacher.vocabulary, data)
         return first
+
+    def _teacher(self) -> Teacher:
+        plan = replace(self.recipe.plan, vocabulary=self.run_of_teacher.vocabulary)
+        return Teacher(Pipeline(plan, device=self.device, batch=self.batch))
 
     def _truths(self, held_out: Labelled) -> Truths | None:
         images = [image_path(held_out.record(index).source) for index in range(len(held_out))]

@@ -2,7 +2,7 @@
 
 recipe.toml         the recipe that runs the student, with its classes
 model.safetensors   the student's weights, with the classes and the teacher in the file itself
-config.json         its shape and its classes, as transformers reads them
+config.json         its shape and its classes; of a SegFormer as transformers reads them
 distil.json         who taught it, on what, how, at what cost; the loss of every step; the scores
 teacher/            the teacher's run over the images
 state.safetensors   while teaching goes on: what it needs to go on after it was stopped
@@ -18,7 +18,9 @@ from typing import Any
 
 import tomlkit
 
-from ovsskit.backbones.segformer._checkpoint import CONFIG, Configuration
+from ovsskit.backbones._segmenter_family import CONFIG
+from ovsskit.distil.students import Student
+from ovsskit.engine.stage import use_of
 from ovsskit.engine.values import Vocabulary
 from ovsskit.files.own import DISTIL
 from ovsskit.recipe.vocabulary import describe_words
@@ -78,7 +80,7 @@ class StudentFolder(TrainingFolder):
         return {"data": self.data}
 
     def finish(
-        self, state: Mapping[str, Any], shape: Configuration, vocabulary: Vocabulary, data: str
+        self, student: Student, state: Mapping[str, Any], vocabulary: Vocabulary, data: str
     ) -> None:
         """Save the student that was taught on these data, and drop what was kept to go on.
 
@@ -86,30 +88,29 @@ class StudentFolder(TrainingFolder):
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
         config = {
-            "architectures": ["SegformerForSemanticSegmentation"],
-            "model_type": "segformer",
-            **shape.shape,
-            "image_size": shape.image_size,
+            **student.backbone.transformers,
+            **student.shape.shape,
+            "image_size": student.shape.image_size,
             "id2label": dict(enumerate(self.classes)),
             "label2id": {name: number for number, name in enumerate(self.classes)},
         }
         self.data = data
         self.files = {
-            RECIPE: self.write_text(RECIPE, self._recipe(vocabulary), flush=True),
+            RECIPE: self.write_text(RECIPE, self._recipe(student, vocabulary), flush=True),
             CONFIG: self.write_text(CONFIG, json.dumps(config, indent=1), flush=True),
             MODEL: self.save_tensors(MODEL, state),
         }
         self.note()
         self.delete(STATE)
 
-    def _recipe(self, vocabulary: Vocabulary) -> str:
+    def _recipe(self, student: Student, vocabulary: Vocabulary) -> str:
         """Return the recipe that runs the student."""
         teacher = self.recipe["name"]
         return tomlkit.dumps(
             {
                 "name": f"student-of-{teacher}",
                 "about": f"A small network that was taught what the recipe {teacher} finds",
-                "backbone": {"use": "segformer", "weights": str(self.path.resolve())},
+                "backbone": {"use": use_of(student.backbone), "weights": str(self.path.resolve())},
                 "vocabulary": describe_words(vocabulary),
                 "stage": STAGES,
             }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from ovsskit._lazy import Float, Int, numpy, torch
+from ovsskit.distil.losses import ignore_unsure
 from ovsskit.engine.images import read_image
 from ovsskit.engine.rendering import Reading
 from ovsskit.errors import NoImages, Place
@@ -18,7 +19,10 @@ from ovsskit.run.output.record import ImageRecord
 
 
 class Pair(NamedTuple):
-    """Hold an image, and of every pixel the teacher's label: 0 is the background."""
+    """Hold an image, and the teacher's label of every pixel.
+
+    0 is the background; -1 teaches nothing.
+    """
 
     image: Float[torch.Tensor, "3 h w"]
     labels: Int[torch.Tensor, "h w"]
@@ -37,11 +41,15 @@ class Pairs(Protocol):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Hold images of a teacher's run by their places in it; each is read when it is asked for."""
+    """Hold images of a teacher's run by their places in it; each is read when it is asked for.
+
+    Pixels teach nothing where the teacher's best value is `unsure_below`.
+    """
 
     run: FinishedRun
     places: list[int]
     max_pixels: int
+    unsure_below: float = 0.0
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -64,7 +72,11 @@ class Labelled:
         ids = self.run.vocabulary.ids
         label_of = numpy.zeros(max(ids) + 1, "int64")
         label_of[list(ids)] = range(len(ids))
-        return Pair(image, torch.from_numpy(label_of[self.run.mask(record)]))
+        labels = torch.from_numpy(label_of[self.run.mask(record)])
+        if self.unsure_below:
+            confidence = torch.from_numpy(self.run.confidence(record))
+            labels = ignore_unsure(labels, confidence, self.unsure_below)
+        return Pair(image, labels)
 
     @property
     def digest(self) -> str:
@@ -77,8 +89,12 @@ class Labelled:
         return digest_texts(listed)
 
 
-def split(run: FinishedRun, held_out: float, max_pixels: int) -> tuple[Labelled, Labelled]:
+def split(
+    run: FinishedRun, held_out: float, max_pixels: int, unsure_below: float = 0.0
+) -> tuple[Labelled, Labelled]:
     """Return the images to teach on, and those that are held out: spread evenly over the run.
+
+    Of those that are held out all pixels count.
 
     Raises:
         NoImages: none are left to teach on.
@@ -91,4 +107,5 @@ def split(run: FinishedRun, held_out: float, max_pixels: int) -> tuple[Labelled,
     if not parts[0]:
         what = "The teacher labelled no image that a student could be taught on."
         raise NoImages(what, where=Place(str(run.folder)))
-    return Labelled(run, parts[0], max_pixels), Labelled(run, parts[1], max_pixels)
+    taught = Labelled(run, parts[0], max_pixels, unsure_below)
+    return taught, Labelled(run, parts[1], max_pixels)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit._lazy import Float, torch
-from ovsskit.backbones.segformer.segformer import DEVIATION, LEAST, MEAN, Segformer
+from ovsskit.backbones._checkpoint import stored_names
+from ovsskit.backbones._segmenter import DEVIATION, LEAST, MEAN, Segmenter
+from ovsskit.backbones.deeplab.deeplab import Deeplab
+from ovsskit.backbones.segformer.segformer import Segformer
 from ovsskit.errors import BadFile, BadOutput, MissingExtra, Place
 from ovsskit.files.own import DISTIL, is_record
 from ovsskit.files.writing import make_folder, write_text, write_whole
@@ -21,7 +24,7 @@ def write_onnx(folder: Path, out: Path) -> Path:
     """Write `student.onnx` and `student.json` into a folder, and return the path of the first.
 
     The network takes normalised images, `image 3 height width`, of any size, and gives logits,
-    `image class height/4 width/4`. The notes say the classes, the size of images that it was taught
+    `image class rows cols`. The notes say the classes, the size of images that it was taught
     on, and what is subtracted and divided by.
 
     Raises:
@@ -39,8 +42,8 @@ def write_onnx(folder: Path, out: Path) -> Path:
         what = f"There is a `{STUDENT}` already."
         fix = "Remove it, or name another folder with --out."
         raise BadOutput(what, fix=fix, where=Place(str(out)))
-    backbone = Segformer(weights=str(folder))
-    model = _to_onnx(backbone.network)
+    backbone = _student_of(folder)
+    model = _to_onnx(backbone)
     notes = {
         "classes": backbone.class_names,
         "shorter_side": backbone.configuration.image_size,
@@ -56,15 +59,23 @@ def write_onnx(folder: Path, out: Path) -> Path:
 class _Logits(torch.nn.Module):
     """Give the logits alone."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, backbone: Segmenter) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.logits = backbone.network, backbone.logits
 
     def forward(self, pixels: Float[torch.Tensor, "image 3 h w"]) -> Any:
-        return self.network(pixels).logits
+        return self.logits(self.network, pixels)
 
 
-def _to_onnx(network: torch.nn.Module) -> bytes:
+def _student_of(folder: Path) -> Segmenter:
+    """Return the student of a folder, by what its tensors are called."""
+    names = stored_names(folder)
+    kinds = (Segformer, Deeplab)
+    kind = next((one for one in kinds if one.recognise(names)), Segformer)
+    return kind(weights=str(folder))
+
+
+def _to_onnx(backbone: Segmenter) -> bytes:
     try:
         import onnxscript  # noqa: F401 - torch asks for it deep inside
     except ImportError as error:
@@ -75,7 +86,7 @@ def _to_onnx(network: torch.nn.Module) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch and onnxscript about each other
         program = torch.onnx.export(
-            _Logits(network).eval(),
+            _Logits(backbone).eval(),
             (torch.zeros(2, 3, 2 * LEAST, 3 * LEAST),),
             input_names=["pixels"],
             output_names=["logits"],

@@ -6,18 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PositiveInt
 
+from ovsskit.distil.students import StudentName
 from ovsskit.recipe.describe import field_schemas, table_schema
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-StudentName = Literal[
-    "segformer-tiny",
-    "segformer-b0",
-    "segformer-b1",
-    "segformer-b2",
-    "segformer-b3",
-    "segformer-b4",
-    "segformer-b5",
-]
 
 
 class DistilTable(BaseModel, frozen=True, extra="forbid", strict=True):
@@ -46,16 +38,48 @@ class DistilTable(BaseModel, frozen=True, extra="forbid", strict=True):
         float,
         Field(
             gt=0,
-            description="learning rate of what starts from weights; ten times as high for what "
-            "starts at random; it falls to 0 along a line",
+            description="learning rate of what starts from weights; it falls to 0",
         ),
     ] = 6e-5
+    random_start: Annotated[
+        float,
+        Field(gt=0, description="how many times as high the rate is of what starts at random"),
+    ] = 10.0
+    optimiser: Annotated[Literal["adamw", "sgd"], Field(description="what changes the weights")] = (
+        "adamw"
+    )
+    power: Annotated[
+        float, Field(gt=0, description="the rate falls by this power of the steps that are left")
+    ] = 1.0
     warm_up: Annotated[
         Share, Field(description="share of the steps in which the rate rises from 0")
     ] = 0.05
     weight_decay: Annotated[
         float, Field(ge=0, description="decay of all parameters, apart from the gradient")
     ] = 0.01
+    labels: Annotated[
+        Literal["once", "each_step"],
+        Field(
+            description="what is taught: the teacher's labels of whole images, or what it says at "
+            "each step of the very parts that the student sees"
+        ),
+    ] = "once"
+    unsure_below: Annotated[
+        float,
+        Field(description="where the teacher's best value is below, pixels teach nothing"),
+    ] = 0.0
+    mean_over: Annotated[
+        Literal["known", "all"],
+        Field(description="the loss is a mean over pixels that teach something, or over all"),
+    ] = "known"
+    feature_weight: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="weight of the distance to the teacher's vectors; for maskclip_plus, with "
+            'labels = "each_step"',
+        ),
+    ] = 0.0
     smallest_part: Annotated[
         float, Field(gt=0, le=1, description="least share of an image's area that a step shows")
     ] = 0.3

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
 
 from ovsskit._lazy import kornia
-from ovsskit.backbones.segformer.segformer import normalise
+from ovsskit.backbones._segmenter import Segmenter, normalise
 from ovsskit.distil.labelled import Pairs
+from ovsskit.distil.losses import IGNORED, class_loss, feature_loss, ignore_unsure
 from ovsskit.distil.table import DistilTable
+from ovsskit.distil.teacher import Teacher
 
-RANDOM = 10
-"""How many times as high the rate is of what starts at random."""
 SHAPES = (3 / 4, 4 / 3)
 """Between which width over height the parts of images lie."""
+MOMENTUM = 0.9
+"""Of SGD."""
 
 
 @dataclass
 class Teaching:
-    """Hold a student, the images to teach it on, and which parameters `started` from weights."""
+    """Hold a student, the images to teach it on, and which parameters `started` from weights.
 
+    With a `teacher`, every step asks it about the parts of images that the student sees.
+    """
+
+    student: type[Segmenter]
     network: nn.Module
     labelled: Pairs
     settings: DistilTable
     device: torch.device
     started: frozenset[str] = frozenset()
     mixed: bool = False
-    optimiser: torch.optim.AdamW = field(init=False)
+    teacher: Teacher | None = None
+    optimiser: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepare the optimiser, and what changes images."""
@@ -39,10 +46,7 @@ class Teaching:
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
         for name, parameter in self.tuned().items():
             groups[name in self.started].append(parameter)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": group} for group in groups.values()],
-            weight_decay=self.settings.weight_decay,
-        )
+        self.optimiser = _optimiser([{"params": group} for group in groups.values()], self.settings)
         self.change = _changes(self.settings)
 
     def tuned(self) -> Mapping[str, nn.Parameter]:
@@ -60,16 +64,37 @@ class Teaching:
         """
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.settings.seed * self.settings.updates + number)
-            images, labels = self.draw(number)
+            images, labels = (one.to(self.device) for one in self.draw(number))
             self.optimiser.zero_grad()
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-                logits = self.network(images.to(self.device)).logits
-            loss = class_loss(logits.float(), labels.to(self.device))
+            loss = self.loss(images, labels)
             loss.backward()
-        for group, factor in zip(self.optimiser.param_groups, (1, RANDOM), strict=True):
+        factors = (1, self.settings.random_start)
+        for group, factor in zip(self.optimiser.param_groups, factors, strict=True):
             group["lr"] = self.settings.rate * factor * self.pace(number)
         self.optimiser.step()
         return loss.item()
+
+    def loss(
+        self, images: Float[Tensor, "image 3 h w"], labels: Int[Tensor, "image h w"]
+    ) -> Float[Tensor, ""]:
+        """Return the loss on images with colours from 0 to 1; a teacher's labels come first."""
+        settings, vectors = self.settings, None
+        if self.teacher is not None:
+            answer = self.teacher.answer(images, vectors=settings.feature_weight > 0)
+            labels = ignore_unsure(answer.labels, answer.confidence, settings.unsure_below)
+            vectors = answer.vectors
+        network: Any = self.network
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            if vectors is None:
+                logits = self.student.logits(network, normalise(images))
+            else:
+                features = network.features(normalise(images))
+                logits = network.classifier(features)
+        loss = class_loss(logits.float(), labels, settings.mean_over)
+        if vectors is None:
+            return loss
+        away = feature_loss(features.float(), vectors, labels != IGNORED)
+        return loss + settings.feature_weight * away
 
     def draw(
         self, number: int
@@ -81,7 +106,7 @@ class Teaching:
             image, mask = self.change(pair.image[None], pair.labels[None, None].float())
             images.append(image[0])
             labels.append(mask[0, 0].round().long())
-        return normalise(torch.stack(images).clamp(0, 1)), torch.stack(labels)
+        return torch.stack(images).clamp(0, 1), torch.stack(labels)
 
     def index_of(self, place: int) -> int:
         """Return which image comes at a place: all in random order, then all in another."""
@@ -90,19 +115,20 @@ class Teaching:
         return int(torch.randperm(len(self.labelled), generator=seed)[index])
 
     def pace(self, number: int) -> float:
-        """Return the share of the rate at a step: it rises along a line, then falls along one."""
+        """Return the share of the rate at a step: it rises along a line, then falls by a power."""
         rising = self.settings.warm_up * self.settings.updates
         if number < rising:
             return (number + 1) / (rising + 1)
-        return (self.settings.updates - number) / (self.settings.updates - rising)
+        left = (self.settings.updates - number) / (self.settings.updates - rising)
+        return float(left**self.settings.power)
 
 
-def class_loss(
-    logits: Float[Tensor, "image class rows cols"], labels: Int[Tensor, "image h w"]
-) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy over all pixels of logits that are enlarged to them."""
-    enlarged = interpolate(logits, labels.shape[1:], mode="bilinear")
-    return cross_entropy(enlarged, labels)
+def _optimiser(groups: list[dict[str, Any]], settings: DistilTable) -> torch.optim.Optimizer:
+    """Return what changes the parameters; every step sets its rate."""
+    if settings.optimiser == "sgd":
+        decay = settings.weight_decay
+        return torch.optim.SGD(groups, momentum=MOMENTUM, weight_decay=decay)
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
 
 
 def _changes(settings: DistilTable) -> nn.Module:

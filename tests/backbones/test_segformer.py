@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from segformer_twin import write_segformer
 from torch.nn.functional import interpolate
 
-from ovsskit.backbones.segformer._checkpoint import build, read_encoder, rename
+from ovsskit.backbones._segmenter import DEVIATION, MEAN, fit_size
+from ovsskit.backbones.segformer._checkpoint import SEGFORMER, build
 from ovsskit.backbones.segformer._sizes import SIZES
-from ovsskit.backbones.segformer.segformer import DEVIATION, MEAN, Segformer, fit_size
+from ovsskit.backbones.segformer.segformer import Segformer
 from ovsskit.engine.values import Image, Vocabulary
 from ovsskit.errors import BadClasses, BadWeights
 from ovsskit.recipe.vocabulary import make_vocabulary
@@ -46,7 +48,7 @@ def test_the_hub_has_other_names_for_the_same_tensors(
 ) -> None:
     stored = load_file(tmp_path / "model.safetensors")
     assert any(name.startswith("segformer.encoder.block.") for name in stored)
-    assert {rename(name) for name in stored} == set(network.state_dict())
+    assert {SEGFORMER.rename(name) for name in stored} == set(network.state_dict())
     converted = tmp_path / "converted"
     converted.mkdir()
     Segformer(weights=str(tmp_path)).convert_weights(converted / "model.safetensors")
@@ -71,19 +73,19 @@ def test_sizes_have_the_published_number_of_parameters(size: str, millions: floa
 def test_a_student_starts_from_an_encoder_alone(
     network: transformers.PreTrainedModel, tmp_path: Path
 ) -> None:
-    config = Segformer(weights=str(tmp_path)).configuration
+    config: Any = Segformer(weights=str(tmp_path)).configuration
     stored = load_file(tmp_path / "model.safetensors")
     encoder = {
         name.removeprefix("segformer."): one for name, one in stored.items() if "encoder" in name
     }
     save_file(encoder, tmp_path / "model.safetensors")
     fresh = build(config, 7)
-    started = read_encoder(tmp_path, fresh)
+    started = SEGFORMER.read_encoder(tmp_path, fresh)
     assert started == sorted(name for name in fresh.state_dict() if name.startswith("segformer."))
     expected = network.state_dict()
     assert all(torch.equal(fresh.state_dict()[name], expected[name]) for name in started)
     with pytest.raises(BadWeights, match="have in another shape"):
-        read_encoder(tmp_path, build(SIZES["segformer-b0"], 7))
+        SEGFORMER.read_encoder(tmp_path, build(SIZES["segformer-b0"], 7))
 
 
 def test_classes_are_known_by_name(tmp_path: Path) -> None:

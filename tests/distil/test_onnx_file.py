@@ -11,7 +11,7 @@ import pytest
 import torch
 from segformer_twin import write_segformer
 
-from ovsskit.backbones.segformer.segformer import DEVIATION, MEAN
+from ovsskit.backbones._segmenter import DEVIATION, MEAN
 from ovsskit.distil.onnx_file import write_onnx
 from ovsskit.errors import BadFile, BadOutput
 

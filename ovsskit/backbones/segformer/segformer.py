@@ -2,132 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
-
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
-from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones._segmenter import Segmenter
+from ovsskit.backbones._segmenter_family import Family
 from ovsskit.backbones.segformer import _checkpoint as checkpoint
-from ovsskit.backbones.segformer._published import SEGFORMER
-from ovsskit.engine.model import PretrainedBackbone, SegmentsClasses
-from ovsskit.engine.model.segments_classes import rows_of
-from ovsskit.engine.values import Image, Vocabulary
-from ovsskit.hub.weights import HubFiles, Published
-
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet."""
-LEAST = 32
-"""The shortest side, in pixels, of which the last stage leaves something."""
+from ovsskit.backbones.segformer import _published
+from ovsskit.hub.weights import Published
 
 
-class Segformer(PretrainedBackbone, SegmentsClasses):
+class Segformer(Segmenter):
     """Segment the classes of a SegFormer that `ovsskit distil` taught, or that the hub has.
 
     It reads no words: its classes are those that it was trained for. Those of the hub were trained
     on masks. Source: Xie et al. 2021, SegFormer.
     """
 
-    hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, config=checkpoint.CONFIG)
-    published: ClassVar[Mapping[str, Published]] = SEGFORMER
+    family: ClassVar[Family[Any]] = checkpoint.SEGFORMER
+    transformers: ClassVar[Mapping[str, Any]] = {
+        "architectures": ["SegformerForSemanticSegmentation"],
+        "model_type": "segformer",
+    }
+    published: ClassVar[Mapping[str, Published]] = _published.SEGFORMER
 
-    image_size: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="length of an image's shorter side, in pixels, whose shape is kept; 0: what"
-            " the weights were trained at",
-        ),
-    ] = 0
-
-    @classmethod
-    def recognise(cls, names: Collection[str]) -> str:
-        """Return SegFormer's name if tensors of such names are one of it, else an empty text."""
-        return checkpoint.recognise(names)
-
-    def load(self) -> Any:
-        """Read the network from its weights.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or they do not fit.
-        """
-        return checkpoint.read_network(self.need_weights(), self.dtype)
-
-    def check_weights(self) -> None:
-        """Refuse weights that do not fit, by the names and shapes of their tensors.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or they do not fit.
-        """
-        checkpoint.check(self.need_weights())
-
-    def convert_weights(self, file: Path) -> None:
-        """Write the checkpoint as safetensors, and a copy of its configuration.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or they do not fit.
-        """
-        checkpoint.convert(self.need_weights(), file)
-
-    @cached_property
-    def configuration(self) -> checkpoint.Configuration:
-        """Return what stands beside the weights.
-
-        Raises:
-            MissingWeights, BadWeights: there are none, or it is missing or broken.
-        """
-        return checkpoint.read_configuration(self.need_weights())
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Return the names of the classes, in the order of the maps."""
-        return self.configuration.class_names
-
-    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Refuse classes that the network was not trained for.
-
-        Raises:
-            BadClasses: there is one.
-            MissingWeights, BadWeights: there are none, or the configuration is missing or broken.
-        """
-        super().check_vocabulary(vocabulary)
-        rows_of(vocabulary, self.class_names)
-
-    def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
-        """Return an image as the network sees it: resized, and normalised."""
-        size = fit_size(image.size, self.image_size or self.configuration.image_size)
-        data = torch.nn.functional.interpolate(
-            image.data[None], size, mode="bilinear", antialias=True
-        )[0]
-        return normalise(data)
-
-    def segment_classes(
-        self, images: Sequence[Image]
-    ) -> list[Float[torch.Tensor, "class rows cols"]]:
-        """Return logits of all classes at a quarter of the size that the network sees."""
-        sizes: dict[tuple[int, ...], list[int]] = {}
-        ready = [self.pixels(image) for image in images]
-        for index, pixels in enumerate(ready):
-            sizes.setdefault(tuple(pixels.shape), []).append(index)
-        found: dict[int, Any] = {}
-        for indices in sizes.values():
-            stacked = torch.stack([ready[index] for index in indices])
-            with torch.no_grad():
-                logits = self.network(stacked.to(self._device, self.dtype)).logits
-            found.update(zip(indices, logits.float(), strict=True))
-        return [found[index] for index in range(len(images))]
-
-
-def fit_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:
-    """Return height and width at which the shorter side has this length."""
-    height, width = (max(LEAST, round(side * shorter / min(size))) for side in size)
-    return height, width
-
-
-def normalise(data: Float[torch.Tensor, "*image 3 h w"]) -> Float[torch.Tensor, "*image 3 h w"]:
-    """Return colours from 0 to 1 as the network takes them."""
-    middle, spread = (data.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
-    return (data - middle) / spread
+    @staticmethod
+    def logits(
+        network: Any, pixels: Float[torch.Tensor, "image 3 h w"]
+    ) -> Float[torch.Tensor, "image class rows cols"]:
+        """Return what the network makes of normalised pixels, at a quarter of their size."""
+        return network(pixels).logits  # type: ignore[no-any-return]

@@ -20,18 +20,19 @@ from ovsskit.files.own import Files, Written, read_files
 from ovsskit.run.output.recorded import RecordedFolder, versions
 
 MODEL, STATE = "model.safetensors", "state.safetensors"
-MOMENTS = ("exp_avg", "exp_avg_sq")
+MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+"""What Adam and SGD keep of every parameter."""
 
 log = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class Training(Protocol):
-    """Say what of a training is saved to go on from: parameters, what Adam keeps, and buffers."""
+    """Say what of a training is saved to go on from: parameters, moments, and buffers."""
 
     @property
-    def optimiser(self) -> torch.optim.AdamW:
-        """Return what keeps two moments of every tuned parameter."""
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Return what keeps moments of every tuned parameter: AdamW or SGD."""
 
     def tuned(self) -> Mapping[str, torch.nn.Parameter]:
         """Return the parameters that are tuned, by name."""
@@ -120,7 +121,8 @@ class TrainingFolder(RecordedFolder):
 
     def _give_back(self, training: Training, tensors: dict[str, Any], step: int) -> None:
         tuned, buffers = training.tuned(), training.buffers()
-        moments = {name: {key: tensors[f"{key} of {name}"] for key in MOMENTS} for name in tuned}
+        kept = MOMENTS[:2] if isinstance(training.optimiser, torch.optim.AdamW) else MOMENTS[2:]
+        moments = {name: {key: tensors[f"{key} of {name}"] for key in kept} for name in tuned}
         wanted = {**tuned, **buffers}
         for name, mine in wanted.items():
             given = [tensors[name], *moments.get(name, {}).values()]
@@ -141,9 +143,8 @@ class TrainingFolder(RecordedFolder):
         tensors = dict(training.buffers())
         for name, parameter in training.tuned().items():
             tensors[name] = parameter.detach()
-            tensors |= {
-                f"{key} of {name}": training.optimiser.state[parameter][key] for key in MOMENTS
-            }
+            kept = training.optimiser.state[parameter]
+            tensors |= {f"{key} of {name}": kept[key] for key in MOMENTS if key in kept}
         self.save_tensors(STATE, tensors, {"data": data})
 
     def describe(self) -> dict[str, Any]:
