@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import CrossAttends as CrossAttends
     from ovsskit.engine.model import DecodesPatches as DecodesPatches
     from ovsskit.engine.model import DescribesPatches as DescribesPatches
+    from ovsskit.engine.model import DescribesPatchesAndText as DescribesPatchesAndText
     from ovsskit.engine.model import EncodesImage as EncodesImage
     from ovsskit.engine.model import EncodesImageAndText as EncodesImageAndText
     from ovsskit.engine.model import EncodesPatches as EncodesPatches
@@ -91,8 +92,8 @@ _HOMES = {
     "compare.in_python": "run_compare",
     "distil.in_python": "run_distil",
     "engine.model": (
-        "Backbone CrossAttends DecodesPatches DescribesPatches EncodesImage "
-        "EncodesImageAndText EncodesPatches EncodesRegions EncodesText EncodesTokens "
+        "Backbone CrossAttends DecodesPatches DescribesPatches DescribesPatchesAndText "
+        "EncodesImage EncodesImageAndText EncodesPatches EncodesRegions EncodesText EncodesTokens "
         "ExplainsPatches FindsForeground GroundsText GroundsWords GroupsPatches "
         "GuidesPatches MatchesText PretrainedBackbone SegmentsClasses"
     ),

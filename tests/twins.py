@@ -19,6 +19,7 @@ from sam3_twin import sam3_twin
 from segformer_twin import segformer_twin
 from siglip_twin import siglip_twin
 from tcl_twin import tcl_twin
+from tips_twin import tips_twin
 
 PARITY = Path(__file__).parent / "parity"
 TWINS: dict[str, dict[str, Any]] = {
@@ -38,6 +39,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "sam3": {"weights": sam3_twin()},
     "siglip": {"weights": siglip_twin()},
     "tcl": {"weights": tcl_twin()},
+    "tips": {"weights": tips_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},
     "segformer": {"weights": segformer_twin(), "image_size": 64},

@@ -9,7 +9,7 @@ from ovsskit.engine.examples import LAYERS, brightness
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.model.cross_attends import ToyCrossAttends
 from ovsskit.engine.model.decodes_patches import ToyDecodesPatches
-from ovsskit.engine.model.describes_patches import ToyDescribesPatches
+from ovsskit.engine.model.describes_patches_and_text import ToyDescribesPatchesAndText
 from ovsskit.engine.model.encodes_image_and_text import ToyEncodesImageAndText
 from ovsskit.engine.model.encodes_regions import ToyEncodesRegions
 from ovsskit.engine.model.explains_patches import ToyExplainsPatches
@@ -50,7 +50,7 @@ class ToyBackbone(
     ToySegmentsClasses,
     ToyGroupsPatches,
     ToyGroundsWords,
-    ToyDescribesPatches,
+    ToyDescribesPatchesAndText,
     ToyGuidesPatches,
 ):
     """Do all that the package's models do by brightness, without weights."""

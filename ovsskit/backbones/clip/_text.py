@@ -28,13 +28,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TextReader:
-    """Encode texts to token ids, first and last token included; the model reads `limit` of them."""
+    """Encode texts to token ids, first and last token included; the model reads `limit` of them.
+
+    The last token of a text that is cut stays if it `ends` the text.
+    """
 
     encode: Callable[[str], list[int]]
     limit: int
     decode: Callable[[list[int]], str]
     padding: int = 0
     unknown: int | None = None
+    ends: bool = True
 
     def read_word(self, word: str) -> Reading:
         """Return what is read of a text that is the word alone, special tokens left out."""
@@ -46,7 +50,7 @@ class TextReader:
     def read_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of all texts.
 
-        Texts that are too long are cut, their last token kept, and this is said once.
+        Texts that are too long are cut, and this is said once.
         """
         rows = [self.encode(text) for text in texts]
         cut = [text for text, ids in zip(texts, rows, strict=True) if len(ids) > self.limit]
@@ -59,7 +63,9 @@ class TextReader:
         return [self._fit(ids) for ids in rows]
 
     def _fit(self, ids: list[int]) -> list[int]:
-        return ids if len(ids) <= self.limit else [*ids[: self.limit - 1], ids[-1]]
+        if len(ids) <= self.limit or not self.ends:
+            return ids[: self.limit]
+        return [*ids[: self.limit - 1], ids[-1]]
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -11,13 +11,13 @@ from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip._as_clip import AsClip
 from ovsskit.backbones.clip._published import CLIP
 from ovsskit.backbones.clip.clip import Clip
-from ovsskit.engine.model import DescribesPatches
+from ovsskit.engine.model import DescribesPatchesAndText
 from ovsskit.engine.values import Image, PatchFeatures
 from ovsskit.errors import BadWeights
 from ovsskit.hub.weights import Published
 
 
-class ClipDense(AsClip, DescribesPatches):
+class ClipDense(AsClip, DescribesPatchesAndText):
     """Describe patches by any CLIP of open_clip, ResNets too, among its texts.
 
     Of a ResNet these are the values of its attention pool, projected; of a vision transformer the

@@ -6,6 +6,9 @@ from ovsskit.engine.model.cross_attends import CrossAttends as CrossAttends
 from ovsskit.engine.model.cross_attends import Objective as Objective
 from ovsskit.engine.model.decodes_patches import DecodesPatches as DecodesPatches
 from ovsskit.engine.model.describes_patches import DescribesPatches as DescribesPatches
+from ovsskit.engine.model.describes_patches_and_text import (
+    DescribesPatchesAndText as DescribesPatchesAndText,
+)
 from ovsskit.engine.model.encodes_image import EncodesImage as EncodesImage
 from ovsskit.engine.model.encodes_image_and_text import EncodesImageAndText as EncodesImageAndText
 from ovsskit.engine.model.encodes_patches import EncodesPatches as EncodesPatches

@@ -15,10 +15,11 @@ from ovsskit.engine.values import Image
 class CropImage(Stage, writes="resized"):
     """Resize the image until its shorter side has this many pixels, and cut out the square inside.
 
-    Colours are bytes, to the bit those of Pillow; `bilinear` is antialiased. An image whose shorter
-    side has the length keeps its pixels. What is cut off is not labelled: say `crop = false` to
-    keep all of it, in proportion.
-    Source: ReCo, released code (320 pixels, nearest; 224, bilinear, for its archive).
+    Colours are bytes, to the bit those of Pillow; all but `nearest` are antialiased. An image
+    whose shorter side has the length keeps its pixels. What is cut off is not labelled: say
+    `crop = false` to keep all of it, in proportion.
+    Source: ReCo, released code (320 pixels, nearest; 224, bilinear, for its archive); TIPSv2,
+    released notebook (448, bicubic).
 
     Example:
         [[stage]]
@@ -33,7 +34,7 @@ class CropImage(Stage, writes="resized"):
         int, Field(ge=16, description="length of the shorter side, in pixels")
     ] = 320
     interpolation: Annotated[
-        Literal["nearest", "bilinear"],
+        Literal["nearest", "bilinear", "bicubic"],
         Field(description="how pixels are made of those around them"),
     ] = "nearest"
     crop: Annotated[bool, Field(description="cut out the square in the middle")] = True
@@ -58,7 +59,7 @@ class CropImage(Stage, writes="resized"):
             self.short_side if side == short else int(self.short_side * long / short)
             for side in image.size
         )
-        how = {"nearest": Pillow.Resampling.NEAREST, "bilinear": Pillow.Resampling.BILINEAR}
+        how = Pillow.Resampling[self.interpolation.upper()]
         pixels = Pillow.fromarray(image.pixels.cpu().numpy())
-        resized = numpy.array(pixels.resize((width, height), how[self.interpolation]))
+        resized = numpy.array(pixels.resize((width, height), how))
         return torch.from_numpy(resized).permute(2, 0, 1).to(image.data) / 255

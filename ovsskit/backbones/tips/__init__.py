@@ -1,0 +1,1 @@
+"""TIPSv2: patches, images and texts in one space."""
