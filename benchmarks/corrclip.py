@@ -4,7 +4,7 @@ Run `python benchmarks/corrclip.py [--regions 4 16 64]`. The plain loop follows 
 copies of the class token stand in one row with all tokens through all blocks, behind a mask, and
 the scope is painted by a loop over pairs of regions. A CLIP of full size (ViT-B/16) with random
 weights sees a window of 336 pixels; the guide's grid is twice as fine. Each number is the median of
-several runs in one process.
+several runs in one process, in the processor's time on one thread.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def plain_scope(similarity: torch.Tensor, regions: torch.Tensor) -> torch.Tensor
 
 
 def seconds(compute: Callable[[], Any], runs: int = 5) -> float:
-    """Return the median time of a computation."""
+    """Return the median time that the processor takes for a computation."""
     compute()
     found = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         compute()
-        found.append(time.perf_counter() - start)
+        found.append(time.process_time() - start)
     return median(found)
 
 
