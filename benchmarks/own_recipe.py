@@ -110,12 +110,19 @@ LOOKS = {
     "queries to queries and keys to keys": ["query_query", "key_key"],
     "all three": ["query_query", "key_key", "value_value"],
 }
-GUIDE = (
+OFA = {
+    "guide": {"use": "ofa", "weights": "embedded:ofa_tuned", "image_size": 224, "keep_shape": False}
+}
+"""The tiny OFA, whose grid is then that of the tiny CLIP's windows."""
+MIDDLE_BLOCK = (
     stage("token_features", "encode_hidden", layer=5, facet="key"),
     stage("feature_similarity", "token_features"),
-    stage("sharpen_affinity", "feature_similarity", shift=1.2, scale=3.0, negatives="drop"),
 )
-"""What ProxyCLIP does with its guide; the tiny CLIP's fifth block is its own."""
+"""The tiny CLIP's fifth block as its own guide."""
+OTHER_MODEL = (
+    stage("trunk_features", "encode_hidden", reads={"backbone": "guide"}, writes="trunk"),
+    stage("feature_similarity", "trunk_features", reads={"guide_features": "trunk"}),
+)
 Part = dict[str, Change]
 COMMON: dict[str, Part] = {
     "attention": {
@@ -195,20 +202,48 @@ COMMON: dict[str, Part] = {
     },
 }
 INSTEAD = ("self_similarity", "neighbourhood", "self_attention", "merge_layers")
-GUIDED: dict[str, Part] = {
-    "guide": {
-        "a middle block (ProxyCLIP)": Change(
-            (*GUIDE, stage("guided_attention", "sharpen_affinity", layer=-1)), remove=INSTEAD
+
+
+def guided(compared: tuple[dict[str, Any], ...], name: str, models: dict[str, Any]) -> Part:
+    """Return what can be done with a guide whose patches are compared so."""
+
+    def sharpened(scale: float) -> tuple[dict[str, Any], ...]:
+        settings = {"shift": 1.2, "scale": scale, "negatives": "drop"}
+        return (*compared, stage("sharpen_affinity", "feature_similarity", **settings))
+
+    def mixed(scale: float) -> tuple[dict[str, Any], ...]:
+        return (
+            *sharpened(scale),
+            stage("guided_attention", "sharpen_affinity", layer=-1, writes="guided"),
+            stage("mix_attention", "self_attention", reads={"other": "guided"}, weight=0.5),
+        )
+
+    return {
+        f"{name} (ProxyCLIP)": Change(
+            (*sharpened(3), stage("guided_attention", "sharpen_affinity", layer=-1)),
+            remove=INSTEAD,
+            models=models,
         ),
-        "half of it (SC-CLIP)": Change(
+        f"half of {name} (SC-CLIP)": Change(
+            mixed(3), set={"self_similarity.tokens": "patches"}, models=models
+        ),
+        f"features averaged by {name} (RADSeg)": Change(
             (
-                *GUIDE,
-                stage("guided_attention", "sharpen_affinity", layer=-1, writes="guided"),
-                stage("mix_attention", "self_attention", reads={"other": "guided"}, weight=0.5),
+                *sharpened(20),
+                stage(
+                    "aggregate",
+                    "attend",
+                    reads={"features": "patch_features"},
+                    writes="patch_features",
+                ),
             ),
-            set={"self_similarity.tokens": "patches"},
+            models=models,
         ),
-    },
+    }
+
+
+GUIDED: dict[str, Part] = {
+    "guide": guided(MIDDLE_BLOCK, "a middle block", {}) | guided(OTHER_MODEL, "the tiny OFA", OFA)
 }
 
 
