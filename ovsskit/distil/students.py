@@ -23,6 +23,8 @@ StudentName = Literal[
     "segformer-b4",
     "segformer-b5",
     "deeplab-tiny",
+    "deeplab-r50",
+    "deeplab-r101",
     "maskclip_plus",
     "maskclip_plus-r101",
 ]

@@ -65,5 +65,5 @@ def _from_fractions(numbers: Shaped[numpy.ndarray, "h w band"]) -> Image:
         what = f"The numbers of the array go from {least:g} to {most:g}."
         raise BadImage(what, fix="Scale them: 0 is black and 1 white.")
     data = numpy.moveaxis(numbers.astype("float32"), 2, 0)
-    data = numpy.ascontiguousarray(numpy.broadcast_to(data, (3, *data.shape[1:])))
+    data = numpy.array(numpy.broadcast_to(data, (3, *data.shape[1:])), order="C")
     return Image(torch.from_numpy(data), "image")

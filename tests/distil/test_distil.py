@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 import transformers
+from deeplab_twin import SHAPE
 from safetensors.torch import load_file
 
 import ovsskit
+from ovsskit.backbones.deeplab import _sizes as deeplab
+from ovsskit.backbones.deeplab._checkpoint import DeepLabShape
 from ovsskit.cli.__main__ import main
+from ovsskit.distil.labelled import split
+from ovsskit.distil.losses import IGNORED
+from ovsskit.distil.onnx_file import write_onnx
 from ovsskit.distil.teaching import Teaching
 from ovsskit.embedded import CLASSES, sample_scenes
 from ovsskit.engine.images import read_image
+from ovsskit.run.finished import FinishedRun
 
 QUICK = (
     "student=segformer-tiny",
@@ -219,3 +229,102 @@ def test_weights_that_run_code_are_not_read(distil: Distil, tmp_path: Path) -> N
     status, _, error = distil("out", "--set", f"distil.start={start}")
     assert status == 2
     assert "more than tensors" in error
+
+
+KILLED = """
+import os, signal, sys
+from ovsskit.cli.__main__ import main
+from ovsskit.backbones.deeplab import _sizes as deeplab
+from ovsskit.backbones.deeplab._checkpoint import DeepLabShape
+from ovsskit.distil.labelled import split
+from ovsskit.distil.losses import IGNORED
+from ovsskit.distil.onnx_file import write_onnx
+from ovsskit.distil.teaching import Teaching
+step = Teaching.step
+def stop(teaching, number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(teaching, number)
+Teaching.step = stop
+sys.argv = ["ovsskit", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_a_student_that_was_killed_ends_as_one_that_was_not(
+    distil: Distil, photos: Path, tmp_path: Path, optimiser: str
+) -> None:
+    more = ("--student", "deeplab-tiny", "--set", f"distil.optimiser={optimiser}")
+    assert distil("whole", *more)[0] == 0
+    sets = [part for one in QUICK for part in ("--set", f"distil.{one}")]
+    where = ["--images", str(photos), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-c", KILLED, "distil", "ifseg_tiny", *where, *sets, *more]
+    assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+    assert "going on after step 2" in distil("out", *more)[2]
+    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out"))
+    assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
+
+
+@pytest.fixture
+def small_maskclip_plus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the student of this name have few numbers."""
+    small = DeepLabShape.model_validate(SHAPE)
+    monkeypatch.setitem(deeplab.SIZES, "maskclip_plus", small)
+
+
+MASKCLIP_PLUS = {
+    "student": "maskclip_plus",
+    "image_size": 112,
+    "updates": 2,
+    "batch": 2,
+    "held_out": 0.3,
+    "labels": "each_step",
+    "feature_weight": 0.5,
+    "unsure_below": 0.05,
+}
+
+
+@pytest.mark.usefixtures("small_maskclip_plus")
+def test_a_student_is_taught_texts_and_vectors_of_its_teacher(photos: Path, tmp_path: Path) -> None:
+    sets = [f"distil.{name}={value}" for name, value in MASKCLIP_PLUS.items()]
+    folder = ovsskit.run_distil("maskclip_tiny", photos, *sets, out=tmp_path / "out")
+    stored = load_file(folder / "model.safetensors")
+    teacher = ovsskit.load("maskclip_tiny")
+    result = teacher(sorted(photos.iterdir())[0])
+    texts = result.slots["text_features"]
+    rows = torch.tensor(texts.labels)
+    for label in range(1, len(teacher.plan.vocabulary.labels)):
+        mean = texts.data[rows == label].mean(0)
+        torch.testing.assert_close(stored["classifier.texts"][label - 1], mean / mean.norm())
+    pipeline = ovsskit.load(folder / "recipe.toml")
+    assert pipeline(result.image.pixels.numpy()).ids.shape == result.image.size
+    file = write_onnx(folder, tmp_path / "onnx")
+    pixels = torch.randn(2, 3, 70, 90)
+    backbone: Any = pipeline.models["backbone"]
+    [found] = onnxruntime.InferenceSession(file).run(None, {"pixels": pixels.numpy()})
+    with torch.no_grad():
+        expected = backbone.network(pixels)
+    torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.usefixtures("small_maskclip_plus")
+def test_a_teacher_without_texts_cannot_teach_them(distil: Distil) -> None:
+    status, _, error = distil("out", "--student", "maskclip_plus")
+    assert status == 2
+    assert "The teacher leaves no `text_features`" in error
+    assert "deeplab-tiny" in error
+
+
+def test_unsure_pixels_of_a_run_teach_nothing(photos: Path, tmp_path: Path) -> None:
+    sets = [f"distil.{one}" for one in (*QUICK, "unsure_below=0.5")]
+    folder = ovsskit.run_distil("ifseg_tiny", photos, *sets, out=tmp_path / "out")
+    run = FinishedRun(folder / "teacher")
+    all_pixels, _ = split(run, 0.0, 10**8)
+    sure, _ = split(run, 0.0, 10**8, unsure_below=0.5)
+    for index in range(len(sure)):
+        unsure = torch.from_numpy(run.confidence(sure.record(index))) < 0.5
+        expected = torch.where(unsure, IGNORED, all_pixels[index].labels)
+        assert torch.equal(sure[index].labels, expected)
+    assert any((sure[index].labels == IGNORED).any() for index in range(len(sure)))

@@ -13,10 +13,11 @@ from torch.nn.functional import interpolate
 from ovsskit.backbones.segformer._checkpoint import SegformerShape, build
 from ovsskit.backbones.segformer.segformer import Segformer
 from ovsskit.distil.labelled import Pair, split
-from ovsskit.distil.losses import class_loss
+from ovsskit.distil.losses import IGNORED, class_loss, feature_loss, ignore_unsure
 from ovsskit.distil.table import DistilTable
 from ovsskit.distil.teaching import Teaching
 from ovsskit.errors import NoImages
+from ovsskit.recipe.build import load_recipe
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord
 
@@ -87,12 +88,45 @@ def test_what_starts_from_weights_learns_ten_times_more_slowly() -> None:
     assert len(some.optimiser.param_groups[0]["params"]) == len(started)
 
 
+def test_sgd_takes_a_step_along_the_gradient() -> None:
+    mine = teaching(optimiser="sgd", weight_decay=0.0, random_start=1.0, power=0.9, warm_up=0.0)
+    before = {name: one.detach().clone() for name, one in mine.tuned().items()}
+    mine.step(10)
+    rate = 1e-3 * (30 / 40) ** 0.9
+    for name, one in mine.tuned().items():
+        assert one.grad is not None
+        torch.testing.assert_close(one.detach(), before[name] - rate * one.grad)
+
+
 def test_the_loss_is_the_mean_over_pixels() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 16, 16))
     large = interpolate(logits, (16, 16), mode="bilinear").double().log_softmax(1)
     expected = -large.gather(1, labels[:, None]).mean()
     torch.testing.assert_close(class_loss(logits, labels).double(), expected)
+    labels[:, :4] = IGNORED
+    known = labels != IGNORED
+    picked = large.gather(1, labels.clamp(0)[:, None])[:, 0]
+    torch.testing.assert_close(class_loss(logits, labels).double(), -picked[known].mean())
+    over_all = -picked[known].sum() / known.numel()
+    torch.testing.assert_close(class_loss(logits, labels, "all").double(), over_all)
+    assert class_loss(logits, torch.full_like(labels, IGNORED)) == 0, "nothing is taught"
+
+
+def test_vectors_are_compared_where_pixels_teach() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(2, 5, 4, 4), torch.randn(2, 5, 2, 2)
+    taught = torch.rand(2, 8, 8) > 0.5
+    unit = teacher / teacher.norm(dim=1, keepdim=True)
+    ours, theirs = (interpolate(one, (8, 8), mode="bilinear") for one in (student, unit))
+    expected = (ours - theirs).abs().mean(1)[taught].mean()
+    torch.testing.assert_close(feature_loss(student, teacher, taught), expected)
+    assert feature_loss(student, teacher, torch.zeros_like(taught)) == 0
+
+
+def test_pixels_of_which_a_teacher_is_unsure_teach_nothing() -> None:
+    labels, confidence = torch.tensor([[0, 1, 2]]), torch.tensor([[0.2, 0.5, 0.3]])
+    assert ignore_unsure(labels, confidence, 0.3).tolist() == [[IGNORED, 1, 2]]
 
 
 def test_a_step_depends_on_its_number_alone() -> None:
@@ -121,3 +155,23 @@ def test_held_out_images_are_spread_over_the_run() -> None:
     assert len(split(run_of(3), 0.0, 100)[1]) == 0
     with pytest.raises(NoImages, match="labelled no image"):
         split(run_of(0), 0.1, 100)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "updates"),
+    [("maskclip", 2000), ("maskclip_context59", 4000), ("maskclip_coco_stuff", 8000)],
+)
+def test_maskclip_plus_is_a_setting(recipe: str, updates: int) -> None:
+    """Source: chongzhou96/MaskCLIP 245d31f."""
+    settings = load_recipe(recipe).settings_of(DistilTable)
+    assert (settings.student, settings.labels) == ("maskclip_plus", "each_step")
+    assert (settings.updates, settings.batch, settings.rate) == (updates, 4, 0.01)
+    assert (settings.optimiser, settings.mean_over) == ("sgd", "all")
+    assert not settings.feature_weight
+    assert not settings.unsure_below
+
+
+def test_reco_plus_is_a_setting() -> None:
+    settings = load_recipe("reco").settings_of(DistilTable)
+    assert (settings.student, settings.labels) == ("deeplab-r101", "once")
+    assert settings.updates == 20_000
