@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 
-from ovsskit.distil.students import StudentName
+from ovsskit.distil.students import StudentName, find_student
+from ovsskit.errors import refusal
 from ovsskit.recipe.describe import field_schemas, table_schema
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -109,6 +110,15 @@ class DistilTable(BaseModel, frozen=True, extra="forbid", strict=True):
     save_every: Annotated[
         PositiveInt, Field(description="steps after which the state is saved, to go on from")
     ] = 500
+
+    @model_validator(mode="after")
+    def _vectors_can_be_compared(self) -> DistilTable:
+        if self.feature_weight and self.labels == "once":
+            raise refusal('`feature_weight` takes labels = "each_step": vectors are not kept')
+        if self.feature_weight and not find_student(self.student).reads_texts:
+            who = f"not for {self.student}"
+            raise refusal(f"`feature_weight` is for a student whose classifier are texts, {who}")
+        return self
 
 
 SETTINGS = DistilTable

@@ -185,6 +185,11 @@ def test_true_masks_judge_teacher_and_student(distil: Distil, tmp_path: Path) ->
     [
         (("--student", "segformer-b9"), "distil.student"),
         (("--set", "distil.image_size=8"), "distil.image_size"),
+        (("--set", "distil.feature_weight=1.0"), 'labels = "each_step"'),
+        (
+            ("--set", "distil.feature_weight=1.0", "--set", "distil.labels=each_step"),
+            "whose classifier are texts",
+        ),
         (("--classes", ""), "The list of classes is empty."),
     ],
 )
