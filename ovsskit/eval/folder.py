@@ -13,28 +13,27 @@ all sums are computed from the lines. A shard has a file of lines of its own whi
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ovsskit.eval.counts import ImageCounts
+from ovsskit.files.lines import LineFiles
 from ovsskit.files.own import EVAL
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.record import Costs
 from ovsskit.run.output.recorded import RecordedFolder
 
 LINES = "images.jsonl"
-LINES_NAME = re.compile(r"images(-\d+-of-\d+)?\.jsonl")
 
 
 class EvalFolder(RecordedFolder):
     """Hold an output folder that is locked for one evaluation, or raise BadOutput."""
 
     def __init__(self, path: Path, identity: dict[str, Any], shard: Shard = WHOLE) -> None:
-        self.lines = LINES if shard.is_whole else f"images-{shard.label}.jsonl"
+        self.lines = LineFiles(self, "images")
         super().__init__(path, EVAL, identity, shard)
 
     def begin(self) -> None:
@@ -48,7 +47,7 @@ class EvalFolder(RecordedFolder):
     @property
     def holds_work(self) -> bool:
         """Tell whether an image was counted."""
-        return any(next(self._lines_of(name), None) is not None for name in self._files())
+        return any(next(self._lines_of(name), None) is not None for name in self.lines.names())
 
     def claim(self) -> None:
         """Write the record of an evaluation of which nothing is counted yet."""
@@ -96,10 +95,10 @@ class EvalFolder(RecordedFolder):
 
         With `again`, images that were left out lose theirs: they are to be tried again.
         """
-        others = [name for name in self._files() if name != LINES]
+        names = self.lines.names()
         kept: dict[int, tuple[str, int, bool]] = {}
         lines = 0
-        for name in (LINES, *others):
+        for name in names:
             for offset, counts in self._lines_of(name):
                 lines += 1
                 if counts is None or (counts.left_out and again and self.shard.has(counts.name)):
@@ -107,28 +106,8 @@ class EvalFolder(RecordedFolder):
                 before = kept.get(counts.index)
                 if before is None or (before[2] and not counts.left_out):
                     kept[counts.index] = (name, offset, bool(counts.left_out))
-        if others or lines != len(kept) or [*kept] != sorted(kept):
-            self.write(LINES, lambda file: self._copy(file, kept))
-            for name in others:
-                self.delete(name)
-
-    def _copy(self, file: BinaryIO, kept: dict[int, tuple[str, int, bool]]) -> None:
-        with ExitStack() as stack:
-            opened: dict[str, BinaryIO] = {}
-            for _, (name, offset, _) in sorted(kept.items()):
-                if name not in opened:
-                    opened[name] = stack.enter_context((self.path / name).open("rb"))
-                opened[name].seek(offset)
-                file.write(opened[name].readline())
-
-    def _files(self) -> list[str]:
-        """Return the files of lines, but not those of other shards that are at work."""
-        living = {f"images-{other.label}.jsonl" for other in self.others}
-        return sorted(
-            path.name
-            for path in self.path.glob("images*.jsonl")
-            if path.name not in living and LINES_NAME.fullmatch(path.name)
-        )
+        if {*names} - {LINES} or lines != len(kept) or [*kept] != sorted(kept):
+            self.lines.gather((name, offset) for _, (name, offset, _) in sorted(kept.items()))
 
     def add(self, counts: ImageCounts) -> None:
         """Note what was counted of an image.
@@ -136,25 +115,20 @@ class EvalFolder(RecordedFolder):
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
-        self.append(self.lines, counts.to_line())
+        self.append(self.lines.own, counts.to_line())
 
     def read(self) -> Iterator[ImageCounts]:
         """Yield what was counted, image by image; a half-written line is passed over."""
-        for name in dict.fromkeys((LINES, self.lines)):
+        for name in dict.fromkeys((LINES, self.lines.own)):
             yield from (counts for _, counts in self._lines_of(name) if counts is not None)
 
     def _lines_of(self, name: str) -> Iterator[tuple[int, ImageCounts | None]]:
         """Yield every line of a file, and where it begins; None in the place of a broken one."""
-        path, offset = self.path / name, 0
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    yield offset, ImageCounts.from_line(line)
-                except ValueError:
-                    yield offset, None
-                offset += len(line)
+        for offset, line in self.lines.read(name):
+            try:
+                yield offset, ImageCounts.from_line(line)
+            except ValueError:
+                yield offset, None
 
     def save(self, costs: Costs, plain: dict[str, Any]) -> dict[str, Any]:
         """Write the record, and return it.

@@ -368,6 +368,8 @@ class OwnFolder(OpenFolder):
         with suppress(Timeout, OSError):  # others are at it, or the disk is in trouble
             self._lock.acquire(timeout=0)
             if not list(self._living()):
+                for part in _parts(self.path):  # of shards that were killed
+                    part.unlink(missing_ok=True)
                 for name in (PARTS, SHARDS):
                     with suppress(OSError):  # there is none
                         (self.path / name).rmdir()
@@ -391,6 +393,7 @@ class OwnFolder(OpenFolder):
             fix = "Run the same command again: it goes on where it stopped."
             raise CannotWrite(what, fix=fix, where=Place(str(self.where))) from error
         try:
+            self.others = [one for one in self._living() if one != self.shard]
             yield
         finally:
             self._lock.release()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,34 @@ def test_a_run_of_all_ends_what_shards_have_begun(
     assert counts["done"] + counts["pending"] == 12
     assert run_here(monkeypatch, "--out", "parts") == 0
     see_same("whole", "parts")
+
+
+def test_a_run_of_all_brings_home_what_a_killed_shard_had_noted(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_here(monkeypatch, "--out", "whole") == 0
+    assert run_here(monkeypatch, "--out", "parts", "--shard", "1/2") == 0
+    lines = "\n".join(json.dumps(one) for one in read_run("parts")["images"])
+    Path("parts/finished-1-of-2.jsonl").write_text(f"{lines}\n")
+    Path("parts/.parts").mkdir()
+    Path(f"parts/.parts/{'0' * 32}.part").touch()
+    assert run_here(monkeypatch, "--out", "parts") == 0
+    see_same("whole", "parts")
+    assert tree(Path("whole")) == tree(Path("parts"))
+
+
+def test_a_shard_that_ends_leaves_alone_what_is_noted_by_another_at_work(photos: Path) -> None:
+    first, second = opened(Path("out"), Shard(1, 2), Shard(2, 2))
+    todo = second.add(sorted(photos.iterdir()), frozenset(), [])
+    second.finish(replace(todo[0], state="failed", reason="dark"))
+    with first.alone():
+        first.save(Costs())
+    first.close()
+    assert Path("out/finished-2-of-2.jsonl").exists()
+    second.close()
+    [again] = opened(Path("out"), Shard())
+    assert [one.reason for one in again.records.each("failed")] == ["dark"]
+    again.close()
 
 
 def opened(path: Path, *shards: Shard, identity: dict[str, Any] = IDENTITY) -> Sequence[Any]:

@@ -128,6 +128,18 @@ def test_lines_come_in_the_order_of_the_data_set_once_each(tmp_path: Path) -> No
     whole.close()
 
 
+def test_a_shard_that_ends_leaves_the_lines_of_those_that_began_later(tmp_path: Path) -> None:
+    first, second = (EvalFolder(tmp_path / "out", {"a": 1}, Shard(one, 2)) for one in (1, 2))
+    second.add(ImageCounts(3, "n3"))
+    with first.alone():
+        assert [counts.index for counts in first.read()] == []
+    first.close()
+    assert (tmp_path / "out/images-2-of-2.jsonl").exists()
+    with second.alone():
+        assert [counts.index for counts in second.read()] == [3]
+    second.close()
+
+
 def test_a_shard_of_another_evaluation_is_refused(tmp_path: Path) -> None:
     first = EvalFolder(tmp_path / "out", {"a": 1}, Shard(1, 2))
     with pytest.raises(BadOutput, match="another evaluation"):

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ovsskit.files.image_names import name_images
+from ovsskit.files.lines import LineFiles
 from ovsskit.files.own import RUN, OpenFolder, Written, read_files
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.gallery import PAGES
@@ -43,7 +43,6 @@ from ovsskit.run.output.recorded import RecordedFolder, versions
 from ovsskit.run.output.records import IMAGES, Records, open_records
 
 JOURNAL = "finished.jsonl"
-JOURNAL_NAME = re.compile(r"finished(-\d+-of-\d+)?\.jsonl")
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ class OutputFolder(RecordedFolder):
 
     def __init__(self, path: Path, identity: dict[str, Any], shard: Shard = WHOLE) -> None:
         self.records = Records()
-        self.journal = JOURNAL if shard.is_whole else f"finished-{shard.label}.jsonl"
+        self.journals = LineFiles(self, "finished")
         super().__init__(path, RUN, identity, shard)
 
     def begin(self) -> None:
@@ -70,7 +69,7 @@ class OutputFolder(RecordedFolder):
         self.costs = Costs.from_plain(plain["costs"])
         self.facts = {key: plain[key] for key in ("notices",) if key in plain}
         self.records = open_records(self.path, plain)
-        journals = [name for name in self._journals() if (self.path / name).exists()]
+        journals = self.journals.names()
         for name in journals:
             for record in self._read_journal(name):
                 self.records[record.name] = record
@@ -86,7 +85,7 @@ class OutputFolder(RecordedFolder):
         """Let other shards work in the folder; what this one finds is brought to it `alone`."""
         if not self.shard.is_whole:
             self._keep()
-            for name in self._journals():
+            for name in self.journals.names():
                 self.delete(name)
             held, self.records = self.records, self.records.copy()
             held.close()
@@ -119,12 +118,6 @@ class OutputFolder(RecordedFolder):
     def is_outdated(self) -> bool:
         """Tell whether the record lacks what another shard found that has ended."""
         return False
-
-    def _journals(self) -> list[str]:
-        """Return where images are noted by this and by killed commands, but not by others."""
-        living = {f"finished-{other.label}.jsonl" for other in self.others}
-        noted = {path.name for path in self.path.glob("finished*.jsonl")}
-        return sorted(one for one in noted - living if JOURNAL_NAME.fullmatch(one))
 
     def close(self) -> None:
         """Let others use the folder."""
@@ -212,7 +205,7 @@ class OutputFolder(RecordedFolder):
         """
         before = self.records[record.name].files
         self.records[record.name] = record
-        self.append(self.journal, record.to_line())
+        self.append(self.journals.own, record.to_line())
         for name in before.keys() - record.files.keys():
             self.delete(name)
 
@@ -245,7 +238,9 @@ class OutputFolder(RecordedFolder):
             pages=pages or {},
         )
         self._keep()
-        self.delete(self.journal)
+        whole = self.shard.is_whole  # it has also read what shards noted that were killed
+        for name in self.journals.names() if whole else [self.journals.own]:
+            self.delete(name)
         for name in self.pages.keys() - (pages or self.pages).keys():
             if name.startswith(PAGES):  # the gallery has fewer pages now
                 self.delete(name)
@@ -263,20 +258,19 @@ class OutputFolder(RecordedFolder):
 
     def _read_journal(self, name: str) -> Iterator[ImageRecord]:
         """Read what was finished since the record was written; unreadable lines are passed over."""
-        path, lines, broken = self.path / name, 0, 0
-        with path.open("rb") as file:
-            for line in file:
-                lines += 1
-                try:
-                    yield ImageRecord.from_line(line)
-                except (ValueError, RecursionError):
-                    broken += 1
+        lines, broken = 0, 0
+        for _, line in self.journals.read(name):
+            lines += 1
+            try:
+                yield ImageRecord.from_line(line)
+            except (ValueError, RecursionError):
+                broken += 1
         if broken:
             log.warning(
                 "%d of %d lines of %s cannot be read; what they alone tell of is done again",
                 broken,
                 lines,
-                path,
+                self.path / name,
             )
 
 
