@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovsskit.cli.completion import complete_format
-from ovsskit.cli.options import MaxPixels, Quiet, hide_bars
+from ovsskit.cli.options import MaxPixels, Quiet, ShardOption, hide_bars
 from ovsskit.export.registry import format_files
 from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.files.shard import read_shard
 
 if TYPE_CHECKING:
     from ovsskit.export.options import Images
@@ -64,6 +65,7 @@ def export(
         ),
     ] = 0.0,
     max_pixels: MaxPixels = MAX_PIXELS,
+    shard: ShardOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -72,7 +74,7 @@ def export(
     An export that was stopped goes on where it was when the same command is given again.
     """
     from ovsskit.cli.console import console, resumable
-    from ovsskit.cli.export_report import ExportReport, list_formats
+    from ovsskit.cli.export_report import ExportReport, left_out_of, list_formats
     from ovsskit.errors import BadValue, Place
     from ovsskit.export.export import export_run
     from ovsskit.export.options import ExportOptions
@@ -104,8 +106,9 @@ def export(
         images=images,
         simplify=simplify,
         max_pixels=max_pixels,
+        shard=read_shard(shard),
     )
     with resumable(), ExportReport(quiet=quiet, as_json=json) as report:
         record = export_run(options, report)
-    if record["images"]["left_out"]:
+    if left_out_of(record, options.shard):
         raise typer.Exit(1)

@@ -13,6 +13,7 @@ from rich.table import Table
 from ovsskit.cli.console import LiveReport, progress_bar, show, stderr
 from ovsskit.cli.stages import LOOK
 from ovsskit.export.registry import about_format, format_files
+from ovsskit.files.shard import Shard
 
 SHOWN_LEFT_OUT = 5
 
@@ -54,16 +55,27 @@ class ExportReport(LiveReport):
             stderr.print(f"[red]left out[/] {more} more; export.json says why", highlight=False)
 
 
-def export_each(run: Path, names: Sequence[str], *, quiet: bool, as_json: bool) -> int:
-    """Export a run that has ended in each of these formats; return 1 if images were left out."""
+def left_out_of(record: dict[str, Any], shard: Shard) -> bool:
+    """Tell whether images of a shard's own part were left out."""
+    return any(shard.has(one["name"]) for one in record["left_out"])
+
+
+def export_each(
+    run: Path, names: Sequence[str], shard: Shard, *, quiet: bool, as_json: bool
+) -> int:
+    """Export a run, or a shard of it, that has ended in each of these formats.
+
+    Return 1 if images of its part were left out, else 0.
+    """
     from ovsskit.export.export import export_run
     from ovsskit.export.options import ExportOptions
 
-    left_out = 0
+    left_out = False
     for name in names:
         with ExportReport(quiet=quiet, as_json=as_json, key="export") as report:
-            left_out += export_run(ExportOptions(run, name), report)["images"]["left_out"]
-    return int(left_out > 0)
+            record = export_run(ExportOptions(run, name, shard=shard), report)
+        left_out |= left_out_of(record, shard)
+    return int(left_out)
 
 
 def list_formats() -> None:
@@ -82,5 +94,7 @@ def _summary(folder: Path, record: dict[str, Any]) -> Table:
     table.add_row("images", f"{images['exported']} exported{left}")
     for what, count in record["losses"].items():
         table.add_row(escape(what), f"{count:,}")
+    if not record["finished"]:
+        table.add_row("still to come", "the images of other shards, and the files of the whole")
     table.add_row("folder", escape(str(folder)))
     return table

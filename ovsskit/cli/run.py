@@ -139,6 +139,7 @@ def run(
         find_format(name)
     load_plugins(plugins)
     hide_bars(quiet=quiet)
+    part = read_shard(shard)
     options = RunOptions(
         recipe=recipe,
         images=tuple(images),
@@ -151,7 +152,7 @@ def run(
         engine=engine,
         batch=batch,
         limit=limit,
-        shard=read_shard(shard),
+        shard=part,
         reading=choose_reading(max_pixels, stretch, bands),
         windows=choose_windows(window, overlap),
         profile=profile,
@@ -171,6 +172,6 @@ def run(
     with resumable(), Report(quiet=quiet, as_json=json) as report:
         status = run_job(options, report)
     with resumable():
-        status = max(status, export_each(report.out, export, quiet=quiet, as_json=json))
+        status = max(status, export_each(report.out, export, part, quiet=quiet, as_json=json))
     if status:
         raise typer.Exit(status)

@@ -57,7 +57,7 @@ def export_run(options: ExportOptions, callbacks: ExportCallbacks) -> dict[str, 
 
 def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notices) -> _Job:
     kind = find_format(options.format)
-    run = FinishedRun(options.run)
+    run = FinishedRun(options.run, may_grow=not options.shard.is_whole)
     if options.min_confidence is not None:
         _see_confidence(options, kind, run)
     if kind.reads == "scores" and run.records and not any(map(run.has_scores, run.records)):
@@ -86,7 +86,7 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
         "min_confidence": options.min_confidence,
         "images": options.images,
     } | ({"simplify": options.simplify} if options.simplify else {})
-    folder = ExportFolder(options.folder, identity, made.image_folder)
+    folder = ExportFolder(options.folder, identity, made.image_folder, options.shard)
     return _Job(options, callbacks, notices, run, made, folder)
 
 
@@ -110,50 +110,82 @@ class _Job:
     finished: FinishedRun
     format: Format
     folder: ExportFolder
-    left_out: list[dict[str, str]] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
 
     @cached_property
     def root(self) -> str:
         """Return the folder below which all images lie; nothing where there is none."""
-        return _common_folder(self.finished.records)
+        return _common_folder(self.finished.images.each())
 
     def run(self) -> dict[str, Any]:
-        self.folder.start(self._plain(0, finished=False))
-        records = self.finished.records
-        self.callbacks.begin(len(records))
-        root, done = self.root, list[str]()
-        for number, record in enumerate(records, start=1):
+        self.folder.start(self._plain(finished=False))
+        shard, records = self.options.shard, self.finished.records
+        count = len(records) if shard.is_whole else sum(shard.has(one.name) for one in records)
+        self.callbacks.begin(count)
+        done = list[str]()
+        for number, record in self._numbered():
+            if record.state != "done" or not shard.has(record.name):
+                continue
             reason = ""
             try:
-                self._see(number, record, root)
+                self._see(number, record)
                 done.append(record.name)
             except CannotWrite:
                 raise
             except OvsskitError as error:
-                reason = reason_of(error)
-                self.left_out.append({"name": record.name, "reason": reason})
+                reason = self.left_out[record.name] = reason_of(error)
             self.callbacks.tell(record.name, reason)
-        self.folder.drop_others(set(done))
-        self.folder.keep(done)
-        self._finish()
-        whole = self.folder.save(self._plain(len(done), finished=True))
+        with self.folder.alone():
+            whole = self._conclude(done)
         self.callbacks.end(self.folder.path, whole)
         return whole
 
-    def _see(self, number: int, record: ImageRecord, root: str) -> None:
+    def _numbered(self) -> Iterator[tuple[int, ImageRecord]]:
+        """Yield all images of the run with their places, which stay while shards work at it."""
+        return enumerate(self.finished.images.each(), start=1)
+
+    def _conclude(self, done: list[str]) -> dict[str, Any]:
+        """Write the record and, if this is the last shard, the whole; return the record."""
+        self.folder.left_out |= self.left_out
+        self.folder.notices = list(dict.fromkeys([*self.folder.notices, *self.notices.seen]))
+        if not self.options.shard.is_whole:
+            self.folder.gather()
+            found = self._all_exported()
+            if found is None:
+                return self.folder.save(self._plain(finished=False))
+            done = found
+        self.folder.drop_others(set(done))
+        self.folder.keep(done)
+        for line in self.folder.parts():
+            self.losses.update(line.part.kept.get("losses", {}))
+            self.losses.update({DRAWN: 1} if line.drawn else {})
+        self._finish()
+        return self.folder.save(self._plain(finished=True))
+
+    def _all_exported(self) -> list[str] | None:
+        """Return the names of all images, or None where shards have yet to do some."""
+        names = list[str]()
+        for number, record in self._numbered():
+            if record.state == "failed" or record.name in self.folder.left_out:
+                continue
+            line = self.folder.find(record.name)
+            if line is None or record.state == "pending" or line.key != self._key(number, record):
+                return None
+            names.append(record.name)
+        return names
+
+    def _see(self, number: int, record: ImageRecord) -> None:
         """Have an image exported, unless it is already."""
-        old, key = self.folder.find(record.name), self._key(number, record, root)
+        old, key = self.folder.find(record.name), self._key(number, record)
         if old is not None and old.key == key and self.folder.has(old):
-            self._add_losses(old)
             return
-        line = self._export(number, record, root, key)
+        line = self._export(number, record, key)
         if old is not None:
             self.folder.drop(old, line)
         self.folder.add(line)
-        self._add_losses(line)
 
-    def _export(self, number: int, record: ImageRecord, root: str, key: str) -> Line:
+    def _export(self, number: int, record: ImageRecord, key: str) -> Line:
         width, height = record.size
         is_bounded = self.format.by_strips and self.finished.is_raster(record)
         if width * height > self.options.max_pixels and not is_bounded:
@@ -165,7 +197,7 @@ class _Job:
         found = Found(
             number,
             record,
-            _below(record.source, root),
+            _below(record.source, self.root),
             self.finished,
             self.format.classes,
             self.options.min_confidence,
@@ -200,7 +232,7 @@ class _Job:
 
         def put(name: str, write: Callable[[BinaryIO], object]) -> None:
             fresh[name] = self.folder.files[name] = self.folder.write(name, write)
-            self.folder.save(self._plain(0, finished=False))
+            self.folder.save(self._plain(finished=False))
 
         self.format.finish(_Parts(self.folder), put)
         for name, written in self.folder.files.items():
@@ -214,23 +246,19 @@ class _Job:
 
         return put
 
-    def _key(self, number: int, record: ImageRecord, root: str) -> str:
+    def _key(self, number: int, record: ImageRecord) -> str:
         """Return what distinguishes all that an image's files are made of."""
         kinds = ("scores",) if self.format.reads == "scores" else ("masks", "confidence")
         read = {name: written for name, written in record.files.items() if name.startswith(kinds)}
         source = image_path(record.source)
         needed = self.options.images or self.format.reads_images
         stamp = stamp_of(source) if needed else (0, 0)
-        path = _below(record.source, root)
+        path = _below(record.source, self.root)
         made_of = [__version__, number, read, stamp, record.source, path]
         return digest_texts([json.dumps(made_of)])
 
-    def _add_losses(self, line: Line) -> None:
-        self.losses.update(line.part.kept.get("losses", {}))
-        self.losses.update({DRAWN: 1} if line.drawn else {})
-
-    def _plain(self, exported: int, *, finished: bool) -> dict[str, Any]:
-        classes = self.format.classes
+    def _plain(self, *, finished: bool) -> dict[str, Any]:
+        classes, count = self.format.classes, len(self.folder.names())
         return {
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "finished": finished,
@@ -241,10 +269,8 @@ class _Job:
                 {"number": one.number, "name": one.name, "place": place}
                 for place, one in enumerate(classes.all)
             ],
-            "images": {"exported": exported, "left_out": len(self.left_out)},
-            "left_out": self.left_out,
+            "images": {"exported": count, "left_out": len(self.folder.left_out)},
             "losses": dict(self.losses),
-            "notices": self.notices.seen,
         }
 
 

@@ -4,26 +4,27 @@
     images.jsonl     what was exported of each image, a line for each
     ...              what the format has
 
-A line is added as soon as an image is exported: an export that was killed goes on from there. The
-record says whether the whole is finished.
+A line is added as soon as an image is exported: an export that was killed goes on from there. A
+shard has a file of lines of its own while it is at work. The record says whether the whole is
+finished.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from ovsskit.export.format import Part
+from ovsskit.files.lines import LineFiles
 from ovsskit.files.own import EXPORT, PARTS, Files, Written, read_files
+from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.recorded import RecordedFolder
-
-LINES = "images.jsonl"
 
 
 @dataclass(frozen=True)
@@ -61,46 +62,86 @@ _READ = TypeAdapter(Line).validate_python
 class ExportFolder(RecordedFolder):
     """Hold an output folder that is locked for one export, or raise BadOutput."""
 
-    def __init__(self, path: Path, identity: dict[str, Any], image_folder: str) -> None:
+    def __init__(
+        self, path: Path, identity: dict[str, Any], image_folder: str, shard: Shard = WHOLE
+    ) -> None:
         self.image_folder = image_folder
-        super().__init__(path, EXPORT, identity)
+        self.lines = LineFiles(self, "images")
+        super().__init__(path, EXPORT, identity, shard)
 
     def begin(self) -> None:
         """Hold what a new folder holds."""
         self.files: dict[str, Written] = {}
-        self._offsets: dict[str, int] = {}
+        self.left_out: dict[str, str] = {}
+        self.notices: list[str] = []
+        self._places: dict[str, tuple[str, int]] = {}
 
     def restore(self, plain: dict[str, Any]) -> None:
-        """Hold what a record says."""
+        """Hold what a record says: the files of the whole, and why images were left out."""
         self.files = read_files(plain["files"])
+        self.left_out = {one["name"]: one["reason"] for one in plain.get("left_out", ())}
+        self.notices = [str(one) for one in plain.get("notices", ())]
+
+    def claim(self) -> None:
+        """Write the record of an export of which nothing is done yet."""
+        self.save({"finished": False})
+
+    def start(self, plain: dict[str, Any]) -> None:
+        """Claim the folder, or go on in it; images that were left out are tried again.
+
+        Raises:
+            CannotWrite: the disk is full, or the folder cannot be written any more.
+        """
+        with self.alone():
+            for name in filter(self.shard.has, [*self.left_out]):
+                del self.left_out[name]
+            self.notices = [] if self.shard.is_whole else self.notices
+            self.save(plain)
+            self.gather()
 
     def may_be_link(self, path: Path) -> bool:
         """Tell whether a symbolic link in the folder may be that of an image."""
         homes = (self.path / self.image_folder, self.path / PARTS)
         return path.parent in homes and not path.is_dir()
 
-    def start(self, plain: dict[str, Any]) -> None:
-        """Claim the folder, or go on in it.
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder alone, with what its record says by now.
+
+        Raises:
+            CannotWrite: another shard holds it for too long, or it cannot be written any more.
+        """
+        if self.shard.is_whole:
+            yield
+            return
+        with super().alone():
+            self.restore(json.loads((self.path / EXPORT).read_text(encoding="utf-8")))
+            yield
+
+    def gather(self) -> None:
+        """Have one line for each image, the last one; also what shards exported that have ended.
 
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
-        self.save(plain)
-        lines = 0
-        for offset, text in self._texts():
-            lines += 1
-            with suppress(ValueError):
-                self._offsets[Line.from_text(text).part.name] = offset
-        if lines > len(self._offsets):
-            self.keep(list(self._offsets))
+        if self._look() > len(self._places) or {*self.lines.names()} - {self.lines.all}:
+            self._write([*self._places])
+
+    def names(self) -> list[str]:
+        """Return the names of the images that are exported."""
+        return list(self._places)
 
     def find(self, name: str) -> Line | None:
         """Return what was exported of an image, by its name."""
-        if name not in self._offsets:
-            return None
-        with (self.path / LINES).open("rb") as file:
-            file.seek(self._offsets[name])
-            return Line.from_text(file.readline())
+        for _ in range(2):
+            if name not in self._places:
+                return None
+            with suppress(OSError, ValueError):
+                line = Line.from_text(self.lines.at(*self._places[name]))
+                if line.part.name == name:
+                    return line
+            self._look()  # another shard has brought its lines home
+        return None
 
     def has(self, line: Line) -> bool:
         """Tell whether all that was written of an image is there."""
@@ -114,10 +155,10 @@ class ExportFolder(RecordedFolder):
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
-        path = self.path / LINES
-        offset = path.stat().st_size if path.exists() else 0
-        self.append(LINES, line.to_text())
-        self._offsets[line.part.name] = offset
+        path = self.path / self.lines.own
+        place = path.stat().st_size if path.exists() else 0
+        self.append(self.lines.own, line.to_text())
+        self._places[line.part.name] = self.lines.own, place
 
     def drop(self, line: Line, kept: Line | None = None) -> None:
         """Remove the files of an image, but not those that another line has, too."""
@@ -132,29 +173,19 @@ class ExportFolder(RecordedFolder):
 
     def drop_others(self, names: set[str]) -> None:
         """Remove the files of all images but these."""
-        for name in list(self._offsets):
+        for name in self.names():
             if name not in names and (line := self.find(name)) is not None:
                 self.drop(line)
-                del self._offsets[name]
+                del self._places[name]
 
     def keep(self, names: list[str]) -> None:
         """Have one line for each of these images, in this order, and no others."""
-
-        def copy(file: BinaryIO) -> None:
-            with (self.path / LINES).open("rb") as old:
-                for name in names:
-                    old.seek(self._offsets[name])
-                    offsets[name] = file.tell()
-                    file.write(old.readline())
-
-        offsets: dict[str, int] = {}
-        if list(self._offsets) != names or self._count() != len(names):
-            self.write(LINES, copy)
-            self._offsets = offsets
+        if self.names() != names or self._count() != len(names):
+            self._write(names)
 
     def parts(self) -> Iterator[Line]:
         """Yield what was exported, image by image."""
-        for _, text in self._texts():
+        for _, text in self.lines.read(self.lines.all):
             yield Line.from_text(text)
 
     def save(self, plain: dict[str, Any]) -> dict[str, Any]:
@@ -163,19 +194,26 @@ class ExportFolder(RecordedFolder):
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
+        left_out = [{"name": name, "reason": why} for name, why in sorted(self.left_out.items())]
+        plain |= {"left_out": left_out, "notices": self.notices}
         whole = {**plain, "identity": self.identity, "files": self.files}
         self.write_record(**whole)
         return json.loads(json.dumps(whole))  # type: ignore[no-any-return]
 
-    def _count(self) -> int:
-        return sum(1 for _ in self._texts())
+    def _write(self, names: list[str]) -> None:
+        self.lines.gather([self._places[name] for name in names])
+        self._look()
 
-    def _texts(self) -> Iterator[tuple[int, bytes]]:
-        """Yield every line with its place in the file."""
-        path, offset = self.path / LINES, 0
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            for text in file:
-                yield offset, text
-                offset += len(text)
+    def _count(self) -> int:
+        return sum(1 for _ in self.lines.read(self.lines.all))
+
+    def _look(self) -> int:
+        """See where the line of each image is; return how many lines there are."""
+        count = 0
+        self._places = {}
+        for file in dict.fromkeys((*self.lines.names(), self.lines.own)):
+            for place, text in self.lines.read(file):
+                count += 1
+                with suppress(ValueError):
+                    self._places[Line.from_text(text).part.name] = file, place
+        return count

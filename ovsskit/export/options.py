@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ovsskit.files.inputs import MAX_PIXELS
+from ovsskit.files.shard import WHOLE, Shard
 
 Images: TypeAlias = Literal["", "copy", "link"]
 """What is done with the images themselves: nothing, copies, or links."""
@@ -19,7 +20,8 @@ class ExportOptions:
     """Hold the folder of a finished run, the format, and what of the run is exported.
 
     `min_confidence` is in the unit of the saved confidences; pixels below it become background.
-    Outlines may deviate by about `simplify` pixels.
+    Outlines may deviate by about `simplify` pixels. Of a `shard` only the images of its part are
+    written; the last one to end writes the files of the whole.
     """
 
     run: Path
@@ -30,6 +32,7 @@ class ExportOptions:
     images: Images = ""
     simplify: float = 0.0
     max_pixels: int = MAX_PIXELS
+    shard: Shard = WHOLE
 
     @property
     def folder(self) -> Path:

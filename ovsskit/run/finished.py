@@ -58,8 +58,8 @@ class FinishedRun:
     all.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Read the record.
+    def __init__(self, folder: Path, *, may_grow: bool = False) -> None:
+        """Read the record; of a run that `may_grow` nothing is said of what is not done yet.
 
         Raises:
             BadFile: the folder holds no run, or its record cannot be read.
@@ -82,7 +82,7 @@ class FinishedRun:
         self.vocabulary = _coloured(classes, self._brought.path(CLASSES))
         self.records: Sequence[ImageRecord] = InState(self.images, "done")
         done, count = len(self.records), len(self.images)
-        if done < count:
+        if done < count and not may_grow:
             text = "%d of the %d images of the run are not done, and count nowhere"
             log.warning(text, count - done, count)
         self.title = str(self.record.get("recipe", {}).get("name", "")) or folder.name
