@@ -6,35 +6,43 @@ Every command works on images of one colour with a toy recipe, in turn as one pr
 shards, and as two replicas; `fit` tunes a tiny model for a few updates. It is killed (`kill -9`)
 after a random time, started again, killed again, and at last left to end. What it leaves is then
 compared with what an undisturbed one left: the same files, byte by byte, and the same records of
-the same images.
+the same images. Commands are forked from this process, which has imported all that they need: so
+kills meet them at work, and not while they start.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import multiprocessing
 import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
 import numpy
 from PIL import Image
+from safetensors.numpy import load_file
+
+from ovsskit.cli.__main__ import main as run_command
 
 TESTS = Path(__file__).parent.parent / "tests"
 RECIPE, PLUGIN = TESTS / "toy.toml", TESTS / "toy_stages.py"
 RECORDS = ("run.json", "eval.json", "fit.json", "export.json")
 TIMES = {*RECORDS, "index.html", "images.sqlite", ".lock"}
 """Files that hold times, or that are compared by what they hold."""
-KEPT = {"written", "costs", "pages", "notices", "identity", "device", "run"}
-"""What a record holds of times and places."""
+KEPT = {"written", "costs", "pages", "notices", "identity", "device", "run", "files"}
+"""What a record holds of times and places, and the digests of files that hold times."""
+IMPORTED = ("run.run", "eval.eval", "fit.fit", "export.export", "backbones.ofa.ofa")
+"""What commands import, before they are forked."""
 UPDATES = ("updates=10", "batch=2", "at_once=2", "save_every=2")
 """What `fit` is told, so that it is soon done."""
 
@@ -55,7 +63,7 @@ def kinds(home: Path) -> list[Kind]:
     truth = ("--truth", str(home / "truth"), "--truth-classes", str(home / "classes.txt"))
     measured = ("eval", *toy, *truth, "--batch", "1")
     shards = [("--shard", f"{number}/3") for number in (1, 2, 3)]
-    exported = ("export", str(home / "whole run"), "--to", "coco", "--out", "OUT", "--quiet")
+    exported = ("export", str(home / "found"), "--to", "coco", "--out", "OUT", "--quiet")
     sets = [part for one in UPDATES for part in ("--set", f"fit.{one}")]
     words = ("--classes", "dog, grass")
     tuned = ("fit", "ifseg_tiny", *words, *sets, "--out", "OUT", "--quiet")
@@ -67,6 +75,7 @@ def kinds(home: Path) -> list[Kind]:
         Kind("eval in shards", tuple((*measured, *shard) for shard in shards)),
         Kind("fit", (tuned,)),
         Kind("export", (exported,)),
+        Kind("export in shards", tuple((*exported, *shard) for shard in shards)),
     ]
 
 
@@ -84,43 +93,54 @@ def paint(home: Path, count: int) -> None:
     (home / "classes.txt").write_text("1 red\n2 green\n3 blue\n")
 
 
-def start(kind: Kind, out: Path) -> list[subprocess.Popen[bytes]]:
-    """Start all commands of a kind."""
-    return [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "ovsskit",
-                *(str(out) if one == "OUT" else one for one in command),
-            ],
-            start_new_session=True,
-        )
-        for command in kind.commands
-    ]
+def start(kind: Kind, out: Path) -> list[ForkProcess]:
+    """Start all commands of a kind, in process groups: replicas are killed with their command."""
+    context = multiprocessing.get_context("fork")
+    commands = [[str(out) if one == "OUT" else one for one in command] for command in kind.commands]
+    processes = [context.Process(target=work, args=(command,)) for command in commands]
+    for process in processes:
+        process.start()
+        os.setpgid(process.pid or 0, process.pid or 0)
+    return processes
 
 
-def end(processes: list[subprocess.Popen[bytes]]) -> list[int]:
+def work(command: list[str]) -> None:
+    """Run a command, as a process does that was started for it."""
+    sys.argv = ["ovsskit", *command]
+    run_command()
+
+
+def end(processes: list[ForkProcess]) -> list[int | None]:
     """Wait for all of them; return their exit statuses."""
-    return [process.wait() for process in processes]
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
 
 
 def content(out: Path) -> dict[str, Any]:
-    """Return what an output folder holds, but for times and places."""
+    """Return what an output folder holds, but for times and places; weights by their tensors."""
     found: dict[str, Any] = {}
     for path in sorted(out.rglob("*")):
         if path.is_file() and path.name not in TIMES:
-            found[path.relative_to(out).as_posix()] = path.read_bytes()
+            whole = path.suffix != ".safetensors"
+            kept = path.read_bytes() if whole else read_tensors(path)
+            found[path.relative_to(out).as_posix()] = kept
     for name in RECORDS:
         if (out / name).exists():
             plain = json.loads((out / name).read_text())
-            for cost in ("seconds", "peak_memory", "peak_device_memory"):
-                plain.get("progress", {}).pop(cost, None)
             found[name] = {key: value for key, value in plain.items() if key not in KEPT}
+            if "progress" in plain:
+                found[name]["progress"] = plain["progress"]["losses"]
     if (out / "images.sqlite").exists():
         with sqlite3.connect(out / "images.sqlite") as file:
             found["images.sqlite"] = file.execute("SELECT * FROM images ORDER BY name").fetchall()
     return found
+
+
+def read_tensors(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
+    """Return type, shape and content of every tensor in a file."""
+    tensors = load_file(path)
+    return {name: (str(one.dtype), one.shape, one.tobytes()) for name, one in tensors.items()}
 
 
 def torture(kind: Kind, home: Path, kills: int, chance: random.Random) -> tuple[int, list[str]]:
@@ -133,13 +153,14 @@ def torture(kind: Kind, home: Path, kills: int, chance: random.Random) -> tuple[
     killed = 0
     while killed < kills:
         processes = start(kind, out)
-        time.sleep(chance.uniform(0.2, 1.1) * lasts)
-        victims = [one for one in processes if one.poll() is None]
+        time.sleep(chance.uniform(0.0, 1.1) * lasts)
+        victims = [one for one in processes if one.is_alive()]
         for victim in chance.sample(victims, chance.randint(0, len(victims))):
-            os.killpg(victim.pid, signal.SIGKILL)
+            os.killpg(victim.pid or 0, signal.SIGKILL)
             killed += 1
         end(processes)
-    end(start(kind, out))
+    if any(end(start(kind, out))):
+        return killed, ["the exit status"]
     expected, found = content(whole), content(out)
     names = sorted(expected.keys() | found.keys())
     return killed, [name for name in names if expected.get(name) != found.get(name)]
@@ -156,10 +177,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="some of the ways to work")
     given = parser.parse_args()
     chance, broken = random.Random(given.seed), 0
+    for module in IMPORTED:
+        importlib.import_module(f"ovsskit.{module}")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         paint(home, given.images)
-        ways = [one for one in kinds(home) if not given.only or one.name in given.only]
+        every = kinds(home)
+        if any(end(start(every[0], home / "found"))):
+            raise SystemExit("the run fails that is exported")
+        ways = [one for one in every if not given.only or one.name in given.only]
         for kind in ways:
             killed, differs = torture(kind, home, -(-given.kills // len(ways)), chance)
             broken += bool(differs)
