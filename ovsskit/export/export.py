@@ -151,6 +151,8 @@ class _Job:
         self.folder.notices = list(dict.fromkeys([*self.folder.notices, *self.notices.seen]))
         if not self.options.shard.is_whole:
             self.folder.gather()
+            # Shards of the run itself may have ended since.
+            self.finished = FinishedRun(self.options.run, may_grow=True)
             found = self._all_exported()
             if found is None:
                 return self.folder.save(self._plain(finished=False))
