@@ -41,7 +41,7 @@ class Cvat(Format):
     def _zip(self, file: BinaryIO, parts: Iterable[Part]) -> None:
         names: dict[str, str] = {}
         with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("labelmap.txt", self._labels())
+            archive.writestr(_entry("labelmap.txt"), self._labels())
             for part in parts:
                 name = self._name(part)
                 if name in names:
@@ -50,9 +50,9 @@ class Cvat(Format):
                     raise BadValue(what, fix=fix, where=Place("--to"))
                 names[name] = part.source
                 mask = base64.b64decode(part.kept["mask"])
-                archive.writestr(f"SegmentationClass/{name}.png", mask)
+                archive.writestr(_entry(f"SegmentationClass/{name}.png"), mask)
             lines = "".join(f"{name}\n" for name in names)
-            archive.writestr("ImageSets/Segmentation/default.txt", lines)
+            archive.writestr(_entry("ImageSets/Segmentation/default.txt"), lines)
 
     def _name(self, part: Part) -> str:
         """Return the path of an image without its ending, by which CVAT knows it in a task."""
@@ -67,3 +67,10 @@ class Cvat(Format):
             red, green, blue = one.colour
             lines.append(f"{one.name.replace(':', '_')}:{red},{green},{blue}::")
         return "\n".join(lines) + "\n"
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Return an entry without a time, so that the same masks give the same archive."""
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = 0o644 << 16
+    return entry
