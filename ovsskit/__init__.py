@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ovsskit.engine.model import GuidesPatches as GuidesPatches
     from ovsskit.engine.model import MatchesText as MatchesText
     from ovsskit.engine.model import PretrainedBackbone as PretrainedBackbone
+    from ovsskit.engine.model import ProjectsText as ProjectsText
     from ovsskit.engine.model import SegmentsClasses as SegmentsClasses
     from ovsskit.engine.stage import Batch as Batch
     from ovsskit.engine.stage import Capability as Capability
@@ -95,7 +96,7 @@ _HOMES = {
         "Backbone CrossAttends DecodesPatches DescribesPatches DescribesPatchesAndText "
         "EncodesImage EncodesImageAndText EncodesPatches EncodesRegions EncodesText EncodesTokens "
         "ExplainsPatches FindsForeground GroundsText GroundsWords GroupsPatches "
-        "GuidesPatches MatchesText PretrainedBackbone SegmentsClasses"
+        "GuidesPatches MatchesText PretrainedBackbone ProjectsText SegmentsClasses"
     ),
     "engine.stage": (
         "Batch Capability Demand PathOfRecipe PerClass Rerun S Stage TakesLayers Wrapper Wraps"

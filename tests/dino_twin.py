@@ -60,6 +60,23 @@ def decoder_twin() -> str:
 
 
 @cache
+def projection_twin() -> str:
+    """Return the file of Talk2DINO's projection, from texts of the small CLIP to the small DINO."""
+    generator, width, texts = torch.Generator().manual_seed(2), SHAPE["hidden_size"], 16
+    shapes = {
+        "linear_layer.weight": (width, texts),
+        "linear_layer.bias": (width,),
+        "hidden_layers.0.weight": (width, width),
+        "hidden_layers.0.bias": (width,),
+    }
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    file = Path(dino_twin()).parent / f"{Path(dino_twin()).name}_projection.safetensors"
+    save_file(tensors, file)
+    atexit.register(file.unlink)
+    return str(file)
+
+
+@cache
 def dinov3_twin() -> str:
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)

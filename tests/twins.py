@@ -10,7 +10,7 @@ from typing import Any
 from clip_twin import clip_twin
 from deeplab_twin import deeplab_twin
 from deit_twin import deit_twin
-from dino_twin import decoder_twin, dino_twin, dinov3_twin
+from dino_twin import decoder_twin, dino_twin, dinov3_twin, projection_twin
 from groupvit_twin import groupvit_twin
 from ofa_twin import ofa_twin
 from proposer_twins import proposer_twin
@@ -39,6 +39,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "sam3": {"weights": sam3_twin()},
     "siglip": {"weights": siglip_twin()},
     "tcl": {"weights": tcl_twin()},
+    "talk2dino": {"weights": dino_twin(), "projection": projection_twin()},
     "tips": {"weights": tips_twin()},
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},

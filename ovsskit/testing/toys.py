@@ -19,6 +19,7 @@ from ovsskit.engine.model.grounds_words import ToyGroundsWords
 from ovsskit.engine.model.groups_patches import ToyGroupsPatches
 from ovsskit.engine.model.guides_patches import ToyGuidesPatches
 from ovsskit.engine.model.matches_text import ToyMatchesText
+from ovsskit.engine.model.projects_text import ToyProjectsText
 from ovsskit.engine.model.proposes_masks import ToyProposesMasks
 from ovsskit.engine.model.segments_classes import ToySegmentsClasses
 from ovsskit.engine.stage import Stage
@@ -51,6 +52,7 @@ class ToyBackbone(
     ToyGroupsPatches,
     ToyGroundsWords,
     ToyDescribesPatchesAndText,
+    ToyProjectsText,
     ToyGuidesPatches,
 ):
     """Do all that the package's models do by brightness, without weights."""

@@ -76,13 +76,21 @@ def sentences(templates: Templates, file: str = "") -> tuple[str, ...]:
     ]
 
 
+Lengths = Literal["unit", "kept", "as_is"]
+"""Of sentences' vectors and of their mean: 1 and 1, as they are and 1, or both as they are."""
+
+
 def encode_words(
-    words: Sequence[str], templates: Sequence[str], backbone: EncodesText, *, unit: bool = True
+    words: Sequence[str],
+    templates: Sequence[str],
+    backbone: EncodesText,
+    *,
+    lengths: Lengths = "unit",
 ) -> Float[torch.Tensor, "text width"]:
     """Return for every word the mean of the vectors of all sentences with it, of length 1.
 
     Each sentence's vector is brought to length 1 before the mean, too (CLIP's prompt ensemble),
-    unless not `unit`: then longer vectors count for more.
+    unless `lengths` are `kept`: then longer vectors count for more; `as_is` leaves the mean, too.
     What was encoded in an earlier run is taken from the user's cache.
     """
 
@@ -90,9 +98,12 @@ def encode_words(
         filled = [template.replace(NAME, word) for word in words for template in templates]
         vectors = backbone.encode_text(filled).float()
         apart = vectors.unflatten(0, (len(words), len(templates)))
-        return ensemble(apart) if unit else torch.nn.functional.normalize(apart.mean(1), dim=-1)
+        if lengths == "unit":
+            return ensemble(apart)
+        mean = apart.mean(1)
+        return torch.nn.functional.normalize(mean, dim=-1) if lengths == "kept" else mean
 
-    known_by = templates if unit else [*templates, "lengths kept"]
+    known_by = templates if lengths == "unit" else [*templates, f"lengths {lengths}"]
     return recall(backbone, words, known_by, encode)
 
 

@@ -18,8 +18,10 @@ def make(name: str, weights: str) -> Any:
     cls = find_backbone(name)
     assert cls is not None
     settings = {**TWINS[name], "weights": weights}
-    decoder = Path(weights) / "decoder.safetensors"
-    return cls(**{**settings, "decoder": str(decoder)} if decoder.is_file() else settings)
+    for part in ("decoder", "projection"):
+        file = Path(weights) / f"{part}.safetensors"
+        settings |= {part: str(file)} if file.is_file() else {}
+    return cls(**settings)
 
 
 def read(model: Any) -> None:

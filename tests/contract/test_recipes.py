@@ -244,6 +244,7 @@ SEEN = {
     "sc_clip_tiny": (112, 112),
     "tcl": (448, 448),
     "tips": (448, 448),
+    "talk2dino": (448, 448),
     "lposs": (224, 224),
     "lposs_tiny": (112, 112),
     "lposs_plus_tiny": (112, 112),

@@ -24,5 +24,6 @@ from ovsskit.engine.model.guides_patches import Facet as Facet
 from ovsskit.engine.model.guides_patches import GuidesPatches as GuidesPatches
 from ovsskit.engine.model.matches_text import MatchesText as MatchesText
 from ovsskit.engine.model.pretrained import PretrainedBackbone as PretrainedBackbone
+from ovsskit.engine.model.projects_text import ProjectsText as ProjectsText
 from ovsskit.engine.model.proposes_masks import ProposesMasks as ProposesMasks
 from ovsskit.engine.model.segments_classes import SegmentsClasses as SegmentsClasses

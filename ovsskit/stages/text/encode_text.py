@@ -10,7 +10,7 @@ from ovsskit._lazy import Float, torch
 from ovsskit.engine.model import EncodesText
 from ovsskit.engine.stage import Batch, PathOfRecipe, PerClass, Stage
 from ovsskit.engine.values import NEGATIVE, TextFeatures, Vocabulary
-from ovsskit.texts.templates import Templates, encode_words, sentences
+from ovsskit.texts.templates import Lengths, Templates, encode_words, sentences
 
 
 class EncodeText(Stage, writes="text_features"):
@@ -18,8 +18,8 @@ class EncodeText(Stage, writes="text_features"):
 
     The words are the background's, each class's name and synonyms, then the negatives. The vectors
     of the sentences with a word are brought to length 1 and averaged, and the mean is brought to
-    length 1 (TCL averages them as they are); or each sentence stays a text of its own, those of a
-    word one after the other.
+    length 1 (TCL averages them as they are, and Talk2DINO leaves the mean as it is); or each
+    sentence stays a text of its own, those of a word one after the other.
     `imagenet_80` are the 80 sentences that OpenAI wrote for ImageNet, as open_clip has them;
     `scene_5` five about a scene; `clip_surgery_85` both; `simple` is "a photo of a {}.", and `name`
     the bare name; `tcl_9` and `car_15` are TCL's and CaR's. In `word_of`, `all`, `first` and
@@ -69,9 +69,10 @@ class EncodeText(Stage, writes="text_features"):
         Field(description="one vector for a word, the mean of its sentences, or one for each"),
     ] = "mean"
     lengths: Annotated[
-        Literal["unit", "kept"],
+        Lengths,
         Field(
-            description="of the sentences' vectors before their mean: brought to 1, or as they are"
+            description="of the sentences' vectors before their mean: brought to 1, or as they are "
+            "(`kept`); `as_is` leaves the length of the mean, too"
         ),
     ] = "unit"
 
@@ -96,8 +97,7 @@ class EncodeText(Stage, writes="text_features"):
         for templates, some in groups.items():
             words = [queries[index][1] for index in some]
             together = [templates] if self.merge == "mean" else [(one,) for one in templates]
-            unit = self.lengths == "unit"
-            found = [encode_words(words, one, backbone, unit=unit) for one in together]
+            found = [encode_words(words, one, backbone, lengths=self.lengths) for one in together]
             vectors |= dict(zip(some, torch.stack(found, 1), strict=True))
         labels = (label for index, (label, _) in enumerate(queries) for _ in vectors[index])
         data = torch.cat([vectors[index] for index in range(len(queries))])

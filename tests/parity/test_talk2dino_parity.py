@@ -1,0 +1,124 @@
+"""Talk2DINO and its recipe against what its authors' own code computes (`talk2dino/README.md`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from clip_family_set import write_recipe
+from recording import CaseFiles
+from sets import Facts, choose, find
+
+from ovsskit.backbones.dino.talk2dino import Talk2dino
+from ovsskit.engine.driver import State
+from ovsskit.engine.model import Backbone, EncodesText
+from ovsskit.engine.stage import Stage, walk
+from ovsskit.engine.values import Image, TextFeatures, Vocabulary
+from ovsskit.recipe.build import load_recipe
+from ovsskit.run.pipeline import Pipeline
+
+SET = "talk2dino"
+NOISES = 16
+"""How many times the recording's own distance from double precision numbers may be from it."""
+LABELS = 1e-3
+"""Share of pixels whose labels may differ, and at least one."""
+
+Tensor = torch.Tensor
+
+
+class RecordedTexts(Backbone, EncodesText):
+    """Have recorded vectors for sentences, in their order."""
+
+    vectors: Any
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Return them."""
+        found: Tensor = self.vectors.flatten(0, 1)
+        assert len(texts) == len(found)
+        return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    def having(what: str) -> Callable[[Facts], Sequence[str]]:
+        return lambda facts: [name for name, case in facts["cases"].items() if what in case]
+
+    choose(metafunc, SET, {"case": having("pamr"), "slide": having("labels")})
+
+
+@pytest.fixture(scope="module")
+def recording(parity_dir: Path) -> CaseFiles:
+    return CaseFiles(find(parity_dir, SET))
+
+
+@pytest.fixture(scope="module")
+def talk2dino(recording: CaseFiles) -> Talk2dino:
+    weights = recording.facts["weights"]
+    folder = recording.folder
+    return Talk2dino(
+        weights=str(folder / weights["tower"]), projection=str(folder / weights["projection"])
+    )
+
+
+def check(ours: Tensor, recording: CaseFiles, case: str, name: str) -> None:
+    theirs = recording.tensors(case)[name]
+    assert ours.shape == theirs.shape, name
+    noise = recording.facts["cases"][case]["float64_largest_difference"][name]
+    torch.testing.assert_close(ours, theirs, atol=NOISES * noise, rtol=0)
+
+
+def words(recording: CaseFiles) -> Vocabulary:
+    names = tuple(f"word {index}" for index in range(len(recording.tensors("texts")["embedding"])))
+    labels = tuple(range(1 + len(names)))
+    return Vocabulary(names, labels, ((0, 0, 0),) * len(labels))
+
+
+def run(
+    stages: Sequence[Stage], image: Image, recording: CaseFiles, talk2dino: Talk2dino
+) -> dict[str, Any]:
+    """Return what every stage wrote last."""
+    kept: dict[str, Any] = {}
+
+    def keep(stage: Stage, states: Sequence[State], seconds: float) -> None:
+        kept[stage.address] = states[0][stage.writes]
+
+    texts = RecordedTexts(vectors=recording.tensors("texts")["sentences"])
+    pipeline = Pipeline.of(stages, {"backbone": talk2dino, "texts": texts}, device="cpu")
+    pipeline.run_many([image], words(recording), keep)
+    return kept
+
+
+def test_a_window(recording: CaseFiles, talk2dino: Talk2dino, case: str) -> None:
+    image, stages = recording.image(case), load_recipe("talk2dino").plan.stages
+    own = {stage.address: stage for stage in walk(stages)}
+    [patches] = own["describe_patches"].run_batch([image], talk2dino)  # type: ignore[attr-defined]
+    check(patches.vectors, recording, case, "patches")
+    texts = RecordedTexts(vectors=recording.tensors("texts")["sentences"])
+    [means] = own["encode_text"].run_batch([words(recording)], texts)  # type: ignore[attr-defined]
+    [embedding] = own["project_text"].run_batch([means], talk2dino)  # type: ignore[attr-defined]
+    check(embedding.data, recording, "texts", "embedding")
+    assert isinstance(embedding, TextFeatures)
+    scores = own["text_similarity"].run(patches, embedding)
+    check(scores.data, recording, case, "similarity")
+    masks = own["upsample"].run(own["sigmoid"].run(scores), image)
+    if recording.facts["cases"][case]["pamr"]:
+        masks = own["pamr"].run(masks, image)
+    check(masks.data, recording, case, "masks")
+
+
+def test_the_recipe(recording: CaseFiles, talk2dino: Talk2dino, slide: str, tmp_path: Path) -> None:
+    image, facts = recording.image(slide), recording.facts
+    values = {
+        "resize_image.short_side": min(image.size),
+        "sliding_window.window": facts["window"],
+        "sliding_window.stride": facts["stride"],
+        "constant_background.at": facts["background"],
+    }
+    recipe = write_recipe(tmp_path, "talk2dino_voc21", values)
+    kept = run(recipe.plan.stages, image, recording, talk2dino)
+    check(kept["sliding_window"].data, recording, slide, "scores")
+    theirs = recording.tensors(slide)["labels"].long()
+    differing = int((kept["label_map"].ids != theirs).sum())
+    assert differing <= max(1, LABELS * theirs.numel())
