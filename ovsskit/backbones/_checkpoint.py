@@ -219,7 +219,8 @@ def too_large(config: Mapping[str, Any]) -> str:
     for key, value in config.items():
         if isinstance(value, Mapping) and (inside := too_large(value)):
             return inside
-        most = MOST_LAYERS if "layers" in key else MOST_ROWS
-        if isinstance(value, int) and value > most:
-            return f"{key} = {value}"
+        most = MOST_LAYERS if "layers" in key or key == "depths" else MOST_ROWS
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, int) and one > most:
+                return f"{key} = {value}"
     return ""

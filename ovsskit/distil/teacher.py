@@ -31,12 +31,12 @@ class Teacher:
         Raises:
             MissingCapability: vectors are asked for, and the recipe leaves none.
         """
-        results = self.pipeline(list(parts))
+        results = self.pipeline(list(parts.cpu()))
         found = [_left_by(one, "patch_features").data.float() for one in results if vectors]
         return Answer(
-            torch.stack([one.labels for one in results]),
-            torch.stack([one.confidence for one in results]),
-            torch.stack(found) if vectors else None,
+            torch.stack([one.labels for one in results]).to(parts.device),
+            torch.stack([one.confidence for one in results]).to(parts.device),
+            torch.stack(found).to(parts.device) if vectors else None,
         )
 
     def texts(self, part: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "class width"]:

@@ -166,6 +166,7 @@ def change_config(folder: Path, **changes: object) -> None:
         (lambda folder: change_config(folder, texts=False), "lack: classifier.bias"),
         (lambda folder: change_config(folder, id2label={}), "names no classes"),
         (lambda folder: change_config(folder, stride=7), "configuration cannot be read"),
+        (lambda folder: change_config(folder, depths=[1, 1, 1, 10**9]), "depths = "),
         (lambda folder: change_config(folder, head_width=10**9), "head_width = 1000000000"),
     ],
 )

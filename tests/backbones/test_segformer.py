@@ -133,6 +133,7 @@ def change_config(folder: Path, **changes: object) -> None:
             lambda folder: change_config(folder, num_attention_heads=[3, 3, 3, 3]),
             "3 heads cannot share a width of 8",
         ),
+        (lambda folder: change_config(folder, depths=[1, 1, 1, 10**9]), "depths = "),
         (
             lambda folder: change_config(folder, decoder_hidden_size=10**9),
             "decoder_hidden_size = 1000000000",
