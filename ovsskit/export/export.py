@@ -80,7 +80,7 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
     allow_pixels(options.max_pixels)
     identity = {
         "format": options.format,
-        "folder": str(options.run.resolve()),
+        "folder": str(run.folder.resolve()),
         "run": run.identity,
         "classes": [one.name for one in classes.classes],
         "min_confidence": options.min_confidence,
@@ -138,7 +138,7 @@ class _Job:
             self.callbacks.tell(record.name, reason)
         with self.folder.alone():
             whole = self._conclude(done)
-        self.callbacks.end(self.folder.path, whole)
+        self.callbacks.end(self.folder.where, whole)
         return whole
 
     def _numbered(self) -> Iterator[tuple[int, ImageRecord]]:
@@ -265,7 +265,7 @@ class _Job:
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "finished": finished,
             "format": self.options.format,
-            "run": {"folder": str(self.options.run), "name": self.finished.title},
+            "run": {"folder": str(self.finished.folder), "name": self.finished.title},
             "root": self.root,
             "classes": [
                 {"number": one.number, "name": one.name, "place": place}

@@ -62,6 +62,8 @@ _READ = TypeAdapter(Line).validate_python
 class ExportFolder(RecordedFolder):
     """Hold an output folder that is locked for one export, or raise BadOutput."""
 
+    state, log = (), "images.jsonl"
+
     def __init__(
         self, path: Path, identity: dict[str, Any], image_folder: str, shard: Shard = WHOLE
     ) -> None:
@@ -194,6 +196,8 @@ class ExportFolder(RecordedFolder):
         Raises:
             CannotWrite: the disk is full, or the folder cannot be written any more.
         """
+        if plain["finished"] and (self.path / self.log).exists():
+            self.carry(self.log)
         left_out = [{"name": name, "reason": why} for name, why in sorted(self.left_out.items())]
         plain |= {"left_out": left_out, "notices": self.notices}
         whole = {**plain, "identity": self.identity, "files": self.files}

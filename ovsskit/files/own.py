@@ -96,8 +96,10 @@ class OpenFolder:
     """
 
     state: ClassVar[Sequence[str] | None] = None
-    """The files beside the record from which a command goes on; None where a remote folder of this
-    kind is refused."""
+    """The files beside the record and the log from which a command goes on; None where a remote
+    folder of this kind is refused."""
+    may_share: ClassVar[bool] = False
+    """Whether shards may share a remote folder of this kind."""
     log: ClassVar[str] = ""
     """The file to which lines are added; in a remote folder they are in a journal until the file is
     written as a whole or removed."""
@@ -193,8 +195,11 @@ class OpenFolder:
         """Make a symbolic link to a file elsewhere, or replace one.
 
         Raises:
-            CannotWrite: the system makes no links, or the folder is gone.
+            CannotWrite: the system makes no links, or the folder is gone or remote.
         """
+        if self.remote is not None:
+            what = "A remote folder holds no links."
+            raise CannotWrite(what, fix="Give --copy-images.", where=Place(str(self.where)))
         path, part = self._place(name), self._part()
         with self.telling(path):
             part.symlink_to(target)
@@ -311,6 +316,10 @@ class OwnFolder(OpenFolder):
             fix = "Name a folder of this machine with --out, and copy it when all is done."
             what = f"What {_one(KINDS[record])} leaves is written to this machine alone."
             raise BadOutput(what, fix=fix, where=Place(str(self.where)))
+        if self.remote is not None and not (shard.is_whole or self.may_share):
+            what = f"Shards do not share the remote folder of {_one(KINDS[record])}."
+            fix = "Leave out --shard, or name a folder of this machine with --out."
+            raise BadOutput(what, fix=fix, where=Place(str(self.where)))
         if shard.is_whole or not (self.path / LOCK).exists():
             self._see_owner()
         make_folder(self.path)
@@ -342,7 +351,7 @@ class OwnFolder(OpenFolder):
             self._see_remote_owner(remote)
             self._clear()
             journal = RemoteJournal(remote, self.shard)
-            for name in (self.record, *(self.state or ())):
+            for name in filter(None, (self.record, self.log, *(self.state or ()))):
                 remote.bring(name, self.path / name)
             for lines in journal.read():
                 with (self.path / self.log).open("ab") as file:

@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from painted_rasters import patches, write_raster
 from remote_photos import COLOURS, KEYS, photo, put_photos
 from run_records import read_run
 from shared_files import SharedFileSystem
@@ -299,6 +300,38 @@ def test_what_may_not_be_written_is_said_before_anything_runs(
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", refuse)
     with pytest.raises(BadOutput, match="Access is denied"):
         run(f"{memory}/found", tmp_path)
+
+
+def test_windows_of_a_raster_stay_here(memory: str, tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "map.tif", patches(150, 130))
+    options = {"images": str(path), "window": 64, "overlap": 16}
+    run(tmp_path / "here", tmp_path, **options)
+    run(f"{memory}/found", tmp_path, **options)
+    far = copy(f"{memory}/found", tmp_path / "far")
+    see_same(tmp_path / "here", far)
+    assert (far / "masks/map.tif").is_file()
+    left = [path for path in (tmp_path / "cache/outputs").rglob("*") if path.is_file()]
+    assert [path.name for path in left] == [".lock"]
+
+
+def test_shards_of_two_runs_that_begin_together(
+    memory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither has seen the other's record when it begins; the first to end is refused."""
+    out, finish, meanwhile = f"{memory}/found", OutputFolder.finish, ["blue, red"]
+
+    def late(folder: OutputFolder, record: Any) -> None:
+        if meanwhile:
+            other = dict(json.loads(_read("/bucket/found/run.json", out)))
+            other["identity"]["classes"]["names"] = meanwhile.pop()
+            fsspec.filesystem("memory").pipe_file(
+                "/bucket/found/run.json", json.dumps(other).encode()
+            )
+        finish(folder, record)
+
+    monkeypatch.setattr(OutputFolder, "finish", late)
+    with pytest.raises(CannotWrite, match="other settings, classes or models"):
+        run(out, tmp_path, shard="1/2")
 
 
 def test_a_bucket_that_is_not_there_is_said(s3: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ovsskit.engine.identity import differences
 from ovsskit.errors import CannotWrite, Place
 from ovsskit.files.own import RUN, Written
 from ovsskit.files.remote import RemotePath, meant_path
@@ -31,7 +32,7 @@ from ovsskit.run.output.records import IMAGES
 class RemoteOutputFolder(OutputFolder):
     """Hold a remote output folder for one run, or raise BadOutput."""
 
-    state = (IMAGES,)
+    state, may_share = (IMAGES,), True
     session: RemoteJournal
 
     def begin(self) -> None:
@@ -111,7 +112,7 @@ class RemoteOutputFolder(OutputFolder):
     def _see_identity(self) -> None:
         assert self.remote is not None
         with suppress(ValueError, KeyError, TypeError):
-            if json.loads(self.remote.read(RUN))["identity"] != self.identity:
+            if differences(json.loads(self.remote.read(RUN))["identity"], self.identity):
                 what = "A run with other settings, classes or models has begun in the folder."
                 fix = "Name another folder with --out."
                 raise CannotWrite(what, fix=fix, where=Place(str(self.where)))
