@@ -13,6 +13,7 @@ from deit_twin import deit_twin
 from dino_twin import decoder_twin, dino_twin, dinov3_twin, projection_twin
 from groupvit_twin import groupvit_twin
 from ofa_twin import ofa_twin
+from prompts_twin import prompts_twin
 from proposer_twins import proposer_twin
 from radio_twin import radio_twin
 from sam3_twin import sam3_twin
@@ -30,6 +31,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "clip": {"weights": clip_twin(), "model": ""},
     "clip_dense": {"weights": clip_twin(), "model": ""},
     "deeplab": {"weights": deeplab_twin(), "image_size": 64},
+    "clip_prompted": {"weights": clip_twin(), "prompts": prompts_twin(), "model": ""},
     "deit": {"weights": deit_twin()},
     "dino": {"weights": dino_twin()},
     "dinov3": {"weights": dinov3_twin()},

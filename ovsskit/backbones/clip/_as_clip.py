@@ -36,7 +36,8 @@ class AsClip(PretrainedBackbone, EncodesImageAndText):
     @cached_property
     def clip(self) -> Clip:
         """Return the same model as `clip` has it, with this one's network."""
-        given = {name: getattr(self, name) for name in type(self).model_fields}
+        fields = type(self).model_fields.keys() & Clip.model_fields.keys()
+        given = {name: getattr(self, name) for name in fields}
         return Clip(**given).to(self._device)
 
     @property

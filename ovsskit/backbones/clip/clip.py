@@ -269,15 +269,18 @@ class Clip(PretrainedBackbone, EncodesImageAndText, EncodesRegions, ExplainsPatc
         Raises:
             BadValue: more blocks are to be left out than can be.
         """
+        with torch.no_grad():
+            features: torch.Tensor = self._encode_whole(self.prepare_whole(images)).float()
+        return features
+
+    def prepare_whole(self, images: Sequence[Image]) -> Float[torch.Tensor, "image 3 h w"]:
+        """Return whole images as the network sees them, prepared as open_clip does."""
         from PIL import Image as Pillow
 
         prepared = [
             self.preprocess(Pillow.fromarray(image.pixels.cpu().numpy())) for image in images
         ]
-        with torch.no_grad():
-            pixels = send(torch.stack(prepared).to(self.dtype), self._device)
-            features: torch.Tensor = self._encode_whole(pixels).float()
-        return features
+        return send(torch.stack(prepared).to(self.dtype), self._device)
 
     def _encode_whole(
         self,
