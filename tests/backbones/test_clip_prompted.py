@@ -12,6 +12,7 @@ import torch
 from clip_twin import clip_twin
 from prompts_twin import prompts_twin, random_prompts
 from safetensors.torch import load_file, save_file
+from siglip_twin import siglip_twin
 
 from ovsskit.backbones.clip import _prompts as prompting
 from ovsskit.backbones.clip.clip import Clip
@@ -155,3 +156,16 @@ def test_without_prompts_the_encoders_are_those_of_clip() -> None:
         text = prompting.encode_text(clip.network, ids, {})
     torch.testing.assert_close(image, clip.encode_image(IMAGES), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(text, clip.encode_text(["dog"]), atol=1e-5, rtol=1e-4)
+
+
+def test_without_a_file_it_is_clip() -> None:
+    model, clip = ClipPrompted(weights=clip_twin()), Clip(weights=clip_twin())
+    close = {"atol": 1e-5, "rtol": 1e-4}
+    torch.testing.assert_close(model.encode_image(IMAGES), clip.encode_image(IMAGES), **close)
+    torch.testing.assert_close(model.encode_text(TEXTS), clip.encode_text(TEXTS), **close)
+    assert "prompts.safetensors" not in model.read_files()
+
+
+def test_other_encoders_are_refused() -> None:
+    with pytest.raises(BadWeights, match="plain CLIP"):
+        ClipPrompted(weights=siglip_twin()).check_weights()

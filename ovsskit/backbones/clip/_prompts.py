@@ -49,9 +49,8 @@ def read_prompts(path: Path, network: Any) -> Prompts:
 
     Raises:
         BadWeights: the file is no safetensors file or broken, or holds other tensors, or prompts of
-            another width, or for a block that the network has not; or it is no plain CLIP.
+            another width, or for a block that the network has not.
     """
-    _see_plain(network, path)
     depths = {
         "visual": (len(vision.blocks_of(network.visual)), network.visual.conv1.out_channels),
         "text": (len(network.transformer.resblocks), network.token_embedding.embedding_dim),
@@ -101,13 +100,14 @@ def encode_text(
 
     Those before the first block have places of their own, which move the words on.
     """
-    tokens, count = insert(network.token_embedding(ids), prompts.get(1), 0)
-    tokens = tokens + network.positional_embedding[: tokens.shape[1]]
+    dtype = network.transformer.get_cast_dtype()
+    tokens, count = insert(network.token_embedding(ids).to(dtype), prompts.get(1), 0)
+    tokens = tokens + network.positional_embedding[: tokens.shape[1]].to(dtype)
     for number, block in enumerate(network.transformer.resblocks, 1):
         if number > 1:
             tokens, count = insert(tokens, prompts.get(number), count)
         length = tokens.shape[1]
-        mask = network.attn_mask[None, None, :length, :length]
+        mask = network.attn_mask[None, None, :length, :length].to(dtype)
         tokens = vision.attend_as_trained(block, tokens, vision.project(block, tokens), mask)
     last = ids.argmax(-1) + count
     features = network.ln_final(tokens)[torch.arange(len(ids), device=ids.device), last]
@@ -137,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise _unfit(path, what) from error
 
 
-def _see_plain(network: Any, path: Path) -> None:
+def see_plain(network: Any) -> None:
     """See that a network's encoders are those that this module runs.
 
     Raises:
@@ -153,7 +153,7 @@ def _see_plain(network: Any, path: Path) -> None:
     if not is_plain:
         kinds = first_of([type(network).__name__, type(network.visual).__name__])
         what = f"Prompts stand in the blocks of a plain CLIP, and this is another: {kinds}."
-        raise BadWeights(what, fix="Use a plain ViT, such as ViT-L-14-336.", where=Place(str(path)))
+        raise BadWeights(what, fix="Use a plain ViT, such as ViT-L-14-336.")
 
 
 def _unfit(path: Path, what: str) -> BadWeights:

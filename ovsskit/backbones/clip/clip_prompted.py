@@ -12,9 +12,10 @@ from pydantic import Field
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones.clip import _prompts as prompting
 from ovsskit.backbones.clip._as_clip import AsClip
-from ovsskit.backbones.clip._prompts import Prompts, need_prompts, read_prompts
+from ovsskit.backbones.clip._prompts import Prompts, need_prompts, read_prompts, see_plain
 from ovsskit.backbones.clip._published import CLIP
 from ovsskit.backbones.clip._text import TextReader
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.sending import send
 from ovsskit.engine.values import Image
 from ovsskit.hub.weights import Published
@@ -33,10 +34,13 @@ class ClipPrompted(AsClip):
     encoder); Zhou et al. 2022, CoOp (texts); Khattak et al. 2023, MaPLe (both, in several blocks).
     """
 
+    embedded: ClassVar[Path] = Clip.embedded
     waits: ClassVar[str] = "open_clip prepares whole images on the processor"
     published: ClassVar[Mapping[str, Published]] = CLIP
 
-    prompts: Annotated[str, Field(min_length=1, description="a safetensors file of prompts")]
+    prompts: Annotated[
+        str, Field(description="a safetensors file of prompts; if empty there are none")
+    ] = ""
 
     @classmethod
     def recognise(cls, names: Collection[str]) -> str:
@@ -49,7 +53,10 @@ class ClipPrompted(AsClip):
         Raises:
             MissingWeights: one is not there.
         """
-        return {**super().read_files(), "prompts.safetensors": need_prompts(self.prompts)}
+        files = super().read_files()
+        if self.prompts:
+            files["prompts.safetensors"] = need_prompts(self.prompts)
+        return files
 
     def check_weights(self) -> None:
         """Refuse weights, and prompts, that do not fit.
@@ -70,8 +77,12 @@ class ClipPrompted(AsClip):
         """Return the prompts of both encoders.
 
         Raises:
-            MissingWeights, BadWeights: there are none, or they are for another model.
+            MissingWeights, BadWeights: there are none, or they are for another model, or it is no
+                plain CLIP.
         """
+        see_plain(self.network)
+        if not self.prompts:
+            return Prompts({}, {})
         found = read_prompts(need_prompts(self.prompts), self.network)
         return Prompts(
             *({block: send(one, self._device) for block, one in part.items()} for part in found)
