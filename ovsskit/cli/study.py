@@ -97,8 +97,17 @@ def study(
         typer.Option("--preset", help="A published protocol: pnp_ovss, pnp_ovss_annealing."),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Processes; on GPUs, one for each.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes; on GPUs, one for each.",
+            show_default="1; with Ray as many as there is room for",
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="here, or ray: workers are tasks of a Ray cluster.")
+    ] = "here",
     storage: Annotated[
         str,
         typer.Option(
@@ -169,6 +178,7 @@ def study(
         },
         storage=storage,
         workers=workers,
+        engine=engine,
         device=device,
         batch=batch,
         limit=limit,

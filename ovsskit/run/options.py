@@ -264,7 +264,7 @@ def choose_devices(device: str, devices: str | None) -> tuple[str, ...]:
     return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)
 
 
-def see_engine(engine: str, devices: Sequence[str]) -> None:
+def see_engine(engine: str, devices: Sequence[str] = ()) -> None:
     """See that there is such an engine, and that it takes devices if some are named.
 
     Raises:

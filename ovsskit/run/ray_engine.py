@@ -15,6 +15,7 @@ from typing import Any
 from ovsskit.datasets.extra import need
 from ovsskit.errors import OvsskitError, ReplicasDied
 from ovsskit.run.output.record import ImageRecord
+from ovsskit.run.ray_cluster import WHY, cluster, places_of, reason_in
 from ovsskit.run.replica import Replica, Work
 
 RETRIES = 3
@@ -64,25 +65,19 @@ class RayEngine:
             MissingExtra: Ray is not installed.
             ReplicasDied: actors die again and again.
         """
-        ray = need("ray", "`--engine ray`", "ray")
-        need("ray.data", "`--engine ray`", "ray")
-        started = not ray.is_initialized()
-        if started:
-            _connect(ray)
-        try:
-            for window in _windows(whole, rasters, WINDOW * self.work.batch):
-                self._run(ray, window)
-        except (ray.exceptions.RayError, ray.exceptions.RayTaskError) as error:
-            raise _explain(error) from error
-        finally:
-            if started:
-                ray.shutdown()
+        need("ray.data", WHY, "ray")
+        with cluster() as ray:
+            _be_quiet(ray)
+            try:
+                for window in _windows(whole, rasters, WINDOW * self.work.batch):
+                    self._run(ray, window)
+            except (ray.exceptions.RayError, ray.exceptions.RayTaskError) as error:
+                raise _explain(error) from error
 
     def _run(self, ray: Any, window: list[dict[str, Any]]) -> None:
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        count = self.actors or gpus or int(ray.cluster_resources().get("CPU", 1))
-        count = max(1, min(count, -(-len(window) // self.work.batch)))
-        work = self.work.on("cuda:0" if gpus else "cpu")
+        room, device = places_of(ray)
+        count = max(1, min(self.actors or room, -(-len(window) // self.work.batch)))
+        work = self.work.on(device)
         done = ray.data.from_items(window, override_num_blocks=min(len(window), 4 * count))
         done = done.map_batches(
             Actor,
@@ -90,7 +85,7 @@ class RayEngine:
             compute=ray.data.ActorPoolStrategy(size=count),
             batch_size=self.work.batch,
             num_cpus=1,
-            num_gpus=1 if gpus else None,
+            num_gpus=None if device == "cpu" else 1,
             ray_remote_args_fn=_retries,
         )
         for row in done.iter_rows():
@@ -102,14 +97,8 @@ def _retries() -> dict[str, int]:
     return {"max_restarts": RETRIES, "max_task_retries": RETRIES}
 
 
-def _connect(ray: Any) -> None:
-    """Join the cluster that RAY_ADDRESS names, or start one on this machine."""
-    ray.init(
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        include_dashboard=False,
-        configure_logging=False,
-    )
+def _be_quiet(ray: Any) -> None:
+    """Let Ray Data draw no progress bars, and hand out images in any order."""
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -137,6 +126,5 @@ def _explain(error: Exception) -> OvsskitError:
         if isinstance(cause, OvsskitError):
             return cause
         cause = getattr(cause, "cause", None) or cause.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    what = f"Ray could not do it: {lines[-1] if lines else type(error).__name__}"
+    what = f"Ray could not do it: {reason_in(error)}"
     return ReplicasDied(what, fix="Run without --engine ray to see why.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ovsskit.engine.notices import Silent
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
-from ovsskit.run.options import as_option
+from ovsskit.run.options import HERE, as_option
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.spec.plan import StudyOptions
 from ovsskit.study.study import StudyCallbacks, search
@@ -23,7 +23,8 @@ def run_study(
     objectives: Sequence[str] = (),
     device: str = "auto",
     batch: int | str = "auto",
-    workers: int = 1,
+    workers: int | None = None,
+    engine: str = HERE,
     stretch: Stretch | tuple[float, float] = "percentile",
     bands: Sequence[int] = (),
     callbacks: StudyCallbacks | None = None,
@@ -32,7 +33,8 @@ def run_study(
     """Search parameters of a recipe, or as a study file says, and return the state of the study.
 
     Overrides are `"address=value"`, and settings those of `[study]`, such as `trials=20`. `stretch`
-    and `bands` say how numbers that are no bytes become colours. The best recipe is the
+    and `bands` say how numbers that are no bytes become colours. With the `engine` "ray" workers are
+    tasks of a Ray cluster. The best recipe is the
     file `state.recipe`. The same call goes on with a study that was stopped.
 
         state = ovsskit.run_study("quickstart", images=["photos"], trials=20)
@@ -54,5 +56,6 @@ def run_study(
         objectives=tuple(objectives),
         settings=settings,
         workers=workers,
+        engine=engine,
     )
     return search(options, callbacks or Silent())

@@ -19,6 +19,8 @@ from ovsskit.errors import BadStudy
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.files.digests import digest_path, digest_texts
 from ovsskit.files.writing import cannot_write
+from ovsskit.run.options import HERE, RAY, see_engine
+from ovsskit.run.ray_cluster import cluster
 from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as working
 from ovsskit.study.search.evaluate import Evaluator
@@ -26,6 +28,7 @@ from ovsskit.study.search.finals import Finals
 from ovsskit.study.search.given import reference_plan
 from ovsskit.study.search.memory import PeakMemory
 from ovsskit.study.search.queue import DEFAULT, TrialQueue
+from ovsskit.study.search.ray_workers import RayWorkers
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row, read_rows
 from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
@@ -76,6 +79,7 @@ def _search(
     memory_gigabytes: float,
     disk_gigabytes: float,
 ) -> StudyState:
+    see_engine(options.engine)
     plan = make_plan(options)
     devices = _devices(options)
     batch = choose_batch(options.batch, devices[0])
@@ -100,7 +104,18 @@ def _search(
         trial_storage = place.trial_storage(plan)
         try:
             queue = TrialQueue(plan.search, trial_storage, identify_study(plan))
-            return _Job(plan, folder, place, queue, callbacks, devices, batch, notices).run()
+            return _Job(
+                plan,
+                folder,
+                place,
+                queue,
+                callbacks,
+                devices,
+                batch,
+                notices,
+                options.engine,
+                options.workers,
+            ).run()
         finally:
             trial_storage.close()
     except OSError as error:  # such as of the journal, which Optuna writes
@@ -121,6 +136,8 @@ class _Job:
     devices: list[str]
     batch: int
     notices: Notices
+    engine: str
+    workers: int | None
 
     def run(self) -> StudyState:
         self.state = StudyState(self.plan, self.queue.count, self.place.folder)
@@ -131,21 +148,12 @@ class _Job:
         self.state.default = self._judge_default(evaluator)
         self.state.rows = read_rows(self.queue.study, self.plan.search)
         self.callbacks.begin(self.state)
-        if len(self.devices) == 1:
+        if len(self.devices) == 1 and self.engine == HERE:
             working.work(self.queue, self.plan, evaluator, self._poll)
         else:
             del evaluator
             free_memory_of(self.devices[0])
-            identity = self.queue.study.user_attrs["identity"]
-            working.work_in_processes(
-                self.plan,
-                self.place,
-                identity,
-                self.devices,
-                self.batch,
-                self.queue.finished,
-                self._poll,
-            )
+            self._work_elsewhere()
             evaluator = Evaluator(self.plan, self.devices[0], self.batch, self.place.store())
         self._poll()
         if self._is_to_prove():
@@ -154,6 +162,16 @@ class _Job:
         self._publish(evaluator)
         self.callbacks.end(self.state)
         return self.state
+
+    def _work_elsewhere(self) -> None:
+        given = self.plan, self.place, self.queue.study.user_attrs["identity"]
+        if self.engine == HERE:
+            crew: working.Crew = working.Processes(*given, self.devices, self.batch)
+            working.work_in_crew(crew, self.queue.finished, self._poll)
+            return
+        with cluster() as ray:
+            crew = RayWorkers(ray, *given, self.workers, self.batch)
+            working.work_in_crew(crew, self.queue.finished, self._poll)
 
     def _is_to_prove(self) -> bool:
         """Say whether the best trial, if there is one, has to be proved better."""
@@ -242,11 +260,14 @@ def identify_study(plan: StudyPlan) -> dict[str, Any]:
 
 
 def _devices(options: StudyOptions) -> list[str]:
-    """Return the device of every worker: GPU after GPU, unless one is named."""
+    """Return the device of every worker here: GPU after GPU, unless one is named."""
     first = choose_device(options.device)
+    if options.engine == RAY:
+        return [first]
+    workers = options.workers or 1
     if first.startswith("cuda") and options.device in ("auto", "cuda"):
-        return [f"cuda:{index % torch.cuda.device_count()}" for index in range(options.workers)]
-    return [first] * options.workers
+        return [f"cuda:{index % torch.cuda.device_count()}" for index in range(workers)]
+    return [first] * workers
 
 
 def _see_memory(plan: StudyPlan, device: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 
@@ -232,50 +232,92 @@ def see_failures(rows: list[Row]) -> None:
         )
 
 
-def work_in_processes(
-    plan: StudyPlan,
-    place: Place,
-    identity: Mapping[str, Any],
-    devices: list[str],
-    batch: int,
-    finished: Callable[[], bool],
-    after: Callable[[], int],
-) -> None:
-    """Let a process for each device take turns until the study is finished; the dead are replaced.
+class Crew(Protocol):
+    """Hold workers in processes of their own, numbered from 0 to `size` - 1."""
+
+    size: int
+    advice: str
+
+    def start(self, number: int) -> None:
+        """Start a worker, or another in the place of one that has ended."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until one has ended, or for so long."""
+
+    def end_of(self, number: int) -> str | None:
+        """Return how a worker has ended; None if it is at work."""
+
+    def close(self, patience: float) -> None:
+        """Let workers end by themselves for so many seconds, then end them."""
+
+
+def work_in_crew(crew: Crew, finished: Callable[[], bool], after: Callable[[], int]) -> None:
+    """Let workers take turns until the study is finished; the dead are replaced.
 
     `after` is called now and then, and returns how many turns are done.
 
     Raises:
         StudyFailed: workers die again and again, and nothing gets done.
     """
-    context = multiprocessing.get_context("spawn")
-
-    def start(device: str) -> Any:
-        threads = max(1, (os.cpu_count() or 1) // len(devices))
-        process = context.Process(
-            target=run_worker, args=(plan, place, identity, device, batch, threads), daemon=True
-        )
-        process.start()
-        return process
-
-    workers = {index: start(device) for index, device in enumerate(devices)}
+    numbers = range(crew.size)
     deaths, done = 0, after()
     try:
+        for number in numbers:
+            crew.start(number)
         while not finished():
-            wait([worker.sentinel for worker in workers.values()], timeout=PAUSE)
+            crew.wait(PAUSE)
             now = after()
             deaths, done = (0, now) if now > done else (deaths, done)
-            for index, worker in workers.items():
-                if not worker.is_alive() and not finished():
+            for number in numbers:
+                end = crew.end_of(number)
+                if end is not None and not finished():
                     deaths += 1
-                    if deaths > 3 * len(devices):
-                        last = f"the last with exit status {worker.exitcode}"
-                        what = f"Workers die before they finish a trial, {last}."
-                        raise StudyFailed(what, fix="Run it with --workers 1 to see why.")
-                    workers[index] = start(devices[index])
+                    if deaths > 3 * crew.size:
+                        what = f"Workers die before they finish a trial, the last {end}."
+                        raise StudyFailed(what, fix=crew.advice)
+                    crew.start(number)
     finally:
-        for worker in workers.values():
-            worker.join(FAREWELL if finished() else 0)
+        crew.close(FAREWELL if finished() else 0)
+
+
+class Processes:
+    """Workers in processes of this machine, one for each device."""
+
+    advice = "Run it with --workers 1 to see why."
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        place: Place,
+        identity: Mapping[str, Any],
+        devices: Sequence[str],
+        batch: int,
+    ) -> None:
+        self.size, self.devices = len(devices), devices
+        self._given, self._batch = (plan, place, identity), batch
+        self._workers: dict[int, Any] = {}
+
+    def start(self, number: int) -> None:
+        """Start a worker, or another in the place of one that has ended."""
+        threads = max(1, (os.cpu_count() or 1) // self.size)
+        given = (*self._given, self.devices[number], self._batch, threads)
+        context = multiprocessing.get_context("spawn")
+        self._workers[number] = context.Process(target=run_worker, args=given, daemon=True)
+        self._workers[number].start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until one has ended, or for so long."""
+        wait([worker.sentinel for worker in self._workers.values()], timeout=seconds)
+
+    def end_of(self, number: int) -> str | None:
+        """Return how a worker has ended; None if it is at work."""
+        worker = self._workers[number]
+        return None if worker.is_alive() else f"with exit status {worker.exitcode}"
+
+    def close(self, patience: float) -> None:
+        """Let workers end by themselves for so many seconds, then end them."""
+        for worker in self._workers.values():
+            worker.join(patience)
             worker.kill()
 
 

@@ -29,6 +29,7 @@ from ovsskit.recipe.shapes import read_shaped
 from ovsskit.recipe.toml_lines import Table
 from ovsskit.recipe.vocabulary import replace_classes
 from ovsskit.run.options import (
+    HERE,
     ImageOptions,
     check_files,
     choose_classes,
@@ -74,7 +75,8 @@ class StudyOptions(ImageOptions):
     objectives: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     storage: str = ""
-    workers: int = 1
+    workers: int | None = None
+    engine: str = HERE
     plugins: tuple[Path, ...] = ()
 
 
