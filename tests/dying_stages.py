@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ovsskit.engine.stage import Stage
-from ovsskit.engine.values import S, Image
+from ovsskit.engine.values import Image, S
 
 
 class DieOnce(Stage, writes="scores"):

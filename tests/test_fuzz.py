@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import fuzz
+from fuzzing.feeding import Reader, feed
 
 COUNTS = {
     "recipes": 30,
@@ -30,7 +31,7 @@ def test_a_broken_file_is_explained(name: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # those of libraries, on configurations that are odd
-            outcome = fuzz.feed(fuzz.READERS[name](), COUNTS.get(name, 40), seed=1)
+            outcome = feed(fuzz.READERS[name](), COUNTS.get(name, 40), seed=1)
     finally:
         logging.disable(logging.NOTSET)
     assert outcome.crashes == {}
@@ -46,11 +47,20 @@ def test_the_files_that_are_broken_are_good_before(tmp_path: Path) -> None:
         "images.sqlite",
         "presence",
         "classes",
+        "png",
+        "tif",
+        "masks",
+        "eval.json",
+        "export.json",
+        "store",
+        "bank of words",
+        "bank of regions",
+        "student/config.json",
     ):
         reader = fuzz.READERS[name]()
         for number, content in enumerate(reader.good):
             path = tmp_path / f"{name}{number}" / reader.file
-            path.parent.mkdir()
+            path.parent.mkdir(parents=True)
             path.write_bytes(content)
             reader.read(path)
 
@@ -59,5 +69,5 @@ def test_a_reader_that_fails_is_found() -> None:
     def fail(path: object) -> object:
         raise KeyError("x")
 
-    outcome = fuzz.feed(fuzz.Reader("failing", (b"x = 1\n",), "x.toml", fail), 3, seed=1)
+    outcome = feed(Reader("failing", (b"x = 1\n",), "x.toml", fail), 3, seed=1)
     assert outcome.crashed == 3

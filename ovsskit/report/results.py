@@ -89,7 +89,11 @@ def read_result(path: Path) -> Result:
         what = "This is not the record of a result."
         fix = "Name a folder that `ovsskit eval` wrote, or the eval.json in it."
         raise BadFile(what, fix=fix, where=Place(str(file)))
-    if not record["images"]["counted"]:
+    images = record["images"]
+    if not isinstance(images, dict) or not isinstance(images.get("counted"), int):
+        what = "The record of a result is broken: it does not say how many images were counted."
+        raise BadFile(what, fix="Run the evaluation again.", where=Place(str(file)))
+    if not images["counted"]:
         what = "No image is counted in this result."
         raise BadFile(what, fix="Run the evaluation again.", where=Place(str(file)))
     return Result(file, record)

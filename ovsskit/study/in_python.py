@@ -33,9 +33,9 @@ def run_study(
     """Search parameters of a recipe, or as a study file says, and return the state of the study.
 
     Overrides are `"address=value"`, and settings those of `[study]`, such as `trials=20`. `stretch`
-    and `bands` say how numbers that are no bytes become colours. With the `engine` "ray" workers are
-    tasks of a Ray cluster. The best recipe is the
-    file `state.recipe`. The same call goes on with a study that was stopped.
+    and `bands` say how numbers that are no bytes become colours. With `engine="ray"` a Ray cluster
+    does the trials. The best recipe is the file `state.recipe`. The same call goes on with a study
+    that was stopped.
 
         state = ovsskit.run_study("quickstart", images=["photos"], trials=20)
         pipeline = ovsskit.load(state.recipe)

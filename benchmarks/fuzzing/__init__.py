@@ -1,0 +1,1 @@
+"""Broken files for every reader, by kind: what `fuzz.py` feeds."""
