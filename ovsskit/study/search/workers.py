@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import optuna
 
@@ -232,6 +232,7 @@ def see_failures(rows: list[Row]) -> None:
         )
 
 
+@runtime_checkable
 class Crew(Protocol):
     """Hold workers in processes of their own, numbered from 0 to `size` - 1."""
 
