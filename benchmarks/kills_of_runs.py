@@ -153,7 +153,9 @@ def torture(kind: Kind, home: Path, kills: int, chance: random.Random) -> tuple[
     killed = 0
     while killed < kills:
         processes = start(kind, out)
-        time.sleep(chance.uniform(0.0, 1.1) * lasts)
+        moment = time.perf_counter() + chance.uniform(0.0, 1.1) * lasts
+        for process in processes:
+            process.join(max(0.0, moment - time.perf_counter()))
         victims = [one for one in processes if one.is_alive()]
         for victim in chance.sample(victims, chance.randint(0, len(victims))):
             os.killpg(victim.pid or 0, signal.SIGKILL)
