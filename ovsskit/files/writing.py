@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedWriter, UnsupportedOperation
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -37,11 +38,12 @@ def write_whole(
         if part is None:
             path.parent.mkdir(parents=True, exist_ok=True)
         part = part or beside
-        with part.open("xb") as file:  # a new file: nothing is written through a link
+        # A new file: nothing is written through a link.
+        with part.open("xb", buffering=0) as raw, _Whole(raw) as file:
             write(file)
+            file.flush()
             if flush:
-                file.flush()
-                os.fsync(file.fileno())
+                os.fsync(raw.fileno())
         os.replace(part, path)  # noqa: PTH105 - one name to watch in tests of full disks
     except BaseException as error:
         with suppress(OSError):  # there is none, or the disk is in trouble
@@ -49,6 +51,14 @@ def write_whole(
         if isinstance(error, OSError):
             raise cannot_write(error, path) from error
         raise
+
+
+class _Whole(BufferedWriter):
+    """Write every byte, or raise: to a number of a file Pillow writes less where a disk is full."""
+
+    def fileno(self) -> int:
+        """Give no number of the file."""
+        raise UnsupportedOperation("fileno")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import PIL.Image
 import pytest
 
 from ovsskit.errors import BadOutput, CannotWrite
@@ -26,6 +28,17 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, part: str | Non
     assert caught.value.status == 1
     assert caught.value.fix.startswith("Make room")
     assert not list(tmp_path.iterdir())
+
+
+def test_writers_get_no_number_of_the_file_by_which_they_could_write_less(tmp_path: Path) -> None:
+    def write(file: BinaryIO) -> None:
+        with pytest.raises(io.UnsupportedOperation):
+            file.fileno()
+        PIL.Image.new("RGB", (9, 9), "red").save(file, "JPEG")
+
+    write_whole(tmp_path / "a.jpg", write)
+    with PIL.Image.open(tmp_path / "a.jpg") as image:
+        image.load()
 
 
 def test_what_was_there_stays_until_the_new_is_whole(
