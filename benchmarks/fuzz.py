@@ -18,9 +18,9 @@ import warnings
 from pathlib import Path
 
 from fuzzing import banks, images, recipes, records, weights, words
-from fuzzing.feeding import feed
+from fuzzing.feeding import Readers, feed
 
-READERS = {
+READERS: Readers = {
     **recipes.READERS,
     **words.READERS,
     **images.READERS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from fuzzing.feeding import Reader
+from fuzzing.feeding import Reader, Readers
 
 
 def _entries() -> Reader:
@@ -66,4 +66,4 @@ def _region_bank() -> Reader:
     return Reader("bank of regions", (good,), "bank.safetensors", read)
 
 
-READERS = {"store": _entries, "bank of words": _word_bank, "bank of regions": _region_bank}
+READERS: Readers = {"store": _entries, "bank of words": _word_bank, "bank of regions": _region_bank}

@@ -27,6 +27,10 @@ class Reader:
     read: Read
 
 
+Readers = dict[str, Callable[[], Reader]]
+"""Makers of readers, by name."""
+
+
 @dataclass
 class Outcome:
     """Count the results of a reader's files; `crashes` holds other errors, with one file each."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from functools import partial
+from typing import Any
 
 import numpy
 import PIL.Image
 import tifffile
 
-from fuzzing.feeding import Reader
+from fuzzing.feeding import Reader, Readers
 
-FORMATS = {
+FORMATS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "png": (("RGB", {}), ("P", {}), ("I;16", {}), ("RGBA", {"compress_level": 0})),
     "jpg": (("RGB", {}), ("L", {"progressive": True}), ("CMYK", {})),
     "gif": (("P", {}), ("L", {"interlace": 0})),
@@ -45,11 +46,12 @@ def _tiffs() -> Reader:
     from ovsskit.engine.images import read_image
 
     good = []
-    for kind, how in (
+    kinds: tuple[tuple[str, dict[str, Any]], ...] = (
         ("uint8", {"photometric": "rgb"}),
         ("uint16", {"photometric": "rgb", "compression": "zlib"}),
         ("float32", {"photometric": "minisblack", "planarconfig": "contig", "tile": (16, 16)}),
-    ):
+    )
+    for kind, how in kinds:
         content = io.BytesIO()
         tifffile.imwrite(content, _pixels().astype(kind), **how)
         good.append(content.getvalue())
@@ -71,7 +73,7 @@ def _masks() -> Reader:
     return Reader("masks", tuple(good), "mask.png", read_mask)
 
 
-READERS = {
+READERS: Readers = {
     **{ending: partial(_images, ending) for ending in FORMATS},
     "tif": _tiffs,
     "masks": _masks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fuzzing.feeding import Reader
+from fuzzing.feeding import Reader, Readers
 
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
 
@@ -124,4 +124,4 @@ weights = "embedded"
 "threshold.at" = { low = 0.1, high = 0.5, log = true }
 "salience_dropout.rounds" = { choices = [1, 2, 3] }
 """
-READERS = {"recipes": _recipes, "studies": _studies, "set": _settings}
+READERS: Readers = {"recipes": _recipes, "studies": _studies, "set": _settings}

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fuzzing.feeding import Reader
+from fuzzing.feeding import Reader, Readers
 from fuzzing.recipes import STUDY
 
 
@@ -163,7 +163,9 @@ def _counts(file: str) -> Reader:
 def _results() -> Reader:
     from ovsskit.report.results import NEEDED, read_result
 
-    content = {key: {} for key in NEEDED} | {"images": {"counted": 3, "left_out": 0}}
+    content: dict[str, Any] = {key: {} for key in NEEDED} | {
+        "images": {"counted": 3, "left_out": 0}
+    }
     return Reader("results", (json.dumps(content).encode(),), "eval.json", read_result)
 
 
@@ -197,7 +199,7 @@ def _exported(file: str) -> Reader:
     return Reader(f"{file} of export", (good,), file, read)
 
 
-READERS = {
+READERS: Readers = {
     "run.json": partial(_records, "run.json"),
     "finished.jsonl": partial(_records, "finished.jsonl"),
     "images.sqlite": partial(_records, "images.sqlite"),

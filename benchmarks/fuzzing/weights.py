@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from fuzzing.feeding import Read, Reader
+from fuzzing.feeding import Read, Reader, Readers
 
 
 def _tokenizers(file: str) -> Reader:
@@ -118,11 +118,12 @@ def _checkpoints(name: str) -> Reader:
 
 def _student(file: str) -> Reader:
     """Return a reader of a student that `distil` left."""
-    from ovsskit.backbones.segformer._checkpoint import CONFIG, Configuration, build
+    from ovsskit.backbones._segmenter_family import CONFIG
+    from ovsskit.backbones.segformer._checkpoint import SegformerShape, build
     from ovsskit.recipe.registry import find_backbone
     from ovsskit.run.output.training import MODEL
 
-    configuration = Configuration(
+    configuration = SegformerShape(
         hidden_sizes=[8, 16, 16, 32],
         depths=[1, 1, 1, 1],
         num_attention_heads=[1, 2, 2, 4],
@@ -142,7 +143,7 @@ def _student(file: str) -> Reader:
     return Reader(f"student/{file}", (beside[file],), file, read)
 
 
-READERS = {
+READERS: Readers = {
     "vocab.txt": partial(_tokenizers, "vocab.txt"),
     "tokenizer.json": partial(_tokenizers, "tokenizer.json"),
     "dict.txt": partial(_tokenizers, "dict.txt"),

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fuzzing.feeding import Reader
+from fuzzing.feeding import Reader, Readers
 
 
 def _classes() -> Reader:
@@ -103,7 +103,7 @@ def _prompts() -> Reader:
     return Reader("prompts", good, "prompt.txt", lambda path: read_prompt("definitions", path))
 
 
-READERS = {
+READERS: Readers = {
     "classes": _classes,
     "lists": _images,
     "presence": _presence,
