@@ -3,11 +3,12 @@
 Both are whole commands.
     python benchmarks/study.py
     python benchmarks/study.py --pruner none --trials 100 --objective miou
-    python benchmarks/study.py --whole --objective "region_reward * edge_reward"
+    python benchmarks/study.py --whole --objective "" miou "region_reward * edge_reward"
 
 The recipe is GradCAM of one layer and head, with blur and dense CRF, on the tiny BLIP, or the whole
 quickstart; searched are layer, head, threshold, blur, and the weights of the CRF. Seconds of the
-clock and of the processor are printed, start of the program included.
+clock and of the processor are printed, start of the program included. A study is run for each
+objective, all against the same plain run; an empty one is what the study chooses by its own rule.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 KEPT = 3
 """The exit status of a study that keeps the unchanged recipe."""
@@ -54,7 +58,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--pruner", default="halving")
     parser.add_argument("--sampler", default="tpe")
-    parser.add_argument("--objective", default=None, help="default: the study's own rule")
+    parser.add_argument(
+        "--objective", nargs="+", default=[""], help="default: the study's own rule"
+    )
     parser.add_argument("--reference", default=None, help="a recipe that the reward asks")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -69,24 +75,32 @@ def main() -> None:
         plain = measure(
             chosen.threads, "run", recipe, "--out", folder / "run", "--json", "--device", "cpu"
         )
-        options = ["--trials", str(chosen.trials), "--pruner", chosen.pruner]
-        options += ["--sampler", chosen.sampler, "--json", "--device", "cpu"]
-        options += ["--out", str(chosen.out or folder / "study")]
-        for name, value in (("objective", chosen.objective), ("reference", chosen.reference)):
-            options += [] if value is None else [f"--{name}", value]
-        study = measure(chosen.threads, "study", recipe, *options)
-        summary = json.loads(study[2].splitlines()[-1])["summary"]
-    print(f"one plain run       {plain[0]:7.1f} s, {plain[1]:7.1f} s of the processor")
-    print(
-        f"study, {chosen.trials:3d} trials   {study[0]:7.1f} s, {study[1]:7.1f} s of the processor"
-    )
-    print(f"times               {study[0] / plain[0]:7.2f}    {study[1] / plain[1]:9.2f}")
-    print(f"network calls       {summary['network_calls']}")
-    best = summary["best"]
-    print(
-        f"{chosen.objective or 'objective'}: {summary['default'][0]:.4f} unchanged, "
-        f"{best['values'][0]:.4f} best (trial {best['turn']})"
-    )
+        print(f"one plain run: {plain[0]:.1f} s, {plain[1]:.1f} s of the processor")
+        shown = Table(
+            "objective", "seconds", "of the processor", "times", "times", "calls made, saved",
+            "of the judge", "unchanged", "best", title=f"studies of {chosen.trials} trials",
+        )  # fmt: skip
+        for number, objective in enumerate(chosen.objective):
+            options = ["--trials", str(chosen.trials), "--pruner", chosen.pruner]
+            options += ["--sampler", chosen.sampler, "--json", "--device", "cpu"]
+            options += ["--out", str((chosen.out or folder) / f"study-{number}")]
+            for name, value in (("objective", objective or None), ("reference", chosen.reference)):
+                options += [] if value is None else [f"--{name}", value]
+            study = measure(chosen.threads, "study", recipe, *options)
+            summary = json.loads(study[2].splitlines()[-1])["summary"]
+            calls, best = summary["network_calls"], summary["best"]
+            shown.add_row(
+                objective or "its own rule",
+                f"{study[0]:.1f}",
+                f"{study[1]:.1f}",
+                f"{study[0] / plain[0]:.2f}",
+                f"{study[1] / plain[1]:.2f}",
+                f"{calls['calls']}, {calls['saved']}",
+                f"{calls['judge_calls']}, {calls['judge_saved']}",
+                f"{summary['default'][0]:.4f}",
+                f"{best['values'][0]:.4f} (trial {best['turn']})",
+            )
+    Console(width=150).print(shown)
 
 
 if __name__ == "__main__":
