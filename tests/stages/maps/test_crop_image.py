@@ -14,12 +14,12 @@ def noise(height: int, width: int) -> Image:
     return Image((torch.rand(3, height, width, generator=generator) * 255).round() / 255, "a")
 
 
-@pytest.mark.parametrize("how", ["nearest", "bilinear"])
+@pytest.mark.parametrize("how", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize(
     ("size", "whole"), [((40, 60), (20, 30)), ((61, 40), (30, 20)), ((15, 16), (20, 21))]
 )
 def test_square_is_the_middle_of_the_resized_image(
-    how: Literal["nearest", "bilinear"], size: tuple[int, int], whole: tuple[int, int]
+    how: Literal["nearest", "bilinear", "bicubic"], size: tuple[int, int], whole: tuple[int, int]
 ) -> None:
     image = noise(*size)
     uncut = CropImage(short_side=20, interpolation=how, crop=False).run(image)
