@@ -1,16 +1,61 @@
-"""Fetch a small file that its authors publish outside the model hub, and check it is the one."""
+"""Fetch small files published outside the model hub, and check that they are the right ones."""
 
 from __future__ import annotations
 
 import hashlib
 import urllib.error
+from collections.abc import Callable
 from http.client import HTTPException
+from pathlib import Path
+from typing import NamedTuple
 
-from ovsskit.errors import MissingWeights
+from ovsskit.errors import BadWeights, MissingWeights, Place
 from ovsskit.files.bringing import web_opener
+from ovsskit.files.cache import cache_folder
+from ovsskit.files.writing import write_whole
 
+PUBLISHED = "published"
+"""What a parameter says that means the file of the authors."""
 SECONDS = 30.0
 """After so long without an answer the address is given up."""
+
+
+class PublishedFile(NamedTuple):
+    """Hold where a file is published, its SHA-256, its bytes, and the name it is kept under."""
+
+    address: str
+    sha256: str
+    size: int
+    kept_as: str
+
+    @property
+    def path(self) -> Path:
+        """Return where the file is kept, under a name that changes with its content."""
+        name = Path(self.kept_as)
+        return cache_folder() / "weights" / f"{name.stem}_{self.sha256[:16]}{name.suffix}"
+
+
+def need_file(
+    named: str,
+    published: PublishedFile,
+    fix: str,
+    convert: Callable[[bytes], bytes] = bytes,
+) -> Path:
+    """Return a file that is named, or the published one, which is fetched once and kept converted.
+
+    Raises:
+        MissingWeights: it cannot be fetched, or is not the file that was published.
+        BadWeights: there is no file of this name.
+        CannotWrite: the user's caches cannot be written.
+    """
+    path = published.path if named == PUBLISHED else Path(named).expanduser()
+    if path.is_file():
+        return path
+    if named != PUBLISHED:
+        raise BadWeights("There is no such file.", fix=fix, where=Place(str(path)))
+    content = convert(fetch_published(*published[:3]))
+    write_whole(path, lambda file: file.write(content))
+    return path
 
 
 def fetch_published(address: str, sha256: str, size: int) -> bytes:

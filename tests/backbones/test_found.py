@@ -91,9 +91,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def publish(monkeypatch: pytest.MonkeyPatch, address: str, content: bytes) -> None:
     """Take this file for the published one."""
-    monkeypatch.setattr(decoder, "ADDRESS", address)
-    monkeypatch.setattr(decoder, "SHA256", hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(decoder, "SIZE", len(content))
+    digest = hashlib.sha256(content).hexdigest()
+    served = decoder.DECODER._replace(address=address, sha256=digest, size=len(content))
+    monkeypatch.setattr(decoder, "DECODER", served)
 
 
 def test_the_published_decoder_is_fetched_once_and_kept_as_tensors(

@@ -15,6 +15,7 @@ from ovsskit.backbones.dino.dino import Dino
 from ovsskit.backbones.dino.talk2dino import Talk2dino
 from ovsskit.engine.values import Attention, Image
 from ovsskit.errors import BadWeights, MissingWeights
+from ovsskit.hub import published_file
 
 
 def noise(height: int, width: int) -> Image:
@@ -90,19 +91,19 @@ def test_projections_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_the_published_projection_is_fetched_once_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_projection, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv("OVSSKIT_CACHE", str(tmp_path))
     torch.save(load_file(projection_twin()), tmp_path / "there.pth")
     content = (tmp_path / "there.pth").read_bytes()
-    with patch.object(_projection, "fetch_published", return_value=content) as fetch:
+    with patch.object(published_file, "fetch_published", return_value=content) as fetch:
         make("published").check_weights()
         make("published").check_weights()
-    assert fetch.call_args_list == [((_projection.ADDRESS, _projection.SHA256, _projection.SIZE),)]
+    assert fetch.call_args_list == [(_projection.PROJECTION[:3],)]
 
 
 def test_what_cannot_be_fetched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_projection, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv("OVSSKIT_CACHE", str(tmp_path))
     with (
-        patch.object(_projection, "fetch_published", side_effect=MissingWeights("no network")),
+        patch.object(published_file, "fetch_published", side_effect=MissingWeights("no network")),
         pytest.raises(MissingWeights, match="no network"),
     ):
         make("published").check_weights()

@@ -8,18 +8,16 @@ from typing import Any
 
 from ovsskit._lazy import torch
 from ovsskit.errors import BadWeights, Place
-from ovsskit.files.cache import cache_folder
-from ovsskit.files.writing import write_whole
-from ovsskit.hub.published_file import fetch_published
+from ovsskit.hub.published_file import PublishedFile, need_file
 
-PUBLISHED = "published"
-ADDRESS = (
+DECODER = PublishedFile(
     "https://raw.githubusercontent.com/valeoai/FOUND/"
-    "1ad22bacf1a6854faff1b5d4be300d54cad6f277/data/weights/decoder_weights.pt"
+    "1ad22bacf1a6854faff1b5d4be300d54cad6f277/data/weights/decoder_weights.pt",
+    "47ff2a4af3dbc6c80cb832cc81f8ed8ae81809e52576d0de5f9c754cf46ef9b5",
+    2689,
+    "found_decoder.safetensors",
 )
-SHA256 = "47ff2a4af3dbc6c80cb832cc81f8ed8ae81809e52576d0de5f9c754cf46ef9b5"
-SIZE = 2689
-"""Of the authors' file, in bytes. Its licence is Apache-2.0, that of valeoai/FOUND."""
+"""The authors' file. Its licence is Apache-2.0, that of valeoai/FOUND."""
 FIX = (
     'Give FOUND\'s own: decoder = "published". If this is it, delete the file: it is fetched anew.'
 )
@@ -27,26 +25,22 @@ WEIGHT, BIAS = "decoder.weight", "decoder.bias"
 
 
 def need_decoder(named: str) -> Path:
-    """Return the file of the decoder; the published one is fetched once, and kept.
+    """Return the file of the decoder; the published one is fetched once, and kept as safetensors.
 
     Raises:
         MissingWeights: it cannot be fetched, or is not the file that was published.
         BadWeights: there is no file of this name.
         CannotWrite: the user's caches cannot be written.
     """
-    if named != PUBLISHED:
-        path = Path(named).expanduser()
-        if not path.is_file():
-            raise BadWeights("There is no such file.", fix=FIX, where=Place(str(path)))
-        return path
-    path = cache_folder() / "weights" / f"found_decoder_{SHA256[:16]}.safetensors"
-    if not path.is_file():
-        from safetensors.torch import save
+    return need_file(named, DECODER, FIX, _convert)
 
-        tensors = _flatten(_load(fetch_published(ADDRESS, SHA256, SIZE), Path(ADDRESS)))
-        content = save(tensors, {"source": ADDRESS, "sha256": SHA256, "licence": "Apache-2.0"})
-        write_whole(path, lambda file: file.write(content))
-    return path
+
+def _convert(content: bytes) -> bytes:
+    from safetensors.torch import save
+
+    known = {"source": DECODER.address, "sha256": DECODER.sha256, "licence": "Apache-2.0"}
+    converted: bytes = save(_flatten(_load(content, Path(DECODER.address))), known)
+    return converted
 
 
 def read_decoder(path: Path, width: int) -> tuple[Any, Any]:

@@ -10,18 +10,16 @@ from typing import Any
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import read_tensors
 from ovsskit.errors import BadWeights, Place
-from ovsskit.files.cache import cache_folder
-from ovsskit.files.writing import write_whole
-from ovsskit.hub.published_file import fetch_published
+from ovsskit.hub.published_file import PublishedFile, need_file
 
-PUBLISHED = "published"
-ADDRESS = (
+PROJECTION = PublishedFile(
     "https://raw.githubusercontent.com/lorebianchi98/Talk2DINO/"
-    "4918c2df1d00c644ecc7f34de070694af1a8bc69/weights/vitb_mlp_infonce.pth"
+    "4918c2df1d00c644ecc7f34de070694af1a8bc69/weights/vitb_mlp_infonce.pth",
+    "5f6efcc520f22916ecf3dfdfb01d6f57e701c1c2e1feda71a80d89e3cd752f0f",
+    3_940_664,
+    "talk2dino_vitb.pth",
 )
-SHA256 = "5f6efcc520f22916ecf3dfdfb01d6f57e701c1c2e1feda71a80d89e3cd752f0f"
-SIZE = 3_940_664
-"""Of the authors' file for ViT-B/14, in bytes. Its repository states no licence."""
+"""The authors' file for ViT-B/14. Its repository states no licence."""
 FIX = (
     "Give the file of the authors' repository that is for this DINO, such as vitb_mlp_infonce.pth "
     'for ViT-B/14 with registers: projection = "published".'
@@ -38,16 +36,7 @@ def need_projection(named: str) -> Path:
         BadWeights: there is no file of this name.
         CannotWrite: the user's caches cannot be written.
     """
-    if named != PUBLISHED:
-        path = Path(named).expanduser()
-        if not path.is_file():
-            raise BadWeights("There is no such file.", fix=FIX, where=Place(str(path)))
-        return path
-    path = cache_folder() / "weights" / f"talk2dino_vitb_{SHA256[:16]}.pth"
-    if not path.is_file():
-        content = fetch_published(ADDRESS, SHA256, SIZE)
-        write_whole(path, lambda file: file.write(content))
-    return path
+    return need_file(named, PROJECTION, FIX)
 
 
 def read_projection(path: Path, width: int, *, shapes_only: bool = False) -> Layers:

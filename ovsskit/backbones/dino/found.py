@@ -11,10 +11,11 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones.dino import _checkpoint as checkpoint
-from ovsskit.backbones.dino._decoder import PUBLISHED, need_decoder, read_decoder
+from ovsskit.backbones.dino._decoder import need_decoder, read_decoder
 from ovsskit.backbones.dino.dino import Dino
 from ovsskit.engine.model import FindsForeground
 from ovsskit.engine.values import ForegroundMap, Hidden, Image
+from ovsskit.hub.published_file import PUBLISHED
 
 
 class Found(Dino, FindsForeground):

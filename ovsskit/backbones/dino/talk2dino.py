@@ -15,7 +15,6 @@ from ovsskit.backbones._tower import Tower
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._projection import (
-    PUBLISHED,
     Layers,
     need_projection,
     read_projection,
@@ -26,6 +25,7 @@ from ovsskit.backbones.dino.dino import DEVIATION, MEAN
 from ovsskit.engine.model import ProjectsText
 from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.values import Image
+from ovsskit.hub.published_file import PUBLISHED
 from ovsskit.hub.weights import HubFiles, Published
 
 
