@@ -10,10 +10,11 @@ from pathlib import Path
 from ovsskit.datasets.class_file import need_class_file
 from ovsskit.datasets.dataset import Dataset
 from ovsskit.datasets.files import MaskFiles, MaskItem
+from ovsskit.datasets.masks import masks_here
 from ovsskit.datasets.truth import IGNORED, facts_from, truth_reader
 from ovsskit.errors import BadFile, NoImages, Place, first_of
 from ovsskit.files.inputs import find_images
-from ovsskit.files.remote import address_of, image_path, is_remote, remote_path
+from ovsskit.files.remote import image_path, is_remote, remote_path
 from ovsskit.files.remote_listing import root_of
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def open_folder(
         NoImages: the folder holds no image.
         BadFile: no image has a mask, or two would share one.
     """
-    images, masks = image_path(str(images)).expanduser(), _here(masks)
+    images, masks = image_path(str(images)).expanduser(), masks_here(masks)
     file = need_class_file(classes, masks)
     listed = find_images(str(images)) if among is None else among
     found = [path for path in listed if not _is_mask(path, images, masks)]
@@ -65,14 +66,6 @@ def open_folder(
     items = [MaskItem(kinds[path.suffix], name) for path, name in pairs]
     title = images.absolute().name
     return Dataset(facts_from(file, title), "", "folder", items, (str(file.path),))
-
-
-def _here(masks: Path | str) -> Path:
-    """Return a folder of masks, which are on this machine."""
-    if address := address_of(Path(masks)):
-        fix = "Copy them, and name the copies."
-        raise BadFile("True masks are read from this machine alone.", fix=fix, where=Place(address))
-    return Path(masks).expanduser()
 
 
 def common_folder(inputs: Sequence[str]) -> Path:

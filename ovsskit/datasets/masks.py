@@ -10,6 +10,7 @@ import PIL.Image
 
 from ovsskit._lazy import Int, UInt8, numpy
 from ovsskit.errors import BadFile, Place
+from ovsskit.files.remote import address_of
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 """What a mask may be stored as: no format that changes numbers."""
@@ -34,6 +35,18 @@ class FaultyMask(BadFile):
         what = f"{alike} of {masks} masks {fault.many}." if masks > 1 else f"The mask {fault.one}."
         super().__init__(what, there=fault.facts, fix=fault.fix, where=Place(str(mask)))
         self.fault = fault
+
+
+def masks_here(folder: Path | str) -> Path:
+    """Return a folder of true masks, or of a data set that holds some.
+
+    Raises:
+        BadFile: it is not on this machine.
+    """
+    if address := address_of(Path(folder)):
+        fix = "Copy them, and name the copies."
+        raise BadFile("True masks are read from this machine alone.", fix=fix, where=Place(address))
+    return Path(folder).expanduser()
 
 
 def read_mask(source: Path | BytesIO, where: str = "") -> Int[numpy.ndarray, "h w"]:

@@ -12,6 +12,7 @@ from ovsskit.datasets.facts import facts_of
 from ovsskit.datasets.files import open_masks
 from ovsskit.datasets.finding import Absent, fill
 from ovsskit.datasets.layout import Layout, Split
+from ovsskit.datasets.masks import masks_here
 from ovsskit.errors import NoDataset, Place, did_you_mean, first_of
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,10 @@ def open_dataset(
     Raises:
         NoDataset: the data set, split or layout is unknown, or no layout has its files here.
         MissingExtra: its files need a package that is not installed.
-        BadFile: files of the split are missing or broken.
+        BadFile: files of the split are missing or broken, or the folder is on no disk of this
+            machine.
     """
-    facts, root = facts_of(name), Path(root).expanduser()
+    facts, root = facts_of(name), masks_here(root)
     wanted = _split_of(facts, split)
     known = [one.name for one in facts.layouts]
     named = [one for one in ((layout,) if isinstance(layout, str) else layout) if one]

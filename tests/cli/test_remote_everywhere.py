@@ -97,6 +97,13 @@ def test_an_evaluation_of_images_of_several_places(here: str, memory: str, tmp_p
     assert str(result.exception.where) == f"{memory}/masks"
 
 
+def test_a_data_set_elsewhere_is_refused(memory: str, tmp_path: Path) -> None:
+    more = ("--dataset", "voc21", "--root", f"{memory}/data", "--out", f"{tmp_path}/out")
+    result = CliRunner().invoke(app, ["eval", "naclip_tiny", *more, "--quiet"])
+    assert isinstance(result.exception, BadFile)
+    assert str(result.exception.where) == f"{memory}/data"
+
+
 def test_a_run_with_true_masks(here: str, memory: str, tmp_path: Path) -> None:
     found = []
     for name, images in (("one", here), ("other", send(here, f"{memory}/photos"))):
