@@ -29,7 +29,7 @@ from ovsskit.export.registry import find_format
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.files.digests import digest_texts
 from ovsskit.files.own import Written
-from ovsskit.files.remote import image_path
+from ovsskit.files.remote import address_of, image_path
 from ovsskit.recipe.class_lists import parse_classes
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord, stamp_of
@@ -266,7 +266,7 @@ class _Job:
             "finished": finished,
             "format": self.options.format,
             "run": {"folder": str(self.finished.folder), "name": self.finished.title},
-            "root": self.root,
+            "root": address_of(Path(self.root)) or self.root,
             "classes": [
                 {"number": one.number, "name": one.name, "place": place}
                 for place, one in enumerate(classes.all)

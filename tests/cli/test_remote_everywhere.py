@@ -309,6 +309,15 @@ def test_what_exports_into_remote_folders_cannot_be(here: str, memory: str, tmp_
     assert not fsspec.filesystem("memory").exists("/bucket/eval")
 
 
+def test_an_export_names_the_folder_of_remote_images(
+    here: str, memory: str, tmp_path: Path
+) -> None:
+    far = send(here, f"{memory}/photos")
+    ovsskit.run_images(TOY, far, out=tmp_path / "found", classes=NAMES)
+    record = ovsskit.run_export(tmp_path / "found", "coco", out=tmp_path / "coco")
+    assert record["root"] == far
+
+
 def test_a_mask_that_others_changed_is_refused(here: str, memory: str, tmp_path: Path) -> None:
     ovsskit.run_images(TOY, here, out=f"{memory}/found", classes=NAMES)
     fsspec.filesystem("memory").pipe_file("/bucket/found/masks/a.png", photo("red"))
