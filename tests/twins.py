@@ -11,6 +11,7 @@ from clip_twin import clip_twin
 from deeplab_twin import deeplab_twin
 from deit_twin import deit_twin
 from dino_twin import decoder_twin, dino_twin, dinov3_twin, projection_twin
+from dino_txt_twin import dino_txt_twin
 from groupvit_twin import groupvit_twin
 from ofa_twin import ofa_twin
 from prompts_twin import prompts_twin
@@ -35,6 +36,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "deit": {"weights": deit_twin()},
     "dino": {"weights": dino_twin()},
     "dinov3": {"weights": dinov3_twin()},
+    "dino_txt": {"weights": dino_twin(), **dino_txt_twin()},
     "found": {"weights": dino_twin(), "decoder": decoder_twin()},
     "groupvit": {"weights": groupvit_twin()},
     "radio": {"weights": radio_twin()},

@@ -7,7 +7,7 @@ import torch
 import transformers
 from dino_twin import dino_twin, dinov3_twin
 
-from ovsskit.backbones.dino.dino import DEVIATION, MEAN
+from ovsskit.backbones.dino._vision import DEVIATION, MEAN
 from ovsskit.backbones.dino.dinov3 import Dinov3
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue, BadWeights

@@ -18,9 +18,10 @@ def make(name: str, weights: str) -> Any:
     cls = find_backbone(name)
     assert cls is not None
     settings = {**TWINS[name], "weights": weights}
-    for part in ("decoder", "projection"):
-        file = Path(weights) / f"{part}.safetensors"
-        settings |= {part: str(file)} if file.is_file() else {}
+    parts = {"decoder", "projection", "vision_head", "text_encoder"} & settings.keys()
+    for part in parts:
+        files = list(Path(weights).glob(f"{part}.*"))
+        settings |= {part: str(files[0])} if files else {}
     return cls(**settings)
 
 

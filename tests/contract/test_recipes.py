@@ -246,6 +246,7 @@ SEEN = {
     "tcl": (448, 448),
     "tips": (448, 448),
     "talk2dino": (448, 448),
+    "dino_txt": (448, 448),
     "lposs": (224, 224),
     "lposs_tiny": (112, 112),
     "lposs_plus_tiny": (112, 112),

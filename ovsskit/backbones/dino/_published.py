@@ -29,6 +29,26 @@ DINO = {
         ),
     )
 }
+DINOV2_LARGE = "facebook/dinov2-with-registers-large"
+HEAD = "dinov2_vitl14_reg4_dinotxt_tet1280d20h24l_vision_head.pth"
+TEXTS = "dinov2_vitl14_reg4_dinotxt_tet1280d20h24l_text_encoder.pth"
+DINO_TXT = {
+    DINOV2_LARGE: Published(
+        f"https://huggingface.co/{DINOV2_LARGE}",
+        "DINOv2's ViT-L/14 with registers, trained on LVD-142M without labels",
+        *LICENCE,
+        4 * 304_372_736,
+        is_on_hub=True,
+    )
+} | {
+    name: Published(
+        f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/{name}", holds, *LICENCE, 4 * numbers
+    )
+    for name, holds, numbers in (
+        (HEAD, "dino.txt's two blocks on DINOv2's ViT-L/14, trained on captions", 25_326_336),
+        (TEXTS, "dino.txt's text encoder, trained on captions", 538_131_200),
+    )
+}
 DINOV3 = {
     f"facebook/{name}-pretrain-lvd1689m": Published(
         f"https://huggingface.co/facebook/{name}-pretrain-lvd1689m",

@@ -8,8 +8,18 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ovsskit._lazy import Float, torch
+from ovsskit.engine.sending import send_numbers
 
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet, which all these models were trained with."""
 Positions = Literal["original", "scale", "size", "size_antialias"]
+
+
+def normalise(colours: Float[torch.Tensor, "3 h w"]) -> Float[torch.Tensor, "3 h w"]:
+    """Return colours from 0 to 1 less ImageNet's mean, divided by its deviation."""
+    middle, spread = (send_numbers(values, colours)[:, None, None] for values in (MEAN, DEVIATION))
+    normalised: torch.Tensor = (colours - middle) / spread
+    return normalised
 
 
 def embed(

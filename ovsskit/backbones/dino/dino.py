@@ -17,14 +17,10 @@ from ovsskit.backbones.dino._names import recognise
 from ovsskit.backbones.dino._published import DINO
 from ovsskit.engine.model import EncodesTokens, Facet, GuidesPatches, PretrainedBackbone
 from ovsskit.engine.model.guides_patches import facet_of
-from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.values import GuideFeatures, Hidden, Image
 from ovsskit.engine.values.features import on_grid
 from ovsskit.errors import BadValue, BadWeights
 from ovsskit.hub.weights import HubFiles, Published
-
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, which all these models were trained with."""
 
 
 class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
@@ -108,10 +104,7 @@ class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
         Raises:
             BadValue: the image is smaller than a patch, and is not to be padded.
         """
-        middle, spread = (
-            send_numbers(values, image.data)[:, None, None] for values in (MEAN, DEVIATION)
-        )
-        data = (image.data - middle) / spread
+        data = vision.normalise(image.data)
         missing = [-side % self.patch for side in image.size]
         if self.leftover == "pad":
             data = torch.nn.functional.pad(data, (0, missing[1], 0, missing[0]))

@@ -12,10 +12,9 @@ from ovsskit.backbones._checkpoint import FOLDER_FILES, has_marks
 from ovsskit.backbones._hub_network import read_hub_network
 from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.dino._published import DINOV3
-from ovsskit.backbones.dino.dino import DEVIATION, MEAN
+from ovsskit.backbones.dino._vision import normalise
 from ovsskit.engine.model import Facet, GuidesPatches, PretrainedBackbone
 from ovsskit.engine.model.guides_patches import facet_of
-from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.values import GuideFeatures, Image
 from ovsskit.engine.values.features import on_grid
 from ovsskit.errors import BadValue
@@ -72,10 +71,7 @@ class Dinov3(PretrainedBackbone, GuidesPatches):
         if min(height, width) < patch:
             what = f"An image is {width} x {height} pixels, smaller than a patch of {patch}."
             raise BadValue(what, fix="Enlarge it first: resize_image.")
-        middle, spread = (
-            send_numbers(values, image.data)[:, None, None] for values in (MEAN, DEVIATION)
-        )
-        data = (image.data - middle) / spread
+        data = normalise(image.data)
         if image.hidden is not None:
             hidden = image.hidden.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
             data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[:height, :width]

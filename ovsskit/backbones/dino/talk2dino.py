@@ -21,9 +21,7 @@ from ovsskit.backbones.dino._projection import (
     run_projection,
 )
 from ovsskit.backbones.dino._published import DINO
-from ovsskit.backbones.dino.dino import DEVIATION, MEAN
 from ovsskit.engine.model import ProjectsText
-from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.values import Image
 from ovsskit.hub.published_file import PUBLISHED
 from ovsskit.hub.weights import HubFiles, Published
@@ -124,10 +122,7 @@ class Talk2dino(Tower, ProjectsText):
 
     def normalise(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return an image's colours less ImageNet's mean, divided by its deviation."""
-        middle, spread = (
-            send_numbers(values, image.data)[:, None, None] for values in (MEAN, DEVIATION)
-        )
-        return (image.data - middle) / spread
+        return vision.normalise(image.data)
 
     def embed(
         self, pixels: Float[torch.Tensor, "image 3 h w"]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
 from ovsskit.backbones.clip._text import TextReader, make_reader
-from ovsskit.backbones.dino.dino import DEVIATION, MEAN
+from ovsskit.backbones.dino._vision import normalise
 from ovsskit.backbones.groupvit import _checkpoint as checkpoint
 from ovsskit.backbones.groupvit._published import GROUPVIT
 from ovsskit.engine.model import EncodesText, GroupsPatches, PretrainedBackbone
@@ -100,10 +100,7 @@ class Groupvit(PretrainedBackbone, EncodesText, GroupsPatches):
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return an image as the network sees it: normalised, own size, hidden patches at 0."""
-        middle, spread = (
-            image.data.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION)
-        )
-        data = (image.data - middle) / spread
+        data = normalise(image.data)
         if image.hidden is not None:
             hidden = image.hidden.repeat_interleave(self.patch, 0).repeat_interleave(self.patch, 1)
             rows, columns = data.shape[1:]
