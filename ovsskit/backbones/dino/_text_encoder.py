@@ -12,7 +12,7 @@ from ovsskit.backbones.dino._parts import need_part, see_exact, unfit
 from ovsskit.backbones.dino._published import TEXTS
 
 WHOSE, FIX = "dino.txt's text encoder", f"Give a file such as {TEXTS}."
-TOKENS, POSITIONS = "backbone.token_embedding.weight", "backbone.positional_embedding"
+TOKENS = "backbone.token_embedding.weight"
 FED, OUT = "backbone.blocks.0.feed_forward.fc1.weight", "head.linear_projection.weight"
 BLOCK = r"^backbone\.blocks\.(\d+)\."
 RENAMES = (
@@ -27,8 +27,8 @@ RENAMES = (
     (r"\.attention\.proj\.", ".self_attn.out_proj."),
 )
 """From the authors' names to those of transformers, one after the other."""
-ROWS = 49_408
-"""How many tokens CLIP's tokenizer has."""
+ROWS, READS = 49_408, 77
+"""How many tokens CLIP's tokenizer has, and how many of a text the model reads."""
 HEAD_WIDTH, EPSILON = 64, 1e-5
 """Of the published text encoder: 1280 numbers, 20 heads."""
 
@@ -44,7 +44,7 @@ def read_text_encoder(
     """
     path = need_part(named, "text_encoder")
     tensors = read_tensors(path, FIX, dtype, shapes_only=shapes_only)
-    for name in (TOKENS, POSITIONS, FED, OUT):
+    for name in (TOKENS, FED, OUT):
         if name not in tensors or tensors[name].ndim != 2:
             what = f"The file does not hold {WHOSE}: it has no matrix {name}."
             raise unfit(path, what, FIX)
@@ -67,7 +67,7 @@ def read_text_encoder(
                 projection_dim=out,
                 num_hidden_layers=count_of(tensors, BLOCK),
                 num_attention_heads=max(1, inside // HEAD_WIDTH),
-                max_position_embeddings=len(tensors[POSITIONS]),
+                max_position_embeddings=READS,
                 hidden_act="gelu",
                 layer_norm_eps=EPSILON,
                 eos_token_id=ROWS - 1,
@@ -77,7 +77,7 @@ def read_text_encoder(
     see_exact(state, network, WHOSE, path, FIX)
     if not shapes_only:
         network.load_state_dict(state, assign=True)
-        places = torch.arange(len(tensors[POSITIONS]))[None]
+        places = torch.arange(READS)[None]
         network.text_model.embeddings.position_ids = places  # in no file, and empty until now
     return network
 

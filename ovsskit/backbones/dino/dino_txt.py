@@ -17,7 +17,7 @@ from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._parts import need_part
 from ovsskit.backbones.dino._published import DINO_TXT, HEAD, TEXTS
-from ovsskit.backbones.dino._text_encoder import read_text_encoder
+from ovsskit.backbones.dino._text_encoder import READS, read_text_encoder
 from ovsskit.backbones.dino._vision_head import read_vision_head
 from ovsskit.engine.model import DescribesPatchesAndText
 from ovsskit.engine.readable import Reading
@@ -92,8 +92,7 @@ class DinoTxt(Tower, DescribesPatchesAndText):
     @cached_property
     def reader(self) -> text.TextReader:
         """Return what turns texts into tokens: CLIP's own tokenizer."""
-        limit = self.network["text"].config.max_position_embeddings
-        return text.make_reader(None, {"text_cfg": {"context_length": limit}}, is_of_weights=False)
+        return text.make_reader(None, {"text_cfg": {"context_length": READS}}, is_of_weights=False)
 
     def read_word(self, word: str) -> Reading:
         """Return what the text encoder reads of a single word."""
