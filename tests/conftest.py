@@ -27,6 +27,7 @@ settings.register_profile(
 )  # how long an example takes depends on the machine
 settings.load_profile("ovsskit")
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 torch.set_num_threads(1)
 """Sums of several threads differ in the last bits; and small tensors are slower on several."""
 

@@ -240,6 +240,7 @@ SEEN = {
     "resclip_tiny": (112, 112),
     "sam3": (75, 100),
     "opendas": (100, 100),
+    "opendas_tiny": (200, 200),
     "active_sam": (75, 100),
     "sc_clip": (224, 224),
     "sc_clip_tiny": (112, 112),

@@ -239,11 +239,6 @@ def test_weights_that_run_code_are_not_read(distil: Distil, tmp_path: Path) -> N
 KILLED = """
 import os, signal, sys
 from ovsskit.cli.__main__ import main
-from ovsskit.backbones.deeplab import _sizes as deeplab
-from ovsskit.backbones.deeplab._checkpoint import DeepLabShape
-from ovsskit.distil.labelled import split
-from ovsskit.distil.losses import IGNORED
-from ovsskit.distil.onnx_file import write_onnx
 from ovsskit.distil.teaching import Teaching
 step = Teaching.step
 def stop(teaching, number):

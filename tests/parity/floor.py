@@ -9,7 +9,7 @@ computation is equally wrong in both precisions, and does not raise it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -89,14 +89,30 @@ def check(ours: Twice, theirs: torch.Tensor, name: str = "") -> None:
     check_values(ours.single, theirs, ours.floor(), name)
 
 
+def check_alike(compared: Sequence[tuple[Twice, torch.Tensor, str]]) -> None:
+    """Hold values that are computed alike, such as of several pictures, to their recordings.
+
+    Their floors, as shares of the largest value, are one: that of a single picture may be small by
+    chance.
+    """
+    shares = [ours.floor() / size_of(theirs) for ours, theirs, _ in compared if size_of(theirs)]
+    for ours, theirs, name in compared:
+        check_values(ours.single, theirs, max(shares, default=0.0) * size_of(theirs), name)
+
+
+def size_of(theirs: torch.Tensor) -> float:
+    """Return the largest recorded value, at most 1."""
+    values = theirs[theirs.isfinite()].abs()
+    return min(float(values.max()), 1.0) if values.numel() else 0.0
+
+
 def check_values(ours: torch.Tensor, theirs: torch.Tensor, floor: float, name: str = "") -> None:
     """Hold values to a recording whose floor is known from elsewhere.
 
     A difference of a hundredth of the largest value would check nothing, and is an error.
     """
-    values = theirs[theirs.isfinite()].abs()
-    size = min(float(values.max()), 1.0) if values.numel() else 0.0
-    allowed = MARGIN * max(floor, size * (LEAST_OF_FEW if values.numel() < FEW else LEAST))
+    size, few = size_of(theirs), int(theirs.isfinite().sum()) < FEW
+    allowed = MARGIN * max(floor, size * (LEAST_OF_FEW if few else LEAST))
     assert allowed <= MOST * size, f"{name}: the floor is {floor:.1e}, the largest value {size:.1e}"
     assert ours.shape == theirs.shape, name
     assert torch.equal(ours.isfinite(), theirs.isfinite()), name

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from floor import Twice, check
+from floor import Twice, check, check_alike
 from itm_set import check_network, check_pixels
 from pnp_ovss_set import Recording
 from sets import choose, find
@@ -187,6 +187,7 @@ def test_rounds(recording: Recording, scratch: Path, case_name: str) -> None:
     passes = range(len(theirs["gradcam_raw"]))
     assert len(run.wrote["grad_cam"]) == count * len(passes)
     dropped: list[set[int]] = [set() for _ in range(count)]
+    raws, zeroed, saliences = [], [], []
     for number in passes:
         for picture in range(count):
             place, at = count * number + picture, f"round {number}, picture {picture}"
@@ -194,20 +195,22 @@ def test_rounds(recording: Recording, scratch: Path, case_name: str) -> None:
             hidden = run.hidden[place]
             assert set(hidden.flatten().nonzero().flatten().tolist()) == dropped[picture]
             raw = maps.map(lambda one: one.data)
-            check(raw, theirs["gradcam_raw"][number, picture], at)
+            raws.append((raw, theirs["gradcam_raw"][number, picture], at))
             if "gradcam_zeroed" in theirs:
                 seen = raw.map(lambda one, hidden=hidden: one.masked_fill(hidden, 0))
-                check(seen, theirs["gradcam_zeroed"][number, picture], at)
+                zeroed.append((seen, theirs["gradcam_zeroed"][number, picture], at))
             if "salience_for_drop" in theirs:
                 salience = maps.map(lambda one: salience_of(one, "released"))
                 left = salience.map(lambda one, hidden=hidden: one.masked_fill(hidden, 0).flatten())
-                check(left, theirs["salience_for_drop"][number, picture], at)
+                saliences.append((left, theirs["salience_for_drop"][number, picture], at))
                 picks = case["dropped_patches_per_round"][number][picture]
                 chosen = choose_patches(salience.single, hidden, len(picks)).flatten()
                 chosen_patches = set(chosen.nonzero().flatten().tolist())
                 has_ties = case["drop_set_has_zero_salience_ties"][number][picture]
                 assert chosen_patches <= set(picks) if has_ties else chosen_patches == set(picks)
                 dropped[picture] |= set(picks)
+    for compared in (raws, zeroed, saliences):
+        check_alike(compared)
 
 
 def test_logits_of_rounds(recording: Recording, scratch: Path, case_name: str) -> None:
