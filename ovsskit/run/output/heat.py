@@ -26,6 +26,8 @@ HEAT = (
 WIDEST = 1320
 """How many pixels the tiles of a row may take together."""
 GAP, LETTERS = 10, 14
+ROUNDING = 1e-5
+"""How far values may lie apart, as a share of the largest, that are equal but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,13 @@ def heat_colours(values: Float[numpy.ndarray, "h w"]) -> UInt8[numpy.ndarray, "h
 def heat_tile(values: Float[numpy.ndarray, "h w"], ground: PIL.Image.Image, name: str) -> Tile:
     """Draw one map over the image in grey, from its lowest to its highest value.
 
-    The caption gives both values.
+    The caption gives both values. A map that varies by rounding alone has one colour.
     """
     finite = numpy.nan_to_num(values, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
-    heat = PIL.Image.fromarray(heat_colours((finite - low) / (high - low if high > low else 1.0)))
+    varies = high - low > ROUNDING * max(abs(low), abs(high))
+    shares = (finite - low) / (high - low) if varies else numpy.zeros_like(finite)
+    heat = PIL.Image.fromarray(heat_colours(shares))
     large = heat.resize(
         ground.size, PIL.Image.Resampling.NEAREST if max(values.shape) < max(ground.size) else None
     )

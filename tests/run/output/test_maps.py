@@ -276,3 +276,12 @@ def test_tiles_lie_side_by_side() -> None:
     colours = [(255, 0, 0), (0, 0, 255)]
     sheet = draw_sheet([Tile(PIL.Image.new("RGB", (200, 100), one), "") for one in colours])
     assert [sheet.getpixel((left + 100, 50)) for left in (0, 210)] == colours
+
+
+def test_a_map_that_varies_by_rounding_alone_has_one_colour() -> None:
+    noise = torch.rand(5, 5, generator=torch.Generator().manual_seed(0)).numpy() * 1e-7
+    ground = PIL.Image.new("RGB", (20, 30), "red")
+    for level in (1 / 3, -40.0):
+        drawn = heat_tile((level * (1 + noise)).astype("float32"), ground, "flat").image
+        assert len(drawn.getcolors()) == 1
+    assert len(heat_tile(noise, ground, "small values").image.getcolors()) > 1
