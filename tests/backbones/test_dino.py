@@ -220,6 +220,16 @@ def test_other_weights_are_refused(
         assert caught.value.what == message
 
 
+def test_a_dinov2_without_one_of_its_layer_scales_is_refused(tmp_path: Path) -> None:
+    write("dinov2", tmp_path)
+    file = tmp_path / FILE
+    state = load_file(file)
+    scale = next(one for one in state if "layer_scale1" in one)
+    save_file({one: tensor for one, tensor in state.items() if one != scale}, file)
+    with pytest.raises(BadWeights, match=f"lack: {scale}"):
+        Dino(weights=str(tmp_path)).prepare()
+
+
 def test_a_broken_configuration_is_named(tmp_path: Path) -> None:
     backbone = change(tmp_path / "changed", {})
     (tmp_path / "changed" / "config.json").write_text('{"num_attention_heads": "many"}')

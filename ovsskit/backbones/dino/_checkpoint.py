@@ -115,7 +115,9 @@ def _read(
         raise _unfit(path, f"The shapes of these weights describe no DINO: {reason}") from error
     unneeded = UNREAD if with_norm or FINAL[0] in state else (*UNREAD, *FINAL)
     needed = {name: one for name, one in network.state_dict().items() if name not in unneeded}
-    ones = {name: torch.ones_like(state[PATCHES][:, 0, 0, 0]) for name in needed if "scale" in name}
+    one, ones = torch.ones_like(state[PATCHES][:, 0, 0, 0]), {}
+    if not any("scale" in name for name in state):  # a DINO; of a DINOv2 none may be missing
+        ones = {name: one for name in needed if "scale" in name}
     empty = {REGISTERS: torch.zeros_like(state[POSITIONS][:, :0])}
     state = {**ones, **empty, **state}
     see_fit(state, needed, "a DINO", path, FIX)
