@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, NamedTuple, TypeVar
@@ -119,7 +120,7 @@ class RemoteFolder:
         """Remove files, if they are there."""
         for name in names:
             with suppress(_Missing):
-                self._do(name, lambda name=name: self._files.rm_file(self._at(name)))  # type: ignore[misc]
+                self._do(name, partial(self._files.rm_file, self._at(name)))
             if self._sizes is not None:
                 self._sizes.put(name, None)
 
@@ -154,7 +155,7 @@ class RemoteFolder:
             where = left.pop()
             found: list[dict[str, Any]] = []
             with suppress(_Missing):
-                found = self._do("", lambda at=where: self._files.ls(at, detail=True))  # type: ignore[misc]
+                found = self._do("", partial(self._files.ls, where, detail=True))
             entries = _entries(found, where)
             yield where, entries
             left += [f"{where}/{one.name}" for one in entries if one.is_folder]

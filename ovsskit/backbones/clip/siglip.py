@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
-from ovsskit.backbones._sizes import run_by_size
+from ovsskit.backbones._sizes import need_blocks, run_by_size
 from ovsskit.backbones.clip import _pooled as pooled
 from ovsskit.backbones.clip._as_clip import AsClip
 from ovsskit.backbones.clip._published import SIGLIP
@@ -79,10 +79,7 @@ class Siglip(AsClip, EncodesPatches, GuidesPatches):
         Raises:
             BadValue: an image is smaller than a patch, or the network has no such block.
         """
-        wanted = tuple(sorted(set(layers)))
-        if not wanted or min(wanted) < 1 or max(wanted) > self.block_count:
-            asked = ", ".join(map(str, wanted))
-            raise BadValue(f"Layers {asked} are asked for; the model has 1 to {self.block_count}.")
+        wanted = need_blocks(layers, self.block_count)
         return run_by_size(images, lambda alike: self._enter(alike, wanted))
 
     def _enter(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:

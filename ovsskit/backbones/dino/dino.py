@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
-from ovsskit.backbones._sizes import run_by_size
+from ovsskit.backbones._sizes import need_blocks, run_by_size
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._names import recognise
@@ -124,10 +124,7 @@ class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
         Raises:
             BadValue: the network has no such block, or an image is smaller than a patch.
         """
-        wanted = tuple(sorted(set(layers)))
-        if not wanted or min(wanted) < 1 or max(wanted) > self.block_count:
-            asked = ", ".join(map(str, wanted))
-            raise BadValue(f"Layers {asked} are asked for; the model has 1 to {self.block_count}.")
+        wanted = need_blocks(layers, self.block_count)
         return run_by_size(images, lambda alike: self._enter(alike, wanted))
 
     def _enter(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:

@@ -57,7 +57,8 @@ def attend(
     GPU do not.
     """
     if bias.requires_grad and bias.device.type == "cpu" and bias.shape[0] == 1:
-        found: Tensor = _Attend.apply(queries, keys, values, bias, scale)  # type: ignore[no-untyped-call]
+        apply: Any = _Attend.apply
+        found: Tensor = apply(queries, keys, values, bias, scale)
         return found
     return scaled_dot_product_attention(queries, keys, values, bias, scale=scale)
 
