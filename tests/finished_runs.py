@@ -14,7 +14,7 @@ import torch
 
 from ovsskit.engine.values import Probabilities, Vocabulary
 from ovsskit.files.image_names import name_images
-from ovsskit.files.own import Written
+from ovsskit.files.own.written import Written
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.folder import OutputFolder
 from ovsskit.run.output.gallery import write_classes

@@ -22,7 +22,7 @@ from ovsskit.backbones._segmenter_family import CONFIG
 from ovsskit.distil.students import Student
 from ovsskit.engine.stage import use_of
 from ovsskit.engine.values import Vocabulary
-from ovsskit.files.own import DISTIL
+from ovsskit.files.own.kinds import DISTIL
 from ovsskit.recipe.vocabulary import describe_words
 from ovsskit.run.output.training import MODEL, STATE, TrainingFolder
 

@@ -13,7 +13,7 @@ from ovsskit.backbones._segmenter import DEVIATION, LEAST, MEAN, Segmenter
 from ovsskit.backbones.deeplab.deeplab import Deeplab
 from ovsskit.backbones.segformer.segformer import Segformer
 from ovsskit.errors import BadFile, BadOutput, MissingExtra, Place
-from ovsskit.files.own import DISTIL, is_record
+from ovsskit.files.own.kinds import DISTIL, is_record
 from ovsskit.files.writing import make_folder, write_text, write_whole
 
 STUDENT, NOTES = "student.onnx", "student.json"

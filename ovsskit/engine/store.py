@@ -26,7 +26,7 @@ from ovsskit._lazy import torch
 from ovsskit.engine.digests import Digests, digest_tensor
 from ovsskit.engine.values import Value
 from ovsskit.files.digests import digest_texts
-from ovsskit.files.own import claim_cache
+from ovsskit.files.own.cache_tag import claim_cache
 from ovsskit.files.writing import PART
 
 MEMORY_BYTES, DISK_BYTES = 1 << 30, 10 << 30

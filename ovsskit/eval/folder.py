@@ -21,7 +21,7 @@ from typing import Any
 
 from ovsskit.eval.counts import ImageCounts
 from ovsskit.files.lines import LineFiles
-from ovsskit.files.own import EVAL
+from ovsskit.files.own.kinds import EVAL
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.record import Costs
 from ovsskit.run.output.recorded import RecordedFolder

@@ -8,7 +8,8 @@ from typing import Any
 from ovsskit.eval.counts import ImageCounts
 from ovsskit.eval.pictures import place
 from ovsskit.eval.totals import Totals
-from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.own.own_folder import OwnFolder
+from ovsskit.files.own.written import Written
 from ovsskit.run.output.page import render_page
 
 PAGE = "index.html"

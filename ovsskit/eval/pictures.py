@@ -11,7 +11,7 @@ from ovsskit._lazy import Int, numpy
 from ovsskit.datasets.colours import BLACK
 from ovsskit.datasets.dataset import Facts
 from ovsskit.engine.values import Image, Vocabulary
-from ovsskit.files.own import OwnFolder
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.run.output.errors import LEGEND, tint_classes, tint_errors
 from ovsskit.run.output.heat import Tile, draw_sheet
 from ovsskit.run.output.overlay import resize_both

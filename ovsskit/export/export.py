@@ -28,7 +28,7 @@ from ovsskit.export.options import ExportOptions
 from ovsskit.export.registry import find_format
 from ovsskit.files.decoding import adopt_warnings
 from ovsskit.files.digests import digest_texts
-from ovsskit.files.own import Written
+from ovsskit.files.own.written import Written
 from ovsskit.files.remote import address_of, image_path
 from ovsskit.recipe.class_lists import parse_classes
 from ovsskit.run.finished import FinishedRun

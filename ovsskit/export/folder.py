@@ -22,7 +22,9 @@ from pydantic import TypeAdapter
 
 from ovsskit.export.format import Part
 from ovsskit.files.lines import LineFiles
-from ovsskit.files.own import EXPORT, PARTS, Files, Written, read_files
+from ovsskit.files.own.kinds import EXPORT
+from ovsskit.files.own.traces import PARTS
+from ovsskit.files.own.written import Files, Written, read_files
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.recorded import RecordedFolder
 

@@ -15,7 +15,8 @@ from ovsskit.engine.images import read_image
 from ovsskit.engine.rendering import Reading, Rendering
 from ovsskit.errors import BadFile, BadImage, Place
 from ovsskit.files.inputs import SUFFIXES
-from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.own.own_folder import OwnFolder
+from ovsskit.files.own.written import Written
 from ovsskit.files.remote import RemotePath, image_path
 from ovsskit.files.videos import is_frame
 from ovsskit.run.output.record import ImageRecord, stamp_of

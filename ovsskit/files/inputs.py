@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ovsskit.errors import NoImages, Place, shorten
 from ovsskit.files.bringing import STANDARD_INPUT, fetch, is_address, keep_input
-from ovsskit.files.own import is_ours
+from ovsskit.files.own.kinds import is_ours
 from ovsskit.files.reading import Unreadable, read_text, why_no_path
 from ovsskit.files.remote import RemotePath, as_local, image_path, is_remote, see_address
 from ovsskit.files.remote_listing import list_remote, root_of

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
-from ovsskit.files.own import OwnFolder
+from ovsskit.files.own.own_folder import OwnFolder
 
 
 class LineFiles:

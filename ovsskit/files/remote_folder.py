@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from ovsskit.errors import BadOutput, CannotWrite, OvsskitError, Place
 from ovsskit.files.bringing import is_address
+from ovsskit.files.own.traces import PARTS
 from ovsskit.files.remote import (
     RemotePath,
     bare,
@@ -32,7 +33,6 @@ OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "tos", "memory"}
 )
 """File systems on which a file is there whole or not at all, by the names of their addresses."""
-PARTS = ".parts"
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.errors import NoImages, Place
-from ovsskit.files.own import HEAD, KINDS
+from ovsskit.files.own.kinds import HEAD, KINDS
 from ovsskit.files.remote import (
     RemotePath,
     bare,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ovsskit.files.own import FIT
+from ovsskit.files.own.kinds import FIT
 from ovsskit.fit.tuning import Tuner
 from ovsskit.run.output.training import MODEL, STATE, TrainingFolder
 

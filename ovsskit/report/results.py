@@ -14,7 +14,7 @@ from ovsskit.errors import BadFile, Place
 from ovsskit.eval.counts import ImageCounts
 from ovsskit.eval.folder import LINES
 from ovsskit.eval.totals import Totals
-from ovsskit.files.own import EVAL
+from ovsskit.files.own.kinds import EVAL
 from ovsskit.files.reading import Unreadable, read_json
 
 NEEDED = ("name", "dataset", "protocol", "images", "metrics", "classes")

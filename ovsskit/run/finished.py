@@ -20,7 +20,8 @@ from ovsskit.engine.rendering import Rendering
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, Place
 from ovsskit.files.brought import Brought
-from ovsskit.files.own import RUN, is_record, measure
+from ovsskit.files.own.kinds import RUN, is_record
+from ovsskit.files.own.written import measure
 from ovsskit.files.reading import Unreadable, read_json
 from ovsskit.files.remote import meant_path
 from ovsskit.recipe.vocabulary import make_vocabulary

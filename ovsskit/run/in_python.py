@@ -11,7 +11,7 @@ from ovsskit.engine.notices import Silent
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.files.brought import Brought
 from ovsskit.files.inputs import MAX_PIXELS
-from ovsskit.files.own import RUN
+from ovsskit.files.own.kinds import RUN
 from ovsskit.files.shard import read_shard
 from ovsskit.run.callbacks import Callbacks
 from ovsskit.run.options import RunOptions, as_option, choose_devices

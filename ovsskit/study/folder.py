@@ -15,7 +15,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ovsskit.files.own import STUDY, Files, measure_text, read_files
+from ovsskit.files.own.kinds import STUDY
+from ovsskit.files.own.written import Files, measure_text, read_files
 from ovsskit.run.output.recorded import RecordedFolder
 
 

@@ -17,7 +17,7 @@ import tomlkit
 
 from ovsskit.errors import BadFile, NoAnswer, OvsskitError, Place
 from ovsskit.files.digests import digest_texts
-from ovsskit.files.own import claim_cache
+from ovsskit.files.own.cache_tag import claim_cache
 from ovsskit.files.reading import Unreadable, read_json, read_text
 from ovsskit.files.writing import see_free, write_text
 from ovsskit.texts.models import LanguageModel

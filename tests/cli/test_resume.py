@@ -16,7 +16,7 @@ import pytest
 from run_records import read_run
 
 from ovsskit.cli.__main__ import main
-from ovsskit.files.own import measure
+from ovsskit.files.own.written import measure
 from ovsskit.run.output.folder import OutputFolder
 
 TESTS = Path(__file__).parent.parent

@@ -186,7 +186,7 @@ def test_one_image_of_all_is_explained_also_by_shards_that_begin_anew(photos: Pa
 def test_a_shard_does_not_begin_while_a_whole_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ovsskit.files.own.PATIENCE", 0.1)
+    monkeypatch.setattr("ovsskit.files.own.locks.PATIENCE", 0.1)
     [whole] = opened(tmp_path / "out", Shard())
     with pytest.raises(BadOutput, match="Another run is writing"):
         opened(tmp_path / "out", Shard(1, 2))

@@ -9,7 +9,7 @@ import pytest
 
 from ovsskit.errors import NoImages
 from ovsskit.files.inputs import find_images, search_images
-from ovsskit.files.own import KINDS
+from ovsskit.files.own.kinds import KINDS
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from ovsskit.errors import BadImage, BadOutput, MissingExtra, NoImages
 from ovsskit.files import remote
 from ovsskit.files.image_names import name_images
 from ovsskit.files.inputs import search_images
-from ovsskit.files.own import DISTIL, FIT, RUN, STUDY, OwnFolder
+from ovsskit.files.own.kinds import DISTIL, FIT, RUN, STUDY
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.files.remote import RemotePath, address_of, image_path, stamp_from
 
 

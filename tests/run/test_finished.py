@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ovsskit.cli.app import app
 from ovsskit.errors import BadFile
-from ovsskit.files.own import measure
+from ovsskit.files.own.written import measure
 from ovsskit.run.finished import FinishedRun
 
 TESTS = Path(__file__).parent.parent

@@ -128,7 +128,7 @@ def test_content_is_compared_where_that_is_asked(memory: str, tmp_path: Path) ->
     folder = OutputFolder.__new__(OutputFolder)
     folder.remote = RemoteFolder(remote.remote_path(f"{memory}/found"))
     written = next(iter(run(f"{memory}/found", tmp_path)["images"]))["files"]["masks/a.png"]
-    from ovsskit.files.own import Written
+    from ovsskit.files.own.written import Written
 
     assert folder.holds("masks/a.png", Written(*written))
     assert not folder.holds("masks/a.png", Written(*written), verify=True)

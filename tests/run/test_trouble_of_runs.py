@@ -13,7 +13,7 @@ import pytest
 
 import ovsskit
 from ovsskit.errors import BadOutput, CannotWrite
-from ovsskit.files.own import OwnFolder
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.run.output.folder import OutputFolder
 

@@ -35,7 +35,9 @@ from typing import Any, overload
 
 from ovsskit.files.image_names import name_images
 from ovsskit.files.lines import LineFiles
-from ovsskit.files.own import RUN, OpenFolder, Written, read_files
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.open_folder import OpenFolder
+from ovsskit.files.own.written import Written, read_files
 from ovsskit.files.shard import WHOLE, Shard
 from ovsskit.run.output.gallery import PAGES
 from ovsskit.run.output.record import Costs, ImageRecord, stamp_of
@@ -253,7 +255,7 @@ class OutputFolder(RecordedFolder):
             self.records = Records(self.write_by_path(IMAGES, self.records.copy_to))
         else:
             with self.telling(self.records.path):
-                self._see_folder()
+                self.see_there()
                 self.records.commit()
 
     def _read_journal(self, name: str) -> Iterator[ImageRecord]:

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any
 
 from ovsskit.engine.values import Vocabulary
-from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.own.own_folder import OwnFolder
+from ovsskit.files.own.written import Written
 from ovsskit.run.output.page import render_page
 from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.records import Records

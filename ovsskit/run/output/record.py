@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from ovsskit.errors import BadImage
 from ovsskit.files.names import NestedName
-from ovsskit.files.own import Files
+from ovsskit.files.own.written import Files
 from ovsskit.files.remote import RemotePath, stamp_of_remote
 from ovsskit.files.videos import is_frame
 from ovsskit.run.rasters.mosaic import is_mosaic, sources_of

@@ -15,7 +15,9 @@ from typing import Any
 from ovsskit._version import __version__
 from ovsskit.engine.identity import differences
 from ovsskit.errors import BadFile, BadOutput, Place
-from ovsskit.files.own import KINDS, OwnFolder
+from ovsskit.files.own.kinds import KINDS
+from ovsskit.files.own.own_folder import OwnFolder
+from ovsskit.files.own.owner import broken_record
 from ovsskit.files.shard import WHOLE, Shard
 
 PACKAGES = (
@@ -102,7 +104,7 @@ class RecordedFolder(OwnFolder, ABC):
             changed = differences(plain["identity"], self.identity) if self.identity else []
             self.restore(plain)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadFile) as error:
-            raise self.broken() from error
+            raise broken_record(self.where, self.record) from error
         if changed and (self.others or self.holds_work):
             more = [f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
             raise BadOutput(

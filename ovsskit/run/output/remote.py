@@ -20,7 +20,8 @@ from typing import Any
 
 from ovsskit.engine.identity import differences
 from ovsskit.errors import CannotWrite, Place
-from ovsskit.files.own import RUN, Written
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.written import Written
 from ovsskit.files.remote import RemotePath, meant_path
 from ovsskit.files.remote_journal import RemoteJournal
 from ovsskit.files.shard import WHOLE, Shard

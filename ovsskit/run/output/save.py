@@ -16,7 +16,8 @@ from ovsskit._lazy import Float, Int, UInt8, numpy, torch
 from ovsskit.engine.values import Probabilities, Scores, Vocabulary
 from ovsskit.errors import BadFile, reason_of
 from ovsskit.files.names import safe_name
-from ovsskit.files.own import OpenFolder, Written
+from ovsskit.files.own.open_folder import OpenFolder
+from ovsskit.files.own.written import Written
 from ovsskit.run.output.errors import tint_classes, tint_errors
 from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.masks import write_mask

@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from ovsskit._lazy import torch
 from ovsskit._version import __version__
-from ovsskit.files.own import Files, Written, read_files
+from ovsskit.files.own.written import Files, Written, read_files
 from ovsskit.run.output.recorded import RecordedFolder, versions
 
 MODEL, STATE = "model.safetensors", "state.safetensors"

@@ -16,7 +16,8 @@ from ovsskit.engine.images import read_image
 from ovsskit.engine.rendering import Reading
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadImage
-from ovsskit.files.own import OwnFolder, Written
+from ovsskit.files.own.own_folder import OwnFolder
+from ovsskit.files.own.written import Written
 from ovsskit.files.remote import image_path
 from ovsskit.files.videos import is_frame, is_video, need_av, rate_of
 from ovsskit.run.output.overlay import tint_image

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ovsskit._lazy import Float, Int, Shaped, numpy
 from ovsskit.engine.values import Vocabulary
-from ovsskit.files.own import Written
+from ovsskit.files.own.written import Written
 from ovsskit.run.output.overlay import LONGEST, list_areas
 from ovsskit.run.output.record import ImageRecord
 from ovsskit.run.output.save import Prediction, put_pictures

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from ovsskit._lazy import Float, Shaped, numpy
 from ovsskit.errors import CannotWrite, Place
-from ovsskit.files.own import OpenFolder
+from ovsskit.files.own.open_folder import OpenFolder
 from ovsskit.run.rasters.grid import Window
 
 WINDOWS = "windows"

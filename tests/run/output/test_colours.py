@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from ovsskit.engine.values import Image, Labels
-from ovsskit.files.own import RUN, OwnFolder
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output import overlay
 from ovsskit.run.output.gallery import write_classes, write_gallery

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ovsskit.files.own import RUN, OwnFolder
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.gallery import write_classes, write_gallery
 from ovsskit.run.output.record import ImageRecord

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ovsskit.errors import BadFile, CannotWrite
-from ovsskit.files.own import Written
+from ovsskit.files.own.written import Written
 from ovsskit.run.output import records as module
 from ovsskit.run.output.folder import OutputFolder
 from ovsskit.run.output.record import Costs, ImageRecord

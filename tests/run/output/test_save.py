@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from ovsskit.engine.values import Logits, Probabilities, Vocabulary
-from ovsskit.files.own import RUN, OwnFolder, measure
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.own_folder import OwnFolder
+from ovsskit.files.own.written import measure
 from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.output.maps import Sheet
 from ovsskit.run.output.record import ImageRecord

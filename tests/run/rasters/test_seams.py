@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from ovsskit.files.own import RUN, OwnFolder
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.run.rasters.grid import Grid, Window, WindowSize, lay_grid
 from ovsskit.run.rasters.seams import Seams
 from ovsskit.run.rasters.tiles import Tile, Tiles

@@ -9,7 +9,8 @@ import numpy
 import pytest
 
 from ovsskit.errors import CannotWrite
-from ovsskit.files.own import RUN, OwnFolder
+from ovsskit.files.own.kinds import RUN
+from ovsskit.files.own.own_folder import OwnFolder
 from ovsskit.run.rasters.grid import WindowSize, lay_grid
 from ovsskit.run.rasters.seams import Seams
 from ovsskit.run.rasters.tiles import Tile, Tiles
