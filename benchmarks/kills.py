@@ -28,9 +28,11 @@ import optuna
 from PIL import Image
 
 from ovsskit.recipe.registry import load_plugin
-from ovsskit.study.search.storage import JOURNAL, open_storage
+from ovsskit.study.search.journal import JOURNAL
+from ovsskit.study.search.open_storage import open_storage
 from ovsskit.study.search.trials import read_rows
-from ovsskit.study.spec.plan import StudyOptions, read_search
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.read_search import read_search
 from ovsskit.study.spec.search import Search
 
 TESTS = Path(__file__).parent.parent / "tests" / "study"

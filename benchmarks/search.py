@@ -30,7 +30,8 @@ from rich.table import Table
 
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import best_row
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.plan import StudyPlan, make_plan
 from ovsskit.study.spec.search import starting_values
 from reward import rank_correlation
 from searching.costs import Costs

@@ -22,7 +22,7 @@ from ovsskit.backbones.clip.clip import Clip
 from ovsskit.cli.app import app
 from ovsskit.engine import driver
 from ovsskit.ops import mean_field
-from ovsskit.study.search import evaluate, finals, queue, workers
+from ovsskit.study.search import cost_meter, evaluate, finals, queue, workers
 
 PHASES: dict[str, tuple[Any, str]] = {
     "the unchanged recipe": (study._Job, "_judge_default"),
@@ -36,7 +36,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "Optuna and its journal": (queue.TrialQueue, "take"),
     "candidates' recipes": (evaluate.Evaluator, "pipeline"),
     "what candidates have in common": (queue, "candidate_key"),
-    "seconds and memory": (evaluate.CostMeter, "__call__"),
+    "seconds and memory": (cost_meter.CostMeter, "__call__"),
     "keys": (driver.Driver, "_key"),
     "plots": (report, "_plots"),
 }

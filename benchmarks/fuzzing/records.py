@@ -100,9 +100,10 @@ def _trials() -> Reader:
 def _journals() -> Reader:
     import optuna
 
+    from ovsskit.study.search.journal import JOURNAL, Journal
     from ovsskit.study.search.queue import TrialQueue
-    from ovsskit.study.search.storage import JOURNAL, Journal
-    from ovsskit.study.spec.plan import StudyOptions, read_search
+    from ovsskit.study.spec.options import StudyOptions
+    from ovsskit.study.spec.read_search import read_search
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:

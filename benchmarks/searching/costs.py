@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from ovsskit.engine.wiring import Link, flatten
-from ovsskit.study.spec.space import Dimension
+from ovsskit.study.spec.dimension import Dimension
 from searching.table import Judging, key_of
 
 

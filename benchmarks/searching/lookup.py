@@ -11,15 +11,15 @@ from typing import Any
 
 import optuna
 
-from ovsskit.study.search.evaluate import TrialResult
 from ovsskit.study.search.finals import Finals
 from ovsskit.study.search.queue import DEFAULT, TrialQueue
 from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.trial_result import TrialResult, describe
 from ovsskit.study.search.trials import Row, read_rows
-from ovsskit.study.search.workers import describe, work
+from ovsskit.study.search.workers import work
+from ovsskit.study.spec.dimension import Dimension
 from ovsskit.study.spec.objectives import Objective, mean_of
 from ovsskit.study.spec.plan import StudyPlan, searched_of
-from ovsskit.study.spec.space import Dimension
 from searching.table import Judged, key_of
 
 JUDGED = ("wins", "share")

@@ -15,7 +15,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.stats import spearmanr
 
 from ovsskit.recipe.describe import toml
-from ovsskit.study.spec.space import Dimension
+from ovsskit.study.spec.dimension import Dimension
 
 REACH = 1.0
 """How fast the influence of a setting bends, in parts of a range: ours."""

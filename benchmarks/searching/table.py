@@ -20,7 +20,8 @@ from ovsskit.engine.memo import remembering
 from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.plan import StudyPlan, make_plan
 from ovsskit.study.spec.search import starting_values
 from ovsskit.study.spec.space import grid, suggest
 from ovsskit.study.spec.truth import miou_of

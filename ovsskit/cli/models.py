@@ -57,7 +57,7 @@ def models(
     from ovsskit.files.writing import see_free
     from ovsskit.recipe.build import load_recipe
     from ovsskit.run.weights import check_model, convert_model, models_of
-    from ovsskit.study.spec.plan import recipes_of_study
+    from ovsskit.study.spec.read_search import recipes_of_study
 
     load_plugins(plugins)
     if convert is not None:

@@ -154,7 +154,7 @@ def study(
         return
     from ovsskit.cli.console import resumable
     from ovsskit.cli.study_report import StudyReport
-    from ovsskit.study.spec.plan import StudyOptions
+    from ovsskit.study.spec.options import StudyOptions
     from ovsskit.study.study import search
 
     load_plugins(plugins)

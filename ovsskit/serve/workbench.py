@@ -31,8 +31,10 @@ from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.vocabulary import replace_classes
 from ovsskit.run.output.maps import MapCollector, Sheet
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.study.spec.dimension import ALL
+from ovsskit.study.spec.read_space import read_space
 from ovsskit.study.spec.search import switch_off
-from ovsskit.study.spec.space import ALL, present_value, read_space
+from ovsskit.study.spec.space import present_value
 
 MEMO_BYTES = 256 << 20
 MOST_MODELS = 4

@@ -10,7 +10,7 @@ from ovsskit.engine.notices import Silent
 from ovsskit.engine.rendering import Reading, Rendering, Stretch
 from ovsskit.run.options import HERE, as_option
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.spec.plan import StudyOptions
+from ovsskit.study.spec.options import StudyOptions
 from ovsskit.study.study import StudyCallbacks, search
 
 

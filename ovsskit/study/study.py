@@ -23,15 +23,19 @@ from ovsskit.run.options import HERE, RAY, see_engine
 from ovsskit.run.ray_cluster import cluster
 from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as working
+from ovsskit.study.search.crew import Crew, work_in_crew
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.finals import Finals
 from ovsskit.study.search.given import reference_plan
 from ovsskit.study.search.memory import PeakMemory
+from ovsskit.study.search.processes import Processes
 from ovsskit.study.search.queue import DEFAULT, TrialQueue
 from ovsskit.study.search.ray_workers import RayWorkers
 from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.trial_result import describe
 from ovsskit.study.search.trials import Row, read_rows
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.plan import StudyPlan, make_plan
 from ovsskit.study.spec.search import starting_values
 
 OUT = Path("ovsskit-studies")
@@ -166,12 +170,12 @@ class _Job:
     def _work_elsewhere(self) -> None:
         given = self.plan, self.place, self.queue.study.user_attrs["identity"]
         if self.engine == HERE:
-            crew: working.Crew = working.Processes(*given, self.devices, self.batch)
-            working.work_in_crew(crew, self.queue.finished, self._poll)
+            crew: Crew = Processes(*given, self.devices, self.batch)
+            work_in_crew(crew, self.queue.finished, self._poll)
             return
         with cluster() as ray:
             crew = RayWorkers(ray, *given, self.workers, self.batch)
-            working.work_in_crew(crew, self.queue.finished, self._poll)
+            work_in_crew(crew, self.queue.finished, self._poll)
 
     def _is_to_prove(self) -> bool:
         """Say whether the best trial, if there is one, has to be proved better."""
@@ -183,7 +187,7 @@ class _Job:
         """Judge the unchanged recipe, once for a study."""
         known: dict[str, Any] | None = self.queue.study.user_attrs.get(DEFAULT)
         if known is None:
-            known = working.describe(evaluator.judge({}, self.plan.searched))
+            known = describe(evaluator.judge({}, self.plan.searched))
             self.queue.study.set_user_attr(DEFAULT, known)
         return known
 

@@ -44,7 +44,8 @@ from ovsskit.recipe.vocabulary import make_vocabulary
 from ovsskit.run.pipeline import Pipeline
 from ovsskit.stages.regions.retrieve import Retrieve
 from ovsskit.stages.wrap.window_gathered import WindowGathered
-from ovsskit.study.spec.plan import StudyOptions, read_search
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.read_search import read_search
 from ovsskit.testing import ToyBackbone, example
 
 RECIPES = sorted(recipe_folder().rglob("*.toml"))

@@ -13,7 +13,7 @@ from ovsskit.engine.notices import Silent
 from ovsskit.recipe.registry import load_plugin
 from ovsskit.study.report import report
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.spec.plan import StudyOptions
+from ovsskit.study.spec.options import StudyOptions
 from ovsskit.study.study import search as search_with
 
 HERE = Path(__file__).parent

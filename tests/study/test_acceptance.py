@@ -23,7 +23,8 @@ from ovsskit.study.report import report
 from ovsskit.study.search.acceptance import Acceptance, Comparison, compare, least_gain
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.spec.plan import StudyOptions, make_plan
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.plan import make_plan
 from ovsskit.study.study import search
 
 Write = Callable[..., Path]

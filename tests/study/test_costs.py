@@ -10,7 +10,7 @@ import torch
 from ovsskit.engine.memo import Memo, remember, remembering
 from ovsskit.engine.store import Store
 from ovsskit.stages.refine.dense_crf import DenseCrf
-from ovsskit.study.search.evaluate import CostMeter, Costs
+from ovsskit.study.search.cost_meter import CostMeter, Costs
 
 
 def test_what_was_remembered_counts_with_what_it_took() -> None:

@@ -24,11 +24,13 @@ from study_stages import BEST
 from ovsskit.cli.study_report import best_table, facts
 from ovsskit.errors import NoImages, OtherStudy, Place
 from ovsskit.recipe.build import load_recipe
-from ovsskit.study.search.evaluate import Evaluator, TrialResult
+from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.samplers import TURN, Halving, rungs
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.spec.plan import StudyOptions, read_search
-from ovsskit.study.spec.space import Dimension
+from ovsskit.study.search.trial_result import TrialResult
+from ovsskit.study.spec.dimension import Dimension
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.read_search import read_search
 
 Search = Callable[..., StudyState]
 Write = Callable[..., Path]

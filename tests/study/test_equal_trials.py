@@ -14,13 +14,15 @@ import optuna
 import pytest
 
 from ovsskit.recipe.build import build
-from ovsskit.study.search.evaluate import Evaluator, TrialResult
+from ovsskit.study.search.evaluate import Evaluator
+from ovsskit.study.search.journal import Journal
 from ovsskit.study.search.queue import DEFAULT, RESULT, Failed, TrialQueue, candidate_key
 from ovsskit.study.search.samplers import points_of
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.search.storage import Journal
+from ovsskit.study.search.trial_result import TrialResult
 from ovsskit.study.spec import search as search_module
-from ovsskit.study.spec.plan import StudyOptions, make_plan
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.plan import make_plan
 from ovsskit.study.study import identify_study
 
 Search = Callable[..., StudyState]

@@ -17,7 +17,8 @@ from ovsskit.recipe.toml_lines import Table
 from ovsskit.study.search.given import shown
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.spec.objectives import Objective, objective_of
-from ovsskit.study.spec.plan import StudyOptions, read_search
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.read_search import read_search
 
 Search = Callable[..., StudyState]
 Write = Callable[..., Path]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ovsskit.stages.reward.clip_reward import ClipReward
-from ovsskit.study.search import workers
+from ovsskit.study.search import reports
+from ovsskit.study.search.reports import GainReports
 from ovsskit.study.search.samplers import TURN
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.search.workers import GainReports
 
 PRODUCT = (
     'objective = { product = [{ use = "toy_bounded" }, { use = "toy_goal" }] }\n'
@@ -51,7 +51,7 @@ def test_a_candidate_is_left_unjudged_only_if_it_were_left_anyway(
     decided: list[tuple[bool, bool]] = []
     options: dict[str, Any] = {"trials": 16, "pruner": "halving", "batch": batch}
     lazy = search(study_file(PRODUCT), **options)
-    monkeypatch.setattr(workers, "GainReports", Patient)
+    monkeypatch.setattr(reports, "GainReports", Patient)
     asked = search(study_file(PRODUCT), "asked", **options)
 
     # of six images, candidates are left after one, two and four

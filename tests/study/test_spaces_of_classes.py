@@ -26,9 +26,12 @@ from ovsskit.study.report.best import recipe_texts
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trials import Row
 from ovsskit.study.spec.check_file import check_file
-from ovsskit.study.spec.plan import StudyOptions, StudyPlan, make_plan, read_search
+from ovsskit.study.spec.dimension import ALL, Dimension
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.plan import StudyPlan, make_plan
+from ovsskit.study.spec.read_search import read_search
 from ovsskit.study.spec.search import Search, starting_values
-from ovsskit.study.spec.space import ALL, Dimension, for_classes, present_value
+from ovsskit.study.spec.space import for_classes, present_value
 from ovsskit.study.study import search
 
 STAR = Dimension("threshold.at_class.*", "float", Place("here"), 0.1, 0.6, of_class=ALL)

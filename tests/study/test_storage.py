@@ -28,8 +28,10 @@ import kills
 from ovsskit.errors import BadOutput, BadStorage, CannotWrite, OtherStudy, StudyFailed
 from ovsskit.study.folder import StudyFolder
 from ovsskit.study.search import workers as work
+from ovsskit.study.search.journal import JOURNAL, Journal
+from ovsskit.study.search.judge_trial import judge_trial
+from ovsskit.study.search.open_storage import open_storage
 from ovsskit.study.search.state import StudyState
-from ovsskit.study.search.storage import JOURNAL, Journal, open_storage
 
 Search = Callable[..., StudyState]
 Write = Callable[..., Path]
@@ -102,7 +104,7 @@ def test_a_finished_study_does_nothing_more_and_another_number_of_trials_goes_on
 def test_a_study_that_was_stopped_tries_the_same_as_one_that_was_not(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge, taken = work.judge_trial, []
+    judge, taken = judge_trial, []
 
     def stop(*arguments: object) -> list[float]:
         taken.append(1)
@@ -468,7 +470,7 @@ def test_a_trial_with_a_parameter_of_no_study_is_a_damaged_record(
 def test_a_trial_that_was_taken_for_dead_meanwhile_is_left_to_another(
     search: Callable[..., StudyState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, given_up = work.judge_trial, []
+    plain, given_up = judge_trial, []
 
     def judge(plan: Any, evaluator: Any, queue: Any, trial: optuna.Trial, values: Any) -> Any:
         if not given_up:

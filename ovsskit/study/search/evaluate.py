@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from ovsskit._lazy import torch
 from ovsskit.engine.driver import State
@@ -19,15 +19,16 @@ from ovsskit.engine.images import allow_pixels, read_image
 from ovsskit.engine.memo import Memo, remembering
 from ovsskit.engine.model import Backbone
 from ovsskit.engine.plan import Plan
-from ovsskit.engine.stage import Stage
 from ovsskit.engine.store import Store
 from ovsskit.engine.values import Image, Labels
 from ovsskit.errors import NothingFound
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.study.search.cost_meter import CostMeter, Costs
 from ovsskit.study.search.given import GivenSlots
 from ovsskit.study.search.late import late_stages, most_of
-from ovsskit.study.search.memory import PeakMemory
+from ovsskit.study.search.reports import Report
 from ovsskit.study.search.samplers import rungs
+from ovsskit.study.search.trial_result import TrialResult
 from ovsskit.study.spec.objectives import Objective, mean_of
 from ovsskit.study.spec.plan import StudyPlan
 from ovsskit.study.spec.truth import miou_of
@@ -37,50 +38,6 @@ IMAGES_BYTES = 1 << 30
 
 MEMO_BYTES = 1 << 30
 """How many bytes are kept of lattices of dense CRFs, and of what they refined."""
-
-
-@runtime_checkable
-class Report(Protocol):
-    """Hear of single images, and say whether the rest can be left out."""
-
-    def __call__(self, index: int, value: float) -> bool:
-        """Hear what the image of an index gave."""
-
-    def is_hopeless(self, most: Mapping[int, float]) -> bool:
-        """Hear what the next images give at most; say whether even that is too little."""
-
-
-@dataclass
-class TrialResult:
-    """Hold what a candidate is worth, for every objective and image, and what it cost.
-
-    `images` are the values of single images for the first objective. `seconds` and `megabytes` are
-    the candidate's own: what the store saved counts with what it cost when it was computed.
-    """
-
-    values: list[float]
-    images: dict[int, float]
-    seconds: float
-    megabytes: float | None
-    whole: bool
-    calls: int
-    saved: int
-    judge_calls: int
-    judge_saved: int
-
-
-@dataclass
-class Costs:
-    """Remember what stages took, so that results that were known are not taken for speed."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    bytes: dict[str, int] = field(default_factory=dict)
-
-    def learn(self, stage: str, seconds: float, peak: int | None) -> None:
-        """Keep the most that a stage took for an image."""
-        self.seconds[stage] = max(seconds, self.seconds.get(stage, 0.0))
-        if peak is not None:
-            self.bytes[stage] = max(peak, self.bytes.get(stage, 0))
 
 
 class Evaluator:
@@ -321,59 +278,3 @@ def _of_image(found: Mapping[int, Any], index: int) -> float:
     """Return what an image gave for a goal."""
     value = found[index]
     return miou_of([value]) if isinstance(value, torch.Tensor) else float(value)
-
-
-class CostMeter:
-    """Watch the stages of a candidate: their seconds, peak memory, and rewards."""
-
-    def __init__(
-        self, costs: Costs, store: Store, memo: Memo, judges: set[str], last: str, device: str
-    ) -> None:
-        self.costs, self.store, self.judges, self.last = costs, store, judges, last
-        self.memo, self._remembered = memo, (memo.hits, memo.misses)
-        self.rewards: dict[str, list[float]] = {}
-        self.images = 0
-        self.seconds, self.peak = 0.0, None if (memory := PeakMemory.start(device)) is None else 0
-        self._memory = memory
-        self._runs: dict[str, int] = {}
-        self._judging = False
-
-    @property
-    def megabytes(self) -> float | None:
-        """Return the most memory that any stage needed, or None where the system does not tell."""
-        return None if self.peak is None else self.peak / 1e6
-
-    def next_group(self) -> None:
-        """Begin with other images."""
-        self.rewards.clear()
-        self._judging = False
-
-    def __call__(self, stage: Stage, states: Sequence[State], seconds: float) -> None:
-        """Record what a stage wrote, its seconds and its memory."""
-        peak = None if self._memory is None else self._memory.lap()
-        hits, misses = self._remembered
-        self._remembered = self.memo.hits, self.memo.misses
-        if stage.address in self.judges:
-            self.rewards[stage.address] = [float(state[stage.writes].data) for state in states]
-        if (
-            stage.address in self.judges or self._judging
-        ):  # a judge may run the recipe again; that is not the recipe's cost
-            return
-        self._judging = stage.address == self.last
-        key = repr(stage)
-        if stage.batches:
-            run = self.store.counts[stage.address].calls
-            if run - self._runs.get(stage.address, 0) >= len(states):
-                self.costs.learn(key, seconds / len(states), peak)
-            self._runs[stage.address] = run
-            known = True
-        else:
-            known = self.memo.hits > hits and self.memo.misses == misses
-            if not known:
-                self.costs.learn(key, seconds / len(states), peak)
-        if known:
-            seconds = max(seconds, self.costs.seconds.get(key, 0.0) * len(states))
-            peak = None if peak is None else max(peak, self.costs.bytes.get(key, 0))
-        self.seconds += seconds
-        if peak is not None and self.peak is not None:
-            self.peak = max(self.peak, peak)

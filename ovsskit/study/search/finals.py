@@ -11,8 +11,8 @@ from ovsskit.study.search.acceptance import Acceptance, compare
 from ovsskit.study.search.evaluate import Evaluator
 from ovsskit.study.search.queue import DEFAULT
 from ovsskit.study.search.state import StudyState
+from ovsskit.study.search.trial_result import by_index, in_json
 from ovsskit.study.search.trials import Row
-from ovsskit.study.search.workers import by_index, in_json
 from ovsskit.study.spec.objectives import Objective, mean_of
 
 FINALISTS = 3

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.run.ray_cluster import places_of, reason_in
-from ovsskit.study.search.workers import Place, run_worker
+from ovsskit.study.search.processes import run_worker
+from ovsskit.study.search.workers import Place
 from ovsskit.study.spec.plan import StudyPlan
 
 

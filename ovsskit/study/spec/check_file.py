@@ -11,7 +11,8 @@ from ovsskit.recipe.build import Recipe, load_recipe
 from ovsskit.recipe.extends import find_recipe, read_extended
 from ovsskit.recipe.shapes import read_shaped
 from ovsskit.run.options import see_own_images
-from ovsskit.study.spec.plan import StudyOptions, is_study, read_search
+from ovsskit.study.spec.options import StudyOptions
+from ovsskit.study.spec.read_search import is_study, read_search
 
 
 def check_file(name: str, overrides: Sequence[str] = ()) -> None:

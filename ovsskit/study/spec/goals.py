@@ -12,9 +12,9 @@ from ovsskit.recipe.addresses import address_of, all_stages
 from ovsskit.recipe.build import Recipe
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.toml_lines import Table
+from ovsskit.study.spec.dimension import Dimension
 from ovsskit.study.spec.objectives import Objective, read_objective, read_objectives
 from ovsskit.study.spec.rules import default_confirmation, default_objective
-from ovsskit.study.spec.space import Dimension
 from ovsskit.study.spec.tables import StudyTable
 
 REFERENCE = "reference"

@@ -17,8 +17,9 @@ from ovsskit.errors import (
 from ovsskit.recipe.addresses import address_of, all_stages
 from ovsskit.recipe.build import build
 from ovsskit.recipe.toml_lines import Table
+from ovsskit.study.spec.dimension import ALL
 from ovsskit.study.spec.search import Search
-from ovsskit.study.spec.space import ALL, grid_size
+from ovsskit.study.spec.space import grid_size
 from ovsskit.study.spec.tables import PRESETS
 
 LARGEST_GRID = 1_000_000

@@ -16,8 +16,9 @@ from ovsskit.recipe.addresses import address_of, all_stages, set_value
 from ovsskit.recipe.build import Recipe, build, load_recipe
 from ovsskit.recipe.registry import find_stage
 from ovsskit.recipe.toml_lines import Table
+from ovsskit.study.spec.dimension import Dimension
 from ovsskit.study.spec.objectives import Objective
-from ovsskit.study.spec.space import Dimension, present_value
+from ovsskit.study.spec.space import present_value
 from ovsskit.study.spec.tables import ConstraintsTable, StudyTable
 
 
