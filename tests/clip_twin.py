@@ -15,6 +15,9 @@ import open_clip
 import torch
 from safetensors.torch import save_file
 
+from ovsskit.backbones.clip.clip import Clip
+from ovsskit.engine.values import Attention, Hidden
+
 SHAPE: dict[str, Any] = {
     "embed_dim": 16,
     "quick_gelu": True,
@@ -41,3 +44,13 @@ def clip_twin() -> str:
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
     return str(write_clip(Path(folder.name)))
+
+
+def as_trained(backbone: Clip, hidden: Hidden) -> torch.Tensor:
+    """Return all tokens, finished with the last block as it was trained."""
+    layer = backbone.block_count
+    queries, keys, _ = backbone.project(hidden, layer)
+    weights = (queries @ keys.transpose(-1, -2) * queries.shape[-1] ** -0.5).softmax(-1)[None]
+    return backbone.finish_tokens(
+        hidden, Attention(weights, (layer,), hidden.grid), residual=True, feed_forward=True
+    )

@@ -11,21 +11,17 @@ import pytest
 import torch
 from clip_twin import clip_twin
 from dino_twin import fill
+from noise_images import noise
 from safetensors.torch import save_file
 
 from ovsskit.backbones.clip.clip import Clip
 from ovsskit.backbones.clip.clip_dense import ClipDense
-from ovsskit.engine.values import Image
 
 RESNET: dict[str, Any] = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
     "text_cfg": {"vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def write_resnet(folder: Path) -> Any:

@@ -6,15 +6,11 @@ import pytest
 import torch
 from deit_twin import deit_twin, small_deit
 from dino_twin import dino_twin
+from noise_images import noise
 
 from ovsskit.backbones.dino.deit import Deit
 from ovsskit.backbones.dino.dino import Dino
-from ovsskit.engine.values import Image
 from ovsskit.errors import BadWeights
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def test_patches_are_the_librarys() -> None:

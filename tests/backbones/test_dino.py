@@ -12,12 +12,12 @@ import pytest
 import torch
 import transformers
 from dino_twin import SHAPE, dino_twin, fill
+from noise_images import noise
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.dino._published import DINO
 from ovsskit.backbones.dino._vision import place_embeddings
 from ovsskit.backbones.dino.dino import Dino
-from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue, BadWeights
 
 FILE = "model.safetensors"
@@ -41,10 +41,6 @@ def write(name: str, folder: Path) -> Any:
     network.save_pretrained(folder)
     chatter.enable_progress_bar()
     return network
-
-
-def noise(height: int, width: int, seed: int = 0) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)))
 
 
 @pytest.mark.parametrize("name", MODELS)

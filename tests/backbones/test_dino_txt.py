@@ -8,18 +8,15 @@ import pytest
 import torch
 from dino_twin import dino_twin
 from dino_txt_twin import dino_txt_twin, draw, head_shapes, text_shapes
+from noise_images import noise
 
 from ovsskit.backbones.dino._published import HEAD, TEXTS
 from ovsskit.backbones.dino.dino import Dino
 from ovsskit.backbones.dino.dino_txt import DinoTxt
-from ovsskit.engine.values import Attention, Image
+from ovsskit.engine.values import Attention
 from ovsskit.errors import BadWeights, MissingWeights
 
 Changes = dict[str, torch.Tensor | None]
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def make(**parts: object) -> DinoTxt:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 from dino_twin import dino_twin, dinov3_twin
+from noise_images import noise
 
 from ovsskit.backbones.dino._vision import DEVIATION, MEAN
 from ovsskit.backbones.dino.dinov3 import Dinov3
@@ -13,10 +14,6 @@ from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue, BadWeights
 
 OTHERS = 3
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def normalised(image: Image) -> torch.Tensor:

@@ -15,18 +15,14 @@ from typing import Any
 import pytest
 import torch
 from dino_twin import decoder_twin, dino_twin
+from noise_images import noise
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.dino import _decoder as decoder
 from ovsskit.backbones.dino.dino import Dino
 from ovsskit.backbones.dino.found import Found
-from ovsskit.engine.values import Image
 from ovsskit.errors import BadWeights, MissingWeights
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 @pytest.mark.parametrize("size", [(40, 40), (19, 61), (3, 5)])

@@ -10,10 +10,10 @@ import open_clip
 import pytest
 import torch
 from groupvit_twin import groupvit_twin, write_groupvit
+from noise_images import noise
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.groupvit.groupvit import Groupvit
-from ovsskit.engine.values import Image
 from ovsskit.errors import BadValue, BadWeights
 
 NAMES = (
@@ -41,10 +41,6 @@ NAMES = (
     (r"^text_projection\.", "text_projector.linear_hidden."),
 )
 """From the hub's names to the authors', one after the other."""
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def authors_names(network: Any) -> dict[str, torch.Tensor]:

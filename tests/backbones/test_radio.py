@@ -11,20 +11,17 @@ from typing import Any
 
 import pytest
 import torch
+from noise_images import noise
 from radio_twin import SHAPE, TEACHERS, checkpoint, radio_twin, small_head, small_radio
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from ovsskit.backbones.radio.radio import Radio
 from ovsskit.cli.app import app
-from ovsskit.engine.values import Attention, Image
+from ovsskit.engine.values import Attention
 from ovsskit.errors import BadValue, BadWeights
 
 OTHERS = SHAPE["num_cls_tokens"] + SHAPE["num_registers"]
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def change(file: Path, changed: dict[str, torch.Tensor | None]) -> Path:

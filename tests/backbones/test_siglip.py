@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from clip_twin import clip_twin
+from noise_images import noise
 from siglip_twin import siglip_twin, write_siglip
 
 from ovsskit.backbones.clip.siglip import Siglip
-from ovsskit.engine.values import Attention, Image
+from ovsskit.engine.values import Attention
 from ovsskit.errors import BadValue, BadWeights
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 @pytest.mark.parametrize("size", [(160, 160), (64, 112), (192, 160)])

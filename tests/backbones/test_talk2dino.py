@@ -8,18 +8,15 @@ from unittest.mock import patch
 import pytest
 import torch
 from dino_twin import dino_twin, projection_twin
+from noise_images import noise
 from safetensors.torch import load_file, save_file
 
 from ovsskit.backbones.dino import _projection
 from ovsskit.backbones.dino.dino import Dino
 from ovsskit.backbones.dino.talk2dino import Talk2dino
-from ovsskit.engine.values import Attention, Image
+from ovsskit.engine.values import Attention
 from ovsskit.errors import BadWeights, MissingWeights
 from ovsskit.hub import published_file
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def make(projection: Path | str = "") -> Talk2dino:

@@ -7,18 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from noise_images import noise
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tcl_twin import tcl_twin
 
 from ovsskit.backbones.clip._vision import place_embeddings
 from ovsskit.backbones.tcl.tcl import Tcl
-from ovsskit.engine.values import Image
 from ovsskit.errors import BadWeights, MissingWeights
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def ground(backbone: Tcl) -> torch.Tensor:

@@ -8,16 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from noise_images import noise
 from safetensors.torch import load_file, save_file
 from tips_twin import small_tips, tips_twin
 
 from ovsskit.backbones.tips.tips import READS, Tips
 from ovsskit.engine.values import Attention, Image
 from ovsskit.errors import BadValue, BadWeights, MissingWeights
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def copy(folder: Path) -> Path:

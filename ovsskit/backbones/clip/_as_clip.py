@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.backbones._colours import Colour
 from ovsskit.backbones.clip._weights import HUB_FILES
-from ovsskit.backbones.clip.clip import Clip, Colour
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.model import EncodesImageAndText, PretrainedBackbone
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Image

@@ -7,23 +7,18 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
-from ovsskit.backbones._sizes import need_blocks, run_by_size
+from ovsskit.backbones._blocks import RunsBlocks
+from ovsskit.backbones._patches import hide_patches, see_patch
 from ovsskit.backbones.clip import _pooled as pooled
 from ovsskit.backbones.clip._as_clip import AsClip
 from ovsskit.backbones.clip._published import SIGLIP
-from ovsskit.engine.model import (
-    EncodesPatches,
-    Facet,
-    GuidesPatches,
-)
-from ovsskit.engine.model.guides_patches import facet_of
+from ovsskit.engine.model import EncodesPatches
 from ovsskit.engine.values import GuideFeatures, Hidden, Image
 from ovsskit.engine.values.features import on_grid
-from ovsskit.errors import BadValue
 from ovsskit.hub.weights import Published
 
 
-class Siglip(AsClip, EncodesPatches, GuidesPatches):
+class Siglip(AsClip, RunsBlocks, EncodesPatches):
     """Encode texts, images and patches with a SigLIP or SigLIP 2 of open_clip.
 
     It has no class token: an attention pool looks at all patches, and its output is compared with
@@ -53,9 +48,9 @@ class Siglip(AsClip, EncodesPatches, GuidesPatches):
         return pooled.trunk_of(self.network.visual)
 
     @property
-    def block_count(self) -> int:
-        """Return the number of blocks of the image encoder."""
-        return len(self.trunk.blocks)
+    def blocks(self) -> Any:
+        """Return the blocks of the image encoder in order."""
+        return self.trunk.blocks
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return an image as the network sees it: normalised, own size, hidden patches at 0.
@@ -63,57 +58,26 @@ class Siglip(AsClip, EncodesPatches, GuidesPatches):
         Raises:
             BadValue: the image is smaller than a patch.
         """
-        patch, (height, width) = pooled.patch_of(self.trunk), image.size
-        if min(height, width) < patch:
-            what = f"An image is {width} x {height} pixels, smaller than a patch of {patch}."
-            raise BadValue(what, fix="Enlarge it first: resize_image.")
+        patch = pooled.patch_of(self.trunk)
+        see_patch(image, patch)
         data = self.clip.normalise(image)
-        if image.hidden is not None:
-            hidden = image.hidden.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
-            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[:height, :width]
+        hide_patches(data, image, patch)
         return data
 
-    def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
-        """Run the network up to the last of these blocks (numbers from 1); images keep their size.
+    def _embed(
+        self, images: Sequence[Image]
+    ) -> tuple[Float[torch.Tensor, "image token width"], tuple[int, int]]:
+        pixels = torch.stack([self.pixels(image) for image in images]).to(self._device)
+        return pooled.embed(self.trunk, pixels)
 
-        Raises:
-            BadValue: an image is smaller than a patch, or the network has no such block.
-        """
-        wanted = need_blocks(layers, self.block_count)
-        return run_by_size(images, lambda alike: self._enter(alike, wanted))
-
-    def _enter(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
-        pixels, kept = torch.stack([self.pixels(image) for image in images]).to(self._device), []
-        with torch.no_grad():
-            tokens, grid = pooled.embed(self.trunk, pixels)
-            for number, block in enumerate(self.trunk.blocks[: wanted[-1]], 1):
-                if number in wanted:
-                    kept.append(tokens)
-                if number < wanted[-1]:
-                    tokens = block(tokens)
-        return [Hidden(data, wanted, grid) for data in torch.stack(kept, 1)]
-
-    def guide(self, images: Sequence[Image], facet: Facet) -> list[GuideFeatures]:
-        """Return the features of the patches of each image, by the model as it was trained.
-
-        Raises:
-            BadValue: an image is smaller than a patch.
-        """
-        last = self.block_count
-        return [
-            GuideFeatures(on_grid(vectors[hidden.others :].float(), hidden.grid))
-            for hidden in self.hidden(images, [last])
-            for vectors in [
-                self._leave(hidden, last)
-                if facet == "token"
-                else facet_of(self.project(hidden, last), facet)
-            ]
-        ]
-
-    def _leave(self, hidden: Hidden, last: int) -> Float[torch.Tensor, "token width"]:
-        with torch.no_grad():
-            left = self.trunk.blocks[last - 1](hidden.entering(last)[None])[0]
-        return self.normalise_tokens(left)
+    def _guide(self, images: Sequence[Image]) -> list[GuideFeatures]:
+        last, found = self.block_count, []
+        for hidden in self.hidden(images, [last]):
+            with torch.no_grad():
+                left = self.blocks[-1](hidden.entering(last)[None])[0]
+            patches = self.normalise_tokens(left)[hidden.others :]
+            found.append(GuideFeatures(on_grid(patches.float(), hidden.grid)))
+        return found
 
     def project(
         self, hidden: Hidden, layer: int
@@ -124,28 +88,21 @@ class Siglip(AsClip, EncodesPatches, GuidesPatches):
     ]:
         """Return a block's queries, keys and values of the tokens that enter it."""
         with torch.no_grad():
-            return pooled.project(self.trunk.blocks[layer - 1], hidden.entering(layer))
-
-    def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
-        """Return the lengths of the tokens that enter a block, after its first normalisation."""
-        with torch.no_grad():
-            normalised = self.trunk.blocks[layer - 1].norm1(hidden.entering(layer))
-            lengths: torch.Tensor = normalised.float().norm(dim=-1)
-        return lengths
+            return pooled.project(self.blocks[layer - 1], hidden.entering(layer))
 
     def join_heads(
         self, layer: int, vectors: Float[torch.Tensor, "head token depth"]
     ) -> Float[torch.Tensor, "token width"]:
         """Put the heads' vectors together, and project them as a block projects what it gathers."""
         with torch.no_grad():
-            return pooled.join_heads(self.trunk.blocks[layer - 1], vectors.to(self.dtype))
+            return pooled.join_heads(self.blocks[layer - 1], vectors.to(self.dtype))
 
     def feed_forward(
         self, layer: int, tokens: Float[torch.Tensor, "token width"]
     ) -> Float[torch.Tensor, "token width"]:
         """Return tokens with a block's second half added."""
         with torch.no_grad():
-            block, tokens = self.trunk.blocks[layer - 1], tokens.to(self.dtype)
+            block, tokens = self.blocks[layer - 1], tokens.to(self.dtype)
             fed: torch.Tensor = tokens + block.ls2(block.mlp(block.norm2(tokens)))
         return fed
 

@@ -1,4 +1,4 @@
-"""Run the blocks of DINO's vision transformer, and give queries, keys and values.
+"""Embed images as DINO's vision transformers do.
 
 Tokens are `image token width`: the class token, the registers, then the patches row by row.
 """
@@ -66,19 +66,3 @@ def without_registers(
     """Return the class token and the patches."""
     registers = network.embeddings.register_tokens.shape[1]
     return torch.cat([tokens[:, :1], tokens[:, 1 + registers :]], 1)
-
-
-def project(
-    block: Any, tokens: Float[torch.Tensor, "token width"]
-) -> tuple[
-    Float[torch.Tensor, "head token depth"],
-    Float[torch.Tensor, "head token depth"],
-    Float[torch.Tensor, "head token depth"],
-]:
-    """Return the queries, keys and values of a block's input."""
-    attention, normalised = block.attention, block.norm1(tokens)
-    queries, keys, values = (
-        layer(normalised).unflatten(-1, (attention.num_attention_heads, -1)).transpose(-3, -2)
-        for layer in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    return queries, keys, values

@@ -9,21 +9,21 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ovsskit._lazy import Float, torch
+from ovsskit.backbones._blocks import RunsBlocks
 from ovsskit.backbones._checkpoint import FOLDER_FILES
-from ovsskit.backbones._sizes import need_blocks, run_by_size
+from ovsskit.backbones._patches import hide_patches, see_patch
+from ovsskit.backbones._project import project_tokens
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._names import recognise
 from ovsskit.backbones.dino._published import DINO
-from ovsskit.engine.model import EncodesTokens, Facet, GuidesPatches, PretrainedBackbone
-from ovsskit.engine.model.guides_patches import facet_of
 from ovsskit.engine.values import GuideFeatures, Hidden, Image
 from ovsskit.engine.values.features import on_grid
-from ovsskit.errors import BadValue, BadWeights
+from ovsskit.errors import BadWeights
 from ovsskit.hub.weights import HubFiles, Published
 
 
-class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
+class Dino(RunsBlocks):
     """Give the tokens of any vision transformer of DINO or DINOv2, with registers or without.
 
     Weights are a hub id, a folder in Hugging Face format, or a checkpoint of the authors (`.pth`).
@@ -94,9 +94,9 @@ class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
         return side
 
     @property
-    def block_count(self) -> int:
-        """Return the number of blocks."""
-        return len(self.network.encoder.layer)
+    def blocks(self) -> Any:
+        """Return the blocks in order."""
+        return self.network.encoder.layer
 
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return an image as the network sees it: normalised, in whole patches, hidden ones at 0.
@@ -108,67 +108,39 @@ class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
         missing = [-side % self.patch for side in image.size]
         if self.leftover == "pad":
             data = torch.nn.functional.pad(data, (0, missing[1], 0, missing[0]))
-        elif min(image.size) < self.patch:
-            height, width = image.size
-            what = f"An image is {width} x {height} pixels, smaller than a patch of {self.patch}."
-            raise BadValue(what, fix='Enlarge it first: resize_image. Or say leftover = "pad".')
-        if image.hidden is not None:
-            hidden = image.hidden.repeat_interleave(self.patch, 0).repeat_interleave(self.patch, 1)
-            rows, columns = data.shape[1:]
-            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[:rows, :columns]
+        else:
+            see_patch(image, self.patch, 'Or say leftover = "pad".')
+        hide_patches(data, image, self.patch)
         return data
 
-    def hidden(self, images: Sequence[Image], layers: Sequence[int]) -> list[Hidden]:
-        """Run the network up to the last of these blocks (numbers from 1).
+    def _embed(
+        self, images: Sequence[Image]
+    ) -> tuple[Float[torch.Tensor, "image token width"], tuple[int, int]]:
+        pixels = torch.stack([self.pixels(image) for image in images]).to(self._device)
+        return vision.embed(self.network, pixels, self.positions)
+
+    def _shown(
+        self, tokens: Float[torch.Tensor, "image token width"]
+    ) -> Float[torch.Tensor, "image place width"]:
+        """Return the tokens without the registers."""
+        return vision.without_registers(self.network, tokens)
+
+    def _guide(self, images: Sequence[Image]) -> list[GuideFeatures]:
+        """Return what leaves the network for images of one size.
 
         Raises:
-            BadValue: the network has no such block, or an image is smaller than a patch.
-        """
-        wanted = need_blocks(layers, self.block_count)
-        return run_by_size(images, lambda alike: self._enter(alike, wanted))
-
-    def _enter(self, images: Sequence[Image], wanted: tuple[int, ...]) -> list[Hidden]:
-        network, kept = self.network, []
-        with torch.no_grad():
-            tokens, grid = vision.embed(network, self._stack(images), self.positions)
-            for number, block in enumerate(network.encoder.layer[: wanted[-1]], 1):
-                if number in wanted:
-                    kept.append(vision.without_registers(network, tokens))
-                if number < wanted[-1]:
-                    tokens = block(tokens)
-        return [Hidden(data, wanted, grid) for data in torch.stack(kept, 1)]
-
-    def _stack(self, images: Sequence[Image]) -> Float[torch.Tensor, "image 3 h w"]:
-        return torch.stack([self.pixels(image) for image in images]).to(self._device)
-
-    def guide(self, images: Sequence[Image], facet: Facet) -> list[GuideFeatures]:
-        """Return the features of the patches of each image.
-
-        Raises:
-            BadValue: an image is smaller than a patch, and is not to be padded.
             BadWeights: the weights lack the final normalisation of tokens.
         """
-        if facet == "token":
-            return run_by_size(images, self._leave)
-        last = self.block_count
-        return [
-            GuideFeatures(on_grid(vectors[1:].float(), hidden.grid))
-            for hidden in self.hidden(images, [last])
-            for vectors in [facet_of(self.project(hidden, last), facet)]
-        ]
-
-    def _leave(self, images: Sequence[Image]) -> list[GuideFeatures]:
-        """Return what leaves the network for images of one size."""
         network = self.network
         if network.layernorm is None:
             what = "These weights have no final normalisation, which the tokens of a guide need."
             fix = 'Give the whole weights, or take another facet, such as "key".'
             raise BadWeights(what, fix=fix)
         with torch.no_grad():
-            tokens, grid = vision.embed(network, self._stack(images), self.positions)
-            for block in network.encoder.layer:
+            tokens, grid = self._embed(images)
+            for block in self.blocks:
                 tokens = block(tokens)
-            patches = vision.without_registers(network, network.layernorm(tokens))[:, 1:].float()
+            patches = self._shown(network.layernorm(tokens))[:, 1:].float()
         return [GuideFeatures(on_grid(one, grid)) for one in patches]
 
     def project(
@@ -180,11 +152,6 @@ class Dino(PretrainedBackbone, EncodesTokens, GuidesPatches):
     ]:
         """Return a block's queries, keys and values of the tokens that enter it."""
         with torch.no_grad():
-            return vision.project(self.network.encoder.layer[layer - 1], hidden.entering(layer))
-
-    def norms(self, hidden: Hidden, layer: int) -> Float[torch.Tensor, " token"]:
-        """Return the lengths of the tokens that enter a block, after its first normalisation."""
-        with torch.no_grad():
-            normalised = self.network.encoder.layer[layer - 1].norm1(hidden.entering(layer))
-            lengths: torch.Tensor = normalised.float().norm(dim=-1)
-        return lengths
+            block = self.blocks[layer - 1]
+            heads = block.attention.num_attention_heads
+            return project_tokens(block, hidden.entering(layer), heads)

@@ -10,6 +10,8 @@ from pydantic import Field
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES, has_marks
 from ovsskit.backbones._hub_network import read_hub_network
+from ovsskit.backbones._patches import hide_patches, see_patch
+from ovsskit.backbones._project import project_tokens
 from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.dino._published import DINOV3
 from ovsskit.backbones.dino._vision import normalise
@@ -17,7 +19,6 @@ from ovsskit.engine.model import Facet, GuidesPatches, PretrainedBackbone
 from ovsskit.engine.model.guides_patches import facet_of
 from ovsskit.engine.values import GuideFeatures, Image
 from ovsskit.engine.values.features import on_grid
-from ovsskit.errors import BadValue
 from ovsskit.hub.weights import HubFiles, Published
 
 
@@ -68,13 +69,9 @@ class Dinov3(PretrainedBackbone, GuidesPatches):
             BadValue: the image is smaller than a patch.
         """
         patch, (height, width) = self.network.config.patch_size, image.size
-        if min(height, width) < patch:
-            what = f"An image is {width} x {height} pixels, smaller than a patch of {patch}."
-            raise BadValue(what, fix="Enlarge it first: resize_image.")
+        see_patch(image, patch)
         data = normalise(image.data)
-        if image.hidden is not None:
-            hidden = image.hidden.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
-            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[:height, :width]
+        hide_patches(data, image, patch)
         return data[:, : height - height % patch, : width - width % patch]
 
     def guide(self, images: Sequence[Image], facet: Facet) -> list[GuideFeatures]:
@@ -97,16 +94,6 @@ class Dinov3(PretrainedBackbone, GuidesPatches):
             if facet == "token":
                 found = list(network.norm(last(tokens, position_embeddings=positions)))
             else:
-                found = [facet_of(project(last, one), facet) for one in tokens]
+                heads = last.attention.num_heads
+                found = [facet_of(project_tokens(last, one, heads), facet) for one in tokens]
         return [GuideFeatures(on_grid(one[-grid[0] * grid[1] :].float(), grid)) for one in found]
-
-
-def project(
-    block: Any, tokens: Float[torch.Tensor, "token width"]
-) -> list[Float[torch.Tensor, "head token depth"]]:
-    """Return the queries, keys and values of a block's input, before positions are turned in."""
-    attention, normalised = block.attention, block.norm1(tokens)
-    return [
-        layer(normalised).unflatten(-1, (attention.num_heads, -1)).transpose(0, 1)
-        for layer in (attention.q_proj, attention.k_proj, attention.v_proj)
-    ]

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones._patches import hide_patches, see_patch
+from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.clip._text import TextReader, make_reader
 from ovsskit.backbones.dino._vision import normalise
 from ovsskit.backbones.groupvit import _checkpoint as checkpoint
@@ -18,7 +20,6 @@ from ovsskit.engine.model import EncodesText, GroupsPatches, PretrainedBackbone
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.sending import send
 from ovsskit.engine.values import Groups, Image
-from ovsskit.errors import BadValue
 from ovsskit.hub.weights import HubFiles, Published
 
 TEXTS_AT_ONCE = 256
@@ -101,10 +102,7 @@ class Groupvit(PretrainedBackbone, EncodesText, GroupsPatches):
     def pixels(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return an image as the network sees it: normalised, own size, hidden patches at 0."""
         data = normalise(image.data)
-        if image.hidden is not None:
-            hidden = image.hidden.repeat_interleave(self.patch, 0).repeat_interleave(self.patch, 1)
-            rows, columns = data.shape[1:]
-            data[:, : hidden.shape[0], : hidden.shape[1]] *= ~hidden[:rows, :columns]
+        hide_patches(data, image, self.patch)
         return data
 
     def group_patches(self, images: Sequence[Image]) -> list[Groups]:
@@ -113,17 +111,9 @@ class Groupvit(PretrainedBackbone, EncodesText, GroupsPatches):
         Raises:
             BadValue: an image is smaller than a patch.
         """
-        sizes: dict[tuple[int, int], list[int]] = {}
-        for index, image in enumerate(images):
-            sizes.setdefault(image.size, []).append(index)
-        found: dict[int, Groups] = {}
-        for (height, width), indices in sizes.items():
-            if min(height, width) < self.patch:
-                what = f"An image is {width} x {height} pixels, smaller than a patch of "
-                raise BadValue(f"{what}{self.patch}.", fix="Enlarge it first: resize_image.")
-            alike = self._group([images[index] for index in indices])
-            found.update(zip(indices, alike, strict=True))
-        return [found[index] for index in range(len(images))]
+        for image in images:
+            see_patch(image, self.patch)
+        return run_by_size(images, self._group)
 
     def _group(self, images: Sequence[Image]) -> list[Groups]:
         """Run images of one size together."""

@@ -10,13 +10,12 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones._colours import Colour, standardise
 from ovsskit.backbones._tower import Tower
-from ovsskit.backbones.clip.clip import Colour
 from ovsskit.backbones.radio import _checkpoint as checkpoint
 from ovsskit.backbones.radio._head import run_head
 from ovsskit.backbones.radio._names import recognise
 from ovsskit.backbones.radio._published import RADIO
-from ovsskit.engine.sending import send_numbers
 from ovsskit.engine.values import Image
 from ovsskit.errors import BadWeights
 from ovsskit.hub.weights import HubFiles, Published
@@ -95,12 +94,8 @@ class Radio(Tower):
 
     def normalise(self, image: Image) -> Float[torch.Tensor, "3 h w"]:
         """Return an image's colours less the mean, divided by the deviation."""
-        own = [[255 * one for one in colours] for colours in self.network.colours]
-        middle, spread = (
-            send_numbers(colours, image.data)[:, None, None]
-            for colours in (self.mean or own[0], self.deviation or own[1])
-        )
-        return (image.data * 255 - middle) / spread
+        mean, deviation = ([255 * one for one in colours] for colours in self.network.colours)
+        return standardise(image.data, self.mean or mean, self.deviation or deviation)
 
     def embed(
         self, pixels: Float[torch.Tensor, "image 3 h w"]

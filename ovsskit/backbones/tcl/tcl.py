@@ -11,9 +11,10 @@ from pydantic import Field
 
 from ovsskit._lazy import torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES, weights_file
+from ovsskit.backbones._colours import Colour
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip._weights import Blueprint
-from ovsskit.backbones.clip.clip import Clip, Colour
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.backbones.tcl import _checkpoint as checkpoint
 from ovsskit.backbones.tcl._grounder import ground
 from ovsskit.backbones.tcl._published import TCL

@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ovsskit.backbones.clip import _vision as vision
-from ovsskit.backbones.clip.clip import KEPT_BLOCKS, Clip
+from ovsskit.backbones.clip._clip_blocks import KEPT_BLOCKS
+from ovsskit.backbones.clip.clip import Clip
 from ovsskit.engine.values import NEGATIVE, Image, TextFeatures
 from ovsskit.errors import BadValue
 from ovsskit.stages.maps.channel_cam import ChannelCam

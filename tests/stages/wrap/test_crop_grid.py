@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from noise_images import noise
 from sampling import bilinear
 
 from ovsskit.engine.stage import Stage
@@ -23,10 +24,6 @@ class MeanColour(Stage, writes="scores"):
     def run(self, image: Image) -> Logits:
         """Return three numbers."""
         return Logits(image.data.mean((1, 2), keepdim=True), (1, 2, 3))
-
-
-def noise(height: int, width: int) -> Image:
-    return Image(torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)))
 
 
 def run(image: Image, **fields: Any) -> torch.Tensor:
