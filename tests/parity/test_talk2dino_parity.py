@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ovsskit.engine.stage import Stage, walk
 from ovsskit.engine.values import Image, TextFeatures, Vocabulary
 from ovsskit.recipe.build import load_recipe
 from ovsskit.run.pipeline import Pipeline
+from ovsskit.stages.wrap.sliding_window import SlidingWindow
 
 SET = "talk2dino"
 NOISES = 16
@@ -48,18 +51,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     choose(metafunc, SET, {"case": having("pamr"), "slide": having("labels")})
 
 
+def make(recording: CaseFiles, folder: Path, case: str) -> Talk2dino:
+    """Return the tower, with the heads that a case says, and the projection."""
+    files, heads = recording.facts["weights"], recording.facts["cases"][case].get("heads", 1)
+    shutil.copy(recording.folder / files["tower"], folder / "tower.safetensors")
+    (folder / "config.json").write_text(json.dumps({"num_attention_heads": heads}))
+    projection = str(recording.folder / files["projection"])
+    return Talk2dino(weights=str(folder / "tower.safetensors"), projection=projection)
+
+
 @pytest.fixture(scope="module")
 def recording(parity_dir: Path) -> CaseFiles:
     return CaseFiles(find(parity_dir, SET))
-
-
-@pytest.fixture(scope="module")
-def talk2dino(recording: CaseFiles) -> Talk2dino:
-    weights = recording.facts["weights"]
-    folder = recording.folder
-    return Talk2dino(
-        weights=str(folder / weights["tower"]), projection=str(folder / weights["projection"])
-    )
 
 
 def check(ours: Tensor, recording: CaseFiles, case: str, name: str) -> None:
@@ -90,8 +93,9 @@ def run(
     return kept
 
 
-def test_a_window(recording: CaseFiles, talk2dino: Talk2dino, case: str) -> None:
+def test_a_window(recording: CaseFiles, case: str, tmp_path: Path) -> None:
     image, stages = recording.image(case), load_recipe("talk2dino").plan.stages
+    talk2dino = make(recording, tmp_path, case)
     own = {stage.address: stage for stage in walk(stages)}
     [patches] = own["describe_patches"].run_batch([image], talk2dino)  # type: ignore[attr-defined]
     check(patches.vectors, recording, case, "patches")
@@ -108,7 +112,21 @@ def test_a_window(recording: CaseFiles, talk2dino: Talk2dino, case: str) -> None
     check(masks.data, recording, case, "masks")
 
 
-def test_the_recipe(recording: CaseFiles, talk2dino: Talk2dino, slide: str, tmp_path: Path) -> None:
+def test_a_cleaned_window(recording: CaseFiles, tmp_path: Path) -> None:
+    case = "cleaned"
+    image, stages = recording.image(case), load_recipe("talk2dino_voc21").plan.stages
+    [window] = [stage for stage in stages if isinstance(stage, SlidingWindow)]
+    texts = [stage for stage in stages if stage.writes == "text_features"]
+    kept = run([*texts, *window.inner], image, recording, make(recording, tmp_path, case))
+    check(kept["attend"].vectors, recording, case, "patches")
+    check(kept["mix"].data, recording, case, "cleaned")
+    check(kept["pamr"].data, recording, case, "masks")
+    noise = recording.facts["cases"][case]["float64_largest_difference"]["cleaned"]
+    changed = (kept["mix"].data - kept["sigmoid"].data).abs().max()
+    assert changed > 1e3 * NOISES * noise
+
+
+def test_the_recipe(recording: CaseFiles, slide: str, tmp_path: Path) -> None:
     image, facts = recording.image(slide), recording.facts
     values = {
         "resize_image.short_side": min(image.size),
@@ -116,8 +134,9 @@ def test_the_recipe(recording: CaseFiles, talk2dino: Talk2dino, slide: str, tmp_
         "sliding_window.stride": facts["stride"],
         "constant_background.at": facts["background"],
     }
-    recipe = write_recipe(tmp_path, "talk2dino_voc21", values)
-    kept = run(recipe.plan.stages, image, recording, talk2dino)
+    name = "talk2dino_voc21" if "heads" in facts["cases"][slide] else "talk2dino_context60"
+    recipe = write_recipe(tmp_path, name, values)
+    kept = run(recipe.plan.stages, image, recording, make(recording, tmp_path, slide))
     check(kept["sliding_window"].data, recording, slide, "scores")
     theirs = recording.tensors(slide)["labels"].long()
     differing = int((kept["label_map"].ids != theirs).sum())

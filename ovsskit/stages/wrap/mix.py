@@ -18,7 +18,8 @@ class Mix(Wrapper, writes="scores"):
     The inner chain compares the same texts in another way. Its maps are enlarged to the size of
     those before it, bilinearly, edges on edges. Both are confidences, and so on one scale: where
     `text_similarity` wrote them, `sigmoid` or `softmax` comes first.
-    Source: TCL (0.3 of the frozen branch) and ReCo (the product), released code.
+    Source: TCL (0.3 of the frozen branch), ReCo (the product) and Talk2DINO (a sixth of what
+    attention heads look at, stretched), released code.
 
     Example:
         [[stage]]
@@ -30,13 +31,20 @@ class Mix(Wrapper, writes="scores"):
           use = "sigmoid"
     """
 
-    neutral: ClassVar[dict[str, Any]] = {"how": "sum", "weight": 1.0}
+    neutral: ClassVar[dict[str, Any]] = {"how": "sum", "weight": 1.0, "stretch": False}
 
     how: Annotated[Literal["sum", "product"], Field(description="what is made of them")] = "sum"
     weight: Annotated[
         float,
         Field(ge=0, le=1, description="of the inner chain in the sum; what is before has the rest"),
     ] = 0.5
+    stretch: Annotated[
+        bool,
+        Field(
+            description="first let 0 and 1 of the inner chain be the lowest and the highest score "
+            "before it, over all texts"
+        ),
+    ] = False
 
     def run(self, scores: Confidences) -> Wraps[Confidences]:
         """Return maps of the size of those before it.
@@ -53,6 +61,9 @@ class Mix(Wrapper, writes="scores"):
                 fix="Let both be compared with the same text_features.",
             )
         data = other.data
+        if self.stretch:
+            low, high = scores.data.aminmax()
+            data = low + data * (high - low)
         if data.shape[1:] != scores.data.shape[1:]:
             size = scores.data.shape[1:]
             data = torch.nn.functional.interpolate(data[None], size, mode="bilinear")[0]

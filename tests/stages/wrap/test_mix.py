@@ -47,6 +47,17 @@ def test_weights_at_the_ends_leave_one_of_them() -> None:
     torch.testing.assert_close(found.data, bilinear(other.data, (6, 8)).float())
 
 
+@pytest.mark.parametrize("weight", [0.2, 1.0])
+def test_the_other_is_stretched_to_the_range_of_all_maps_before(weight: float) -> None:
+    first, other = noise(6, 8), noise(3, 4)
+    narrow = first.with_data(0.4 + 0.1 * first.data)
+    low, high = narrow.data.min(), narrow.data.max()
+    whole = other.with_data((other.data - other.data.min()) / (other.data.max() - other.data.min()))
+    found = mix(Mix(weight=weight, stretch=True), narrow, whole)
+    stretched = bilinear(low + (high - low) * whole.data, (6, 8)).float()
+    torch.testing.assert_close(found.data, weight * stretched + (1 - weight) * narrow.data)
+
+
 def test_scores_of_other_texts_are_refused() -> None:
     first = noise(6, 8)
     for labels in ((2, 1), (1, 2, 2)):
