@@ -22,6 +22,7 @@ from segformer_twin import segformer_twin
 from siglip_twin import siglip_twin
 from tcl_twin import tcl_twin
 from tips_twin import tips_twin
+from vit_twin import vit_twin
 
 PARITY = Path(__file__).parent / "parity"
 TWINS: dict[str, dict[str, Any]] = {
@@ -48,6 +49,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "ofa": {"weights": ofa_twin(), "image_size": 64},
     "slic": {"pieces": 20},
     "segformer": {"weights": segformer_twin(), "image_size": 64},
+    "vit_linear": {"weights": vit_twin(), "image_size": 64},
     **{name: {"weights": proposer_twin(name), "points": 3} for name in ("sam", "sam2")},
     **{name: {"weights": proposer_twin(name)} for name in ("mask2former", "eomt")},
 }

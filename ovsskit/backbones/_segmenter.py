@@ -49,6 +49,20 @@ class Segmenter(PretrainedBackbone, SegmentsClasses):
         """Return what the network makes of normalised pixels."""
 
     @classmethod
+    def shape_for(cls, shape: Any, start: str) -> Any:
+        """Return the shape of a network that starts from weights; most have their own."""
+        return shape
+
+    @classmethod
+    def read_encoder(cls, start: str, network: Any) -> list[str]:
+        """Give a network's encoder the weights that it starts from; return the tensors' names.
+
+        Raises:
+            MissingWeights, BadWeights: there are none, or they are of another encoder.
+        """
+        return cls.family.read_encoder(cls(weights=start).need_weights(), network)
+
+    @classmethod
     def recognise(cls, names: Collection[str]) -> str:
         """Return the kind's name if tensors of such names are one of it, else an empty text."""
         return cls.family.recognise(names)

@@ -49,7 +49,7 @@ def distil(
             "--student",
             metavar="NAME",
             help="The network that is taught: segformer-tiny, segformer-b0 to -b5, deeplab-tiny, "
-            "deeplab-r50, deeplab-r101, maskclip_plus, maskclip_plus-r101.",
+            "deeplab-r50, deeplab-r101, maskclip_plus, maskclip_plus-r101, vit.",
             show_default="segformer-b0, or the recipe's",
         ),
     ] = "",

@@ -161,6 +161,7 @@ class _Job:
         settings, data = self.settings, taught.digest
         note_slow_precision(settings.precision, self.device)
         student = find_student(settings.student).at(settings.image_size)
+        student = student.started_from(settings.start)
         teacher = self._teacher() if student.reads_texts or settings.labels == "each_step" else None
         if teacher is not None and student.reads_texts:
             student = student.with_texts(teacher.texts(taught[0].image))
@@ -169,8 +170,7 @@ class _Job:
             network = student.build(len(self.folder.classes))
         started: list[str] = []
         if settings.start:
-            encoder = student.backbone(weights=settings.start).need_weights()
-            started = student.backbone.family.read_encoder(encoder, network)
+            started = student.backbone.read_encoder(settings.start, network)
         teaching = Teaching(
             student.backbone,
             network,

@@ -12,6 +12,7 @@ from ovsskit.backbones._checkpoint import stored_names
 from ovsskit.backbones._segmenter import DEVIATION, LEAST, MEAN, Segmenter
 from ovsskit.backbones.deeplab.deeplab import Deeplab
 from ovsskit.backbones.segformer.segformer import Segformer
+from ovsskit.backbones.vit.vit_linear import VitLinear
 from ovsskit.errors import BadFile, BadOutput, MissingExtra, Place
 from ovsskit.files.own.kinds import DISTIL, is_record
 from ovsskit.files.writing import make_folder, write_text, write_whole
@@ -70,7 +71,7 @@ class _Logits(torch.nn.Module):
 def _student_of(folder: Path) -> Segmenter:
     """Return the student of a folder, by what its tensors are called."""
     names = stored_names(folder)
-    kinds = (Segformer, Deeplab)
+    kinds = (Segformer, Deeplab, VitLinear)
     kind = next((one for one in kinds if one.recognise(names)), Segformer)
     return kind(weights=str(folder))
 

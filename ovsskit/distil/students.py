@@ -13,6 +13,8 @@ from ovsskit.backbones.deeplab._checkpoint import DeepLabShape
 from ovsskit.backbones.deeplab.deeplab import Deeplab
 from ovsskit.backbones.segformer import _sizes as segformer
 from ovsskit.backbones.segformer.segformer import Segformer
+from ovsskit.backbones.vit._checkpoint import VitShape
+from ovsskit.backbones.vit.vit_linear import VitLinear
 
 StudentName = Literal[
     "segformer-tiny",
@@ -27,6 +29,7 @@ StudentName = Literal[
     "deeplab-r101",
     "maskclip_plus",
     "maskclip_plus-r101",
+    "vit",
 ]
 
 
@@ -50,6 +53,20 @@ class Student:
         """Return the student for images of this size."""
         return replace(self, shape=self.shape.model_copy(update={"image_size": image_size}))
 
+    def started_from(self, start: str) -> Student:
+        """Return the student for an encoder that starts from weights, or at random without any.
+
+        Raises:
+            MissingWeights, BadWeights: the shape is that of the weights, and there are none that
+                fit.
+        """
+        return replace(self, shape=self.backbone.shape_for(self.shape, start)) if start else self
+
+    @property
+    def needs_start(self) -> bool:
+        """Tell whether the student has the shape of what it starts from."""
+        return self.backbone is VitLinear
+
     def with_texts(self, texts: Float[torch.Tensor, "class width"]) -> Student:
         """Return the student with a classifier of these texts."""
         shape = self.shape.model_copy(update={"head_width": texts.shape[1]})
@@ -65,6 +82,8 @@ class Student:
 
 def find_student(name: str) -> Student:
     """Return a student by its name."""
+    if name == "vit":
+        return Student(VitLinear, VitShape())
     if name in segformer.SIZES:
         return Student(Segformer, segformer.SIZES[name])
     return Student(Deeplab, deeplab.SIZES[name])

@@ -27,7 +27,8 @@ class DistilTable(BaseModel, frozen=True, extra="forbid", strict=True):
         str,
         Field(
             description="what the student's encoder starts from: a hub id such as nvidia/mit-b0, or"
-            " a folder; if empty, it starts at random"
+            " a folder; for vit, whose shape it has, of a CLIP, DINO or DINOv2, or `embedded`; if "
+            "empty, it starts at random"
         ),
     ] = ""
     image_size: Annotated[
@@ -110,6 +111,13 @@ class DistilTable(BaseModel, frozen=True, extra="forbid", strict=True):
     save_every: Annotated[
         PositiveInt, Field(description="steps after which the state is saved, to go on from")
     ] = 500
+
+    @model_validator(mode="after")
+    def _shape_is_known(self) -> DistilTable:
+        if find_student(self.student).needs_start and not self.start:
+            fix = "Name a CLIP, DINO or DINOv2, or the packaged CLIP: --set distil.start=embedded."
+            raise refusal(f"{self.student} has the shape of its `start`, which is empty", fix)
+        return self
 
     @model_validator(mode="after")
     def _vectors_can_be_compared(self) -> DistilTable:

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 import ovsskit
 from ovsskit.backbones.deeplab import _sizes as deeplab
 from ovsskit.backbones.deeplab._checkpoint import DeepLabShape
+from ovsskit.backbones.vit._start import read_start
 from ovsskit.cli.__main__ import main
 from ovsskit.distil.labelled import split
 from ovsskit.distil.losses import IGNORED
@@ -191,6 +192,7 @@ def test_true_masks_judge_teacher_and_student(distil: Distil, tmp_path: Path) ->
             "whose classifier are texts",
         ),
         (("--classes", ""), "The list of classes is empty."),
+        (("--student", "vit"), "vit has the shape of its `start`, which is empty."),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_run(
@@ -236,6 +238,31 @@ def test_weights_that_run_code_are_not_read(distil: Distil, tmp_path: Path) -> N
     assert "more than tensors" in error
 
 
+def test_a_student_starts_from_the_packaged_clip(distil: Distil, tmp_path: Path) -> None:
+    """With a rate of almost nothing it ends as it started, but for the head."""
+    more = ("--student", "vit", "--set", "distil.start=embedded", "--set", "distil.rate=1e-12")
+    status, _, error = distil("out", *more)
+    assert status == 0, error
+    taught = load_file(tmp_path / "out" / "model.safetensors")
+    _, started = read_start("embedded")
+    for name, tensor in started.items():
+        torch.testing.assert_close(taught[f"encoder.{name}"], tensor, atol=1e-6, rtol=0)
+    assert set(taught) - {f"encoder.{name}" for name in started} == {
+        "classifier.weight",
+        "classifier.bias",
+    }
+    file = write_onnx(tmp_path / "out", tmp_path / "onnx")
+    assert json.loads(file.with_suffix(".json").read_text())["classes"] == ["background", *CLASSES]
+
+
+def test_a_start_that_does_not_fit_is_said(distil: Distil) -> None:
+    more = ("--student", "vit", "--set", "distil.start=embedded:ofa")
+    status, _, error = distil("out", *more)
+    assert status == 2
+    assert "A vision transformer cannot start from these weights." in error
+    assert "Give a vision transformer of CLIP, DINO or DINOv2" in error
+
+
 KILLED = """
 import os, signal, sys
 from ovsskit.cli.__main__ import main
@@ -252,15 +279,22 @@ main()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("student=deeplab-tiny", "optimiser=adamw"),
+        ("student=deeplab-tiny", "optimiser=sgd"),
+        ("student=vit", "start=embedded"),
+    ],
+)
 def test_a_student_that_was_killed_ends_as_one_that_was_not(
-    distil: Distil, photos: Path, tmp_path: Path, optimiser: str
+    distil: Distil, photos: Path, tmp_path: Path, sets: tuple[str, ...]
 ) -> None:
-    more = ("--student", "deeplab-tiny", "--set", f"distil.optimiser={optimiser}")
+    more = [part for one in sets for part in ("--set", f"distil.{one}")]
     assert distil("whole", *more)[0] == 0
-    sets = [part for one in QUICK for part in ("--set", f"distil.{one}")]
+    quick = [part for one in QUICK for part in ("--set", f"distil.{one}")]
     where = ["--images", str(photos), "--out", str(tmp_path / "out")]
-    command = [sys.executable, "-c", KILLED, "distil", "ifseg_tiny", *where, *sets, *more]
+    command = [sys.executable, "-c", KILLED, "distil", "ifseg_tiny", *where, *quick, *more]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
     assert "going on after step 2" in distil("out", *more)[2]
     whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out"))
