@@ -118,7 +118,7 @@ def _checkpoints(name: str) -> Reader:
 
 def _student(file: str) -> Reader:
     """Return a reader of a student that `distil` left."""
-    from ovsskit.backbones._segmenter_family import CONFIG
+    from ovsskit.backbones._inferred import CONFIG
     from ovsskit.backbones.segformer._checkpoint import SegformerShape, build
     from ovsskit.recipe.registry import find_backbone
     from ovsskit.run.output.training import MODEL

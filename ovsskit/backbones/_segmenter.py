@@ -12,7 +12,8 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
-from ovsskit.backbones._segmenter_family import CONFIG, Configuration, Family
+from ovsskit.backbones._inferred import CONFIG
+from ovsskit.backbones._segmenter_family import Configuration, Family
 from ovsskit.engine.model import PretrainedBackbone, SegmentsClasses
 from ovsskit.engine.model.segments_classes import rows_of
 from ovsskit.engine.values import Image, Vocabulary

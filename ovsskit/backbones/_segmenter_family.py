@@ -19,10 +19,8 @@ from ovsskit.backbones._checkpoint import (
     weights_file,
     write_tensors,
 )
-from ovsskit.errors import BadWeights, Place
+from ovsskit.backbones._inferred import config_beside, see_known, unfit
 from ovsskit.files.reading import Unreadable, read_json
-
-CONFIG = "config.json"
 
 
 class Configuration(BaseModel, extra="allow"):
@@ -84,14 +82,14 @@ class Family(Generic[C]):
         Raises:
             BadWeights: it is missing or broken.
         """
-        file = _folder(path) / CONFIG
+        file = config_beside(path)
         try:
             found: C = read_json(file, self.configuration)
         except (OSError, Unreadable) as error:
             what = f"The model's configuration cannot be read: {error}."
-            raise BadWeights(what, fix=self.fix, where=Place(str(file))) from error
+            raise unfit(file, what, self.fix) from error
         if large := too_large(found.shape):
-            raise self._unfit(path, f"The configuration says {large}.")
+            raise unfit(path, f"The configuration says {large}.", self.fix)
         return found
 
     def read_network(self, path: Path, dtype: Any) -> Any:
@@ -121,7 +119,7 @@ class Family(Generic[C]):
                 written.
         """
         _, state = self._read(path)
-        write_tensors(file, state, [_folder(path) / CONFIG])
+        write_tensors(file, state, [config_beside(path)])
 
     def read_encoder(self, path: Path, network: Any) -> list[str]:
         """Give a network the encoder of a checkpoint, and return the names of what it gave.
@@ -144,9 +142,6 @@ class Family(Generic[C]):
         network.load_state_dict({name: found[name] for name in mine}, strict=False)
         return sorted(mine)
 
-    def _unfit(self, path: Path, what: str, there: str = "") -> BadWeights:
-        return BadWeights(what, there=there, fix=self.fix, where=Place(str(path)))
-
     def _needed(self, network: Any) -> dict[str, Any]:
         """Return the tensors of a network that a checkpoint has to hold."""
         state = network.state_dict()
@@ -158,25 +153,19 @@ class Family(Generic[C]):
         """Return the empty network and its tensors."""
         file = weights_file(path, self.fix)
         stored = read_tensors(file, self.fix, dtype, shapes_only=shapes_only)
-        if not self.recognise(stored):
-            there = f"They begin with {', '.join(sorted(stored)[:3])}."
-            raise self._unfit(path, f"These weights are not those of a {self.name}.", there)
+        see_known(self.recognise(stored), stored, f"a {self.name}", path, self.fix)
         tensors = {self.rename(name): one for name, one in stored.items()}
         configuration = self.read_configuration(path)
         if not configuration.class_names:
             what = "The configuration names no classes: these weights segment nothing."
-            raise self._unfit(path, what)
+            raise unfit(path, what, self.fix)
         try:
             with torch.device("meta"):
                 network = self.build(configuration, len(configuration.class_names)).eval()
         except (ArithmeticError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             what = f"The configuration describes no {self.name}: {reason}"
-            raise self._unfit(path, what) from error
+            raise unfit(path, what, self.fix) from error
         needed = self._needed(network)
         see_fit(tensors, needed, f"a {self.name}", path, self.fix)
         return network, {name: tensors[name] for name in needed}
-
-
-def _folder(path: Path) -> Path:
-    return path if path.is_dir() else path.parent

@@ -18,7 +18,7 @@ from typing import Any
 
 import tomlkit
 
-from ovsskit.backbones._segmenter_family import CONFIG
+from ovsskit.backbones._inferred import CONFIG
 from ovsskit.distil.students import Student
 from ovsskit.engine.stage import use_of
 from ovsskit.engine.values import Vocabulary

@@ -156,13 +156,15 @@ def encode_texts(
 ) -> Float[torch.Tensor, "text width"]:
     """Return one vector per text; texts of similar length are encoded together, to pad little."""
     device = network.logit_scale.device
-    return run_by_length(reader, texts, device, lambda ids, longest: _run(network, ids, longest))
+    return run_by_length(
+        reader, texts, device, lambda ids, lengths: _run(network, ids, max(lengths))
+    )
 
 
 def run_by_length(
-    reader: TextReader, texts: Sequence[str], device: Any, run: Callable[[Any, int], Any]
+    reader: TextReader, texts: Sequence[str], device: Any, run: Callable[[Any, list[int]], Any]
 ) -> Float[torch.Tensor, "text width"]:
-    """Return what `run` makes of texts: it gets ids of similar length, and how long the longest is.
+    """Return what `run` makes of texts: it gets ids of similar length, and how long each text is.
 
     Ids are padded to all that the model reads.
     """
@@ -172,7 +174,7 @@ def run_by_length(
     for start in range(0, len(order), TEXTS_AT_ONCE):
         some = [rows[index] for index in order[start : start + TEXTS_AT_ONCE]]
         padded = [row + [reader.padding] * (reader.limit - len(row)) for row in some]
-        parts.append(run(send(torch.tensor(padded), device), max(map(len, some))))
+        parts.append(run(send(torch.tensor(padded), device), [*map(len, some)]))
     places = sorted(range(len(order)), key=order.__getitem__)
     return pick(torch.cat(parts), places)
 

@@ -10,16 +10,21 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
-
-from ovsskit._lazy import torch, transformers
+from ovsskit._lazy import torch
 from ovsskit.backbones._checkpoint import (
     count_of,
     read_tensors,
     see_fit,
-    too_large,
     weights_file,
     write_tensors,
+)
+from ovsskit.backbones._inferred import (
+    Heads,
+    build_empty,
+    infer,
+    read_beside,
+    see_known,
+    split_attention,
 )
 from ovsskit.backbones.dino._names import (
     BLOCK,
@@ -31,18 +36,10 @@ from ovsskit.backbones.dino._names import (
     recognise,
     rename,
 )
-from ovsskit.errors import BadWeights, Place
-from ovsskit.files.reading import Unreadable, read_json
 
 FIX = "Give a vision transformer of DINO or DINOv2, such as facebook/dino-vits8."
 HEAD_WIDTH = 64
 """Of all published models."""
-
-
-class Configuration(BaseModel, extra="allow"):
-    """Give the shape of a `config.json` of the hub, as far as it is read here."""
-
-    num_attention_heads: int = Field(default=0, ge=0, le=1000)
 
 
 def read_network(path: Path, dtype: Any, epsilon: float, *, with_norm: bool = False) -> Any:
@@ -93,26 +90,13 @@ def _read(
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Return the empty network, its tensors, and those of the file that they are made of."""
     tensors = read_tensors(weights_file(path, FIX), FIX, dtype, shapes_only=shapes_only)
-    if not recognise(tensors):
-        there = f"They begin with {', '.join(sorted(tensors)[:3])}."
-        raise _unfit(path, "These weights are not those of a DINO.", there)
+    see_known(recognise(tensors), tensors, "a DINO", path, FIX)
     taken = {name: one for name, one in tensors.items() if rename(name) not in UNREAD}
-    state = _split_attention({rename(name): tensor for name, tensor in taken.items()})
+    state = split_attention({rename(name): tensor for name, tensor in taken.items()})
     _fold_distillation(state)
-    try:
-        config = _configure(state, _heads(path))
-    except KeyError as error:
-        raise _unfit(path, f"These weights of a DINO lack: {error.args[0]}.") from error
-    if large := too_large(config):
-        raise _unfit(path, f"The shapes of these weights say {large}.")
-    try:
-        with torch.device("meta"):
-            network = transformers.Dinov2WithRegistersModel(
-                transformers.Dinov2WithRegistersConfig(**config)
-            ).eval()
-    except (ArithmeticError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise _unfit(path, f"The shapes of these weights describe no DINO: {reason}") from error
+    heads = read_beside(path, Heads, FIX).num_attention_heads
+    config = infer(lambda: _configure(state, heads), "a DINO", path, FIX)
+    network = build_empty("Dinov2WithRegisters", config, "DINO", path, FIX)
     unneeded = UNREAD if with_norm or FINAL[0] in state else (*UNREAD, *FINAL)
     needed = {name: one for name, one in network.state_dict().items() if name not in unneeded}
     one, ones = torch.ones_like(state[PATCHES][:, 0, 0, 0]), {}
@@ -122,18 +106,6 @@ def _read(
     state = {**ones, **empty, **state}
     see_fit(state, needed, "a DINO", path, FIX)
     return network, {name: state[name] for name in needed}, taken
-
-
-def _split_attention(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Give queries, keys and values a tensor each where the authors have one for all three."""
-    found = {}
-    for name, tensor in state.items():
-        if ".attn.qkv." not in name:
-            found[name] = tensor
-            continue
-        for part, one in zip("qkv", tensor.chunk(3), strict=True):
-            found[name.replace(".attn.qkv.", f".attention.{part}_proj.")] = one
-    return found
 
 
 def _fold_distillation(state: dict[str, Any]) -> None:
@@ -161,20 +133,3 @@ def _configure(state: Mapping[str, Any], heads: int) -> dict[str, Any]:
         "num_register_tokens": registers,
         "qkv_bias": "encoder.layer.0.attention.q_proj.bias" in state,
     }
-
-
-def _heads(path: Path) -> int:
-    """Return the number of heads that a configuration beside the weights says, or 0."""
-    file = (path if path.is_dir() else path.parent) / "config.json"
-    if not file.is_file():
-        return 0
-    try:
-        found: Configuration = read_json(file, Configuration)
-    except Unreadable as error:
-        what = f"The model's configuration cannot be read: {error}."
-        raise BadWeights(what, fix=FIX, where=Place(str(file))) from error
-    return found.num_attention_heads
-
-
-def _unfit(path: Path, what: str, there: str = "") -> BadWeights:
-    return BadWeights(what, there=there, fix=FIX, where=Place(str(path)))

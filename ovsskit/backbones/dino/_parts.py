@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit.backbones._checkpoint import see_fit
+from ovsskit.backbones._inferred import unfit
 from ovsskit.backbones.dino._published import DINO_TXT
-from ovsskit.errors import BadWeights, MissingWeights, Place, first_of
+from ovsskit.errors import MissingWeights, first_of
 
 
 def need_part(named: str, part: str) -> Path:
@@ -36,8 +37,3 @@ def see_exact(state: Mapping[str, Any], network: Any, whose: str, path: Path, fi
     see_fit(state, needed, whose, path, fix)
     if more := sorted(state.keys() - needed.keys()):
         raise unfit(path, f"{whose} has tensors that are not read: {first_of(more, most=3)}.", fix)
-
-
-def unfit(path: Path, what: str, fix: str) -> BadWeights:
-    """Return the error that a file does not fit."""
-    return BadWeights(what, fix=fix, where=Place(str(path)))

@@ -8,7 +8,8 @@ from typing import Any
 
 from ovsskit._lazy import timm, torch, transformers
 from ovsskit.backbones._checkpoint import count_of, read_tensors
-from ovsskit.backbones.dino._parts import need_part, see_exact, unfit
+from ovsskit.backbones._inferred import split_attention, unfit
+from ovsskit.backbones.dino._parts import need_part, see_exact
 from ovsskit.backbones.dino._published import HEAD
 
 WHOSE, FIX = "dino.txt's vision head", f"Give a file such as {HEAD}."
@@ -71,10 +72,5 @@ def _renamed(tensors: Mapping[str, Any]) -> dict[str, Any]:
     for name, tensor in tensors.items():
         for old, new in RENAMES:
             name = re.sub(old, new, name)
-        if name.endswith(".attn.qkv.weight"):
-            stem = name.removesuffix(".attn.qkv.weight")
-            for part, one in zip("qkv", tensor.chunk(3), strict=True):
-                state[f"{stem}.attention.{part}_proj.weight"] = one
-        else:
-            state[name] = tensor
-    return state
+        state[name] = tensor
+    return split_attention(state)

@@ -11,6 +11,7 @@ from pydantic import Field
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._blocks import RunsBlocks
 from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones._inferred import config_beside
 from ovsskit.backbones._patches import hide_patches, see_patch
 from ovsskit.backbones._project import project_tokens
 from ovsskit.backbones.dino import _checkpoint as checkpoint
@@ -84,7 +85,7 @@ class Dino(RunsBlocks):
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
         path = self.need_weights()
-        config = (path if path.is_dir() else path.parent) / "config.json"
+        config = config_beside(path)
         checkpoint.convert(path, file, [config] if config.is_file() else [])
 
     @property

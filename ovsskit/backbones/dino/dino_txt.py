@@ -109,7 +109,7 @@ class DinoTxt(Tower, DescribesPatchesAndText):
                 self.reader,
                 texts,
                 self._device,
-                lambda ids, longest: encoder(ids[:, :longest]).text_embeds[:, width:].float(),
+                lambda ids, lengths: encoder(ids[:, : max(lengths)]).text_embeds[:, width:].float(),
             )
 
     @property

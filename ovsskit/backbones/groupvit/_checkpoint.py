@@ -7,20 +7,25 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from ovsskit._lazy import torch, transformers
+from ovsskit._lazy import torch
 from ovsskit.backbones._checkpoint import (
     count_of,
     has_marks,
     read_tensors,
     see_fit,
-    too_large,
     weights_file,
     write_tensors,
 )
-from ovsskit.errors import BadWeights, Place
-from ovsskit.files.reading import Unreadable, read_json
+from ovsskit.backbones._inferred import (
+    Heads,
+    build_empty,
+    infer,
+    read_beside,
+    see_known,
+    split_attention,
+)
 
 NAME = "GroupViT"
 FIX = "Give a GroupViT, such as nvidia/groupvit-gcc-yfcc, or its authors' checkpoint."
@@ -61,17 +66,11 @@ RENAMES = (
 """From the authors' names to the hub's, one after the other."""
 
 
-class Vision(BaseModel, extra="allow"):
-    """Give the shape of what a `config.json` of the hub says of an encoder."""
-
-    num_attention_heads: int = Field(default=0, ge=0, le=1000)
-
-
 class Configuration(BaseModel, extra="allow"):
     """Give the shape of a `config.json` of the hub."""
 
-    vision_config: Vision = Vision()
-    text_config: Vision = Vision()
+    vision_config: Heads = Heads()
+    text_config: Heads = Heads()
 
 
 def recognise(names: Collection[str]) -> str:
@@ -125,23 +124,11 @@ def convert(path: Path, file: Path, beside: Collection[Path]) -> None:
 def _read(path: Path, *, shapes_only: bool = False) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Return the empty network, its tensors, and those of the file that they are made of."""
     tensors = read_tensors(weights_file(path, FIX), FIX, shapes_only=shapes_only)
-    if not recognise(tensors):
-        there = f"They begin with {', '.join(sorted(tensors)[:3])}."
-        raise _unfit(path, "These weights are not those of a GroupViT.", there)
+    see_known(recognise(tensors), tensors, "a GroupViT", path, FIX)
     state = _to_hub(tensors)
-    try:
-        config = _configure(state, _said(path))
-    except KeyError as error:
-        raise _unfit(path, f"These weights of GroupViT lack: {error.args[0]}.") from error
-    if large := too_large(config):
-        raise _unfit(path, f"The shapes of these weights say {large}.")
-    try:
-        with torch.device("meta"):
-            settings = transformers.GroupViTConfig(**config)
-            network = transformers.GroupViTModel(settings).eval()
-    except (ArithmeticError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise _unfit(path, f"The shapes of these weights describe no GroupViT: {reason}") from error
+    said = read_beside(path, Configuration, FIX)
+    config = infer(lambda: _configure(state, said), "GroupViT", path, FIX)
+    network = build_empty("GroupViT", config, "GroupViT", path, FIX)
     needed = {name: one for name, one in network.state_dict().items() if COUNTED not in name}
     see_fit(state, needed, "GroupViT", path, FIX)
     taken = {name: one for name, one in tensors.items() if needed.keys() & _to_hub({name: one})}
@@ -155,12 +142,8 @@ def _to_hub(tensors: Mapping[str, Any]) -> dict[str, Any]:
         renamed = rename(name)
         if "_projection." in renamed and tensor.dim() == 3:
             tensor = tensor[..., 0]  # a convolution of size 1
-        if ".self_attn.qkv." not in renamed:
-            found[renamed] = tensor
-            continue
-        for part, one in zip("qkv", tensor.chunk(3), strict=True):
-            found[renamed.replace(".qkv.", f".{part}_proj.")] = one
-    return found
+        found[renamed] = tensor
+    return split_attention(found, ".self_attn.qkv.", ".self_attn.{}_proj.")
 
 
 def _configure(state: Mapping[str, Any], said: Configuration) -> dict[str, Any]:
@@ -207,20 +190,3 @@ def _configure(state: Mapping[str, Any], said: Configuration) -> dict[str, Any]:
             "eos_token_id": 2,  # by which transformers reads the token with the highest number
         },
     }
-
-
-def _said(path: Path) -> Configuration:
-    """Return what a configuration beside the weights says."""
-    file = (path if path.is_dir() else path.parent) / "config.json"
-    if not file.is_file():
-        return Configuration()
-    try:
-        found: Configuration = read_json(file, Configuration)
-    except Unreadable as error:
-        what = f"The model's configuration cannot be read: {error}."
-        raise BadWeights(what, fix=FIX, where=Place(str(file))) from error
-    return found
-
-
-def _unfit(path: Path, what: str, there: str = "") -> BadWeights:
-    return BadWeights(what, there=there, fix=FIX, where=Place(str(path)))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import FOLDER_FILES
+from ovsskit.backbones._inferred import config_beside
 from ovsskit.backbones._patches import hide_patches, see_patch
 from ovsskit.backbones._sizes import run_by_size
 from ovsskit.backbones.clip._text import TextReader, make_reader
@@ -68,7 +69,7 @@ class Groupvit(PretrainedBackbone, EncodesText, GroupsPatches):
             MissingWeights, BadWeights: there are none, or they do not fit.
         """
         path = self.need_weights()
-        config = (path if path.is_dir() else path.parent) / "config.json"
+        config = config_beside(path)
         checkpoint.convert(path, file, [config] if config.is_file() else [])
 
     @cached_property

@@ -10,16 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
-
-from ovsskit._lazy import torch, transformers
+from ovsskit._lazy import torch
 from ovsskit.backbones._checkpoint import (
     count_of,
     read_checkpoint,
     see_fit,
-    too_large,
     weights_file,
     write_tensors,
+)
+from ovsskit.backbones._inferred import (
+    Heads,
+    build_empty,
+    config_beside,
+    infer,
+    read_beside,
+    see_known,
+    split_attention,
+    unfit,
 )
 from ovsskit.backbones.radio._head import build_head
 from ovsskit.backbones.radio._names import (
@@ -33,22 +40,14 @@ from ovsskit.backbones.radio._names import (
     heads_in,
     recognise,
     rename,
-    split_attention,
 )
 from ovsskit.errors import BadWeights, Place, first_of
-from ovsskit.files.reading import Unreadable, read_json
 
 FIX = "Give a C-RADIO, such as nvidia/C-RADIOv3-B or NVIDIA's c-radio_v3-b_half.pth.tar."
 HEADS = {1152: 16, 1280: 16}
 """How many heads published models of a width have whose heads are not 64 wide."""
 HEAD_WIDTH = 64
 COLOURS = ("mean", "std")
-
-
-class Configuration(BaseModel, extra="allow"):
-    """Give the shape of a `config.json` of the hub, as far as it is read here."""
-
-    num_attention_heads: int = Field(default=0, ge=0, le=1000)
 
 
 def read_network(path: Path, dtype: Any, language: str) -> Any:
@@ -87,7 +86,7 @@ def convert(path: Path, file: Path) -> None:
     see_fit(state, needed, "a RADIO", path, FIX)
     heads = {name: one for name, one in state.items() if name.startswith(HEAD)}
     written = {name: state[name] for name in needed} | heads
-    config = (path if path.is_dir() else path.parent) / "config.json"
+    config = config_beside(path)
     write_tensors(file, written, [config] if config.is_file() else [])
 
 
@@ -121,7 +120,7 @@ def _read(path: Path, language: str, *, shapes_only: bool = False) -> tuple[Any,
                 network.head = build_head(own).eval()
         except KeyError as error:
             what = f"The head of these weights for {start[len(HEAD) : -1]} lacks: {error.args[0]}."
-            raise _unfit(path, what) from error
+            raise unfit(path, what, FIX) from error
         needed |= {f"{HEAD}{name}": one for name, one in network.head.state_dict().items()}
         state |= {f"{HEAD}{name}": one for name, one in own.items()}
     see_fit(state, needed, "a RADIO", path, FIX)
@@ -132,9 +131,7 @@ def _tensors(path: Path, *, shapes_only: bool = False) -> dict[str, Any]:
     """Return the tensors of a checkpoint by the network's names."""
     file = weights_file(path, FIX)
     tensors, settings = read_checkpoint(file, FIX, shapes_only=shapes_only)
-    if not recognise(tensors):
-        there = f"They begin with {', '.join(sorted(tensors)[:3])}."
-        raise _unfit(path, "These weights are not those of a RADIO.", there)
+    see_known(recognise(tensors), tensors, "a RADIO", path, FIX)
     teachers = settings.get("teachers", [])
     names = [str(one.get("name", "")) for one in teachers if isinstance(one, Mapping)]
     return split_attention({rename(name, names): one for name, one in tensors.items()})
@@ -142,18 +139,9 @@ def _tensors(path: Path, *, shapes_only: bool = False) -> dict[str, Any]:
 
 def _build(path: Path, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the network without weights and heads, and the tensors that it needs."""
-    try:
-        config = _configure(state, _heads(path))
-    except KeyError as error:
-        raise _unfit(path, f"These weights of a RADIO lack: {error.args[0]}.") from error
-    if large := too_large(config):
-        raise _unfit(path, f"The shapes of these weights say {large}.")
-    try:
-        with torch.device("meta"):
-            network = transformers.RadioModel(transformers.RadioConfig(**config)).eval()
-    except (ArithmeticError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise _unfit(path, f"The shapes of these weights describe no RADIO: {reason}") from error
+    heads = read_beside(path, Heads, FIX).num_attention_heads
+    config = infer(lambda: _configure(state, heads), "a RADIO", path, FIX)
+    network = build_empty("Radio", config, "RADIO", path, FIX)
     network.head = None
     needed = {name: one for name, one in network.state_dict().items() if name != "summary_idxs"}
     ones = {name: torch.ones_like(state[PREFIX][0]) for name in needed if "scale" in name}
@@ -165,7 +153,7 @@ def _build(path: Path, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     ]
     if foreign:
         what = f"These weights have what this RADIO has not: {first_of(sorted(foreign), most=3)}."
-        raise _unfit(path, what)
+        raise unfit(path, what, FIX)
     return network, needed
 
 
@@ -185,20 +173,3 @@ def _configure(state: Mapping[str, Any], heads: int) -> dict[str, Any]:
         "num_registers": 0,
         "qkv_bias": "encoder.layer.0.attention.q_proj.bias" in state,
     }
-
-
-def _heads(path: Path) -> int:
-    """Return the number of heads that a configuration beside the weights says, or 0."""
-    file = (path if path.is_dir() else path.parent) / "config.json"
-    if not file.is_file():
-        return 0
-    try:
-        found: Configuration = read_json(file, Configuration)
-    except Unreadable as error:
-        what = f"The model's configuration cannot be read: {error}."
-        raise BadWeights(what, fix=FIX, where=Place(str(file))) from error
-    return found.num_attention_heads
-
-
-def _unfit(path: Path, what: str, there: str = "") -> BadWeights:
-    return BadWeights(what, there=there, fix=FIX, where=Place(str(path)))

@@ -7,8 +7,7 @@ code lies beside them (`radio_model.`), and transformers', which are those of th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from ovsskit.backbones._checkpoint import has_marks
 
@@ -54,18 +53,6 @@ def rename(name: str, teachers: Sequence[str] = ()) -> str:
     if numbered and int(numbered[1]) < len(teachers):
         return f"{HEAD}{teachers[int(numbered[1])]}.{name[numbered.end() :]}"
     return name
-
-
-def split_attention(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Give queries, keys and values a tensor each where checkpoints have one for all three."""
-    found = {}
-    for name, tensor in state.items():
-        if not re.search(r"\.attn\.qkv\.(weight|bias)$", name):
-            found[name] = tensor
-            continue
-        for part, one in zip("qkv", tensor.chunk(3), strict=True):
-            found[name.replace(".attn.qkv.", f".attention.{part}_proj.")] = one
-    return found
 
 
 def heads_in(names: Collection[str]) -> list[str]:

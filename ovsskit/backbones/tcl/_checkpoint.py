@@ -13,13 +13,12 @@ from ovsskit.backbones._checkpoint import (
     has_marks,
     read_tensors,
     see_fit,
-    too_large,
     weights_file,
     write_tensors,
 )
+from ovsskit.backbones._inferred import infer, see_known
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.tcl._grounder import add_grounder
-from ovsskit.errors import BadWeights, Place
 
 NAME = "TCL"
 FIX = "Give the checkpoint that TCL's authors publish, tcl.pth."
@@ -107,9 +106,7 @@ def convert(path: Path, file: Path) -> None:
 def _read(path: Path, *, shapes_only: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the network's tensors, and those of the file that they are made of."""
     tensors = read_tensors(weights_file(path, FIX), FIX, shapes_only=shapes_only)
-    if not recognise(tensors):
-        there = f"They begin with {', '.join(sorted(tensors)[:3])}."
-        raise _unfit(path, "These weights are not those of TCL.", there)
+    see_known(recognise(tensors), tensors, "TCL", path, FIX)
     state = {rename(name): one for name, one in tensors.items()}
     needed = _build(path, state, "fp32", device="meta").state_dict()
     state[UNUSED] = torch.zeros_like(state["grounder.w"])
@@ -120,12 +117,7 @@ def _read(path: Path, *, shapes_only: bool = False) -> tuple[dict[str, Any], dic
 
 def _build(path: Path, state: Mapping[str, Any], precision: str, device: str = "cpu") -> Any:
     """Return a network without weights, of the shape that tensors say."""
-    try:
-        config = _configure(state)
-    except KeyError as error:
-        raise _unfit(path, f"These weights of TCL lack: {error.args[0]}.") from error
-    if large := too_large(config):
-        raise _unfit(path, f"The shapes of these weights say {large}.")
+    config = infer(lambda: _configure(state), "TCL", path, FIX)
     network = build_network(config, precision, device=device)
     add_grounder(network)
     return network
@@ -154,7 +146,3 @@ def _configure(state: Mapping[str, Any]) -> dict[str, Any]:
             "layers": count_of(state, TEXT_BLOCK),
         },
     }
-
-
-def _unfit(path: Path, what: str, there: str = "") -> BadWeights:
-    return BadWeights(what, there=there, fix=FIX, where=Place(str(path)))

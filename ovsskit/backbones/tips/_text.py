@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ovsskit._lazy import Float, torch, transformers
-from ovsskit.backbones.clip._text import TextReader
-from ovsskit.engine.sending import pick, send
+from ovsskit.backbones.clip._text import TextReader, run_by_length
+from ovsskit.engine.sending import send
 from ovsskit.errors import BadWeights, Place
 
-TEXTS_AT_ONCE = 256
-"""How many texts go through the text encoder in one pass."""
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",))
 """What the hub has of the tokenizer: either is enough."""
 
@@ -51,16 +49,13 @@ def encode_texts(
     network: Any, reader: TextReader, texts: Sequence[str]
 ) -> Float[torch.Tensor, "text width"]:
     """Return one vector per text, the mean of its tokens; texts of similar length run together."""
-    rows = reader.read_all(texts)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    device, parts = network.temperature.device, []
-    for start in range(0, len(order), TEXTS_AT_ONCE):
-        some = [rows[index] for index in order[start : start + TEXTS_AT_ONCE]]
-        longest = max(map(len, some))
-        padded = [row + [reader.padding] * (longest - len(row)) for row in some]
-        seen = [[1] * len(row) + [0] * (longest - len(row)) for row in some]
-        ids, mask = (send(torch.tensor(one), device) for one in (padded, seen))
-        found = network.text_model(input_ids=ids, attention_mask=mask).pooler_output
-        parts.append(found.float())
-    places = sorted(range(len(order)), key=order.__getitem__)
-    return pick(torch.cat(parts), places)
+    device = network.temperature.device
+
+    def run(ids: Any, lengths: list[int]) -> Any:
+        longest = max(lengths)
+        seen = [[1] * length + [0] * (longest - length) for length in lengths]
+        mask = send(torch.tensor(seen), device)
+        found = network.text_model(input_ids=ids[:, :longest], attention_mask=mask)
+        return found.pooler_output.float()
+
+    return run_by_length(reader, texts, device, run)
