@@ -51,7 +51,7 @@ def stages(
         known = [*stage_names(), *backbone_names()]
         raise UnknownStage(
             f"There is no stage `{name}`.",
-            there=f"There are: {first_of(known, 'ovsskit stages')}",
+            there=f"Available: {first_of(known, 'ovsskit stages')}",
             fix=did_you_mean(name, known),
         )
     _explain(name, found)

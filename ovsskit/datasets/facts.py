@@ -38,7 +38,7 @@ def facts_of(name: str) -> Facts:
             return _read(one)
     fix = did_you_mean(wanted, known)
     raise NoDataset(
-        f"There is no data set `{name}`.", there=f"There are: {first_of(known)}", fix=fix
+        f"There is no data set `{name}`.", there=f"Available: {first_of(known)}", fix=fix
     )
 
 

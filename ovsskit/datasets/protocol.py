@@ -103,7 +103,7 @@ def find_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise BadValue(
             f"There is no protocol `{name}`.",
-            there=f"There are: {', '.join(PROTOCOLS)}",
+            there=f"Available: {', '.join(PROTOCOLS)}",
             fix=did_you_mean(name, list(PROTOCOLS)),
             where=Place("--protocol"),
         )

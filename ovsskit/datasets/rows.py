@@ -132,7 +132,7 @@ def choose_columns(kinds: Mapping[str, bool], layout: str, where: str) -> Column
             fix = did_you_mean(given, list(kinds)) or "Name both columns: --layout image:mask"
             raise NoDataset(
                 f"No column `{given}` holds the {what}." if given else f"No column holds {what}.",
-                there=f"There are: {first_of(held)}",
+                there=f"Available: {first_of(held)}",
                 fix=fix,
                 where=Place(where),
             )
@@ -153,4 +153,4 @@ def choose_split(known: Sequence[str], wanted: str, where: str) -> str:
         return [*usual, *known][0]
     what = f"There is no split `{wanted}`." if wanted else "There are several splits."
     fix = did_you_mean(wanted, known) or "Name one of them: --split"
-    raise NoDataset(what, there=f"There are: {first_of(known)}", fix=fix, where=Place(where))
+    raise NoDataset(what, there=f"Available: {first_of(known)}", fix=fix, where=Place(where))

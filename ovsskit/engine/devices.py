@@ -43,7 +43,7 @@ def choose_device(name: str) -> str:
     if wanted not in have:
         raise UnknownDevice(
             f"There is no device `{name}` here.",
-            there=f"There are: {', '.join(have)}",
+            there=f"Available: {', '.join(have)}",
             fix="--device auto takes the first of them.",
             where=Place("--device"),
         )

@@ -75,8 +75,8 @@ def _cut_up(wrapper: Wrapper) -> Iterator[Objection]:
     """Yield stages that must see the image as it was read, and stand where it is not."""
     for one in _seen_through(wrapper) if wrapper.places != "kept" else ():
         if one.whole:
-            what = f"{one.address} must see the image as it was read, and {wrapper.address} shows"
-            fix = f"Let it stand before or after {wrapper.address}."
+            what = f"{one.address} must see the image as it was read, but {wrapper.address} shows"
+            fix = f"Put it before or after {wrapper.address}."
             yield one.address, "use", BadValue(f"{what} parts or copies of it.", fix=fix)
 
 
@@ -95,6 +95,6 @@ def _unmet(
     for one in writers if models else ():
         for parameter, layer in one.taken(slot):
             if unmet := demand.unmet(models[-1], layer):
-                what = f"{one.address}.{parameter} is {layer}, and {unmet[0]}."
+                what = f"{one.address}.{parameter} is {layer}, but {unmet[0]}."
                 there = f"Layers that {stage.address} can take: {unmet[1]}"
                 yield one.address, parameter, BadValue(what, there=there)

@@ -164,9 +164,10 @@ class _Wirer:
         if slot == own:
             return own
         writes = f"{node.address} writes `{slot}`"
-        if slot in ROOTS or not slot.isidentifier():
-            why = "is filled before the first stage" if slot in ROOTS else "is no name of a slot"
-            fix = "Choose another name, of letters, digits and underscores."
+        filled = slot in ROOTS
+        if filled or not slot.isidentifier():
+            why = "is already filled before the first stage" if filled else "is not a valid name"
+            fix = "Choose another name, made of letters, digits and underscores."
             report(BadValue(f"{writes}, which {why}.", fix=fix, where=node.where))
             return own
         usual = {
@@ -233,7 +234,7 @@ class _Wirer:
             return able[0]
         what = f"{node.address} reads `{slot}` ({need.__name__}), "
         if len(able) > 1:
-            what += f"and several models are that: {', '.join(able)}."
+            what += f"and several models can: {', '.join(able)}."
             fix = f'Say which: reads = {{ {name} = "{able[0]}" }}'
         else:
             there = "; ".join(f"`{model}` is {_abilities(cls)}" for model, cls in models.items())
@@ -244,7 +245,7 @@ class _Wirer:
 
     def _backbones(self, slot: str, need: type[Capability]) -> str:
         able = [name for name, cls in self.catalogue.backbones().items() if issubclass(cls, need)]
-        fix = f"Backbones that do: {first_of(able)}"
+        fix = f"Backbones that can: {first_of(able)}"
         if slot not in self.models and slot != "backbone" and able:
             fix += f'. Add one: [models.{slot}] with use = "{able[0]}"'
         return fix
@@ -299,13 +300,13 @@ def _uncut(
             continue
         which = f"its inner chain reads `{slot}` ({_kind_name(kind)})"
         if cls.places == "cut" and kind.crop is Spatial.crop:
-            what = f"{node.address} looks through windows, and {which}, which cannot be cut."
+            what = f"{node.address} looks through windows, but {which}, which cannot be cut."
         elif cls.places == "moved" and slot not in plan.reads:
-            what = f"{node.address} changes where things are in the image, and {which} of before."
+            what = f"{node.address} moves things in the image, but {which} from before."
         else:
             continue
         by = outside[slot].by
-        yield BadInner(what, fix=f"Let {by}, which writes it, stand inside.", where=node.where)
+        yield BadInner(what, fix=f"Put {by}, which writes it, inside.", where=node.where)
 
 
 def _read_inside(node: Node) -> set[str]:
@@ -323,7 +324,7 @@ def _read_inside(node: Node) -> set[str]:
 def _unknown_reads(node: Node, known: Sequence[str]) -> Iterator[OvsskitError]:
     for key in node.reads:
         if key not in known:
-            what = f"`{node.address}` reads nothing that is called `{key}`."
+            what = f"`{node.address}` reads nothing called `{key}`."
             there = f"It reads: {', '.join(known)}"
             yield UnknownKey(what, there=there, fix=did_you_mean(key, known), where=node.where)
 
@@ -357,7 +358,7 @@ def _note_lost(links: Sequence[Link]) -> None:
     read = {(slot, by) for link in flatten(links) for slot, _, by in link.reads.values()}
     for link in links:
         if link.writes[0] == "present" and ("present", link.node.address) not in read:
-            text = "%s says which classes are there, and the labels do not follow: add keep_present"
+            text = "%s says which classes are present, but the labels ignore it: add keep_present"
             log.warning(text, link.node.address)
 
 
@@ -367,7 +368,7 @@ def _duplicates(nodes: Sequence[Node]) -> Iterable[OvsskitError]:
         first = seen.setdefault(node.address, node)
         if first is not node:
             yield DuplicateAddress(
-                f"Two stages have the address `{node.address}`; the first stands at {first.where}.",
+                f"Two stages have the address `{node.address}`; the first is at {first.where}.",
                 fix=f'Give one of them another: name = "{node.address}_2"',
                 where=node.where,
             )

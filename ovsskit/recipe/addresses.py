@@ -126,7 +126,7 @@ def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> Unknow
     if address in holders:
         names = _parameters(holders[address])
         kind = "table" if address in SECTIONS else "stage"
-        what = f"`{address}` is a {kind}, and not a value that can be set."
+        what = f"`{address}` is a {kind}, not a value that can be set."
         there = f"It has: {first_of(names)}" if names else ""
         fix = f"Name one of its parameters: {address}.{names[0] if names else 'key'}"
         return UnknownAddress(what, there=there, fix=fix, where=where)
@@ -135,7 +135,7 @@ def _unknown(address: str, holders: Mapping[str, Table], where: Place) -> Unknow
     full += [f"{name}.{each}.{key}" for name, one in holders.items() for each in _tables(one)]
     near = nearest(address, full) if owner else next(iter(full), None)
     what = f"Nothing in the recipe has the address `{address}`."
-    there = f"There are: {first_of(list(holders), 'ovsskit plan RECIPE')}"
+    there = f"Available: {first_of(list(holders), 'ovsskit plan RECIPE')}"
     fix = f"Did you mean `{near}`?" if near else did_you_mean(owner or key, list(holders))
     return UnknownAddress(what, there=there, fix=fix, where=where)
 

@@ -159,7 +159,7 @@ def _build_header(table: Table) -> Header:
     fields = Header.model_fields
     for key in table:
         if key not in sections and key not in fields:
-            there = f"There are: {', '.join(sorted((*sections, *fields)))}"
+            there = f"Available: {', '.join(sorted((*sections, *fields)))}"
             fix = _where_it_goes(key, table) or did_you_mean(key, (*sections, *fields))
             what = f"`recipe` has no key `{key}`."
             report(UnknownKey(what, there=there, fix=fix, where=table.place_of(key)))
@@ -171,15 +171,15 @@ def _where_it_goes(key: str, table: Table) -> str:
     """Say how to write what stands at the top of a recipe and belongs elsewhere, if it is known."""
     if key in {address_of(entry) for _, _, entry in all_stages(table)}:
         return (
-            "A stage's parameters stand in its own [[stage]], or in a recipe that extends another "
+            "Put a stage's parameters into its own [[stage]] or, in a recipe that extends another, "
             f'under [set]: "{key}.parameter" = value.'
         )
     if key in stage_names():
-        return f'A stage is written [[stage]] with use = "{key}".'
+        return f'Write a stage as [[stage]] with use = "{key}".'
     if key in backbone_names():
-        return f'A model is written [backbone] with use = "{key}".'
+        return f'Write a model as [backbone] with use = "{key}".'
     if key in ("classes", "labels", "names"):
-        return 'Classes are written [vocabulary] with names = ["dog", "cat"].'
+        return 'Write classes as [vocabulary] with names = ["dog", "cat"].'
     for section, cls in {**HOMES, **settings_tables()}.items():
         if key in cls.model_fields:
             return f"It belongs under [{section}]."
@@ -203,13 +203,13 @@ def _build_models(table: Table) -> tuple[dict[str, Backbone], dict[str, type]]:
 
 def _backbone_class(entry: Table) -> type[Backbone] | None:
     known, use = backbone_names(), entry.get("use")
-    there = f"There are: {first_of(known, 'ovsskit stages')}"
+    there = f"Available: {first_of(known, 'ovsskit stages')}"
     if use is None:
-        what, fix = "A backbone says what it is.", 'Add use = "...".'
+        what, fix = "A backbone has no `use`.", 'Add use = "...".'
         report(MissingKey(what, there=there, fix=fix, where=entry.place))
         return None
     if use not in known:
-        fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
+        fix = did_you_mean(use, known) or "Load one of your own with --plugin FILE."
         what = f"There is no backbone `{use}`."
         report(UnknownBackbone(what, there=there, fix=fix, where=entry.place_of("use")))
         return None
@@ -249,7 +249,7 @@ def _build_stages(entries: Sequence[Table]) -> tuple[list[Node], list[Stage]]:
 
 def _unknown_stage(entry: Table) -> UnknownStage:
     use, known = entry["use"], stage_names()
-    fix = did_you_mean(use, known) or "One of your own comes from --plugin FILE."
+    fix = did_you_mean(use, known) or "Load one of your own with --plugin FILE."
     return UnknownStage(
         f"There is no stage `{use}`.",
         fix=f"{fix} `ovsskit stages` lists all.",

@@ -59,7 +59,7 @@ def parse_classes(
     """
     whole = text.strip()
     if whole.startswith("{"):
-        raise _other_form("A JSON object is given.", NAMES, where)
+        raise _other_form("This is a JSON object.", NAMES, where)
     if whole.startswith("[") and whole.endswith("]"):
         listed = _listed(whole)
         if listed is not None:
@@ -123,7 +123,7 @@ def _lines(text: str, path: Path, background: str) -> list[Line]:
     lines = [(Place(str(path), n), line) for n, line in numbered if line and line[0] != "#"]
     _refuse_table(lines)
     if len(lines) > 1 and lines[0][1].casefold() in HEADINGS:
-        log.warning("%s: `%s` is taken for a class, though it may be a heading", *lines[0])
+        log.warning("%s: `%s` is taken as a class, but may be a heading", *lines[0])
     return _plain(lines, background, LINES)
 
 
@@ -151,7 +151,7 @@ def _plain(lines: Sequence[Line], background: str, fix: str) -> list[Line]:
         "Masks hold 1 for the first class, 2 for the second and so on, and 0 for the background."
     )
     remedy = f"{fix} Other numbers go into a recipe's [vocabulary]: ids = [...]."
-    what = f"The classes have other numbers than in masks: `{texts[0]}`."
+    what = f"The numbers of the classes are not those in masks: `{texts[0]}`."
     raise BadClasses(what, there=there, fix=remedy, where=lines[0][0])
 
 
@@ -177,7 +177,7 @@ def _listed(text: str) -> list[str] | None:
 
 
 def _other_form(what: str, fix: str, where: Place | None) -> BadClasses:
-    return BadClasses(what, fix=f"{fix} A JSON list of names is read, too.", where=where)
+    return BadClasses(what, fix=f"{fix} A JSON list of names is also read.", where=where)
 
 
 def _unquoted(word: str) -> str:

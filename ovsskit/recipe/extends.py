@@ -119,21 +119,21 @@ def _read(path: Path, above: list[Path]) -> Table:
     where = table.place_of("extends")
     if len(above) == MOST_BASES:
         what = f"More than {MOST_BASES} recipes extend each other."
-        raise ExtendsCycle(what, fix="Extend one that stands alone.", where=where)
+        raise ExtendsCycle(what, fix="Extend one that extends no other.", where=where)
     chain = [*above, path.resolve()]
     base_path = find_recipe(table["extends"], beside=path.parent, where=where)
     if base_path.resolve() in chain:
         circle = " -> ".join(p.name for p in [*chain, base_path])
         raise ExtendsCycle(
-            f"The recipes go round in a circle: {circle}",
-            fix="Let one of them stand alone.",
+            f"The recipes that extend each other are {circle}",
+            fix="Remove `extends` from one of them.",
             where=where,
         )
     return _merge(_read(base_path, chain), table)
 
 
 def _changes_nothing(table: Table, key: str) -> OvsskitError:
-    what = f"`{key}` changes a recipe that is extended, and this one extends none."
+    what = f"`{key}` changes a recipe that is extended, but this one extends none."
     fix = 'Add extends = "...", or change the stages themselves.'
     return UnknownKey(what, fix=fix, where=table.place_of(key))
 
@@ -198,7 +198,7 @@ def _place_stage(merged: Table, entry: Table) -> None:
     placements = [key for key in PLACEMENTS if key in entry]
     if len(placements) != 1:
         who = f"`{address_of(entry)}`"
-        what = f"{who} must say where it goes among the stages that the recipe extends."
+        what = f"{who} must say where it goes among the stages of the extended recipe."
         fix = 'Give one of before, after, replaces = "address".'
         report(MissingKey(what, fix=fix, where=entry.place))
         return
@@ -221,8 +221,8 @@ def _at(
     wanted = address if address in known else nearest(address, known) if guess else None
     found = [item for item in all_stages(merged) if address_of(item[2]) == wanted]
     if address not in known:
-        what = f"The recipe that is extended has no stage `{address}`."
-        there = f"There are: {first_of(known, 'ovsskit plan RECIPE')}"
+        what = f"The extended recipe has no stage `{address}`."
+        there = f"Available: {first_of(known, 'ovsskit plan RECIPE')}"
         fix = did_you_mean(address, known)
         report(UnknownAddress(what, there=there, fix=fix, where=where))
     return found[:1]

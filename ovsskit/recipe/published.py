@@ -55,14 +55,14 @@ class PublishedNumber(BaseModel, frozen=True, extra="forbid", strict=True):
         try:
             return facts_of(name).name
         except NoDataset as error:
-            what = f"there is no such data set; there are: {first_of(dataset_names())}"
+            what = f"there is no such data set; available: {first_of(dataset_names())}"
             raise refusal(what, error.fix) from error
 
     @field_validator("protocol")
     @classmethod
     def _is_a_protocol(cls, name: str) -> str:
         if name not in PROTOCOLS:
-            what = f"there is no such protocol; there are: {', '.join(PROTOCOLS)}"
+            what = f"there is no such protocol; available: {', '.join(PROTOCOLS)}"
             raise refusal(what, did_you_mean(name, list(PROTOCOLS)))
         return name
 
@@ -91,6 +91,6 @@ def _misfits(number: PublishedNumber, row: Table, dataset: str) -> Iterator[BadV
             there, where = f"Its layouts: {first_of(known)}", row.place_of("layouts")
             yield BadValue(what, there=there, fix=did_you_mean(name, known), where=where)
     if dataset and not is_of(facts_of(dataset), facts):
-        what = f"The number is for {facts.name}, and the recipe's classes are those of {dataset}."
+        what = f"The number is for {facts.name}, but the recipe's classes are those of {dataset}."
         fix = "Move it to a variant with the classes of that data set."
         yield BadValue(what, fix=fix, where=row.place_of("dataset"))

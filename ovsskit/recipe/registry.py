@@ -89,7 +89,7 @@ def load_plugin(path: Path) -> list[str]:
     module_name, where = f"ovsskit_plugin_{path.stem}", Place(str(path))
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        what, fix = "A plugin is a Python file, and there is none.", "Give the path of a .py file."
+        what, fix = "There is no such Python file.", "Give the path of a .py file."
         raise BadPlugin(what, fix=fix, where=where)
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
@@ -101,7 +101,7 @@ def load_plugin(path: Path) -> list[str]:
     found = {use_of(cls): cls for cls in _own_classes(module) if issubclass(cls, Stage | Backbone)}
     if not found:
         fix = "Define a class that inherits `ovsskit.Stage` or `ovsskit.Backbone`."
-        raise BadPlugin("The file defines no stage and no backbone.", fix=fix, where=where)
+        raise BadPlugin("The file defines neither a stage nor a backbone.", fix=fix, where=where)
     PLUGINS.update(found)
     if path.absolute() not in PLUGIN_FILES:
         PLUGIN_FILES.append(path.absolute())

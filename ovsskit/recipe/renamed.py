@@ -91,7 +91,7 @@ def _renew(name: str, names: dict[str, str], where: Place) -> str:
     if name not in names:
         return name
     log.warning(
-        "%s: `%s` is called `%s` now; the next version no longer reads the old name",
+        "%s: `%s` is now called `%s`; the next version will no longer read the old name",
         where,
         name,
         names[name],

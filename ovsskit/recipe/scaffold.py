@@ -36,7 +36,7 @@ def _variant(recipe: Recipe, base: str, name: str) -> str:
         tomlkit.dumps(head),
         '# [vocabulary]\n# names = ["dog", "cat", "grass"]\n',
         "[set]",
-        "# Take away the # before what you want to change; these are the present values.",
+        "# Remove the # before whatever you want to change; these are the current values.",
         *(f'# "{address}" = {value}' for address, value in _parameters(recipe.plan.stages)),
     ]
     return "\n".join(lines) + "\n"

@@ -158,10 +158,10 @@ def _explain(detail: ErrorDetails, table: Table, who: str) -> OvsskitError:
     found = detail["input"]
     if detail["type"] == "missing":
         return MissingKey(
-            f"A {names[0]} does not say what it is.", fix=f'Add {key} = "...".', where=where
+            f"A {names[0]} has no `{key}`.", fix=f'Add {key} = "...".', where=where
         )
     if detail["type"] == "too_long":
-        what = f"`{address}` has {len(found)} tables; it may have {MOST_TABLES}."
+        what = f"`{address}` has {len(found)} tables; at most {MOST_TABLES} are allowed."
         return BadValue(what, where=where)
     if isinstance(found, Table):
         where = found.place
@@ -174,12 +174,12 @@ def _wanted(kind: str, names: list[str], address: str, *, in_list: bool) -> tupl
     if names[-1] in ("stage", "inner"):
         return (
             "a list of tables",
-            f'Write [[{address}]], in two pairs of brackets, with use = "...".',
+            f'Write [[{address}]], in double brackets, with use = "...".',
         )
     if names[-1] == "published":
         return (
             "a list of tables",
-            'Write [[published]], in two pairs of brackets, with dataset = "...".',
+            'Write [[published]], in double brackets, with dataset = "...".',
         )
     if kind == "list_type" or (kind == "string_type" and in_list):
         return "a list of texts", f'Write {names[-1]} = ["..."].'
@@ -191,7 +191,7 @@ def _wanted(kind: str, names: list[str], address: str, *, in_list: bool) -> tupl
         return "a table", f'Write [{address}] with metric = "..." or use = "..." below.'
     if names[-1] == "reads":
         return "a table", 'Write reads = { slot = "another" }.'
-    return "a table", f"Write [{address}], in one pair of brackets, and its keys below."
+    return "a table", f"Write [{address}], in single brackets, and its keys below it."
 
 
 def _walk(table: Table, loc: list[int | str]) -> tuple[Any, Place]:
@@ -220,12 +220,12 @@ def odd_values(value: Any, where: Place, address: str = "") -> Iterator[OvsskitE
             yield from odd_values(item, where, inside)
     elif isinstance(value, date | time):
         fix = f'Write it in quotes if it is text: "{value.isoformat()}".'
-        what = f"`{shorten(address)}` is {kind_of(value)}, and nothing here is one."
+        what = f"`{shorten(address)}` is {kind_of(value)}, which no setting takes."
         yield BadValue(what, fix=fix, where=where)
     elif isinstance(value, float) and not math.isfinite(value):
         yield BadValue(f"`{shorten(address)}` is {value}; numbers must be finite.", where=where)
     elif isinstance(value, int) and abs(value) >= MOST_NUMBER:
-        what = f"`{shorten(address)}` is {kind_of(value)}; it may have 18."
+        what = f"`{shorten(address)}` is {kind_of(value)}; at most 18 are allowed."
         yield BadValue(what, where=where)
 
 

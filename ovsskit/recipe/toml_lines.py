@@ -103,7 +103,7 @@ def _is_shallow(value: Any, most: int = MOST_DEPTH) -> bool:
 
 
 def _too_deep(where: Place) -> BrokenToml:
-    what = f"Tables and lists lie more than {MOST_DEPTH} deep in each other."
+    what = f"Tables and lists are nested more than {MOST_DEPTH} deep."
     return BrokenToml(what, where=where)
 
 

@@ -40,14 +40,14 @@ def validate(cls: type[M], table: Table, who: str, keys: Sequence[str] = ()) -> 
         text = values.get(name)
         if isinstance(text, str) and text:
             place = table.place_of(name)
-            # What the command line gives has no line, and is relative to the present folder.
+            # What the command line gives has no line, and is relative to the current folder.
             beside = Path(place.file).parent if place.line else Path()
             reason = why_no_path(text)
             if reason or not (Path.is_dir if path.folder else Path.is_file)(beside / text):
-                what = f"{who}.{name} names a {kind} that is not there: {shorten(text)}"
-                start = "the recipe's file" if place.line else "the present folder"
+                what = f"{who}.{name} names a {kind} that does not exist: {shorten(text)}"
+                start = "the recipe's file" if place.line else "the current folder"
                 there = f"No {kind} has such a name: {reason}." if reason else ""
-                fix = f"Paths start at {start}."
+                fix = f"Paths are relative to {start}."
                 missing.append(BadFile(what, there=there, fix=fix, where=place))
             else:
                 values[name] = str((beside / text).resolve())
@@ -69,13 +69,13 @@ def _explain(
     key = str(detail["loc"][0]) if detail["loc"] else ""
     where = table.place_of(key)
     if detail["type"] == "extra_forbidden":
-        there = f"There are: {', '.join(sorted(known))}"
+        there = f"Available: {', '.join(sorted(known))}"
         return UnknownKey(
             f"`{who}` has no key `{key}`.", there=there, fix=did_you_mean(key, known), where=where
         )
     if detail["type"] == "missing":
         return MissingKey(f"`{who}` lacks the key `{key}`.", where=where)
-    shown = f"{who}.{key} is {shorten(toml(table[key]))}" if key else f"`{who}` is not right"
+    shown = f"{who}.{key} is {shorten(toml(table[key]))}" if key else f"`{who}` is invalid"
     context = detail.get("ctx", {})
     if detail["type"] == "refusal":
         return BadValue(f"{shown}; {detail['msg']}.", fix=context["fix"], where=where)

@@ -313,7 +313,7 @@ def find_preset(name: str) -> Path:
     """
     found = presets()
     if name not in found:
-        there = f"There are: {first_of(list(found))}"
+        there = f"Available: {first_of(list(found))}"
         raise BadClasses(
             f"There is no shipped list of classes `{name}`.",
             there=there,
@@ -345,9 +345,9 @@ def _of_dataset(vocabulary: Vocabulary, dataset: str) -> Vocabulary:
     if facts.background is not None:
         behind = palette.pop(facts.background)
     if len(palette) != len(vocabulary.names):
-        what = f"{len(vocabulary.names)} classes are named, and {facts.name} has {len(palette)}"
-        beside = " beside the background" if facts.background is not None else ""
-        fix = "Name all of its classes in its order, or leave out `dataset`."
+        what = f"{len(vocabulary.names)} classes are named, but {facts.name} has {len(palette)}"
+        beside = " besides the background" if facts.background is not None else ""
+        fix = "Name all of its classes in its order, or remove `dataset`."
         raise NotOfDataset(f"{what}{beside}.", fix=fix)
     return replace(vocabulary, colours=(behind, *palette), dataset=facts.name)
 
@@ -358,7 +358,7 @@ def _check_numbers(numbers: Sequence[int], count: int) -> None:
     if len(numbers) != count:
         raise BadClasses(f"{len(numbers)} ids for {count} names.", fix=fix)
     if max(numbers) > LARGEST_ID:
-        what = f"A class has the id {max(numbers)}, and masks hold ids up to {LARGEST_ID}."
+        what = f"A class has the id {max(numbers)}, but masks hold ids up to {LARGEST_ID}."
         raise BadClasses(what, fix="Look for fewer classes, or give smaller ids.")
     if min(numbers) < 1:
         raise BadClasses(f"A class has the id {min(numbers)}.", fix=fix)
@@ -373,7 +373,7 @@ def _with_synonyms(
     names = [line[0] for line in classes]
     for name in synonyms:
         if _clean(name) not in names:
-            fix = did_you_mean(name, names) or "Name the class as it stands among the names."
+            fix = did_you_mean(name, names) or "Spell the class as in the list of names."
             raise BadClasses(f"There are synonyms for `{name}`, which is not a class.", fix=fix)
     added = {_clean(name): list_words(words) for name, words in synonyms.items()}
     return [[*line, *added.get(line[0], [])] for line in classes]

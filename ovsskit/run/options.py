@@ -124,8 +124,8 @@ def see_own_images(recipe: Recipe) -> None:
         except NoImages as error:
             where = recipe.images_at
             what = f"input.images names no image that is there: {shorten(said)}"
-            start = "the recipe's file" if where.line else "the present folder"
-            raise NoImages(what, fix=f"Paths start at {start}.", where=where) from error
+            start = "the recipe's file" if where.line else "the current folder"
+            raise NoImages(what, fix=f"Paths are relative to {start}.", where=where) from error
 
 
 def _own_images(recipe: Recipe) -> tuple[str, ...]:

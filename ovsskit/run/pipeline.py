@@ -84,7 +84,7 @@ class Result:
         """
         if address not in self.trace:
             there = (
-                f"There are: {first_of(list(self.trace), 'result.trace')}"
+                f"Available: {first_of(list(self.trace), 'result.trace')}"
                 if self.trace
                 else "Nothing was kept."
             )

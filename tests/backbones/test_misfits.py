@@ -241,7 +241,7 @@ def test_layers_of_a_file_that_torch_wrote_are_known_without_running_it(
     assert known == backbone.layer_count
     with pytest.raises(
         Problems,
-        match=f"select_head.layer is {known}, and after the last layer `{name}` reads only",
+        match=f"select_head.layer is {known}, but after the last layer `{name}` reads only",
     ):
         load_recipe(
             f"pnp_{name.removesuffix('_itm')}",

@@ -170,7 +170,7 @@ def test_what_is_set_for_a_check_is_not_searched() -> None:
     refused = ovsskit("check", "pnp_mplug", "--set", "select_head.layer=6")
     assert refused.returncode == 2
     assert (
-        "select_head.layer is 6, and after the last layer `mplug` reads only the first token"
+        "select_head.layer is 6, but after the last layer `mplug` reads only the first token"
         in refused.stderr
     )
     assert "searched" not in refused.stderr

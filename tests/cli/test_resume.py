@@ -238,7 +238,7 @@ def test_a_file_that_a_stage_reads_and_that_is_missing_stops_before_anything_is_
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    assert "names a file that is not there: present.json" in capfd.readouterr().err
+    assert "names a file that does not exist: present.json" in capfd.readouterr().err
     (tmp_path / "present.json").write_text('{"0": ["red"], "1": ["green"], "2": ["blue"]}')
     assert run(recipe="present.toml")[0] == 0
     see_whole(tmp_path / "out")
@@ -253,4 +253,4 @@ def test_a_file_that_the_recipe_leaves_open_must_be_named(run: Run, tmp_path: Pa
     assert not (tmp_path / "out").exists()
     status, _, error = run("--set", "presence_from_file.file=none.json", recipe="open.toml")
     assert status == 2
-    assert "Paths start at the present folder." in error
+    assert "Paths are relative to the current folder." in error

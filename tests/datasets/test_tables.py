@@ -110,7 +110,7 @@ def test_files_of_a_split(tmp_path: Path, classes: Path) -> None:
         path.unlink()
     with pytest.raises(NoDataset, match="There are several splits") as caught:
         open_parquet(tmp_path, classes)
-    assert caught.value.there == "There are: extra, train"
+    assert caught.value.there == "Available: extra, train"
 
 
 def test_columns_by_name(tmp_path: Path, classes: Path) -> None:
@@ -120,7 +120,7 @@ def test_columns_by_name(tmp_path: Path, classes: Path) -> None:
     assert len(open_parquet(path, classes, columns="photo:seg").items) == 23
     with pytest.raises(NoDataset, match="No column holds images") as caught:
         open_parquet(path, classes)
-    assert caught.value.there == "There are: photo, width (no images), seg"
+    assert caught.value.there == "Available: photo, width (no images), seg"
     with pytest.raises(NoDataset, match="No column `segs` holds the true masks") as caught:
         open_parquet(path, classes, columns="photo:segs")
     assert caught.value.fix == "Did you mean `seg`?"

@@ -128,14 +128,14 @@ def problems_of(wrapper: type[Wrapper], inner: type[Stage]) -> list[str]:
 @pytest.mark.parametrize("wrapper", [SlidingWindow, CropGrid])
 def test_what_cannot_be_cut_is_refused_before_a_run(wrapper: type[Wrapper]) -> None:
     [problem] = problems_of(wrapper, Inner)
-    assert "outer looks through windows, and its inner chain reads `hidden` (Hidden)" in problem
+    assert "outer looks through windows, but its inner chain reads `hidden` (Hidden)" in problem
     assert not problems_of(wrapper, Bright)
 
 
 def test_what_does_not_move_with_the_image_is_refused_before_a_run() -> None:
     found = problems_of(Views, Bright)
     assert len(found) == 2
-    assert "outer changes where things are in the image, and its inner chain reads" in found[0]
+    assert "outer moves things in the image, but its inner chain reads" in found[0]
     assert not problems_of(Plain, Inner), "a wrapper that keeps places says nothing"
 
 

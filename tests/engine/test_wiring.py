@@ -53,7 +53,7 @@ def test_else_the_one_that_the_stage_names() -> None:
     with pytest.raises(
         Problems,
         match=(
-            r"several models are that: first, second.\n  Say which: reads = \{ backbone = "
+            r"several models can: first, second.\n  Say which: reads = \{ backbone = "
             r'"first" }'
         ),
     ):
@@ -62,7 +62,7 @@ def test_else_the_one_that_the_stage_names() -> None:
 
 def test_a_model_that_cannot_is_refused_with_those_that_can() -> None:
     with pytest.raises(
-        Problems, match="`backbone` is MatchesText.\n  Backbones that do: .*blip_itm"
+        Problems, match="`backbone` is MatchesText.\n  Backbones that can: .*blip_itm"
     ):
         chosen({"backbone": OnlyMatches})
 
@@ -264,7 +264,7 @@ def test_classes_that_are_found_for_nothing_are_noted(caplog: pytest.LogCaptureF
     alone = [Node.of(stage("all_classes")), Node.of(ToyScores()), Node.of(stage("label_map"))]
     wire(alone, {}, CATALOGUE)
     assert [record.message for record in caplog.records] == [
-        "all_classes says which classes are there, and the labels do not follow: add keep_present"
+        "all_classes says which classes are present, but the labels ignore it: add keep_present"
     ]
     caplog.clear()
     wire([*alone[:2], Node.of(stage("keep_present")), alone[2]], {}, CATALOGUE)

@@ -83,7 +83,7 @@ def test_numbers_that_are_those_of_masks_are_taken_away(form: str, names: list[s
     assert names_of_file("\n".join(lines)) == names
     lines = [form.format(0, "background"), *lines]
     assert names_of_file("\n".join(lines)) == names
-    with pytest.raises(BadClasses, match="have other numbers than in masks|not a list of words"):
+    with pytest.raises(BadClasses, match="are not those in masks|not a list of words"):
         names_of_file("\n".join(lines[:1] + lines[2:]))
 
 
@@ -129,10 +129,10 @@ def test_a_json_line_may_hold_synonyms() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('{"dog": 1}', "A JSON object is given"),
+        ('{"dog": 1}', "This is a JSON object"),
         ("dog, cat; cow", "Names are separated by commas and semicolons"),
         ("dog, cat\ncow", "Names are separated by commas and lines"),
-        ("0: dog, 1: cat", "have other numbers than in masks: `0: dog`"),
+        ("0: dog, 1: cat", "are not those in masks: `0: dog`"),
         ('dog", cat', 'dog"` is not one name'),
         ("dog, [cat", r"\[cat` is not one name"),
         ('["dog", {"name": "cat"}]', "is not one name"),
@@ -158,7 +158,7 @@ def test_a_form_that_leaves_a_doubt_is_refused(text: str, what: str) -> None:
         ("dog\nfire\ttruck", "is not a list of words", 2),
         ("dog # my dog", "A comment follows a name", 1),
         ('dog\n"cat', "is not one name", 2),
-        ("0 = dog\n1 = cat", "have other numbers than in masks", 1),
+        ("0 = dog\n1 = cat", "are not those in masks", 1),
         ('{"dog": 1}', "The file is not a list of names", 0),
         ('[{"name": "dog"}]', "The file is not a list of names", 0),
         ("# nothing\n", "The file of classes is empty", 0),
@@ -179,7 +179,7 @@ def test_a_file_of_another_form_is_refused_with_its_line(
     ("text", "note"),
     [
         ("dog cat", "one class is looked for: `dog cat`; commas separate"),
-        ("label\ndog", "`label` is taken for a class, though it may be a heading"),
+        ("label\ndog", "`label` is taken as a class, but may be a heading"),
         ("dog, cat, cow", "one class is looked for: `dog`, also called cat, cow; commas separate"),
     ],
 )
@@ -198,7 +198,7 @@ def test_shipped_lists_are_read_without_a_word(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_number_that_no_mask_holds_is_refused() -> None:
-    with pytest.raises(BadClasses, match="A class has the id 65536, and masks hold ids up to"):
+    with pytest.raises(BadClasses, match="A class has the id 65536, but masks hold ids up to"):
         make_vocabulary([f"class {index}" for index in range(65536)])
     with pytest.raises(BadClasses, match="The id 3 is given to more than one class"):
         make_vocabulary(["dog", "cat"], ids=[3, 3])

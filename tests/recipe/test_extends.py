@@ -64,7 +64,7 @@ def test_of_many_addresses_the_first_are_listed(tmp_path: Path) -> None:
         with pytest.raises(Problems) as caught:
             load(tmp_path, f'extends = "many.toml"\n{wrong}')
         there = [one.there for one in caught.value.problems if one.code == "OV116"]
-        assert there == [f"There are: {listed} and others (`ovsskit plan RECIPE` lists all)"]
+        assert there == [f"Available: {listed} and others (`ovsskit plan RECIPE` lists all)"]
 
 
 def test_stages_are_removed_added_and_replaced(tmp_path: Path) -> None:

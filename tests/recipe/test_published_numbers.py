@@ -53,7 +53,7 @@ def test_a_number_is_for_the_recipes_own_classes(
     with pytest.raises(Problems) as caught:
         load_recipe(tmp_path / "mine.toml")
     [problem] = caught.value.problems
-    assert problem.what == f"The number is for {row}, and the recipe's classes are those of {own}."
+    assert problem.what == f"The number is for {row}, but the recipe's classes are those of {own}."
     assert problem.where is not None
     assert problem.where.line == 7
 

@@ -61,7 +61,7 @@ def test_installed_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("1 +", "SyntaxError"),
         ("import no_such_thing", "No module named"),
-        ("x = 1", "defines no stage and no backbone"),
+        ("x = 1", "defines neither a stage nor a backbone"),
         (
             "from ovsskit import Stage\nclass Old(Stage): run_many = print",
             "Old defines `run_many`, which nothing calls: the method is `run_batch` now",
@@ -109,7 +109,7 @@ def test_the_file_of_a_plugin_is_looked_for_by_the_check(
         load_recipe(recipe)
     [problem] = caught.value.problems
     assert problem.where == Place(str(recipe), 3)
-    assert "reads_table.table names a file that is not there: table.csv" in problem.what
+    assert "reads_table.table names a file that does not exist: table.csv" in problem.what
     (tmp_path / "table.csv").write_text("")
     assert load_recipe(recipe).plan.stages
 

@@ -68,7 +68,7 @@ def test_classes_that_are_set_are_of_no_data_set_unless_that_is_set_too() -> Non
 
 def test_a_data_set_alone_names_no_classes(tmp_path: Path) -> None:
     recipe = write(tmp_path / "alone.toml", '[vocabulary]\ndataset = "voc21"')
-    with pytest.raises(Problems, match="0 classes are named, and voc21 has 20") as caught:
+    with pytest.raises(Problems, match="0 classes are named, but voc21 has 20") as caught:
         load_recipe(recipe)
     assert caught.value.problems[0].where.line == 2
 

@@ -48,7 +48,7 @@ def test_what_the_command_line_names_is_below_the_present_folder(
 ) -> None:
     monkeypatch.chdir(folder)
     check_file("base/base.toml", ['input.images=["base/photos"]'])
-    with pytest.raises(NoImages, match="present folder"):
+    with pytest.raises(NoImages, match="current folder"):
         check_file("base/base.toml", ['input.images=["photos"]'])
 
 

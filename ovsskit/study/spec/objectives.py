@@ -183,7 +183,7 @@ def _product(entry: Table) -> list[Objective]:
     for key in entry:
         if key not in keys:
             what, there = f"A product has no key `{key}`.", ", ".join(keys)
-            report(UnknownKey(what, there=f"There are: {there}", where=entry.place_of(key)))
+            report(UnknownKey(what, there=f"Available: {there}", where=entry.place_of(key)))
     factors = [_stage(one) for one in entry["product"]]
     known = [stage for stage in factors if stage is not None]
     if len(known) < len(factors):
@@ -210,7 +210,7 @@ def _stage(entry: Table) -> Table | None:
 def _metric(entry: Table, direction: Any) -> list[Objective]:
     metric = entry["metric"]
     if metric not in METRICS:
-        there, fix = f"There are: {', '.join(METRICS)}", did_you_mean(str(metric), list(METRICS))
+        there, fix = f"Available: {', '.join(METRICS)}", did_you_mean(str(metric), list(METRICS))
         what, where = f"There is no metric `{metric}`.", entry.place_of("metric")
         report(BadValue(what, there=there, fix=fix, where=where))
         return []
@@ -218,7 +218,7 @@ def _metric(entry: Table, direction: Any) -> list[Objective]:
     for key in entry:
         if key not in known:
             what, there = f"The metric `{metric}` has no key `{key}`.", ", ".join(known)
-            report(UnknownKey(what, there=f"There are: {there}", where=entry.place_of(key)))
+            report(UnknownKey(what, there=f"Available: {there}", where=entry.place_of(key)))
     masks = beside(entry, "masks") / str(entry["masks"]) if "masks" in entry else None
     if masks is not None and not masks.is_dir():
         what = f"There is no folder of masks `{masks}`."

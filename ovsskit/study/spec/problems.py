@@ -34,7 +34,7 @@ def problems_of_values(search: Search) -> Iterable[OvsskitError]:
             what, there = f"The recipe has no stage `{one.address}`.", ", ".join(stages)
             fix = did_you_mean(one.address, stages)
             found[one.address] = UnknownAddress(
-                what, there=f"There are: {there}", fix=fix, where=one.place
+                what, there=f"Available: {there}", fix=fix, where=one.place
             )
             continue
         for value in one.ends:
@@ -117,7 +117,7 @@ def _problems_of_groups(search: Search, table: Table) -> Iterator[OvsskitError]:
         preset = PRESETS.get(settings.preset, {}).get("split") == settings.split
         who = f"The preset `{settings.preset}`" if preset else "The study"
         divides = f"{who} divides `{settings.split}` among the groups"
-        there = f"There are: {', '.join(known)}"
+        there = f"Available: {', '.join(known)}"
         yield BadStudy(
             f"{divides}, and the space has no values of it.",
             there=there if known else "It has no parameter with steps or choices.",

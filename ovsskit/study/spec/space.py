@@ -119,8 +119,8 @@ def _for_each(one: Dimension, vocabulary: Vocabulary, own: Container[str]) -> It
     others = vocabulary.synonyms or ((),) * len(vocabulary.names)
     words = dict(zip(vocabulary.names, others, strict=True))
     if one.synonyms and not any(others):
-        what = f"`{one.address}` chooses among synonyms, and no class has any."
-        fix = 'Give some behind commas: classes = ["dog, puppy"]. Or leave it out.'
+        what = f"`{one.address}` chooses among synonyms, but no class has any."
+        fix = 'Give some after commas: classes = ["dog, puppy"]. Or remove it.'
         raise BadSpace(what, fix=fix, where=one.place)
     for name, more in words.items():
         address = f"{one.parameter}.{name}"

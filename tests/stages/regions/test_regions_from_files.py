@@ -141,5 +141,5 @@ def test_a_folder_in_a_recipe_stands_beside_it(tmp_path: Path) -> None:
     stage: Any = load_recipe(recipe).plan.stages[-1]
     assert Path(stage.folder) == (tmp_path / "regions").resolve()
     recipe.write_text(text.replace("FOLDER", "recipe.toml"))
-    with pytest.raises(OvsskitError, match="names a folder that is not there: recipe.toml"):
+    with pytest.raises(OvsskitError, match="names a folder that does not exist: recipe.toml"):
         load_recipe(recipe)
