@@ -85,7 +85,7 @@ def test_the_record_tells_why_a_class_is_missing(ran: Path) -> None:
     assert record["without_a_class"] == 1
     assert white["areas"] == [[0, 1.0]]
     assert white["notes"][0].startswith("none of the classes is seen: the best match is `")
-    assert white["notes"][1] == "the image is of one colour"
+    assert white["notes"][1] == "the image is a single colour"
     assert small["notes"][-1] == "the image is only 12 x 9 pixels"
     assert scene["notes"] == []
     for one in (scene, small, white):
@@ -114,8 +114,8 @@ def test_the_summary_and_the_gallery_count_such_images(ran: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        (torch.full((3, 40, 30), 0.5), "the image is of one colour"),
-        (torch.rand(3, 1, 1), "the image is of one colour"),
+        (torch.full((3, 40, 30), 0.5), "the image is a single colour"),
+        (torch.rand(3, 1, 1), "the image is a single colour"),
         (torch.rand(3, 15, 40), "the image is only 40 x 15 pixels"),
         (torch.rand(3, 16, 16), ""),
     ],

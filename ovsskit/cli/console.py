@@ -153,7 +153,7 @@ def resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        stderr.print("stopped; run the same command to go on")
+        stderr.print("stopped; run the same command to resume")
         raise typer.Exit(130) from None
 
 

@@ -61,7 +61,7 @@ def expand(
 ) -> None:
     """Have a language model write a definition or synonym of each class, for stage expand_text.
 
-    Answers are kept as they come: after a failure the same command goes on where it stopped.
+    Answers are kept as they come: after a failure the same command resumes where it stopped.
     """
     from rich.markup import escape
 

@@ -94,7 +94,8 @@ def export(
         return
     if copy_images and link_images:
         fix = "Give --copy-images or --link-images, not both."
-        raise BadValue("Images are to be copied and linked.", fix=fix, where=Place("--link-images"))
+        what = "Images cannot be both copied and linked."
+        raise BadValue(what, fix=fix, where=Place("--link-images"))
     hide_bars(quiet=quiet)
     images: Images = "copy" if copy_images else "link" if link_images else ""
     options = ExportOptions(

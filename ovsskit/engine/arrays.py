@@ -10,7 +10,7 @@ from ovsskit.engine.values import Image
 from ovsskit.errors import BadImage
 from ovsskit.files.sizes import see_size
 
-FORMS = "Taken are `h w` and `h w 3`, tensors as `3 h w`, too."
+FORMS = "Allowed shapes are `h w` and `h w 3`; for tensors, `3 h w` as well."
 
 
 def from_array(array: Any, reading: Reading) -> Image:
@@ -62,7 +62,7 @@ def _to_numpy(array: Any) -> Shaped[numpy.ndarray, "h w band"]:
 def _from_fractions(numbers: Shaped[numpy.ndarray, "h w band"]) -> Image:
     least, most = float(numbers.min()), float(numbers.max())
     if not (least >= 0 and most <= 1):  # so that NaN is refused, too
-        what = f"The numbers of the array go from {least:g} to {most:g}."
+        what = f"The values of the array go from {least:g} to {most:g}."
         raise BadImage(what, fix="Scale them: 0 is black and 1 white.")
     data = numpy.moveaxis(numbers.astype("float32"), 2, 0)
     data = numpy.array(numpy.broadcast_to(data, (3, *data.shape[1:])), order="C")

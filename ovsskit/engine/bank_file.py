@@ -29,7 +29,7 @@ def read_notes(path: Path) -> dict[str, Any]:
         with path.open("rb") as opened:
             start = opened.read(9)
         if start.startswith(PICKLED) and start[8:] != HEADER:
-            what = "The file is a pickle; it is not read, since reading such things can run code."
+            what = "The file is a pickle; it is not read, since reading a pickle can run code."
             raise bad_bank(path, what)
         with safe_open(path, "np") as file:
             notes = json.loads((file.metadata() or {})[NOTE])
@@ -39,7 +39,7 @@ def read_notes(path: Path) -> dict[str, Any]:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise bad_bank(path, f"The bank cannot be read: {reason}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise bad_bank(path, "The file is no bank: it has none of the notes of one.") from error
+        raise bad_bank(path, "The file is not a bank: it lacks a bank's metadata.") from error
     return notes
 
 

@@ -102,7 +102,7 @@ def _abilities_of_processor() -> set[str]:
 def note_slow_precision(precision: str, device: str) -> None:
     """Say that a number format is slow on a device."""
     if precision == "bf16" and not has_native_bf16(device):
-        log.warning("%s has no native bf16, or does not tell: fp32 is probably faster", device)
+        log.warning("%s has no native bf16, or does not report it: fp32 is probably faster", device)
 
 
 def place_of_float64(device: torch.device) -> torch.device:

@@ -224,7 +224,7 @@ class Driver:
 
     def _stay_at(self, size: int, stage: Stage) -> None:
         log.warning(
-            "memory ran out in %s; from here on networks get %d at once, as with --batch %d",
+            "memory ran out in %s; from now on networks get %d items at once, as with --batch %d",
             stage.address,
             size,
             size,

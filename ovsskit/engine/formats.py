@@ -70,13 +70,13 @@ def decode(source: Path | BytesIO, where: Place, name: str, reading: Reading) ->
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise BadImage(
             f"It is far larger than {reading.max_pixels:,} pixels.",
-            fix="Make it smaller.",
+            fix="Resize it.",
             where=where,
         ) from error
     except PIL.UnidentifiedImageError as error:
         raise BadImage(
             "This is not an image of a known format.",
-            fix=f"Known are: {', '.join((*FORMATS, HEIF))}.",
+            fix=f"Known: {', '.join((*FORMATS, HEIF))}.",
             where=where,
         ) from error
     except Exception as error:  # decoders of broken files raise whatever they stumble over
@@ -196,4 +196,4 @@ def _bits(head: bytes, kind: str | None) -> int:
 
 
 def _first_of(count: int, what: str) -> tuple[str, ...]:
-    return (f"of {count} {what}s the first is read",) if count > 1 else ()
+    return (f"only the first of {count} {what}s is read",) if count > 1 else ()

@@ -44,7 +44,7 @@ def check_names(named: Iterable[str], vocabulary: Vocabulary, where: Place) -> N
     """
     for name in named:
         if name not in vocabulary.names:
-            what = f"It has a value for `{name}`, which is no class that is looked for."
+            what = f"It has a value for `{name}`, which is not one of the classes."
             there = f"The classes are: {first_of(list(vocabulary.names))}"
             fix = did_you_mean(name, list(vocabulary.names))
             raise BadClasses(what, there=there, fix=fix, where=where)

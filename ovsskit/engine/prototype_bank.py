@@ -70,6 +70,6 @@ def read_words(path: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
     """
     notes = read_notes(path)
     if not isinstance(notes.get("words"), list):
-        what = "The bank is not of classes: nothing in it says of which words."
+        what = "This is not a bank of classes: it does not say which words it is for."
         raise bad_bank(path, what)
     return tuple(map(str, notes["words"])), notes

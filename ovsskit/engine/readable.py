@@ -49,7 +49,7 @@ def check_words(
     lost = [word for word, one in told if len(one.ids) == one.unknown]
     if lost:
         there = "Its tokenizer has no token for them: they would all be the same to it."
-        fix = "Use other words; most models read English alone."
+        fix = "Use other words; most models read only English."
         raise BadClasses(f"The model cannot read: {_few(lost)}.", there=there, fix=fix, where=where)
     alike: dict[tuple[int, ...] | str, dict[int, str]] = {}
     for label, word, one in found:
@@ -61,7 +61,7 @@ def check_words(
         log.warning("the model reads only parts of: %s", _few(partly))
     broken = [word for word, one in told if one.broken]
     if broken:
-        words_ = "the model has no tokens for letters of %s: what is found there is likely wrong"
+        words_ = "the model has no tokens for letters of %s: results for it are likely wrong"
         log.warning(words_, _few(broken))
 
 
@@ -75,7 +75,7 @@ def note_untrained(words: Sequence[tuple[int, str]], known: Sequence[str]) -> No
     others = [word for _, word in words if word.casefold() not in known]
     if others:
         text = (
-            "the tiny model knows %d words, and these are others: %s; what is found for them is "
+            "the tiny model knows only %d words, and not these: %s; results for them are "
             "likely wrong"
         )
         log.warning(text, len(known), _few(others))
@@ -101,7 +101,7 @@ def _see_alike(groups: Sequence[dict[int, str]], where: Place) -> None:
         if NEGATIVE in group:
             against.append(group[NEGATIVE])
     if against:
-        log.warning("%s: a negative, though it is looked for, too", ", ".join(against))
+        log.warning("%s: a negative, although it is also a class", ", ".join(against))
     if behind:
         log.warning(
             (

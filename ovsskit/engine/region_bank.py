@@ -128,7 +128,7 @@ class RegionBank:
         """
         notes = read_notes(path)
         if notes.get("of") != "regions":
-            what = "The bank is of classes, and one of regions is asked for."
+            what = "This is a bank of classes, but a bank of regions is needed."
             raise bad_bank(path, what, fix="Build one with this recipe: ovsskit bank build")
         bank = cls(path, notes)
         shapes = {name: tuple(bank._open.get_slice(name).get_shape()) for name in bank._names}
@@ -138,7 +138,7 @@ class RegionBank:
             and len({shapes[name][0] for name in ("keys", "values", "images")}) == 1
         )
         if not fits:
-            raise bad_bank(path, "The tensors of the bank are not those of one of regions.")
+            raise bad_bank(path, "The tensors are not those of a bank of regions.")
         return bank
 
     @cached_property

@@ -88,7 +88,7 @@ def render(raster: Raster, rendering: Rendering) -> tuple[PIL.Image.Image, tuple
         valid &= raster.valid
     seen = valid if raster.alpha is None else valid & (raster.alpha > 0)
     if not seen.any():
-        raise BadImage("It holds no number that could be shown.")
+        raise BadImage("It has no value that could be shown.")
     if data.dtype == numpy.uint8:
         pixels = data
     else:
@@ -97,7 +97,7 @@ def render(raster: Raster, rendering: Rendering) -> tuple[PIL.Image.Image, tuple
     missing = valid.size - int(valid.sum())
     if missing:
         pixels = numpy.where(valid[..., None], pixels, 0).astype("uint8")
-        notes.append(f"{missing:,} pixels hold no number, and are black")
+        notes.append(f"{missing:,} pixels have no value, and are black")
     if raster.alpha is not None:
         alpha = raster.alpha[..., None]
         pixels = (pixels * alpha + 255 * (1 - alpha)).round().astype("uint8")
@@ -121,7 +121,7 @@ def _choose_bands(
     if count in (1, 3):
         return raster.data, []
     if raster.colours and count > 3:
-        return raster.data[..., :3], [f"of {count} bands the first three are shown"]
+        return raster.data[..., :3], [f"only the first three of {count} bands are shown"]
     what = "Nothing says which of its bands are red, green and blue."
     raise BadImage(what, there=there, fix="Name them: --bands 3,2,1, or one to be grey: --bands 1.")
 
@@ -147,8 +147,8 @@ def _stretch(
         if least < 0 or most > white:
             raise BadImage(
                 f"Its numbers go from {least:g} to {most:g}, and nothing says which is white.",
-                there=f"Where nothing is stretched, 0 is black and {white:g} white.",
-                fix="Let it be stretched: --stretch percentile.",
+                there=f"Without stretching, 0 is black and {white:g} white.",
+                fix="Stretch it: --stretch percentile.",
             )
     pixels = numpy.empty(data.shape, "uint8")
     for row in range(0, len(data), ROWS):

@@ -43,8 +43,8 @@ def read_tiff(file: BytesIO | BufferedReader, reading: Reading) -> tuple[Raster 
             > MOST_BANDS * reading.max_pixels
         ):
             what = f"It has {page.samplesperpixel} bands of {page.imagewidth} x {page.imagelength}"
-            fix = "Make it smaller, or allow more with --max-pixels."
-            raise BadImage(f"{what} pixels, more than are read.", fix=fix)
+            fix = "Resize it, or allow more with --max-pixels."
+            raise BadImage(f"{what} pixels, more than are allowed.", fix=fix)
         if page.photometric not in (GREY_ON_WHITE, GREY, COLOUR) or page.dtype is None:
             what = f"Its colours are {page.photometric.name} of {page.bitspersample} bits."
             raise BadImage(what, fix="Save it in grey or as RGB.")
@@ -81,8 +81,8 @@ def _to_raster(page: Any) -> Raster:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise BadImage(f"Its numbers have the axes {page.axes}.", fix="Save it as a flat image.")
     if PREMULTIPLIED in extra or (page.photometric == GREY_ON_WHITE and kind != "u"):
-        what = "Its colours are multiplied by alpha, or it is white at its least."
-        raise BadImage(f"{what} That is read of bytes only.", fix="Save it as plain RGB.")
+        what = "Its colours are premultiplied by alpha, or its lowest value is white."
+        raise BadImage(f"{what} This is supported only for bytes.", fix="Save it as plain RGB.")
     data = page.asarray(maxworkers=1)
     data = {"YX": data[..., None], "YXS": data, "SYX": numpy.moveaxis(data, 0, -1)}[page.axes]
     white = 2.0 ** (page.bitspersample - (kind == "i")) - 1 if kind in "iu" else 1.0

@@ -34,7 +34,7 @@ from ovsskit.recipe.class_lists import parse_classes
 from ovsskit.run.finished import FinishedRun
 from ovsskit.run.output.record import ImageRecord, stamp_of
 
-DRAWN = "images written anew as PNG"
+DRAWN = "images rewritten as PNG"
 """What is counted beside the losses of a format."""
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
     if options.min_confidence is not None:
         _see_confidence(options, kind, run)
     if kind.reads == "scores" and run.records and not any(map(run.has_scores, run.records)):
-        what = f"The run saved no scores, and `{options.format}` holds nothing else."
+        what = f"The run saved no scores, which are all that `{options.format}` holds."
         raise BadValue(what, fix="Run again with --save-scores.", where=Place("--to"))
     wanted = None
     if options.classes is not None:
@@ -74,7 +74,7 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
     made.check()
     if kind.wants_images and not options.images:
         text = (
-            "`%s` is read with its images beside it: --copy-images or --link-images puts them there"
+            "`%s` is read with the images beside it: add them with --copy-images or --link-images"
         )
         log.info(text, options.format)
     allow_pixels(options.max_pixels)
@@ -93,7 +93,7 @@ def _prepare(options: ExportOptions, callbacks: ExportCallbacks, notices: Notice
 def _see_confidence(options: ExportOptions, kind: type[Format], run: FinishedRun) -> None:
     where = Place("--min-confidence")
     if kind.reads != "masks":
-        what = f"`{options.format}` holds scores, and no masks in which pixels could be left out."
+        what = f"`{options.format}` holds scores, not masks in which pixels could be left out."
         raise BadValue(what, fix="Leave out --min-confidence.", where=where)
     if run.records and not any(run.has_confidence(one) for one in run.records):
         what = "The run saved no confidence."
@@ -193,7 +193,7 @@ class _Job:
         if width * height > self.options.max_pixels and not is_bounded:
             what = f"It has {width * height:,} pixels, more than the {self.options.max_pixels:,}"
             fix = "Allow more with --max-pixels."
-            raise BadImage(f"{what} that are read.", fix=fix, where=Place(record.source))
+            raise BadImage(f"{what} that are allowed.", fix=fix, where=Place(record.source))
         if self.format.reads_images:
             see_unchanged(record)
         found = Found(

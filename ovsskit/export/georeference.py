@@ -18,7 +18,7 @@ def read_georeference(found: Found) -> Georeference:
     source, place = image_path(found.record.source), Place(found.record.source)
     if isinstance(source, RemotePath):
         fix = "Copy the images to this machine, and run again on the copies."
-        raise BadFile("Where a remote image lies on earth is not read.", fix=fix, where=place)
+        raise BadFile("The place on earth of a remote image is not read.", fix=fix, where=place)
     try:
         with opened(source) as image:
             known = Georeference.of(image)
@@ -27,7 +27,7 @@ def read_georeference(found: Found) -> Georeference:
         raise BadFile(error.what, fix=error.fix, where=place) from error
     if known.crs is None or known.transform.is_identity:
         fix = "Export such images as coco or pascal_voc, which need no place."
-        raise BadFile("The image does not say where on earth it lies.", fix=fix, where=place)
+        raise BadFile("The image carries no place on earth.", fix=fix, where=place)
     if size != found.size:
         what = f"The image is {size[0]} x {size[1]} pixels, and its mask {found.size[0]} x "
         raise BadFile(f"{what}{found.size[1]}.", where=place)

@@ -64,7 +64,7 @@ def bring_image(
     known = source.suffix.lower() in SUFFIXES
     name = f"{where}/{record.name}{source.suffix.lower() if known else _ending(source)}"
     if link and isinstance(source, RemotePath):
-        what = "No link leads to a remote image."
+        what = "Remote images cannot be linked."
         raise BadImage(what, fix="Give --copy-images.", where=Place(record.source))
     if link:
         folder.link(name, source)
@@ -118,6 +118,6 @@ def see_unchanged(record: ImageRecord) -> None:
     if (stamp := stamp_of(image_path(record.source))) == record.stamp:
         return
     if stamp == (0, 0):
-        raise BadImage("The image is not there any more.", where=Place(record.source))
+        raise BadImage("The image no longer exists.", where=Place(record.source))
     what = "The image has changed since the run."
     raise BadFile(what, fix="Run again.", where=Place(record.source))

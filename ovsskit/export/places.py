@@ -19,7 +19,7 @@ def check_places(classes: ExportClasses, title: str) -> None:
         BadValue: there are too many.
     """
     if len(classes.classes) > MOST:
-        what = f"The masks of {title} hold {MOST} classes, and {len(classes.classes)} are exported."
+        what = f"The masks of {title} hold {MOST} classes, but {len(classes.classes)} are exported."
         fix = "Choose some with --classes, or another format, such as coco."
         raise BadValue(what, fix=fix, where=Place("--to"))
 

@@ -34,7 +34,7 @@ def find_format(name: str) -> type[Format]:
     """
     known = format_files()
     if name not in known:
-        what = f"There is no format `{name}`." if name else "Nothing says into which format."
+        what = f"There is no format `{name}`." if name else "No format is named."
         there = f"Available: {first_of(list(known), most=len(known))}"
         raise BadValue(what, there=there, fix=did_you_mean(name, list(known)), where=OPTION)
     from ovsskit.engine.stage import use_of

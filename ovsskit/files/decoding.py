@@ -55,7 +55,7 @@ def hear_decoders(name: str) -> Iterator[list[str]]:
     said = list(dict.fromkeys(heard))
     if said:
         more = f" (and {len(said) - 1} more)" if said[1:] else ""
-        log.warning("%s was read, but not everything in it is sound: %s%s", name, said[0], more)
+        log.warning("%s was read, but parts of it are damaged: %s%s", name, said[0], more)
 
 
 @contextmanager

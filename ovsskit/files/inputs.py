@@ -202,7 +202,7 @@ def _walk(folder: Path, left_out: LeftOut) -> Iterator[Path]:
     if refused:
         names = ", ".join(str(error.filename) for error in refused[:3])
         more = ", ..." if refused[3:] else ""
-        text = "%s cannot be read, and what is in it is left out: %s%s"
+        text = "%s cannot be read, and its contents are left out: %s%s"
         log.warning(text, _count(len(refused), "folder"), names, more)
 
 

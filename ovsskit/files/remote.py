@@ -84,13 +84,13 @@ class RemotePath(type(Path())):  # type: ignore[misc]  # the paths of this syste
         size, _ = self.stamp or stamp_of_remote(self)
         with telling(self, BadImage):
             if size > MOST_BYTES:
-                what = f"It has {size / 1e6:,.0f} MB, more than the {MOST_BYTES / 1e6:,.0f} read."
+                what = f"It has {size / 1e6:,.0f} MB, over the limit of {MOST_BYTES / 1e6:,.0f} MB."
                 raise BadImage(what, where=Place(str(self)))
 
             def read() -> bytes:
                 content: bytes = file_system(str(self)).cat_file(bare(self))
                 if len(content) != size:
-                    raise EOFError(f"{len(content)} of {size} bytes came")
+                    raise EOFError(f"{len(content)} of {size} bytes arrived")
                 return content
 
             return trying(read)
@@ -253,7 +253,7 @@ def _explain(error: Exception, path: Path | str, kind: type[OvsskitError]) -> Ov
     if isinstance(error, ValueError) and "rotocol not known" in str(error):
         from fsspec.registry import known_implementations
 
-        there = f"Known are: {', '.join(sorted(known_implementations))}."
+        there = f"Known: {', '.join(sorted(known_implementations))}."
         return kind(f"There is no file system `{scheme}`.", there=there, where=where)
     fix = f"Credentials for {scheme}:// come from the environment, as its own tools read them."
     if _lacks_credentials(error):
@@ -264,7 +264,7 @@ def _explain(error: Exception, path: Path | str, kind: type[OvsskitError]) -> Ov
         return kind("There is no such bucket, folder or file.", where=where)
     if isinstance(error, NotImplementedError):
         return kind(f"`{scheme}://` can only be read.", where=where)
-    again = "Run the same command again: it goes on where it stopped." * (kind is CannotWrite)
+    again = "Run the same command again: it resumes where it stopped." * (kind is CannotWrite)
     return kind(f"It cannot be reached: {str(error) or name}.", fix=again, where=where)
 
 

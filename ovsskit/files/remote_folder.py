@@ -63,7 +63,7 @@ class RemoteFolder:
             what, fix = "Nothing can be written to the web.", "Name another folder with --out."
             raise BadOutput(what, fix=fix, where=Place(address))
         if strange := next((one for one in "?#*" if one in address), ""):
-            what = f"`{strange}` has no place in the address of a folder."
+            what = f"`{strange}` is not allowed in the address of a folder."
             raise BadOutput(what, where=Place(address.partition(strange)[0]))
         see_address(address, BadOutput)
         self._files, self._root = file_system(address), bare(address).rstrip("/")

@@ -48,7 +48,7 @@ def list_remote(text: str, takes: Takes, found_results: Callable[[Path], None]) 
         if info["type"] != "directory":
             if remote_path(text).suffix.lower() in CONTAINERS:
                 fix = "Copy it to this machine, and name the copy."
-                raise NoImages("Videos are not read from afar.", fix=fix, where=Place(text))
+                raise NoImages("Videos cannot be read remotely.", fix=fix, where=Place(text))
             return [remote_path(text, stamp_from(info))]
         return sorted(_walk(text, stem, takes, found_results))
 

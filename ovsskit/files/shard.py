@@ -63,7 +63,7 @@ def read_shard(text: str | None, environment: Mapping[str, str] = os.environ) ->
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
     if not found:
         fix = "Write the part and how many there are, --shard 2/4, or --shard auto."
-        raise BadValue(f"`{text}` names no part.", fix=fix, where=WHERE)
+        raise BadValue(f"`{text}` does not name a part.", fix=fix, where=WHERE)
     number, count = int(found[1]), int(found[2])
     if not 1 <= number <= count:
         fix = f"Parts are counted from 1: 1/{max(count, 1)} to {max(count, 1)}/{max(count, 1)}."
@@ -78,8 +78,8 @@ def _read_launcher(environment: Mapping[str, str]) -> Shard:
             if number.isdecimal() and count.isdecimal() and int(number) < int(count):
                 return Shard(int(number) + 1, int(count))
             there = f"{rank} is {number}, {size} is {count}."
-            raise BadValue("The launcher names no part.", there=there, where=WHERE)
+            raise BadValue("The launcher does not name a part.", there=there, where=WHERE)
     names = " or ".join(f"{rank} and {size}" for rank, size in LAUNCHERS)
-    what = f"Nothing tells which part this is: {names} are not set."
-    fix = "Start it by torchrun or srun, or name the part: --shard 2/4."
+    what = f"Nothing says which part this is: {names} are not set."
+    fix = "Start it with torchrun or srun, or name the part: --shard 2/4."
     raise BadValue(what, fix=fix, where=WHERE)

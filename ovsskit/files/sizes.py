@@ -15,5 +15,5 @@ def see_size(width: int, height: int, max_pixels: int) -> None:
         BadImage: it is.
     """
     if width * height > max_pixels:
-        what = f"It is {width} x {height} pixels large, more than the {max_pixels:,} that are read."
-        raise BadImage(what, fix="Make it smaller, or allow more with --max-pixels.")
+        what = f"It is {width} x {height} pixels, more than the {max_pixels:,} that are allowed."
+        raise BadImage(what, fix="Resize it, or allow more with --max-pixels.")

@@ -74,7 +74,7 @@ def see_free(path: Path, *, force: bool) -> None:
     """
     if os.path.lexists(path) and not force:
         fix = "Choose another name, or give --force."
-        raise BadOutput("The file is there already.", fix=fix, where=Place(str(path)))
+        raise BadOutput("The file already exists.", fix=fix, where=Place(str(path)))
 
 
 def see_same(source: Path, target: Path) -> bool:
@@ -87,7 +87,7 @@ def see_same(source: Path, target: Path) -> bool:
         return False
     if target.is_file() and target.read_bytes() == source.read_bytes():
         return True
-    what = f"Another file stands where a copy of `{source.name}` is due."
+    what = f"Another file is in the place of the copy of `{source.name}`."
     raise BadOutput(what, fix="Write into another folder.", where=Place(str(target)))
 
 
@@ -99,7 +99,7 @@ def cannot_write(error: OSError, path: Path) -> CannotWrite:
     )
     fix = (
         f"{'Make room' if full else 'Check the folder'}, then run the same command again: it "
-        "goes on where it stopped."
+        "resumes where it stopped."
     )
     return CannotWrite(what, fix=fix, where=Place(str(path)))
 

@@ -1,6 +1,6 @@
 """Ask the model hub what a repository holds, and fetch files of it into the hub's cache.
 
-Large files are fetched here: an interrupted one goes on where it stopped, and it is compared with
+Large files are fetched here: an interrupted one resumes where it stopped, and it is compared with
 the hub's SHA-256 before it enters the cache. The hub's client does the rest. What it raises passes
 through; `ovsskit.hub.trouble` puts it into words.
 """

@@ -13,7 +13,7 @@ from ovsskit.errors import MissingWeights
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-GO_ON = "run the same command again: it goes on where it stopped."
+GO_ON = "run the same command again: it resumes where it stopped."
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN."
 ELSEWHERE = "Or fetch them where there is a network, and name their folder as `weights`."
 PROXY = "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."

@@ -157,9 +157,7 @@ def _explain(detail: ErrorDetails, table: Table, who: str) -> OvsskitError:
     address = ".".join(filter(None, (who, *names)))
     found = detail["input"]
     if detail["type"] == "missing":
-        return MissingKey(
-            f"A {names[0]} has no `{key}`.", fix=f'Add {key} = "...".', where=where
-        )
+        return MissingKey(f"A {names[0]} has no `{key}`.", fix=f'Add {key} = "...".', where=where)
     if detail["type"] == "too_long":
         what = f"`{address}` has {len(found)} tables; at most {MOST_TABLES} are allowed."
         return BadValue(what, where=where)

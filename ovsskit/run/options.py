@@ -123,7 +123,7 @@ def see_own_images(recipe: Recipe) -> None:
                 find_images(text)
         except NoImages as error:
             where = recipe.images_at
-            what = f"input.images names no image that is there: {shorten(said)}"
+            what = f"input.images names no image that exists: {shorten(said)}"
             start = "the recipe's file" if where.line else "the current folder"
             raise NoImages(what, fix=f"Paths are relative to {start}.", where=where) from error
 
@@ -179,8 +179,8 @@ def _said(vocabulary: Vocabulary) -> Vocabulary:
     if len(vocabulary.names) == 1 and (len(words) > 1 or " " in words[0]):
         called = f", also called {', '.join(words[1:])}" if words[1:] else ""
         log.warning(
-            "one class is looked for: `%s`%s; "
-            "commas separate classes on the command line, lines in a file",
+            "there is only one class: `%s`%s; on the command line, separate classes by commas, "
+            "in a file by lines",
             words[0],
             called,
         )
@@ -240,7 +240,7 @@ def check_files(stages: Sequence[Stage]) -> None:
         for name, path in paths_of(type(stage)).items():
             if path.needed and not getattr(stage, name):
                 kind = "folder" if path.folder else "file"
-                what = f"`{stage.address}` reads a {kind}, and none is named."
+                what = f"`{stage.address}` reads a {kind}, but none is named."
                 fix = f"Name one: --set {stage.address}.{name}={kind.upper()}"
                 raise BadFile(what, fix=fix, where=Place(f"{stage.address}.{name}"))
 
@@ -260,7 +260,7 @@ def choose_devices(device: str, devices: str | None) -> tuple[str, ...]:
     names = [name.strip() for name in devices.split(",")]
     if not all(names) or "auto" in names:
         fix = "Name them, separated by commas: --devices 0,1 or --devices cpu,cpu."
-        raise BadValue(f"`{devices}` is no list of devices.", fix=fix, where=where)
+        raise BadValue(f"`{devices}` is not a list of devices.", fix=fix, where=where)
     return tuple(f"cuda:{name}" if name.isdecimal() else name for name in names)
 
 

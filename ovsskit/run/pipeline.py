@@ -94,7 +94,7 @@ class Result:
                 else "Call the pipeline with trace=True."
             )
             raise UnknownAddress(
-                f"Nothing that a stage `{address}` wrote was kept.", there=there, fix=fix
+                f"Nothing written by a stage `{address}` was kept.", there=there, fix=fix
             )
         return self.trace[address][-1]
 
@@ -137,7 +137,7 @@ class Result:
             raise BadOutput(what, fix=f"Call it {path.stem}.png.", where=Place(str(path)))
         if path.exists() and not force:
             fix = "Choose another name, or give force=True."
-            raise BadOutput("The file is there already.", fix=fix, where=Place(str(path)))
+            raise BadOutput("The file already exists.", fix=fix, where=Place(str(path)))
         ids = self.ids.cpu().numpy()
         write_whole(path, lambda file: write_mask(file, ids, self.vocabulary))
 

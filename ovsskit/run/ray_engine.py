@@ -126,5 +126,5 @@ def _explain(error: Exception) -> OvsskitError:
         if isinstance(cause, OvsskitError):
             return cause
         cause = getattr(cause, "cause", None) or cause.__cause__
-    what = f"Ray could not do it: {reason_in(error)}"
+    what = f"Ray failed: {reason_in(error)}"
     return ReplicasDied(what, fix="Run without --engine ray to see why.")

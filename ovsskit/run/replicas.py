@@ -111,7 +111,7 @@ class Replicas:
             if self._deaths[record.name] < DEATHS:
                 self._again.append((one.in_windows, record))
             else:
-                self.finish(failed(record, f"{DEATHS} processes died over it."))
+                self.finish(failed(record, f"{DEATHS} processes died while processing it."))
         self._again += [(one.in_windows, record) for record in one.next]
         one.connection.close()
         if self._in_a_row >= DEATHS * len(self.devices):

@@ -167,7 +167,7 @@ async def _body(request: Request, most: int) -> bytes:
         size += len(part)
         if size > most:
             what = f"That is more than {most / 1e6:g} MB."
-            raise BadValue(what, fix="Make it smaller.", where=Place("upload"))
+            raise BadValue(what, fix="Resize it.", where=Place("upload"))
     return b"".join(parts)
 
 

@@ -162,7 +162,7 @@ def ask(
     return texts
 
 
-GO_ON = "What was answered is kept: the same command goes on where it stopped."
+GO_ON = "What was answered is kept: the same command resumes where it stopped."
 
 
 def clean(answer: str) -> str:

@@ -137,7 +137,7 @@ def test_other_classes_are_refused(tmp_path: Path) -> None:
         "OV301  bad list of classes\n"
         "  The model was not trained for `zebra`.\n"
         "  It knows background, dog, grass, sky.\n"
-        "  A recipe that reads words teaches another: ovsskit distil RECIPE --images DIR "
+        "  Teach a student for these words: ovsskit distil RECIPE --images DIR "
         '--classes "...".'
     )
 

@@ -392,8 +392,8 @@ def test_a_conversion_replaces_nothing_that_it_was_not_told_to(tmp_path: Path) -
         arguments = ["models", "pnp_albef", "--set", f"backbone.weights={folder}"]
         return CliRunner().invoke(app, [*arguments, "--convert", str(tmp_path / to), *more])
 
-    assert "The file is there already" in str(convert("mine.safetensors").exception)
-    assert "Another file stands" in str(convert("full/a.safetensors", "--force").exception)
+    assert "The file already exists" in str(convert("mine.safetensors").exception)
+    assert "Another file is in the place" in str(convert("full/a.safetensors", "--force").exception)
     assert (tmp_path / "mine.safetensors").read_text() == "mine"
     assert (tmp_path / "full" / "vocab.txt").read_text() == "mine"
     assert not (tmp_path / "full" / "a.safetensors").exists()

@@ -297,7 +297,7 @@ def test_what_exports_into_remote_folders_cannot_be(here: str, memory: str, tmp_
     ovsskit.run_images(TOY, here, out=f"{memory}/found", classes=NAMES)
     with pytest.raises(CannotWrite, match="holds no links"):
         ovsskit.run_export(f"{memory}/found", "coco", out=f"{memory}/other", images="link")
-    with pytest.raises(BadOutput, match="Shards do not share the remote folder of an export"):
+    with pytest.raises(BadOutput, match="Shards cannot share the remote folder of an export"):
         ovsskit.run_export(f"{memory}/found", "coco", out=f"{memory}/shared", shard="1/2")
     with pytest.raises(BadOutput, match="The folder holds a run, not an export"):
         ovsskit.run_export(f"{memory}/found", "coco", out=f"{memory}/found")

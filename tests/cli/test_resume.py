@@ -106,7 +106,7 @@ def test_missing_and_truncated_files_are_made_again_and_said(run: Run, tmp_path:
     (out / "index.html").write_text("")
     status, said, error = run("--save-scores")
     assert (status, "Nothing to do" in said) == (0, False)
-    assert "2 of the 3 images that were done are done again" in error
+    assert "2 of the 3 finished images are done again" in error
     see_whole(out)
     shutil.rmtree(out / "gallery")
     (out / "classes.json").unlink()
@@ -159,7 +159,7 @@ def test_a_folder_that_vanishes_stops_the_run_and_leaves_no_lie(
         patched.setattr(OutputFolder, "finish", take_away)
         status, _, error = run("--batch", "1")
     assert status == 1
-    assert "was taken away while it was being written" in error
+    assert "was removed while it was being written" in error
     assert not (tmp_path / "out").exists()
     assert run()[0] == 0
     see_whole(tmp_path / "out")
@@ -179,7 +179,7 @@ def test_a_mask_that_vanishes_is_told_at_the_end(
         patched.setattr(OutputFolder, "finish", take_away)
         status, out, _ = run("--batch", "1")
     assert status == 1
-    assert "0.png: Its files were taken away while the run went on." in out
+    assert "0.png: Its files were removed during the run." in out
     assert states(tmp_path / "out") == ["failed", "done", "done"]
     assert run()[0] == 0
     see_whole(tmp_path / "out")

@@ -378,7 +378,7 @@ def test_ctrl_c_and_sigterm_say_how_to_go_on(
     stopped = start(tmp_path, "--batch", "1", "--json", **{signal: "2"})
     out, error = stopped.communicate(timeout=LONG)
     assert stopped.returncode == 130
-    assert error == "stopped; run the same command to go on\n"
+    assert error == "stopped; run the same command to resume\n"
     assert {json.loads(line)["name"] for line in out.splitlines()} == {"0", "1"}
     assert record(tmp_path / "out")["counts"] == {"done": 2, "failed": 0, "pending": 2}
     assert run("photos", "--out", "out").status == 0

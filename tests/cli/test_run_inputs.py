@@ -122,7 +122,7 @@ def test_files_mirror_the_tree_and_a_second_run_has_nothing_to_do(run: Any, tree
     assert list((out / "maps" / "a" / "b" / "x").iterdir())
     assert "Nothing to do" in run("photos")[1]
     (out / "masks" / "a" / "x.png").unlink()
-    assert "1 of the 3 images that were done are done again" in run("photos")[1]
+    assert "1 of the 3 finished images are done again" in run("photos")[1]
     assert mask("a/x") == [1]
 
 

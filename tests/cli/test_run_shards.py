@@ -250,7 +250,7 @@ def test_what_a_dead_process_had_is_done_again_and_what_kills_them_fails(
     states = {one["name"]: one["state"] for one in read_run("parts")["images"]}
     assert [name for name, state in states.items() if state != "done"] == ["7"]
     reasons = [one["reason"] for one in read_run("parts")["images"] if one["reason"]]
-    assert reasons == ["3 processes died over it."]
+    assert reasons == ["3 processes died while processing it."]
     for name in states.keys() - {"7"}:
         mask = f"masks/{name}.png"
         assert Path("parts", mask).read_bytes() == Path("whole", mask).read_bytes()
@@ -260,8 +260,8 @@ def test_what_a_dead_process_had_is_done_again_and_what_kills_them_fails(
     ("arguments", "what"),
     [
         (("--devices", "cpu,nowhere"), "There is no device `nowhere` here."),
-        (("--devices", "cpu,"), "`cpu,` is no list of devices."),
-        (("--devices", "auto,cpu"), "is no list of devices."),
+        (("--devices", "cpu,"), "`cpu,` is not a list of devices."),
+        (("--devices", "auto,cpu"), "is not a list of devices."),
         (("--devices", "cpu,cpu", "--device", "cpu"), "named by --device and by --devices."),
         (("--shard", "3/2"), "There is no part 3/2."),
     ],

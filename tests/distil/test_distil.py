@@ -130,7 +130,7 @@ def test_a_student_that_was_stopped_ends_as_one_that_was_not(
         patched.setattr(Teaching, "step", stop)
         status, _, error = distil()
     assert status == 130
-    assert "run the same command to go on" in error
+    assert "run the same command to resume" in error
     assert not (tmp_path / "out" / "model.safetensors").exists()
     assert "going on after step 3" in distil()[2]
     whole, stopped = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out"))

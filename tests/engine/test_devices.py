@@ -158,7 +158,7 @@ def test_a_pipeline_says_that_bf16_is_slow_where_it_is_not_native(
     ovsskit.load("quickstart", device="cpu")
     assert not caplog.messages
     ovsskit.load("quickstart", "backbone.precision=bf16", device="cpu")
-    note = "cpu has no native bf16, or does not tell: fp32 is probably faster"
+    note = "cpu has no native bf16, or does not report it: fp32 is probably faster"
     assert caplog.messages == [note] * (not native)
 
 

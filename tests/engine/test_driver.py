@@ -178,7 +178,7 @@ def test_a_batch_that_did_not_fit_is_not_tried_with_the_next_group(
     assert pipeline.batch == 2
     [note] = caplog.messages
     assert note == (
-        "memory ran out in hold_much; from here on networks get 2 at once, as with --batch 2"
+        "memory ran out in hold_much; from now on networks get 2 items at once, as with --batch 2"
     )
 
 

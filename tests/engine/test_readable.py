@@ -79,7 +79,7 @@ def test_byte_pairs_read_anything_and_say_of_what_they_have_no_tokens(
     check(model, "dog", "Hund", "x")
     assert caplog.text == ""
     check(model, "dog", "🐶")
-    assert "the model has no tokens for letters of 🐶: what is found there is likely" in caplog.text
+    assert "the model has no tokens for letters of 🐶: results for it are likely" in caplog.text
 
 
 def test_clip_reads_a_word_up_to_its_limit(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +111,7 @@ def test_the_same_word_is_noted_where_it_is_allowed(caplog: pytest.LogCaptureFix
     assert "Ball: a word for the background and for a class" in caplog.text
     caplog.clear()
     check(model, "ball", "cat", background_words=["sky"], negatives=["ball", "Sky", "grass"])
-    assert "Sky, ball: a negative, though it is looked for, too" in caplog.text
+    assert "Sky, ball: a negative, although it is also a class" in caplog.text
     assert "background and for a class" not in caplog.text
     with pytest.raises(BadClasses, match="cannot distinguish: cake, cáke"):
         check(model, "cake, ball", "cat, cáke")
@@ -129,7 +129,7 @@ def test_tiny_models_say_which_words_they_were_not_trained_on(
     assert caplog.text == ""
     check(BlipItm(weights="embedded"), "dog", "zebra", "person")
     assert (
-        "the tiny model knows 30 words, and these are others: zebra, person; what is found for"
+        "the tiny model knows only 30 words, and not these: zebra, person; results for"
         in caplog.text
     )
 
@@ -206,7 +206,7 @@ def test_a_note_is_in_the_record_and_the_gallery(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert not stopped.value.code
-    note = "the tiny model knows 30 words, and these are others: zebra; what is found for them is"
+    note = "the tiny model knows only 30 words, and not these: zebra; results for them are"
     assert note in " ".join(capfd.readouterr().err.split())
     [notice] = json.loads((tmp_path / "out" / "run.json").read_text())["notices"]
     assert notice.startswith(note)

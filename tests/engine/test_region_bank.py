@@ -73,7 +73,7 @@ def test_files_that_are_no_bank_of_regions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="cannot be read"):
         RegionBank.open(file)
     write_bank(file, Bank(("dog",), torch.zeros(1, 3), ""))
-    with pytest.raises(BadFile, match="is of classes"):
+    with pytest.raises(BadFile, match="bank of classes"):
         RegionBank.open(file)
     torch.save({"keys": torch.zeros(2, 3)}, file)
     with pytest.raises(BadFile, match="is a pickle"):
@@ -84,11 +84,11 @@ def test_files_that_are_no_bank_of_regions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="cannot be read"):
         RegionBank.open(file)
     save_file({"keys": torch.zeros(2, 3)}, file, {NOTE: '{"of": "regions"}'})
-    with pytest.raises(BadFile, match="not those of one of regions"):
+    with pytest.raises(BadFile, match="not those of a bank of regions"):
         RegionBank.open(file)
     save_file({"keys": torch.zeros(2, 3)}, file, {NOTE: "[]"})
-    with pytest.raises(BadFile, match="is no bank"):
+    with pytest.raises(BadFile, match="is not a bank"):
         RegionBank.open(file)
     written(file)
-    with pytest.raises(BadFile, match="not of classes"):
+    with pytest.raises(BadFile, match="not a bank of classes"):
         read_words(file)

@@ -72,5 +72,5 @@ def test_bytes_are_never_stretched() -> None:
 
 @pytest.mark.parametrize("numbers", [[[float("nan")]], [[float("inf")]]])
 def test_an_image_without_a_number(numbers: list[list[float]]) -> None:
-    with pytest.raises(BadImage, match="holds no number"):
+    with pytest.raises(BadImage, match="has no value"):
         shown(numbers, "float32", "percentile", 1)

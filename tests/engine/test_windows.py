@@ -114,7 +114,7 @@ def test_edges_inside_a_patch_are_refused() -> None:
 
 def test_an_image_of_another_size_is_refused() -> None:
     state = states()[0]
-    with pytest.raises(BadValue, match="20 x 12 pixels is read inside windows of one of 40 x 24"):
+    with pytest.raises(BadValue, match="20 x 12 pixels is read in windows of an image of 40 x 24"):
         state["image"].crop(Window((24, 40), slice(0, 8), slice(0, 8)))
 
 

@@ -118,7 +118,7 @@ def test_a_mask_larger_than_its_image_is_left_out(run: Run) -> None:
 def test_larger_images_than_allowed_are_left_out(run: Run) -> None:
     status, _, err = run(*export("--max-pixels", "60"))
     assert status == 1
-    assert "It has 77 pixels, more than the 60 that are read." in err
+    assert "It has 77 pixels, more than the 60 that are allowed." in err
     assert run(*export())[0] == 0
     assert record()["images"] == {"exported": 3, "left_out": 0}
 
@@ -192,7 +192,7 @@ def test_folders_of_others_are_not_touched(run: Run) -> None:
     Path("out/thesis.tex").write_text("mine")
     status, _, err = run(*export())
     assert status == 2
-    assert "The folder holds files that are of no export." in err
+    assert "The folder holds files that belong to no export." in err
     assert tree(Path("out")) == {"thesis.tex"}
     status, _, err = run("export", "found", "--to", "coco", "--out", "found")
     assert status == 2
@@ -268,7 +268,7 @@ def test_images_that_are_missing_or_changed_are_left_out_where_they_are_needed(r
     assert run(*export())[0] == 0
     status, _, err = run("export", "found", "--to", "coco", "--out", "other", "--copy-images")
     assert status == 1
-    assert "left out a: The image is not there any more." in err
+    assert "left out a: The image no longer exists." in err
     assert "left out b: The image has changed since the run." in err
     assert tree(Path("other/images")) == {"c.png"}
 
@@ -283,7 +283,7 @@ def test_an_image_that_is_turned_by_its_tag_is_written_upright(how: Any, tmp_pat
     PIL.Image.fromarray(stored).save(path, exif=exif)
     found = finish_run(tmp_path / "found", {"turned": numpy.ones((6, 4), "int32")}, images=[path])
     whole = ovsskit.run_export(found, "coco", out=tmp_path / "out", images=how)
-    assert whole["losses"] == {"images written anew as PNG": 1}
+    assert whole["losses"] == {"images rewritten as PNG": 1}
     with PIL.Image.open(tmp_path / "out/images/turned.png") as image:
         assert image.size == (4, 6)
         assert (numpy.asarray(image)[:, -1] == 200).all()
@@ -318,7 +318,7 @@ def test_a_frame_of_a_video_is_written_as_an_image(tmp_path: Path) -> None:
     found = finish_run(tmp_path / "found", masks, images=frames)
     whole = ovsskit.run_export(found, "coco", out=tmp_path / "out", images="copy")
     assert whole["left_out"] == []
-    assert whole["losses"] == {"images written anew as PNG": 3}
+    assert whole["losses"] == {"images rewritten as PNG": 3}
     with PIL.Image.open(tmp_path / "out/images/000002.png") as image:
         assert abs(numpy.asarray(image).mean() - 120) < 6
 
@@ -326,7 +326,7 @@ def test_a_frame_of_a_video_is_written_as_an_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("found",), "Nothing says into which format."),
+        (("found",), "No format is named."),
         (("found", "--to", "cocoa"), "Did you mean `coco`?"),
         (("--to", "coco"), "Nothing says which run to export."),
         (("photos", "--to", "coco"), "The folder holds no finished run"),
@@ -334,7 +334,7 @@ def test_a_frame_of_a_video_is_written_as_an_image(tmp_path: Path) -> None:
         (("found", "--to", "coco", "--min-confidence", "0.5"), "The run saved no confidence."),
         (
             ("found", "--to", "coco", "--copy-images", "--link-images"),
-            "Images are to be copied and linked.",
+            "Images cannot be both copied and linked.",
         ),
     ],
 )

@@ -165,5 +165,5 @@ def test_folders_that_cannot_be_read_are_counted(
     monkeypatch.setattr(os, "scandir", scandir)
     assert find_images(["a"]) == [Path("a/x.JPG")]
     assert caplog.messages[0] == (
-        "1 folder cannot be read, and what is in it is left out: " + str(Path("a", "deep"))
+        "1 folder cannot be read, and its contents are left out: " + str(Path("a", "deep"))
     )

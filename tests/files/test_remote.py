@@ -117,7 +117,7 @@ def test_a_read_that_breaks_off_is_tried_again(
     if broken == 2:
         assert path.read_bytes() == photo("red")
     else:
-        with pytest.raises(BadImage, match="bytes came"):
+        with pytest.raises(BadImage, match="bytes arrived"):
             path.read_bytes()
     assert len(tries) == min(broken + 1, 4)
 
@@ -152,7 +152,7 @@ def test_what_is_not_written_to_remote_folders_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, record: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadOutput, match="is written to this machine alone") as caught:
+    with pytest.raises(BadOutput, match="can be written to this machine only") as caught:
         OwnFolder(Path(address), record)
     assert str(caught.value.where) == address
     assert not list(tmp_path.iterdir())

@@ -70,9 +70,7 @@ def test_what_is_there_is_replaced_only_if_told(tmp_path: Path, there: str) -> N
         path.mkdir()
     else:
         path.symlink_to("nowhere")
-    with pytest.raises(
-        BadOutput, match="OV501  output cannot be used\n  The file is there already"
-    ):
+    with pytest.raises(BadOutput, match="OV501  output cannot be used\n  The file already exists"):
         see_free(path, force=False)
     see_free(path, force=True)
     see_free(tmp_path / "two", force=False)
@@ -126,7 +124,7 @@ def test_a_copy_that_is_there_is_told_from_another_file(tmp_path: Path) -> None:
     target.write_text("text")
     assert see_same(source, target)
     target.write_text("other")
-    with pytest.raises(BadOutput, match="Another file stands where a copy of `source` is due"):
+    with pytest.raises(BadOutput, match="Another file is in the place of the copy of `source`"):
         see_same(source, target)
     target.unlink()
     target.mkdir()

@@ -170,7 +170,7 @@ def test_ctrl_c_saves_what_was_done(
         patched.setattr(Tuner, "step", stop)
         status, _, error = fit()
     assert status == 130
-    assert "run the same command to go on" in error
+    assert "run the same command to resume" in error
     assert "going on after step 3" in fit()[2]
 
 
@@ -238,7 +238,7 @@ def test_another_list_or_strange_files_in_the_folder_are_refused(
     keep("folder_of_another_list", error, tmp_path, golden)
     (tmp_path / "strange").mkdir()
     (tmp_path / "strange" / "thesis.tex").write_text("")
-    assert "There is `thesis.tex`" in fit("strange")[2]
+    assert "It has `thesis.tex`" in fit("strange")[2]
 
 
 @pytest.mark.parametrize("harm", ["truncated", "of another model"])
@@ -261,7 +261,7 @@ def test_a_broken_state_is_passed_over(
         state.write_bytes(state.read_bytes()[:-100])
     status, _, error = fit()
     assert status == 0
-    assert "training begins again" in error
+    assert "training starts over" in error
     record = json.loads((tmp_path / "out" / "fit.json").read_text())
     assert len(record["progress"]["losses"]) == 6
 

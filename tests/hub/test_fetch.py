@@ -235,7 +235,7 @@ def test_ctrl_c_ends_a_download_at_once_and_keeps_what_came(hub: FakeHub, tmp_pa
     _, said = child.communicate(timeout=300)
     assert child.returncode == 130
     assert "fetching 4 files (3.4 MB) of some/clip" in said
-    assert "stopped; run the same command to go on" in said
+    assert "stopped; run the same command to resume" in said
     hub.asked.clear()
     assert Clip(weights=NAME).digest
     [resumed] = [asked for method, path, asked in hub.asked if method == "GET" and WEIGHTS in path]

@@ -178,9 +178,9 @@ def test_a_file_of_another_form_is_refused_with_its_line(
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        ("dog cat", "one class is looked for: `dog cat`; commas separate"),
+        ("dog cat", "there is only one class: `dog cat`; on the command line"),
         ("label\ndog", "`label` is taken as a class, but may be a heading"),
-        ("dog, cat, cow", "one class is looked for: `dog`, also called cat, cow; commas separate"),
+        ("dog, cat, cow", "there is only one class: `dog`, also called cat, cow; on the"),
     ],
 )
 def test_what_may_be_meant_otherwise_is_said(

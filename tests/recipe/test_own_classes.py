@@ -18,7 +18,7 @@ def test_a_class_that_there_is_not_is_found_with_file_and_line(tmp_path: Path) -
     with pytest.raises(BadClasses) as caught:
         check_file(str(path))
     assert str(caught.value.where) == f"{path}:5"
-    assert caught.value.what == "It has a value for `dgo`, which is no class that is looked for."
+    assert caught.value.what == "It has a value for `dgo`, which is not one of the classes."
     assert caught.value.fix == "Did you mean `dog`?"
 
 

@@ -133,7 +133,7 @@ def test_html_is_written_whole_and_names_are_text(folders: tuple[str, str], tmp_
     assert {"good_one", "cat & dog", "bird|fish", f"{miou(folders[0]):.2f}"} <= {*cells}
     again = report(*arguments)
     assert isinstance(again.exception, OvsskitError)
-    assert "The file is there already." in str(again.exception)
+    assert "The file already exists." in str(again.exception)
     assert report(*arguments, "--force").exit_code == 0
 
 

@@ -257,7 +257,7 @@ def test_all_problems_are_found_before_anything_runs(run: Run) -> None:
     (taken / "mine.txt").touch()
     status, _, err = run(first, second)
     assert status == 2
-    assert "The folder holds files that are of no evaluation." in err
+    assert "The folder holds files that belong to no evaluation." in err
     assert not Path("ovsskit-reproduce/first-voc21-mini/eval.json").exists()
 
 

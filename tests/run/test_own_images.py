@@ -40,7 +40,7 @@ def test_missing_images_are_found_by_a_check_with_file_and_line(folder: Path, te
     with pytest.raises(NoImages) as caught:
         check_file(str(path))
     assert str(caught.value.where) == f"{path}:5"
-    assert caught.value.what == f"input.images names no image that is there: {text}"
+    assert caught.value.what == f"input.images names no image that exists: {text}"
 
 
 def test_what_the_command_line_names_is_below_the_present_folder(

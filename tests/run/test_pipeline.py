@@ -193,7 +193,7 @@ def test_a_mask_is_saved_with_its_ids_and_replaces_nothing(
     path = tmp_path / "new" / "flag.png"
     result.save(path)
     assert numpy.asarray(PIL.Image.open(path))[0].tolist() == [40, 40, 12, 12, 7, 7]
-    with pytest.raises(BadOutput, match="there already.*\n.*force=True"):
+    with pytest.raises(BadOutput, match="already exists.*\n.*force=True"):
         result.save(path)
     result.save(str(path), force=True)
     with pytest.raises(BadOutput, match="written as PNG.*\n.*flag.png"):

@@ -260,7 +260,7 @@ def test_a_lost_connection_ends_a_run_and_loses_nothing(
     with pytest.raises(CannotWrite, match="It cannot be reached: the connection was reset") as told:
         run(out, tmp_path, batch=1)
     assert str(told.value.where).startswith(out)
-    assert "goes on where it stopped" in told.value.fix
+    assert "resumes where it stopped" in told.value.fix
     broken(10**6, OSError())
     done: list[str] = []
     finish = OutputFolder.finish
@@ -343,7 +343,7 @@ def test_a_bucket_that_is_not_there_is_said(s3: str, tmp_path: Path) -> None:
     ("address", "what"),
     [
         ("sftp://me:secret@host/found", "holds a password"),
-        ("abfs://found?sig=secret", "has no place in the address"),
+        ("abfs://found?sig=secret", "is not allowed in the address"),
         ("https://host/found", "to the web"),
         ("nowhere://found", "no file system `nowhere`"),
     ],
@@ -372,7 +372,7 @@ def test_secrets_are_recorded_nowhere(
 def test_folders_of_others_are_left_alone(memory: str, tmp_path: Path) -> None:
     files = fsspec.filesystem("memory")
     files.pipe_file("/bucket/theirs/notes.txt", b"not ours")
-    with pytest.raises(BadOutput, match="holds files that are of no run"):
+    with pytest.raises(BadOutput, match="holds files that belong to no run"):
         run(f"{memory}/theirs", tmp_path)
     files.pipe_file("/bucket/eval/eval.json", b'{"ovsskit": "1"}')
     with pytest.raises(BadOutput, match="The folder holds an evaluation, not a run"):

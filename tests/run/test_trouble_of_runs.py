@@ -127,7 +127,7 @@ def test_a_folder_that_refuses_in_the_middle_stops_the_run_which_then_goes_on(
         patched.setattr("os.replace", refuse)
         with pytest.raises(CannotWrite, match=said) as caught:
             run(photos, tmp_path / "out")
-    assert "it goes on where it stopped" in caught.value.fix
+    assert "it resumes where it stopped" in caught.value.fix
     assert not list((tmp_path / "out").rglob("*.part"))
     again = at_work(photos, tmp_path / "out", monkeypatch)
     assert "1" in again

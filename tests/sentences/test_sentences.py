@@ -170,9 +170,13 @@ def test_what_is_stopped_leaves_what_was_there(
         ("quickstart", (), "a recipe's one `encode_text`, and this recipe has none."),
         ("bare.toml", (), "No stage writes probabilities as `scores`"),
         ("clearclip_tiny", ("--set", "encode_text.templates=simple"), "has one sentence"),
-        ("clearclip_tiny", ("--out", "there.toml"), "The file is there already."),
+        ("clearclip_tiny", ("--out", "there.toml"), "The file already exists."),
         ("clearclip_tiny", ("--out", "there.toml/chosen.toml"), "The output folder cannot be"),
-        ("clearclip_tiny", ("--set", "encode_text.sentences_of.dgo=name"), "which is no class"),
+        (
+            "clearclip_tiny",
+            ("--set", "encode_text.sentences_of.dgo=name"),
+            "not one of the classes",
+        ),
         ("clearclip_tiny", ("--device", "abacus"), "abacus"),
     ],
 )

@@ -140,7 +140,7 @@ def test_what_has_its_own_line_or_is_set_is_no_part_of_the_star(tmp_path: Path) 
         plan.search.candidate({}).plan.stages
         == plan.search.candidate(starting_values(plan.search)).plan.stages
     )
-    with pytest.raises(BadClasses, match="`dog`, which is no class that is looked for"):
+    with pytest.raises(BadClasses, match="`dog`, which is not one of the classes"):
         plan_of(path, "cat")
 
 
@@ -169,7 +169,7 @@ def test_a_recipe_that_names_no_class_of_the_run_is_refused(tmp_path: Path) -> N
         search(options, Silent())
     assert str(caught.value) == (
         "threshold.at_class  OV301  bad list of classes\n"
-        "  It has a value for `dgo`, which is no class that is looked for.\n"
+        "  It has a value for `dgo`, which is not one of the classes.\n"
         "  The classes are: dog\n"
         "  Did you mean `dog`?"
     )
@@ -254,7 +254,7 @@ def test_the_best_recipe_looks_for_the_words_of_the_study(
 
 def test_in_python_a_name_that_is_no_class_is_refused(tmp_path: Path) -> None:
     pipeline = ovsskit.load("quickstart", "threshold.at_class.dgo=0.3", device="cpu")
-    with pytest.raises(BadClasses, match="`dgo`, which is no class"):
+    with pytest.raises(BadClasses, match="`dgo`, which is not one of the classes"):
         pipeline(str(sample_images()[0]), "dog")
 
 

@@ -196,7 +196,7 @@ def test_a_folder_of_others_is_refused_and_stays_as_it_is(search: Search, tmp_pa
         path = tmp_path / "out" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
-    with pytest.raises(BadOutput, match="files that are of no study"):
+    with pytest.raises(BadOutput, match="files that belong to no study"):
         search(trials=1)
     found = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in found) == sorted(mine)

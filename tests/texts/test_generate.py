@@ -228,7 +228,7 @@ def test_nonsense_is_asked_again_and_then_told(
         f"  teller at {server.url} gave no usable answer for 1 of 2 classes, asked 2 times each.\n"
         f"  `dog`: {wrong}\n"
         "  Change the prompt (--prompt) or the model, or write these texts yourself. "
-        "What was answered is kept: the same command goes on where it stopped.\n"
+        "What was answered is kept: the same command resumes where it stopped.\n"
     )
     assert server.asked == ["dog", "dog", "ice cream"]
     assert not (tmp_path / "definitions.toml").exists()
@@ -273,7 +273,7 @@ def test_a_failing_endpoint_is_told_and_answers_are_kept(
     assert ended.status == 1
     assert ended.error.startswith(f"{server.url}  OV406  no usable answer\n{message}")
     assert ended.error.endswith(
-        "What was answered is kept: the same command goes on where it stopped.\n"
+        "What was answered is kept: the same command resumes where it stopped.\n"
     )
     assert server.asked == ["dog", *["ice cream"] * times]
     assert not (tmp_path / "definitions.toml").exists()
@@ -414,7 +414,7 @@ def test_ctrl_c_keeps_what_was_answered(server: Server, tmp_path: Path) -> None:
     assert reached.wait(600)
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=600)
-    assert (running.returncode, error) == (130, "stopped; run the same command to go on\n")
+    assert (running.returncode, error) == (130, "stopped; run the same command to resume\n")
     assert len(list((tmp_path / "kept").glob("*.json"))) == 1
 
 

@@ -227,7 +227,7 @@ def test_ids_of_a_recipe_are_not_in_the_file(audit: Words, tmp_path: Path) -> No
     ("recipe", "options", "message"),
     [
         ("bare.toml", (), "No stage writes `labels`, so there is no mask to save."),
-        ("clearclip_tiny", ("--out", "there.txt"), "The file is there already."),
+        ("clearclip_tiny", ("--out", "there.txt"), "The file already exists."),
         ("clearclip_tiny", ("--synonyms", "none.txt"), "The file of synonyms cannot be read"),
         ("clearclip_tiny", ("--distractors", "none.txt"), "The file of classes cannot be read"),
         ("clearclip_tiny", ("--synonyms", "foreign.txt"), "The model cannot read: 犬"),

@@ -81,7 +81,7 @@ def rows_of(vocabulary: Vocabulary, names: Sequence[str]) -> dict[int, int]:
                 f"The model was not trained for `{words[0]}`.",
                 there=f"It knows {first_of(names)}.",
                 fix=did_you_mean(words[0], names)
-                or "A recipe that reads words teaches another: "
+                or "Teach a student for these words: "
                 'ovsskit distil RECIPE --images DIR --classes "...".',
             )
         rows[label] = found

@@ -50,8 +50,8 @@ class Image(Spatial):
         """
         if window.size != self.size:
             sizes = [f"{width} x {height}" for height, width in (self.size, window.size)]
-            what = f"An image of {sizes[0]} pixels is read inside windows of one of {sizes[1]}."
-            raise BadValue(what, fix="Resize it as the other, or read the other inside.")
+            what = f"An image of {sizes[0]} pixels is read in windows of an image of {sizes[1]}."
+            raise BadValue(what, fix="Resize it like the other, or read the other one inside.")
         if window.is_whole:
             return self
         data = self.data[:, window.row, window.column]

@@ -173,7 +173,7 @@ class OutputFolder(RecordedFolder):
             self.leader = self.leader or ("" if path in rasters else name)
         if damaged:
             log.warning(
-                "%d of the %d images that were done are done again: files are missing or changed",
+                "%d of the %d finished images are done again: files are missing or changed",
                 damaged,
                 len(images),
             )
@@ -216,7 +216,7 @@ class OutputFolder(RecordedFolder):
         for name in names:
             record = self.records[name]
             if record.state == "done" and not self.has(record):
-                self.finish(failed(record, "Its files were taken away while the run went on."))
+                self.finish(failed(record, "Its files were removed during the run."))
 
     def save(self, costs: Costs, pages: Mapping[str, Written] | None = None) -> None:
         """Write `run.json` and the records of the images; costs of earlier sessions are added.
@@ -269,7 +269,7 @@ class OutputFolder(RecordedFolder):
                 broken += 1
         if broken:
             log.warning(
-                "%d of %d lines of %s cannot be read; what they alone tell of is done again",
+                "%d of %d lines of %s cannot be read; what is recorded only there is done again",
                 broken,
                 lines,
                 self.path / name,

@@ -15,7 +15,7 @@ def notes_on(image: Image, present: Present | None) -> tuple[str, ...]:
         notes.append(present.note)
     colours = image.data.flatten(1)
     if bool((colours == colours[:, :1]).all()):
-        notes.append("the image is of one colour")
+        notes.append("the image is a single colour")
     elif min(image.size) < FEW_PIXELS:
         height, width = image.size
         notes.append(f"the image is only {width} x {height} pixels")

@@ -255,7 +255,7 @@ class Records(MutableMapping[str, ImageRecord]):
                 full = code & 0xFF == sqlite3.SQLITE_FULL
                 what = "The disk is full." if full else f"The records cannot be written: {error}."
                 start = "Make room" if full else "Check the folder"
-                fix = f"{start}, then run the same command again: it goes on where it stopped."
+                fix = f"{start}, then run the same command again: it resumes where it stopped."
                 raise CannotWrite(what, fix=fix, where=Place(str(self.path or ""))) from error
 
 

@@ -91,7 +91,7 @@ class TrainingFolder(RecordedFolder):
         """Tell whether the trained weights are there in size, and with `verify` in content."""
         whole = [self.holds(name, one, verify=verify) for name, one in self.files.items()]
         if not all(whole):
-            log.warning("the weights are missing or changed: they are made again")
+            log.warning("the weights are missing or changed: they are trained again")
         return bool(whole) and all(whole)
 
     def resume(self, training: Training, data: str = "") -> int:
@@ -110,11 +110,11 @@ class TrainingFolder(RecordedFolder):
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
             progress = _READ_PROGRESS(json.loads(notes["progress"]))
             if notes.get("data", "") != data:
-                log.warning("other images or labels than before: training begins again")
+                log.warning("the images or labels have changed: training starts over")
                 return 0
             self._give_back(training, tensors, len(progress.losses))
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s cannot be read (%s): training begins again", file, error)
+            log.warning("%s cannot be read (%s): training starts over", file, error)
             return 0
         self.progress = progress
         return len(progress.losses)

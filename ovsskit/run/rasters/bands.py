@@ -28,7 +28,7 @@ def choose_bands(dataset: Any, named: tuple[int, ...]) -> tuple[int, ...]:
     if set(COLOURS) <= set(meanings):
         return tuple(meanings.index(one) + 1 for one in COLOURS)
     if set(INKS) & set(meanings):
-        raise BadImage("Its colours are inks.", fix="Save it as RGB.")
+        raise BadImage("Its colours are ink colours.", fix="Save it as RGB.")
     shown = tuple(band for band, one in enumerate(meanings, 1) if one != ALPHA)
     if len(shown) in (1, 3):
         return shown

@@ -34,15 +34,16 @@ def sources_of(mosaic: Path) -> list[Path]:
     for one in root.iter():
         if one.get("subClass") not in PLAIN:
             what = f"The mosaic has a `{one.get('subClass')}`, which computes its pixels."
-            raise BadImage(what, fix="Make a GeoTIFF of it: gdal_translate.", where=where)
+            raise BadImage(what, fix="Convert it to a GeoTIFF with gdal_translate.", where=where)
         if one.tag in NAMES:
             name = (one.text or "").strip()
             path = mosaic.parent / name if one.get("relativeToVRT") == "1" else Path(name)
             if "\0" in name or not path.is_file():
-                what = f"The mosaic is made of `{shorten(name)}`, which is no file here."
+                what = f"The mosaic refers to `{shorten(name)}`, which is not a file here."
                 raise BadImage(what, where=where)
             if is_mosaic(path):
                 what = f"The mosaic is made of other mosaics, such as `{shorten(name)}`."
-                raise BadImage(what, fix="Make one of all their parts: gdalbuildvrt.", where=where)
+                fix = "Build one from all their parts with gdalbuildvrt."
+                raise BadImage(what, fix=fix, where=where)
             found[path] = None
     return list(found)

@@ -76,14 +76,14 @@ def opened(path: Path) -> Iterator[Any]:
         with quiet(rasterio):
             dataset = rasterio.DatasetReader(str(path), driver=drivers)
     except (rasterio.errors.RasterioError, OSError) as error:
-        fix = "`gdal_translate` makes a GeoTIFF of what GDAL reads in other ways."
+        fix = "`gdal_translate` converts whatever GDAL can read to a GeoTIFF."
         what = f"The raster cannot be read: {error}."
         raise BadImage(what, fix=fix, where=place) from error
     # The dataset's own context would end GDAL's environment of another that is still open.
     with closing(dataset):
         if not dataset.count:
-            what = "The file holds no raster of its own, but several others."
-            fix = "Make a GeoTIFF of the one that is meant: gdal_translate."
+            what = "The file is not a single raster, but contains several."
+            fix = "Convert the one that you mean to a GeoTIFF with gdal_translate."
             raise BadImage(what, fix=fix, where=place)
         yield dataset
 

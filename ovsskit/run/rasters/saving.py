@@ -100,9 +100,9 @@ class Whole:
         notes = [several] if len(self.grid) > 1 else []
         void = void_of(self.vocabulary)
         if differing is not None:
-            notes.append(f"neighbouring windows differ at {100 * differing:.1f} % of the seams")
+            notes.append(f"neighbouring windows differ along {100 * differing:.1f} % of the seams")
         if missing:
-            notes.append(f"{missing:,} pixels hold no number, and are {void} in the mask")
+            notes.append(f"{missing:,} pixels have no value, and are {void} in the mask")
         return notes
 
 

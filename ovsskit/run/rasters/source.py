@@ -86,8 +86,8 @@ class RasterSource:
         is_plain = self.kind == numpy.uint8 or self.table is not None
         if is_plain or self.rendering.stretch not in ("percentile", "minmax"):
             return
-        what = f"Its numbers are {self.kind}, and a raster is read part by part."
-        there = "What its numbers say themselves would be another black and white for each part."
+        what = f"Its numbers are {self.kind}, but a raster is read part by part."
+        there = "Black and white taken from the numbers themselves would differ from part to part."
         numbers, valid = self._read(None, self._reduced(max(1, max(self.size) // LOOK)))
         seen = numbers[valid]
         if not seen.size:

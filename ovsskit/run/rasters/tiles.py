@@ -73,7 +73,7 @@ class Tiles:
         """
         found = self._read(window, name)
         if found is None:
-            what = "What was found in a window was taken away while the raster was put together."
+            what = "The result of a window was removed while the raster was being assembled."
             fix = "Run the same command again."
             raise CannotWrite(what, fix=fix, where=Place(str(self._place(window))))
         return found[name]

@@ -90,7 +90,7 @@ def test_an_image_without_a_place_is_left_out(to: str, tmp_path: Path) -> None:
     record = ovsskit.run_export(run, to, out=tmp_path / "out")
     assert record["images"] == {"exported": 1, "left_out": 1}
     reason = record["left_out"][0]["reason"]
-    assert reason.startswith("The image does not say where on earth it lies.")
+    assert reason.startswith("The image carries no place on earth.")
     assert ovsskit.run_export(plain, to, out=tmp_path / "none")["images"]["exported"] == 0
 
 

@@ -47,5 +47,5 @@ def test_an_image_that_is_gone_is_left_out(tmp_path: Path) -> None:
     run = finish_run(tmp_path / "run", {"a": CASES["empty"][0], "b": CASES["empty"][0]})
     (tmp_path / "photos/a.png").unlink()
     record = ovsskit.run_export(run, "hugging_face", out=tmp_path / "out")
-    assert record["left_out"] == [{"name": "a", "reason": "The image is not there any more."}]
+    assert record["left_out"] == [{"name": "a", "reason": "The image no longer exists."}]
     assert [row["name"] for row in load(tmp_path / "out")] == ["b"]

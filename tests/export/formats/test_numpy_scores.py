@@ -50,7 +50,7 @@ def test_a_run_without_scores_has_none_to_export(to: str, tmp_path: Path) -> Non
 
 
 def test_scores_have_no_pixels_to_leave_out(found: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadValue, match="no masks in which pixels could be left out"):
+    with pytest.raises(BadValue, match="not masks in which pixels could be left out"):
         ovsskit.run_export(found, "numpy_scores", out=tmp_path / "out", min_confidence=0.5)
 
 

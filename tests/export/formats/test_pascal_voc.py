@@ -43,7 +43,7 @@ def test_numbers_are_in_a_row_and_the_palette_has_the_colours(tmp_path: Path) ->
 def test_too_many_classes_are_refused_and_some_can_be_chosen(to: str, tmp_path: Path) -> None:
     mask = many_classes()
     run = finish_run(tmp_path / "run", {"a": mask}, MANY)
-    with pytest.raises(BadValue, match="hold 254 classes, and 300 are exported"):
+    with pytest.raises(BadValue, match="hold 254 classes, but 300 are exported"):
         ovsskit.run_export(run, to, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     ovsskit.run_export(run, to, out=tmp_path / "out", classes=list(MANY[46:]))

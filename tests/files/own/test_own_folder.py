@@ -22,10 +22,10 @@ HEAD = json.dumps({"ovsskit": "1"}, indent=1)
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"thesis.tex": ""}, "are of no"),
-        ({".lock": "another program's"}, "are of no"),
-        ({".parts/mine": ""}, "are of no"),
-        ({"masks/a.png": "", "index.html": ""}, "are of no"),
+        ({"thesis.tex": ""}, "belong to no"),
+        ({".lock": "another program's"}, "belong to no"),
+        ({".parts/mine": ""}, "belong to no"),
+        ({"masks/a.png": "", "index.html": ""}, "belong to no"),
         ({"{record}": "mine"}, "broken"),
         ({"{record}": "[]"}, "broken"),
         ({"{other}": HEAD}, "The folder holds a "),
@@ -48,8 +48,8 @@ def test_a_folder_of_others_is_refused_and_stays_as_it_is(
 @pytest.mark.parametrize(
     ("record", "name", "text", "what", "there", "where"),
     [
-        (RUN, "b.txt", "", "holds files that are of no run.", "There is `b.txt`, and no `run", ""),
-        (FIT, "b.txt", "", "holds files that are of no tuning.", "There is `b.txt`, and no `f", ""),
+        (RUN, "b.txt", "", "files that belong to no run.", "It has `b.txt`, but no `run", ""),
+        (FIT, "b.txt", "", "files that belong to no tuning.", "It has `b.txt`, but no `f", ""),
         (STUDY, RUN, HEAD, "holds a run, not a study.", "", ""),
         (RUN, FIT, HEAD, "holds a tuning, not a run.", "", ""),
         (FIT, STUDY, HEAD, "holds a study, not a tuning.", "", ""),

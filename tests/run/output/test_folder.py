@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert plain["costs"]["peak_memory"] == 10
     assert not journal.exists()
     assert [record.message for record in caplog.records] == [
-        f"4 of 5 lines of {journal} cannot be read; what they alone tell of is done again"
+        f"4 of 5 lines of {journal} cannot be read; what is recorded only there is done again"
     ]
 
 
@@ -243,7 +243,7 @@ def test_what_is_missing_is_done_again_and_said(
         harm(tmp_path / "out" / "masks" / "b.png")
         assert [record.name for record in folder.add(images, NOTHING, [])] == ["b"]
     assert [record.message for record in caplog.records] == [
-        "1 of the 3 images that were done are done again: files are missing or changed"
+        "1 of the 3 finished images are done again: files are missing or changed"
     ]
 
 

@@ -142,7 +142,7 @@ def test_the_gallery_says_which_words_the_model_does_not_know_and_why_a_class_is
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     record = read_run(tmp_path / "out")
-    told = "the tiny model knows 30 words, and these are others: giraffe"
+    told = "the tiny model knows only 30 words, and not these: giraffe"
     assert any(notice.startswith(told) for notice in record["notices"])
     presence = record["images"][0]["presence"]
     assert sorted(number for number, _ in presence) == [1, 2, 3]

@@ -74,7 +74,7 @@ def test_a_mosaic_has_changed_when_a_part_has(tmp_path: Path) -> None:
 def test_what_is_no_file_is_not_opened(tmp_path: Path, name: str, relative: int) -> None:
     path = write_mosaic(tmp_path / "all.vrt", [name], relative=relative)
     with (
-        pytest.raises(BadImage, match="which is no file here"),
+        pytest.raises(BadImage, match="which is not a file here"),
         reading(path, PLAIN),
     ):
         pass

@@ -156,7 +156,7 @@ def test_neighbours_differ_less_along_the_seams_than_along_straight_ones(tmp_pat
             differing += (first != past.ravel()).tolist()
     straight = 100 * numpy.mean(differing)
     [note] = [one for one in record.notes if one.endswith("% of the seams")]
-    share = float(note.removeprefix("neighbouring windows differ at ").split()[0])
+    share = float(note.removeprefix("neighbouring windows differ along ").split()[0])
     assert 0 <= share < straight
 
 
@@ -191,8 +191,8 @@ def test_pixels_without_a_number_are_void_and_empty_windows_are_skipped(tmp_path
     assert record.notes == (
         "numbers from 1 to 256 became black to white (as named)",
         f"run in 49 windows of 64 x 64 pixels, {skipped} of them without any number",
-        "neighbouring windows differ at 0.0 % of the seams",
-        "40,000 pixels hold no number, and are 255 in the mask",
+        "neighbouring windows differ along 0.0 % of the seams",
+        "40,000 pixels have no value, and are 255 in the mask",
     )
     assert dict(record.areas)[0] == pytest.approx(40000 / 90000, abs=1e-6)
     confidence = read(tmp_path / "out/confidence/a.tif")

@@ -44,7 +44,7 @@ def test_a_tile_that_is_missing_or_broken_is_never_taken_for_void(
     if content is not None:
         path.write_bytes(content)
     assert tiles.get(first) is None
-    with pytest.raises(CannotWrite, match="was taken away"):
+    with pytest.raises(CannotWrite, match="was removed"):
         list(Seams(tiles, GRID, set()).strips(VOID, "int32"))
 
 

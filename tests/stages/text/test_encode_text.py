@@ -145,7 +145,7 @@ def test_sentences_of_a_class_are_set_and_checked() -> None:
     for wrong in ('["a photo"]', "[]", '"imagenet"'):
         with pytest.raises(Problems, match=r"list of text with \{\} for the name"):
             load_recipe("clip_baseline_tiny", f"encode_text.sentences_of.dog={wrong}")
-    with pytest.raises(BadClasses, match="`dgo`, which is no class"):
+    with pytest.raises(BadClasses, match="`dgo`, which is not one of the classes"):
         ovsskit.load("clip_baseline_tiny", "encode_text.sentences_of.dgo=simple", device="cpu")(
             str(sample_images()[0])
         )

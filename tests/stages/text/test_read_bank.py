@@ -77,7 +77,7 @@ def test_files_that_are_no_bank_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="is a pickle"):
         ReadBank(file=str(file)).run(words, TOY)
     save_file({"prototypes": torch.zeros(1, 3)}, file)
-    with pytest.raises(BadFile, match="is no bank"):
+    with pytest.raises(BadFile, match="is not a bank"):
         ReadBank(file=str(file)).run(words, TOY)
     content = bank_in(tmp_path).read_bytes()
     file.write_bytes(content[:20])

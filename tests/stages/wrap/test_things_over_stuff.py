@@ -76,7 +76,7 @@ def test_classes_of_one_kind_are_looked_for_together(stuff: tuple[str, ...]) -> 
 
 def test_stuff_that_is_no_class_is_refused() -> None:
     wrapper = ThingsOverStuff(stuff=("gras",))
-    with pytest.raises(BadClasses, match="`gras`, which is no class") as caught:
+    with pytest.raises(BadClasses, match="`gras`, which is not one of the classes") as caught:
         wrapper.check_inputs(WORDS, [])
     assert "Did you mean `grass`?" in str(caught.value)
     assert "things_over_stuff.stuff" in str(caught.value)
