@@ -190,7 +190,7 @@ def _model(recipe: Recipe, name: str, role: str) -> Backbone:
     if model is not None and all(isinstance(model, need) for need in needs):
         return model
     wanted = " and ".join(need.__name__ for need in needs)
-    what = f"`bank.{role}` is `{name}`, which is no model of the recipe that is {wanted}."
+    what = f"`bank.{role}` is `{name}`, which is not a model of the recipe that is {wanted}."
     there = f"Its models: {', '.join(recipe.plan.models) or 'none'}"
     fix = f"Add [models.{name}], or name another under [bank]."
     raise MissingCapability(what, there=there, fix=fix, where=Place(str(recipe.path)))

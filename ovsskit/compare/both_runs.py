@@ -78,7 +78,7 @@ class BothRuns:
         self.pairs = [one for one in pairs if _is_as_seen(one)]
         self.changed = len(pairs) - len(self.pairs)
         if not self.pairs:
-            what = "The runs share no image that is as both saw it: there is nothing to compare."
+            what = "The runs share no image that is unchanged since: there is nothing to compare."
             there = f"In both: {len(pairs)}, all changed or gone. Only in A: {self.only[0]}, only "
             there += f"in B: {self.only[1]}."
             fix = "Run both recipes on the same files."

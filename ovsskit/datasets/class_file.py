@@ -110,7 +110,7 @@ def read_class_file(path: Path) -> ClassFile:
         if any(matches):
             number, line = lines[matches.index(None)]
             known = lines[next(index for index, match in enumerate(matches) if match)][1]
-            what = f"`{shorten(line)}` is of another form than `{shorten(known)}`."
+            what = f"`{shorten(line)}` has a different form from `{shorten(known)}`."
             raise BadClasses(what, fix=FORMS, where=Place(str(path), number))
     return _make(_of_names([line for _, line in lines]), path, by_colour=False)
 

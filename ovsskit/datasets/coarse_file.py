@@ -74,7 +74,7 @@ def _read(fine: Facts, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     for line, coarse, members in _lines(path):
         where = Place(str(path), line)
         if coarse in names:
-            raise BadClasses(f"`{coarse}` stands on two lines.", fix="Join them.", where=where)
+            raise BadClasses(f"`{coarse}` is on two lines.", fix="Join them.", where=where)
         number = VOID if coarse == VOID_NAME else len(names)
         names += [] if number == VOID else [coarse]
         for member in members:
@@ -87,7 +87,7 @@ def _read(fine: Facts, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
                 raise BadClasses(what, fix="Leave it in one.", where=where)
             numbers[found] = number
     if not numbers:
-        what = "The file of coarse classes joins nothing."
+        what = "The file of coarse classes groups no classes."
         raise BadClasses(what, fix=FORM, where=Place(str(path)))
     for number, name in enumerate(fine.classes):
         if number in numbers:

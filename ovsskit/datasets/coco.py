@@ -86,7 +86,7 @@ def open_coco(
         if {*one.images} != {*files[0].images}:
             what = f"The file lists other images than {files[0].path.name}: "
             what += f"{len({*one.images} ^ {*files[0].images})} are in one of them only."
-            raise BadFile(what, fix="Take files of one year and split.", where=one.where)
+            raise BadFile(what, fix="Use files of one year and split.", where=one.where)
     for one in files[1:]:
         one.images.clear()  # the first file knows them
     painting = Painting(str(folder / pattern), files, numbering_of(facts, layout))
@@ -155,7 +155,7 @@ def _items(
         raise BadFile(
             "None of the images that the file of annotations lists is in the folder.",
             there=there,
-            fix="Take annotations of the same year and split as the images.",
+            fix="Use annotations of the same year and split as the images.",
             where=file.where,
         )
     check_all_there(folder, split, {pattern: known}, sorted(stems.values()))
@@ -175,4 +175,4 @@ def _check_categories(facts: Facts, layout: Layout, file: Annotations) -> None:
         if label not in (-1, fine.background) and fine.classes[label] != name:
             what = f"The category {number} is `{name}` in this file, and "
             what += f"`{fine.classes[label]}` in the data set's own."
-            raise BadFile(what, fix="Take the annotations as distributed.", where=file.where)
+            raise BadFile(what, fix="Use the annotations as distributed.", where=file.where)

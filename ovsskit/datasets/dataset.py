@@ -107,7 +107,7 @@ def check_size(item: Item, truth: Int[numpy.ndarray, "h w"], size: tuple[int, ..
     (height, width), (tall, wide) = truth.shape, size
     what = f"The true mask is {width} x {height} pixels, and the image {wide} x {tall}."
     if (height, width) == (wide, tall):
-        fix = "Height and width are exchanged: turn the mask as the image's EXIF tag says."
+        fix = "Height and width are swapped: rotate the mask as the image's EXIF tag says."
     else:
         fix = "Give images and masks of the same release; neither is resized here."
     raise BadFile(what, fix=fix, where=Place(item.where))

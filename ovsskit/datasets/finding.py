@@ -40,7 +40,7 @@ def check_all_there(
         be = "are" if missing[1:] else "is"
         what = f"{len(missing)} images or masks of the split {split.name} {be} missing."
         there = f"Such as: {first_of(missing, most=3)}. The split has {len(wanted)} images."
-        fix = "Fetch them again: what is found on a part is not what papers report."
+        fix = "Fetch them again: results on a part are not what papers report."
         raise BadFile(what, there=there, fix=fix, where=Place(str(folder)))
 
 

@@ -78,8 +78,9 @@ def common_folder(inputs: Sequence[str]) -> Path:
     if all(afar):
         return remote_path(os.path.commonpath([str(root_of(one)) for one in inputs]))
     if any(afar):
-        what = "Some images lie on this machine and some elsewhere: no folder holds all of them."
-        raise NoImages(what, fix="Name those of one place.", where=Place(inputs[afar.index(True)]))
+        what = "Some images are on this machine and some elsewhere: no folder holds all of them."
+        place = Place(inputs[afar.index(True)])
+        raise NoImages(what, fix="Name images from one place.", where=place)
     folder = Path(os.path.commonpath([Path(one).expanduser().absolute() for one in inputs]))
     return next(one for one in (folder, *folder.parents) if one.is_dir())
 

@@ -44,8 +44,8 @@ def masks_here(folder: Path | str) -> Path:
         BadFile: it is not on this machine.
     """
     if address := address_of(Path(folder)):
-        fix = "Copy them, and name the copies."
-        raise BadFile("True masks are read from this machine alone.", fix=fix, where=Place(address))
+        fix = "Copy them to this machine, and name the copies."
+        raise BadFile("True masks are read from this machine only.", fix=fix, where=Place(address))
     return Path(folder).expanduser()
 
 
@@ -68,7 +68,7 @@ def read_mask(source: Path | BytesIO, where: str = "") -> Int[numpy.ndarray, "h 
         numbers = colours[..., 0]
     if numbers.dtype.kind == "f" or numbers.min(initial=0) < 0:
         facts = f"Its mode is {mode}."
-        other = "other than whole numbers"
+        other = "numbers that are not whole"
         raise FaultyMask(Fault(f"holds {other}", f"hold {other}", facts, FIX), path)
     return numbers.astype("int16" if numbers.max(initial=0) < 1 << 15 else "int32")
 

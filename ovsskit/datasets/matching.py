@@ -69,7 +69,7 @@ def match_classes(vocabulary: Vocabulary, facts: Facts, own: Facts | None = None
         raise BadClasses(
             f"None of the classes looked for is one of {facts.title}.",
             there=f"It has: {first_of(facts.classes)}. Looked for: {first_of(others)}.",
-            fix="Leave out the classes to look for those of the data set.",
+            fix="To look for those of the data set, name no classes.",
         )
     found = set(numbers.values())
     missed = tuple(name for number, name in enumerate(facts.classes) if number not in found)

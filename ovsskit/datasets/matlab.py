@@ -42,7 +42,7 @@ def read_matlab(path: Path, variable: str) -> Int[numpy.ndarray, "h w"]:
         found = scipy_io.loadmat(io.BytesIO(content), variable_names=[variable])[variable]
         numbers = numpy.asarray(found).astype("int32")
         if (numbers != found).any():
-            what = f"The variable `{variable}` holds other than whole numbers."
+            what = f"The variable `{variable}` holds numbers that are not whole."
             raise BadFile(what, where=where)
         return numbers
     except BadFile:

@@ -39,7 +39,7 @@ class Numbering:
             what = "colours" if self.by_colour else "numbers"
             raise BadFile(
                 f"The true mask holds {what} of no class: {first_of(self._show(strange), most=8)}.",
-                there=f"Known are {first_of(self._show(sorted(self.classes)))}.",
+                there=f"Known: {first_of(self._show(sorted(self.classes)))}.",
                 fix="Is it a mask of another data set, release or layout, or was it converted?",
                 where=Place(where),
             )

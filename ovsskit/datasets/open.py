@@ -97,8 +97,8 @@ def _nothing(
         return NoDataset(what, there=there, fix=did_you_mean(split.name, known), where=where)
     if nearest is not None and nearest[2].there:
         layout, folder, absent = nearest
-        what = f"The data set {facts.name} is not whole: there is no {absent.missing}."
-        there = f"Available: {first_of(absent.there)}. They belong to its layout {layout.name}."
+        what = f"The data set {facts.name} is incomplete: {absent.missing} is missing."
+        there = f"Found: {first_of(absent.there)}. These belong to its layout {layout.name}."
         fix = "Fetch what is missing, or name the folder that holds all of it."
         return NoDataset(what, there=there, fix=fix, where=Place(str(folder)))
     held = sorted(path.name for path in root.iterdir())

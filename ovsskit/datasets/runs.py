@@ -28,7 +28,7 @@ def unpack_counts(text: str) -> list[int]:
     for character in text:
         bits = ord(character) - CHARACTER
         if not 0 <= bits < 2 * MORE:
-            raise ValueError(f"`{character}` does not belong into runs")
+            raise ValueError(f"`{character}` does not belong in runs")
         value |= (bits & MORE - 1) << place
         place += BITS
         if bits & MORE:

@@ -78,7 +78,7 @@ def distil(options: DistilOptions, callbacks: DistilCallbacks) -> Path:
     """
     recipe = load_recipe(options.recipe, options.overrides)
     if not options.images:
-        what = "Nothing says on which images the student is to be taught."
+        what = "Nothing says which images the student should learn from."
         raise NoImages(what, fix="Name a folder of images: --images DIR")
     vocabulary = choose_named(options.classes, options.classes_file, recipe.plan.vocabulary)
     settings = recipe.settings_of(DistilTable)
@@ -199,7 +199,7 @@ class _Job:
                 self.folder.save_state(teaching, data)
             if not is_out_of_memory(error):
                 raise
-            fix = "Let it see fewer images at once: --set distil.batch=2."
+            fix = "Use fewer images at once: --set distil.batch=2."
             what = f"{settings.batch} images at once do not fit into memory."
             raise OutOfMemory(what, fix=fix) from error
         progress.peak_memory, progress.peak_device_memory = peak_memory(self.device)

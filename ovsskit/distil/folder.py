@@ -71,7 +71,7 @@ class StudentFolder(TrainingFolder):
     def is_done_on(self, data: str, *, verify: bool = False) -> bool:
         """Tell whether the student is there whole, and was taught on these data."""
         if self.files and self.data != data:
-            log.warning("other images or labels than before: the student is taught again")
+            log.warning("the images or labels have changed: the student is taught again")
             return False
         return self.is_done(verify=verify)
 

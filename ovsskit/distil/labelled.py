@@ -105,7 +105,7 @@ def split(
     for place in range(count):
         parts[place in held].append(place)
     if not parts[0]:
-        what = "The teacher labelled no image that a student could be taught on."
+        what = "The teacher labelled no image that a student could learn from."
         raise NoImages(what, where=Place(str(run.folder)))
     taught = Labelled(run, parts[0], max_pixels, unsure_below)
     return taught, Labelled(run, parts[1], max_pixels)

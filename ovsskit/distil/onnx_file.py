@@ -40,7 +40,7 @@ def write_onnx(folder: Path, out: Path) -> Path:
         fix = "Name the folder that `ovsskit distil --out` wrote."
         raise BadFile(what, fix=fix, where=Place(str(folder)))
     if (out / STUDENT).exists():
-        what = f"There is a `{STUDENT}` already."
+        what = f"`{STUDENT}` already exists."
         fix = "Remove it, or name another folder with --out."
         raise BadOutput(what, fix=fix, where=Place(str(out)))
     backbone = _student_of(folder)

@@ -55,9 +55,9 @@ class Teacher:
 def _left_by(result: Result, slot: str) -> Any:
     """Return what a recipe left in a slot, outside of all wrappers."""
     if slot not in result.slots:
-        what = f"The teacher leaves no `{slot}`, of which this student is taught."
+        what = f"The teacher writes no `{slot}`, which this student learns from."
         fix = (
-            "Choose a student that is taught labels alone, such as segformer-b0 or deeplab-tiny, "
+            "Choose a student that learns from labels alone, such as segformer-b0 or deeplab-tiny, "
             "and leave distil.feature_weight at 0."
         )
         raise MissingCapability(what, fix=fix)

@@ -80,7 +80,7 @@ def _prepare(options: EvalOptions, callbacks: EvalCallbacks, notices: Notices) -
     allow_pixels(options.reading.max_pixels)
     if options.masks is not None:
         if options.recipe:
-            what = "A recipe and the masks of a finished run are named."
+            what = "Both a recipe and the masks of a finished run are named."
             raise BadValue(what, fix="Give one of them.", where=Place("--masks"))
         saved = SavedPredictions(options.masks, options.reading.max_pixels)
         dataset = choose_dataset(options.truth, options.images or saved.images)
@@ -156,7 +156,7 @@ def _job(
 def _say(matching: Matching, dataset: Dataset) -> None:
     title = dataset.facts.title
     if matching.others:
-        text = "%d classes that are looked for are none of %s's: %s"
+        text = "%d of the classes looked for are not in %s: %s"
         log.info(text, len(matching.others), title, first_of(list(matching.others), most=5))
     if matching.missed:
         text = "%d classes of %s are not looked for, and their pixels count as missed: %s"

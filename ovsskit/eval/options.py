@@ -62,7 +62,7 @@ def choose_dataset(options: TruthOptions, images: Sequence[str]) -> Dataset:
         OvsskitError: it is not where they say.
     """
     if options.dataset and options.truth is not None:
-        what = "Truth is named twice: by --dataset and by --truth."
+        what = "True masks are named twice: by --dataset and by --truth."
         raise BadValue(what, fix="Give one of them.", where=Place("--truth"))
     if options.dataset:
         if options.dataset.startswith(HUB):
@@ -79,11 +79,11 @@ def choose_dataset(options: TruthOptions, images: Sequence[str]) -> Dataset:
         return open_dataset(options.dataset, options.root, options.split, options.layout)
     if options.truth is None:
         fix = "Name a data set, --dataset voc21 --root DIR, or a folder of masks, --truth DIR."
-        raise BadValue("Nothing says what is true.", fix=fix, where=Place("--dataset"))
+        raise BadValue("Nothing says where the true masks are.", fix=fix, where=Place("--dataset"))
     if not images:
         fix = "Name their folder: ovsskit eval RECIPE IMAGES --truth DIR"
         raise BadValue(
-            "Nothing says of which images the masks are.", fix=fix, where=Place("IMAGES")
+            "Nothing says which images the masks belong to.", fix=fix, where=Place("IMAGES")
         )
     among = [path.absolute() for path in find_images(images)]
     folder = common_folder(images)

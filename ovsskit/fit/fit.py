@@ -116,7 +116,7 @@ def _tune(
             folder.save_state(tuner)
         if not is_out_of_memory(error):
             raise
-        fix = "Let the network see fewer images at once: --set fit.at_once=1."
+        fix = "Use fewer images at once: --set fit.at_once=1."
         raise OutOfMemory(
             f"{settings.at_once} artificial images at once do not fit into memory.", fix=fix
         ) from error
@@ -136,7 +136,7 @@ def _backbone(recipe: Recipe) -> Ofa:
     found = [model for model in recipe.plan.models.values() if isinstance(model, Ofa)]
     if len(found) != 1:
         there = ", ".join(use_of(type(model)) for model in recipe.plan.models.values())
-        what = f"`fit` tunes the one `ofa` of a recipe, and this recipe has {len(found) or 'none'}."
+        what = f"`fit` tunes the one `ofa` of a recipe, but this recipe has {len(found) or 'none'}."
         raise MissingCapability(
             what, there=f"Its models: {there or 'none'}", where=Place(str(recipe.path))
         )

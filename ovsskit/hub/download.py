@@ -195,7 +195,7 @@ def _compare(listing: Listing, file: RemoteFile, path: Path) -> None:
     if found != file.sha256:
         path.unlink()
         raise MissingWeights(
-            f"`{file.name}` of `{listing.repository}` was damaged on its way here.",
+            f"`{file.name}` of `{listing.repository}` was damaged in transit.",
             there=f"Its SHA-256 is {found}, and the hub's {file.sha256}.",
             fix="Run the same command again: the file is fetched anew.",
         )

@@ -77,7 +77,7 @@ def fetch_published(address: str, sha256: str, size: int) -> bytes:
         raise MissingWeights(what, fix=fix) from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        what = f"{address} is not the file that was published: it is changed, or came damaged."
+        what = f"{address} is not the published file: it was changed, or damaged in transit."
         there = f"Its SHA-256 is {found}; {sha256} is expected."
         raise MissingWeights(what, there=there, fix="It is not used. Run the same command again.")
     return content

@@ -69,7 +69,7 @@ def _of_answer(error: BaseException, repository: str, revision: str) -> Cause | 
         what = "it is not a name of a hub repository either"
         return Cause(what, "Give a hub id such as `owner/name`, a folder, or a file.")
     if "OfflineModeIsEnabled" in names:
-        what = "HF_HUB_OFFLINE keeps the hub from being asked"
+        what = "HF_HUB_OFFLINE prevents requests to the hub"
         return Cause(what, f"Unset HF_HUB_OFFLINE to fetch the weights. {ELSEWHERE}")
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
@@ -97,9 +97,9 @@ def _of_answer(error: BaseException, repository: str, revision: str) -> Cause | 
         wait = response.headers.get("Retry-After", "")
         when = f"in {wait} seconds" if wait.isdigit() else "in some minutes"
         what = "the hub has had too many requests from here (status 429)"
-        return Cause(what, f"Try again {when}. Those who log in may ask more often.")
+        return Cause(what, f"Try again {when}. Users who log in may send more requests.")
     if status >= 500:
-        what = f"the hub is in trouble itself (status {status})"
+        what = f"the hub itself has a problem (status {status})"
         return Cause(what, f"Wait a while, then {GO_ON}", passes=True)
     what = f"the hub refuses the request (status {status})"
     return Cause(what, f"See {page}. If it asks for more rights, {LOG_IN}")
@@ -144,7 +144,7 @@ def _of_no_connection(chain: list[BaseException]) -> Cause:
     """Return why no connection could be made."""
     text = " ".join(map(str, chain))
     if any(isinstance(one, ssl.SSLError) for one in chain) or "CERTIFICATE_VERIFY" in text:
-        what = "the connection cannot be trusted: its certificate does not hold"
+        what = "the connection cannot be trusted: its certificate is not valid"
         return Cause(what, "Behind a company's proxy, name its certificate with SSL_CERT_FILE.")
     hint = f" {PROXY}" if getproxies() else ""
     if any(isinstance(one, socket.gaierror) for one in chain) or "name resolution" in text:

@@ -102,10 +102,10 @@ def comparison_table(comparison: Comparison) -> Grid:
 
 def _sum_up(comparison: Comparison) -> str:
     overall = comparison.overall
-    verb = "is surely" if overall.is_sure else "may by chance be"
+    verb = "is significantly" if overall.is_sure else "may by chance be"
     way = "better" if overall.gain > 0 else "worse"
     named = _names(comparison.changed_most[:MOST_NAMED])
-    most = f" Most changed: {named}." if named else " No class differs surely."
+    most = f" Most changed: {named}." if named else " No class differs significantly."
     return f"{comparison.second} {verb} {way} than {comparison.first} on these images.{most}"
 
 

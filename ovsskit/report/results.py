@@ -67,8 +67,8 @@ class Result:
                 for line in file:
                     yield ImageCounts.from_line(line)
         except (OSError, ValueError) as error:
-            what = f"What was counted of each image cannot be read: {error}."
-            fix = f"Keep `{LINES}` beside `{EVAL}`: intervals are drawn from it."
+            what = f"The counts of each image cannot be read: {error}."
+            fix = f"Keep `{LINES}` beside `{EVAL}`: intervals are computed from it."
             raise BadFile(what, fix=fix, where=Place(str(path))) from error
 
 

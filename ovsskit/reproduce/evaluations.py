@@ -94,7 +94,7 @@ def _recipes(options: ReproduceOptions) -> list[Recipe]:
 
 
 def _without_numbers(recipe: Recipe, variants: list[Recipe]) -> BadValue:
-    fix = "Write some into it: [[published]] with dataset, value and source."
+    fix = "Add some: [[published]] with dataset, value and source."
     if variants:
         fix = f"Add --variants: {first_of([one.title for one in variants])} have some."
     what = "The recipe has no published numbers."

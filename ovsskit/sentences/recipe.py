@@ -77,7 +77,7 @@ def _told(choice: Choice) -> list[str]:
         "those that are the surest of the class where they alone find it (mean entropy, in nats).",
     ]
     if choice.without:
-        told.append(f"No sentence finds: {', '.join(choice.without)}. Theirs stay as they were.")
+        told.append(f"No sentence finds: {', '.join(choice.without)}. They keep their sentences.")
     return told
 
 

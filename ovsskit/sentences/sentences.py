@@ -118,7 +118,7 @@ def _choose(options: SentencesOptions, callbacks: SentencesCallbacks) -> Path:
         raise NothingFound("No sentence finds any class in any image.", fix=fix)
     if choice.without:
         names = first_of(list(choice.without), most=5)
-        log.warning("no sentence finds %s in any image: their sentences stay", names)
+        log.warning("no sentence finds %s in any image: they keep their sentences", names)
     write_text(path, recipe_text(recipe, vocabulary, options.overrides, choice, path.parent))
     callbacks.end(path, choice)
     return path
@@ -145,7 +145,7 @@ def _text_stage(recipe: Recipe) -> EncodeText:
     found = [stage for stage in recipe.plan.stages if isinstance(stage, EncodeText)]
     if len(found) != 1:
         what = "`sentences` chooses the sentences of a recipe's one `encode_text`, "
-        what += f"and this recipe has {len(found) or 'none'}."
+        what += f"but this recipe has {len(found) or 'none'}."
         there = f"Its stages: {', '.join(stage.address for stage in recipe.plan.stages)}"
         raise UnfilledSlot(what, there=there, where=Place(str(recipe.path)))
     return found[0]
@@ -156,8 +156,8 @@ def _until_probabilities(recipe: Recipe) -> Plan:
     for count, link in enumerate(recipe.plan.links, 1):
         if link.writes == ("scores", "Probabilities"):
             return replace(recipe.plan, stages=recipe.plan.stages[:count])
-    what = "No stage writes probabilities as `scores`, so nothing tells how sure the recipe is."
-    fix = 'Put a stage behind the comparison with texts that does: use = "softmax".'
+    what = "No stage writes probabilities as `scores`, so nothing shows how sure the recipe is."
+    fix = 'After the comparison with texts, add a stage that does: use = "softmax".'
     raise UnfilledSlot(what, fix=fix, where=Place(str(recipe.path)))
 
 

@@ -144,7 +144,7 @@ def _own_only(port: int) -> Callable[..., Awaitable[Response]]:
     async def dispatch(request: Request, go_on: Callable[..., Awaitable[Response]]) -> Response:
         origin = request.headers.get("origin")
         if request.headers.get("host", "") not in hosts or origin not in {None, *origins}:
-            return PlainTextResponse("This page answers to itself alone.", status_code=403)
+            return PlainTextResponse("This page answers only to itself.", status_code=403)
         if request.method == "POST" and origin is None:
             return PlainTextResponse("Only the page itself may ask this.", status_code=403)
         return await go_on(request)
@@ -177,7 +177,7 @@ async def _asked(request: Request) -> dict[str, Any]:
     except ValueError:
         asked = None
     if not isinstance(asked, dict) or not isinstance(asked.get("values", {}), dict):
-        raise BadValue("The request is not what the page asks.", where=Place("request"))
+        raise BadValue("The page does not send such requests.", where=Place("request"))
     return asked
 
 

@@ -162,7 +162,7 @@ def ask(
     return texts
 
 
-GO_ON = "What was answered is kept: the same command resumes where it stopped."
+GO_ON = "Answers are kept: the same command resumes where it stopped."
 
 
 def clean(answer: str) -> str:
@@ -212,7 +212,7 @@ def write_texts(
         tomlkit.comment(f"{kind.capitalize()} by {model}. Read them, and change what is wrong.")
     )
     document.add(
-        tomlkit.comment("Looked up by name; capitals, blanks and hyphens make no difference.")
+        tomlkit.comment("Looked up by name; capitals, spaces and hyphens make no difference.")
     )
     document.add(tomlkit.nl())
     for name, text in texts.items():

@@ -115,7 +115,7 @@ class Endpoint(LanguageModel):
         if status == 404:
             fix = "Look at --model and OPENAI_BASE_URL."
             return NoAnswer(
-                f"The endpoint has no model `{self.model}`, or is none (status 404).",
+                f"The endpoint has no model `{self.model}`, or is not an endpoint (status 404).",
                 fix=fix,
                 where=where,
             )

@@ -82,7 +82,7 @@ def read_toml(path: Path) -> list[Line]:
     for index, line in enumerate(lines):
         if keys[index] in keys[:index]:
             raise BadFile(
-                f"`{line.name}` stands twice, spelt alike except for blanks or capitals.",
+                f"`{line.name}` appears twice, differing only in spaces or capitals.",
                 where=line.where,
             )
     return lines
@@ -122,10 +122,8 @@ def _in_order(path: Path, vocabulary: Vocabulary) -> list[Line]:
     ]
     for line, own, name in zip(lines, keys, vocabulary.names, strict=False):
         if key_of(line.name) not in own and any(key_of(line.name) in other for other in keys):
-            what = f"The text for `{line.name}` stands where that for `{name}` is due."
-            raise BadFile(
-                what, fix="Bring the lines into the order of the classes.", where=line.where
-            )
+            what = f"The text for `{line.name}` is where the text for `{name}` is expected."
+            raise BadFile(what, fix="Put the lines in the order of the classes.", where=line.where)
         if key_of(line.name) not in own:
             _warn(str(line.where), line.name, name)
     if len(lines) != len(vocabulary.names):
@@ -155,4 +153,5 @@ def explain_missing(path: Path, missing: Sequence[str]) -> BadFile:
 @cache
 def _warn(where: str, found: str, due: str) -> None:
     """Say once that a line is taken for a class that it does not name."""
-    log.warning("%s: the text for `%s` is taken for `%s`, which is due there", where, found, due)
+    text = "%s: the text for `%s` is used for `%s`, which is expected there"
+    log.warning(text, where, found, due)

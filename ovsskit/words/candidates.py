@@ -57,7 +57,7 @@ def gather(
         refused += [word for word in mine if word not in free and word not in (name, *own)]
         found.append(free)
     if refused:
-        log.warning("not tried as synonyms, since they are words already: %s", first_of(refused))
+        log.warning("not tried as synonyms, since they are already in use: %s", first_of(refused))
     unknown = [word for word in common if not taken.knows(word)]
     if distractors and unknown:
         log.warning("not tried, since the model does not know them: %s", first_of(unknown))

@@ -19,11 +19,11 @@ def classes_text(
     """
     lines = [
         f"# Words for {audit.recipe}, proposed by {audit.images} images without labels. Read them:",
-        "# what wins is not always right. Lines that start with # are passed over.",
+        "# what wins is not always right. Lines that start with # are skipped.",
         "",
     ]
     if proposals.background:
-        lines.append("# Words for what is none of the classes. Leave out what a class includes.")
+        lines.append("# Words for what is none of the classes. Remove those that a class includes.")
     lines += [f"# + {_evidence(one, 'all pixels')}" for one in proposals.background]
     if words := [*behind, *(one.word for one in proposals.background)]:
         lines += [", ".join([vocabulary.background, *words]), ""]

@@ -16,7 +16,9 @@ from ovsskit.words.candidates import Candidates
 
 REPLACED = 3
 """How many other words of a class are tried in its name's place, each in a run of its own."""
-ONE_WORD = "The recipe reads one word for each class: it has no one stage `encode_text`."
+ONE_WORD = (
+    "The recipe reads one word for each class: it does not have exactly one stage `encode_text`."
+)
 NO_OTHER_WORD = (
     "No class has another word. Give some: after its name in --classes-file, or by --synonyms."
 )

@@ -39,8 +39,10 @@ from ovsskit.words.tallies import Tallies
 from ovsskit.words.text_space import FEWEST, Pair, TextSpace
 from ovsskit.words.variants import make_variants, text_stage
 
-NO_VECTORS = "The recipe compares with no vectors of words: it has no one stage `encode_text`."
-TOO_FEW = f"Fewer than {FEWEST} words, distractors included, have no mean to be compared to."
+NO_VECTORS = (
+    "The recipe has no word vectors to compare: it does not have exactly one stage `encode_text`."
+)
+TOO_FEW = f"Fewer than {FEWEST} words, distractors included, have no mean to compare with."
 
 PAIRS = 20
 """How many pairs of words are told of that are no near-duplicates."""
@@ -122,7 +124,7 @@ def _audit(options: WordsOptions, callbacks: WordsCallbacks) -> Audit:
     own = recipe.plan.vocabulary.background_words
     behind = [word for word in vocabulary.background_words if word not in own]
     if vocabulary.ids != tuple(range(len(vocabulary.ids))):
-        log.warning("a file of classes counts them from 1: the recipe's ids are not in it")
+        log.warning("a class file counts classes from 1: the recipe's ids are not in it")
     write_text(path, classes_text(audit, proposals, vocabulary, behind))
     callbacks.end(path, audit, proposals)
     return audit

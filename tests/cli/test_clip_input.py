@@ -104,8 +104,8 @@ def test_a_definition_that_the_tokenizer_cuts_is_said_and_used(
             "cat >= a pet\ndog >= a pet\n",
             [
                 "texts.txt:1  OV304  unreadable file",
-                "  The text for `cat` stands where that for `dog` is due.",
-                "  Bring the lines into the order of the classes.",
+                "  The text for `cat` is where the text for `dog` is expected.",
+                "  Put the lines in the order of the classes.",
             ],
         ),
     ],

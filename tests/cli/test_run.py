@@ -258,8 +258,8 @@ def test_weights_that_cannot_be_had(
     assert (ended.status, ended.out) == (2, "")
     assert ended.error == (
         "OV401  missing weights\n"
-        "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE keeps the hub from "
-        "being asked.\n"
+        "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE prevents "
+        "requests to the hub.\n"
         "  Unset HF_HUB_OFFLINE to fetch the weights. Or fetch them where there is a network, and "
         "name their folder as `weights`.\n"
     )

@@ -162,8 +162,8 @@ def test_a_judge_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-2:] == [
         (
-            "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE keeps the hub from "
-            "being asked."
+            "  `nobody/nothing` is not on this machine, and HF_HUB_OFFLINE prevents "
+            "requests to the hub."
         ),
         "  Unset HF_HUB_OFFLINE to fetch the weights. Or fetch them where there is a network, and "
         "name their folder as `weights`.",

@@ -96,11 +96,11 @@ def test_fine_words_are_known_to_coarse_classes_that_come_with_the_package() -> 
     ("text", "what"),
     [
         ("animal: dog, wolf", "Zoo has no class `wolf`."),
-        ("animal: dog\nanimal: cat", "`animal` stands on two lines."),
+        ("animal: dog\nanimal: cat", "`animal` is on two lines."),
         ("animal: dog\npet: dog", "`dog` belongs to two classes."),
         ("animal dog", "`animal dog` does not say what a class is made of."),
         ("dog: cat", "`dog` is both a class of its own and a coarse one."),
-        ("", "The file of coarse classes joins nothing."),
+        ("", "The file of coarse classes groups no classes."),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(path: Path, text: str, what: str) -> None:

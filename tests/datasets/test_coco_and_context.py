@@ -195,7 +195,7 @@ def test_annotations_that_are_wrong_as_a_whole(tmp_path: Path, how: Change, what
         ({"counts": [12 * 16], "size": [16, 12]}, "A segment is 12 x 16 pixels"),
         ({"counts": [-1, 12 * 16 + 1], "size": [12, 16]}, "the runs do not cover"),
         ({"counts": "oooo", "size": [12, 16]}, "the runs are cut off"),
-        ({"counts": "0~", "size": [12, 16]}, "`~` does not belong into runs"),
+        ({"counts": "0~", "size": [12, 16]}, "`~` does not belong in runs"),
         ({"counts": "0", "size": [12, 16]}, "the runs do not cover 16 x 12 pixels"),
         ([[0.0, 0.0, 1.0]], "segmentation"),
         ([[0.0, 0.0, 1e9, 0.0, 1.0, 1.0]], "A polygon lies far outside its image"),
@@ -263,7 +263,7 @@ def test_a_phase_that_is_not_there(tmp_path: Path) -> None:
     ("variables", "what"),
     [
         ({"Other": numpy.ones((12, 16))}, "no variable `S`"),
-        ({"S": numpy.full((12, 16), 0.5)}, "other than whole numbers"),
+        ({"S": numpy.full((12, 16), 0.5)}, "numbers that are not whole"),
         ({"S": numpy.ones((12, 16, 3))}, r"not a mask: it is double, \(12, 16, 3\)"),
         ({"S": "text"}, "not a mask: it is char"),
         ({"S": numpy.array([{"a": 1}], object)}, "not a mask: it is"),

@@ -61,7 +61,7 @@ def test_classes_of_which_none_is_the_data_sets_are_refused() -> None:
     assert str(error.value).splitlines()[1:] == [
         "  None of the classes looked for is one of VOC.",
         "  It has: background, boat, pottedplant, dog. Looked for: tree, grass.",
-        "  Leave out the classes to look for those of the data set.",
+        "  To look for those of the data set, name no classes.",
     ]
 
 

@@ -41,4 +41,4 @@ def test_many_numbers_are_given_as_ranges() -> None:
     numbering = Numbering(dict.fromkeys([*range(5), 7, 9, 10], 0))
     with pytest.raises(BadFile, match=r"of no class: 5-6, 20\.") as caught:
         numbering.translate(numpy.array([[5, 6], [20, 1]]), "mask.png")
-    assert caught.value.there == "Known are 0-4, 7, 9-10."
+    assert caught.value.there == "Known: 0-4, 7, 9-10."

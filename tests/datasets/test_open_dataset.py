@@ -48,7 +48,7 @@ def test_ade_starts_at_one_and_knows_no_255(tmp_path: Path) -> None:
         save_grey(mask, numpy.full((12, 16), wrong))
         with pytest.raises(BadFile, match=f"holds numbers of no class: {wrong}") as caught:
             dataset.items[1].read_truth()
-        assert "Known are 0-150." in caught.value.there
+        assert "Known: 0-150." in caught.value.there
         assert str(mask) in str(caught.value.where)
 
 

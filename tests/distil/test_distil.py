@@ -155,7 +155,7 @@ def test_what_is_done_is_not_done_again_until_images_change(
     shutil.copy(sample_scenes()[6].image, photos)
     status, _, error = distil()
     assert status == 0
-    assert "other images or labels than before" in error
+    assert "the images or labels have changed" in error
     assert model.stat().st_mtime_ns != before
     taught = {name: tensor.clone() for name, tensor in load_file(model).items()}
     model.write_bytes(model.read_bytes()[:-1])
@@ -347,7 +347,7 @@ def test_a_student_is_taught_texts_and_vectors_of_its_teacher(photos: Path, tmp_
 def test_a_teacher_without_texts_cannot_teach_them(distil: Distil) -> None:
     status, _, error = distil("out", "--student", "maskclip_plus")
     assert status == 2
-    assert "The teacher leaves no `text_features`" in error
+    assert "The teacher writes no `text_features`" in error
     assert "deeplab-tiny" in error
 
 

@@ -202,17 +202,17 @@ def test_images_that_the_run_has_not_done_count_nowhere_and_that_is_said(run: Ru
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("eval", "toy.toml"), "Nothing says what is true."),
+        (("eval", "toy.toml"), "Nothing says where the true masks are."),
         (("eval",), "Nothing says which recipe to measure."),
         (("eval", "toy.toml", "--dataset", "voc21"), "Nothing says where the data set is."),
-        (("eval", "toy.toml", "--truth", "truth"), "Nothing says of which images the masks are."),
+        (("eval", "toy.toml", "--truth", "truth"), "Nothing says which images the masks"),
         (
             ("eval", "toy.toml", "--truth", "truth", "--dataset", "voc21"),
-            "Truth is named twice: by --dataset and by --truth.",
+            "True masks are named twice: by --dataset and by --truth.",
         ),
         (
             ("eval", "toy.toml", "--masks", "found"),
-            "A recipe and the masks of a finished run are named.",
+            "Both a recipe and the masks of a finished run are named.",
         ),
         (("eval", "--masks", "photos"), "The folder holds no finished run"),
         (("eval", "toy.toml", "--protocol", "voc"), "There is no protocol `voc`."),

@@ -364,7 +364,7 @@ def test_a_recipe_without_a_model_to_tune(
         main()
     assert stopped.value.code == 2
     assert (
-        "`fit` tunes the one `ofa` of a recipe, and this recipe has none" in capfd.readouterr().err
+        "`fit` tunes the one `ofa` of a recipe, but this recipe has none" in capfd.readouterr().err
     )
 
 

@@ -87,7 +87,7 @@ def test_a_byte_flipped_on_the_way_never_enters_the_cache(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", not has_links)
     hub.faults[WEIGHTS] = Fault(flip=True, times=1)
-    with pytest.raises(MissingWeights, match="damaged on its way") as caught:
+    with pytest.raises(MissingWeights, match="damaged in transit") as caught:
         Clip(weights=NAME).need_weights()
     assert "Run the same command again" in str(caught.value)
     assert not list(Path(constants.HF_HUB_CACHE).rglob(WEIGHTS))
@@ -255,7 +255,7 @@ def test_what_is_known_of_weights_that_are_not_here(hub: FakeHub) -> None:
     assert (found.path, found.size, found.licence) == (None, 600, "mit")
     hub.faults["api"] = Fault(503)
     found = model.describe_weights()
-    assert (found.size, found.trouble) == (None, "the hub is in trouble itself (status 503)")
+    assert (found.size, found.trouble) == (None, "the hub itself has a problem (status 503)")
     assert found.licence == "MIT (code)"
 
 

@@ -41,8 +41,8 @@ def trouble() -> str:
         (Fault(407), "the proxy asks for a password", "HTTPS_PROXY"),
         (Fault(429, {"Retry-After": "120"}), "too many requests", "in 120 seconds"),
         (Fault(429), "too many requests", "in some minutes"),
-        (Fault(500), "the hub is in trouble itself (status 500)", "Wait a while"),
-        (Fault(503), "the hub is in trouble itself (status 503)", "Wait a while"),
+        (Fault(500), "the hub itself has a problem (status 500)", "Wait a while"),
+        (Fault(503), "the hub itself has a problem (status 503)", "Wait a while"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", ["api", WEIGHTS])
@@ -142,7 +142,7 @@ def test_a_certificate_that_does_not_hold(hub: FakeHub, monkeypatch: pytest.Monk
     error = _http.httpx2.ConnectError("CERTIFICATE_VERIFY_FAILED")  # type: ignore[attr-defined]
     error.__cause__ = ssl.SSLCertVerificationError("self-signed")
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", raising(error))
-    assert "its certificate does not hold" in trouble()
+    assert "its certificate is not valid" in trouble()
 
 
 def test_a_hub_that_is_silent(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_hub_that_falls_silent(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) 
 def test_offline(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     said = trouble()
-    assert "HF_HUB_OFFLINE keeps the hub from being asked" in said
+    assert "HF_HUB_OFFLINE prevents requests to the hub" in said
     assert not hub.asked
 
 

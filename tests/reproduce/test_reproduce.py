@@ -265,7 +265,7 @@ def test_recipes_without_numbers_are_said(run: Run) -> None:
     path = recipe("toy")
     status, _, err = run(path)
     assert (status, "The recipe has no published numbers." in err) == (2, True)
-    assert "Write some into it: [[published]]" in err
+    assert "Add some: [[published]]" in err
     recipe("other", row(66.0, "voc20"), base="toy.toml", words="voc20")
     assert "Add --variants: other have some." in run(path)[2]
     assert run(path, "--variants")[0] == 0

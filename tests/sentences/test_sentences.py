@@ -81,7 +81,7 @@ def test_each_class_gets_the_surest_sentences(choose: Choose, tmp_path: Path) ->
     expected = {name: of for name, of in by_hand().items() if of}
     assert status == 0
     assert out.startswith(f"wrote {path.name}: sentences for {len(expected)} of 24 classes\n")
-    assert "in any image: their sentences stay" in error
+    assert "in any image: they keep their sentences" in error
     assert 3 < len(expected) < 24
     text = path.read_text()
     assert sentences_in(path) == {
@@ -167,7 +167,7 @@ def test_what_is_stopped_leaves_what_was_there(
 @pytest.mark.parametrize(
     ("recipe", "options", "message"),
     [
-        ("quickstart", (), "a recipe's one `encode_text`, and this recipe has none."),
+        ("quickstart", (), "a recipe's one `encode_text`, but this recipe has none."),
         ("bare.toml", (), "No stage writes probabilities as `scores`"),
         ("clearclip_tiny", ("--set", "encode_text.templates=simple"), "has one sentence"),
         ("clearclip_tiny", ("--out", "there.toml"), "The file already exists."),

@@ -107,7 +107,7 @@ def test_what_every_stage_wrote_is_drawn_when_it_is_asked_for(address: str) -> N
         ({"values": {"toy_colours.second": 1}}, "Did you mean `toy_colours.seconds`?"),
         ({"values": {"toy_colours.seconds": 7}}, "7 is not among 0 to 0.01."),
         ({"values": {"toy_colours.fail_at": "x"}}, "is not a parameter that can be moved here"),
-        ({"values": 3}, "The request is not what the page asks."),
+        ({"values": 3}, "The page does not send such requests."),
         ({"image": "../etc/passwd"}, "There is no such image on the page."),
         ({"image": "7"}, "There is no such image on the page."),
         ({"recipe": 5}, "There is no such recipe on the page."),

@@ -228,7 +228,7 @@ def test_nonsense_is_asked_again_and_then_told(
         f"  teller at {server.url} gave no usable answer for 1 of 2 classes, asked 2 times each.\n"
         f"  `dog`: {wrong}\n"
         "  Change the prompt (--prompt) or the model, or write these texts yourself. "
-        "What was answered is kept: the same command resumes where it stopped.\n"
+        "Answers are kept: the same command resumes where it stopped.\n"
     )
     assert server.asked == ["dog", "dog", "ice cream"]
     assert not (tmp_path / "definitions.toml").exists()
@@ -250,7 +250,7 @@ FAILURES: dict[str, tuple[Reply, int, str]] = {
     "model": (
         (404, "{}"),
         1,
-        "  `ice cream`: The endpoint has no model `teller`, or is none (status 404).\n",
+        "  `ice cream`: The endpoint has no model `teller`, or is not an endpoint (status 404).\n",
     ),
     "request": ((400, "{}"), 1, "  `ice cream`: The endpoint refuses the request (status 400).\n"),
     "server": (
@@ -272,9 +272,7 @@ def test_a_failing_endpoint_is_told_and_answers_are_kept(
     ended = expand("--timeout", "1")
     assert ended.status == 1
     assert ended.error.startswith(f"{server.url}  OV406  no usable answer\n{message}")
-    assert ended.error.endswith(
-        "What was answered is kept: the same command resumes where it stopped.\n"
-    )
+    assert ended.error.endswith("Answers are kept: the same command resumes where it stopped.\n")
     assert server.asked == ["dog", *["ice cream"] * times]
     assert not (tmp_path / "definitions.toml").exists()
     server.reply = lambda name, times: completion("a sweet")

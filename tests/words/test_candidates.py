@@ -49,7 +49,7 @@ def test_words_that_mean_something_already_are_left_out(
     found = gather(vocabulary, given, words, [Reader()])
     assert found.synonyms[1:] == ({"café": "a:1"}, {})
     assert found.distractors == ("grass",)
-    assert "not tried as synonyms, since they are words already: Bus, cafe, sky" in caplog.text
+    assert "not tried as synonyms, since they are already in use: Bus, cafe, sky" in caplog.text
     assert "not tried, since the model does not know them: quay, qu" in caplog.text
 
 

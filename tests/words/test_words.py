@@ -96,7 +96,7 @@ def test_what_was_found_is_shown(audit: Words, colours: tuple[str | Path, ...]) 
     assert ["white", "25", "%", "1", "grey", "100", "%"] in rows
     assert "never win: yellow\n" in out
     assert "other words in place of names change the label of 50 % of all pixels\n" in out
-    assert "not told: which words are alike. The recipe compares with no vectors" in out
+    assert "not told: which words are alike. The recipe has no word vectors" in out
     use = f"use it: ovsskit run {TESTS / 'toy.toml'} IMAGES --classes-file toy-words.txt --plugin "
     assert f"{use}{TESTS / 'toy_stages.py'}\n" in out
     assert "runs of the recipe on each image, as it is and with other words: 3" in error
@@ -220,7 +220,7 @@ def test_ids_of_a_recipe_are_not_in_the_file(audit: Words, tmp_path: Path) -> No
     )
     status, _, error = audit(*IMAGES[:1], recipe="own.toml")
     assert status == 0
-    assert "a file of classes counts them from 1" in error
+    assert "a class file counts classes from 1" in error
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_classes_without_a_text_are_refused_or_left_as_they_are(
         (
             "dog >= a wagging pet\ntraffic light >= a red lamp",
             1,
-            "stands where that for `traffic light` is due",
+            "is where the text for `traffic light` is expected",
         ),
         ("traffic light >= a red lamp\ndog: a wagging pet", 2, "no text after `>=`"),
         ("traffic light >= a red lamp\ndog >= ", 2, "no text after `>=`"),
@@ -154,7 +154,7 @@ def test_a_line_that_names_no_class_is_taken_in_its_place_and_said(
     with caplog.at_level(logging.WARNING):
         found = expand(tmp_path, "semaphore >= a red lamp\ndog >= a wagging pet", weight=0.3)
     torch.testing.assert_close(found.data, expected(0.3))
-    assert "the text for `semaphore` is taken for `traffic light`" in caplog.text
+    assert "the text for `semaphore` is used for `traffic light`" in caplog.text
 
 
 def test_a_text_that_the_model_cuts_is_said_and_used(
