@@ -46,7 +46,7 @@ class StudyReport(LiveReport):
         )
         if state.rows:
             stderr.print(
-                f"goes on after {len(state.rows)} of {state.total} trials", highlight=False
+                f"resumes after {len(state.rows)} of {state.total} trials", highlight=False
             )
 
     def tell(self, state: StudyState, new: Sequence[Row]) -> None:

@@ -280,6 +280,6 @@ def _see_memory(plan: StudyPlan, device: str) -> None:
     )
     if wanted and PeakMemory.start(device) is None:
         raise BadStudy(
-            "This system does not tell how much memory a trial needs.",
+            "This system does not report how much memory a trial needs.",
             fix="Linux and NVIDIA GPUs do.",
         )

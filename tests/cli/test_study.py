@@ -134,7 +134,7 @@ def test_what_cannot_be_compared_is_told(
     assert "two studies or more" in alone.stderr
     nothing = ovsskit("study", "compare", done[0] / "one", tmp_path)
     assert nothing.returncode == 2
-    assert "No finished study is here" in nothing.stderr
+    assert "There is no finished study here" in nothing.stderr
 
 
 def test_the_best_recipe_passes_the_check(

@@ -77,7 +77,7 @@ def test_a_trial_that_is_better_by_both_rewards_is_accepted(prove: Prove) -> Non
     assert [one.images for one in state.acceptance.comparisons] == [16, 16]
     best = load_recipe(state.out / "best.toml").plan.stages[-1]
     assert best.at == state.chosen.params["toy_cut.at"]  # type: ignore[attr-defined]
-    assert "better beyond doubt" in (state.out / "best.toml").read_text()
+    assert "better with 95 % confidence" in (state.out / "best.toml").read_text()
 
 
 def test_a_reward_of_another_kind_keeps_the_unchanged_recipe(prove: Prove) -> None:
@@ -93,8 +93,8 @@ def test_a_reward_of_another_kind_keeps_the_unchanged_recipe(prove: Prove) -> No
     assert recipe.plan.stages[-1].at == 0.1  # type: ignore[attr-defined]
     text = (state.out / "best.toml").read_text()
     assert "# The unchanged recipe was kept: trial" in text
-    assert "is not better by toy_small" in text
-    assert any("is not better by toy_small" in line for line in facts(state))
+    assert "is not better according to toy_small" in text
+    assert any("is not better according to toy_small" in line for line in facts(state))
     plain = json.loads((state.out / "trials.json").read_text())["acceptance"]
     assert plain["accepted"] is False
     assert [one["reward"] for one in plain["comparisons"]] == ["toy_goal", "toy_small"]
@@ -133,7 +133,7 @@ def test_what_the_objective_does_not_prove_needs_no_confirmation(
     state = prove(f'{GOAL}[confirm]\nuse = "toy_goal"\nname = "again"\nshare = 0.45\n')
     assert state.acceptance is not None
     assert [one.reward for one in state.acceptance.comparisons] == ["toy_goal"]
-    assert "may be better by luck by toy_goal" in state.acceptance.reasons[0]
+    assert "may be better only by luck according to toy_goal" in state.acceptance.reasons[0]
     assert state.chosen is None
 
 

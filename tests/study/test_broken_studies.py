@@ -81,7 +81,7 @@ def test_images_in_which_no_class_is_found_judged_by_clip(search: Search, tmp_pa
     assert str(caught.value) == (
         f"{tmp_path / 'none.toml'}:11  OV605  nothing to judge\n"
         "  No image gives `clip_reward` anything to judge: no class is found in any of them.\n"
-        "  Look for classes that the images show, or let more classes pass for present."
+        "  Look for classes that the images show, or relax the choice of present classes."
     )
     (tmp_path / "some.toml").write_text(JUDGED.replace("shown = []", 'shown = ["p1", "p4"]'))
     [row] = search(tmp_path / "some.toml", classes="dog", trials=1, out="some").rows
@@ -110,7 +110,7 @@ def test_a_stage_that_the_others_need_cannot_be_switched_off(
 
 
 def test_cmaes_takes_no_shared_storage(search: Search) -> None:
-    with pytest.raises(OvsskitError, match="keeps pickles"):
+    with pytest.raises(OvsskitError, match="stores pickles"):
         search(sampler="cmaes", storage="postgresql://localhost/db")
 
 

@@ -160,11 +160,11 @@ def test_a_reference_that_is_not_named_or_finds_nothing_is_refused(
     with pytest.raises(Problems) as caught:
         read_search(StudyOptions(str(study_file(tables=tables))))
     assert str(caught.value).splitlines()[1:] == [
-        "  `reference_reward` compares with a reference, and none is named.",
+        "  `reference_reward` compares with a reference, but none is named.",
         '  Name a recipe: reference = "..." in the study, or --reference RECIPE.',
     ]
     reference.write_text(REFERENCE.format(toy=json.dumps(str(TOY)), at=1.0))
-    with pytest.raises(BadStudy, match="finds none of the classes in any of the images"):
+    with pytest.raises(BadStudy, match="finds none of the classes in any image"):
         search(study_file('reference = "reference.toml"', tables), trials=2)
 
 

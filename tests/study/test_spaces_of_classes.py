@@ -211,7 +211,7 @@ def test_words_are_chosen_among_synonyms(tmp_path: Path) -> None:
         "cow": ("all", "first", "joined", "calf"),
     }
     assert set(starting_values(plan.search).values()) == {"all"}
-    with pytest.raises(OvsskitError, match="chooses among synonyms, and no class has any"):
+    with pytest.raises(OvsskitError, match="chooses among synonyms, but no class has any"):
         plan_of(path, "dog, cat")
 
 

@@ -363,7 +363,7 @@ ADDRESS = (
             "mysql://localhost/db",
             f"`mysql://localhost/db` is not a PostgreSQL server.\n  {ADDRESS}",
         ),
-        ("nonsense", f"This is not an address of a storage.\n  {ADDRESS}"),
+        ("nonsense", f"This is not the address of a storage.\n  {ADDRESS}"),
     ],
 )
 def test_a_storage_that_cannot_be_used_is_told_without_its_password(

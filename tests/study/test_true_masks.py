@@ -69,7 +69,7 @@ def test_masks_that_hold_the_numbers(tmp_path: Path, draw: Draw) -> None:
         (
             lambda n: PIL.Image.fromarray(n.T.copy()),
             "3 of 3 masks are transposed",
-            "This one is 30 x 40 pixels, and p0.jpg 40 x 30",
+            "This one is 30 x 40 pixels, but p0.jpg 40 x 30",
             "EXIF",
         ),
         (

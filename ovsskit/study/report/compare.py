@@ -66,8 +66,8 @@ def read_finished(folder: Path) -> Finished:
     try:
         found: Trials = read_json(path, Trials)
     except Unreadable as error:
-        what = f"No finished study is here: {error}."
-        fix = "Name the folder of a study that has come to its end."
+        what = f"There is no finished study here: {error}."
+        fix = "Name the folder of a finished study."
         raise BadFile(what, fix=fix, where=Place(str(folder))) from error
     first = found.objectives[0]
     default = found.default.values[0] if found.default.values else None

@@ -66,14 +66,14 @@ class Acceptance:
             return ["The unchanged recipe was kept: no trial was better on the images searched."]
         if self.is_accepted:
             return [
-                f"Trial {self.turn} is better beyond doubt (95 %).",
+                f"Trial {self.turn} is better with 95 % confidence.",
                 *map(str, self.comparisons),
             ]
         doubted = [one for one in self.comparisons if not one.is_better]
         worse = [one for one in doubted if not one.gain > 0]
-        why = "is not better" if worse else "may be better by luck"
+        why = "is not better" if worse else "may be better only by luck"
         first = (worse or doubted)[0].reward
-        what = f"The unchanged recipe was kept: trial {self.turn} {why} by {first}."
+        what = f"The unchanged recipe was kept: trial {self.turn} {why} according to {first}."
         return [what, *map(str, self.comparisons)]
 
     def plain(self) -> dict[str, Any]:

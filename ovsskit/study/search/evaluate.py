@@ -264,7 +264,7 @@ class Evaluator:
             what = (
                 f"No image gives `{one.name}` anything to judge: no class is found in any of them."
             )
-            fix = "Look for classes that the images show, or let more classes pass for present."
+            fix = "Look for classes that the images show, or relax the choice of present classes."
             raise NothingFound(what, fix=fix, where=one.place)
         return total
 

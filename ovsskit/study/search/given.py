@@ -69,15 +69,15 @@ class GivenSlots:
         """Check that the reference finds something.
 
         Raises:
-            BadStudy: it finds none of the classes in any of the images.
+            BadStudy: it finds none of the classes in any image.
         """
         for image in images:
             [labels] = self._labels(self._reference, [image])
             if labels.ids.any():
                 return
         name = self.plan.search.settings.reference
-        what = f"The reference `{name}` finds none of the classes in any of the images."
-        fix = "Name a recipe that knows these classes, or leave the reference out."
+        what = f"The reference `{name}` finds none of the classes in any image."
+        fix = "Name a recipe that knows these classes, or remove the reference."
         raise BadStudy(what, fix=fix)
 
     def _labels(self, ready: tuple[Pipeline, str], images: Sequence[Image]) -> list[Labels]:

@@ -262,7 +262,7 @@ class TrialQueue:
         """
         attributes: dict[str, Any] = {TURN: turn}
         if len(before) >= MOST_DEATHS:
-            reason = f"{len(before)} workers died over it."
+            reason = f"{len(before)} workers died while trying it."
             return optuna.trial.create_trial(
                 state=TrialState.FAIL, user_attrs={**attributes, ERROR: reason}
             )

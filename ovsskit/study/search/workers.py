@@ -64,5 +64,5 @@ def see_failures(rows: list[Row]) -> None:
     if len(last) == SAME_FAILURES and all(row.state == "failed" for row in last):
         raise StudyFailed(
             f"{SAME_FAILURES} trials in a row failed: {last[-1].reason}",
-            fix="Narrow the space, or mend the recipe.",
+            fix="Narrow the space, or fix the recipe.",
         )

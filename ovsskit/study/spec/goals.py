@@ -57,7 +57,7 @@ def unnamed_references(goals: Sequence[Objective]) -> Iterator[OvsskitError]:
     for stage in (stage for goal in goals for stage in goal.stages):
         cls = find_stage(stage["use"])
         if cls is not None and REFERENCE in wiring(cls).reads and not stage.get("reads"):
-            what = f"`{stage['name']}` compares with a reference, and none is named."
+            what = f"`{stage['name']}` compares with a reference, but none is named."
             fix = 'Name a recipe: reference = "..." in the study, or --reference RECIPE.'
             yield BadStudy(what, fix=fix, where=stage.place)
 

@@ -90,9 +90,7 @@ class Objective:
         below = next((index for index, one in enumerate(factors) if one < 0), None)
         if len(factors) > 1 and below is not None:
             address = self.addresses[below]
-            what = (
-                f"`{address}` gives {factors[below]:.3g}, and a factor of a product is 0 or more."
-            )
+            what = f"`{address}` gives {factors[below]:.3g}, but a factor must not be negative."
             raise BadStudy(what, fix="Leave it out of the product.", where=self.place)
         return math.prod(factors)
 
@@ -130,7 +128,7 @@ def read_objectives(table: Table) -> tuple[Objective, ...]:
     if not listed or not all(listed):
         there = f"Rewards: {first_of(rewards(), 'ovsskit stages')}. Metrics: {', '.join(METRICS)}."
         fix = 'Give use = "..." or metric = "..."; without [objective] the study chooses.'
-        what, where = "Nothing says what to make better.", table.place_of("objective")
+        what, where = "No objective is named.", table.place_of("objective")
         report(BadStudy(what, there=there, fix=fix, where=where))
         return ()
     found = [one for entry in listed for one in read_objective(entry)]

@@ -133,7 +133,7 @@ def _see_count(images: int) -> None:
         )
         raise BadStudy(what, fix=fix)
     if images < ADVISED_IMAGES:
-        text = "%d images are few to tell good settings by: %d or more are advised"
+        text = "%d images are few for choosing settings: %d or more are advised"
         log.warning(text, images, ADVISED_IMAGES)
 
 

@@ -55,17 +55,18 @@ def problems_of_method(search: Search, table: Table) -> Iterator[OvsskitError]:
     pruner, where, count = search.settings.pruner, table.place_of("pruner"), len(search.objectives)
     fix = 'pruner = "none", or --pruner none.'
     if pruner != "none" and count > 1:
-        what = f"The pruner `{pruner}` compares one number, and there are {count} objectives."
+        what = f"The pruner `{pruner}` compares one number, but there are {count} objectives."
         yield BadStudy(what, fix=fix, where=where)
     costs = {"seconds", "megabytes"} & {one.metric for one in search.objectives}
     if pruner != "none" and costs:
-        what = f"The pruner `{pruner}` compares images, and `{min(costs)}` is one number for all."
+        what = f"The pruner `{pruner}` compares images, but `{min(costs)}` is one number for all."
         yield BadStudy(what, fix=fix, where=where)
     if pruner == "wilcoxon":
         yield from _missing("scipy", "The pruner `wilcoxon`", where)
     places = {one.address: one.place for one in search.space}
     for one in sorted(places.keys() & search.fixed.keys()):
-        yield BadSpace(f"`{one}` is searched and set.", fix="Keep one of them.", where=places[one])
+        what = f"`{one}` is both searched and set."
+        yield BadSpace(what, fix="Keep one of them.", where=places[one])
 
 
 def problems_of_sampler(search: Search, where: Place) -> Iterator[OvsskitError]:
@@ -78,22 +79,22 @@ def problems_of_sampler(search: Search, where: Place) -> Iterator[OvsskitError]:
     depending = [address for address, owner in owned.items() if owner in switched]
     endless = [one.address for one in space if one.values() is None]
     if sampler == "grid" and endless:
-        what = f"{name} needs steps, and these are continuous: {', '.join(endless)}."
-        yield BadStudy(what, fix=f"Give `step` or `choices`, or take {tpe}", where=where)
+        what = f"{name} needs steps, but these are continuous: {', '.join(endless)}."
+        yield BadStudy(what, fix=f"Give `step` or `choices`, or use {tpe}", where=where)
     elif sampler == "grid" and (size := grid_size(space) or 0) > LARGEST_GRID:
-        fix = "Take larger steps, or another sampler."
+        fix = "Use larger steps, or another sampler."
         yield BadStudy(f"The grid has {size:,} points.", fix=fix, where=where)
     elif sampler == "cmaes" and worded:
-        what = f"{name} searches numbers, and these are choices: {', '.join(worded)}."
-        yield BadStudy(what, fix=f"Give ranges, or take {tpe}", where=where)
+        what = f"{name} searches numbers, but these are choices: {', '.join(worded)}."
+        yield BadStudy(what, fix=f"Give ranges, or use {tpe}", where=where)
     elif sampler == "cmaes" and len(space) < 2 and all(one.of_class != ALL for one in space):
         yield BadStudy(f"{name} needs two parameters or more.", fix=tpe, where=where)
     elif sampler == "gp" and depending:
         left_out = f"switches leave these out: {', '.join(depending)}"
-        what = f"{name} needs every parameter in every trial, and {left_out}."
+        what = f"{name} needs every parameter in every trial, but {left_out}."
         yield BadStudy(what, fix=tpe, where=where)
     elif sampler in ("cmaes", "annealing") and count > 1:
-        what = f"{name} makes one number better, and there are {count} objectives."
+        what = f"{name} improves one number, but there are {count} objectives."
         yield BadStudy(what, fix=tpe, where=where)
     elif needed := {"cmaes": "cmaes", "gp": "scipy"}.get(sampler):
         yield from _missing(needed, name, where)
@@ -119,7 +120,7 @@ def _problems_of_groups(search: Search, table: Table) -> Iterator[OvsskitError]:
         divides = f"{who} divides `{settings.split}` among the groups"
         there = f"Available: {', '.join(known)}"
         yield BadStudy(
-            f"{divides}, and the space has no values of it.",
+            f"{divides}, but the space has no values for it.",
             there=there if known else "It has no parameter with steps or choices.",
             where=where,
         )

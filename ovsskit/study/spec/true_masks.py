@@ -112,12 +112,12 @@ def _fault_of_size(image: Path, numbers: Int[numpy.ndarray, "h w"]) -> Fault | N
     mine = numbers.shape[::-1]
     if mine == size:
         return None
-    facts = f"This one is {mine[0]} x {mine[1]} pixels, and {image.name} {size[0]} x {size[1]}."
+    facts = f"This one is {mine[0]} x {mine[1]} pixels, but {image.name} {size[0]} x {size[1]}."
     if mine == size[::-1]:
-        turned = "transposed: height and width are exchanged"
-        fix = "Transpose them, or turn them as the image's EXIF tag says."
+        turned = "transposed: height and width are swapped"
+        fix = "Transpose them, or rotate them as the image's EXIF tag says."
         return Fault(f"is {turned}", f"are {turned}", facts, fix)
-    fix = "Make them as large as the images, without mixing numbers (nearest neighbour)."
+    fix = "Resize them to the size of the images by nearest neighbour, so that no numbers mix."
     other = "another size than"
     return Fault(f"has {other} its image", f"have {other} their images", facts, fix)
 

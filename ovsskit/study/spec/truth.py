@@ -62,7 +62,7 @@ def read_truth(
         raise BadStudy("The metric `miou` needs true masks.", fix=fix, where=objective.place)
     if not set(vocabulary.names) <= set(NOUNS):
         raise BadStudy(
-            "The masks of the sample scenes do not know all of these classes.",
+            "The masks of the sample scenes do not contain all of these classes.",
             where=objective.place,
         )
     number_of = dict(zip(vocabulary.names, vocabulary.ids[1:], strict=True))
