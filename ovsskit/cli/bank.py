@@ -37,7 +37,7 @@ def build(
     ],
     images: Annotated[
         list[str],
-        typer.Option("--images", help="Folder of images without labels; also files and globs."),
+        typer.Option("--images", help="Folder of unlabelled images; also files and globs."),
     ],
     classes: Classes = None,
     classes_file: ClassesFile = None,
@@ -49,13 +49,13 @@ def build(
     ] = None,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     device: Device = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
     """Learn from unlabelled images what classes look like, or what their regions look like.
 
-    Which of them, the recipe says: by its stage read_bank or retrieve.
+    The recipe says which, by its stage read_bank or retrieve.
 
     A build that was stopped goes on when the same command is given again: what the models made of
     an image is kept in the user's cache.

@@ -101,6 +101,6 @@ def _files(name: str) -> list[str]:
         return [name]
     files = sorted(str(path) for path in Path(name).rglob("*.toml") if not path.is_dir())
     if not files:
-        what = "There is no recipe in this folder, and none in the folders below it."
+        what = "There is no recipe in this folder or below it."
         raise MissingRecipe(what, fix="Recipes end in `.toml`.", where=Place(name))
     return files

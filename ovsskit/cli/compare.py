@@ -17,7 +17,9 @@ def compare(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("compare.html"),
     most: Annotated[
         int,
-        typer.Option("--most", min=0, help="Show this many images, those that disagree most."),
+        typer.Option(
+            "--most", min=0, help="Show this many images, those with the largest differences."
+        ),
     ] = 60,
     max_pixels: MaxPixels = MAX_PIXELS,
     force: Force = False,

@@ -173,5 +173,5 @@ def as_error(error: Exception, where: Place | None = None) -> OvsskitError:
         place = Place(str(error.filename)) if error.filename else where
         return Refused(f"The system refuses: {error.strerror}.", where=place)
     what = f"ovsskit failed: {type(error).__name__}: {error}"
-    fix = "`ovsskit --debug ...` shows where this comes from; please report it."
+    fix = "`ovsskit --debug ...` shows the traceback; please report it."
     return ProgramError(what, fix=fix, where=where)

@@ -29,7 +29,7 @@ def datasets(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the data sets that `eval` reads, or show one: classes, splits, and how its files lie."""
+    """List the data sets that `eval` reads, or show one: classes, splits and file layouts."""
     from ovsskit.datasets.facts import dataset_names, facts_of
 
     found = [facts_of(one) for one in ([name] if name else dataset_names())]

@@ -39,16 +39,14 @@ def distil(
     ],
     images: Annotated[
         list[str],
-        typer.Option(
-            "--images", help="Files, folders, globs or addresses of images without labels."
-        ),
+        typer.Option("--images", help="Files, folders, globs or addresses of unlabelled images."),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     student: Annotated[
         str,
         typer.Option(
             "--student",
             metavar="NAME",
-            help="The network that is taught: segformer-tiny, segformer-b0 to -b5, deeplab-tiny, "
+            help="The network to teach: segformer-tiny, segformer-b0 to -b5, deeplab-tiny, "
             "deeplab-r50, deeplab-r101, maskclip_plus, maskclip_plus-r101, vit.",
             show_default="segformer-b0, or the recipe's",
         ),
@@ -57,7 +55,7 @@ def distil(
     classes_file: ClassesFile = None,
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="A folder of true masks, to judge teacher and student by."),
+        typer.Option("--truth", help="Folder of true masks to score teacher and student with."),
     ] = None,
     truth_classes: TruthClasses = None,
     ignore: Ignore = [255],  # noqa: B006
@@ -74,15 +72,15 @@ def distil(
     bands: Bands = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Read what was done before, and do again what has changed."),
+        typer.Option("--verify", help="Read existing results, and redo what has changed."),
     ] = False,
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Teach a small, fast network what a recipe finds in images without labels.
+    """Teach a small, fast network what a recipe finds in unlabelled images.
 
-    The folder that it leaves holds a recipe that runs the student.
-    What was stopped goes on where it was last saved when the same command is given again.
+    The output folder holds a recipe that runs the student.
+    If it was stopped, the same command resumes from the last saved state.
     """
     from ovsskit.cli.console import resumable
     from ovsskit.cli.distil_report import DistilReport

@@ -16,7 +16,7 @@ class DistilReport(TrainingReport):
     """Show the teacher's run, then a progress bar and a summary; or nothing."""
 
     doing = "teaching"
-    finished_before = "Nothing to do: the student was taught before."
+    finished_before = "Nothing to do: the student has already been taught."
 
     def __init__(self, *, quiet: bool) -> None:
         super().__init__(quiet=quiet)

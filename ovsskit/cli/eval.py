@@ -53,21 +53,24 @@ def eval(
             autocompletion=complete_dataset,
         ),
     ] = "",
-    root: Annotated[Path | None, typer.Option("--root", help="Where the data set lies.")] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="The data set's folder.")] = None,
     split: Annotated[
-        str, typer.Option("--split", help="Its split.", show_default="the one that papers report")
+        str,
+        typer.Option(
+            "--split", help="Split of the data set.", show_default="the one that papers report"
+        ),
     ] = "",
     layout: Annotated[
         str,
         typer.Option(
             "--layout",
-            help="How its files lie; of a table, its columns, such as image:mask.",
-            show_default="the first that is there",
+            help="Layout of its files; for a table, its columns, such as image:mask.",
+            show_default="the first one found",
         ),
     ] = "",
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="A folder of true masks, named as their images."),
+        typer.Option("--truth", help="Folder of true masks, named like their images."),
     ] = None,
     truth_classes: TruthClasses = None,
     ignore: Ignore = [255],  # noqa: B006
@@ -79,7 +82,7 @@ def eval(
         str,
         typer.Option(
             "--coarse",
-            help="Count in coarser classes: coco_stuff27, or a file with `animal: dog, cat`.",
+            help="Score coarser classes: coco_stuff27, or a file with `animal: dog, cat`.",
         ),
     ] = "",
     protocol: Annotated[
@@ -113,7 +116,7 @@ def eval(
 ) -> None:
     """Measure a recipe on images with true masks, and leave a record and a report in a folder.
 
-    An evaluation that was stopped goes on where it was when the same command is given again.
+    If an evaluation was stopped, the same command resumes it.
     """
     from ovsskit.cli.console import resumable
     from ovsskit.cli.eval_report import EvalReport

@@ -15,7 +15,7 @@ def expand(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Recipe whose classes to take: a file, or the name of a shipped one.",
+            help="Recipe whose classes to use: a file, or the name of a shipped one.",
             autocompletion=complete_recipe,
         ),
     ] = "",
@@ -41,7 +41,7 @@ def expand(
         Path | None, typer.Option("--prompt", help="File with a prompt; {} stands for the class.")
     ] = None,
     tries: Annotated[
-        int, typer.Option("--tries", min=1, help="How often to ask for each class.")
+        int, typer.Option("--tries", min=1, help="How many times to ask for each class.")
     ] = 3,
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Seconds to wait for the endpoint.")
@@ -61,7 +61,7 @@ def expand(
 ) -> None:
     """Have a language model write a definition or synonym of each class, for stage expand_text.
 
-    Answers are kept as they come: after a failure the same command resumes where it stopped.
+    Answers are kept as they arrive: after a failure, the same command resumes where it stopped.
     """
     from rich.markup import escape
 
@@ -97,4 +97,4 @@ def expand(
     write_texts(path, texts, kind, asked.name, force=force)
     console.print(f"wrote {escape(str(path))}: {len(texts)} {kind}", highlight=False)
     then = f"--set expand_text.file={escape(str(path))}"
-    console.print(f"read them, change what is wrong, then: {then}", highlight=False)
+    console.print(f"read them, correct what is wrong, then: {then}", highlight=False)

@@ -21,7 +21,7 @@ def export(
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="The folder of a finished run, or of a student; without it, formats are listed."
+            help="Folder of a finished run, or of a student; without it, formats are listed."
         ),
     ] = None,
     to: Annotated[
@@ -39,21 +39,20 @@ def export(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option(
-            "--classes", metavar="NAMES", help="Export these classes of the run; others are lost."
-        ),
+        typer.Option("--classes", metavar="NAMES", help="Export only these classes of the run."),
     ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            "--min-confidence", help="Pixels below it become background (run --save-confidence)."
+            "--min-confidence",
+            help="Pixels below this become background (needs run --save-confidence).",
         ),
     ] = None,
     copy_images: Annotated[
-        bool, typer.Option("--copy-images", help="Copy the images beside the masks.")
+        bool, typer.Option("--copy-images", help="Copy the images next to the masks.")
     ] = False,
     link_images: Annotated[
-        bool, typer.Option("--link-images", help="Link the images beside the masks.")
+        bool, typer.Option("--link-images", help="Link the images next to the masks.")
     ] = False,
     simplify: Annotated[
         float,
@@ -61,7 +60,7 @@ def export(
             "--simplify",
             metavar="PIXELS",
             min=0,
-            help="Let outlines of regions deviate by about so much (geopackage, geojson).",
+            help="Let outlines of regions deviate by about this many pixels (geopackage, geojson).",
         ),
     ] = 0.0,
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -71,7 +70,7 @@ def export(
 ) -> None:
     """Write the masks of a finished run in a format that other tools read.
 
-    An export that was stopped goes on where it was when the same command is given again.
+    If an export was stopped, the same command resumes it.
     """
     from ovsskit.cli.console import console, resumable
     from ovsskit.cli.export_report import ExportReport, left_out_of, list_formats

@@ -24,7 +24,7 @@ def fit(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Recipe file, or name of a shipped recipe, whose model can be tuned.",
+            help="Recipe file, or name of a shipped recipe, with a model that can be tuned.",
             autocompletion=complete_recipe,
         ),
     ],
@@ -39,7 +39,7 @@ def fit(
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Read existing tuned weights, and check that they are whole."
+            "--verify", help="Read existing tuned weights, and check that they are intact."
         ),
     ] = False,
     quiet: Quiet = False,
@@ -47,8 +47,8 @@ def fit(
 ) -> None:
     """Tune a model for a list of classes without any image.
 
-    The folder that it leaves is then named as weights.
-    A tuning that was stopped goes on where it was last saved when the same command is given again.
+    Name the output folder as the weights afterwards.
+    If tuning was stopped, the same command resumes from the last saved state.
     """
     from ovsskit.cli.console import resumable
     from ovsskit.cli.fit_report import FitReport

@@ -14,7 +14,7 @@ class FitReport(TrainingReport):
     """Show a progress bar, notices and a summary, or nothing."""
 
     doing = "tuning"
-    finished_before = "Nothing to do: the tuning was finished before."
+    finished_before = "Nothing to do: the tuning has already finished."
 
     def __init__(self, *, quiet: bool, recipe: str) -> None:
         super().__init__(quiet=quiet)

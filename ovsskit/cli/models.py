@@ -26,7 +26,7 @@ def models(
         ),
     ] = "",
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Fetch from the hub what is not here.")
+        bool, typer.Option("--fetch", help="Fetch missing weights from the hub.")
     ] = False,
     convert: Annotated[
         Path | None,
@@ -37,12 +37,10 @@ def models(
     ] = None,
     study: Annotated[
         bool,
-        typer.Option(
-            "--study", help="Count in what a study of it asks beside: judge and reference."
-        ),
+        typer.Option("--study", help="Include what a study of it also needs: judge and reference."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Let --convert replace a file that is there.")
+        bool, typer.Option("--force", help="Let --convert replace an existing file.")
     ] = False,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
@@ -80,7 +78,7 @@ def models(
         table.add_row(*map(escape, _row(one)))
     show(table)
     for trouble in dict.fromkeys(one.info.trouble for one in checked if one.info.trouble):
-        console.print(f"Sizes and licences are not known: {escape(trouble)}.", highlight=False)
+        console.print(f"Sizes and licences are unknown: {escape(trouble)}.", highlight=False)
     for one in checked:
         if known := one.info.published:
             lines = (

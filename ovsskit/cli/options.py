@@ -27,7 +27,7 @@ Sets = Annotated[
 ]
 Plugins = Annotated[
     list[Path],
-    typer.Option("--plugin", metavar="FILE", help="Python file with stages or models of your own."),
+    typer.Option("--plugin", metavar="FILE", help="Python file with your own stages or models."),
 ]
 
 Classes = Annotated[
@@ -36,33 +36,40 @@ Classes = Annotated[
 ]
 ClassesFile = Annotated[
     Path | None,
-    typer.Option("--classes-file", help="Text file with one class on each line, then synonyms."),
+    typer.Option(
+        "--classes-file", help="Text file with one class on each line, followed by its synonyms."
+    ),
 ]
 TruthClasses = Annotated[
     Path | None,
-    typer.Option("--truth-classes", help="What the numbers or colours of your own masks mean."),
+    typer.Option(
+        "--truth-classes", help="File that says what the numbers or colours of your masks mean."
+    ),
 ]
 Ignore = Annotated[
-    list[int], typer.Option("--ignore", help="Numbers in the true masks that count nowhere.")
+    list[int], typer.Option("--ignore", help="Numbers in the true masks that are not counted.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[
-    str, typer.Option("--batch", help="Most items that a network sees at once, or auto.")
+    str,
+    typer.Option("--batch", help="Largest number of items that a network sees at once, or auto."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Take the first N images only.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Use only the first N images.")]
 Devices = Annotated[
     str | None,
-    typer.Option("--devices", metavar="0,1", help="A replica on each of these: 0,1 or cpu,cpu."),
+    typer.Option(
+        "--devices", metavar="0,1", help="Run a replica on each of these: 0,1 or cpu,cpu."
+    ),
 ]
 Engine = Annotated[
-    str, typer.Option("--engine", help="here, or ray: actors of a Ray cluster do the images.")
+    str, typer.Option("--engine", help="here, or ray: actors of a Ray cluster process the images.")
 ]
 ShardOption = Annotated[
     str | None,
     typer.Option(
         "--shard",
         metavar="2/4",
-        help="Do the second part of four, beside others; auto asks torchrun or SLURM.",
+        help="Do the second part of four, while others do the rest; auto asks torchrun or SLURM.",
     ),
 ]
 MaxPixels = Annotated[
@@ -73,13 +80,15 @@ Stretched = Annotated[
     typer.Option(
         "--stretch",
         metavar="RULE",
-        help="Which numbers of more than 8 bits become black and white: "
-        "percentile, minmax, none, or the two numbers, 0,3000.",
+        help="How numbers of more than 8 bits become black to white: "
+        "percentile, minmax, none, or two numbers, 0,3000.",
     ),
 ]
 Bands = Annotated[
     str | None,
-    typer.Option("--bands", metavar="4,3,2", help="Bands to show as red, green, blue; or one."),
+    typer.Option(
+        "--bands", metavar="4,3,2", help="Bands to show as red, green and blue; or one for grey."
+    ),
 ]
 Window = Annotated[
     int,
@@ -89,10 +98,10 @@ Window = Annotated[
 ]
 Overlap = Annotated[
     int,
-    typer.Option("--overlap", min=0, help="Pixels that neighbouring windows share; up to half."),
+    typer.Option("--overlap", min=0, help="Pixels that neighbouring windows share; at most half."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
 def hide_bars(*, quiet: bool) -> None:

@@ -20,7 +20,7 @@ def recipes(
 ) -> None:
     """List the shipped recipes by method: model, weights and whether they are here, data set.
 
-    With the numbers that are published for them. Nothing is asked of the network.
+    It also shows their published numbers. It does not use the network.
     """
     from ovsskit.recipe.methods import shipped_methods
 

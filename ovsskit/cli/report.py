@@ -16,20 +16,22 @@ def report(
         typer.Argument(help="Folders that `ovsskit eval` wrote, or the eval.json in them."),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="Show the IoU of every class, too.")
+        bool, typer.Option("--per-class", help="Also show the IoU of every class.")
     ] = False,
     compare: Annotated[
         tuple[Path, Path] | None,
-        typer.Option("--compare", metavar="A B", help="Say how B differs from A, and how surely."),
+        typer.Option(
+            "--compare", metavar="A B", help="Show how B differs from A, with confidence intervals."
+        ),
     ] = None,
     form: Annotated[
         Literal["terminal", "markdown", "latex", "html"],
         typer.Option("--format", help="The form of the tables."),
     ] = "terminal",
-    out: Annotated[Path | None, typer.Option("--out", help="Write the tables into a file.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the tables to a file.")] = None,
     force: Force = False,
 ) -> None:
-    """Make tables of results, in which every number carries its protocol."""
+    """Make tables of resultsthat show the protocol of every number."""
     from ovsskit.cli.console import console, show
     from ovsskit.errors import BadValue, Place
     from ovsskit.files.writing import see_free, write_text

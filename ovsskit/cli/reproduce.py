@@ -32,7 +32,7 @@ def reproduce(
     ],
     root: Annotated[Path, typer.Option("--root", help="The folder that holds the data sets.")],
     variants: Annotated[
-        bool, typer.Option("--variants", help="Measure their variants for other data sets, too.")
+        bool, typer.Option("--variants", help="Also measure their variants for other data sets.")
     ] = False,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, help="Points by which a number may differ.")
@@ -49,10 +49,10 @@ def reproduce(
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Measure the published numbers of recipes on the data sets that are there, and compare.
+    """Measure the published numbers of recipes on the data sets that you have, and compare.
 
-    The exit status is 0 if all that can be compared lie within the tolerance, 1 if one does not,
-    and 3 if none can be compared. What was stopped goes on when the same command is given again.
+    The exit status is 0 if all comparable numbers are within the tolerance, 1 if one is not,
+    and 3 if none can be compared. If it was stopped, the same command resumes it.
     """
     from ovsskit.cli.console import resumable
     from ovsskit.cli.reproduce_report import ReproduceReport

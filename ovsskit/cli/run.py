@@ -48,7 +48,7 @@ def run(
         list[str],
         typer.Argument(
             help="Files, folders, globs, addresses, a list (.txt), or - (standard input). "
-            "Without any: the recipe's own, else sample scenes."
+            "Default: the recipe's own, else the sample scenes."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Classes = None,
@@ -79,12 +79,12 @@ def run(
         typer.Option(
             "--explain",
             metavar="NAME",
-            help="Save what every stage wrote for this image; all; none.",
+            help="Save what every stage wrote for this image, for all, or for none.",
         ),
     ] = [],  # noqa: B006
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", help="A folder of true masks, to compare with in the gallery."),
+        typer.Option("--truth", help="Folder of true masks to compare with in the gallery."),
     ] = None,
     truth_classes: TruthClasses = None,
     ignore: Ignore = [255],  # noqa: B006
@@ -102,20 +102,22 @@ def run(
         typer.Option(
             "--frame-rate",
             min=1,
-            help="Images of a folder are frames, so many a second: write an overlay video too.",
+            help="Treat a folder's images as frames, so many a second, and also write a video.",
         ),
     ] = None,
     profile: Annotated[
         bool,
-        typer.Option("--profile", help="Measure the seconds of every stage; a GPU is then slower."),
+        typer.Option(
+            "--profile", help="Measure the seconds of every stage; this slows a GPU down."
+        ),
     ] = False,
     compile: Annotated[
         bool,
-        typer.Option("--compile", help="Let torch compile networks: worth it for many images."),
+        typer.Option("--compile", help="Let torch compile networks: worthwhile for many images."),
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Read what was done before, and do again what has changed."),
+        typer.Option("--verify", help="Read existing results, and redo what has changed."),
     ] = False,
     json: Annotated[
         bool,
@@ -126,7 +128,7 @@ def run(
 ) -> None:
     """Segment images: masks, overlays with a legend, and a gallery to look at them.
 
-    A run that was stopped goes on where it was when the same command is given again.
+    If a run was stopped, the same command resumes it.
     """
     from ovsskit.cli.console import resumable
     from ovsskit.cli.export_report import export_each

@@ -75,7 +75,7 @@ class Report(LiveReport):
         done, failed, pending = counts["done"], counts["failed"], counts["pending"]
         if not summary.done_now:
             console.print(
-                f"Nothing to do: all {len(records)} images were done before.", highlight=False
+                f"Nothing to do: all {len(records)} images are already done.", highlight=False
             )
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         left = f", {pending} still to do" if pending else ""

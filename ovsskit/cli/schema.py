@@ -6,7 +6,7 @@ from ovsskit.cli.options import Plugins, load_plugins
 
 
 def schema(plugins: Plugins = []) -> None:  # noqa: B006 - nothing changes it
-    """Print the JSON Schema of recipes, with which editors complete and check recipes."""
+    """Print the JSON Schema of recipes, which lets editors complete and check them."""
     import json
 
     from ovsskit.recipe.schema import recipe_schema

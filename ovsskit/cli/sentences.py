@@ -40,7 +40,7 @@ def sentences(
         list[str],
         typer.Argument(
             help="Files, folders, globs, or a list (.txt). "
-            "Without any: the recipe's own, else sample scenes."
+            "Default: the recipe's own, else the sample scenes."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Classes = None,
@@ -63,9 +63,9 @@ def sentences(
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Choose each class's sentences by images without labels, and write a recipe with them.
+    """Choose each class's sentences using unlabelled images, and write a recipe with them.
 
-    The recipe runs with every sentence alone; a class gets those that are the surest of it.
+    The recipe runs with each sentence alone; a class gets those with which it is surest.
     """
     from ovsskit.cli.sentences_report import SentencesReport
     from ovsskit.sentences.sentences import SentencesOptions, choose_sentences

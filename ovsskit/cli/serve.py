@@ -33,26 +33,24 @@ def serve(
     ],
     images: Annotated[
         list[str],
-        typer.Argument(
-            help="Files, folders, globs, or a list (.txt). Without any: the sample scenes."
-        ),
+        typer.Argument(help="Files, folders, globs, or a list (.txt). Default: the sample scenes."),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     against: Annotated[
         str,
         typer.Option(
             "--against",
             metavar="RECIPE",
-            help="Another recipe, to compare with.",
+            help="Another recipe to compare with.",
             autocompletion=complete_recipe,
         ),
     ] = "",
     classes: Classes = None,
     sets: Sets = [],  # noqa: B006
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="The port; 0 is any that is free.")
+        int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes any free one.")
     ] = 7860,
     side: Annotated[
-        int, typer.Option("--side", min=64, help="Shrink larger images to so many pixels.")
+        int, typer.Option("--side", min=64, help="Shrink larger images to this many pixels.")
     ] = 1024,
     device: Device = "auto",
     batch: Batch = "auto",
@@ -62,7 +60,7 @@ def serve(
     bands: Bands = None,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Open a page on this machine: type words, move parameters, and see at once what changes."""
+    """Open a page on this machine: type words, move parameters, and see what changes at once."""
     from ovsskit.cli.console import Notes, console
     from ovsskit.serve.serve import ServeOptions
     from ovsskit.serve.serve import serve as answer

@@ -35,7 +35,7 @@ def study(
         str,
         typer.Argument(
             help="Study file, recipe file, or name of a shipped recipe; "
-            "or `compare`, and then the folders of finished studies.",
+            "or `compare`, followed by the folders of finished studies.",
             autocompletion=complete_recipe,
         ),
     ],
@@ -43,7 +43,7 @@ def study(
         list[str],
         typer.Argument(
             help="Files, folders, globs, or a list (.txt). "
-            "Without any: the study's own, else as for `run`."
+            "Default: the study's own, else as for `run`."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Classes = None,
@@ -56,8 +56,7 @@ def study(
         list[str],
         typer.Option(
             "--objective",
-            help="What to make better: a stage that writes `reward`, several with * between, "
-            "or a metric.",
+            help="What to improve: a stage that writes `reward`, several joined by *, or a metric.",
         ),
     ] = [],  # noqa: B006
     reference: Annotated[
@@ -73,7 +72,7 @@ def study(
         str | None,
         typer.Option(
             "--accept",
-            help="Take the best trial if it is proved, or best as it is.",
+            help="proved: take the best trial only if it is proved better; best: take it anyway.",
             show_default="proved",
         ),
     ] = None,
@@ -81,7 +80,8 @@ def study(
         int | None, typer.Option("--trials", help="How many candidates to try.", show_default="100")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="The same seed tries the same.", show_default="0")
+        int | None,
+        typer.Option("--seed", help="The same seed tries the same candidates.", show_default="0"),
     ] = None,
     sampler: Annotated[
         str | None,
@@ -101,8 +101,8 @@ def study(
         typer.Option(
             "--workers",
             min=1,
-            help="Processes; on GPUs, one for each.",
-            show_default="1; with Ray as many as there is room for",
+            help="Number of processes; on GPUs, one for each.",
+            show_default="1; with Ray, as many as fit",
         ),
     ] = None,
     engine: Annotated[
@@ -113,7 +113,7 @@ def study(
         typer.Option(
             "--storage",
             metavar="URL",
-            help="PostgreSQL server that machines share; else the folder.",
+            help="PostgreSQL server that machines share. Default: the study's folder.",
         ),
     ] = "",
     sets: Sets = [],  # noqa: B006
@@ -129,14 +129,12 @@ def study(
             "--keep-memory",
             metavar="GB",
             min=0,
-            help="What is kept of networks' results in memory.",
+            help="Network outputs to cache in memory.",
         ),
     ] = 1.0,
     keep_disk: Annotated[
         float,
-        typer.Option(
-            "--keep-disk", metavar="GB", min=0, help="What is kept of networks' results on disk."
-        ),
+        typer.Option("--keep-disk", metavar="GB", min=0, help="Network outputs to cache on disk."),
     ] = 10.0,
     json: Annotated[
         bool,
@@ -145,9 +143,9 @@ def study(
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Search parameters of a recipe, without masks or with, for a better recipe and a report.
+    """Search for better parameters of a recipe, with or without masks, and write a report.
 
-    A study that was stopped goes on where it was when the same command is given again.
+    If a study was stopped, the same command resumes it.
     """
     if recipe == "compare":
         compare_studies([Path(folder) for folder in images], as_json=json)

@@ -21,7 +21,7 @@ class TrainingReport(LiveReport, ABC):
 
     doing = "training"
     """What the bar says is being done."""
-    finished_before = "Nothing to do: the training was finished before."
+    finished_before = "Nothing to do: the training has already finished."
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet, self.loss = quiet, 0.0
@@ -34,7 +34,7 @@ class TrainingReport(LiveReport, ABC):
     def begin(self, total: int, done: int) -> None:
         """Show how many steps there are, and how many were done before."""
         if done:
-            self.notice(f"going on after step {done}")
+            self.notice(f"resuming after step {done}")
         self.progress.start()
         self.progress.reset(self.task, total=total, completed=done, visible=True, before=done)
 

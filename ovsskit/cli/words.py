@@ -40,7 +40,7 @@ def words(
         list[str],
         typer.Argument(
             help="Files, folders, globs, or a list (.txt). "
-            "Without any: the recipe's own, else sample scenes."
+            "Default: the recipe's own, else the sample scenes."
         ),
     ] = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Classes = None,
@@ -50,7 +50,7 @@ def words(
         typer.Option(
             "--synonyms",
             metavar="FILE",
-            help="File with other words to try: a line `cat: kitten, tabby` for each class.",
+            help="File with other words to try, with a line `cat: kitten, tabby` for each class.",
         ),
     ] = [],  # noqa: B006
     distractors: Annotated[
@@ -58,15 +58,13 @@ def words(
         typer.Option(
             "--distractors",
             metavar="FILE",
-            help="Text file with words to try beside the classes, one on each line.",
+            help="Text file with words to try besides the classes, one on each line.",
             show_default="common things and stuffs",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", help="The file of classes to write.", show_default="RECIPE-words.txt"
-        ),
+        typer.Option("--out", help="The class file to write.", show_default="RECIPE-words.txt"),
     ] = None,
     sets: Sets = [],  # noqa: B006
     device: Device = "auto",
@@ -80,10 +78,10 @@ def words(
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:
-    """Audit class names by images without labels, and propose better ones in a file for review.
+    """Audit class names on unlabelled images, and propose better ones in a file for review.
 
-    Which classes win nowhere, which are nearly the same to the model, how much other words change,
-    and which words win beside the names.
+    It shows which classes never win, which look nearly the same to the model, how much other words
+    change, and which words win beside the names.
     """
     from ovsskit.cli.words_report import WordsReport
     from ovsskit.words.words import WordsOptions, audit_words

@@ -41,7 +41,7 @@ class WordsReport(LiveReport):
 
     def begin(self, images: int, runs: int) -> None:
         """Say how often the recipe will run."""
-        self.notice(f"runs of the recipe on each image, as it is and with other words: {runs}")
+        self.notice(f"runs of the recipe on each image, unchanged and with other words: {runs}")
         self.progress.start()
         self.progress.reset(self.task, total=images * runs, visible=True)
 
@@ -69,7 +69,7 @@ class WordsReport(LiveReport):
 
 def _classes(audit: Audit) -> Table:
     """Return a table of what each class wins, and how much of it other words change."""
-    table = _table("class", "of all pixels", "images", "second there")
+    table = _table("class", "of all pixels", "images", "runner-up")
     others = any(one.replaced for one in audit.classes)
     distracted = audit.changed_by_distractors is not None
     for title, has in (("other words change", others), ("distractors change", distracted)):
@@ -91,7 +91,7 @@ def _classes(audit: Audit) -> Table:
 
 def _words(audit: Audit) -> Table:
     """Return a table of what each word wins where a class has several."""
-    table = _table("class", "word", "of its pixels", "images", "as it is they are", "source")
+    table = _table("class", "word", "of its pixels", "images", "unchanged label", "source")
     for one in audit.classes:
         for word in one.words:
             numbers = (_percent(word.share), str(word.images), _shares(word.before))
@@ -101,7 +101,7 @@ def _words(audit: Audit) -> Table:
 
 def _distractors(audit: Audit) -> Table:
     """Return a table of the distractors that win most."""
-    table = _table("distractor", "of all pixels", "images", "as it is they are")
+    table = _table("distractor", "of all pixels", "images", "unchanged label")
     for word in audit.distractors[:DISTRACTORS]:
         numbers = (_percent(word.share), str(word.images), _shares(word.before))
         table.add_row(escape(word.word), *numbers)

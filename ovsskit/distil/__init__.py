@@ -1,1 +1,1 @@
-"""Teach a small, fast network what a recipe finds in images without labels."""
+"""Teach a small, fast network what a recipe finds in unlabelled images."""

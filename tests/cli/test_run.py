@@ -105,7 +105,7 @@ def test_a_finished_run_does_nothing(run: Run, photos: Path, tmp_path: Path) -> 
     }
     again = run("photos")
     assert again.status == 0
-    assert "Nothing to do: all 4 images were done before." in again.out
+    assert "Nothing to do: all 4 images are already done." in again.out
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

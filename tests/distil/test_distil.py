@@ -132,7 +132,7 @@ def test_a_student_that_was_stopped_ends_as_one_that_was_not(
     assert status == 130
     assert "run the same command to resume" in error
     assert not (tmp_path / "out" / "model.safetensors").exists()
-    assert "going on after step 3" in distil()[2]
+    assert "resuming after step 3" in distil()[2]
     whole, stopped = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out"))
     assert all(torch.equal(tensor, stopped[name]) for name, tensor in whole.items())
     assert (
@@ -150,7 +150,7 @@ def test_what_is_done_is_not_done_again_until_images_change(
     before = model.stat().st_mtime_ns
     status, out, _ = distil()
     assert status == 0
-    assert "Nothing to do: the student was taught before." in out
+    assert "Nothing to do: the student has already been taught." in out
     assert model.stat().st_mtime_ns == before
     shutil.copy(sample_scenes()[6].image, photos)
     status, _, error = distil()
@@ -296,7 +296,7 @@ def test_a_student_that_was_killed_ends_as_one_that_was_not(
     where = ["--images", str(photos), "--out", str(tmp_path / "out")]
     command = [sys.executable, "-c", KILLED, "distil", "ifseg_tiny", *where, *quick, *more]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
-    assert "going on after step 2" in distil("out", *more)[2]
+    assert "resuming after step 2" in distil("out", *more)[2]
     whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "out"))
     assert all(torch.equal(tensor, killed[name]) for name, tensor in whole.items())
 

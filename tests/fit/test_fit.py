@@ -171,7 +171,7 @@ def test_ctrl_c_saves_what_was_done(
         status, _, error = fit()
     assert status == 130
     assert "run the same command to resume" in error
-    assert "going on after step 3" in fit()[2]
+    assert "resuming after step 3" in fit()[2]
 
 
 def test_what_was_done_before_memory_ran_out_is_saved(
@@ -189,7 +189,7 @@ def test_what_was_done_before_memory_ran_out_is_saved(
         status, _, error = fit()
     assert status == 1
     assert "artificial images at once do not fit into memory" in error
-    assert "going on after step 3" in fit()[2]
+    assert "resuming after step 3" in fit()[2]
 
 
 def test_a_full_disk_leaves_what_was_saved_before(
@@ -209,7 +209,7 @@ def test_a_full_disk_leaves_what_was_saved_before(
     assert status == 1
     keep("full_disk", error, tmp_path, golden)
     assert [file.name for file in (tmp_path / "out").iterdir() if file.name.endswith(".part")] == []
-    assert "going on after step 2" in fit()[2]
+    assert "resuming after step 2" in fit()[2]
 
 
 def test_two_tunings_do_not_share_a_folder(fit: Fit, start: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_models_tells_why_the_hub_tells_nothing(hub: FakeHub) -> None:
     hub.faults["api"] = Fault(503)
     status, said = ovsskit("models", "sclip_tiny", *CHANGE)
     assert status == 0
-    assert "not known: the hub itself has a problem (status 503)." in said
+    assert "unknown: the hub itself has a problem (status 503)." in said
 
 
 @pytest.mark.parametrize(

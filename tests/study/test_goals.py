@@ -56,7 +56,7 @@ def test_a_factor_below_zero_is_refused() -> None:
     product = Objective("a*b", "maximize", Place("study.toml", 3), tuple(tables))
     assert product.reward({"a": 0.5, "b": 0.25}) == 0.125
     assert math.isnan(product.reward({"a": math.nan, "b": 0.25}))
-    with pytest.raises(BadStudy, match=r"`b` gives -0.2, and a factor of a product is 0 or more"):
+    with pytest.raises(BadStudy, match=r"`b` gives -0.2, but a factor must not be negative"):
         product.reward({"a": 0.5, "b": -0.2})
     alone = Objective("b", "maximize", Place("study.toml"), tuple(tables[1:]))
     assert alone.reward({"b": -0.2}) == -0.2

@@ -140,7 +140,7 @@ def test_answers_become_a_file_that_can_be_read_and_changed(
     assert (ended.status, ended.error) == (0, "")
     assert ended.out == (
         "wrote definitions.toml: 2 definitions\n"
-        "read them, change what is wrong, then: --set expand_text.file=definitions.toml\n"
+        "read them, correct what is wrong, then: --set expand_text.file=definitions.toml\n"
     )
     assert texts(tmp_path / "definitions.toml") == {
         "dog": 'A thing like a \\"dog\\',

@@ -99,7 +99,7 @@ def test_what_was_found_is_shown(audit: Words, colours: tuple[str | Path, ...]) 
     assert "not told: which words are alike. The recipe has no word vectors" in out
     use = f"use it: ovsskit run {TESTS / 'toy.toml'} IMAGES --classes-file toy-words.txt --plugin "
     assert f"{use}{TESTS / 'toy_stages.py'}\n" in out
-    assert "runs of the recipe on each image, as it is and with other words: 3" in error
+    assert "runs of the recipe on each image, unchanged and with other words: 3" in error
     status, out, error = audit(*colours, "--quiet", "--force", recipe=TESTS / "toy.toml")
     assert (status, out, error) == (0, "", "")
 
