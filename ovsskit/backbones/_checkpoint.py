@@ -107,9 +107,9 @@ def _unpickle(file: Path, fix: str, place: str) -> Any:
         if known := re.search(r"GLOBAL (\S+)", str(error)):
             what = (
                 f"The file holds more than tensors ({known[1]}); it is not read, since reading such"
-                " things can run code."
+                " a file can run code."
             )
-            there = "A file of tensors alone can be made of it where it can be trusted."
+            there = "If you trust it, convert it to a file of tensors alone."
             raise BadWeights(what, there=there, fix=fix, where=Place(str(file))) from error
         raise _broken(file, fix, error) from error
 

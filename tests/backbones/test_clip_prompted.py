@@ -108,16 +108,16 @@ def test_prompts_take_the_room_of_words(tmp_path: Path, caplog: pytest.LogCaptur
 @pytest.mark.parametrize(
     ("tensors", "said"),
     [
-        ({"visual.1": torch.zeros(2, 31)}, "is 2 x 31, and tokens of the visual encoder have 32"),
-        ({"text.1": torch.zeros(2, 32)}, "is 2 x 32, and tokens of the text encoder have 16"),
-        ({"visual.13": torch.zeros(2, 32)}, "before block 13, and the visual encoder has 12"),
-        ({"text.3": torch.zeros(2, 16)}, "before block 3, and the text encoder has 2"),
-        ({"visual.0": torch.zeros(2, 32)}, "`visual.0` is no prompt"),
-        ({"ctx": torch.zeros(2, 32)}, "`ctx` is no prompt"),
-        ({"visual.1": torch.zeros(32)}, "is 32, and tokens"),
-        ({"visual.1": torch.zeros(0, 32)}, "is 0 x 32, and tokens"),
-        ({"visual.1": torch.ones(2, 32, dtype=torch.int64)}, "not a finite number"),
-        ({"visual.1": torch.full((2, 32), torch.nan)}, "not a finite number"),
+        ({"visual.1": torch.zeros(2, 31)}, "is 2 x 31, but tokens of the visual encoder have 32"),
+        ({"text.1": torch.zeros(2, 32)}, "is 2 x 32, but tokens of the text encoder have 16"),
+        ({"visual.13": torch.zeros(2, 32)}, "before block 13, but the visual encoder has 12"),
+        ({"text.3": torch.zeros(2, 16)}, "before block 3, but the text encoder has 2"),
+        ({"visual.0": torch.zeros(2, 32)}, "`visual.0` is not a prompt"),
+        ({"ctx": torch.zeros(2, 32)}, "`ctx` is not a prompt"),
+        ({"visual.1": torch.zeros(32)}, "is 32, but tokens"),
+        ({"visual.1": torch.zeros(0, 32)}, "is 0 x 32, but tokens"),
+        ({"visual.1": torch.ones(2, 32, dtype=torch.int64)}, "a number that is not finite"),
+        ({"visual.1": torch.full((2, 32), torch.nan)}, "a number that is not finite"),
         ({"text.1": torch.zeros(75, 16)}, "leave no room for words among 77 tokens"),
         ({}, "holds no prompt"),
     ],
@@ -137,7 +137,7 @@ def test_a_missing_file_and_a_pickle_are_refused(tmp_path: Path) -> None:
         prompted(tmp_path / "none.safetensors").prepare()
     for name in ("prompts.pt", "prompts.safetensors"):
         torch.save(random_prompts(visual_1=2), tmp_path / name)
-        with pytest.raises(BadWeights, match="no safetensors file"):
+        with pytest.raises(BadWeights, match="not a safetensors file"):
             prompted(tmp_path / name).prepare()
 
 

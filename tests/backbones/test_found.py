@@ -119,7 +119,7 @@ def test_another_file_is_not_used(
     content = published(AS_PUBLISHED)
     with serving(served, []) as address:
         publish(monkeypatch, address, content)
-        with pytest.raises(MissingWeights, match="is not the file that was published") as caught:
+        with pytest.raises(MissingWeights, match="is not the published file") as caught:
             Found(weights=dino_twin()).prepare()
     assert hashlib.sha256(served).hexdigest() in caught.value.there
     assert not cache.exists()
@@ -169,7 +169,7 @@ def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     tensors = load_file(decoder_twin())
     save_file({**tensors, "decoder.weight": torch.zeros(1, 384, 1, 1)}, file)
     model = Found(weights=dino_twin(), decoder=str(file))
-    with pytest.raises(BadWeights, match="for keys of 384 numbers, and those of the model have 32"):
+    with pytest.raises(BadWeights, match="for keys of 384 numbers, but those of the model have 32"):
         model.check_weights()
     save_file({"decoder.weight": torch.zeros(1, 32, 1, 1)}, file)
     with pytest.raises(BadWeights, match="holds no decoder"):

@@ -305,7 +305,7 @@ def test_objects_beside_tensors_are_not_read(tmp_path: Path) -> None:
         tmp_path / "some.ckpt",
     )
     cls: Any = find_backbone("bridgetower")
-    with pytest.raises(BadWeights, match="more than tensors .*reading such things can run code"):
+    with pytest.raises(BadWeights, match="more than tensors .*reading such a file can run code"):
         cls(weights=str(tmp_path / "some.ckpt")).check_weights()
 
 

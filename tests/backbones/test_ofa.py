@@ -219,7 +219,7 @@ def test_a_broken_file_is_refused(folder: Path) -> None:
 def test_a_model_of_other_words_is_refused(folder: Path) -> None:
     (folder / "dict.txt").unlink()  # as a Chinese OFA has fewer words than the published dictionary
     with pytest.raises(
-        BadWeights, match=f"embeddings of {rows_for(KNOWN)} words, and the dictionary has"
+        BadWeights, match=f"embeddings of {rows_for(KNOWN)} words, but the dictionary has"
     ):
         maps(ofa(folder))
 
@@ -262,7 +262,7 @@ def test_weights_tuned_for_named_classes_take_no_others(folder: Path) -> None:
         (("grass",), "not named: dog"),
         (("dog", "grass"), "Their order is: grass, dog"),
     ):
-        with pytest.raises(BadClasses, match="tuned for 2 classes, and these are others") as caught:
+        with pytest.raises(BadClasses, match="tuned for 2 classes, and not for these") as caught:
             ofa(folder).check_vocabulary(make_vocabulary(names))
         assert caught.value.there == there
         with pytest.raises(BadClasses, match="tuned for 2 classes"):
@@ -274,7 +274,7 @@ def test_a_released_checkpoint_knows_its_classes_by_their_embeddings(folder: Pat
     words = backbone.network.words([backbone.reader.pieces(name) for name in NAMES])
     change(folder, **{"decoder.seg_projection.weight": words.half()})
     assert maps(ofa(folder))
-    with pytest.raises(BadClasses, match="tuned for 3 classes, and 2 are named"):
+    with pytest.raises(BadClasses, match="tuned for 3 classes, but 2 are named"):
         maps(ofa(folder), names=NAMES[:2])
     with pytest.raises(BadClasses, match="tuned for other words than: grass, dog"):
         maps(ofa(folder), names=("grass", "ice cream", "dog"))

@@ -168,10 +168,10 @@ def test_nothing_that_a_file_holds_runs(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"base_model.blocks.1.mlp.fc2.bias": None}, "lack: encoder.layer.1.mlp.fc2.bias"),
-        ({"base_model.patch_generator.embedder.bias": torch.zeros(128)}, "has not: embeddings"),
+        ({"base_model.patch_generator.embedder.bias": torch.zeros(128)}, "RADIO lacks: embeddings"),
         (
             {"base_model.blocks.0.attn.qkv.parametrizations.weight.original": torch.zeros(2)},
-            "has not: encoder.layer.0.attn.qkv.parametrizations",
+            "RADIO lacks: encoder.layer.0.attn.qkv.parametrizations",
         ),
         ({"_heads.1.final.2.weight": None}, "head of these weights for siglip2-g lacks: final.2"),
         ({"base_model.patch_generator.cls_token.token": None}, "are not those of a RADIO"),

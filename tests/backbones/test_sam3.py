@@ -141,7 +141,7 @@ def test_another_size_is_seen_as_by_a_network_made_for_it() -> None:
     torch.testing.assert_close(found[0], expected)
     [small] = ours.find_presence(IMAGES[:1], [tokens], 0)
     assert not torch.allclose(small, found), "the size does not count"
-    with pytest.raises(BadValue, match="no multiple"):
+    with pytest.raises(BadValue, match="not a multiple"):
         ours.find_presence(IMAGES[:1], [tokens], side + 1)
 
 

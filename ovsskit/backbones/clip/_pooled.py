@@ -34,12 +34,12 @@ def trunk_of(visual: Any) -> Any:
         raise BadWeights(f"The image encoder is a {kind}, not one of timm's transformers.", fix=FIX)
     if getattr(trunk, "rope", None) is not None:
         what = "The image encoder turns positions into queries and keys inside its blocks (as PE)."
-        raise BadWeights(what, there="What patches look at cannot be replaced then.", fix=FIX)
+        raise BadWeights(what, there="So the attention of patches cannot be replaced.", fix=FIX)
     if not hasattr(getattr(trunk, "attn_pool", None), "kv"):
-        what = "The image encoder has no attention pool that brings patches among the texts."
+        what = "The image encoder has no attention pool that maps patches into the space of texts."
         raise BadWeights(what, fix=FIX)
     if not all(hasattr(getattr(block, "attn", None), "qkv") for block in trunk.blocks):
-        what = "The blocks of the image encoder have no queries, keys and values in one."
+        what = "The blocks of the image encoder do not keep queries, keys and values in one matrix."
         raise BadWeights(what, fix=FIX)
     return trunk
 

@@ -59,18 +59,18 @@ def read_prompts(path: Path, network: Any) -> Prompts:
     for name, tensor in _read(path).items():
         parts = NAME.fullmatch(name)
         if parts is None:
-            raise _unfit(path, f"`{name}` is no prompt.")
+            raise _unfit(path, f"`{name}` is not a prompt.")
         tower, block = parts[1], int(parts[2])
         depth, width = depths[tower]
         if block > depth:
-            what = f"`{name}` stands before block {block}, and the {tower} encoder has {depth}."
+            what = f"`{name}` goes before block {block}, but the {tower} encoder has {depth}."
             raise _unfit(path, what)
         if tensor.dim() != 2 or not len(tensor) or tensor.shape[1] != width:
             shape = " x ".join(map(str, tensor.shape))
-            what = f"`{name}` is {shape}, and tokens of the {tower} encoder have {width} numbers."
+            what = f"`{name}` is {shape}, but tokens of the {tower} encoder have {width} numbers."
             raise _unfit(path, what)
         if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise _unfit(path, f"`{name}` holds what is not a finite number.")
+            raise _unfit(path, f"`{name}` holds a number that is not finite.")
         found[tower][block] = tensor
     prompts = Prompts(**found)
     if not any(prompts):
@@ -133,7 +133,7 @@ def _read(path: Path) -> dict[str, Any]:
         return dict(load(path.read_bytes()))
     except (OSError, SafetensorError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        what = f"The file of prompts is no safetensors file, or broken: {reason}"
+        what = f"The file of prompts is not a safetensors file, or is broken: {reason}"
         raise _unfit(path, what) from error
 
 
@@ -152,7 +152,7 @@ def see_plain(network: Any) -> None:
     )
     if not is_plain:
         kinds = first_of([type(network).__name__, type(network.visual).__name__])
-        what = f"Prompts stand in the blocks of a plain CLIP, and this is another: {kinds}."
+        what = f"Prompts go into the blocks of a plain CLIP, but this is another model: {kinds}."
         raise BadWeights(what, fix="Use a plain ViT, such as ViT-L-14-336.")
 
 

@@ -139,7 +139,7 @@ def read_blueprint(path: Path, model: str, weights: str) -> Blueprint:
     elif "model_cfg" in stored:
         config, preprocessing = stored["model_cfg"], stored.get("preprocess_cfg", {})
     else:
-        what = f"Nothing says which architecture these weights are of: there is no {CONFIG}."
+        what = f"Nothing says which architecture these weights are for: there is no {CONFIG}."
         raise BadWeights(
             what,
             fix='Name it: model = "ViT-B-16" (or "ViT-B-16-quickgelu").',

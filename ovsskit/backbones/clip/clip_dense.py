@@ -53,7 +53,7 @@ class ClipDense(AsClip, DescribesPatchesAndText):
             patches: torch.Tensor = found[1:].T.unflatten(1, hidden.grid)
             return patches
         if not hasattr(visual, "attnpool"):
-            what = f"The image encoder is a {type(visual).__name__} whose patches cannot be had."
+            what = f"The image encoder is a {type(visual).__name__} without accessible patches."
             raise BadWeights(what, fix="Use one of CLIP's own, such as RN50x16 or ViT-B-16.")
         pixels = self.clip.normalise(image)[None].to(self._device, visual.conv1.weight.dtype)
         maps = visual.stem(pixels)

@@ -56,7 +56,7 @@ def read_decoder(path: Path, width: int) -> tuple[Any, Any]:
         raise BadWeights(what, fix=FIX, where=Place(str(path)))
     if weight.numel() != width:
         what = (
-            f"The decoder is for keys of {weight.numel()} numbers, and those of the model have "
+            f"The decoder is for keys of {weight.numel()} numbers, but those of the model have "
             f"{width}."
         )
         fix = "FOUND's own is for DINO's ViT-S/8: weights = \"facebook/dino-vits8\"."

@@ -61,7 +61,7 @@ def read_projection(path: Path, width: int, *, shapes_only: bool = False) -> Lay
             raise BadWeights(what, fix=FIX, where=Place(str(path)))
     if sizes[-1] != width:
         what = (
-            f"The projection is for patches of {sizes[-1]} numbers, and those of the model have "
+            f"The projection is for patches of {sizes[-1]} numbers, but those of the model have "
             f"{width}."
         )
         raise BadWeights(what, fix=FIX, where=Place(str(path)))

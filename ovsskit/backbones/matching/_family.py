@@ -183,8 +183,8 @@ class Family:
             backbones: Mapping[str, Any] = CATALOGUE.backbones()
             other = next(filter(None, (cls.recognise(names) for cls in backbones.values())), "")
             there = f"They begin with {', '.join(sorted(names)[:3])}."
-            what = f"The recipe asks for {self.name}, and these weights are another model's."
-            raise self._unfit(path, what, f"They look like {other}'s." if other else there)
+            what = f"The recipe asks for {self.name}, but these weights are another model's."
+            raise self._unfit(path, what, f"They look like {other}." if other else there)
         if not any(self.rename(name).startswith(self.head) for name in names):
             what = (
                 f"These weights of {self.name} have no head for image-text matching: no name begins"

@@ -21,7 +21,7 @@ from ovsskit.errors import BadWeights, Place, first_of
 
 FIX = (
     "Give a checkpoint of OFA or IFSeg, a folder of the hub port such as OFA-Sys/ofa-base, or one"
-    " that was tuned here."
+    " that `ovsskit fit` tuned."
 )
 WORDS = "encoder.embed_tokens.weight"
 TIED = ("decoder.embed_tokens.weight", "encoder.embed_tokens_bag.weight", "shared.weight")
@@ -161,7 +161,7 @@ def read_text(path: Path, rows: int, positions: int) -> TextReader:
     order = read_rows(own) if own.is_file() else full_rows()
     if not order or max(order.values()) >= rows:
         raise BadWeights(
-            f"The weights have embeddings of {rows} words, and the dictionary has"
+            f"The weights have embeddings of {rows} words, but the dictionary has"
             f" {FIRST + len(order)}.",
             fix="Use an English OFA; the Chinese ones read other words.",
             where=Place(str(path)),

@@ -62,7 +62,7 @@ class TextReader:
         if len(text) + 2 > self.limit:
             raise BadClasses(
                 f"The {len(names)} class names take {len(text) + 2} tokens with the prompt, "
-                f"and the model has positions for {self.limit}.",
+                f"but the model has positions for {self.limit}.",
                 fix="Name fewer classes, or tune one model for each part of the list.",
             )
         return [START, *text, END]

@@ -244,7 +244,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
             differs = [f"not named: {first_of(missing, most=4)}"] * bool(missing) + [
                 f"not tuned for: {first_of(more, most=4)}"
             ] * bool(more)
-            what = f"The weights are tuned for {len(tuned.names)} classes, and these are others."
+            what = f"The weights are tuned for {len(tuned.names)} classes, and not for these."
             raise BadClasses(
                 what,
                 there="; ".join(differs) or f"Their order is: {first_of(tuned.names, most=4)}",
@@ -255,7 +255,7 @@ class Ofa(PretrainedBackbone, DecodesPatches):
             stored = tuned.embeddings.to(words)
             if len(stored) != len(names):
                 what = (
-                    f"The weights are tuned for {len(stored)} classes, and {len(names)} are named."
+                    f"The weights are tuned for {len(stored)} classes, but {len(names)} are named."
                 )
                 raise BadClasses(what, fix=fix, where=where)
             off = (stored - words).abs().amax(1) > SAME_EMBEDDING * words.abs().max()

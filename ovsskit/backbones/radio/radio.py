@@ -119,7 +119,7 @@ class Radio(Tower):
             BadWeights: the weights have no heads.
         """
         if self.network.head is None:
-            what = "These weights have no heads, which bring patches into the space of texts."
+            what = "These weights have no heads, which map patches into the space of texts."
             fix = "Give NVIDIA's own checkpoint: `ovsskit models radseg` says where it is."
             raise BadWeights(what, fix=fix)
         with torch.no_grad():

@@ -69,7 +69,7 @@ class Sam3(HubModel, GroundsWords):
             BadValue: there are not so many other words.
         """
         if neighbours >= len(words):
-            what = f"{neighbours} neighbours of a word are asked for, and there are "
+            what = f"{neighbours} neighbours of a word are asked for, but there are only "
             raise BadValue(f"{what}{len(words) - 1} other words.", fix="Set neighbours lower.")
         rows = self.reader.read_all([text for _, text in words])
         ids = torch.zeros(len(rows), self.reader.limit, dtype=torch.int64)
@@ -141,7 +141,7 @@ class Sam3(HubModel, GroundsWords):
         """Return images as the network sees them, stretched to a square of this side."""
         patch = self.network.config.vision_config.backbone_config.patch_size
         if side % patch:
-            what = f"{self.called} has patches of {patch} pixels, and {side} is no multiple of it."
+            what = f"{self.called} has patches of {patch} pixels, and {side} is not a multiple."
             raise BadValue(what, fix=f"Take {max(1, side // patch) * patch}.")
         if not side:
             return self.prepare_images(images)["pixel_values"]

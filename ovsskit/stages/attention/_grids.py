@@ -15,8 +15,8 @@ def refuse_other_grid(address: str, own: Grid, weights: Grid) -> None:
     """
     if own != weights:
         what = (
-            f"{address} reads weights on a grid of {weights[0]} x {weights[1]} patches, and what "
-            f"they are to weigh is on {own[0]} x {own[1]}."
+            f"{address} reads weights on a grid of {weights[0]} x {weights[1]} patches, but the "
+            f"patches to weigh form a grid of {own[0]} x {own[1]}."
         )
-        fix = "Take both of the same model, or gather by them: guided_attention, gather_values."
+        fix = "Take both from the same model, or gather by them: guided_attention, gather_values."
         raise BadValue(what, fix=fix)

@@ -43,8 +43,8 @@ class PasteNodes(Stage, writes="scores"):
         """
         if self.onto == "grid":
             if len(nodes.tiles) > 1:
-                what = f"{self.address} is to keep the grid of patches, and they lie in windows."
-                fix = 'Say onto = "image", or look at the image in one piece: window = 0.'
+                what = f"{self.address} is to keep the grid of patches, but they are in windows."
+                fix = 'Set onto = "image", or process the image in one piece: window = 0.'
                 raise BadValue(what, there=f"There are {len(nodes.tiles)} windows.", fix=fix)
             return Logits(nodes.data.float().unflatten(1, nodes.tiles[0].grid), nodes.labels)
         total = nodes.data.new_zeros(len(nodes.data), *nodes.size, dtype=torch.get_default_dtype())

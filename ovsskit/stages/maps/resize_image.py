@@ -54,7 +54,7 @@ class ResizeImage(Stage, writes="resized"):
         if min(height, width) < NARROWEST:
             what = (
                 f"It is {image.size[1]} x {image.size[0]} pixels: at {width} x {height}, as the "
-                "recipe resizes it, nothing is left to see."
+                "recipe resizes it, nothing would be left."
             )
             raise BadImage(what, fix="Cut it into pieces, or raise resize_image.longer_side.")
         return replace(image, data=resize_bytes(image.data, (height, width)))

@@ -79,7 +79,7 @@ def refuse_other_image(address: str, image: Image, grid: tuple[int, int]) -> Non
     if image.size[0] % rows or image.size[1] % columns:
         what = (
             f"{address} reads an image of {image.size[1]} x {image.size[0]} pixels, and "
-            f"scores of {columns} x {rows} patches, which are not parts of it."
+            f"scores of {columns} x {rows} patches, which do not divide it evenly."
         )
         fix = 'Stretch it first, and read that: reads = { image = "resized" }.'
         raise BadValue(what, fix=fix)

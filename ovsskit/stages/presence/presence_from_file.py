@@ -141,7 +141,7 @@ class PresenceFromFile(Stage, writes="present"):
             what = f"Several entries fit the image `{name}`: {', '.join(found[:3])}."
             raise BadFile(what, fix="Keep one of them.", where=Place(self.file))
         raise BadFile(
-            f"The file says nothing on the image `{name}`.",
+            f"The file has no entry for the image `{name}`.",
             fix=did_you_mean(name, list(entries.values)),
             where=Place(self.file),
         )
@@ -151,7 +151,7 @@ class PresenceFromFile(Stage, writes="present"):
             return tuple(self._label(name, vocabulary) for name in value)
         if not isinstance(value, str):
             raise BadFile(
-                f"What the file says on the image `{key}` is of no known form.",
+                f"The file's entry for the image `{key}` has no known form.",
                 there=FORMATS,
                 where=Place(self.file),
             )

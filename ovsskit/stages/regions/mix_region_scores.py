@@ -70,7 +70,7 @@ class MixRegionScores(Stage, writes="scores"):
             return of_texts
         missing = set(maps) - set(texts)
         if missing:
-            what = f"{self.address} reads a map of label {min(missing)}, of which there is no text."
-            raise BadValue(what, fix="Let it stand before maps are added that are of no text.")
+            what = f"{self.address} reads a map of label {min(missing)}, which has no text."
+            raise BadValue(what, fix="Put it before maps are added that belong to no text.")
         rows = [[row for row, label in enumerate(texts) if label == one] for one in maps]
         return torch.stack([pick(of_texts, some).amax(0) for some in rows])

@@ -132,7 +132,7 @@ def _read_npz(file: Path, size: tuple[int, int]) -> Shaped[numpy.ndarray, "..."]
         reason = " ".join(str(error).split())[:200]
         raise BadFile("The file of regions cannot be read.", there=reason, where=where) from error
     if found.dtype.kind not in "iub":
-        what = f"The file holds numbers of the type {found.dtype}, and regions are whole numbers."
+        what = f"The file holds numbers of the type {found.dtype}, but regions are whole numbers."
         raise BadFile(what, fix="Save them as int32 or uint16.", where=where)
     return found
 
@@ -144,5 +144,5 @@ def _said(size: Sequence[int]) -> str:
 def _wrong_size(file: Path, shape: Sequence[int], size: tuple[int, int]) -> BadFile:
     sides = " x ".join(map(str, reversed(shape))) if len(shape) == 2 else f"of shape {shape}"
     what = f"The regions are {sides}, and the image is {size[1]} x {size[0]} pixels."
-    fix = "Make the regions of the image as it is stored, turned upright."
+    fix = "Make the regions from the upright image."
     return BadFile(what, fix=fix, where=Place(str(file)))

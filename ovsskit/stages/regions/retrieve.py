@@ -93,7 +93,7 @@ class Retrieve(Stage, writes="retrieved"):
         for one in queries:
             if one.shape[1] != bank.widths[0]:
                 what = f"Keys of the bank have {bank.widths[0]} numbers, and those here"
-                raise bad_bank(bank.path, f"{what} {one.shape[1]}: they were made otherwise.")
+                raise bad_bank(bank.path, f"{what} {one.shape[1]}: they were made in another way.")
         own = [
             bank.numbers_of(digest_image(one)) if self.exclude == "self" else [] for one in image
         ]
@@ -130,8 +130,8 @@ def _mean_values(bank: RegionBank, found: Found) -> torch.Tensor:
     """
     there = found.products > -torch.inf
     if not bool(there[:, 0].all()):
-        what = "The bank holds nothing but regions of the image itself."
-        raise bad_bank(bank.path, what, fix="Build one of more images.")
+        what = "The bank holds only regions of the image itself."
+        raise bad_bank(bank.path, what, fix="Build one from more images.")
     rows = bank.values(found.places.flatten().tolist())
     values = send(rows, found.products.device).unflatten(0, tuple(found.places.shape))
     mean: torch.Tensor = (values * there[..., None]).sum(1) / there.sum(1, keepdim=True)

@@ -28,5 +28,5 @@ def test_every_patch_becomes_a_weighted_mean(kind: Any) -> None:
 
 def test_weights_on_another_grid_are_refused() -> None:
     weights = PatchWeights(torch.eye(6), (2, 3))
-    with pytest.raises(BadValue, match="a grid of 2 x 3 patches, and what .* is on 4 x 5"):
+    with pytest.raises(BadValue, match="a grid of 2 x 3 patches, but .* of 4 x 5"):
         Aggregate().run(example(PatchFeatures), weights)

@@ -44,5 +44,5 @@ def test_one_tile_may_keep_its_grid() -> None:
 
 
 def test_windows_have_no_grid_in_common() -> None:
-    with pytest.raises(BadValue, match=r"lie in windows\.\n.*There are 2 windows"):
+    with pytest.raises(BadValue, match=r"are in windows\.\n.*There are 2 windows"):
         PasteNodes(onto="grid").run(example(Nodes))

@@ -43,7 +43,7 @@ def test_nothing_left_means_the_fallback(tmp_path: Path) -> None:
     [
         ("{", "cannot be read"),
         ("[]", "no JSON object"),
-        ({"b": ["dog"]}, "says nothing on the image `a`"),
+        ({"b": ["dog"]}, "has no entry for the image `a`"),
         ({"a": 3}, "no known form"),
         ({"a": [5]}, "no known form"),
         ({"x/a.jpg": ["dog"], "y/a.jpg": ["dog"]}, "Several entries fit the image `a`"),
@@ -99,7 +99,7 @@ def test_an_entry_may_differ_in_folder_extension_and_capitals(
 
 
 def test_an_entry_of_another_image_is_not_taken(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match=r"says nothing on the image `a\.b`"):
+    with pytest.raises(BadFile, match=r"has no entry for the image `a\.b`"):
         read(tmp_path, {"a": ["dog"]}, "a.b")
 
 
@@ -138,7 +138,7 @@ def test_before_a_run_the_file_is_compared_with_images_and_classes(
     assert "2 of 4 entries belong to no image here, such as `c`" in caplog.text
     with pytest.raises(BadFile, match="`zebra` is not among those"):
         stage.check_inputs(WORDS, [Path("a.png"), Path("c.png")])
-    with pytest.raises(BadFile, match="says nothing on the image `f`"):
+    with pytest.raises(BadFile, match="has no entry for the image `f`"):
         stage.check_inputs(WORDS, [Path("f.png"), Path("g.png")])
     with pytest.raises(BadFile, match="cannot be read"):
         PresenceFromFile(file=str(tmp_path / "none.json")).check_inputs(WORDS, [Path("a.png")])

@@ -134,7 +134,7 @@ def test_a_bank_of_nothing_but_the_image_itself_is_refused(tmp_path: Path) -> No
         writer.finish({"of": "regions"})
     stage = Retrieve(file=str(tmp_path / "bank.safetensors"))
     slots = (Image.example(), Regions.example(), GuideFeatures.example())
-    with pytest.raises(BadFile, match="nothing but regions of the image itself"):
+    with pytest.raises(BadFile, match="only regions of the image itself"):
         run(stage, *slots)
     again = stage.model_copy(update={"exclude": "nothing"})
     assert run(again, *slots).data.isfinite().all()
