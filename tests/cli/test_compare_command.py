@@ -89,4 +89,4 @@ def test_the_page_holds_as_many_images_as_are_asked_for(folder: Path) -> None:
         compare("--most", most, "--out", f"{most}.html")
         text = Path(f"{most}.html").read_text()
         assert text.count("data:image/jpeg;base64,") == int(most)
-        assert (f"{left} more disagree less" in text) == bool(left)
+        assert (f"{left} more images disagree less" in text) == bool(left)

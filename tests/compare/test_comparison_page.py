@@ -100,8 +100,8 @@ def test_only_what_differs_is_shown_on_demand(page: Any) -> None:
 
 def test_images_can_be_sorted_by_the_truth_and_filtered_by_class(page: Any) -> None:
     assert texts(page, "#order option")[1:] == [
-        "B nearer to the truth first",
-        "A nearer to the truth first",
+        "B closer to the truth first",
+        "A closer to the truth first",
     ]
     page.execute_script(
         "const blue = [...part('chosen').options].find(one => one.textContent === 'blue');"

@@ -29,7 +29,7 @@ def test_the_file_holds_words_with_their_evidence() -> None:
         "# Words for some, proposed by 3 images without labels. Read them:\n"
         "# what wins is not always right. Lines that start with # are skipped.\n"
         "\n"
-        "# Words for whatever is none of the classes. Remove those that a class includes.\n"
+        "# Words for what is none of the classes. Remove those that a class includes.\n"
         "# + grass (distractor) wins 12 % of all pixels, in 3 images; they were cat 100 %\n"
         "background, wall, grass\n"
         "\n"
