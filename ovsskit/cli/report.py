@@ -31,7 +31,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="Write the tables to a file.")] = None,
     force: Force = False,
 ) -> None:
-    """Make tables of resultsthat show the protocol of every number."""
+    """Make tables of results that show the protocol of every number."""
     from ovsskit.cli.console import console, show
     from ovsskit.errors import BadValue, Place
     from ovsskit.files.writing import see_free, write_text

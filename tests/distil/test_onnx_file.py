@@ -44,7 +44,7 @@ def test_onnx_gives_the_logits_of_the_network_at_any_size(
             expected = backbone.logits(network, pixels).numpy()
         [found] = session.run(None, {"pixels": pixels.numpy()})
         np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-3)
-    with pytest.raises(BadOutput, match="There is a `student.onnx` already"):
+    with pytest.raises(BadOutput, match="`student.onnx` already exists"):
         write_onnx(folder, tmp_path / "out")
 
 

@@ -34,6 +34,6 @@ def claim_cache(folder: Path, kept: re.Pattern[str]) -> None:
     strange = next((name for name in names if not kept.fullmatch(name)), None)
     if strange is not None:
         what = "The folder holds files that were not kept there by ovsskit."
-        there = f"There is `{strange}`, and no `{TAG}` of ovsskit."
+        there = f"It has `{strange}`, but no `{TAG}` of ovsskit."
         raise BadOutput(what, there=there, fix="Name another.", where=Place(str(folder)))
     write_text(tag, TAGGED)

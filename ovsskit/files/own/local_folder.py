@@ -157,7 +157,7 @@ class LocalFolder:
         except OSError:
             same = False
         if not same:
-            what = "The output folder was taken away while it was being written."
+            what = "The output folder was removed while it was being written."
             raise CannotWrite(what, fix="Run the same command again.", where=Place(str(self.path)))
 
     def _is_link(self, name: str) -> CannotWrite:

@@ -68,8 +68,8 @@ class FolderLocks:
         try:
             self._lock.acquire(timeout=PATIENCE)
         except Timeout as error:
-            what = "Another shard holds the record for too long."
-            fix = "Run the same command again: it goes on where it stopped."
+            what = "Another shard has kept the record locked for too long."
+            fix = "Run the same command again: it resumes where it stopped."
             raise CannotWrite(what, fix=fix, where=Place(str(self.where))) from error
         try:
             self.others = [one for one in self._living() if one != self.shard]

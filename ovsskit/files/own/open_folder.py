@@ -103,7 +103,7 @@ class OpenFolder(LocalFolder):
             CannotWrite: the system makes no links, or the folder is gone or remote.
         """
         if self.remote is not None:
-            what = "A remote folder holds no links."
+            what = "A remote folder cannot hold links."
             raise CannotWrite(what, fix="Give --copy-images.", where=Place(str(self.where)))
         super().link(name, target)
 

@@ -101,12 +101,12 @@ class OwnFolder(OpenFolder):
         """Refuse a remote folder where a command, or a shard of it, cannot go on from one."""
         where = Place(str(self.where))
         if self.state is None:
-            fix = "Name a folder of this machine with --out, and copy it when all is done."
-            what = f"What {one_of(self.record)} leaves is written to this machine alone."
+            fix = "Name a folder on this machine with --out, and copy it at the end."
+            what = f"The output of {one_of(self.record)} can be written to this machine only."
             raise BadOutput(what, fix=fix, where=where)
         if not (self.shard.is_whole or self.may_share):
-            what = f"Shards do not share the remote folder of {one_of(self.record)}."
-            fix = "Leave out --shard, or name a folder of this machine with --out."
+            what = f"Shards cannot share the remote folder of {one_of(self.record)}."
+            fix = "Leave out --shard, or name a folder on this machine with --out."
             raise BadOutput(what, fix=fix, where=where)
 
     def _see_owner(self) -> None:

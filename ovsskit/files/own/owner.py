@@ -70,6 +70,6 @@ def _see_foreign(where: Path, record: str, records: Sequence[str], names: Sequen
         what = f"The folder holds {one_of(records[0])}, not {one_of(record)}."
         raise BadOutput(what, fix=FIX, where=Place(str(where)))
     if names:
-        what = f"The folder holds files that are of no {KINDS[record]}."
-        there = f"There is `{names[0]}`, and no `{record}`."
+        what = f"The folder holds files that belong to no {KINDS[record]}."
+        there = f"It has `{names[0]}`, but no `{record}`."
         raise BadOutput(what, there=there, fix=FIX, where=Place(str(where)))

@@ -44,11 +44,11 @@ class Server:
             address = sqlalchemy.make_url(url)
         except (sqlalchemy.exc.ArgumentError, ValueError):
             # not `from` the error, whose text may hold the password
-            raise BadStorage("This is not an address of a storage.", fix=fix, where=where) from None
+            what = "This is not the address of a storage."
+            raise BadStorage(what, fix=fix, where=where) from None
         if url.partition("//")[2].partition("/")[0].count("@") > 1:
             what = (
-                "The address has more than one @, so that the host cannot be told from the "
-                "password."
+                "The address has more than one @, so nothing separates the host from the password."
             )
             raise BadStorage(what, fix="Write an @ of the password as %40.", where=where)
         shown = address.set(query={}).render_as_string(hide_password=True)

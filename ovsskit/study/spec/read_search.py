@@ -88,8 +88,8 @@ def _read_search(options: StudyOptions, set_is_settled: bool) -> Search:
     search = _check(table, tables, fixed, recipe_path, set_is_settled)
     if search.settings.sampler == "cmaes" and options.storage:
         what = (
-            "The sampler `cmaes` keeps pickles with the trials, "
-            "and whoever writes to a shared storage could have them run code."
+            "The sampler `cmaes` stores pickles with the trials, "
+            "so anyone who can write to a shared storage could make them run code."
         )
         fix = "Leave out --storage: then the study's own folder keeps the trials."
         report(BadStudy(what, fix=fix, where=table.place_of("sampler")))

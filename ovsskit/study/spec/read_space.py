@@ -44,7 +44,7 @@ def _dimension(address: str, entry: Any, place: Place, recipe: Recipe) -> Dimens
     unknown = [key for key in entry if key not in DIMENSION_KEYS]
     for key in unknown:
         what, fix = f"`{address}` has no key `{key}`.", did_you_mean(key, DIMENSION_KEYS)
-        there = f"There are: {', '.join(DIMENSION_KEYS)}"
+        there = f"Available: {', '.join(DIMENSION_KEYS)}"
         report(UnknownKey(what, there=there, fix=fix, where=place))
     if unknown:
         return None
@@ -66,7 +66,7 @@ def _switch(
     if stage is not None:  # else the plan reports that there is no such stage
         on_off = sorted(map(toml, SWITCH))
         if list(entry) != ["choices"] or sorted(map(toml, entry["choices"])) != on_off:
-            what = f"`{address}` is a stage, and a stage is on or off."
+            what = f"`{address}` is a stage, which can only be on or off."
             raise BadSpace(what, fix=f'"{address}" = {{ choices = ["on", "off"] }}')
         if isinstance(stage, Wrapper) and not stage.neutral:
             why = "it has no settings at which it changes nothing"
@@ -82,7 +82,7 @@ def _class_of(address: str, recipe: Recipe) -> str:
     )
     if not name and key == ALL and (stage := stages.get(owner.rpartition(".")[0])):
         known = [f"{stage.address}.{field}.{ALL}" for field in per_class(type(stage))]
-        there = f"With a value for each: {', '.join(known)}" if known else ""
+        there = f"With a value for each class: {', '.join(known)}" if known else ""
         raise BadSpace(f"`{owner}` has one value for all classes.", there=there)
     return name
 
@@ -100,7 +100,7 @@ def _choices(base: Dimension, entry: Mapping[str, Any], recipe: Recipe) -> Dimen
     if len({toml(choice) for choice in choices}) < len(choices):
         raise BadSpace(f"`{address}` names a choice twice.")
     if len(entry) > 1:
-        raise BadSpace(f"`{address}` has choices and a range.", fix="Keep one of them.")
+        raise BadSpace(f"`{address}` has both choices and a range.", fix="Keep one of them.")
     return replace(base, choices=tuple(choices), synonyms=synonyms)
 
 
@@ -127,16 +127,16 @@ def _wrong_range(
     if low > high:
         return f"goes from {low} down to {high}", "Swap `low` and `high`."
     if not isinstance(log, bool | None):
-        return f"has log = {toml(log)}; it is true or false", ""
+        return f"has log = {toml(log)}; it must be true or false", ""
     if log and low <= 0:
-        return f"is logarithmic and begins at {low}", "Begin above 0, or leave out `log`."
+        return f"is logarithmic but begins at {low}", "Begin above 0, or remove `log`."
     if step is not None and (not is_number(step) or not 0 < step <= high - low):
-        return f"has a step of {toml(step)}; it is above 0 and fits into the range", ""
+        return f"has a step of {toml(step)}; it must be above 0 and fit into the range", ""
     if log and step is not None:
         return "has both `step` and `log`", "Keep one of them."
     whole = all(isinstance(value, int) for value in (low, high, step) if value is not None)
     if kinds == {"integer"} and not whole:
-        return f"is a whole number, and {low} to {high} is not", "Give whole numbers."
+        return f"is a whole number, but {low} to {high} is not", "Give whole numbers."
     return None if kinds else ("is not a number, so it has no range", "Give `choices`.")
 
 

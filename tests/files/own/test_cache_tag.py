@@ -39,5 +39,5 @@ def test_things_are_not_kept_among_those_of_others(tmp_path: Path, there: str) -
         path.write_text("mine")
     with pytest.raises(BadOutput, match="not kept there by ovsskit") as caught:
         claim_cache(folder, re.compile("[a-z]+"))
-    assert caught.value.there.startswith(f"There is `{path.name}`")
+    assert caught.value.there.startswith(f"It has `{path.name}`")
     assert [one.name for one in folder.iterdir()] == [path.name]

@@ -170,7 +170,7 @@ def test_a_link_in_the_place_of_what_a_command_leaves_is_of_somebody_else(
     targets = {".lock": mine / "empty", ".parts": mine, RUN: mine / "record"}
     (tmp_path / "out" / name).symlink_to(targets[name])
     before = texts_in(mine)
-    with pytest.raises(BadOutput, match="is broken" if name == RUN else "are of no run"):
+    with pytest.raises(BadOutput, match="is broken" if name == RUN else "belong to no run"):
         OwnFolder(tmp_path / "out", RUN)
     assert texts_in(mine) == before
     assert [one.name for one in (tmp_path / "out").iterdir()] == [name]
