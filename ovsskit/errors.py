@@ -64,9 +64,9 @@ class OvsskitError(Exception):
 
 
 class ProgramError(OvsskitError):
-    """Something unforeseen went wrong: an error of the program, or of a plugin."""
+    """Something unforeseen went wrong in the program or in a plugin."""
 
-    code, title = "OV001", "error of the program"
+    code, title = "OV001", "program error"
 
 
 class Problems(OvsskitError):
@@ -97,7 +97,7 @@ class BrokenToml(OvsskitError):
 
 
 class MissingRecipe(OvsskitError):
-    """A recipe, or the recipe that it extends, is not there."""
+    """A recipe, or the recipe that it extends, does not exist."""
 
     code, title, status = "OV102", "no such recipe", 2
 
@@ -152,7 +152,7 @@ class UnknownAddress(OvsskitError):
 
 
 class UnfilledSlot(OvsskitError):
-    """A stage reads a slot that nothing above it writes."""
+    """A stage reads a slot that no stage above it writes."""
 
     code, title, status = "OV201", "unfilled slot", 2
     may_follow = True
@@ -166,7 +166,7 @@ class WrongKind(OvsskitError):
 
 
 class MissingCapability(OvsskitError):
-    """A stage needs something of a model that the model cannot do."""
+    """A stage needs a capability that its model lacks."""
 
     code, title, status = "OV203", "the backbone cannot do that", 2
     may_follow = True
@@ -210,13 +210,13 @@ class Refused(OvsskitError):
 
 
 class NoDataset(OvsskitError):
-    """No data set has this name, its files are not there, or it has no such split or layout."""
+    """No data set has this name, its files are missing, or it has no such split or layout."""
 
     code, title, status = "OV306", "no such data set", 2
 
 
 class MissingWeights(OvsskitError):
-    """The weights of a model are neither a local folder nor in the cache, and cannot be fetched."""
+    """The weights of a model are neither local nor in the cache, and cannot be fetched."""
 
     code, title, status = "OV401", "missing weights", 2
 
@@ -252,19 +252,19 @@ class NoAnswer(OvsskitError):
 
 
 class BadOutput(OvsskitError):
-    """The output cannot be written, the folder holds another run, or the file is there already."""
+    """The output cannot be written, the folder holds another run, or the file already exists."""
 
     code, title, status = "OV501", "output cannot be used", 2
 
 
 class CannotWrite(OvsskitError):
-    """The disk is full or the folder unwritable during a run; what was written before is whole."""
+    """The disk became full or the folder unwritable during a run; earlier files are intact."""
 
     code, title, status = "OV503", "writing stopped", 1
 
 
 class ReplicasDied(OvsskitError):
-    """The processes of `--devices` die again and again; what they had finished is kept."""
+    """The processes of `--devices` keep dying; what they finished is kept."""
 
     code, title, status = "OV504", "processes died", 1
 
@@ -306,7 +306,7 @@ class NothingFound(OvsskitError):
 
 
 class StudyFailed(OvsskitError):
-    """Trial after trial fails: then it is the study that is wrong."""
+    """Trial after trial fails, so the study itself is at fault."""
 
     code, title, status = "OV606", "the study fails", 1
 

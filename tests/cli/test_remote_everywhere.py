@@ -138,7 +138,7 @@ def test_a_study(here: str, memory: str, tmp_path: Path) -> None:
     values = [[row.values for row in state.rows] for state in states]
     assert values[0] == values[1]
     assert len(values[0]) == 3
-    with pytest.raises(BadOutput, match="written to this machine alone"):
+    with pytest.raises(BadOutput, match="written to this machine only"):
         ovsskit.run_study(TESTS / "study/toy.toml", images=[here], out=f"{memory}/out", trials=1)
 
 
@@ -295,7 +295,7 @@ def test_an_export_into_a_remote_folder(
 
 def test_what_exports_into_remote_folders_cannot_be(here: str, memory: str, tmp_path: Path) -> None:
     ovsskit.run_images(TOY, here, out=f"{memory}/found", classes=NAMES)
-    with pytest.raises(CannotWrite, match="holds no links"):
+    with pytest.raises(CannotWrite, match="cannot hold links"):
         ovsskit.run_export(f"{memory}/found", "coco", out=f"{memory}/other", images="link")
     with pytest.raises(BadOutput, match="Shards cannot share the remote folder of an export"):
         ovsskit.run_export(f"{memory}/found", "coco", out=f"{memory}/shared", shard="1/2")
@@ -305,7 +305,7 @@ def test_what_exports_into_remote_folders_cannot_be(here: str, memory: str, tmp_
         tmp_path, str(TOY), here, "--truth", f"{tmp_path}/masks", "--out", f"{memory}/eval"
     )
     assert isinstance(result.exception, BadOutput)
-    assert "written to this machine alone" in result.exception.what
+    assert "written to this machine only" in result.exception.what
     assert not fsspec.filesystem("memory").exists("/bucket/eval")
 
 
