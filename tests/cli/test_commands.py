@@ -147,12 +147,12 @@ def test_stages_explains_one_and_guesses_misspelt_ones() -> None:
 def test_an_old_name_is_noted_once(tmp_path: Path) -> None:
     path = tmp_path / "old.toml"
     path.write_text('extends = "quickstart"\n[set]\ncaption.prompt = "A photo of "\n')
-    note = f"{path}:3: `caption` is called `write_captions` now"
+    note = f"{path}:3: `caption` is now called `write_captions`"
     assert ovsskit("check", path).stderr.count(note) == 1
     assert ovsskit("plan", path).stderr.count(note) == 1
     explained = ovsskit("stages", "caption")
     assert explained.stdout.startswith("write_captions")
-    assert "`caption` is called `write_captions` now" in explained.stderr
+    assert "`caption` is now called `write_captions`" in explained.stderr
 
 
 def test_a_plan_shows_the_axes_of_values_of_plugins(tmp_path: Path) -> None:

@@ -34,6 +34,6 @@ def test_a_page_is_written_where_it_is_asked_for(runs: tuple[Path, Path], tmp_pa
     page = tmp_path / "page.html"
     ovsskit.run_compare(*runs, out=page)
     assert page.read_text().startswith("<!")
-    with pytest.raises(OvsskitError, match="there already"):
+    with pytest.raises(OvsskitError, match="already exists"):
         ovsskit.run_compare(*runs, out=page)
     ovsskit.run_compare(*runs, out=page, force=True)

@@ -49,15 +49,15 @@ def test_every_place_of_an_old_name_is_read_and_said(
     assert [entry["use"] for entry in table["stage"]] == ["pamr", "encode_text"]
     assert table["stage"][0]["at"] == "image"
     assert table["stage"][1]["replaces"] == "write_captions"
-    assert f"{old}:4: `caption` is called `write_captions` now" in caplog.text
-    assert f"{old}:8: `picture` is called `image` now" in caplog.text
+    assert f"{old}:4: `caption` is now called `write_captions`" in caplog.text
+    assert f"{old}:8: `picture` is now called `image`" in caplog.text
 
 
 def test_an_old_address_is_read_on_the_command_line(caplog: pytest.LogCaptureFixture) -> None:
     recipe = load_recipe("pnp_blip", ["caption.prompt=A photo of "])
     found = {stage.address: stage for stage in recipe.plan.stages}
     assert found["write_captions"].prompt == "A photo of"  # type: ignore[attr-defined]
-    assert "`caption` is called `write_captions` now" in caplog.text
+    assert "`caption` is now called `write_captions`" in caplog.text
 
 
 def test_a_stage_that_bears_an_old_name_keeps_it(tmp_path: Path) -> None:

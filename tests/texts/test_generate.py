@@ -560,7 +560,7 @@ def test_answers_that_were_kept_before_folders_were_marked_are_used(tmp_path: Pa
 def test_a_file_that_appears_while_the_model_is_asked_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "one.toml"
     path.write_text("mine")
-    with pytest.raises(BadOutput, match="there already"):
+    with pytest.raises(BadOutput, match="already exists"):
         write_texts(path, {"dog": "a dog"}, "definitions", "model")
     assert path.read_text() == "mine"
     write_texts(path, {"dog": "a dog"}, "definitions", "model", force=True)

@@ -127,7 +127,7 @@ def test_lines_that_do_not_match_the_classes_are_named(
     [
         ('dog = "a"\n"traffic light" = 3\n', 2, "`traffic light` has no text"),
         ('dog = "a"\n\n"traffic light" = " "\n', 3, "`traffic light` has no text"),
-        ('trafficlight = "a"\n"traffic light" = "b"\n', 2, "stands twice"),
+        ('trafficlight = "a"\n"traffic light" = "b"\n', 2, "appears twice"),
     ],
 )
 def test_bad_tables_are_named(tmp_path: Path, text: str, line: int, what: str) -> None:
