@@ -125,7 +125,7 @@ def test_patches_of_another_kind_of_attention_are_refused(tmp_path: Path) -> Non
             write_clip(tmp_path, {**SHAPE, "vision_cfg": {**SHAPE["vision_cfg"], "qk_norm": True}})
         )
     )
-    with pytest.raises(BadWeights, match="whose patches cannot be had"):
+    with pytest.raises(BadWeights, match="without accessible patches"):
         own.hidden([noise(64, 64)], (1,))
 
 

@@ -55,7 +55,7 @@ class ClipImages(ClipNetwork):
             what = f"The image encoder cannot leave out {skipped} blocks."
             raise BadValue(what, there=there, fix="Set skip_last_blocks to 0.")
         if region is not None:
-            what = "The image encoder cannot look at a part of an image."
+            what = "The image encoder cannot encode a part of an image."
             raise BadValue(what, there=there, fix="Use a plain ViT, such as ViT-B-16.")
         encoded: torch.Tensor = self.network.encode_image(pixels)
         return encoded

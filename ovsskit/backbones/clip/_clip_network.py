@@ -87,7 +87,7 @@ class ClipNetwork(ClipSettings):
         """
         visual = self.network.visual
         if not vision.has_plain_blocks(visual):
-            what = f"The image encoder is a {type(visual).__name__} whose patches cannot be had."
+            what = f"The image encoder is a {type(visual).__name__} without accessible patches."
             raise BadWeights(
                 what,
                 fix="Use a plain vision transformer, such as ViT-B-16, ViT-L-14 or ViT-L-14-336.",

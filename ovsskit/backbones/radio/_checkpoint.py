@@ -152,7 +152,7 @@ def _build(path: Path, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if name.startswith(ENCODER) and name not in needed and not name.startswith(UNREAD)
     ]
     if foreign:
-        what = f"These weights have what this RADIO has not: {first_of(sorted(foreign), most=3)}."
+        what = f"These weights have what this RADIO lacks: {first_of(sorted(foreign), most=3)}."
         raise unfit(path, what, FIX)
     return network, needed
 
