@@ -1,11 +1,12 @@
 """Choose the parts of a recipe of our own, one after the other, and say what each is worth.
 
 Run `python benchmarks/own_recipe.py [--guide] [--scenes 48]`.
-It begins with plain CLIP. For each part, every choice is scored on newly painted scenes; the best
-one stays if 9 in 10 paired bootstraps over the scenes prefer it to what was there. In the end the
-recipe is scored on other scenes, with the drawings of the training and with held-out ones, as a
-whole and with each of its parts taken back. Scores are mean IoU over the things and the background.
-Nothing but the tiny models of the package is asked, so that what is chosen follows from them.
+It begins with plain CLIP, or, to try guides, with the recipe that came of that. For each part,
+every choice is scored on newly painted scenes; the best one stays if 9 in 10 paired bootstraps over
+the scenes prefer it to what was there. In the end the recipe is scored on other scenes, with the
+drawings of the training and with held-out ones, as a whole and with each of its parts taken back.
+Scores are mean IoU over the things and the background. Nothing but the tiny models of the package
+is asked, so that what is chosen follows from them.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import tomlkit
 import torch
 from rich.console import Console
 from rich.table import Table
 
 import ovsskit
 from ablation import Example, fresh
+from choices import Change, Part, Start, stage
+from guides import GUIDED, PIECES, SHIPPED, SLIC
 from ovsskit.embedded import NOUNS
 from ovsskit.errors import OvsskitError
 from ovsskit.ops.metrics import confusion, mean_iou
@@ -33,62 +33,24 @@ SEARCHED, UNSEEN = 140_000_000, 150_000_000
 SURE, DRAWS = 0.9, 1000
 """Share of bootstraps that have to prefer a choice, and how many there are."""
 Confusions = list[torch.Tensor]
-SHIPPED = ("ovsskit_clip_tiny", "itaclip_tiny", "naclip_tiny", "pearl_tiny")
-"""Recipes that are scored on the same scenes."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """Hold what a choice changes in the recipe: stages taken away and added, values, models."""
-
-    stages: tuple[dict[str, Any], ...] = ()
-    remove: tuple[str, ...] = ()
-    set: dict[str, Any] = field(default_factory=dict)
-    models: dict[str, Any] = field(default_factory=dict)
-
-    def plus(self, other: Change) -> Change:
-        """Return both changes; where both set a value, the other's."""
-        return Change(
-            (*self.stages, *other.stages),
-            (*self.remove, *other.remove),
-            self.set | other.set,
-            self.models | other.models,
-        )
-
-    def text(self) -> str:
-        """Return a recipe that changes the tiny ITACLIP, which has a place for every part."""
-        gone = {*self.remove}
-        values = {key: one for key, one in self.set.items() if key.split(".")[0] not in gone}
-        table: dict[str, Any] = {
-            "extends": "itaclip_tiny",
-            "remove": [name for name in self.remove if name not in OURS],
-            "set": values,
-            "models": self.models,
-            "stage": [one for one in self.stages if one["use"] not in gone & OURS],
-        }
-        return tomlkit.dumps({key: value for key, value in table.items() if value})
-
-
-def stage(use: str, after: str, **settings: Any) -> dict[str, Any]:
-    """Return the table of a stage that stands after another."""
-    return {"use": use, "after": after, **settings}
-
-
-OURS = {"neighbourhood"}
-"""Stages of choices that later choices may take away again."""
-PLAIN = Change(
-    remove=("pamr", "drop_small_areas", "close_labels"),
-    set={
-        "views.same": ["identity"],
-        "views.altered": [],
-        "self_similarity.of": ["query_key"],
-        "attend.residual": True,
-        "attend.feed_forward": True,
-        "softmax.scale": 40,
-        "label_map.background_below": 0.0,
-    },
+PLAIN = Start(
+    "plain CLIP",
+    "itaclip_tiny",
+    Change(
+        remove=("pamr", "drop_small_areas", "close_labels"),
+        set={
+            "views.same": ["identity"],
+            "views.altered": [],
+            "self_similarity.of": ["query_key"],
+            "attend.residual": True,
+            "attend.feed_forward": True,
+            "softmax.scale": 40,
+            "label_map.background_below": 0.0,
+        },
+    ),
+    beside=("ovsskit_clip_tiny", "itaclip_tiny", "naclip_tiny", "pearl_tiny"),
 )
-"""CLIP as it was trained, and SCLIP's scale."""
+"""The tiny ITACLIP, which has a place for every part, as CLIP was trained; and SCLIP's scale."""
 CRF = {
     "steps": 10,
     "gaussian_sigma": 3,
@@ -98,11 +60,6 @@ CRF = {
     "bilateral_weight": 10,
 }
 """PnP-OVSS's settings."""
-SLIC = {"masks": {"use": "slic", "pieces": 100}}
-PIECES = (
-    stage("propose_masks", "resize_image", reads={"backbone": "masks"}),
-    stage("paint_regions", "propose_masks", order="area"),
-)
 LOOKS = {
     "queries to queries": ["query_query"],
     "keys to keys": ["key_key"],
@@ -110,20 +67,6 @@ LOOKS = {
     "queries to queries and keys to keys": ["query_query", "key_key"],
     "all three": ["query_query", "key_key", "value_value"],
 }
-OFA = {
-    "guide": {"use": "ofa", "weights": "embedded:ofa_tuned", "image_size": 224, "keep_shape": False}
-}
-"""The tiny OFA, whose grid is then that of the tiny CLIP's windows."""
-MIDDLE_BLOCK = (
-    stage("token_features", "encode_hidden", layer=5, facet="key"),
-    stage("feature_similarity", "token_features"),
-)
-"""The tiny CLIP's fifth block as its own guide."""
-OTHER_MODEL = (
-    stage("trunk_features", "encode_hidden", reads={"backbone": "guide"}, writes="trunk"),
-    stage("feature_similarity", "trunk_features", reads={"guide_features": "trunk"}),
-)
-Part = dict[str, Change]
 COMMON: dict[str, Part] = {
     "attention": {
         **{name: Change(set={"self_similarity.of": of}) for name, of in LOOKS.items()},
@@ -201,56 +144,12 @@ COMMON: dict[str, Part] = {
         ),
     },
 }
-INSTEAD = ("self_similarity", "neighbourhood", "self_attention", "merge_layers")
 
 
-def guided(compared: tuple[dict[str, Any], ...], name: str, models: dict[str, Any]) -> Part:
-    """Return what can be done with a guide whose patches are compared so."""
-
-    def sharpened(scale: float) -> tuple[dict[str, Any], ...]:
-        settings = {"shift": 1.2, "scale": scale, "negatives": "drop"}
-        return (*compared, stage("sharpen_affinity", "feature_similarity", **settings))
-
-    def mixed(scale: float) -> tuple[dict[str, Any], ...]:
-        return (
-            *sharpened(scale),
-            stage("guided_attention", "sharpen_affinity", layer=-1, writes="guided"),
-            stage("mix_attention", "self_attention", reads={"other": "guided"}, weight=0.5),
-        )
-
-    return {
-        f"{name} (ProxyCLIP)": Change(
-            (*sharpened(3), stage("guided_attention", "sharpen_affinity", layer=-1)),
-            remove=INSTEAD,
-            models=models,
-        ),
-        f"half of {name} (SC-CLIP)": Change(
-            mixed(3), set={"self_similarity.tokens": "patches"}, models=models
-        ),
-        f"features averaged by {name} (RADSeg)": Change(
-            (
-                *sharpened(20),
-                stage(
-                    "aggregate",
-                    "attend",
-                    reads={"features": "patch_features"},
-                    writes="patch_features",
-                ),
-            ),
-            models=models,
-        ),
-    }
-
-
-GUIDED: dict[str, Part] = {
-    "guide": guided(MIDDLE_BLOCK, "a middle block", {}) | guided(OTHER_MODEL, "the tiny OFA", OFA)
-}
-
-
-def score(change: Change, examples: Sequence[Example], folder: Path) -> Confusions:
+def score(change: Change, base: str, examples: Sequence[Example], folder: Path) -> Confusions:
     """Return how the labels of a changed recipe meet the true ones, image by image."""
     path = folder / "variant.toml"
-    path.write_text(change.text(), encoding="utf-8")
+    path.write_text(change.text(base), encoding="utf-8")
     return score_recipe(path, examples)
 
 
@@ -285,17 +184,22 @@ def preferred(new: Confusions, old: Confusions) -> float:
 
 
 def choose(
-    parts: dict[str, Part], examples: Sequence[Example], folder: Path, console: Console
+    start: Start,
+    parts: dict[str, Part],
+    examples: Sequence[Example],
+    folder: Path,
+    console: Console,
 ) -> dict[str, tuple[str, Change]]:
     """Choose part by part, and return what was chosen of each."""
-    kept, now, chosen = PLAIN, score(PLAIN, examples, folder), {}
+    kept, chosen = start.change, {}
+    now = score(kept, start.recipe, examples, folder)
     table = Table("part", "choice", "mIoU", "preferred", "", title=f"{len(examples)} scenes")
-    table.add_row("plain CLIP", "", f"{miou(now):.1f}", "", "")
+    table.add_row(start.name, "", f"{miou(now):.1f}", "", "")
     for part, choices in parts.items():
         tried = {}
         for name, change in choices.items():
             try:
-                tried[name] = score(kept.plus(change), examples, folder)
+                tried[name] = score(kept.plus(change), start.recipe, examples, folder)
             except OvsskitError as error:
                 table.add_row(part, name, "", "", f"does not fit: {type(error).__name__}")
         best = max(tried, key=lambda name: miou(tried[name]), default="")
@@ -314,25 +218,32 @@ def choose(
 
 
 def judge(
-    chosen: dict[str, tuple[str, Change]], scenes: int, folder: Path, console: Console
+    start: Start,
+    chosen: dict[str, tuple[str, Change]],
+    scenes: int,
+    folder: Path,
+    console: Console,
 ) -> None:
     """Score the whole on other scenes, and with each part taken back."""
     sets = {name: fresh(scenes, name, UNSEEN) for name in ("training", "held-out")}
     table = Table("recipe", *(f"{name} drawings" for name in sets), title=f"{scenes} other scenes")
-    rows = {"plain CLIP": [], "the whole recipe": list(chosen)}
+    rows = {start.name: [], "the whole recipe": list(chosen)}
     rows |= {
         f"without {part}: {chosen[part][0]}": [o for o in chosen if o != part] for part in chosen
     }
     for name, parts in rows.items():
-        change = PLAIN
+        change = start.change
         for part in parts:
             change = change.plus(chosen[part][1])
         try:
-            found = [f"{miou(score(change, examples, folder)):.1f}" for examples in sets.values()]
+            found = [
+                f"{miou(score(change, start.recipe, examples, folder)):.1f}"
+                for examples in sets.values()
+            ]
         except OvsskitError as error:
             found = [f"does not fit: {type(error).__name__}"]
         table.add_row(name, *found)
-    for name in SHIPPED:
+    for name in start.beside:
         scored = (miou(score_recipe(name, examples)) for examples in sets.values())
         table.add_row(name, *(f"{one:.1f}" for one in scored))
     console.print(table)
@@ -341,20 +252,20 @@ def judge(
 def main() -> None:
     """Print what was tried, what was chosen, and what it is worth."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--guide", action="store_true", help="try a guide, too")
+    parser.add_argument("--guide", action="store_true", help="try guides in the shipped recipe")
     parser.add_argument("--scenes", type=int, default=48)
     arguments = parser.parse_args()
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as temporary, torch.no_grad():
         folder = Path(temporary)
         examples = fresh(arguments.scenes, "training", SEARCHED)
-        parts = COMMON | GUIDED if arguments.guide else COMMON
-        chosen = choose(parts, examples, folder, console)
-        judge(chosen, 2 * arguments.scenes, folder, console)
-        change = PLAIN
+        start, parts = (SHIPPED, GUIDED) if arguments.guide else (PLAIN, COMMON)
+        chosen = choose(start, parts, examples, folder, console)
+        judge(start, chosen, 2 * arguments.scenes, folder, console)
+        change = start.change
         for _, one in chosen.values():
             change = change.plus(one)
-        console.print(change.text(), markup=False, highlight=False)
+        console.print(change.text(start.recipe), markup=False, highlight=False)
 
 
 if __name__ == "__main__":

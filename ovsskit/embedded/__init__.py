@@ -11,6 +11,7 @@ __all__ = [
     "BLIP_ITM_FOLDER",
     "CLASSES",
     "CLIP_FOLDER",
+    "DINO_FOLDER",
     "NOUNS",
     "OFA_FOLDER",
     "SCENES_FOLDER",
@@ -24,6 +25,9 @@ BLIP_ITM_FOLDER: Final = Path(__file__).parent / "blip_itm"
 
 CLIP_FOLDER: Final = Path(__file__).parent / "clip"
 """Weights with open_clip's names, and an open_clip configuration."""
+
+DINO_FOLDER: Final = Path(__file__).parent / "dino"
+"""Weights of a tiny DINO with the authors' names, and the number of its heads."""
 
 OFA_FOLDER: Final = Path(__file__).parent / "ofa"
 """Weights of a tiny OFA under the official names, and its dictionary; `ofa_tuned` beside it is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -27,6 +28,7 @@ class Deit(Dino, DescribesPatches):
     ReCo.
     """
 
+    embedded: ClassVar[Path] = Path()
     published: ClassVar[Mapping[str, Published]] = DEIT
 
     positions: Annotated[

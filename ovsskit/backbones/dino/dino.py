@@ -27,11 +27,13 @@ from ovsskit.hub.weights import HubFiles, Published
 class Dino(RunsBlocks):
     """Give the tokens of any vision transformer of DINO or DINOv2, with registers or without.
 
-    Weights are a hub id, a folder in Hugging Face format, or a checkpoint of the authors (`.pth`).
+    Weights are a hub id, a folder in Hugging Face format, a checkpoint of the authors (`.pth`), or
+    `embedded`, a tiny DINO of the package that was trained on painted scenes.
     Images keep their size; registers are left out of what is handed on.
     Source: Caron et al. 2021, DINO; Oquab et al. 2023, DINOv2; Darcet et al. 2023, registers.
     """
 
+    embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "dino"
     compiles: ClassVar[str] = r"encoder\.layer\.\d+"
     hub_files: ClassVar[HubFiles] = HubFiles(FOLDER_FILES, beside=("config.json",))
     published: ClassVar[Mapping[str, Published]] = DINO

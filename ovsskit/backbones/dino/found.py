@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ class Found(Dino, FindsForeground):
     kept.
     Source: Simeoni et al. 2023, FOUND; code valeoai/FOUND 1ad22ba.
     """
+
+    embedded: ClassVar[Path] = Path()
 
     decoder: Annotated[
         str,
