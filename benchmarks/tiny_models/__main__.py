@@ -115,7 +115,7 @@ def _read_command_line() -> argparse.Namespace:
     )
     parser.add_argument("--fading-steps", type=int, default=200, help="last steps, with fading")
     parser.add_argument("--ofa-steps", type=int, default=3000)
-    parser.add_argument("--dino-steps", type=int, default=900)
+    parser.add_argument("--dino-steps", type=int, default=1400)
     return parser.parse_args()
 
 
