@@ -59,7 +59,7 @@ def words(
             "--distractors",
             metavar="FILE",
             help="Text file with words to try besides the classes, one on each line.",
-            show_default="common things and stuffs",
+            show_default="common things and stuff",
         ),
     ] = None,
     out: Annotated[

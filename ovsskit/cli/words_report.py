@@ -25,7 +25,7 @@ TOPICS = {
     "synonyms": "what other words change",
     "distractors": "what distractors change",
 }
-"""What was not told, by its topic in `Audit.untold`."""
+"""What is not reported, by its topic in `Audit.untold`."""
 
 
 class WordsReport(LiveReport):
@@ -147,7 +147,7 @@ def _overall(audit: Audit) -> list[str]:
 
 def _untold(audit: Audit) -> list[str]:
     """Return what cannot be told, and why."""
-    return [f"not told: {TOPICS[topic]}. {escape(why)}" for topic, why in audit.untold.items()]
+    return [f"not reported: {TOPICS[topic]}. {escape(why)}" for topic, why in audit.untold.items()]
 
 
 def _told(path: Path, proposals: Proposals) -> list[str]:

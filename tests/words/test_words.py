@@ -96,7 +96,7 @@ def test_what_was_found_is_shown(audit: Words, colours: tuple[str | Path, ...]) 
     assert ["white", "25", "%", "1", "grey", "100", "%"] in rows
     assert "never win: yellow\n" in out
     assert "other words in place of names change the label of 50 % of all pixels\n" in out
-    assert "not told: which words are alike. The recipe has no word vectors" in out
+    assert "not reported: which words are alike. The recipe has no word vectors" in out
     use = f"use it: ovsskit run {TESTS / 'toy.toml'} IMAGES --classes-file toy-words.txt --plugin "
     assert f"{use}{TESTS / 'toy_stages.py'}\n" in out
     assert "runs of the recipe on each image, unchanged and with other words: 3" in error

@@ -162,7 +162,7 @@ def _facts(state: StudyState) -> list[str]:
     calls = state.calls
     facts.append(f"{calls['calls']:,} network calls, {calls['saved']:,} saved")
     return (
-        [*facts, f"{calls['judge_calls']:,} of the judge, {calls['judge_saved']:,} saved"]
+        [*facts, f"{calls['judge_calls']:,} judge calls, {calls['judge_saved']:,} saved"]
         if calls["judge_calls"]
         else facts
     )
