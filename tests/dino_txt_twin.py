@@ -31,11 +31,11 @@ DINO: Shapes = {
 }
 
 
-def _norms(stem: str, width: int, *names: str) -> Shapes:
+def norms(stem: str, width: int, *names: str) -> Shapes:
     return {f"{stem}{name}.{part}": (width,) for name in names for part in ("weight", "bias")}
 
 
-def _linear(name: str, out: int, entering: int) -> Shapes:
+def linear(name: str, out: int, entering: int) -> Shapes:
     return {f"{name}.weight": (out, entering), f"{name}.bias": (out,)}
 
 
@@ -44,25 +44,25 @@ def dino_shapes() -> Shapes:
     shapes = dict(DINO)
     for number in range(SHAPE["num_hidden_layers"]):
         stem = f"blocks.{number}."
-        shapes |= _norms(stem, WIDTH, "norm1", "norm2")
-        shapes |= _linear(f"{stem}attn.qkv", 3 * WIDTH, WIDTH)
-        shapes |= _linear(f"{stem}attn.proj", WIDTH, WIDTH)
-        shapes |= _linear(f"{stem}mlp.fc1", 4 * WIDTH, WIDTH)
-        shapes |= _linear(f"{stem}mlp.fc2", WIDTH, 4 * WIDTH)
+        shapes |= norms(stem, WIDTH, "norm1", "norm2")
+        shapes |= linear(f"{stem}attn.qkv", 3 * WIDTH, WIDTH)
+        shapes |= linear(f"{stem}attn.proj", WIDTH, WIDTH)
+        shapes |= linear(f"{stem}mlp.fc1", 4 * WIDTH, WIDTH)
+        shapes |= linear(f"{stem}mlp.fc2", WIDTH, 4 * WIDTH)
         shapes |= {f"{stem}{name}.gamma": (WIDTH,) for name in ("ls1", "ls2")}
     return shapes
 
 
 def head_shapes() -> Shapes:
     """Return the shapes of a small vision head."""
-    shapes = _norms("", WIDTH, "ln_final")
+    shapes = norms("", WIDTH, "ln_final")
     for number in range(BLOCKS):
         stem = f"block_list.{number}."
-        shapes |= _norms(stem, WIDTH, "norm1", "norm2")
+        shapes |= norms(stem, WIDTH, "norm1", "norm2")
         shapes |= {f"{stem}attn.qkv.weight": (3 * WIDTH, WIDTH)}
-        shapes |= _linear(f"{stem}attn.proj", WIDTH, WIDTH)
-        shapes |= _linear(f"{stem}mlp.w1", INSIDE, WIDTH) | _linear(f"{stem}mlp.w2", INSIDE, WIDTH)
-        shapes |= _linear(f"{stem}mlp.w3", WIDTH, INSIDE)
+        shapes |= linear(f"{stem}attn.proj", WIDTH, WIDTH)
+        shapes |= linear(f"{stem}mlp.w1", INSIDE, WIDTH) | linear(f"{stem}mlp.w2", INSIDE, WIDTH)
+        shapes |= linear(f"{stem}mlp.w3", WIDTH, INSIDE)
         shapes |= {f"{stem}{name}.gamma": (WIDTH,) for name in ("ls1", "ls2")}
     return shapes
 
@@ -73,15 +73,15 @@ def text_shapes() -> Shapes:
         "backbone.token_embedding.weight": (ROWS, TEXT_WIDTH),
         "backbone.positional_embedding": (READS, TEXT_WIDTH),
         "head.linear_projection.weight": (2 * WIDTH, TEXT_WIDTH),
-        **_norms("backbone.", TEXT_WIDTH, "ln_final"),
+        **norms("backbone.", TEXT_WIDTH, "ln_final"),
     }
     for number in range(BLOCKS):
         stem = f"backbone.blocks.{number}."
-        shapes |= _norms(stem, TEXT_WIDTH, "attention_norm", "ffn_norm")
+        shapes |= norms(stem, TEXT_WIDTH, "attention_norm", "ffn_norm")
         shapes |= {f"{stem}attention.qkv.weight": (3 * TEXT_WIDTH, TEXT_WIDTH)}
-        shapes |= _linear(f"{stem}attention.proj", TEXT_WIDTH, TEXT_WIDTH)
-        shapes |= _linear(f"{stem}feed_forward.fc1", 4 * TEXT_WIDTH, TEXT_WIDTH)
-        shapes |= _linear(f"{stem}feed_forward.fc2", TEXT_WIDTH, 4 * TEXT_WIDTH)
+        shapes |= linear(f"{stem}attention.proj", TEXT_WIDTH, TEXT_WIDTH)
+        shapes |= linear(f"{stem}feed_forward.fc1", 4 * TEXT_WIDTH, TEXT_WIDTH)
+        shapes |= linear(f"{stem}feed_forward.fc2", TEXT_WIDTH, 4 * TEXT_WIDTH)
     return shapes
 
 

@@ -20,6 +20,7 @@ from radio_twin import radio_twin
 from sam3_twin import sam3_twin
 from segformer_twin import segformer_twin
 from siglip_twin import siglip_twin
+from simzss_twin import simzss_twin
 from tcl_twin import tcl_twin
 from tips_twin import tips_twin
 from vit_twin import vit_twin
@@ -43,6 +44,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "radio": {"weights": radio_twin()},
     "sam3": {"weights": sam3_twin()},
     "siglip": {"weights": siglip_twin()},
+    "simzss": {"weights": simzss_twin()},
     "tcl": {"weights": tcl_twin()},
     "talk2dino": {"weights": dino_twin(), "projection": projection_twin()},
     "tips": {"weights": tips_twin()},

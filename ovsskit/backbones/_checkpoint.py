@@ -139,6 +139,19 @@ def see_fit(
         raise BadWeights(what, fix=fix, where=Place(str(path)))
 
 
+def see_exact(state: Mapping[str, Any], network: Any, whose: str, path: Path, fix: str) -> None:
+    """See that tensors have the names and shapes of those of a network, and that no more are there.
+
+    Raises:
+        BadWeights: some are missing, too many, or have another shape; `fix` would fix it.
+    """
+    needed = network.state_dict()
+    see_fit(state, needed, whose, path, fix)
+    if more := sorted(state.keys() - needed.keys()):
+        what = f"{whose} has tensors that are not read: {first_of(more, most=3)}."
+        raise BadWeights(what, fix=fix, where=Place(str(path)))
+
+
 def write_tensors(
     file: Path,
     tensors: Mapping[str, Any],

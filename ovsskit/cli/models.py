@@ -11,6 +11,7 @@ from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import Plugins, Sets, load_plugins
 
 if TYPE_CHECKING:
+    from ovsskit.hub.weights import WeightsInfo
     from ovsskit.run.weights import Checked
 
 HERE = {"embedded": "packaged", "local": "local", "hub": "cached"}
@@ -75,18 +76,19 @@ def models(
     for column in ("backbone", "weights", "revision", "here", "content", "fits", "size", "licence"):
         table.add_column(column, overflow="fold", no_wrap=column in ("here", "content"))
     for one in checked:
-        table.add_row(*map(escape, _row(one)))
+        for row in _rows(one):
+            table.add_row(*map(escape, row))
     show(table)
     for trouble in dict.fromkeys(one.info.trouble for one in checked if one.info.trouble):
         console.print(f"Sizes and licences are unknown: {escape(trouble)}.", highlight=False)
-    for one in checked:
-        if known := one.info.published:
+    for info in [info for one in checked for info in (one.info, *one.parts)]:
+        if known := info.published:
             lines = (
-                one.model.source,
+                info.weights,
                 known.holds,
                 f"from {known.where}",
                 f"licence: {known.licence}, {known.remark}",
-                f"the network takes {known.network / 1e6:,.0f} MB in fp32",
+                f"the network takes {_bytes(known.network, 0)} in fp32",
             )
             console.print(escape("\n  ".join(lines)), highlight=False, soft_wrap=True)
     misfits = [one.misfit for one in checked if one.misfit is not None]
@@ -99,13 +101,36 @@ def models(
         console.print(f"Written: {escape(str(convert))}", highlight=False)
 
 
-def _row(one: Checked) -> tuple[str, ...]:
+def _rows(one: Checked) -> list[tuple[str, ...]]:
+    """Return the line of a model's weights, and those of the files beside them."""
     from ovsskit.engine.stage import use_of
 
     model, info = one.model, one.info
-    here = HERE[info.kind] if info.path else "no"
-    revision = model.pinned if info.kind == "hub" else ""
-    size = f"{info.size / 1e6:,.1f} MB" if info.size else "unknown"
-    licence = info.licence or "unknown"
-    use = use_of(type(model))
-    return use, model.source, revision, here, one.content, one.fits, size, licence
+    use, revision = use_of(type(model)), model.pinned if info.kind == "hub" else ""
+    lines = [(info, revision, one.content, one.fits), *((part, "", "", "") for part in one.parts)]
+    return [
+        (
+            use,
+            said.weights,
+            pinned,
+            here(said),
+            content,
+            fits,
+            _size(said),
+            said.licence or "unknown",
+        )
+        for said, pinned, content, fits in lines
+    ]
+
+
+def here(info: WeightsInfo) -> str:
+    """Say whether weights are here, and where."""
+    return "no" if info.path is None else HERE[info.kind]
+
+
+def _size(info: WeightsInfo) -> str:
+    return _bytes(info.size, 1) if info.size else "unknown"
+
+
+def _bytes(count: int, digits: int) -> str:
+    return f"{count / 1e6:,.{digits}f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"

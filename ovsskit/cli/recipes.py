@@ -43,23 +43,27 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
         "source": recipe.header.source,
         "extends": base.stem if base is not None else "",
         "dataset": recipe.plan.vocabulary.dataset,
-        "models": [_model(model) for model in models_of([recipe])],
+        "models": [line for model in models_of([recipe]) for line in _files(model)],
         "published": [number.model_dump(mode="json") for number in recipe.published],
     }
 
 
-def _model(model: PretrainedBackbone) -> dict[str, Any]:
-    from ovsskit.cli.models import HERE
+def _files(model: PretrainedBackbone) -> list[dict[str, Any]]:
+    """Return what is said of a model's weights, and of the files beside them."""
+    from ovsskit.cli.models import here
     from ovsskit.engine.stage import use_of
 
     info = model.describe_weights(ask_hub=False)
-    return {
-        "use": use_of(type(model)),
-        "weights": model.source,
-        "revision": model.pinned if info.kind == "hub" else "",
-        "here": HERE[info.kind] if info.path is not None else "no",
-        "licence": info.licence or "",
-    }
+    return [
+        {
+            "use": use_of(type(model)),
+            "weights": one.weights,
+            "revision": model.pinned if one.kind == "hub" else "",
+            "here": here(one),
+            "licence": one.licence or "",
+        }
+        for one in (info, *model.describe_parts())
+    ]
 
 
 def _print_json(methods: list[list[dict[str, Any]]]) -> None:

@@ -13,6 +13,7 @@ from ovsskit.errors import BadWeights, MissingWeights, Place
 from ovsskit.files.bringing import web_opener
 from ovsskit.files.cache import cache_folder
 from ovsskit.files.writing import write_whole
+from ovsskit.hub.weights import Published, WeightsInfo, describe_part
 
 PUBLISHED = "published"
 """What a parameter says that means the file of the authors."""
@@ -56,6 +57,13 @@ def need_file(
     content = convert(fetch_published(*published[:3]))
     write_whole(path, lambda file: file.write(content))
     return path
+
+
+def describe_file(named: str, published: PublishedFile, known: Published) -> WeightsInfo:
+    """Say what is known of a file that is named, or of the published one; fetch nothing."""
+    if named == PUBLISHED:
+        return describe_part(Path(published.address).name, published.path, known)
+    return describe_part(named, Path(named).expanduser(), None)
 
 
 def fetch_published(address: str, sha256: str, size: int) -> bytes:

@@ -100,13 +100,24 @@ def describe_published(weights: str, known: Published) -> WeightsInfo:
     return WeightsInfo(weights, "elsewhere", None, None, known.licence, known)
 
 
-def refuse_to_fetch(weights: str, known: Published) -> MissingWeights:
-    """Return the error that a published file has to be fetched by the person."""
+def describe_part(name: str, path: Path, known: Published | None) -> WeightsInfo:
+    """Say what is known of a file beside weights: whether it is here, its size and its licence."""
+    licence = None if known is None else known.licence
+    if not path.is_file():
+        return WeightsInfo(name, "elsewhere", None, None, licence, known)
+    return WeightsInfo(name, "local", path, path.stat().st_size, licence, known)
+
+
+def refuse_to_fetch(
+    weights: str, known: Published, field: str = "weights", *, with_tokenizer: bool = False
+) -> MissingWeights:
+    """Return the error that a published file has to be fetched by the person, who names it so."""
     there = (
         f"It is published at {known.where}: {known.holds}. Licence: {known.licence}, "
         f"{known.remark}."
     )
-    fix = "Fetch it, put its tokenizer beside it, and name the file: --set backbone.weights=PATH"
+    beside = ", put its tokenizer beside it," if with_tokenizer else ""
+    fix = f"Fetch it{beside} and name the file: --set backbone.{field}=PATH"
     return MissingWeights(
         f"`{weights}` is not on this machine, and the hub does not have it.", there=there, fix=fix
     )

@@ -15,10 +15,14 @@ from ovsskit.recipe.build import Recipe
 
 @dataclass(frozen=True)
 class Checked:
-    """Hold a model and what is known of its weights; what could not be checked is empty."""
+    """Hold a model and what is known of its weights and of the files beside them.
+
+    What could not be checked is empty.
+    """
 
     model: PretrainedBackbone
     info: WeightsInfo
+    parts: list[WeightsInfo]
     content: Literal["", "verified", "damaged"] = ""
     fits: Literal["", "yes", "no"] = ""
     misfit: BadWeights | None = None
@@ -37,19 +41,23 @@ def check_model(model: PretrainedBackbone, *, fetch: bool = False) -> Checked:
     Raises:
         MissingWeights: they cannot be fetched.
     """
-    info = model.describe_weights()
-    if fetch and info.path is None:
-        model.need_weights()
-        info = model.describe_weights()
-    if info.path is None or info.kind == "embedded":
-        return Checked(model, info)
+    info, parts = model.describe_weights(), model.describe_parts()
+    if fetch and _lacks_one(info, *parts):
+        model.read_files()
+        info, parts = model.describe_weights(), model.describe_parts()
+    if info.kind == "embedded" or _lacks_one(info, *parts):
+        return Checked(model, info, parts)
     content: Literal["", "verified"] = ""
     try:
         content = "verified" if check_content(model.read_files()) else ""
         model.check_weights()
     except BadWeights as error:
-        return Checked(model, info, content or "damaged", "no", error)
-    return Checked(model, info, content, "yes")
+        return Checked(model, info, parts, content or "damaged", "no", error)
+    return Checked(model, info, parts, content, "yes")
+
+
+def _lacks_one(*files: WeightsInfo) -> bool:
+    return any(one.path is None for one in files)
 
 
 def convert_model(recipes: list[Recipe], path: Path) -> None:

@@ -15,6 +15,8 @@ from ovsskit.backbones.matching._blip_checkpoint import BLIP
 from ovsskit.backbones.matching._bridgetower_checkpoint import BRIDGETOWER
 from ovsskit.backbones.matching._mplug_checkpoint import MPLUG
 from ovsskit.backbones.matching.blip_itm import BlipItm
+from ovsskit.backbones.simzss._networks import READS, ROWS, make_network
+from ovsskit.backbones.simzss._published import SIMZSS
 from ovsskit.recipe.build import load_recipe
 
 BERT = {
@@ -96,6 +98,19 @@ def clip(model: str) -> Any:
     return build_network(open_clip.get_model_config(model), "fp32", device="meta")
 
 
+def simzss() -> Any:
+    vision = {**VIT, "patch_size": 14, "image_size": 518, "num_register_tokens": 4}
+    del vision["intermediate_size"]
+    text = {"context_length": READS, "vocab_size": ROWS, "width": 512, "heads": 8, "layers": 12}
+    config = {
+        "vision": vision,
+        "denoiser": {**vision, "num_hidden_layers": 1},
+        "places": 37,
+        "text": {**text, "output_dim": 768},
+    }
+    return make_network(config)
+
+
 MAKERS = {
     "timm/vit_base_patch16_clip_224": lambda: clip("ViT-B-16"),
     "timm/vit_large_patch14_clip_224": lambda: clip("ViT-L-14"),
@@ -111,10 +126,12 @@ MAKERS = {
     "mplug_image-text-retrieval_flickr30k_large": lambda: mplug("large", 1024, 24, 14, 336),
     "mplug_large": lambda: mplug("large", 1024, 24, 14, 336),
     "mplug_base": lambda: mplug("base", 768, 12, 16, 256),
+    "simzss_": simzss,
 }
 """The network of what is published under names that begin so; all of ALBEF are of one size."""
 PUBLISHED = {
     **CLIP,
+    **SIMZSS,
     **{
         name: known
         for family in (ALBEF, BLIP, BRIDGETOWER, MPLUG)

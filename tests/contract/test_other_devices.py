@@ -31,6 +31,7 @@ from ovsskit.engine.model import (
     GuidesPatches,
     MatchesText,
 )
+from ovsskit.engine.model.encodes_tokens import last_two
 from ovsskit.engine.stage import own_slot, wiring
 from ovsskit.engine.values import Attention, Captions, Image, Value
 from ovsskit.recipe.registry import backbone_names, find_backbone
@@ -155,7 +156,7 @@ def use(backbone: Backbone, device: str) -> list[torch.Tensor]:
         found.append(backbone.encode_image(images))
     if isinstance(backbone, EncodesTokens):
         last = backbone.block_count
-        for hidden in backbone.hidden(images, [last - 1, last]):
+        for hidden in backbone.hidden(images, last_two(last)):
             found += [hidden.data, *backbone.project(hidden, last), backbone.norms(hidden, last)]
             if not isinstance(backbone, EncodesPatches):
                 continue

@@ -244,6 +244,7 @@ SEEN = {
     "opendas_tiny": (200, 200),
     "active_sam": (75, 100),
     "sc_clip": (224, 224),
+    "simzss": (448, 448),
     "sc_clip_tiny": (112, 112),
     "tcl": (448, 448),
     "tips": (448, 448),

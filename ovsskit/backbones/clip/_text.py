@@ -190,18 +190,26 @@ def _run(network: Any, ids: Any, longest: int) -> Any:
         or network.text_pool_type != "argmax"
     ):
         return network.encode_text(ids).float()
-    dtype = network.transformer.get_cast_dtype()
+    return run_causal(network, ids, longest)
+
+
+def run_causal(tower: Any, ids: Any, longest: int) -> Float[torch.Tensor, "text width"]:
+    """Run open_clip's text tower, or a CLIP that has its parts, on as many tokens as are needed.
+
+    Tokens see only earlier ones, and the last of a text is read, which has the highest number.
+    """
+    dtype = tower.transformer.get_cast_dtype()
     ids = ids[:, :longest]
-    tokens = network.token_embedding(ids).to(dtype) + network.positional_embedding[:longest].to(
-        dtype
-    )
-    tokens = network.ln_final(
-        network.transformer(tokens, attn_mask=network.attn_mask[:longest, :longest])
+    tokens = tower.token_embedding(ids).to(dtype) + tower.positional_embedding[:longest].to(dtype)
+    tokens = tower.ln_final(
+        tower.transformer(tokens, attn_mask=tower.attn_mask[:longest, :longest])
     )
     features = tokens[torch.arange(len(ids), device=ids.device), ids.argmax(-1)]
-    projection = network.text_projection
+    projection = tower.text_projection
     if projection is None:
-        return features.float()
-    return (
-        projection(features) if isinstance(projection, torch.nn.Linear) else features @ projection
-    ).float()
+        found: torch.Tensor = features
+    elif isinstance(projection, torch.nn.Linear):
+        found = projection(features)
+    else:
+        found = features @ projection
+    return found.float()

@@ -32,6 +32,7 @@ from ovsskit.backbones.dino._names import (
     PATCHES,
     POSITIONS,
     REGISTERS,
+    TIMMS_REGISTERS,
     UNREAD,
     recognise,
     rename,
@@ -92,10 +93,9 @@ def _read(
     tensors = read_tensors(weights_file(path, FIX), FIX, dtype, shapes_only=shapes_only)
     see_known(recognise(tensors), tensors, "a DINO", path, FIX)
     taken = {name: one for name, one in tensors.items() if rename(name) not in UNREAD}
-    state = split_attention({rename(name): tensor for name, tensor in taken.items()})
-    _fold_distillation(state)
+    state = by_network(taken)
     heads = read_beside(path, Heads, FIX).num_attention_heads
-    config = infer(lambda: _configure(state, heads), "a DINO", path, FIX)
+    config = infer(lambda: configure(state, heads), "a DINO", path, FIX)
     network = build_empty("Dinov2WithRegisters", config, "DINO", path, FIX)
     unneeded = UNREAD if with_norm or FINAL[0] in state else (*UNREAD, *FINAL)
     needed = {name: one for name, one in network.state_dict().items() if name not in unneeded}
@@ -108,6 +108,15 @@ def _read(
     return network, {name: state[name] for name in needed}, taken
 
 
+def by_network(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors of a checkpoint by the network's names, in the network's shapes."""
+    state = split_attention({rename(name): tensor for name, tensor in tensors.items()})
+    _fold_distillation(state)
+    if any(name.endswith(TIMMS_REGISTERS) for name in tensors):
+        _place_class(state)
+    return state
+
+
 def _fold_distillation(state: dict[str, Any]) -> None:
     """Let DeiT's distillation token be a register: its place in the table is added to it."""
     registers, table = state.get(REGISTERS), state.get(POSITIONS)
@@ -118,7 +127,14 @@ def _fold_distillation(state: dict[str, Any]) -> None:
     state[POSITIONS] = torch.cat([table[:, :1], table[:, 2:]], 1)
 
 
-def _configure(state: Mapping[str, Any], heads: int) -> dict[str, Any]:
+def _place_class(state: dict[str, Any]) -> None:
+    """Give the class token a place in a table that has none; timm has added it to the token."""
+    table = state.get(POSITIONS)
+    if table is not None and table.ndim == 3:
+        state[POSITIONS] = torch.cat([torch.zeros_like(table[:, :1]), table], 1)
+
+
+def configure(state: Mapping[str, Any], heads: int) -> dict[str, Any]:
     """Infer a configuration from shapes, which say everything but the number of heads."""
     width, _, patch, _ = state[PATCHES].shape
     side = round((state[POSITIONS].shape[1] - 1) ** 0.5)

@@ -9,6 +9,7 @@ from typing import Any
 from ovsskit._lazy import torch
 from ovsskit.errors import BadWeights, Place
 from ovsskit.hub.published_file import PublishedFile, need_file
+from ovsskit.hub.weights import Published
 
 DECODER = PublishedFile(
     "https://raw.githubusercontent.com/valeoai/FOUND/"
@@ -17,7 +18,14 @@ DECODER = PublishedFile(
     2689,
     "found_decoder.safetensors",
 )
-"""The authors' file. Its licence is Apache-2.0, that of valeoai/FOUND."""
+"""The authors' file."""
+KNOWN = Published(
+    DECODER.address,
+    "FOUND's decoder for DINO's ViT-S/8, trained without labels",
+    "Apache-2.0",
+    "of the repository valeoai/FOUND",
+    4 * 385,
+)
 FIX = (
     'Give FOUND\'s own: decoder = "published". If this is it, delete the file: it is fetched anew.'
 )

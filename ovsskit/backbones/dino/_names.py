@@ -11,6 +11,8 @@ NAME = "DINO"
 PATCHES = "embeddings.patch_embeddings.projection.weight"
 POSITIONS = "embeddings.position_embeddings"
 REGISTERS = "embeddings.register_tokens"
+TIMMS_REGISTERS = "reg_token"
+"""Where timm has registers, its table of positions has no place for the class token."""
 BLOCK = r"^encoder\.layer\.(\d+)\."
 RENAMES = (
     # what some trainings put before names
@@ -24,6 +26,8 @@ RENAMES = (
     (r"^blocks\.", "encoder.layer."),
     (r"\.attn\.proj\.", ".attention.o_proj."),
     (r"\.ls(\d)\.gamma$", r".layer_scale\1.lambda1"),
+    # timm's name, where it is another
+    (rf"^{TIMMS_REGISTERS}$", REGISTERS),
     # the hub's names
     (r"^layers\.", "encoder.layer."),
     (r"\.attention\.attention\.(\w)\w+\.", r".attention.\1_proj."),

@@ -11,6 +11,7 @@ from ovsskit._lazy import Float, torch
 from ovsskit.backbones._checkpoint import read_tensors
 from ovsskit.errors import BadWeights, Place
 from ovsskit.hub.published_file import PublishedFile, need_file
+from ovsskit.hub.weights import Published
 
 PROJECTION = PublishedFile(
     "https://raw.githubusercontent.com/lorebianchi98/Talk2DINO/"
@@ -19,7 +20,14 @@ PROJECTION = PublishedFile(
     3_940_664,
     "talk2dino_vitb.pth",
 )
-"""The authors' file for ViT-B/14. Its repository states no licence."""
+"""The authors' file for ViT-B/14."""
+KNOWN = Published(
+    PROJECTION.address,
+    "Talk2DINO's projection for DINOv2's ViT-B/14, trained on the captions of COCO",
+    "none stated",
+    "of the repository lorebianchi98/Talk2DINO, where we looked",
+    4 * 984_576,
+)
 FIX = (
     "Give the file of the authors' repository that is for this DINO, such as vitb_mlp_infonce.pth "
     'for ViT-B/14 with registers: projection = "published".'

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ovsskit._lazy import torch, transformers
-from ovsskit.backbones._checkpoint import count_of, read_tensors
+from ovsskit.backbones._checkpoint import count_of, read_tensors, see_exact
 from ovsskit.backbones._inferred import unfit
-from ovsskit.backbones.dino._parts import need_part, see_exact
+from ovsskit.backbones.dino._parts import need_part
 from ovsskit.backbones.dino._published import TEXTS
 
 WHOSE, FIX = "dino.txt's text encoder", f"Give a file such as {TEXTS}."

@@ -39,17 +39,31 @@ def embed(
     return torch.cat([first.expand(len(patches), -1, -1), patches], 1), grid
 
 
+def leave(
+    network: Any, pixels: Float[torch.Tensor, "image 3 h w"], positions: Positions
+) -> tuple[Float[torch.Tensor, "image token width"], tuple[int, int]]:
+    """Return what leaves the network, normalised, and the rows and columns of patches."""
+    tokens, grid = embed(network, pixels, positions)
+    for block in network.encoder.layer:
+        tokens = block(tokens)
+    return network.layernorm(tokens), grid
+
+
 def place_embeddings(
-    table: Float[torch.Tensor, "token width"], grid: tuple[int, int], how: Positions
+    table: Float[torch.Tensor, "token width"],
+    grid: tuple[int, int],
+    how: Positions,
+    others: int = 1,
 ) -> Float[torch.Tensor, "place width"]:
     """Return position embeddings for a grid, bicubic; unchanged on the square of the training.
 
-    `scale` samples the table at steps of `side / (grid + 0.1)`.
+    The first rows are those of `others`, which stand before the patches. `scale` samples the table
+    at steps of `side / (grid + 0.1)`.
     """
-    side = round((len(table) - 1) ** 0.5)
+    side = round((len(table) - others) ** 0.5)
     if grid == (side, side):
         return table
-    planes = table[1:].float().T.unflatten(1, (side, side))[None]
+    planes = table[others:].float().T.unflatten(1, (side, side))[None]
     if how == "scale":
         scale = [(length + 0.1) / side for length in grid]
         resized = torch.nn.functional.interpolate(planes, scale_factor=scale, mode="bicubic")
@@ -57,7 +71,7 @@ def place_embeddings(
         resized = torch.nn.functional.interpolate(
             planes, grid, mode="bicubic", antialias=how == "size_antialias"
         )
-    return torch.cat([table[:1], resized[0].flatten(1).T.to(table.dtype)])
+    return torch.cat([table[:others], resized[0].flatten(1).T.to(table.dtype)])
 
 
 def without_registers(

@@ -15,14 +15,14 @@ from ovsskit.backbones._tower import Tower
 from ovsskit.backbones.clip import _text as text
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
-from ovsskit.backbones.dino._parts import need_part
+from ovsskit.backbones.dino._parts import describe_hand_fetched, need_part
 from ovsskit.backbones.dino._published import DINO_TXT, HEAD, TEXTS
 from ovsskit.backbones.dino._text_encoder import READS, read_text_encoder
 from ovsskit.backbones.dino._vision_head import read_vision_head
 from ovsskit.engine.model import DescribesPatchesAndText
 from ovsskit.engine.readable import Reading
 from ovsskit.engine.values import Image
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.weights import HubFiles, Published, WeightsInfo
 
 
 class DinoTxt(Tower, DescribesPatchesAndText):
@@ -72,12 +72,20 @@ class DinoTxt(Tower, DescribesPatchesAndText):
         Raises:
             MissingWeights, BadWeights: one is not there.
         """
-        parts = {"vision_head": self.vision_head, "text_encoder": self.text_encoder}
-        files = {name: need_part(named, name) for name, named in parts.items()}
+        files = {name: need_part(named, name) for name, named in self.parts.items()}
         return {
             **super().read_files(),
             **{f"{name}{file.suffix}": file for name, file in files.items()},
         }
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Return the files beside the weights by their fields."""
+        return {"vision_head": self.vision_head, "text_encoder": self.text_encoder}
+
+    def describe_parts(self) -> list[WeightsInfo]:
+        """Say what is known of the head and the text encoder."""
+        return [describe_hand_fetched(named) for named in self.parts.values()]
 
     def check_weights(self) -> None:
         """Refuse weights and parts that do not fit, by the names and shapes of their tensors.
@@ -131,12 +139,7 @@ class DinoTxt(Tower, DescribesPatchesAndText):
         self, pixels: Float[torch.Tensor, "image 3 h w"]
     ) -> Float[torch.Tensor, "image token width"]:
         """Return what leaves DINOv2, normalised; positions as DINO's authors resize them."""
-        network = self.network["vision"]
-        tokens = vision.embed(network, pixels, "original")[0]
-        for block in network.encoder.layer:
-            tokens = block(tokens)
-        left: torch.Tensor = network.layernorm(tokens)
-        return left
+        return vision.leave(self.network["vision"], pixels, "original")[0]
 
     def normalise_tokens(
         self, tokens: Float[torch.Tensor, "token width"]

@@ -11,11 +11,12 @@ from pydantic import Field
 
 from ovsskit._lazy import Float, torch
 from ovsskit.backbones.dino import _checkpoint as checkpoint
-from ovsskit.backbones.dino._decoder import need_decoder, read_decoder
+from ovsskit.backbones.dino._decoder import DECODER, KNOWN, need_decoder, read_decoder
 from ovsskit.backbones.dino.dino import Dino
 from ovsskit.engine.model import FindsForeground
 from ovsskit.engine.values import ForegroundMap, Hidden, Image
-from ovsskit.hub.published_file import PUBLISHED
+from ovsskit.hub.published_file import PUBLISHED, describe_file
+from ovsskit.hub.weights import WeightsInfo
 
 
 class Found(Dino, FindsForeground):
@@ -47,6 +48,10 @@ class Found(Dino, FindsForeground):
         """
         decoder = need_decoder(self.decoder)
         return {**super().read_files(), f"decoder{decoder.suffix}": decoder}
+
+    def describe_parts(self) -> list[WeightsInfo]:
+        """Say what is known of the decoder."""
+        return [describe_file(self.decoder, DECODER, KNOWN)]
 
     def check_weights(self) -> None:
         """Refuse weights that do not fit, and a decoder that is for others.

@@ -15,6 +15,8 @@ from ovsskit.backbones._tower import Tower
 from ovsskit.backbones.dino import _checkpoint as checkpoint
 from ovsskit.backbones.dino import _vision as vision
 from ovsskit.backbones.dino._projection import (
+    KNOWN,
+    PROJECTION,
     Layers,
     need_projection,
     read_projection,
@@ -23,8 +25,8 @@ from ovsskit.backbones.dino._projection import (
 from ovsskit.backbones.dino._published import DINO
 from ovsskit.engine.model import ProjectsText
 from ovsskit.engine.values import Image
-from ovsskit.hub.published_file import PUBLISHED
-from ovsskit.hub.weights import HubFiles, Published
+from ovsskit.hub.published_file import PUBLISHED, describe_file
+from ovsskit.hub.weights import HubFiles, Published, WeightsInfo
 
 
 class Talk2dino(Tower, ProjectsText):
@@ -72,6 +74,10 @@ class Talk2dino(Tower, ProjectsText):
         """
         projection = need_projection(self.projection)
         return {**super().read_files(), f"projection{projection.suffix}": projection}
+
+    def describe_parts(self) -> list[WeightsInfo]:
+        """Say what is known of the projection."""
+        return [describe_file(self.projection, PROJECTION, KNOWN)]
 
     def check_weights(self) -> None:
         """Refuse weights that do not fit, and a projection that is for others.

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from ovsskit._lazy import Float, torch
-from ovsskit.engine.model.encodes_tokens import EncodesTokens, ToyEncodesTokens
+from ovsskit.engine.model.encodes_tokens import EncodesTokens, ToyEncodesTokens, last_two
 from ovsskit.engine.stage import Capability
 from ovsskit.engine.values import Attention, Hidden, Image, PatchFeatures
 from ovsskit.engine.values.features import on_grid
@@ -87,7 +87,7 @@ class EncodesPatches(EncodesTokens, Capability):
         """
         image = Image.example()
         images = [image, Image(image.data.repeat(1, 1, 2))]
-        layers = (model.block_count - 1, model.block_count)
+        layers = last_two(model.block_count)
         for hidden in model.hidden(images, layers):
             rows, columns = hidden.grid
             count = rows * columns

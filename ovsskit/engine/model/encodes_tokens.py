@@ -45,7 +45,7 @@ class EncodesTokens(Capability):
         """Test the shapes of the last two blocks' tokens, for images of unlike sizes."""
         images = [Image.example(seed) for seed in (0, 7)]
         images.append(Image(images[0].data.repeat(1, 1, 2)))
-        layers = (model.block_count - 1, model.block_count)
+        layers = last_two(model.block_count)
         for image, hidden in zip(images, model.hidden(images, layers), strict=True):
             [alone] = model.hidden([image], layers)
             torch.testing.assert_close(alone.data, hidden.data, atol=1e-4, rtol=1e-4)
@@ -62,6 +62,11 @@ class EncodesTokens(Capability):
     def toy(cls) -> Any:
         """Return a model whose patches are their brightness."""
         return ToyEncodesTokens()
+
+
+def last_two(count: int) -> tuple[int, ...]:
+    """Return the numbers of the last two of so many blocks, or of the only one."""
+    return tuple(range(max(1, count - 1), count + 1))
 
 
 class ToyEncodesTokens(EncodesTokens):

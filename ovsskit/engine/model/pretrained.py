@@ -121,6 +121,10 @@ class PretrainedBackbone(Backbone):
             else replace(info, published=known, licence=info.licence or known.licence)
         )
 
+    def describe_parts(self) -> list[WeightsInfo]:
+        """Say of every file that a field names beside the weights what is known of it."""
+        return []
+
     def need_weights(self) -> Path:
         """Return the file or folder of the weights, fetched from the hub if they are not here.
 
@@ -129,7 +133,9 @@ class PretrainedBackbone(Backbone):
             BadWeights: a file in the hub's cache has another content than the hub's.
         """
         if self._is_elsewhere():
-            raise refuse_to_fetch(self.source, self.published[self.source])
+            known = self.published[self.source]
+            needs_tokenizer = bool(self.hub_files.tokenizer)
+            raise refuse_to_fetch(self.source, known, with_tokenizer=needs_tokenizer)
         return need_weights(self.source, self.pinned, self.embedded, self.hub_files)
 
     def find_weights(self) -> Path | None:
