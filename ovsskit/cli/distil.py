@@ -22,6 +22,7 @@ from ovsskit.cli.options import (
     Sets,
     Stretched,
     TruthClasses,
+    Verify,
     choose_reading,
     hide_bars,
     load_plugins,
@@ -70,10 +71,7 @@ def distil(
     max_pixels: MaxPixels = MAX_PIXELS,
     stretch: Stretched = "percentile",
     bands: Bands = None,
-    verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Read existing results, and redo what has changed."),
-    ] = False,
+    verify: Verify = False,
     quiet: Quiet = False,
     plugins: Plugins = [],  # noqa: B006
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.completion import complete_address
+from ovsskit.cli.completion import complete_address, complete_recipe
 from ovsskit.engine.rendering import STRETCHES, Reading, Rendering, Stretch
 from ovsskit.errors import BadValue, Place
 from ovsskit.run.rasters.grid import SMALLEST
@@ -30,6 +30,19 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="FILE", help="Python file with your own stages or models."),
 ]
 
+Recipe = Annotated[
+    str,
+    typer.Argument(
+        help="Recipe file, or name of a shipped recipe.", autocompletion=complete_recipe
+    ),
+]
+Images = Annotated[
+    list[str],
+    typer.Argument(
+        help="Files, folders, globs, or a list (.txt). "
+        "Default: the recipe's own, else the sample scenes."
+    ),
+]
 Classes = Annotated[
     str | None,
     typer.Option("--classes", metavar="NAMES", help='The classes: "dog, cat, grass".'),
@@ -101,6 +114,10 @@ Overlap = Annotated[
     typer.Option("--overlap", min=0, help="Pixels that neighbouring windows share; at most half."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Read existing results, and redo what has changed."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from ovsskit.cli.completion import complete_recipe
-from ovsskit.cli.options import Plugins, Sets, load_plugins
+from ovsskit.cli.options import (
+    Plugins,
+    Recipe,
+    Sets,
+    load_plugins,
+)
 
 
 def plan(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="Recipe file, or name of a shipped recipe.",
-            autocompletion=complete_recipe,
-        ),
-    ],
+    recipe: Recipe,
     sets: Sets = [],  # noqa: B006 - typer reads the default, nothing changes it
     plugins: Plugins = [],  # noqa: B006
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.completion import complete_format, complete_recipe
+from ovsskit.cli.completion import complete_format
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -22,10 +22,12 @@ from ovsskit.cli.options import (
     Overlap,
     Plugins,
     Quiet,
+    Recipe,
     Sets,
     ShardOption,
     Stretched,
     TruthClasses,
+    Verify,
     Window,
     choose_reading,
     hide_bars,
@@ -37,13 +39,7 @@ from ovsskit.run.rasters.grid import USUAL, choose_windows
 
 
 def run(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="Recipe file, or name of a shipped recipe.",
-            autocompletion=complete_recipe,
-        ),
-    ],
+    recipe: Recipe,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -115,10 +111,7 @@ def run(
         bool,
         typer.Option("--compile", help="Let torch compile networks: worthwhile for many images."),
     ] = False,
-    verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Read existing results, and redo what has changed."),
-    ] = False,
+    verify: Verify = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object for each image, and one at the end."),

@@ -15,6 +15,7 @@ from ovsskit.cli.options import (
     ClassesFile,
     Device,
     Force,
+    Images,
     Limit,
     MaxPixels,
     Plugins,
@@ -36,13 +37,7 @@ def sentences(
             autocompletion=complete_recipe,
         ),
     ],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders, globs, or a list (.txt). "
-            "Default: the recipe's own, else the sample scenes."
-        ),
-    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    images: Images = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Classes = None,
     classes_file: ClassesFile = None,
     out: Annotated[

@@ -15,6 +15,7 @@ from ovsskit.cli.options import (
     Limit,
     MaxPixels,
     Plugins,
+    Recipe,
     Sets,
     Stretched,
     choose_reading,
@@ -24,13 +25,7 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 
 def serve(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="Recipe file, or name of a shipped recipe.",
-            autocompletion=complete_recipe,
-        ),
-    ],
+    recipe: Recipe,
     images: Annotated[
         list[str],
         typer.Argument(help="Files, folders, globs, or a list (.txt). Default: the sample scenes."),

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ovsskit.cli.completion import complete_recipe
 from ovsskit.cli.options import (
     Bands,
     Batch,
@@ -15,10 +14,12 @@ from ovsskit.cli.options import (
     ClassesFile,
     Device,
     Force,
+    Images,
     Limit,
     MaxPixels,
     Plugins,
     Quiet,
+    Recipe,
     Sets,
     Stretched,
     choose_reading,
@@ -29,20 +30,8 @@ from ovsskit.files.inputs import MAX_PIXELS
 
 
 def words(
-    recipe: Annotated[
-        str,
-        typer.Argument(
-            help="Recipe file, or name of a shipped recipe.",
-            autocompletion=complete_recipe,
-        ),
-    ],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders, globs, or a list (.txt). "
-            "Default: the recipe's own, else the sample scenes."
-        ),
-    ] = [],  # noqa: B006 - typer reads the default, nothing changes it
+    recipe: Recipe,
+    images: Images = [],  # noqa: B006 - typer reads the default, nothing changes it
     classes: Classes = None,
     classes_file: ClassesFile = None,
     synonyms: Annotated[
