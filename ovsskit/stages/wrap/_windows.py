@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ovsskit.engine.stage import Wrapper
-from ovsskit.engine.values import F, Image, Window
-from ovsskit.errors import BadValue
+from ovsskit.engine.values import Image, Window
 
 Byte = Annotated[float, Field(ge=0, le=255)]
 Padding = Literal["around", "end"]
@@ -87,31 +84,3 @@ def spans(length: int, window: int, stride: int) -> list[slice]:
     count = max(length - window + stride - 1, 0) // stride + 1
     starts = [max(min(index * stride, length - window), 0) for index in range(count)]
     return [slice(start, min(start + window, length)) for start in starts]
-
-
-def splice(address: str, windows: Sequence[Window], parts: Sequence[F]) -> F:
-    """Return the mean of features of windows, on the grid of patches of the image.
-
-    Raises:
-        BadValue: a window's edge lies inside a patch.
-    """
-    features, size = parts[0], windows[0].size
-    if windows[0].is_whole:
-        return features
-    patch = [shown / count for shown, count in zip(windows[0].shown, features.grid, strict=True)]
-    grid = [round(side / one) for side, one in zip(size, patch, strict=True)]
-    if any(side != one * count for side, one, count in zip(size, patch, grid, strict=True)):
-        raise BadValue(
-            f"{address} looks at an image of {size[1]} x {size[0]} pixels, which patches of "
-            f"{patch[1]:.4g} x {patch[0]:.4g} do not fill.",
-            fix="Bring its sides to multiples of the patch first, as stretch_image does.",
-        )
-    total = features.data.new_zeros(len(features.data), *grid)
-    count = total.new_zeros(grid)
-    for window, found in zip(windows, parts, strict=True):
-        part = window.in_patches((grid[0], grid[1]))
-        top, _, left, _ = part.margins
-        height, width = part.inside
-        count[part.row, part.column] += 1
-        total[:, part.row, part.column] += found.data[:, top : top + height, left : left + width]
-    return replace(features, data=total.div_(count))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ovsskit.engine.stage import Wraps
 from ovsskit.engine.values import Image, PatchFeatures
-from ovsskit.stages.wrap._windows import Windows, splice
+from ovsskit.stages.wrap._splice import SplicedWindows
 
 
-class WindowFeatures(Windows, writes="patch_features"):
+class WindowFeatures(SplicedWindows, writes="patch_features"):
     """Run the inner chain on overlapping squares of the image, and average the features of patches.
 
     Windows lie as those of `sliding_window`. What follows sees one grid of patches over the whole
@@ -31,7 +31,5 @@ class WindowFeatures(Windows, writes="patch_features"):
         Raises:
             BadValue: a window's edge lies inside a patch.
         """
-        windows = self.windows(image)
-        outs = yield windows
-        parts: list[PatchFeatures] = [out["patch_features"] for out in outs]
-        return splice(self.address, windows, parts)
+        found: PatchFeatures = yield from self.spliced(image)
+        return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ovsskit.engine.stage import Wraps
 from ovsskit.engine.values import Gathered, Image
-from ovsskit.stages.wrap._windows import Windows, splice
+from ovsskit.stages.wrap._splice import SplicedWindows
 
 
-class WindowGathered(Windows, writes="gathered"):
+class WindowGathered(SplicedWindows, writes="gathered"):
     """Run the inner chain on overlapping squares of the image, and average what patches gathered.
 
     Windows lie as those of `sliding_window`, on the borders of patches. What follows sees one grid
@@ -31,7 +31,5 @@ class WindowGathered(Windows, writes="gathered"):
         Raises:
             BadValue: a window's edge lies inside a patch.
         """
-        windows = self.windows(image)
-        outs = yield windows
-        parts: list[Gathered] = [out["gathered"] for out in outs]
-        return splice(self.address, windows, parts)
+        found: Gathered = yield from self.spliced(image)
+        return found
