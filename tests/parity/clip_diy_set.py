@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from clip_family_set import word_of
+from recording import image_of
 from safetensors.torch import load_file, save_file
 from sets import Facts
 
@@ -143,8 +144,3 @@ class Case:
         """Return a word for every text, the background's first."""
         words = [word_of(text) for text in range(len(self.tensors["text"]))]
         return make_vocabulary(words, first_is_background=True)
-
-
-def image_of(pixels: Tensor, name: str) -> Image:
-    """Return an image of recorded bytes, whose channels come last."""
-    return Image(pixels.permute(2, 0, 1).float() / 255, name)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from recording import CaseFiles
+from safetensors.torch import save_file
 from sets import Facts
 
 Tensor = torch.Tensor
 
 
-class Recording:
-    """Hold one set: settings, the tower, the decoder, and the tensors of its cases."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.facts: Facts = json.loads((folder / "case.json").read_text())
+class Recording(CaseFiles):
+    """Read one set: its tower, its decoder, and the tensors of its cases."""
 
     @property
     def decoder(self) -> Path:
         return self.folder / self.facts["decoder"]["file"]
-
-    def tensors(self, case: str) -> dict[str, Tensor]:
-        return load_file(self.folder / self.facts["cases"][case]["file"])
 
     def write_tower(self, file: Path) -> None:
         """Write the tower as its authors name its tensors."""

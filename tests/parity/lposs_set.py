@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ from typing import Any
 import torch
 from clip_family_set import Tower, word_of
 from pydantic import PrivateAttr
-from safetensors.torch import load_file, save_file
-from sets import Facts
-from small_clip import write_small_clip
+from recording import image_of
+from runs import RunFiles
+from safetensors.torch import load_file
 
 from ovsskit.backbones.dino.dino import Dino
 from ovsskit.engine.model import Backbone, GuidesPatches
@@ -53,42 +51,17 @@ class RecordedGuide(Backbone, GuidesPatches):
         return found
 
 
-@dataclass
-class LpossRecording:
-    """Hold one set: settings, weights, and what its runs recorded."""
-
-    folder: Path
-
-    @cached_property
-    def facts(self) -> Facts:
-        found: Facts = json.loads((self.folder / "case.json").read_text())
-        return found
-
-    @cached_property
-    def golden(self) -> dict[str, Tensor]:
-        return load_file(self.folder / self.facts["file"])
+class LpossRecording(RunFiles):
+    """Read one set: its settings, its weights, and what its runs recorded."""
 
     @cached_property
     def images(self) -> dict[str, Tensor]:
+        """Return the images of all runs."""
         return load_file(self.folder / "images.safetensors")
-
-    def run(self, name: str) -> Facts:
-        found: Facts = self.facts["runs"][name]
-        return found
-
-    def recorded(self, run: str) -> dict[str, Tensor]:
-        """Return what a run recorded, by the names behind the run's."""
-        start = f"{run}."
-        return {
-            name.removeprefix(start): one
-            for name, one in self.golden.items()
-            if name.startswith(start)
-        }
 
     def image(self, run: str) -> Image:
         """Return the image as the network sees it: it is stored at that size."""
-        pixels = self.images[self.run(run)["image"]]
-        return Image(pixels.permute(2, 0, 1).float() / 255, run)
+        return image_of(self.images[self.run(run)["image"]], run)
 
     def vocabulary(self, run: str) -> Vocabulary:
         """Return the words of a run: the first class's are those of the background, if it has
@@ -102,24 +75,7 @@ class LpossRecording:
 
     def tower(self, run: str, folder: Path) -> Tower:
         """Return CLIP with the recorded vectors of a run's words; its weights are ITACLIP's."""
-        vision = self.facts["vision"]
-        beside = self.folder.parent / "itaclip"
-        place, weights = beside if beside.is_dir() else OWN / "itaclip", dict[str, Tensor]()
-        for file in sorted(place.glob("weights_visual_*.safetensors")):
-            weights |= load_file(file)
-        facts = {
-            "patch": vision["patch_size"],
-            "position_grid": (vision["grid"], vision["grid"]),
-            "blocks": vision["layers"],
-            "width": vision["width"],
-            "heads": vision["heads"],
-            "output": vision["embed_dim"],
-            "activation": vision["activation"].replace("exact ", "").replace(" ", "_"),
-        }
-        written = write_small_clip(folder / "clip", facts, weights)
-        tower = Tower(
-            weights=str(written), epsilon=vision["layer_norm_eps"], positions="size_exact"
-        )
+        tower = self.small_tower(folder, positions="size_exact")
         return tower.with_words(self.golden[self.run(run)["text"]])
 
     def guide(self, run: str, folder: Path) -> Backbone:
@@ -127,13 +83,7 @@ class LpossRecording:
         facts = self.facts["guide"]
         if not (self.folder / facts["file"]).is_file():
             return RecordedGuide.of(self._said(run), facts["patch_size"])
-        folder.mkdir(parents=True)
-        tensors = load_file(self.folder / facts["file"])
-        save_file(
-            {name: one.float() for name, one in tensors.items()}, folder / "model.safetensors"
-        )
-        (folder / "config.json").write_text(json.dumps({"num_attention_heads": facts["heads"]}))
-        return Dino(weights=str(folder), epsilon=facts["layer_norm_eps"])
+        return Dino(weights=str(self.write_guide(folder)), epsilon=facts["layer_norm_eps"])
 
     def _said(self, run: str) -> Tensor:
         """Return the vectors of patches of the same windows of the same image."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from clip_family_set import RecordedWords, word_of
+from runs import RunFiles
 from safetensors.torch import load_file
 from sets import Facts
 
@@ -22,11 +21,6 @@ from ovsskit.recipe.vocabulary import make_vocabulary
 Tensor = torch.Tensor
 TEACHER = "siglip2-g"
 PATCH = 16
-
-
-def runs(facts: Facts) -> list[str]:
-    """Return the names of the recorded runs."""
-    return list(facts["runs"])
 
 
 def blocks(facts: Facts) -> list[str]:
@@ -52,24 +46,8 @@ class GivenFeatures(Stage, writes="gathered"):
         return Gathered(self.left.pop(0), 1)
 
 
-@dataclass
-class Recording:
-    """Hold one set: settings, weights, and what its runs recorded."""
-
-    folder: Path
-
-    @cached_property
-    def facts(self) -> Facts:
-        found: Facts = json.loads((self.folder / "case.json").read_text())
-        return found
-
-    @cached_property
-    def inputs(self) -> dict[str, Tensor]:
-        return load_file(self.folder / "inputs.safetensors")
-
-    @cached_property
-    def golden(self) -> dict[str, Tensor]:
-        return load_file(self.folder / self.facts["file"])
+class Recording(RunFiles):
+    """Read one set: its settings, its weights, and what its runs recorded."""
 
     def weights(self, start: str) -> dict[str, Tensor]:
         """Return the tensors below a name, in single precision."""
@@ -79,19 +57,6 @@ class Recording:
             for name, one in stored.items()
             if name.startswith(start)
         }
-
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """Return what was recorded under a name, by the names behind it."""
-        return {
-            key.removeprefix(f"{name}."): one
-            for key, one in self.golden.items()
-            if key.startswith(f"{name}.")
-        }
-
-    def image(self, run: str) -> Image:
-        """Return the image after the resizing of the evaluation."""
-        pixels = self.inputs[f"image.{self.facts['runs'][run]['image']}"]
-        return Image(pixels.permute(2, 0, 1).float() / 255, run)
 
     def window_features(self, run: str) -> list[Tensor]:
         return [*self.inputs[f"{run}.window_features"].float()]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from clip_family_set import RecordedWords, word_of
+from recording import Case, CaseFiles
 from safetensors.torch import load_file, save_file
-from sets import Facts
 from small_clip import unpacked
 
 from ovsskit.backbones.clip._weights import build_network
 from ovsskit.backbones.clip.clip_dense import ClipDense
 from ovsskit.backbones.dino.deit import Deit
-from ovsskit.engine.values import Image, Vocabulary
+from ovsskit.engine.values import Vocabulary
 from ovsskit.recipe.build import load_recipe
 from ovsskit.recipe.vocabulary import make_vocabulary
 
@@ -28,16 +27,8 @@ class DenseTower(RecordedWords, ClipDense):  # type: ignore[misc]
     """Be the small dense CLIP, with a recorded vector for every word."""
 
 
-@dataclass
-class Recording:
-    """Hold one set: settings, weights, and the tensors of its archive and cases."""
-
-    folder: Path
-
-    @cached_property
-    def facts(self) -> Facts:
-        found: Facts = json.loads((self.folder / "case.json").read_text())
-        return found
+class Recording(CaseFiles):
+    """Read one set: its weights, and the tensors of its archive and cases."""
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
@@ -47,10 +38,6 @@ class Recording:
     @cached_property
     def archive(self) -> Case:
         return self.case("archive")
-
-    def case(self, name: str) -> Case:
-        facts = self.facts["cases"][name]
-        return Case(name, facts, load_file(self.folder / facts["file"]))
 
     @property
     def text(self) -> Tensor:
@@ -90,15 +77,3 @@ class Recording:
         recipe: Any = load_recipe("reco").plan.models["backbone"]
         colours = {"mean": recipe.mean, "deviation": recipe.deviation}
         return DenseTower(weights=str(folder), **colours)
-
-
-@dataclass
-class Case:
-    """Hold what is recorded of one image, or of the archive."""
-
-    name: str
-    facts: dict[str, Any]
-    tensors: dict[str, Tensor]
-
-    def image(self, name: str = "picture") -> Image:
-        return Image(self.tensors[name].permute(2, 0, 1).float() / 255, f"{self.name} {name}")

@@ -40,3 +40,18 @@ def write_small_clip(
 def unpacked(tensor: torch.Tensor) -> torch.Tensor:
     """Return weights as numbers: those of a byte count 256ths."""
     return tensor.float() / 256 if tensor.dtype == torch.int8 else tensor.float()
+
+
+def block_shapes(width: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a block of CLIP's transformers, by open_clip's names."""
+    block: dict[str, tuple[int, ...]] = {
+        "attn.in_proj_weight": (3 * width, width),
+        "attn.in_proj_bias": (3 * width,),
+        "attn.out_proj.weight": (width, width),
+        "attn.out_proj.bias": (width,),
+        "mlp.c_fc.weight": (4 * width, width),
+        "mlp.c_fc.bias": (4 * width,),
+        "mlp.c_proj.weight": (width, 4 * width),
+        "mlp.c_proj.bias": (width,),
+    }
+    return block | {f"ln_{n}.{part}": (width,) for n in "12" for part in ("weight", "bias")}

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from corrclip_set import GivenGuide, Recording, Tensor, runs
+from corrclip_set import GivenGuide, Recording, Tensor
+from runs import runs
 from sets import choose, find
 
 from ovsskit.engine.driver import Driver, State

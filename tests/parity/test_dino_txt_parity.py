@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from dino_txt_twin import dino_shapes, draw, head_shapes, text_shapes
-from recording import CaseFiles
-from sets import Facts, choose, find
+from recording import CaseFiles, having
+from sets import choose, find
 
 from ovsskit.backbones.dino.dino_txt import DinoTxt
 from ovsskit.engine.values import Attention, TextFeatures
 from ovsskit.stages.maps.text_similarity import TextSimilarity
 
 SET = "dino_txt"
-NOISES = 16
-"""How many times the recording's own distance from double precision numbers may be from it."""
 SHAPES = {"dino": dino_shapes, "vision_head": head_shapes, "text_encoder": text_shapes}
 
 Tensor = torch.Tensor
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    def having(what: str) -> Callable[[Facts], Sequence[str]]:
-        return lambda facts: [name for name, case in facts["cases"].items() if what in case]
-
     choose(metafunc, SET, {"case": having("grid")})
 
 
@@ -51,37 +45,30 @@ def dino_txt(recording: CaseFiles, tmp_path_factory: pytest.TempPathFactory) -> 
     return DinoTxt(weights=files.pop("dino"), **files)
 
 
-def check(ours: Tensor, recording: CaseFiles, case: str, name: str, part: slice) -> None:
-    theirs = recording.tensors(case)[name][..., part]
-    assert ours.shape == theirs.shape, name
-    noise = recording.facts["cases"][case]["float64_largest_difference"][name]
-    torch.testing.assert_close(ours, theirs, atol=NOISES * noise, rtol=0)
-
-
 def test_texts(recording: CaseFiles, dino_txt: DinoTxt) -> None:
     words, reader = recording.facts["words"], dino_txt.reader
     padded = [row + [0] * (reader.limit - len(row)) for row in reader.read_all(words)]
     assert padded == recording.tensors("texts")["ids"].tolist()
-    check(dino_txt.encode_text(words), recording, "texts", "vectors", slice(32, None))
+    recording.check(dino_txt.encode_text(words), "texts", "vectors", slice(32, None))
 
 
 def test_patches_and_their_cosines(recording: CaseFiles, dino_txt: DinoTxt, case: str) -> None:
     image, words = recording.image(case), recording.facts["words"]
     [patches] = dino_txt.describe_patches([image])
     assert list(patches.grid) == recording.facts["cases"][case]["grid"]
-    check(patches.vectors, recording, case, "patches", slice(None))
-    check(patches.vectors.mean(0), recording, case, "image", slice(32, None))
+    recording.check(patches.vectors, case, "patches")
+    recording.check(patches.vectors.mean(0), case, "image", slice(32, None))
     texts = torch.nn.functional.normalize(dino_txt.encode_text(words))
     scores = TextSimilarity().run(patches, TextFeatures(texts, tuple(range(1, 1 + len(words)))))
-    check(scores.data, recording, case, "scores", slice(None))
+    recording.check(scores.data, case, "scores")
 
 
 def test_the_heads_blocks(recording: CaseFiles, dino_txt: DinoTxt, case: str) -> None:
     last = dino_txt.block_count
     [hidden] = dino_txt.hidden([recording.image(case)], [1, last])
-    check(hidden.entering(1), recording, case, "entering", slice(None))
+    recording.check(hidden.entering(1), case, "entering")
     queries, keys, _ = dino_txt.project(hidden, last)
     weights = (queries @ keys.mT * queries.shape[-1] ** -0.5).softmax(-1)[None]
     attention = Attention(weights, (last,), hidden.grid)
     tokens = dino_txt.finish_tokens(hidden, attention, residual=True, feed_forward=True)
-    check(tokens[0], recording, case, "class_token", slice(None))
+    recording.check(tokens[0], case, "class_token")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from clip_diy_set import image_of
 from found_set import Recording
+from recording import check_labels
 from sets import choose, find
 
 from ovsskit.backbones.dino.found import Found
@@ -15,10 +15,6 @@ from ovsskit.stages.network.foreground import Foreground
 
 SET = "found"
 STEP = 7
-NOISES = 16
-"""How many times the recording's own distance from double precision numbers may be from it."""
-PIXELS = 1e-3
-"""Share of a mask's pixels that may differ, and at least one."""
 
 Tensor = torch.Tensor
 
@@ -39,33 +35,25 @@ def found(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Fou
     return Found(weights=str(file), decoder=str(recording.decoder))
 
 
-def check(ours: Tensor, recording: Recording, case: str, name: str) -> None:
-    theirs = recording.tensors(case)[name]
-    assert ours.shape == theirs.shape, name
-    noise = recording.facts["cases"][case]["float64_largest_difference"][name]
-    torch.testing.assert_close(ours, theirs, atol=NOISES * noise, rtol=0)
-
-
 def test_keys_and_logits(recording: Recording, found: Found, case: str) -> None:
-    image = image_of(recording.tensors(case)["picture"], case)
+    image = recording.image(case)
     [hidden] = found.hidden([image], [found.block_count])
     assert list(hidden.grid) == recording.facts["cases"][case]["grid"]
     _, keys, _ = found.project(hidden, found.block_count)
     recorded = len(recording.tensors(case)["features_step7"])
     rows = keys[:, 1:].transpose(0, 1).flatten(1)[::STEP][:recorded]
-    check(rows, recording, case, "features_step7")
-    check(found.logits(hidden), recording, case, "logits")
+    recording.check(rows, case, "features_step7")
+    recording.check(found.logits(hidden), case, "logits")
 
 
 def test_map_and_mask(recording: Recording, found: Found, case: str) -> None:
     tensors = recording.tensors(case)
-    image = image_of(tensors["picture"], case)
+    image = recording.image(case)
     [soft] = Foreground().run_batch([image], found)
-    check(soft.data[::2, ::2], recording, case, "map_sub2")
+    recording.check(soft.data[::2, ::2], case, "map_sub2")
     [mask] = Foreground(binary=True).run_batch([image], found)
     assert mask.data.shape == tensors["mask"].shape
-    differing = int((mask.data.byte() != tensors["mask"]).sum())
-    assert differing <= max(1, PIXELS * mask.data.numel())
+    check_labels(mask.data.long(), tensors["mask"])
 
 
 def test_what_is_recorded_is_compared(recording: Recording, case: str) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 from clip_family_set import write_recipe
-from groupvit_set import Case, GroupvitTower, Recording, Tensor
+from groupvit_set import GroupvitTower, Recording, Tensor
 from recorded_image import instead_of_resizing
+from recording import Case
 from sets import choose, find
 
 from ovsskit.engine.driver import State

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from lposs_set import LpossRecording, Tensor
+from runs import runs
 from sets import Facts, choose, find
 from test_clip_family import thinning
 
@@ -67,7 +68,7 @@ SETTINGS = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    choose(metafunc, SET, {"run": lambda facts: list(facts["runs"])})
+    choose(metafunc, SET, {"run": runs})
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +191,7 @@ def test_run(
     run: str, recording: LpossRecording, followed: Callable[[str], dict[str, Tensor]]
 ) -> None:
     facts, ours = recording.run(run), followed(run)
-    recorded = recording.recorded(run)
+    recorded = recording.tensors(run)
     assert "labels" in recorded
     for name, theirs in recorded.items():
         bare, (_, step) = thinning(name)

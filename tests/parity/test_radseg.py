@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from radseg_set import PATCH, GivenFeatures, Recording, Tensor, Texts, blocks, runs, thinned
+from radseg_set import PATCH, GivenFeatures, Recording, Tensor, Texts, blocks, thinned
 from recorded_image import instead_of_resizing
+from runs import runs
 from sets import choose, find
 
 from ovsskit.backbones.radio.radio import Radio

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 from clip_family_set import word_of, write_recipe
-from reco_set import Case, Recording, Tensor
+from reco_set import Recording, Tensor
+from recording import Case, image_of
 from sets import choose, find
 
 from ovsskit.engine.driver import State
@@ -79,7 +80,10 @@ def test_archive_step(recording: Recording, tmp_path: Path) -> None:
         query = archive.tensors["retrieval.text"][row]
         retrieved = nearest(archive.tensors["retrieval.embeddings"], query, facts["k"])
         assert retrieved == facts["retrieved"][word], word
-        images = [prepare.run(archive.image(f"picture{index}")) for index in retrieved]
+        images = [
+            prepare.run(image_of(archive.tensors[f"picture{index}"], f"picture{index}"))
+            for index in retrieved
+        ]
         if word == facts["context"][0]:
             seen = torch.stack([deit.pixels(image) for image in images])
             check(seen[:, :, ::8, ::8], archive, "first_input_sub8")
@@ -138,7 +142,7 @@ def test_inference(name: str, recording: Recording, tmp_path: Path) -> None:
     ]
     models = {"backbone": clip.with_words(recording.text), "affinity": deit}
     pipeline = Pipeline.of(stages, models, device="cpu")
-    pipeline.run_many([case.image()], recording.vocabulary, keep)
+    pipeline.run_many([case.picture], recording.vocabulary, keep)
     seen: Image = kept["crop_image"]
     assert list(seen.size) == case.facts["input"]
     check(deit.pixels(seen)[:, ::4, ::4], case, "input_sub4")

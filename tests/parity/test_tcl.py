@@ -11,8 +11,9 @@ import pytest
 import torch
 from clip_family_set import write_recipe
 from recorded_image import instead_of_resizing
+from recording import Case
 from sets import choose, find
-from tcl_set import Case, Recording, TclTower, Tensor
+from tcl_set import Recording, TclTower, Tensor, first_window
 
 from ovsskit.backbones.tcl.tcl import MEAN
 from ovsskit.engine.driver import State
@@ -143,7 +144,7 @@ def test_stages_on_what_is_recorded_before_them(name: str, recording: Recording)
         Logits(case.tensors["similarity"], vocabulary), Calibrated(recording.calibration)
     )
     check(found.data, case, "mask")
-    window = pad_evenly(case.first_window, case.facts["first_window"])
+    window = pad_evenly(first_window(case), case.facts["first_window"])
     stages = {stage.address: stage for stage in walk(load_recipe("tcl").plan.stages)}
     mask = Confidences(case.tensors["mask"], vocabulary)
     refined = stages["pamr"].run(mask, Image(window))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from clip_family_set import write_recipe
-from recording import CaseFiles
-from sets import Facts, choose, find
+from recording import CaseFiles, check_labels, having
+from sets import choose, find
 
 from ovsskit.backbones.tips.tips import Tips
 from ovsskit.engine.driver import State
@@ -24,18 +24,10 @@ from ovsskit.stages.network.encode_hidden import EncodeHidden
 from ovsskit.stages.text.encode_text import EncodeText
 
 SET = "tips"
-NOISES = 16
-"""How many times the recording's own distance from double precision numbers may be from it."""
-LABELS = 1e-3
-"""Share of pixels whose labels may differ, and at least one."""
-
 Tensor = torch.Tensor
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    def having(what: str) -> Callable[[Facts], Sequence[str]]:
-        return lambda facts: [name for name, case in facts["cases"].items() if what in case]
-
     choose(metafunc, SET, {"case": having("grid"), "slide": having("labels")})
 
 
@@ -47,13 +39,6 @@ def recording(parity_dir: Path) -> CaseFiles:
 @pytest.fixture(scope="module")
 def tips(recording: CaseFiles) -> Tips:
     return Tips(weights=str(recording.folder))
-
-
-def check(ours: Tensor, recording: CaseFiles, case: str, name: str) -> None:
-    theirs = recording.tensors(case)[name]
-    assert ours.shape == theirs.shape, name
-    noise = recording.facts["cases"][case]["float64_largest_difference"][name]
-    torch.testing.assert_close(ours, theirs, atol=NOISES * noise, rtol=0)
 
 
 def words(recording: CaseFiles) -> Vocabulary:
@@ -68,28 +53,28 @@ def texts(recording: CaseFiles) -> TextFeatures:
 
 
 def test_texts(recording: CaseFiles, tips: Tips) -> None:
-    check(tips.encode_text(recording.facts["words"]), recording, "texts", "alone")
+    recording.check(tips.encode_text(recording.facts["words"]), "texts", "alone")
     [found] = EncodeText(templates="tcl_9").run_batch([words(recording)], tips)
-    check(found.data, recording, "texts", "features")
+    recording.check(found.data, "texts", "features")
 
 
 def test_patches_and_their_values(recording: CaseFiles, tips: Tips, case: str) -> None:
     image = recording.image(case)
     [patches] = tips.describe_patches([image])
     assert list(patches.grid) == recording.facts["cases"][case]["grid"]
-    check(patches.vectors, recording, case, "patches")
+    recording.check(patches.vectors, case, "patches")
     [hidden] = EncodeHidden().run_batch([image], tips)
     attention = IdentityAttention().run(hidden, tips)
     values = Attend(residual=True, feed_forward=True).run(hidden, attention, tips)
-    check(values.vectors, recording, case, "values")
+    recording.check(values.vectors, case, "values")
     scores = TextSimilarity().run(values, texts(recording))
-    check(scores.data, recording, case, "scores")
+    recording.check(scores.data, case, "scores")
 
 
 def test_a_whole_image(recording: CaseFiles, tips: Tips, case: str) -> None:
     image, side = recording.image(case), tips.network.vision_model.config.image_size
     if image.size == (side, side):
-        check(tips.encode_image([image])[0], recording, case, "class_token")
+        recording.check(tips.encode_image([image])[0], case, "class_token")
 
 
 def test_the_recipe(recording: CaseFiles, tips: Tips, slide: str, tmp_path: Path) -> None:
@@ -108,7 +93,5 @@ def test_the_recipe(recording: CaseFiles, tips: Tips, slide: str, tmp_path: Path
 
     pipeline = Pipeline.of(recipe.plan.stages, {"backbone": tips}, device="cpu")
     pipeline.run_many([image], words(recording), keep)
-    check(kept["sliding_window"].data, recording, slide, "probabilities")
-    theirs = recording.tensors(slide)["labels"].long() + 1
-    differing = int((kept["label_map"].ids != theirs).sum())
-    assert differing <= max(1, LABELS * theirs.numel())
+    recording.check(kept["sliding_window"].data, slide, "probabilities")
+    check_labels(kept["label_map"].ids - 1, recording.tensors(slide)["labels"])
