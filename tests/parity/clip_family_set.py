@@ -167,6 +167,20 @@ class Method:
         found: Mapping[str, float] = self.facts.get("max_difference_to_float64_run", {})
         return found
 
+    def floor_of(self, name: str) -> float:
+        """Return how far a tensor may lie from a run in double precision.
+
+        As a share of the largest value it is one for all images and runs in which a tensor of this
+        name is recorded: that of a single one may be small by chance.
+        """
+        last = last_of(name)
+        shares = [
+            floor / float(self.tensors[one].abs().max())
+            for one, floor in self.floors.items()
+            if last_of(one) == last and one in self.tensors and floor
+        ]
+        return max(shares, default=0.0) * float(self.tensors[name].abs().max())
+
     def recorded(self, run: str) -> dict[str, Tensor]:
         """Return what is recorded of a run, without its name in front."""
         others = [f"{name}." for name in self.runs if name.startswith(f"{run}.")]
@@ -403,3 +417,8 @@ def write_tower(method: Method, folder: Path) -> Path:
 def methods_in(folder: Path) -> tuple[Method, ...]:
     """Return the methods that are recorded in a folder."""
     return tuple(Method(file.parent) for file in sorted(folder.glob("*/case.json")))
+
+
+def last_of(name: str) -> str:
+    """Return what is recorded, without the image, the run, and how it was thinned."""
+    return re.sub(r"_(step|sub)\d+$", "", name.rpartition(".")[2])

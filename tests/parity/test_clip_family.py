@@ -453,7 +453,8 @@ def check(ours: Tensor, theirs: Tensor, method: Method, name: str, kind: str) ->
     """Hold ours to a recording, by how far that lies from a run in double precision."""
     assert ours.shape == theirs.shape, name
     size = float(theirs.abs().max())
-    floor = max(method.floors.get(name, UNKNOWN.get(kind, 0.0)), LEAST * size)
+    known = method.floor_of(name) if name in method.floors else UNKNOWN.get(kind, 0.0)
+    floor = max(known, LEAST * size)
     allowed = MARGIN * floor
     assert allowed <= MOST * max(size, 0.01), f"{name}: the recording lies {floor:.1e} off"
     apart = (ours - theirs).abs()

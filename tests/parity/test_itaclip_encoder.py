@@ -4,6 +4,7 @@ comes from the recording.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-from floor import Twice, check_all
+from floor import Twice, check_alike
 from itaclip_set import Recording, pictures
-from sets import choose, find
+from sets import find
 
 from ovsskit.backbones.clip import _vision as vision
 from ovsskit.backbones.clip.clip import Clip
@@ -54,11 +55,6 @@ class Encoded:
         return self.backbone.finish_tokens(
             self.hidden, self.merged(*terms), residual=True, feed_forward=False
         )
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    choices = {"case": lambda facts: pictures(facts["cases"]["encode"])}
-    choose(metafunc, "itaclip", choices)
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +109,17 @@ def run(recording: Recording, backbone: Clip, case: str) -> dict[str, torch.Tens
     return {f"{case}.{name}": one for name, one in found.items()}
 
 
-def test_every_tensor_of_a_picture(
-    recording: Recording, encoded: Callable[[str], Twice], case: str
+def test_every_tensor_of_the_pictures(
+    recording: Recording, encoded: Callable[[str], Twice]
 ) -> None:
     theirs = recording.tensors("encode") | recording.tensors("forward_feature")
-    ours = encoded(case)
-    assert {f"{case}.tokens", f"{case}.tokens_attn_self_off"} <= theirs.keys()
-    check_all(ours, theirs)
+    compared = defaultdict[str, list[tuple[Twice, torch.Tensor, str]]](list)
+    for case in pictures(recording.facts["cases"]["encode"]):
+        ours = encoded(case)
+        assert {f"{case}.tokens", f"{case}.tokens_attn_self_off"} <= theirs.keys()
+        for name in ours.single.keys() & theirs.keys():
+            made = ours.map(lambda run, name=name: run[name])
+            compared[name.removeprefix(f"{case}.")].append((made, theirs[name], name))
+    assert compared
+    for alike in compared.values():
+        check_alike(alike)

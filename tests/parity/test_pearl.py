@@ -104,7 +104,7 @@ def test_encoder(encoded: str, method: Method, tower: Path, tmp_path: Path) -> N
         found = ours.map(lambda made, name=name: made[thinning(name)[0]])
         axis = 0 if name.startswith(("hidden", "attention_output", "tokens")) else 1
         found = found.map(lambda made, axis=axis, step=step: thin(made, axis, step))
-        floor = max(found.floor(), method.floors[prefix + name])
+        floor = max(found.floor(), method.floor_of(prefix + name))
         check_values(found.single, value, floor, name)
 
 
@@ -167,7 +167,7 @@ def test_run(run: str, method: Method, tower: Path, tmp_path: Path) -> None:
             step = every if step == 1 else step
             found = ours.map(lambda made, bare=bare, step=step: made[bare][..., ::step, ::step])
             is_by_query = value.dim() == 3 and bare != "class_scores"
-            floor = max(found.floor(), method.floors[f"{run}.{name}"])
+            floor = max(found.floor(), method.floor_of(f"{run}.{name}"))
             check_values(found.single, value[order] if is_by_query else value, floor, name)
         compared.add(bare)
     assert "labels" in compared
