@@ -30,8 +30,6 @@ from ovsskit.files.shipped import recipe_folder
 from ovsskit.recipe.build import load_recipe
 
 EMBEDDED = Clip.embedded
-
-
 close = torch.testing.assert_close
 
 

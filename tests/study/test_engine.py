@@ -1,31 +1,20 @@
-"""Samplers, pruners, constraints, objectives and presets on a recipe whose best parameters are
-known.
-"""
+"""Samplers and presets find the parameters of a recipe whose best ones are known."""
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import tomllib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import optuna
-import PIL.Image
 import pytest
 import skimage.segmentation
-from rich.console import Console
 from study_stages import BEST
 
-from ovsskit.cli.study_report import best_table, facts
-from ovsskit.errors import NoImages, OtherStudy, Place
+from ovsskit.errors import NoImages, Place
 from ovsskit.recipe.build import load_recipe
 from ovsskit.study.search.evaluate import Evaluator
-from ovsskit.study.search.samplers import TURN, Halving, rungs
 from ovsskit.study.search.state import StudyState
 from ovsskit.study.search.trial_result import TrialResult
 from ovsskit.study.spec.dimension import Dimension
@@ -165,155 +154,6 @@ def test_stages_are_switched_off_and_their_parameters_left_out(
     assert recipe.plan.stages[0].away == 0  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("pruner", ["wilcoxon", "halving"])
-def test_pruners_leave_hopeless_candidates_after_some_images(search: Search, pruner: str) -> None:
-    state = search(trials=24, pruner=pruner, batch="1")
-    pruned = [row for row in state.rows if row.state == "pruned"]
-    assert pruned
-    assert all(len(row.result["images"]) <= 6 for row in pruned)
-    assert any(len(row.result["images"]) < 6 for row in pruned)
-    best = state.best
-    assert best is not None
-    assert len(best.result["images"]) == 6
-    firsts = {next(iter(row.result["images"])) for row in pruned if len(row.result["images"]) == 1}
-    assert (len(firsts) > 1) == (
-        pruner == "halving"
-    )  # others first in each trial; one image is too few for a test
-
-
-@pytest.mark.parametrize(
-    ("values", "kept"),
-    [
-        (
-            [0.5, 0.4, 0.6, 0.6, 0.6],
-            [True, False, True, True, False],
-        ),  # few: the best goes on, and one that equals it
-        ([0.5] * 9, [True] * 2 + [False] * 7),
-        (
-            [1.0, *[0.0] * 10, 0.9, 0.9, 1.0],
-            [True, *[False] * 10, True, True, True],
-        ),  # a quarter, with those they equal
-        (
-            [0.0] * 40 + [1.0] * 40,
-            [True] * 2 + [False] * 38 + [True] * 10 + [False] * 30,
-        ),  # a quarter of the last, not of all
-    ],
-)
-def test_halving_keeps_a_quarter_and_not_all_that_are_equal(
-    values: list[float], kept: list[bool]
-) -> None:
-    study = optuna.create_study(direction="maximize", pruner=Halving())
-    went_on = []
-    for turn, value in enumerate(values):
-        trial = study.ask()
-        trial.set_user_attr(TURN, turn)
-        trial.report(value, 1)
-        went_on.append(not trial.should_prune())
-        study.tell(trial, value)
-    assert went_on == kept
-
-
-@pytest.mark.parametrize(
-    ("images", "steps"),
-    [(96, [4, 20, 64]), (24, [1, 5, 16]), (12, [1, 3, 8]), (6, [1, 2, 4]), (2, [1]), (1, [])],
-)
-def test_halving_looks_three_times_and_never_when_all_is_seen(
-    images: int, steps: list[int]
-) -> None:
-    assert rungs(images) == steps
-
-
-def test_halving_does_not_compare_a_trial_with_its_own_first_attempt() -> None:
-    study = optuna.create_study(direction="maximize", pruner=Halving())
-    for state in (optuna.trial.TrialState.FAIL, optuna.trial.TrialState.COMPLETE):
-        trial = study.ask()
-        trial.set_user_attr(TURN, 0)
-        trial.report(0.5, 1)
-        assert not trial.should_prune()
-        study.tell(trial, None if state == optuna.trial.TrialState.FAIL else 0.5, state=state)
-
-
-def test_candidates_that_cost_too_much_do_not_count(
-    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    judge = Evaluator.judge
-
-    def slow(self: Evaluator, values: dict[str, Any], *others: Any, **more: Any) -> TrialResult:
-        return replace(judge(self, values, *others, **more), seconds=values.get("toy_cut.at", 0.0))
-
-    monkeypatch.setattr(Evaluator, "judge", slow)
-    state = search(study_file(tables="[constraints]\nseconds_per_image = 0.4\n"), trials=10)
-    assert state.best is not None
-    assert state.best.params["toy_cut.at"] <= 0.4
-    assert {row.params["toy_cut.at"] > 0.4: row.broken for row in state.rows} == {
-        True: ("seconds_per_image",),
-        False: (),
-    }
-
-
-def test_memory_is_a_limit_too(search: Search, study_file: Write) -> None:
-    state = search(study_file(tables="[constraints]\npeak_megabytes = 1.0\n"), trials=2)
-    assert state.best is None
-    assert all(row.broken == ("peak_megabytes",) for row in state.rows)
-    assert all(row.result["megabytes"] > 1 for row in state.rows)
-    assert not (state.out / "best.toml").exists()
-
-
-def test_what_the_store_saves_still_counts_as_cost(search: Search, study_file: Write) -> None:
-    tables = '[set]\n"toy_shade.layer" = 3\n[space]\n"toy_cut.at" = { low = 0.0, high = 1.0 }\n'
-    state = search(study_file(tables=tables), trials=3)
-    assert all(row.result["calls"] == 0 for row in state.rows)
-    assert all(row.result["seconds"] > 0 for row in state.rows)
-
-
-def test_several_objectives_give_a_pareto_front(search: Search, study_file: Write) -> None:
-    tables = '[[objective]]\nuse = "toy_goal"\n[[objective]]\nuse = "toy_small"\nname = "small"\n'
-    state = search(study_file(tables=tables), trials=20)
-    kept = state.front
-    assert len(kept) > 1
-    for row in kept:
-        for other in state.rows:
-            assert other.values is not None
-            assert row.values is not None
-            assert not (
-                all(b >= a for a, b in zip(row.values, other.values, strict=True))
-                and other.values != row.values
-            )
-    files = sorted((state.out / "front").glob("*.toml"))
-    assert len(files) == len(kept)
-    for path in files:
-        load_recipe(path)
-
-
-def test_the_knee_is_listed_and_its_recipe_named(
-    search: Search, study_file: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ovsskit.study.search.state.SHOWN", 1)
-    tables = '[[objective]]\nuse = "toy_goal"\n[[objective]]\nuse = "toy_small"\nname = "small"\n'
-    state = search(study_file(tables=tables), trials=20, draw=True)
-    knee = state.knee
-    assert knee in state.front[1:]
-    names = [row[0] for row in state.table()]
-    assert names == ["trial", "unchanged", str(state.front[0].turn), f"{knee.turn} knee"]
-    [line] = [line for line in facts(state) if line.startswith("knee")]
-    load_recipe(Path(line.removeprefix("knee").strip()))
-    page = (state.out / "index.html").read_text()
-    assert f"another: trial {knee.turn}, <a href=" in page
-    assert page.count('"the knee"') == 1
-    assert f'href="front/trial_{knee.turn:04d}.toml"' in page
-
-
-def test_one_objective_has_no_knee(search: Search) -> None:
-    state = search(trials=4)
-    assert state.knee is None
-    assert not any(line.startswith("knee") for line in facts(state))
-
-
-def test_costs_can_be_objectives(search: Search, study_file: Write) -> None:
-    state = search(study_file(), objectives=("toy_goal", "seconds"), trials=4)
-    assert all(len(row.values or []) == 2 for row in state.rows)
-
-
 @pytest.mark.parametrize("preset", ["pnp_ovss", "pnp_ovss_annealing"])
 def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
     search: Search, study_file: Write, preset: str
@@ -340,41 +180,6 @@ def test_a_preset_divides_the_layers_among_three_groups_of_34_trials(
     assert state.best.values == [max(bests)]
 
 
-def test_miou_is_an_objective_where_masks_exist(
-    search: Search, study_file: Write, photos: Path
-) -> None:
-    tables = f'[objective]\nmetric = "miou"\nmasks = "{photos / "masks"}"\n'
-    state = search(study_file(tables=tables), trials=30)
-    best = state.best
-    assert best is not None
-    assert best.values is not None
-    assert best.values[0] > 0.85
-    assert state.default["values"][0] < 0.5
-
-
-def test_a_metric_may_have_a_name_of_its_own(
-    search: Search, study_file: Write, photos: Path
-) -> None:
-    masks = f'masks = "{photos / "masks"}"'
-    tables = f'[[objective]]\nmetric = "miou"\nname = "quality"\n{masks}\n'
-    tables += '[[objective]]\nmetric = "seconds"\nname = "miou"\n'
-    state = search(study_file(tables=tables), trials=2)
-    quality, seconds = state.default["values"]
-    assert 0 < quality < 0.5
-    assert seconds == pytest.approx(state.default["seconds"])
-
-
-def test_a_study_with_other_masks_is_another(
-    search: Search, study_file: Write, photos: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(photos / "masks", tmp_path / "masks")
-    study = study_file(tables='[objective]\nmetric = "miou"\nmasks = "masks"\n')
-    search(study, trials=1)
-    PIL.Image.open(tmp_path / "masks" / "p0.png").rotate(180).save(tmp_path / "masks" / "p0.png")
-    with pytest.raises(OtherStudy, match="masks"):
-        search(study, trials=1)
-
-
 def test_failed_trials_are_told_and_do_not_stop_the_study(
     search: Search, study_file: Write
 ) -> None:
@@ -383,94 +188,6 @@ def test_failed_trials_are_told_and_do_not_stop_the_study(
     assert {row.params["toy_cut.at"] > 0.5 for row in failed} == {True}
     assert {row.reason for row in failed} == {"ZeroDivisionError: this stage divides by zero"}
     assert len(state.rows) == 12
-
-
-def test_the_best_recipe_extends_the_original_with_its_comments(search: Search) -> None:
-    state = search(trials=12)
-    text = (state.out / "best.toml").read_text()
-    assert "1 before; the lowest but one" in text
-    assert "0.1 before; rather low" in text
-    best = load_recipe(state.out / "best.toml")
-    assert state.best is not None
-    assert best.plan.stages[-1].at == state.best.params["toy_cut.at"]  # type: ignore[attr-defined]
-    assert tomllib.loads(text)["extends"].endswith("toy.toml")
-
-
-def test_the_report_gives_the_numbers_of_the_study_and_needs_nothing_from_elsewhere(
-    search: Search,
-) -> None:
-    state = search(trials=12, draw=True)
-    page = (state.out / "index.html").read_text()
-    for part in ("History", "Slices", "Parallel coordinates", "data:image/jpeg"):
-        assert part in page
-    assert "http://" not in page
-    assert "https://" not in page
-    script = state.out / re.findall(r'<script src="([^"]*)"></script>', page)[0]
-    assert "plotly.js" in script.read_text(encoding="utf-8")[:100]
-    recorded = json.loads((state.out / "study.json").read_text())["files"]
-    assert {"index.html", "plotly.min.js"} <= recorded.keys()
-    plots = re.findall(r'Plotly\.newPlot\(\s*"([^"]*)"', page)
-    sections = ("history", "importance", "contour", "slices", "parallel")
-    assert Counter(place.split("-")[0] for place in plots) == dict.fromkeys(sections, 1) | {
-        "slices": 2
-    }
-    best = state.best
-    assert best is not None
-    assert best.values is not None
-    shown = re.findall(r"<b(?: class=\"better\")?>([^<]*)</b>", page)
-    params = [f"{value:.4g}" for value in best.params.values()]
-    assert shown[:2] == [f"{state.default['values'][0]:.4g}", f"{best.values[0]:.4g}"]
-    assert shown[2 : 2 + len(params)] == params
-    data = json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])
-    assert [(one["turn"], one["values"]) for one in data["trials"]] == [
-        (row.turn, row.values) for row in state.rows
-    ]
-    pairs = re.findall(
-        r"<h3>(p\d)</h3>.*?unchanged: ([\d.]+)</figcaption>.*?best: ([\d.]+)</figcaption>",
-        page,
-        re.DOTALL,
-    )
-    assert len(pairs) == 6
-    for name, before, after in pairs:
-        index = [path.stem for path in state.plan.images].index(name)
-        assert float(before) == pytest.approx(state.default["images"][str(index)], rel=1e-3)
-        assert float(after) == pytest.approx(best.result["images"][str(index)], rel=1e-3)
-
-
-def test_names_of_a_study_its_objectives_and_its_images_are_text_in_the_report(
-    search: Search, study_file: Write, photos: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    shutil.copy(photos / "p1.png", folder / "<img src=x onerror=alert(1)>.png")
-    tables = (
-        '[[objective]]\nuse = "toy_goal"\nname = "<i>goal"\n'
-        '[[objective]]\nmetric = "seconds"\nname = "</script><script>alert(2)</script>"\n'
-        '[space]\n"toy_cut.mode" = { choices = ["", "<script>alert(3)</script>"] }\n'
-    )
-    study = study_file('name = "one & two"', tables)
-    state = search(study, draw=True, images=(str(folder),), trials=2)
-    page = (state.out / "index.html").read_text()
-    assert "<h1>one &amp; two</h1>" in page
-    assert "&lt;img src=x" in page
-    for told in ("<img src=x", "<i>goal", "<script>alert"):
-        assert told not in page
-
-
-def test_the_table_of_the_best_trials(search: Search) -> None:
-    state = search(trials=6, sampler="random")
-    console = Console(width=120)
-    with console.capture() as captured:
-        console.print(best_table(state))
-    lines = [line.split() for line in captured.get().splitlines()]
-    [default, *shown] = lines[-7:]
-    assert default[:2] == ["unchanged", f"{state.default['values'][0]:.4g}"]
-    ranked = sorted(state.rows, key=lambda row: -(row.values or [0.0])[0])
-    for line, row in zip(shown, ranked, strict=True):
-        assert row.values is not None
-        params = [f"{value:.4g}" for value in row.params.values()]
-        assert line == [str(row.turn), f"{row.values[0]:.4g}", *params, f"{row.took:.1f}"]
-    assert facts(state)[0] == "trials          6 done"
 
 
 def test_an_image_that_cannot_be_read_is_left_out_and_makes_no_other_study(
