@@ -12,7 +12,8 @@ import torch
 from floor import Twice, check, check_all
 from safetensors.torch import load_file
 
-from ovsskit.backbones.matching._itm import ItmBackbone, resize_positions
+from ovsskit.backbones.matching._itm import ItmBackbone
+from ovsskit.backbones.matching._itm_network import resize_positions
 from ovsskit.engine.values import PADDING, Caption, Captions, CrossAttention, Image, Span
 from ovsskit.stages.maps.grad_cam import GradCam
 from ovsskit.stages.maps.select_head import SelectHead
