@@ -14,6 +14,7 @@ from damaged_weights import change_config, pickle_code, shorten, take_names
 from deeplab_twin import write_deeplab
 from safetensors.torch import load_file, save_file
 from segformer_twin import write_segformer
+from vit_twin import write_vit
 
 from ovsskit.backbones._segmenter import Segmenter
 from ovsskit.backbones._segmenter_family import Family
@@ -21,6 +22,8 @@ from ovsskit.backbones.deeplab._checkpoint import DEEPLAB
 from ovsskit.backbones.deeplab.deeplab import Deeplab
 from ovsskit.backbones.segformer._checkpoint import SEGFORMER
 from ovsskit.backbones.segformer.segformer import Segformer
+from ovsskit.backbones.vit._checkpoint import VIT
+from ovsskit.backbones.vit.vit_linear import VitLinear
 from ovsskit.errors import BadClasses, BadWeights
 from ovsskit.recipe.vocabulary import make_vocabulary
 
@@ -34,20 +37,37 @@ class Kind:
     backbone: type[Segmenter]
     family: Family[Any]
     write: Callable[[Path, Sequence[str]], Any]
-    width: str
-    """The field of the configuration that says how wide the head is."""
     last: str
     """A tensor of the head."""
+    other: dict[str, Any]
+    """A shape of the configuration that the tensors have not."""
+    large: dict[str, Any]
+    """A shape that no network has."""
+    unread: dict[str, Any]
+    """What no configuration says."""
 
 
+DEPTHS = {"large": {"depths": [1, 1, 1, 10**9]}, "unread": {"depths": [1, 1]}}
 KINDS = {
-    "deeplab": Kind(Deeplab, DEEPLAB, write_deeplab, "head_width", "classifier.texts"),
+    "deeplab": Kind(
+        Deeplab, DEEPLAB, write_deeplab, "classifier.texts", {"head_width": 5}, **DEPTHS
+    ),
     "segformer": Kind(
         Segformer,
         SEGFORMER,
         write_segformer,
-        "decoder_hidden_size",
         "decode_head.classifier.weight",
+        {"decoder_hidden_size": 5},
+        **DEPTHS,
+    ),
+    "vit_linear": Kind(
+        VitLinear,
+        VIT,
+        write_vit,
+        "classifier.weight",
+        {"width": 20},
+        {"layers": 10**9},
+        {"activation": "relu"},
     ),
 }
 
@@ -97,9 +117,7 @@ def spoil_configuration(folder: Path) -> None:
         (pickle_code, "more than tensors"),
         (lambda folder: (folder / "config.json").unlink(), "configuration cannot be read"),
         (spoil_configuration, "configuration cannot be read"),
-        (partial(change_config, depths=[1, 1]), "configuration cannot be read"),
         (partial(change_config, id2label={}), "names no classes"),
-        (partial(change_config, depths=[1, 1, 1, 10**9]), "depths = "),
     ],
 )
 def test_spoilt_folders_are_refused(
@@ -111,13 +129,17 @@ def test_spoilt_folders_are_refused(
         kind.backbone(weights=str(tmp_path)).check_weights()
 
 
-def test_heads_of_other_sizes_are_refused(kind: Kind, tmp_path: Path) -> None:
-    for spoil, told in (
-        (partial(change_config, **{kind.width: 5}), "have in another shape"),
-        (partial(change_config, **{kind.width: 10**9}), f"{kind.width} = 1000000000"),
-        (partial(shorten, name=kind.last), f"have in another shape: {kind.last}"),
+def test_configurations_of_other_networks_are_refused(kind: Kind, tmp_path: Path) -> None:
+    [(size, _)] = kind.large.items()
+    for number, (spoil, told) in enumerate(
+        (
+            (partial(change_config, **kind.other), "have in another shape"),
+            (partial(change_config, **kind.large), f"{size} = "),
+            (partial(change_config, **kind.unread), "configuration cannot be read"),
+            (partial(shorten, name=kind.last), f"have in another shape: {kind.last}"),
+        )
     ):
-        folder = tmp_path / told.replace(" ", "_")
+        folder = tmp_path / str(number)
         folder.mkdir()
         kind.write(folder, CLASSES)
         spoil(folder)
