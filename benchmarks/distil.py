@@ -1,13 +1,15 @@
-"""Teach a small student what a recipe finds in painted scenes, and compare the two.
+r"""Teach a small student what a recipe finds in painted scenes, and compare the two.
 
     python benchmarks/distil.py
-    python benchmarks/distil.py ifseg_tiny --student segformer-tiny --updates 1500 --batch 8
+    python benchmarks/distil.py --student deeplab-tiny --start "" --updates 1000 --batch 16 \
+        --rate 4e-4 --smallest-part 0.3 --colour-change 0.3
     python benchmarks/distil.py quickstart --work kept    # goes on where it was stopped
 
-Scenes are painted, and the recipe labels them; their true masks judge teacher and student on other
-scenes alone: what no word of the teacher's is true of is background there. Speed is that of both
-pipelines on the same scenes in one run, file to labels, one image at a time. Seconds of the
-processor are given, too, for machines that do other work.
+Without options the lesson is that of the student that comes with the package. The scenes are
+painted, and the recipe labels them. Their true masks judge teacher and student, on other scenes
+alone: pixels where none of the teacher's words is true are background there. Both pipelines are
+timed in one run on the same scenes, file to labels, one image at a time; processor seconds are
+given, too, for machines that do other work.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -28,10 +31,10 @@ from ovsskit.datasets.masks import read_mask
 from ovsskit.embedded import CLASSES
 from ovsskit.ops.metrics import confusion, mean_iou
 from ovsskit.run.output.training import MODEL
-from searching.table import paint
+from tiny_models.train_student import Lesson, paint_once, teach
 
-TAUGHT, JUDGED = 230_000_000, 240_000_000
-"""Seeds of the first scene to teach on, and of the first to judge by: far from all others."""
+JUDGED = 240_000_000
+"""Seed of the first scene to judge by: far from all others."""
 
 
 def main() -> None:
@@ -39,40 +42,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("teacher", nargs="?", default="quickstart")
-    parser.add_argument("--student", default="deeplab-tiny")
-    parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("teacher", nargs="?", default=Lesson.teacher)
+    for name, default in asdict(Lesson()).items():
+        if name != "teacher":
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, type=type(default), default=default, help=f"{default}")
     parser.add_argument("--judged", type=int, default=100)
-    parser.add_argument("--updates", type=int, default=1000)
-    parser.add_argument("--image-size", type=int, default=112)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--work", type=Path, help="where scenes and student are kept")
     chosen = parser.parse_args()
+    lesson = Lesson(**{name: getattr(chosen, name) for name in asdict(Lesson())})
     with tempfile.TemporaryDirectory() as passing:
         folder = chosen.work or Path(passing)
         begun = now()
-        for name, count, seed in (
-            ("taught", chosen.scenes, TAUGHT),
-            ("judged", chosen.judged, JUDGED),
-        ):
-            if not (folder / name).exists():
-                paint(folder / name, count, seed, "training", backgrounds=True)
-        painted = now()
         with DistilReport(quiet=False) as report:
-            student = ovsskit.run_distil(
-                chosen.teacher,
-                str(folder / "taught" / "*.png"),
-                f"distil.updates={chosen.updates}",
-                f"distil.image_size={chosen.image_size}",
-                f"distil.rate={chosen.rate}",
-                f"distil.batch={chosen.batch}",
-                student=chosen.student,
-                out=folder / "student",
-                callbacks=report,
-            )
-        spent = {"painting": painted - begun, "teacher's run and teaching": now() - painted}
-        show(chosen.teacher, student, folder / "judged", spent)
+            student = teach(lesson, folder, callbacks=report)
+        spent = now() - begun
+        paint_once(folder / "judged", chosen.judged, JUDGED)
+        show(lesson.teacher, student, folder / "judged")
+        wall, processor = spent.tolist()
+        what = "painting, the teacher's run and teaching"
+        Console().print(f"{what}: {wall:.0f} s, of the processor {processor:.0f} s")
 
 
 def now() -> torch.Tensor:
@@ -80,30 +69,29 @@ def now() -> torch.Tensor:
     return torch.tensor([time.perf_counter(), time.process_time()], dtype=torch.float64)
 
 
-def show(teacher: str, student: Path, judged: Path, spent: dict[str, torch.Tensor]) -> None:
+def show(teacher: str, student: Path, judged: Path) -> None:
     """Print mIoU, size and speed of teacher and student."""
     table = Table(title=f"{len(list(judged.glob('*.png')))} scenes that neither was taught on")
-    for column in ("", "mIoU by truth", "mIoU by teacher", "seconds an image", "weights, MB"):
-        table.add_column(column, justify="left" if not column else "right")
+    columns = ("mIoU by truth", "by teacher", "seconds an image", "of the processor", "weights, MB")
+    for column in ("", *columns):
+        table.add_column(column, justify="right" if column else "left")
     labels = {}
     for name, recipe in (("teacher", teacher), ("student", student / "recipe.toml")):
         pipeline = ovsskit.load(recipe)
         images = sorted(judged.glob("*.png"))
         pipeline(images[0])
-        start = time.perf_counter()
+        start = now()
         labels[name] = [pipeline(image).labels for image in images]
-        pace = (time.perf_counter() - start) / len(images)
+        paces = ((now() - start) / len(images)).tolist()
         masks = [torch.from_numpy(read_mask(judged / "masks" / image.name)) for image in images]
         words = pipeline.plan.vocabulary.names
         truth = [label_of(words)[mask.long()] for mask in masks]
         by = {"truth": truth, "teacher": labels["teacher"]}
         scores = [_miou(one, labels[name], len(words) + 1) for one in by.values()]
         size = _size(pipeline, student if name == "student" else None)
-        table.add_row(name, *(f"{100 * one:.1f}" for one in scores), f"{pace:.4f}", f"{size:.1f}")
-    console = Console()
-    console.print(table)
-    for what, (wall, processor) in spent.items():
-        console.print(f"{what}: {wall:.0f} s, of the processor {processor:.0f} s")
+        shown = [f"{100 * one:.1f}" for one in scores] + [f"{one:.4f}" for one in paces]
+        table.add_row(name, *shown, f"{size:.1f}")
+    Console().print(table)
 
 
 def label_of(words: Sequence[str]) -> torch.Tensor:

@@ -11,7 +11,7 @@ BENCHMARKS = PACKAGE.parent / "benchmarks"
 
 EMBEDDED = {
     *("__init__.py", "names.py", "MODEL_CARD.md"),
-    *("blip_itm", "clip", "dino", "ofa", "ofa_tuned", "scenes"),
+    *("blip_itm", "clip", "dino", "ofa", "ofa_tuned", "scenes", "student"),
 }
 DATA = {
     "py.typed",

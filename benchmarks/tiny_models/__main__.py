@@ -1,6 +1,6 @@
 """Retrain the embedded models with one command, in `benchmarks/`.
 
-    python -m tiny_models --work FOLDER [--seed 0] [--stages scenes clip blip ofa dino]
+    python -m tiny_models --work FOLDER [--seed 0] [--stages scenes clip blip ofa dino student]
 
 About 45 minutes for the tiny CLIP, 240 for the tiny BLIP, 40 for the tiny OFA and 45 for the tiny
 DINO, rendering included, on one or two threads of a shared two-core machine. Parts that are
@@ -17,7 +17,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from transformers import BlipForImageTextRetrieval
 
+from ovsskit.backbones._inferred import CONFIG
 from ovsskit.backbones.ofa._network import OfaNetwork
+from ovsskit.backbones.ofa._text import DICTIONARY
 from ovsskit.embedded import BLIP_ITM_FOLDER, CLASSES, OFA_FOLDER
 from tiny_models.blip import write_blip
 from tiny_models.clip import ClipSettings, TinyClip
@@ -25,16 +27,18 @@ from tiny_models.clip_folder import write_clip
 from tiny_models.dataset import Dataset, join, render
 from tiny_models.dino_folder import write_dino
 from tiny_models.evaluate_ofa import tune
+from tiny_models.halves import halve
 from tiny_models.loop import Schedule
-from tiny_models.ofa_folder import halve_ofa, write_ofa
+from tiny_models.ofa_folder import write_ofa
 from tiny_models.sample_scenes import write_samples
 from tiny_models.tokenizer import vocabulary
 from tiny_models.train_blip import BlipPlan, begin_blip, train_blip
 from tiny_models.train_clip import ClipPlan, begin_clip, train_clip
 from tiny_models.train_dino import DinoPlan, train_dino
 from tiny_models.train_ofa import OfaPlan, train_ofa
+from tiny_models.train_student import Lesson, teach
 
-STAGES: Final = ("scenes", "clip", "blip", "ofa", "dino")
+STAGES: Final = ("scenes", "clip", "blip", "ofa", "dino", "student")
 TRAINING_SCENES: Final = 36_000
 VARIED_SCENES: Final = 24_000
 STYLES_SCENES: Final = 54_000
@@ -58,9 +62,11 @@ def main() -> None:
         write_ofa(_train_ofa(asked), asked.out / "ofa")
         start = "embedded" if asked.out == OFA_FOLDER.parent else asked.out / "ofa"
         tune(CLASSES, asked.work / "ofa_tuned", f"fit.weights={start}")
-        halve_ofa(asked.work / "ofa_tuned", asked.out / "ofa_tuned")
+        halve(asked.work / "ofa_tuned", asked.out / "ofa_tuned", DICTIONARY)
     if "dino" in asked.stages:
         write_dino(_train_dino(asked), asked.out / "dino")
+    if "student" in asked.stages:
+        halve(_train_student(asked), asked.out / "student", CONFIG)
 
 
 def _read_command_line() -> argparse.Namespace:
@@ -201,6 +207,15 @@ def _train_dino(asked: argparse.Namespace) -> VisionTransformer:
     drawn = render(folder, asked.few_scenes), render(folder, asked.few_scenes, "styles")
     plan = DinoPlan(Schedule(asked.dino_steps, peak_rate=2e-3))
     return train_dino(*drawn, plan, asked.work / "dino.pt", asked.seed)
+
+
+def _train_student(asked: argparse.Namespace) -> Path:
+    """Let the student learn from the models that were written, and start from their CLIP."""
+    overrides = [f"distil.seed={asked.seed}"]
+    if asked.out != OFA_FOLDER.parent:
+        overrides += [f"backbone.weights={asked.out / 'blip_itm'}"]
+        overrides += [f"distil.start={asked.out / 'clip'}"]
+    return teach(Lesson(), asked.work / "student", *overrides)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ __all__ = [
     "NOUNS",
     "OFA_FOLDER",
     "SCENES_FOLDER",
+    "STUDENT_FOLDER",
     "STUFFS",
     "SampleScene",
     "sample_scenes",
@@ -33,6 +34,9 @@ OFA_FOLDER: Final = Path(__file__).parent / "ofa"
 """Weights of a tiny OFA under the official names, and its dictionary; `ofa_tuned` beside it is
 tuned for all words.
 """
+
+STUDENT_FOLDER: Final = Path(__file__).parent / "student"
+"""Weights of a student of the quickstart, as `ovsskit distil` leaves them, in half precision."""
 
 SCENES_FOLDER: Final = Path(__file__).parent / "scenes"
 """Images, masks and `scenes.json`."""

@@ -258,6 +258,7 @@ SEEN = {
     "clip_es": (80, 112),
     "tagclip": (80, 112),
     "clip_es_tiny": (80, 104),
+    "student_tiny": (75, 100),
     "tagclip_tiny": (80, 104),
 }
 """What the network sees of 75 x 100 pixels (height, width), by how the recipe's name begins."""
@@ -301,6 +302,10 @@ class Looking(ToyBackbone):
     def ground_words(self, images: Sequence[Image], words: Any, least: float) -> list[Any]:
         self._sizes |= {image.size for image in images}
         return super().ground_words(images, words, least)
+
+    def segment_classes(self, images: Sequence[Image]) -> list[Any]:
+        self._sizes |= {image.size for image in images}
+        return super().segment_classes(images)
 
     def cross_attention(self, images: Sequence[Image], captions: Any, **how: Any) -> list[Any]:
         self._sizes |= {image.size for image in images}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ovsskit._lazy import Float, torch
@@ -18,6 +19,7 @@ class VitLinear(Segmenter):
     patches. Source: Strudel et al. 2021, Segmenter, with its linear decoder.
     """
 
+    embedded: ClassVar[Path] = Path(__file__).parents[2] / "embedded" / "student"
     family: ClassVar[Family[Any]] = checkpoint.VIT
 
     @classmethod
