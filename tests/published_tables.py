@@ -32,11 +32,15 @@ RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Line(NamedTuple):
-    """Name a line of a table: a recipe with its variants, and where its numbers come from."""
+    """Name a line of a table: a recipe with its variants, and where its numbers come from.
+
+    What a recipe is about says whether it is supervised.
+    """
 
     recipe: str
     source: str
     who: str
+    is_supervised: bool
 
 
 @cache
@@ -52,7 +56,8 @@ def numbers() -> dict[Line, dict[str, PublishedNumber]]:
         for row in _rows(ones) if name not in bases else ():
             who = "its authors" if row.by == "authors" else "others"
             who += "" if row.certainty == "sure" else f", {row.certainty}"
-            columns = found.setdefault(Line(name, row.source, who), {})
+            line = Line(name, row.source, who, "supervised" in ones[0].header.about)
+            columns = found.setdefault(line, {})
             assert row.dataset not in columns, f"{name} has two {row.dataset} of one source"
             columns[row.dataset] = row
     return found
@@ -69,8 +74,12 @@ def fill(text: str, page: PurePosixPath) -> str:
 
 
 def table(recipes: list[str], page: PurePosixPath) -> str:
-    """Return the table of some recipes, or of all: a line for each source, and notes below."""
+    """Return the table of some recipes, or of all: a line for each source, and notes below.
+
+    Those that are supervised come last, and are marked.
+    """
     lines = {line: row for line, row in numbers().items() if line.recipe in recipes or not recipes}
+    lines = dict(sorted(lines.items(), key=lambda item: item[0].is_supervised))
     used = {dataset for row in lines.values() for dataset in row}
     columns = [dataset for dataset in COLUMNS if dataset in used]
     head = ["recipe", "numbers from", "measured by", *(COLUMNS[one] for one in columns)]
@@ -78,7 +87,8 @@ def table(recipes: list[str], page: PurePosixPath) -> str:
     notes: list[str] = []
     for line, row in lines.items():
         cells = [_cell(row[one], notes) if one in row else "" for one in columns]
-        first = f"[`{line.recipe}`]({_link(line.recipe, page)})"
+        mark = ", **supervised**" if line.is_supervised else ""
+        first = f"[`{line.recipe}`]({_link(line.recipe, page)}){mark}"
         written.append(
             f"| {' | '.join([first, line.source, line.who, *cells])} |".replace("  ", " ")
         )

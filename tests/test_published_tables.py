@@ -34,3 +34,12 @@ def test_a_table_names_some_recipes_and_links_to_them() -> None:
     assert "| [`gem`](../reference/recipes.md#gem) |" in text
     assert "sclip" not in text
     assert text.rstrip().splitlines()[-1].startswith("Not comparable with the recipe's own: ¹ ")
+
+
+def test_supervised_recipes_come_last_and_are_marked() -> None:
+    lines = [one for one in table([], PurePosixPath("README.md")).splitlines() if "[`" in one]
+    marked = [", **supervised** |" in one for one in lines]
+    assert marked == sorted(marked)
+    named = {one.split("`")[1] for one, mark in zip(lines, marked, strict=True) if mark}
+    assert {"sam3", "active_sam", "corrclip_eomt", "corrclip_mask2former"} <= named
+    assert "corrclip" not in named
