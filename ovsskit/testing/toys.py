@@ -61,9 +61,14 @@ class ToyBackbone(
         """Make a vector of the letters of a text."""
         return super().encode_text(texts).to(self.device)
 
-    def encode_words(self, words: Sequence[tuple[int, str]], neighbours: int = 0) -> WordTokens:
+    def encode_words(
+        self,
+        words: Sequence[tuple[int, str]],
+        neighbours: int = 0,
+        hypernyms: Sequence[Sequence[str]] = (),
+    ) -> WordTokens:
         """Make tokens of the letters of words."""
-        return super().encode_words(words, neighbours).to(self.device)
+        return super().encode_words(words, neighbours, hypernyms).to(self.device)
 
 
 class ToyTokenMaps(Stage, writes="token_maps"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from ovsskit.engine.values import Vocabulary
 from ovsskit.errors import BadFile, Place, did_you_mean, first_of
 from ovsskit.files.reading import Unreadable, read_text
-from ovsskit.recipe.toml_lines import read
+from ovsskit.recipe.toml_lines import Table, read
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +78,22 @@ def read_toml(path: Path) -> list[Line]:
         if not isinstance(text, str) or not text.strip():
             raise BadFile(f"`{name}` has no text.", there=FORMS, where=table.place_of(name))
         lines.append(Line(name, text.strip(), table.place_of(name)))
-    keys = [key_of(line.name) for line in lines]
-    for index, line in enumerate(lines):
-        if keys[index] in keys[:index]:
-            raise BadFile(
-                f"`{line.name}` appears twice, differing only in spaces or capitals.",
-                where=line.where,
-            )
+    refuse_twice(table)
     return lines
+
+
+def refuse_twice(table: Table) -> None:
+    """Refuse a table in which a name appears twice.
+
+    Raises:
+        BadFile: two names differ in capitals, blanks or hyphens alone.
+    """
+    keys: set[str] = set()
+    for name in table:
+        if key_of(name) in keys:
+            what = f"`{name}` appears twice, differing only in spaces or capitals."
+            raise BadFile(what, where=table.place_of(name))
+        keys.add(key_of(name))
 
 
 def read_lines(path: Path) -> list[Line]:

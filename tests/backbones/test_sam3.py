@@ -161,6 +161,25 @@ def test_neighbours_are_the_most_alike_words_weighted_by_how_much() -> None:
         ours.encode_words(words, 3)
 
 
+def test_hypernyms_follow_as_the_means_of_their_inputs() -> None:
+    ours, words = model(), [(1, "dog"), (2, "ice cream"), (3, "sofa")]
+    hypernyms = [["canine", "domestic animal"], [], ["seat"]]
+    plain, more = ours.encode_words(words, 1), ours.encode_words(words, 1, hypernyms)
+    torch.testing.assert_close(more.data[:, :-2], plain.data)
+    assert torch.equal(more.mask[:, :-2], plain.mask)
+    assert more.mask[:, -2:].tolist() == [[True, True], [False, False], [True, False]]
+    table = ours.network.text_encoder.get_input_embeddings().weight
+    for word, kinds in enumerate(hypernyms):
+        for place, kind in enumerate(kinds):
+            [row] = ours.reader.read_all([kind])
+            expected = ours.network.text_projection(table[row].mean(0)).detach()
+            torch.testing.assert_close(more.data[word, place - 2], expected)
+    [found] = ours.find_presence(IMAGES[:1], [more], 0)
+    [without] = ours.find_presence(IMAGES[:1], [plain], 0)
+    torch.testing.assert_close(found[1], without[1])
+    assert (found[[0, 2]] - without[[0, 2]]).abs().min() > 1e-5, "hypernyms do not count"
+
+
 def test_weights_that_lack_a_tensor_are_refused_and_names_tell_whose_they_are(
     tmp_path: Path,
 ) -> None:

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from ovsskit._lazy import Bool, Float, torch, transformers
 from ovsskit.backbones._hub_model import HubModel
 from ovsskit.backbones.clip._text import TextReader, make_reader
+from ovsskit.backbones.sam3._context import mean_inputs, nearest, place_kinds
 from ovsskit.backbones.sam3._published import SAM3
 from ovsskit.engine.model import GroundsWords
 from ovsskit.engine.readable import Reading
@@ -58,12 +59,18 @@ class Sam3(HubModel, GroundsWords):
         """Return what the text encoder reads of a single word."""
         return self.reader.read_word(word)
 
-    def encode_words(self, words: Sequence[tuple[int, str]], neighbours: int = 0) -> WordTokens:
+    def encode_words(
+        self,
+        words: Sequence[tuple[int, str]],
+        neighbours: int = 0,
+        hypernyms: Sequence[Sequence[str]] = (),
+    ) -> WordTokens:
         """Return the tokens of words as the decoder reads them.
 
         The tokens of neighbours are ActiveSAM's (arXiv 2606.16996): the mean of a word's input
         tokens stands for it; those of the words with the highest cosines are weighted by the
-        softmax of the cosines, and projected as tokens are.
+        softmax of the cosines, and projected as tokens are. A hypernym's token is such a mean,
+        projected.
 
         Raises:
             BadValue: there are not so many other words.
@@ -71,12 +78,7 @@ class Sam3(HubModel, GroundsWords):
         if neighbours >= len(words):
             what = f"{neighbours} neighbours of a word are asked for, but there are only "
             raise BadValue(f"{what}{len(words) - 1} other words.", fix="Set neighbours lower.")
-        rows = self.reader.read_all([text for _, text in words])
-        ids = torch.zeros(len(rows), self.reader.limit, dtype=torch.int64)
-        mask = torch.zeros_like(ids, dtype=torch.bool)
-        for row, (mine, there) in zip(rows, zip(ids, mask, strict=True), strict=True):
-            mine[: len(row)], there[: len(row)] = torch.tensor(row), True
-        ids, mask = send(ids, self._device), send(mask, self._device)
+        ids, mask = self._read([text for _, text in words])
         network = self.network
         with torch.no_grad():
             parts = zip(ids.split(TEXTS_AT_ONCE), mask.split(TEXTS_AT_ONCE), strict=True)
@@ -87,11 +89,29 @@ class Sam3(HubModel, GroundsWords):
                 ]
             )
             if neighbours:
-                inputs = network.text_encoder.get_input_embeddings()(ids) * mask[..., None]
-                others = _nearest(inputs.sum(1) / mask.sum(1, keepdim=True), neighbours)
+                others = nearest(mean_inputs(network, ids, mask), neighbours)
                 data = torch.cat([data, network.text_projection(others.to(data.dtype))], 1)
                 mask = torch.nn.functional.pad(mask, (0, neighbours), value=True)
+            if any(hypernyms):
+                kinds, there = self._project_kinds(hypernyms)
+                data, mask = torch.cat([data, kinds.to(data.dtype)], 1), torch.cat([mask, there], 1)
         return WordTokens(data.float(), mask, tuple(label for label, _ in words))
+
+    def _read(self, texts: Sequence[str]) -> tuple[Any, Any]:
+        """Return the numbers of the tokens of texts, and where they have one."""
+        rows = self.reader.read_all(texts)
+        ids = torch.zeros(len(rows), self.reader.limit, dtype=torch.int64)
+        mask = torch.zeros_like(ids, dtype=torch.bool)
+        for row, (mine, there) in zip(rows, zip(ids, mask, strict=True), strict=True):
+            mine[: len(row)], there[: len(row)] = torch.tensor(row), True
+        return send(ids, self._device), send(mask, self._device)
+
+    def _project_kinds(self, hypernyms: Sequence[Sequence[str]]) -> tuple[Any, Any]:
+        """Return one token for each hypernym of every word, and where a word has one."""
+        texts = sorted({kind for kinds in hypernyms for kind in kinds})
+        tokens = self.network.text_projection(mean_inputs(self.network, *self._read(texts)))
+        rows, mask = (send(one, self._device) for one in place_kinds(hypernyms, texts))
+        return tokens[rows] * mask[..., None], mask
 
     def ground_words(
         self, images: Sequence[Image], words: Sequence[WordTokens], least: float
@@ -222,14 +242,3 @@ def _kept(found: Any, least: float, first: int) -> tuple[Any, ...]:
     word, query = (scores * presence[:, None] > least).nonzero(as_tuple=True)
     masks = found.pred_masks[word, query].float()
     return presence, found.semantic_seg[:, 0].float(), masks, scores[word, query], word + first
-
-
-def _nearest(
-    words: Float[torch.Tensor, "word inner"], count: int
-) -> Float[torch.Tensor, "word neighbour inner"]:
-    """Return for each word the vectors of others that are most alike, weighted by how much."""
-    unit = torch.nn.functional.normalize(words.float(), dim=1)
-    alike = (unit @ unit.T).fill_diagonal_(-torch.inf)
-    cosines, rows = alike.topk(count, dim=1)
-    weighted: torch.Tensor = words.float()[rows] * cosines.softmax(1)[..., None]
-    return weighted

@@ -16,10 +16,16 @@ class GroundsWords(Capability):
     """Say of any word whether an image shows it, where, and where single things of it are."""
 
     @abstractmethod
-    def encode_words(self, words: Sequence[tuple[int, str]], neighbours: int = 0) -> WordTokens:
+    def encode_words(
+        self,
+        words: Sequence[tuple[int, str]],
+        neighbours: int = 0,
+        hypernyms: Sequence[Sequence[str]] = (),
+    ) -> WordTokens:
         """Return the tokens of words, each with its label.
 
-        With `neighbours`, tokens of so many other words follow, those that are most alike.
+        With `neighbours`, tokens of so many other words follow, those that are most alike. With
+        `hypernyms`, some for every word or none, a token for each of a word's own follows.
         """
 
     @abstractmethod
@@ -51,6 +57,10 @@ class GroundsWords(Capability):
         assert words.labels == (1, 2, 0)
         nearest = model.encode_words(named, 1)
         assert nearest.data.shape[1] > words.data.shape[1], "no other word's tokens follow"
+        kinds = model.encode_words(named, 1, [["animal", "pet"], [], ["plant"]])
+        WordTokens.check(kinds)
+        more = kinds.mask.sum(1) - nearest.mask.sum(1)
+        assert more.tolist() == [2, 0, 1], "not every hypernym has one token"
         together = model.ground_words(images, [words] * len(images), 0.0)
         presence = model.find_presence(images, [words] * len(images), 0)
         for image, found, there in zip(images, together, presence, strict=True):
@@ -77,12 +87,22 @@ class GroundsWords(Capability):
 class ToyGroundsWords(GroundsWords):
     """Find a word where it is about as bright as its letters say."""
 
-    def encode_words(self, words: Sequence[tuple[int, str]], neighbours: int = 0) -> WordTokens:
-        """Make one token of the letters of a word, and one for each neighbour."""
-        places = torch.arange(1, WIDTH + 1)
-        rows = [(places * sum(map(ord, text)) * 0.37).sin() for _, text in words]
-        data = torch.stack(rows)[:, None].repeat(1, 1 + neighbours, 1)
+    def encode_words(
+        self,
+        words: Sequence[tuple[int, str]],
+        neighbours: int = 0,
+        hypernyms: Sequence[Sequence[str]] = (),
+    ) -> WordTokens:
+        """Make one token of the letters of a word, one for each neighbour, and of hypernyms."""
+        kinds = hypernyms or [()] * len(words)
+        most = max(map(len, kinds))
+        data = torch.zeros(len(words), 1 + neighbours + most, WIDTH)
         mask = torch.ones(data.shape[:2], dtype=torch.bool)
+        for row, ((_, text), more) in enumerate(zip(words, kinds, strict=True)):
+            data[row, : 1 + neighbours] = _token(text)
+            for place, kind in enumerate(more, 1 + neighbours):
+                data[row, place] = _token(kind)
+            mask[row, 1 + neighbours + len(more) :] = False
         return WordTokens(data, mask, tuple(label for label, _ in words))
 
     def ground_words(
@@ -108,3 +128,8 @@ class ToyGroundsWords(GroundsWords):
     ) -> list[Float[torch.Tensor, " word"]]:
         """Return the same at any size."""
         return [one.presence for one in self.ground_words(images, words, 0.0)]
+
+
+def _token(text: str) -> Float[torch.Tensor, " width"]:
+    """Make a token of the letters of a text."""
+    return (torch.arange(1, WIDTH + 1) * sum(map(ord, text)) * 0.37).sin()
