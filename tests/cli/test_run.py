@@ -216,7 +216,7 @@ def test_sample_scenes_are_run_without_images(run: Run, tmp_path: Path) -> None:
             "toy_colours.seconds: 0.0 there, 0.001 now",
         ),
         (("--out", "file/out"), "OV501"),
-        (("--out", "photos"), "of no run"),
+        (("--out", "photos"), "belong to no run"),
         (("--device", "cuda:7"), "There is no device `cuda:7` here"),
         (("--batch", "none"), "--batch is none"),
         (("nowhere.jpg",), "no such file or folder"),

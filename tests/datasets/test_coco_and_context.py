@@ -311,6 +311,6 @@ def test_a_missing_package_is_named_before_anything_is_read(
 def test_half_of_the_annotations(tmp_path: Path) -> None:
     write_coco(tmp_path, STUFF)
     (tmp_path / "annotations" / "stuff_val2017.json").unlink()
-    with pytest.raises(NoDataset, match="there is no annotations/stuff_val2017.json") as caught:
+    with pytest.raises(NoDataset, match="annotations/stuff_val2017.json is missing") as caught:
         open_dataset("coco_stuff171", tmp_path, layout="json")
     assert "annotations/instances_val2017.json" in caught.value.there

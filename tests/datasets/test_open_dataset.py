@@ -104,7 +104,7 @@ def test_a_part_of_the_files_is_told_with_what_is_missing(tmp_path: Path) -> Non
     folder = write_voc(tmp_path, SCENES)
     for path in (folder / "SegmentationClass").iterdir():
         path.unlink()
-    with pytest.raises(NoDataset, match="there is no SegmentationClass/{id}.png") as caught:
+    with pytest.raises(NoDataset, match="SegmentationClass/{id}.png is missing") as caught:
         open_dataset("voc21", tmp_path)
     assert "ImageSets/Segmentation/val.txt, JPEGImages/{id}.jpg" in caught.value.there
     assert str(caught.value.where) == str(folder)

@@ -180,7 +180,7 @@ def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(BadOutput, match="of no run"):
+    with pytest.raises(BadOutput, match="belong to no run"):
         OutputFolder(tmp_path, IDENTITY)
     assert len(list(tmp_path.iterdir())) == 1
 
