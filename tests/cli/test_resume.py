@@ -131,7 +131,7 @@ def test_changed_content_is_found_when_asked_for(run: Run, tmp_path: Path) -> No
     content = mask.read_bytes()
     mask.write_bytes(bytes(len(content)))
     assert "Nothing to do" in run()[1]
-    assert "1 of the 3 images" in run("--verify")[2]
+    assert "1 of the 3 finished images" in run("--verify")[2]
     assert mask.read_bytes() == content
 
 

@@ -158,7 +158,7 @@ def test_cells_that_are_wrong(tmp_path: Path, classes: Path) -> None:
     with pytest.raises(BadImage, match="The image is broken") as caught:
         items[3].read_image()
     assert str(caught.value.where) == f"{path}, row 3"
-    with pytest.raises(BadImage, match="more than the 20 that are read"):
+    with pytest.raises(BadImage, match="more than the 20 that are allowed"):
         items[5].read_image(Reading(20))
     with pytest.raises(BadFile, match="The mask is coloured") as caught:
         items[0].read_truth()
