@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from timm.layers import use_fused_attn
 from transformers import Dinov2WithRegistersModel
 
 from ovsskit.backbones.dino.dino import Dino
@@ -57,3 +58,7 @@ def test_a_step_teaches_the_pupil_alone_and_the_teacher_follows() -> None:
         model.pupil.hidden_patch += 1
     model.follow(0.75)
     torch.testing.assert_close(model.teacher.hidden_patch, before + 0.25)
+
+
+def test_the_workshop_leaves_the_attention_of_other_networks_alone() -> None:
+    assert use_fused_attn()  # a setting of timm for all networks that are made later
