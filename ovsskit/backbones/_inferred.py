@@ -64,12 +64,15 @@ def infer(
     """Return the sizes of a network, which `configure` reads off tensors by their names.
 
     Raises:
-        BadWeights: a tensor is missing, or no network is so large; `fix` would fix it.
+        BadWeights: a tensor is missing or of another shape, or no network is so large; `fix` would
+            fix it.
     """
     try:
         config = configure()
     except KeyError as error:
         raise unfit(path, f"These weights of {whose} lack: {error.args[0]}.", fix) from error
+    except (ArithmeticError, IndexError, ValueError) as error:
+        raise unfit(path, f"The shapes of these weights are not those of {whose}.", fix) from error
     if large := too_large(config):
         raise unfit(path, f"The shapes of these weights say {large}.", fix)
     return config

@@ -204,6 +204,14 @@ BIAS = "encoder.layer.1.mlp.fc1.bias"
             {"embeddings.patch_embeddings.projection.weight": None},
             "These weights are not those of a DINO.",
         ),
+        (
+            {"embeddings.patch_embeddings.projection.weight": torch.zeros(32, 192)},
+            "The shapes of these weights are not those of a DINO.",
+        ),
+        (
+            {"embeddings.position_embeddings": torch.zeros(26)},
+            "The shapes of these weights are not those of a DINO.",
+        ),
     ],
 )
 def test_other_weights_are_refused(

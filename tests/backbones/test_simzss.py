@@ -114,7 +114,7 @@ def test_a_file_that_is_not_here_is_said_with_its_address() -> None:
         ("in another shape: text.token_emb", {"text.token_embedding.weight": (20, 128)}),
         ("in another shape: text.text_projection", {"text.text_projection": (128, 64)}),
         ("in another shape: denoiser.position_emb", {"visual.pos_embed": (1, 24, 128)}),
-        ("describe no SimZSS", {"visual.vit.model.patch_embed.proj.weight": (128, 588)}),
+        ("are not those of SimZSS", {"visual.vit.model.patch_embed.proj.weight": (128, 588)}),
         ("are not read: visual.proj", {"visual.proj": (128, 128)}),
     ],
 )

@@ -7,6 +7,7 @@ scale what they add.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,10 @@ def by_network(tensors: Mapping[str, Any]) -> dict[str, Any]:
 def _fold_distillation(state: dict[str, Any]) -> None:
     """Let DeiT's distillation token be a register: its place in the table is added to it."""
     registers, table = state.get(REGISTERS), state.get(POSITIONS)
-    is_square = table is not None and round((table.shape[1] - 2) ** 0.5) ** 2 == table.shape[1] - 2
-    if registers is None or registers.shape[1] != 1 or table is None or not is_square:
+    if registers is None or table is None or registers.ndim != 3 or table.ndim != 3:
+        return
+    places = max(0, table.shape[1] - 2)
+    if registers.shape[1] != 1 or isqrt(places) ** 2 != places:
         return
     state[REGISTERS] = registers + table[:, 1:2]
     state[POSITIONS] = torch.cat([table[:, :1], table[:, 2:]], 1)
